@@ -1,0 +1,1 @@
+"""Augmentations, drawn per sample, image and mask always moved together."""

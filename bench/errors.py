@@ -1,0 +1,46 @@
+"""What can go wrong in a way that a user can mend: one line that names the place and the remedy."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class BenchError(Exception):
+    """A foreseen error. Its text is shown to the user as it is, without a traceback."""
+
+
+class SpecError(BenchError):
+    """A spec, an override or a part of one that cannot be used."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        source: str | Path | None = None,
+        line: int | None = None,
+        key: str | None = None,
+    ) -> None:
+        self.message, self.source, self.line, self.key = message, source, line, key
+        place = "" if source is None else f"{source}:{line}: " if line else f"{source}: "
+        super().__init__(place + (f"{key}: " if key else "") + message)
+
+
+class DataError(BenchError):
+    """Data that is missing or unreadable; the message says which file and what to put where."""
+
+
+class StoreError(BenchError):
+    """A record that is missing, unreadable or not writable."""
+
+
+class DeviceError(BenchError):
+    """A device that was asked for and is not there."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint for a misspelt name: ` (did you mean 'unet'?)`, or the known names."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f" (did you mean {close[0]!r}?)" if close else f" (known: {', '.join(names)})"

@@ -1,0 +1,1 @@
+"""From a spec to its trials, and what they cost."""

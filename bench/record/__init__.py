@@ -1,0 +1,1 @@
+"""The files under results/, and their mirror in MLflow."""

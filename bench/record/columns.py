@@ -1,0 +1,52 @@
+"""The one list of columns and states: what is recorded, in which unit, in which order."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """How far a trial has come."""
+
+    PLANNED = "planned"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+class Failure(StrEnum):
+    """Why a trial failed."""
+
+    OUT_OF_MEMORY = "out_of_memory"
+    DIVERGED = "diverged"
+    DATA = "data"
+    CRASH = "crash"
+    KILLED = "killed"
+    TIMEOUT = "timeout"
+
+
+# history.csv: one row an epoch; the task's validation metrics stand where `METRICS` is.
+METRICS = "<metrics>"
+HISTORY: tuple[str, ...] = (
+    "epoch",
+    "train/loss",
+    METRICS,  # val/loss first, then the task's others
+    "lr",
+    "epoch_seconds",  # training only, device synchronised
+    "val_seconds",
+    "images_per_second",  # training images
+    "peak_memory_mb",  # so far, MB = 10^6 bytes: the allocator's on CUDA, resident set on a CPU
+)
+
+# runs.csv: one row a trial. <axes> expands to axis.<name>, <best>, <final> and <test> to a column
+# per metric of the task (best_val_dice, final_val_dice, test_dice), <baseline> to the trivial
+# prediction's figures (baseline_dice on the test split, baseline_val_dice on validation).
+RUNS: tuple[str, ...] = (
+    "id", "experiment", "status", "failure", "message", "source", "seed", "<axes>",
+    "params", "trainable_params", "macs", "epochs", "best_epoch", "<best>", "<final>",
+    "final_train_loss", "overfit_gap", "epochs_to_95pct", "seconds_to_95pct", "epoch_seconds",
+    "train_seconds", "peak_memory_mb", "memory_kind", "<test>", "<baseline>", "device",
+    "threads", "precision", "channels_last", "deterministic", "data_fingerprint", "torch",
+    "git_commit",
+)  # fmt: skip

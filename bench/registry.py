@@ -1,0 +1,99 @@
+"""Names to parts: what `name:` and `target:` in a spec refer to, without importing the part itself."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from pydantic import ConfigDict, Field
+
+from bench.errors import SpecError, nearest
+from bench.settings import Settings
+
+TARGET_PATTERN = r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$"
+
+
+class Custom(Settings):
+    """A part of the user's own: `target: package.module:name`, its arguments beside it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    target: str = Field(pattern=TARGET_PATTERN, description="package.module:name")
+
+
+P = TypeVar("P", bound=Settings)
+SettingsClass = TypeVar("SettingsClass", bound=type[Settings])
+
+
+@dataclass(frozen=True)
+class Entry(Generic[P]):
+    """One known part: its settings class and where its code is (`module:name`)."""
+
+    settings: type[P]
+    target: str
+
+
+class Registry(Generic[P]):
+    """The parts of one kind (models, data sets, …), by name.
+
+    A settings class registers itself with the place of its builder; the builder's module, and
+    torch with it, is imported when the first such part is built.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._entries: dict[str, Entry[P]] = {}
+
+    def register(self, target: str) -> Callable[[SettingsClass], SettingsClass]:
+        """Class decorator for a settings class whose field `name` is a `Literal` with a default."""
+
+        def add(settings: SettingsClass) -> SettingsClass:
+            name = settings.model_fields["name"].default
+            if name in self._entries:
+                raise ValueError(f"{self.kind} {name!r} is registered twice")
+            self._entries[name] = Entry(settings, target)  # type: ignore[arg-type]  # P by convention
+            return settings
+
+        return add
+
+    def names(self) -> list[str]:
+        """All known names, sorted."""
+        return sorted(self._entries)
+
+    def entry(self, name: str) -> Entry[P]:
+        """The part called `name`; an unknown name is a SpecError with the nearest known one."""
+        if name not in self._entries:
+            raise SpecError(f"unknown {self.kind} {name!r}{nearest(name, self._entries)}")
+        return self._entries[name]
+
+    def build(self, settings: Settings, **context: Any) -> Any:
+        """Build the part: its settings as keywords, and what of `context` its builder accepts."""
+        fields = dict(settings)
+        name, target = fields.pop("name", None), fields.pop("target", None)
+        builder = load_target(target or self.entry(str(name)).target)
+        return builder(**(_accepted(builder, context) | fields))
+
+
+def load_target(target: str) -> Callable[..., Any]:
+    """Import `package.module:name`; what is not there is a SpecError."""
+    module_name, _, attribute = target.partition(":")
+    try:
+        found: Any = importlib.import_module(module_name)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        raise SpecError(f"target {target!r} cannot be imported: {error}") from error
+    if not callable(found):
+        raise SpecError(f"target {target!r} is not callable")
+    return found  # type: ignore[no-any-return]
+
+
+def _accepted(builder: Callable[..., Any], context: dict[str, Any]) -> dict[str, Any]:
+    parameters = inspect.signature(builder).parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return context
+    names = {p.name for p in parameters}
+    return {key: value for key, value in context.items() if key in names}

@@ -1,0 +1,43 @@
+"""The base of every settings class: frozen, strict about types, and refusing unknown keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Settings(BaseModel):
+    """Typed settings as they stand in a spec.
+
+    Settings classes never import torch, so that a spec is checked in milliseconds.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    def identity(self) -> dict[str, Any]:
+        """The settings, defaults filled in, without what cannot change a result."""
+        return {
+            key: _identity(getattr(self, key))
+            for key, field in type(self).model_fields.items()
+            if not _is_local(field.json_schema_extra)
+        } | {key: _identity(value) for key, value in (self.model_extra or {}).items()}
+
+
+def local(default: Any, **constraints: Any) -> Any:
+    """A field that cannot change a result (a path, a device): it stays out of a trial's identity."""
+    return Field(default, json_schema_extra={"x-local": True}, **constraints)
+
+
+def _is_local(extra: Any) -> bool:
+    return isinstance(extra, dict) and bool(extra.get("x-local"))
+
+
+def _identity(value: Any) -> Any:
+    if isinstance(value, Settings):
+        return value.identity()
+    if isinstance(value, list | tuple):
+        return [_identity(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): _identity(item) for key, item in value.items()}
+    return value

@@ -1,0 +1,1 @@
+"""Reading a spec: YAML to checked settings."""

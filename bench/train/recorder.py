@@ -1,0 +1,51 @@
+"""Where training hands what happens. Training itself knows no path and no store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Row = Mapping[str, float | int | None]
+"""One epoch: the columns of history.csv."""
+
+
+class Recorder(Protocol):
+    """Takes one trial's results as they come. Must be picklable: it is sent to the worker."""
+
+    @property
+    def best(self) -> Path:
+        """Where the best epoch's weights are kept."""
+        ...
+
+    @property
+    def last(self) -> Path:
+        """Where the state to continue from is kept."""
+        ...
+
+    def begin(self, environment: Mapping[str, Any]) -> None:
+        """The trial starts or goes on; `environment` describes the machine and the versions."""
+        ...
+
+    def resume(self, history: Sequence[Row]) -> None:
+        """The history up to the checkpoint that training goes on from; what came after is void."""
+        ...
+
+    def epoch(self, row: Row) -> None:
+        """One epoch is done, and its checkpoint is written."""
+        ...
+
+    def picture(self, name: str, image: npt.NDArray[np.uint8]) -> None:
+        """A sample picture, (H, W, 3)."""
+        ...
+
+    def finish(self, facts: Mapping[str, Any]) -> None:
+        """The trial is done; `facts` are the columns of runs.csv that the history does not give."""
+        ...
+
+    def stop(self, status: str, failure: str | None, message: str) -> None:
+        """The trial ended otherwise: `failed` with its kind, or `interrupted`."""
+        ...
