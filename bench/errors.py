@@ -39,6 +39,11 @@ class DeviceError(BenchError):
     """A device that was asked for and is not there."""
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line; its kind where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint for a misspelt name: ` (did you mean 'unet'?)`, or the known names."""
     names = sorted(known)

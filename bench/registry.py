@@ -1,4 +1,4 @@
-"""Names to parts: what `name:` and `target:` in a spec refer to, without importing the part itself."""
+"""Names to parts: what `name:` and `target:` in a spec mean, without importing the part itself."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Custom(Settings):
 
 
 P = TypeVar("P", bound=Settings)
-SettingsClass = TypeVar("SettingsClass", bound=type[Settings])
+S = TypeVar("S", bound=Settings)
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,10 @@ class Registry(Generic[P]):
         self.kind = kind
         self._entries: dict[str, Entry[P]] = {}
 
-    def register(self, target: str) -> Callable[[SettingsClass], SettingsClass]:
+    def register(self, target: str) -> Callable[[type[S]], type[S]]:
         """Class decorator for a settings class whose field `name` is a `Literal` with a default."""
 
-        def add(settings: SettingsClass) -> SettingsClass:
+        def add(settings: type[S]) -> type[S]:
             name = settings.model_fields["name"].default
             if name in self._entries:
                 raise ValueError(f"{self.kind} {name!r} is registered twice")

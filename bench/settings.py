@@ -25,7 +25,7 @@ class Settings(BaseModel):
 
 
 def local(default: Any, **constraints: Any) -> Any:
-    """A field that cannot change a result (a path, a device): it stays out of a trial's identity."""
+    """A field that cannot change a result (a path, a device): not part of a trial's identity."""
     return Field(default, json_schema_extra={"x-local": True}, **constraints)
 
 

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from bench.registry import Custom, Registry
 from bench.settings import Settings, local
 
-IGNORE_LABEL = 255
 Normalize = Literal["none", "unit", "imagenet"]
+Border = Literal["foreground", "ignore", "background"]
+PixelValue = Annotated[int, Field(ge=0, le=255)]
+
+
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError("two classes have the same name")
+    return names
+
+
+# Word characters only: metrics are named after classes (val/dice_cat).
+ClassNames = Annotated[
+    tuple[Annotated[str, Field(pattern=r"^\w+$")], ...],
+    Field(min_length=2, max_length=255, strict=False),
+    AfterValidator(_distinct),
+]
 
 
 class DataSettings(Settings):
@@ -38,7 +53,7 @@ class OxfordPetSettings(DataSettings):
     name: Literal["oxford_pet"] = "oxford_pet"
     root: str = local("data", description="folder that holds (or gets) oxford-iiit-pet/")
     download: bool = local(True)
-    border: Literal["foreground", "ignore", "background"] = "foreground"
+    border: Border = "foreground"
 
 
 @DATASETS.register("bench.data.shapes:Shapes")
@@ -52,7 +67,7 @@ class ShapesSettings(DataSettings):
     test: int = Field(50, ge=1)
     kinds: int = Field(1, ge=1, le=8, description="kinds of animals, each a class of the mask")
     difficulty: float = Field(0.5, ge=0, le=1, description="0: animals stand out; 1: camouflaged")
-    border: Literal["foreground", "ignore", "background"] = "foreground"
+    border: Border = "foreground"
     seed: int = Field(0, ge=0)
 
     def class_names(self) -> tuple[str, ...]:
@@ -63,7 +78,7 @@ class ShapesSettings(DataSettings):
 
 
 class SplitFiles(Settings):
-    """Text files that list image names (without folder or ending), one a line."""
+    """Text files under `root` that list image names (without folder or ending), one a line."""
 
     train: str
     val: str
@@ -78,12 +93,23 @@ class FolderSettings(DataSettings):
     root: str = local(...)
     images: str = "images"
     masks: str = "masks"
-    classes: tuple[str, ...] = Field(("background", "foreground"), min_length=2, strict=False)
-    values: tuple[int, ...] | None = Field(
+    classes: ClassNames = ("background", "foreground")
+    values: tuple[PixelValue, ...] | None = Field(
         None, strict=False, description="the pixel value of each class, in order; default 0…K-1"
     )
     ignore: int | None = Field(None, ge=0, le=255, description="a pixel value that is not scored")
     splits: SplitFiles | None = None
+
+    @model_validator(mode="after")
+    def _values_fit(self) -> FolderSettings:
+        values = range(len(self.classes)) if self.values is None else self.values
+        if len(values) != len(self.classes):
+            raise ValueError(f"values: {len(values)} values for {len(self.classes)} classes")
+        if len(set(values)) < len(values):
+            raise ValueError("values: two classes have the same pixel value")
+        if self.ignore is not None and self.ignore in values:
+            raise ValueError(f"ignore: {self.ignore} is also the pixel value of a class")
+        return self
 
     def class_names(self) -> tuple[str, ...]:
         """As given."""
@@ -93,7 +119,10 @@ class FolderSettings(DataSettings):
 class CustomData(Custom, DataSettings):
     """A data set of the user's own."""
 
-    classes: tuple[str, ...] = Field(("background", "foreground"), min_length=2, strict=False)
+    # Of two bases pydantic takes the last one's `extra`, which forbids.
+    model_config = ConfigDict(extra="allow")
+
+    classes: ClassNames = ("background", "foreground")
 
     def class_names(self) -> tuple[str, ...]:
         """As given."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -14,6 +14,7 @@ from typing import Any
 from bench.spec.schema import TrialSettings
 
 _FIRST_AXES = ("model", "augment")
+_MAX_LABELS = 150  # characters of an id: with seed and hash it must fit a file name
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,9 @@ class Trial:
     axes: Mapping[str, str]
     settings: TrialSettings
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "axes", MappingProxyType(dict(self.axes)))
+
     @cached_property
     def identity(self) -> dict[str, Any]:
         """The canonical configuration: defaults filled in, without what cannot change a result."""
@@ -45,26 +49,50 @@ class Trial:
         of axes in the spec does not matter.
         """
         axes = sorted(self.axes, key=lambda axis: (*(axis != first for first in _FIRST_AXES), axis))
-        labels = [_slug(self.axes[axis]) for axis in axes]
-        return "-".join([*labels, f"s{self.seed}", digest(self.identity)])
+        labels = "-".join(_slug(self.axes[axis]) for axis in axes)[:_MAX_LABELS]
+        return "-".join([*filter(None, [labels]), f"s{self.seed}", digest(self.identity)])
+
+    @cached_property
+    def arm(self) -> str:
+        """Hash of the identity without the seed: trials that share it are repeats of each other."""
+        return digest(self.settings.identity())
 
     @cached_property
     def common(self) -> str:
         """Hash of the settings that no axis touches: trials that share it belong in one table."""
         settings = self.settings.identity()
         for axis in self.axes:
-            _remove(settings, axis.split("."))
+            path = axis.split(".")
+            # a part's name decides which other settings the part has
+            _remove(settings, path[:-1] if path[-1] in {"name", "target"} else path)
         return digest({"settings": settings, "axes": sorted(self.axes)})
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled by its fields: read-only mappings cannot be."""
+        return Trial, (self.experiment, self.seed, dict(self.axes), self.settings)
 
 
 def digest(value: Any) -> str:
-    """Eight hexadecimal digits of the SHA-256 of `value`'s canonical JSON."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    """Eight hexadecimal digits of the SHA-256 of `value`'s canonical JSON.
+
+    Keys are sorted, and numbers that are equal (1 and 1.0) count as the same.
+    """
+    text = json.dumps(_canonical(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
+def _canonical(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _canonical(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_canonical(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _slug(label: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._]+", "_", label)[:24].strip("._") or "x"
+    """A label in characters that every file system takes; `-` stays in exponents (1e-5) only."""
+    text = re.sub(r"(?<![0-9]e)-|[^A-Za-z0-9._-]+", "_", label)
+    return text[:24].strip("._-") or "x"
 
 
 def _remove(tree: dict[str, Any], path: list[str]) -> None:
@@ -76,8 +104,3 @@ def _remove(tree: dict[str, Any], path: list[str]) -> None:
             return
         tree = found
     tree.pop(last, None)
-
-
-def frozen_axes(axes: Iterable[tuple[str, str]]) -> Mapping[str, str]:
-    """A read-only mapping of axis to label, in order."""
-    return MappingProxyType(dict(axes))

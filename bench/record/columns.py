@@ -2,29 +2,9 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+from bench.states import Failure, Status
 
-
-class Status(StrEnum):
-    """How far a trial has come."""
-
-    PLANNED = "planned"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    INTERRUPTED = "interrupted"
-
-
-class Failure(StrEnum):
-    """Why a trial failed."""
-
-    OUT_OF_MEMORY = "out_of_memory"
-    DIVERGED = "diverged"
-    DATA = "data"
-    CRASH = "crash"
-    KILLED = "killed"
-    TIMEOUT = "timeout"
-
+__all__ = ["HISTORY", "METRICS", "RUNS", "Failure", "Status"]
 
 # history.csv: one row an epoch; the task's validation metrics stand where `METRICS` is.
 METRICS = "<metrics>"

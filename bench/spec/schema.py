@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Union
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal, Union, cast
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from bench.augment.settings import AugmentSettings
 from bench.data.settings import DATASETS, CustomData
+from bench.errors import nearest
 from bench.models.settings import MODELS
 from bench.registry import Custom, Registry
 from bench.settings import Settings, local
+from bench.spec.jsonschema import spec_schema
 from bench.tasks.settings import TASKS, Mode
 
 Mistake = Literal["eval_mode_leak", "unpaired_masks", "grad_in_validation"]
+
+AXIS_ROOTS = ("data", "model", "augment", "train", "mistakes")
+"""The sections that axes may vary: the others hold for a whole experiment."""
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+RESERVED = ("mlartifacts", "mlruns", "mlflow.db", "optuna.db")
+"""Names under results/ that are no experiment's."""
+
+
+def located(message: str, *at: str) -> PydanticCustomError:
+    """A validator's error about the value at `at` below the one that is being validated."""
+    return PydanticCustomError("located", "{message}", {"message": message, "at": at})
 
 
 def _part(registry: Registry[Any], custom: type[Custom] | None = None) -> Any:
@@ -22,9 +46,9 @@ def _part(registry: Registry[Any], custom: type[Custom] | None = None) -> Any:
     def tag(value: Any) -> str | None:
         if isinstance(value, Settings):
             return "target" if isinstance(value, Custom) else str(value.name)  # type: ignore[attr-defined]
-        if isinstance(value, dict):
-            return "target" if "target" in value else str(value.get("name"))
-        return None
+        if isinstance(value, dict) and custom is not None and "target" in value:
+            return "target"
+        return str(value["name"]) if isinstance(value, dict) and "name" in value else None
 
     choices: list[Any] = [Annotated[registry.entry(n).settings, Tag(n)] for n in registry.names()]
     if custom is not None:
@@ -35,59 +59,216 @@ def _part(registry: Registry[Any], custom: type[Custom] | None = None) -> Any:
 class EarlyStopping(Settings):
     """Stop when the selected metric has not improved for `patience` epochs."""
 
-    patience: int = Field(ge=1, description="epochs")
-    min_delta: float = Field(0.0, ge=0)
+    patience: int = Field(ge=1, description="epochs without improvement before stopping")
+    min_delta: float = Field(0.0, ge=0, description="what counts as an improvement, at least")
 
 
 class TrainSettings(Settings):
     """How one trial is trained."""
 
-    epochs: int = Field(100, ge=1)
-    batch_size: int = Field(20, ge=1)
-    val_batch_size: int | None = Field(None, ge=1, description="default: batch_size")
-    loss: Literal["cross_entropy", "dice", "cross_entropy+dice", "focal"] = "cross_entropy"
-    focal_gamma: float = Field(2.0, ge=0)
-    optimizer: Literal["adam", "adamw", "sgd"] = "adam"
-    lr: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(0.0, ge=0)
+    epochs: int = Field(100, ge=1, description="passes over the training images")
+    batch_size: int = Field(20, ge=1, description="training images a step")
+    val_batch_size: int | None = Field(
+        None, ge=1, description="images at once in validation; default: batch_size"
+    )
+    loss: Literal["cross_entropy", "dice", "cross_entropy+dice", "focal"] = Field(
+        "cross_entropy", description="what is minimised"
+    )
+    focal_gamma: float = Field(2.0, ge=0, description="focusing exponent of the focal loss")
+    optimizer: Literal["adam", "adamw", "sgd"] = Field("adam", description="how steps are taken")
+    lr: float = Field(1e-3, gt=0, description="learning rate, the peak where a schedule has one")
+    weight_decay: float = Field(0.0, ge=0, description="L2 for adam and sgd, decoupled for adamw")
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
-    schedule: Literal["constant", "cosine", "one_cycle"] = "constant"
+    schedule: Literal["constant", "cosine", "one_cycle"] = Field(
+        "constant", description="the learning rate's course over the epochs"
+    )
     warmup_epochs: float = Field(0.0, ge=0, description="linear warm-up before `cosine`, in epochs")
-    clip_grad_norm: float | None = Field(None, gt=0)
+    clip_grad_norm: float | None = Field(
+        None, gt=0, description="the gradient's L2 norm is clipped to this"
+    )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto", description="auto: bf16 on a CUDA device that has it, else fp32"
     )
-    channels_last: bool = True
+    channels_last: bool = Field(True, description="memory format; changes the last bits")
     deterministic: bool = Field(False, description="only algorithms that give the same bits again")
-    early_stopping: EarlyStopping | None = None
+    early_stopping: EarlyStopping | None = Field(
+        None, description="stop before the last epoch when nothing improves any more"
+    )
+
+    @model_validator(mode="after")
+    def _fits_epochs(self) -> TrainSettings:
+        if self.warmup_epochs >= self.epochs:
+            raise located(
+                f"must be less than epochs ({self.epochs}), not {self.warmup_epochs:g}",
+                "warmup_epochs",
+            )
+        if self.early_stopping is not None and self.early_stopping.patience >= self.epochs:
+            raise located(
+                f"must be less than epochs ({self.epochs}), not {self.early_stopping.patience}, "
+                "or training never stops early",
+                "early_stopping",
+                "patience",
+            )
+        return self
 
 
 class Select(Settings):
     """Which epoch's checkpoint is the best."""
 
-    metric: str = Field(pattern=r"^val/[\w]+$")
-    mode: Mode
+    metric: str = Field(description="a validation metric of the task; default: its main one")
+    mode: Mode = Field(description="min or max; default: the metric's own direction")
 
 
 class Machine(Settings):
     """Where and how a trial runs: none of it enters a trial's identity, all of it is recorded."""
 
-    device: Literal["auto", "cpu", "cuda"] = local("auto")
+    device: Literal["auto", "cpu", "cuda"] = local("auto", description="auto: a GPU where one is")
     threads: int | None = local(
         None, ge=1, description="CPU threads a trial; default: an equal share"
     )
 
 
+def _named_task(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
 class TrialSettings(Settings):
     """All settings of one trial but its seed."""
 
-    task: _part(TASKS)  # type: ignore[valid-type]
-    data: _part(DATASETS, CustomData)  # type: ignore[valid-type]
-    model: _part(MODELS, Custom)  # type: ignore[valid-type]
-    augment: AugmentSettings = AugmentSettings()
-    train: TrainSettings = TrainSettings()
-    select: Select
+    task: Annotated[_part(TASKS), BeforeValidator(_named_task)] = Field(  # type: ignore[valid-type]
+        description="what is learnt: the name of a task, or a mapping with `name:`"
+    )
+    data: _part(DATASETS, CustomData) = Field(  # type: ignore[valid-type]
+        description="the data set: `name:` and its settings, or `target:` for one's own"
+    )
+    model: _part(MODELS, Custom) = Field(  # type: ignore[valid-type]
+        description="the model: `name:` and its settings, or `target:` for one's own"
+    )
+    augment: AugmentSettings = Field(
+        AugmentSettings(), description="a list of augmentations, or a mapping with `transforms:`"
+    )
+    train: TrainSettings = Field(TrainSettings(), description="how each trial is trained")
+    select: Select = Field(
+        cast("Select", {}),  # filled from the task
+        validate_default=True,
+        description="which epoch's checkpoint is the best",
+    )
     mistakes: tuple[Mistake, ...] = Field(
         (), strict=False, description="known mistakes of published programs, made on purpose"
     )
-    machine: Machine = Machine()
+    machine: Machine = Field(
+        Machine(), description="where trials run; does not change which trials there are"
+    )
+
+    @field_validator("select", mode="before")
+    @classmethod
+    def _default_select(cls, value: Any, info: ValidationInfo) -> Any:
+        if not isinstance(value, dict):
+            return value
+        task, data = info.data.get("task"), info.data.get("data")
+        if task is None or data is None:  # their own errors are reported
+            return {"metric": "val/loss", "mode": "min"} | value
+        metrics = {f"val/{name}": mode for name, mode in task.metrics(data.class_names()).items()}
+        metric = value.get("metric", f"val/{task.default_metric()}")
+        if isinstance(metric, str) and metric not in metrics:
+            raise located(f"unknown metric {metric!r}{nearest(metric, metrics)}", "metric")
+        return {"metric": metric, "mode": metrics.get(metric)} | value
+
+    @field_validator("mistakes")
+    @classmethod
+    def _in_order(cls, value: tuple[Mistake, ...]) -> tuple[Mistake, ...]:
+        _refuse_repeats(value)
+        return tuple(sorted(value))
+
+
+def _kind_of_levels(value: Any) -> str | None:
+    if isinstance(value, dict):
+        return "mapping"
+    return "list" if isinstance(value, list) else None
+
+
+Levels = Annotated[
+    Annotated[dict[str, Any], Field(min_length=1), Tag("mapping")]
+    | Annotated[list[Any], Field(min_length=1), Tag("list")],
+    Discriminator(
+        _kind_of_levels,
+        custom_error_type="levels",
+        custom_error_message="must be a mapping of labels to values, or a list of values",
+    ),
+]
+"""The levels of one axis: `{label: value}`, or values that label themselves."""
+
+Axes = Annotated[dict[str, Levels], Field(min_length=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+MAX_SEEDS = 10_000
+
+
+class Sweep(Settings):
+    """The part of a spec that says which trials there are."""
+
+    experiment: str = Field(
+        pattern=NAME_PATTERN,
+        description="its name: a folder under results/, and MLflow's experiment",
+    )
+    grid: Axes = Field(
+        cast("Axes", {}),
+        description="axis: levels. An axis is a dotted path into the settings (model, train.lr, "
+        "…); every level is combined with every level of the other axes",
+    )
+    zip: tuple[Axes, ...] = Field(
+        (),
+        strict=False,
+        description="axes that vary together, of equal length; a mapping, or a list of them",
+    )
+    include: tuple[Annotated[dict[str, Any], Field(min_length=1)], ...] = Field(
+        (),
+        strict=False,
+        description="arms more; each names a level (a label, a new value, or {label: value}) for "
+        "every axis",
+    )
+    exclude: tuple[Annotated[dict[str, Any], Field(min_length=1)], ...] = Field(
+        (), strict=False, description="arms to leave out, by the labels on one axis or several"
+    )
+    seeds: tuple[Seed, ...] = Field(
+        (0,), strict=False, min_length=1, description="a list of seeds, or how many: 3 is [0, 1, 2]"
+    )
+
+    @field_validator("experiment")
+    @classmethod
+    def _not_reserved(cls, value: str) -> str:
+        if value.lower() in RESERVED:
+            raise ValueError(f"{value!r} is the name of a store; choose another")
+        return value
+
+    @field_validator("zip", mode="before")
+    @classmethod
+    def _one_group(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, dict) else value
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _counted(cls, value: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, int):
+            return value
+        if not 1 <= value <= MAX_SEEDS:
+            raise ValueError(f"a count of seeds must be from 1 to {MAX_SEEDS}, not {value}")
+        return tuple(range(value))
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        _refuse_repeats(value)
+        return value
+
+
+def _refuse_repeats(values: Iterable[Any]) -> None:
+    seen: set[Any] = set()
+    for value in values:
+        if value in seen:
+            raise ValueError(f"{value!r} stands twice")
+        seen.add(value)
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of a spec file, for editors."""
+    return spec_schema(TrialSettings.model_json_schema(), Sweep.model_json_schema(), AXIS_ROOTS)

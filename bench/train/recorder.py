@@ -46,6 +46,6 @@ class Recorder(Protocol):
         """The trial is done; `facts` are the columns of runs.csv that the history does not give."""
         ...
 
-    def stop(self, status: str, failure: str | None, message: str) -> None:
+    def stop(self, status: str, failure: str | None, message: str | None) -> None:
         """The trial ended otherwise: `failed` with its kind, or `interrupted`."""
         ...

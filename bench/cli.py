@@ -1,0 +1,277 @@
+"""The command line: wiring only. Whatever is slow to import is imported inside a command."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from bench import __version__
+from bench.errors import BenchError
+
+if TYPE_CHECKING:
+    from bench.plan.expand import Plan
+
+app = typer.Typer(
+    help="Ablation benchmarks for image models: one YAML file in, a report with statistics out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Results = Annotated[Path, typer.Option("--results", help="Folder of all records.")]
+Spec = Annotated[Path, typer.Argument(help="The spec, a YAML file.", show_default=False)]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(help="Settings to change: key=value, as in train.epochs=2.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+RESULTS = Path("results")
+REPORTS = Path("reports")
+
+
+def _plan(spec: Path, overrides: list[str] | None) -> Plan:
+    from bench.plan.expand import check_targets, make_plan
+    from bench.spec.load import load_spec
+
+    plan = make_plan(load_spec(spec, overrides or ()))
+    check_targets(plan)
+    return plan
+
+
+@app.command()
+def run(
+    spec: Spec,
+    overrides: Overrides = None,
+    jobs: Annotated[
+        int | None, typer.Option("-j", "--jobs", min=1, help="Trials at a time; CUDA: one a GPU.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
+    retry_failed: Annotated[bool, typer.Option(help="Run failed trials again.")] = False,
+    force: Annotated[bool, typer.Option(help="Forget the results of these trials first.")] = False,
+    fail_fast: Annotated[bool, typer.Option(help="Stop at the first failure.")] = False,
+    reports: Annotated[Path, typer.Option("--out", help="Folder of reports.")] = REPORTS,
+    results: Results = RESULTS,
+) -> None:
+    """Train every trial that is not finished, and make the report."""
+    from rich.console import Console
+
+    from bench.commands.run import RunOptions, run_plan
+
+    changes = [*(overrides or ()), *([f"machine.device={device}"] if device else [])]
+    options = RunOptions(results, reports, jobs, retry_failed, force, fail_fast)
+    sys.exit(run_plan(_plan(spec, changes), options, Console(stderr=True)))
+
+
+@app.command()
+def plan(
+    spec: Spec,
+    overrides: Overrides = None,
+    cost: Annotated[bool, typer.Option("--cost", help="Measure parameters and MACs.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show the trials of a spec; nothing runs."""
+    from bench.commands.inspect import plan_rows, plan_table
+
+    planned = _plan(spec, overrides)
+    rows = plan_rows(planned, cost=cost)
+    if as_json:
+        print(json.dumps(rows, indent=2))
+        return
+    _print(plan_table(rows, list(planned.axes), cost=cost))
+    print(f"{len(rows)} trials, {sum(t.settings.train.epochs for t in planned.trials)} epochs")
+
+
+@app.command()
+def status(
+    experiment: Annotated[str | None, typer.Argument(help="Default: all.")] = None,
+    as_json: AsJson = False,
+    results: Results = RESULTS,
+) -> None:
+    """Show how far the trials are."""
+    from bench.commands.inspect import status_rows, status_table
+    from bench.record.store import Store
+
+    store = Store(results)
+    names = [store.existing(experiment)] if experiment else store.experiments()
+    rows = [row for name in names for row in status_rows(store, name)]
+    if as_json:
+        print(json.dumps(rows, indent=2))
+    elif rows:
+        _print(status_table(rows))
+    else:
+        print(f"No experiments in {results}.")
+
+
+@app.command()
+def report(
+    experiments: Annotated[
+        list[str] | None, typer.Argument(help="Names or spec files; default: all.")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder of reports.")] = REPORTS,
+    results: Results = RESULTS,
+) -> None:
+    """Make the report of an experiment from its records."""
+    from bench.commands.reporting import make_report
+    from bench.record.store import Store
+
+    store = Store(results)
+    for name in _experiments(store, experiments):
+        print(make_report(store, name, out))
+
+
+@app.command()
+def evaluate(
+    trial: Annotated[str, typer.Argument(help="Id, beginning of an id, or folder.")],
+    split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
+    results: Results = RESULTS,
+) -> None:
+    """Score a trial's best checkpoint."""
+    from bench.commands.trained import evaluate as evaluate_trial
+    from bench.record.store import Store
+
+    print(json.dumps(evaluate_trial(Store(results), trial, split), indent=2))
+
+
+@app.command()
+def predict(
+    trial: Annotated[str, typer.Argument(help="Id, beginning of an id, or folder.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for masks and overlays.")],
+    results: Results = RESULTS,
+) -> None:
+    """Write masks and overlays for any images."""
+    from bench.commands.trained import predict_files
+    from bench.record.store import Store
+
+    for path in predict_files(Store(results), trial, images, out):
+        print(path)
+
+
+@app.command()
+def export(
+    experiment: str,
+    form: Annotated[str, typer.Option("--format", help="csv or parquet.")] = "csv",
+    out: Annotated[Path | None, typer.Option(help="Folder; default: reports/<experiment>.")] = None,
+    results: Results = RESULTS,
+) -> None:
+    """Write all runs and histories of an experiment as tables."""
+    from bench.commands.reporting import export as export_tables
+    from bench.record.store import Store
+
+    for path in export_tables(Store(results), experiment, out or REPORTS / experiment, form):
+        print(path)
+
+
+@app.command()
+def sync(
+    experiment: Annotated[str | None, typer.Argument(help="Default: all.")] = None,
+    results: Results = RESULTS,
+) -> None:
+    """Push to MLflow what it has not got."""
+    from bench.record.mlflow import Mirror
+    from bench.record.store import Store
+
+    print(Mirror(Store(results)).sync(experiment))
+
+
+@app.command()
+def ui(
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 5000,
+    results: Results = RESULTS,
+) -> None:
+    """Open MLflow's pages on this store."""
+    from bench.record.store import Store
+    from bench.record.ui import ui_command
+
+    command = ui_command(Store(results), port)
+    os.execv(command[0], command)  # noqa: S606 - our own command line
+
+
+@app.command()
+def doctor(results: Results = RESULTS) -> None:
+    """Check machine, GPU, data and stores: what works, and what to do about the rest."""
+    from bench.commands.inspect import doctor_table
+    from bench.doctor import checks
+
+    found = checks(results)
+    _print(doctor_table(found))
+    sys.exit(any(check.state == "problem" for check in found))
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a spec, for editors."""
+    from bench.spec.schema import json_schema
+
+    print(json.dumps(json_schema(), indent=2))
+
+
+def _experiments(store: Any, names: list[str] | None) -> list[str]:
+    """The experiments meant: by name, or by a spec file that names its experiment."""
+    from bench.spec.load import load_spec
+
+    wanted = names or store.experiments()
+    if not wanted:
+        raise BenchError(f"no experiments in {store.root}: `bench run` makes one")
+    found = [load_spec(Path(n)).experiment if n.endswith((".yaml", ".yml")) else n for n in wanted]
+    return [store.existing(name) for name in found]
+
+
+def _print(table: Any) -> None:
+    from rich.console import Console
+
+    console = Console()
+    console = console if console.is_terminal else Console(width=200)
+    console.print(table, soft_wrap=False)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Read by `main` from the arguments, before anything can fail."""
+
+
+def main() -> NoReturn:
+    """Run the command line; a foreseen error is one line and exit code 2."""
+    debug = "--debug" in sys.argv
+    arguments = [word for word in sys.argv[1:] if word != "--debug"]
+    _exit(lambda: app(arguments, prog_name="bench"), debug)
+
+
+def _exit(command: Callable[[], Any], debug: bool) -> NoReturn:
+    try:
+        command()
+    except BenchError as error:
+        if debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        if debug:
+            raise
+        print(
+            f"error: {type(error).__name__}: {error} (unforeseen: --debug shows where; "
+            "please report it)",
+            file=sys.stderr,
+        )
+        sys.exit(1)
+    sys.exit(0)

@@ -1,0 +1,46 @@
+"""`bench report` and `bench export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.errors import BenchError
+from bench.record.store import Store
+
+
+def make_report(store: Store, experiment: str, reports: Path) -> Path:
+    """Write the experiment's report; returns the path of its page."""
+    from bench.report.page import write_report
+
+    return write_report(store, [experiment], reports)
+
+
+def is_current(store: Store, experiment: str, reports: Path) -> bool:
+    """Whether the report is younger than everything that it reports on."""
+    page = reports / experiment / "report.html"
+    if not page.exists():
+        return False
+    made = page.stat().st_mtime
+    sources = [store.plan_path(experiment)]
+    sources += [trial.status_path for trial in store.trials(experiment)]
+    return all(path.stat().st_mtime <= made for path in sources if path.exists())
+
+
+def export(store: Store, experiment: str, out: Path, form: str) -> list[Path]:
+    """Write runs and histories as `csv` or `parquet` into `out`; returns the files."""
+    from bench.report.load import load
+
+    if form not in ("csv", "parquet"):
+        raise BenchError(f"--format {form}: use csv or parquet")
+    records = load(store, store.existing(experiment))
+    out.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, frame in (("runs", records.runs), ("history", records.history)):
+        path = out / f"{name}.{form}"
+        beside = path.with_name(f".{path.name}")
+        if form == "csv":
+            frame.to_csv(beside, index=False)
+        else:
+            frame.to_parquet(beside, index=False)
+        written.append(beside.replace(path))
+    return written

@@ -1,0 +1,160 @@
+"""Oxford-IIIT Pet (Parkhi, Vedaldi, Zisserman, Jawahar 2012), through torchvision's own class."""
+
+from __future__ import annotations
+
+import http.client
+import shutil
+import tarfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock
+
+from bench.data.assemble import Names, assemble, check_names
+from bench.data.base import Progress, Splits
+from bench.data.decode import Labels, Pair, load_pairs
+from bench.data.settings import Border, Normalize
+from bench.errors import DataError
+from bench.labels import IGNORE_LABEL
+
+FOLDER = "oxford-iiit-pet"
+FULL_COUNTS = {"train": 3312, "val": 368, "test": 3669}
+_ANIMAL, _BACKGROUND, _BORDER = 1, 2, 3
+_BORDER_LABEL = {"foreground": 1, "ignore": IGNORE_LABEL, "background": 0}
+
+
+@dataclass(frozen=True, kw_only=True)
+class OxfordPet:
+    """Pets and their trimaps; the settings are described in `OxfordPetSettings`.
+
+    Some of the set's `.jpg` files are PNG (with alpha), GIF or BMP: files are read by content.
+    """
+
+    root: str
+    download: bool
+    image_size: int
+    normalize: Normalize
+    border: Border
+
+    def prepare(self, progress: Progress | None = None) -> Splits:
+        """Find (or download) the files and decode them once.
+
+        Raises:
+            DataError: the data set is not there, not whole, or cannot be downloaded.
+        """
+        root = Path(self.root).expanduser()
+        if self.download and not _is_there(root):
+            fetch(root)
+        if not _is_there(root):
+            raise _missing(root)
+        trainval, test = (_pairs(root, split) for split in ("trainval", "test"))
+        train, val = split_trainval(tuple(trainval))
+        names = {"train": train, "val": val, "test": tuple(test)}
+        check_names(
+            names,
+            source=str(root / FOLDER / "annotations"),
+            remedy="trainval.txt needs at least two names and test.txt one",
+        )
+        pairs = trainval | test
+        arrays = load_pairs(
+            [pairs[name] for members in names.values() for name in members],
+            size=self.image_size,
+            labels=self._labels(),
+            progress=progress,
+        )
+        return assemble(arrays, names, ("background", "foreground"), _notes(names))
+
+    def _labels(self) -> Labels:
+        classes = {_ANIMAL: 1, _BACKGROUND: 0, _BORDER: _BORDER_LABEL[self.border]}
+        return Labels(classes, "a trimap has 1 (animal), 2 (background), 3 (border): replace it")
+
+
+def split_trainval(names: Names) -> tuple[Names, Names]:
+    """`trainval.txt` in file order → (train, val): every index i with i % 10 == 0 is validation."""
+    return tuple(name for i, name in enumerate(names) if i % 10), names[::10]
+
+
+def fetch(root: Path) -> None:
+    """Download the data set (800 MB) into `root`, whole or not at all.
+
+    An archive that has arrived is kept until all have, so a second try goes on from there.
+
+    Raises:
+        DataError: no network, no space, or a damaged download.
+    """
+    from torchvision.datasets import OxfordIIITPet
+
+    part = root / f".{FOLDER}.part"
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with FileLock(root / f".{FOLDER}.lock"):
+            if _is_there(root):
+                return
+            # An interrupted unpacking looks finished to torchvision; archives it checks itself.
+            for name in ("images", "annotations"):
+                shutil.rmtree(part / FOLDER / name, ignore_errors=True)
+            OxfordIIITPet(part, target_types="segmentation", download=True)
+            _adopt(part / FOLDER, root / FOLDER)
+            shutil.rmtree(part)
+    except (
+        OSError, EOFError, RuntimeError, http.client.HTTPException, tarfile.TarError, zlib.error
+    ) as error:  # fmt: skip
+        raise DataError(
+            f"{root}: Oxford-IIIT Pet cannot be downloaded ({error}): run the same command again "
+            f"to go on, or unpack images.tar.gz and annotations.tar.gz into {root / FOLDER} "
+            "yourself and set data.download=false"
+        ) from error
+
+
+def _adopt(source: Path, target: Path) -> None:
+    """Move what `target` lacks from `source`."""
+    target.mkdir(exist_ok=True)
+    for name in ("images", "annotations"):
+        if not (target / name).exists():
+            (source / name).rename(target / name)
+
+
+def _is_there(root: Path) -> bool:
+    annotations = root / FOLDER / "annotations"
+    lists = all((annotations / f"{split}.txt").is_file() for split in ("trainval", "test"))
+    return lists and (annotations / "trimaps").is_dir() and (root / FOLDER / "images").is_dir()
+
+
+def _missing(root: Path) -> DataError:
+    hint = f" (data.root is the folder that holds {FOLDER}/)" if root.name == FOLDER else ""
+    return DataError(
+        f"{root / FOLDER}: no Oxford-IIIT Pet there: put images/ and annotations/ (with "
+        "trainval.txt, test.txt and trimaps/) into it, or set data.root to the folder that "
+        f"contains {FOLDER}/{hint}, or data.download=true to fetch it (800 MB)"
+    )
+
+
+def _pairs(root: Path, split: str) -> dict[str, Pair]:
+    """The files of `trainval` or `test` by name, in the list's order."""
+    # The import takes seconds where torchvision is not loaded yet.
+    from torchvision.datasets import OxfordIIITPet
+
+    listed = root / FOLDER / "annotations" / f"{split}.txt"
+    try:
+        found = OxfordIIITPet(root, split=split, target_types="segmentation", download=False)
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{listed}: cannot be read ({error}): every line is `name class species breed`"
+        ) from error
+    files = zip(found._images, found._segs, strict=True)
+    pairs = [Pair(image.stem, Path(image), Path(mask)) for image, mask in files]
+    by_name = {pair.name: pair for pair in pairs}
+    if len(by_name) < len(pairs):
+        raise DataError(f"{listed}: a name stands twice: list it once")
+    return by_name
+
+
+def _notes(names: dict[str, Names]) -> Names:
+    train, val, test = (len(names[split]) for split in FULL_COUNTS)
+    if (train, val, test) == tuple(FULL_COUNTS.values()):
+        return ()
+    return (
+        f"a part of the data set: {train:,} training, {val:,} validation, {test:,} test images "
+        "of {train:,} / {val:,} / {test:,}".format(**FULL_COUNTS),
+    )

@@ -1,0 +1,145 @@
+"""Arms: which combinations of levels a spec asks for."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from bench.errors import nearest
+from bench.plan.axes import Axis, Group, canonical_label, label_of, own_label, read_groups
+from bench.spec.load import Spec
+from bench.spec.merge import Choice
+from bench.spec.messages import shown
+from bench.spec.yaml12 import KeyPath
+
+MAX_TRIALS = 100_000
+
+Arm = dict[str, str]
+"""The label of one level of every axis, in the spec's order of axes."""
+
+
+def make_arms(spec: Spec) -> tuple[dict[str, Axis], list[Arm]]:
+    """The axes of a spec and its arms: grid × zip groups − exclude + include.
+
+    Raises:
+        SpecError: axes, labels or entries that do not fit together, or no arm that is left.
+    """
+    groups = read_groups(spec)
+    _check_size(spec, groups)
+    axes = {axis.name: axis for group in groups for axis in group}
+    arms = _without_excluded(spec, axes, list(_combinations(groups)))
+    arms += _included(spec, axes, arms)
+    if not arms:
+        raise spec.document.error(("exclude",), "removes every arm; nothing is left to run")
+    return axes, arms
+
+
+def choices(axes: dict[str, Axis], arm: Arm) -> list[Choice]:
+    """The values that an arm's labels stand for."""
+    return [axes[name].levels[label] for name, label in arm.items()]
+
+
+def labels_in_use(axes: dict[str, Axis], arms: list[Arm]) -> dict[str, tuple[str, ...]]:
+    """The labels of each axis that some arm has, in the spec's order."""
+    used = {name: {arm[name] for arm in arms} for name in axes}
+    return {
+        name: tuple(label for label in axis.levels if label in used[name])
+        for name, axis in axes.items()
+    }
+
+
+def _check_size(spec: Spec, groups: list[Group]) -> None:
+    arms = math.prod(len(group[0].levels) for group in groups)
+    trials = arms * len(spec.sweep.seeds)
+    if trials > MAX_TRIALS:
+        raise spec.document.error(
+            ("grid",), f"{arms} arms and their seeds are {trials} trials; the most is {MAX_TRIALS}"
+        )
+
+
+def _combinations(groups: list[Group]) -> Iterator[Arm]:
+    """One level of every axis; the last group varies fastest."""
+    rows = [
+        [
+            dict(zip((axis.name for axis in group), labels, strict=True))
+            for labels in zip(*(axis.levels for axis in group), strict=True)
+        ]
+        for group in groups
+    ]
+    for chosen in itertools.product(*rows):
+        yield {axis: label for row in chosen for axis, label in row.items()}
+
+
+def _without_excluded(spec: Spec, axes: dict[str, Axis], arms: list[Arm]) -> list[Arm]:
+    """The arms that no entry of `exclude` describes; each entry must describe one at least."""
+    entries = [_excluded(spec, axes, i) for i in range(len(spec.sweep.exclude))]
+    for i, entry in enumerate(entries):
+        if not any(entry.items() <= arm.items() for arm in arms):
+            raise spec.document.error(("exclude", i), "matches no arm; remove it or mend a label")
+    return [arm for arm in arms if not any(entry.items() <= arm.items() for entry in entries)]
+
+
+def _excluded(spec: Spec, axes: dict[str, Axis], index: int) -> Arm:
+    entry: Arm = {}
+    for name, value in spec.sweep.exclude[index].items():
+        where: KeyPath = ("exclude", index, name)
+        axis = _axis(spec, axes, name, where)
+        label = None if isinstance(value, dict | list) else _existing(axis, value)
+        if label is None:
+            text = shown(value) if isinstance(value, dict | list) else label_of(value)
+            hint = nearest(text, axis.levels)
+            raise spec.document.error(where, f"unknown level {text!r}{hint}")
+        entry[name] = label
+    return entry
+
+
+def _axis(spec: Spec, axes: dict[str, Axis], name: str, where: KeyPath) -> Axis:
+    if not axes:
+        raise spec.document.error(where, "there are no axes; give a grid or zip first")
+    if name not in axes:
+        raise spec.document.error(where, f"unknown axis {name!r}{nearest(name, axes)}")
+    return axes[name]
+
+
+def _existing(axis: Axis, value: str | float | bool | None) -> str | None:
+    """The label that a scalar means, if the axis has it."""
+    labels = (label_of(value), canonical_label(str(value)))
+    return next((label for label in labels if label in axis.levels), None)
+
+
+def _included(spec: Spec, axes: dict[str, Axis], arms: list[Arm]) -> list[Arm]:
+    """The arms of `include`, whose new levels are added to their axes."""
+    added: list[Arm] = []
+    for i, entry in enumerate(spec.sweep.include):
+        for name in entry:
+            _axis(spec, axes, name, ("include", i, name))
+        if missing := [name for name in axes if name not in entry]:
+            message = f"names no level for {', '.join(missing)}; an arm needs one for every axis"
+            raise spec.document.error(("include", i), message)
+        arm = {name: _level(spec, axes[name], entry[name], i) for name in axes}
+        if arm in arms or arm in added:
+            raise spec.document.error(("include", i), "this arm is there already; remove it")
+        added.append(arm)
+    return added
+
+
+def _level(spec: Spec, axis: Axis, value: Any, index: int) -> str:
+    """The label of an existing level, of a new value, or of a new `{label: value}`."""
+    where: KeyPath = ("include", index, axis.name)
+    if not isinstance(value, dict | list):
+        found = _existing(axis, value)
+        if found is not None:
+            return found
+        if all(isinstance(level.value, dict | list) for level in axis.levels.values()):
+            hint = nearest(label_of(value), axis.levels)
+            raise spec.document.error(where, f"unknown level {label_of(value)!r}{hint}")
+        label = label_of(value)
+    elif isinstance(value, dict) and len(value) == 1 and not {"name", "target"} & value.keys():
+        ((written, value),) = value.items()
+        label, where = canonical_label(written), (*where, written)
+    else:
+        label = own_label(spec.document, value, where)
+    axis.add(spec.document, label, value, where)
+    return label

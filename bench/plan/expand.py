@@ -1,0 +1,195 @@
+"""From a spec to its plan, and between a trial and its record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from pydantic import ValidationError
+
+from bench.errors import SpecError, StoreError
+from bench.plan.arms import Arm, choices, labels_in_use, make_arms
+from bench.plan.axes import Axis
+from bench.plan.trial import Trial
+from bench.registry import Custom, load_target
+from bench.settings import Settings
+from bench.spec.load import Spec
+from bench.spec.schema import Machine, Select, TrialSettings
+from bench.spec.yaml12 import KeyPath
+from bench.tasks.settings import Mode
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a spec asks for.
+
+    Attributes:
+        spec: where it comes from.
+        axes: the labels on each axis that occur, in the spec's order.
+        trials: one per arm and seed. Seeds come first: every arm of the first seed, then of the
+            second, so that an interrupted experiment has tried all arms about equally often.
+    """
+
+    spec: Spec
+    axes: Mapping[str, tuple[str, ...]]
+    trials: tuple[Trial, ...]
+
+    @property
+    def experiment(self) -> str:
+        """The experiment's name."""
+        return self.spec.experiment
+
+    @property
+    def select(self) -> Select:
+        """What chooses the best epoch; no axis can change it."""
+        return self.trials[0].settings.select
+
+    @property
+    def machine(self) -> Machine:
+        """Where the trials run; no axis can change it."""
+        return self.trials[0].settings.machine
+
+    @cached_property
+    def metrics(self) -> dict[str, Mode]:
+        """The validation metrics of the trials (`dice`, not `val/dice`) and their directions."""
+        found: dict[str, Mode] = {}
+        for trial in self.trials:
+            settings = trial.settings
+            found |= settings.task.metrics(settings.data.class_names())
+        return found
+
+    def record(self) -> dict[str, Any]:
+        """The content of plan.json, without the time."""
+        return {
+            "experiment": self.experiment,
+            "task": self.trials[0].settings.task.name,
+            "spec": self.spec.document.text(),
+            "source": self.spec.document.source,
+            "common": self.trials[0].common,
+            "axes": {axis: list(labels) for axis, labels in self.axes.items()},
+            "select": self.select.model_dump(),
+            "metrics": self.metrics,
+            "trials": [
+                {
+                    "id": trial.id,
+                    "seed": trial.seed,
+                    "axes": dict(trial.axes),
+                    "common": trial.common,
+                    "arm": trial.arm,
+                }
+                for trial in self.trials
+            ],
+        }
+
+
+def make_plan(spec: Spec) -> Plan:
+    """The plan of a spec: its arms × its seeds, every arm's settings checked.
+
+    Raises:
+        SpecError: anything that cannot be planned, with the file, line and key that is to blame.
+    """
+    axes, arms = make_arms(spec)
+    checked = [(arm, spec.settings(choices(axes, arm))) for arm in arms]
+    trials = tuple(
+        Trial(spec.experiment, seed, arm, settings)
+        for seed in spec.sweep.seeds
+        for arm, settings in checked
+    )
+    _refuse_twins(spec, axes, trials[: len(arms)])
+    return Plan(spec, labels_in_use(axes, arms), trials)
+
+
+def _refuse_twins(spec: Spec, axes: dict[str, Axis], trials: tuple[Trial, ...]) -> None:
+    """No two arms may have the same settings: they would be one trial under two names."""
+    first: dict[str, Trial] = {}
+    for trial in trials:
+        twin = first.setdefault(trial.arm, trial)
+        if twin is not trial:
+            axis = next(axis for axis in axes if trial.axes[axis] != twin.axes[axis])
+            raise spec.document.error(
+                axes[axis].levels[trial.axes[axis]].where,
+                f"the arms ({_text(twin.axes)}) and ({_text(trial.axes)}) have the same settings, "
+                "or differ in what cannot change a result; remove one",
+            )
+
+
+def _text(arm: Mapping[str, str] | Arm) -> str:
+    return ", ".join(f"{axis}: {label}" for axis, label in arm.items())
+
+
+def trial_config(trial: Trial) -> dict[str, Any]:
+    """The content of config.yaml, from which `load_trial` makes the trial again."""
+    return {
+        "id": trial.id,
+        "experiment": trial.experiment,
+        "seed": trial.seed,
+        "axes": dict(trial.axes),
+        "common": trial.common,
+        "arm": trial.arm,
+        "settings": trial.settings.model_dump(mode="json"),
+    }
+
+
+def load_trial(config: Mapping[str, Any]) -> Trial:
+    """The trial that `trial_config` described.
+
+    Raises:
+        StoreError: settings that this version does not know, or that do not belong to the id.
+    """
+    name = config.get("id", "without an id")
+    try:
+        settings = TrialSettings.model_validate(config["settings"])
+        trial = Trial(config["experiment"], config["seed"], config["axes"], settings)
+    except (ValidationError, KeyError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise StoreError(f"the configuration of trial {name} cannot be used: {reason}") from error
+    if trial.id != name:
+        raise StoreError(
+            f"the configuration of trial {name} was changed, or written by another version of "
+            f"bench: its settings now make trial {trial.id}"
+        )
+    return trial
+
+
+def check_targets(plan: Plan) -> None:
+    """Import every `target:` that the plan uses. Apart from `make_plan`: it may import torch.
+
+    Raises:
+        SpecError: one cannot be imported or is not callable; names its line.
+    """
+    used = {target for trial in plan.trials for target in _targets(trial.settings)}
+    document = plan.spec.document
+    for path, target in _written_targets(document.tree, ()):
+        if target in used:
+            try:
+                load_target(target)
+            except SpecError as error:
+                raise document.error(path, error.message) from error
+            except Exception as error:  # the user's module may raise anything
+                reason = f"{type(error).__name__}: {error}"
+                message = f"target {target!r} cannot be imported: {reason}"
+                raise document.error(path, message) from error
+
+
+def _targets(value: Any) -> Iterator[str]:
+    """Every `target` in settings, however deep."""
+    if isinstance(value, Custom):
+        yield value.target
+    if isinstance(value, Settings):
+        for _name, item in value:
+            yield from _targets(item)
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _targets(item)
+
+
+def _written_targets(tree: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
+    """Every `target: …` in a spec, and where."""
+    items = tree.items() if isinstance(tree, dict) else enumerate(tree)
+    for key, value in items:
+        if key == "target" and isinstance(value, str):
+            yield (*path, key), value
+        elif isinstance(value, dict | list):
+            yield from _written_targets(value, (*path, key))

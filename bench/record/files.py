@@ -1,0 +1,157 @@
+"""Files that are never half there: written beside, renamed into place, read with clear errors."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import math
+import os
+import re
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
+
+import psutil
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from bench.errors import StoreError
+
+_LEFTOVER = re.compile(r"\.(\d+)(-\w+\.tmp)?$")  # .history.csv.<pid>-x.tmp, .best.pt.<pid>
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
+    """A temporary path beside `path`, renamed into place when the block ends without an error.
+
+    Whoever reads `path` sees the old file or the whole new one, at whatever instant the writer is
+    killed. `durable` forces the bytes to the disk first, so that they survive a power cut too.
+
+    Raises:
+        StoreError: the folder is read-only, the disk is full, …
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:6]}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield beside
+        if durable:
+            _force(beside)
+        beside.replace(path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StoreError(
+            f"{path}: cannot be written ({reason}): free space or make the folder writable"
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes, *, durable: bool = False) -> None:
+    """Replace the file's content."""
+    with replacing(path, durable=durable) as beside:
+        beside.write_bytes(content)
+
+
+def write_text(path: Path, text: str, *, durable: bool = False) -> None:
+    """Replace the file's content, UTF-8."""
+    write_bytes(path, text.encode(), durable=durable)
+
+
+def write_json(path: Path, record: Any, *, durable: bool = False) -> None:
+    """Replace the file's content by JSON for any reader: NaN and infinities become null."""
+    text = json.dumps(_plain(record), indent=2, allow_nan=False, ensure_ascii=False)
+    write_text(path, text + "\n", durable=durable)
+
+
+def write_yaml(path: Path, record: Mapping[str, Any]) -> None:
+    """Replace the file's content by YAML 1.2 in block style, keys in the given order."""
+    yaml = YAML(typ="safe", pure=True)  # the C library behind the impure one speaks YAML 1.1
+    yaml.default_flow_style = False
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    yaml.width = 100
+    text = io.StringIO()
+    yaml.dump(_plain(record, strict=False), text)
+    write_text(path, text.getvalue())
+
+
+def read_text(path: Path) -> str | None:
+    """The file's content, or None where there is no such file.
+
+    Raises:
+        StoreError: the file is there and cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise unreadable(path, error) from error
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The JSON object in a file, or None where there is no such file; else as `read_text`."""
+    return _read_mapping(path, json.loads)
+
+
+def read_yaml(path: Path) -> dict[str, Any] | None:
+    """The YAML 1.2 mapping in a file, or None where there is no such file; else as `read_text`."""
+    return _read_mapping(path, YAML(typ="safe", pure=True).load)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete what writers that were killed left beside the files of `folder`."""
+    for path in folder.glob(".*"):
+        writer = _LEFTOVER.search(path.name)
+        if writer and not psutil.pid_exists(int(writer[1])):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def unreadable(path: Path, reason: object) -> StoreError:
+    """The error for a record that is there and cannot be used."""
+    line = str(reason).strip().splitlines()
+    return StoreError(
+        f"{path}: cannot be read ({line[0] if line else 'empty'}): "
+        "restore it, or delete the trial's folder and run the experiment again"
+    )
+
+
+def _read_mapping(path: Path, parse: Callable[[str], Any]) -> dict[str, Any] | None:
+    text = read_text(path)
+    if text is None:
+        return None
+    try:
+        record = parse(text)
+    except (ValueError, YAMLError, RecursionError) as error:
+        raise unreadable(path, getattr(error, "problem", None) or error) from error
+    if not isinstance(record, dict):
+        raise unreadable(path, "not a mapping")
+    return record
+
+
+def _plain(value: Any, *, strict: bool = True) -> Any:
+    """Only what JSON and YAML know; with `strict`, numbers that are not finite become None."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item, strict=strict) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item, strict=strict) for item in value]
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        number = float(value)
+        return number if math.isfinite(number) or not strict else None
+    return str(value)  # paths, enums, times
+
+
+def _force(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,350 @@
+"""The mirror of the files in MLflow: whatever MLflow lacks is read from the files and pushed.
+
+MLflow is asked each time what it has, so nothing is logged twice wherever either side was
+interrupted; `mlflow.json` only remembers where to look and what state was pushed last.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import math
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+
+from bench.errors import StoreError
+from bench.record import mlflow_fields as fields
+from bench.record.columns import Status
+from bench.record.files import read_json, write_json
+from bench.record.mlflow_connect import connect, place
+from bench.record.mlflow_tree import SOURCE, Tree
+from bench.record.store import Store, TrialFiles, TrialStatus
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+_METRICS_PER_BATCH, _PARAMS_PER_BATCH = 1000, 100
+_LOCK_SECONDS = 60.0
+
+History = list[dict[str, float | int | None]]
+
+
+class MirrorError(StoreError):
+    """MLflow is down, slow, full or refuses. The files are complete; `bench sync` catches up."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What `sync` did.
+
+    Attributes:
+        trials: how many have something to mirror.
+        pushed: of how many of them MLflow lacked something.
+        problems: why some could not be read, a line each.
+    """
+
+    trials: int
+    pushed: int
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Record:
+    """All that the files say of a trial, at one moment."""
+
+    files: TrialFiles
+    digest: str
+    status: TrialStatus
+    config: Mapping[str, Any]
+    history: History
+    summary: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, files: TrialFiles) -> _Record:
+        # digest first: what changes while we read is seen as new the next time
+        digest, status = _digest(files), files.status()
+        return cls(files, digest, status, files.config(), files.history(), files.summary())
+
+
+class Mirror:
+    """Pushes a store's trials to MLflow. MLflow is imported when it is first needed.
+
+    Args:
+        store: the files.
+        uri: a tracking server; default: MLFLOW_TRACKING_URI, else the store's own SQLite file.
+    """
+
+    def __init__(self, store: Store, uri: str | None = None) -> None:
+        self.store = store
+        self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or store.mlflow_uri
+
+    @property
+    def label(self) -> str:
+        """The URI without a password, and for the store's own database without its folders."""
+        if self.uri == self.store.mlflow_uri:
+            return "sqlite:///mlflow.db"
+        return re.sub("//[^/@]+@", "//***@", self.uri)
+
+    def prepare(self) -> None:
+        """Import MLflow and make sure that the store is there, before any work needs it.
+
+        Raises:
+            MirrorError: it cannot be reached or made.
+        """
+        with self._writing():
+            self._client.search_experiments(max_results=1)
+
+    def sync_trial(self, files: TrialFiles) -> bool:
+        """Push what MLflow has not got of one trial; whether there was anything.
+
+        Raises:
+            MirrorError: MLflow failed; calling again goes on from there.
+            StoreError: the trial's records cannot be read.
+        """
+        if files.status().status is Status.PLANNED:
+            return False
+        record = _Record.read(files)
+        with self._writing():
+            parent = self._tree.parent(files.experiment, str(record.config.get("common")))
+            run, steps = self._find(record)
+            if run and self._has_all(run, record, parent):
+                return False
+            if run and not _agrees(steps, record):
+                self._client.delete_run(run.info.run_id)
+                run, steps = None, {}
+            run = run or self._create(record, parent)
+            self._push(run, record, parent, after=max(steps, default=0))
+        self._remember(run, record)
+        return True
+
+    def sync(self, experiment: str | None = None) -> Counts:
+        """Push what MLflow has not got of an experiment, or of all.
+
+        Raises:
+            MirrorError: MLflow failed; calling again goes on from there.
+        """
+        names = self.store.experiments() if experiment is None else [experiment]
+        trials, pushed, problems = 0, 0, []
+        for files in (files for name in names for files in self.store.trials(name)):
+            try:
+                trials += files.status().status is not Status.PLANNED
+                pushed += self.sync_trial(files)
+            except MirrorError:
+                raise
+            except StoreError as error:
+                problems.append(str(error))
+        if pushed:
+            self.close_parents()
+        return Counts(trials, pushed, tuple(problems))
+
+    def close_parents(self) -> None:
+        """Give the parent runs that were used the state of their children.
+
+        Raises:
+            MirrorError: MLflow failed.
+        """
+        with self._writing():
+            self._tree.close()
+
+    @cached_property
+    def _client(self) -> MlflowClient:
+        return connect(self.store, self.uri)
+
+    @cached_property
+    def _tree(self) -> Tree:
+        return Tree(self._client, self.store, self.uri)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """One process at a time, so that what MLflow has does not change after asking it."""
+        try:
+            self.store.root.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.store.mlflow_lock, timeout=_LOCK_SECONDS):
+                yield
+        except MirrorError:
+            raise
+        except Timeout as error:
+            raise MirrorError(
+                f"MLflow at {self.label}: another process has been writing for "
+                f"{_LOCK_SECONDS:.0f} s"
+            ) from error
+        except Exception as error:  # MLflow lets through what SQLAlchemy, requests, … raise
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+            raise MirrorError(f"MLflow at {self.label}: {reason}") from error
+
+    def _find(self, record: _Record) -> tuple[Run | None, dict[int, float]]:
+        """The trial's run, and what it has of one column: step → value."""
+        files, column = record.files, _marker(record.history)
+        run = self._remembered(files) or self._tree.search(
+            files.experiment, kind="trial", id=files.id
+        )
+        if run is None:
+            return None, {}
+        metrics = self._client.get_metric_history(run.info.run_id, column)
+        return run, {metric.step: metric.value for metric in metrics}
+
+    def _remembered(self, files: TrialFiles) -> Run | None:
+        """The run that mlflow.json names, if it is there, not deleted, and this trial's."""
+        from mlflow.exceptions import MlflowException
+
+        run_id = _memory(files).get("run_id")
+        if not isinstance(run_id, str):
+            return None
+        try:
+            run = self._client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            raise
+        ours = (run.data.tags.get("bench.experiment"), run.data.tags.get("bench.id"))
+        alive = run.info.lifecycle_stage == "active"
+        return run if alive and ours == (files.experiment, files.id) else None
+
+    def _has_all(self, run: Run, record: _Record, parent: str) -> bool:
+        """Whether what was pushed last is what the files say now."""
+        memory = _memory(record.files)
+        known = (memory.get("uri"), memory.get("run_id"), memory.get("state"))
+        return (
+            known == (self.label, run.info.run_id, record.digest)
+            and run.data.tags.get("mlflow.parentRunId") == parent
+        )
+
+    def _remember(self, run: Run, record: _Record) -> None:
+        write_json(
+            record.files.mlflow_path,
+            {
+                "run_id": run.info.run_id,
+                "uri": self.label,
+                "epochs_logged": len(record.history),
+                "finished": record.status.status is not Status.RUNNING,
+                "state": record.digest,
+            },
+        )
+
+    def _create(self, record: _Record, parent: str) -> Run:
+        return self._client.create_run(
+            self._tree.experiment(record.files.experiment),
+            start_time=fields.milliseconds(record.status.started),
+            tags=_tags(record, parent),
+            run_name=record.files.id,
+        )
+
+    def _push(self, run: Run, record: _Record, parent: str, after: int) -> None:
+        """Params and tags first, then the epochs after `after`, then what comes at the end."""
+        self._log_params(run, fields.params(record.config))
+        self._log_tags(run, _tags(record, parent))
+        self._log_epochs(run, record, after)
+        if record.status.status is not Status.RUNNING:
+            self._finish(run, record)
+        elif run.info.status != "RUNNING":
+            self._client.update_run(run.info.run_id, status="RUNNING")
+
+    def _log_params(self, run: Run, params: Mapping[str, str]) -> None:
+        """Those that are not there yet: MLflow does not let them be changed."""
+        from mlflow.entities import Param
+
+        lacking = [Param(k, v) for k, v in params.items() if k not in run.data.params]
+        for start in range(0, len(lacking), _PARAMS_PER_BATCH):
+            batch = lacking[start : start + _PARAMS_PER_BATCH]
+            self._client.log_batch(run.info.run_id, params=batch)
+
+    def _log_tags(self, run: Run, tags: Mapping[str, str]) -> None:
+        """Those that differ."""
+        from mlflow.entities import RunTag
+
+        changed = [RunTag(k, v) for k, v in tags.items() if run.data.tags.get(k) != v]
+        if changed:
+            self._client.log_batch(run.info.run_id, tags=changed)
+
+    def _log_epochs(self, run: Run, record: _Record, after: int) -> None:
+        """Whole epochs at a time: a batch is one transaction, so no epoch is half there."""
+        from mlflow.entities import Metric
+
+        start = fields.milliseconds(record.status.started) or run.info.start_time
+        times = fields.epoch_times(record.history, start)
+        batch: list[Metric] = []
+        for row, time in zip(record.history, times, strict=True):
+            step = int(row["epoch"] or 0)
+            if step <= after:
+                continue
+            metrics = fields.epoch_metrics(row).items()
+            if len(batch) + len(metrics) > _METRICS_PER_BATCH:
+                self._client.log_batch(run.info.run_id, metrics=batch)
+                batch = []
+            batch += [Metric(name, value, time, step) for name, value in metrics]
+        if batch:
+            self._client.log_batch(run.info.run_id, metrics=batch)
+
+    def _finish(self, run: Run, record: _Record) -> None:
+        """Summary, artifacts, and last the run's status."""
+        from mlflow.entities import Metric
+
+        files, run_id = record.files, run.info.run_id
+        time = fields.milliseconds(record.status.updated) or run.info.start_time
+        figures = fields.summary_metrics(record.summary).items()
+        metrics = [Metric(name, value, time, len(record.history)) for name, value in figures]
+        if metrics:
+            self._client.log_batch(run_id, metrics=metrics)
+        self._log_tags(run, fields.summary_tags(record.summary))
+        uri = run.info.artifact_uri
+        for path in (files.config_path, files.environment_path, files.best):
+            if path.is_file():
+                place(self._client, run_id, uri, path, "")
+        for path in sorted(files.samples.glob("*.png")):
+            place(self._client, run_id, uri, path, "samples")
+        state = fields.RUN_STATUS[record.status.status]
+        self._client.set_terminated(run_id, state, end_time=time)
+
+
+def _tags(record: _Record, parent: str) -> dict[str, str]:
+    tags = fields.trial_tags(record.config, record.status)
+    return tags | SOURCE | {"mlflow.parentRunId": parent}
+
+
+def _agrees(steps: Mapping[int, float], record: _Record) -> bool:
+    """Whether MLflow has a beginning of this history, and not that of an earlier start.
+
+    A trial that goes on may for a while have fewer epochs than it had.
+    """
+    column = _marker(record.history)
+    here = {row["epoch"]: row[column] for row in record.history}
+    going_on = record.status.status in (Status.RUNNING, Status.INTERRUPTED)
+    if not going_on and any(step not in here for step in steps):
+        return False
+    return all(_same(here[step], value) for step, value in steps.items() if step in here)
+
+
+def _same(here: float | None, there: float) -> bool:
+    """Equal; a missing or infinite number is not compared (databases store them differently)."""
+    return here is None or not math.isfinite(here) or math.isclose(here, there, rel_tol=1e-9)
+
+
+def _marker(history: History) -> str:
+    """The column that tells which epochs MLflow has: the first of those with the most values."""
+    columns = [name for name in (history[0] if history else ()) if fields.is_plain_metric(name)]
+    return max(
+        columns,
+        key=lambda column: sum(row[column] is not None for row in history),
+        default="train/loss",
+    )
+
+
+def _memory(files: TrialFiles) -> dict[str, Any]:
+    with contextlib.suppress(StoreError):  # only a memory: MLflow itself is asked
+        return read_json(files.mlflow_path) or {}
+    return {}
+
+
+def _digest(files: TrialFiles) -> str:
+    """What the trial's records say, in 16 hexadecimal digits."""
+    content = hashlib.sha256()
+    for path in (files.config_path, files.status_path, files.history_path, files.summary_path):
+        content.update((path.read_bytes() if path.is_file() else b"") + b"\0")
+    return content.hexdigest()[:16]

@@ -1,0 +1,86 @@
+"""Reaching MLflow: quietly, without telemetry or long waits, its own database made safely."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from bench.record.files import replacing
+from bench.record.store import Store
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+def connect(store: Store, uri: str) -> MlflowClient:
+    """A client for `uri`; the store's own database is made if it is not there."""
+    _set_environment(uri)
+    from mlflow import MlflowClient
+
+    for name, level in (
+        ("mlflow.store.db.utils", logging.WARNING),
+        ("urllib3.connectionpool", logging.ERROR),
+    ):
+        logging.getLogger(name).setLevel(level)
+    if uri == store.mlflow_uri:
+        _initialise(store)
+    return MlflowClient(tracking_uri=uri)
+
+
+def local_path(uri: str) -> Path | None:
+    """The folder that an artifact URI means, if it is a local one."""
+    parts = urlsplit(uri)
+    if parts.scheme == "file":
+        return Path(url2pathname(parts.path))
+    return Path(uri) if not parts.scheme else None
+
+
+def place(client: MlflowClient, run_id: str, artifacts: str, path: Path, folder: str) -> None:
+    """Make the file at `path` an artifact in `folder` of a run whose artifacts are at `artifacts`.
+
+    A hard link where these are local files of the same file system, else a copy. Linking is safe
+    because no file of ours is ever changed in place.
+    """
+    root = local_path(artifacts)
+    if root is None:
+        client.log_artifact(run_id, str(path), folder or None)
+        return
+    target = root / folder / path.name
+    if target.is_file() and target.samefile(path):
+        return
+    with replacing(target) as beside:
+        try:
+            os.link(path, beside)
+        except OSError:  # another file system, or one without links
+            shutil.copy2(path, beside)
+
+
+def _set_environment(uri: str) -> None:
+    """Has to be done before MLflow is imported. What the user has set stays."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    if uri.startswith("http"):
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+
+
+def _initialise(store: Store) -> None:
+    """Make the store's own database beside and rename it into place.
+
+    MLflow's migrations are safe neither against a second process nor against being killed.
+    """
+    path = Path(store.mlflow_uri.removeprefix("sqlite:///"))
+    if path.exists() and (path.is_dir() or path.stat().st_size):
+        return
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    with replacing(path) as beside:
+        database = SqlAlchemyStore(  # type: ignore[no-untyped-call]
+            f"sqlite:///{beside}", store.artifacts.resolve().as_uri()
+        )
+        database.engine.dispose()

@@ -1,0 +1,117 @@
+"""A trial's records under MLflow's names and within its limits. Pure; does not import MLflow."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from bench.record.columns import Status
+from bench.record.trial_files import Row, TrialStatus
+
+RUN_STATUS = {
+    Status.PLANNED: "SCHEDULED",
+    Status.RUNNING: "RUNNING",
+    Status.DONE: "FINISHED",
+    Status.FAILED: "FAILED",
+    Status.INTERRUPTED: "KILLED",
+}
+
+_SYSTEM = frozenset({"epoch_seconds", "val_seconds", "images_per_second", "peak_memory_mb"})
+_LONGEST_KEY, _LONGEST_VALUE = 250, 500
+
+
+def params(config: Mapping[str, Any]) -> dict[str, str]:
+    """The label of each axis under the axis's name, the seed, and the settings, flattened.
+
+    An axis's label stands in place of the setting of the same name (`train.lr`). A setting that is
+    not set is left out; a list is JSON.
+    """
+    found = {_key(axis): _value(label) for axis, label in (config.get("axes") or {}).items()}
+    found["seed"] = _value(config.get("seed"))
+    for name, value in _flatten(config.get("settings") or {}):
+        found.setdefault(_key(name), _value(value))
+    return found
+
+
+def trial_tags(config: Mapping[str, Any], status: TrialStatus) -> dict[str, str]:
+    """`bench.id`, `bench.common`, … and how the trial stands."""
+    facts = {name: config.get(name) for name in ("id", "experiment", "seed", "common", "arm")}
+    state = {name: getattr(status, name) for name in ("status", "failure", "message", "source")}
+    found = {"kind": "trial"} | facts | state
+    return {f"bench.{name}": _value("" if v is None else v) for name, v in found.items()}
+
+
+def epoch_metrics(row: Row) -> dict[str, float]:
+    """One epoch: `train/loss`, `val/dice`, `lr`, the costs as `system/…`; missing is left out."""
+    return {
+        _key(f"system/{name}" if name in _SYSTEM else name): float(value)
+        for name, value in row.items()
+        if name != "epoch" and value is not None
+    }
+
+
+def is_plain_metric(column: str) -> bool:
+    """Whether a column of history.csv is a metric of the same name in MLflow."""
+    return column != "epoch" and column not in _SYSTEM and _key(column) == column
+
+
+def summary_metrics(summary: Mapping[str, Any]) -> dict[str, float]:
+    """The figures of summary.json: `test_dice` as `test/dice`, all others as `summary/…`."""
+    figures = {name: float(value) for name, value in summary.items() if _is_number(value)}
+    return {
+        _key(
+            name.replace("test_", "test/", 1) if name.startswith("test_") else f"summary/{name}"
+        ): v
+        for name, v in figures.items()
+    }
+
+
+def summary_tags(summary: Mapping[str, Any]) -> dict[str, str]:
+    """What of summary.json is no figure: device, precision, commit, …"""
+    return {
+        _key(f"bench.{name}"): _value(value)
+        for name, value in summary.items()
+        if value is not None and not _is_number(value)
+    }
+
+
+def epoch_times(history: Sequence[Row], start: int) -> list[int]:
+    """Time at which each epoch ended, in ms: `start` and the seconds worked so far.
+
+    It follows from the files alone, so a step that is pushed twice is the same entry in MLflow.
+    """
+    times, seconds = [], 0.0
+    for row in history:
+        seconds += (row.get("epoch_seconds") or 0.0) + (row.get("val_seconds") or 0.0)
+        times.append(start + round(1000 * seconds))
+    return times
+
+
+def milliseconds(time: str | None) -> int | None:
+    """An ISO 8601 time as MLflow has it, ms since 1970."""
+    return None if time is None else round(1000 * datetime.fromisoformat(time).timestamp())
+
+
+def _flatten(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _flatten(value, f"{above}{name}.")
+        elif value is not None:
+            yield f"{above}{name}", value
+
+
+def _key(name: str) -> str:
+    """Letters, digits, `_ - . / :` and space are allowed."""
+    return re.sub(r"[^A-Za-z0-9_\-./: ]", "_", name)[:_LONGEST_KEY]
+
+
+def _value(value: Any) -> str:
+    text = json.dumps(value) if isinstance(value, list | Mapping | bool) else str(value)
+    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

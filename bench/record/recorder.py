@@ -1,0 +1,114 @@
+"""Writes one trial's files as training goes: what `bench.train` is given as its recorder."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from bench.errors import StoreError
+from bench.record.columns import HISTORY, METRICS, Failure, Status
+from bench.record.files import remove_leftovers, replacing, write_json
+from bench.record.summary import summarise
+from bench.record.trial_files import Row, TrialFiles, TrialStatus, now
+
+
+@dataclass
+class TrialRecorder:
+    """Implements `bench.train.recorder.Recorder` on a trial's folder. Picklable.
+
+    Attributes:
+        files: the trial's files.
+        select: the column that chooses the best epoch, `val/dice`.
+        metrics: direction of every validation metric, without `val/`; of `select`'s too.
+    """
+
+    files: TrialFiles
+    select: str
+    metrics: Mapping[str, Literal["min", "max"]]
+    _history: list[Row] = field(default_factory=list, repr=False)
+
+    @property
+    def best(self) -> Path:
+        """Where the best epoch's weights are kept."""
+        return self.files.best
+
+    @property
+    def last(self) -> Path:
+        """Where the state to continue from is kept."""
+        return self.files.last
+
+    def begin(self, environment: Mapping[str, Any]) -> None:
+        """The trial starts, or goes on if there is a `last` to go on from."""
+        remove_leftovers(self.files.folder)
+        before = self._status()
+        going_on = self.last.exists()
+        if not going_on:
+            self.files.clear()
+        write_json(self.files.environment_path, environment)
+        self.files.write_status(
+            TrialStatus(
+                Status.RUNNING,
+                pid=os.getpid(),
+                host=socket.gethostname(),
+                started=(before.started if going_on else None) or now(),
+            )
+        )
+
+    def resume(self, history: Sequence[Row]) -> None:
+        """The history up to the checkpoint that training goes on from; what came after is void."""
+        self._history = list(history)
+        self._write_history()
+
+    def epoch(self, row: Row) -> None:
+        """Add one epoch. The whole file is replaced, so that at no instant a row is half there."""
+        self._history.append(row)
+        self._write_history()
+        self.files.write_status(self._status())
+
+    def picture(self, name: str, image: npt.NDArray[np.uint8]) -> None:
+        """Keep a sample picture, (H, W, 3), as PNG."""
+        plain = re.sub(r"[^\w.-]+", "_", name).strip("._") or "picture"
+        with replacing(self.files.samples / f"{plain}.png") as beside:
+            Image.fromarray(image).save(beside, format="PNG")
+
+    def finish(self, facts: Mapping[str, Any]) -> None:
+        """Keep the summary, then say that the trial is done; both survive a power cut."""
+        summary = summarise(self._history, self.select, self.metrics)
+        write_json(self.files.summary_path, summary | dict(facts), durable=True)
+        self.files.write_status(replace(self._status(), status=Status.DONE), durable=True)
+
+    def stop(self, status: str, failure: str | None, message: str | None) -> None:
+        """The trial ended otherwise; also for the parent to say of a worker that died."""
+        self.files.write_status(
+            replace(
+                self._status(),
+                status=Status(status),
+                failure=None if failure is None else Failure(failure),
+                message=message,
+            )
+        )
+
+    def _status(self) -> TrialStatus:
+        with suppress(StoreError):  # a damaged status is replaced by the next one
+            return self.files.status()
+        return TrialStatus(Status.PLANNED)
+
+    def _write_history(self) -> None:
+        self.files.write_history(self._history, history_columns(self._history))
+
+
+def history_columns(history: Sequence[Row]) -> list[str]:
+    """HISTORY with the metrics of the first row in their order there, `val/loss` first."""
+    metrics = [name for name in (history[0] if history else ()) if name not in HISTORY]
+    metrics.sort(key=lambda name: name != "val/loss")
+    return [name for column in HISTORY for name in (metrics if column == METRICS else [column])]

@@ -1,0 +1,214 @@
+"""The files of one trial: where they are, what they say. Imports neither torch nor MLflow."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
+
+from bench.errors import StoreError
+from bench.record.columns import Failure, Status
+from bench.record.files import (
+    read_json,
+    read_text,
+    read_yaml,
+    unreadable,
+    write_json,
+    write_text,
+    write_yaml,
+)
+
+Row = Mapping[str, float | int | None]
+
+
+@dataclass(frozen=True)
+class TrialStatus:
+    """status.json. Times are ISO 8601, UTC; `started` is the first start, not a resumption."""
+
+    status: Status
+    failure: Failure | None = None
+    message: str | None = None
+    source: str = "bench"
+    pid: int | None = None
+    host: str | None = None
+    started: str | None = None
+    updated: str | None = None
+
+
+@dataclass(frozen=True)
+class TrialFiles:
+    """One trial's folder, `results/<experiment>/<trial id>/`, which need not exist yet."""
+
+    folder: Path
+
+    @property
+    def id(self) -> str:
+        """The trial's id: the folder's name."""
+        return self.folder.name
+
+    @property
+    def experiment(self) -> str:
+        """The experiment's name: the name of the folder above."""
+        return self.folder.absolute().parent.name
+
+    @property
+    def config_path(self) -> Path:
+        """`config.yaml`: what was asked for."""
+        return self.folder / "config.yaml"
+
+    @property
+    def status_path(self) -> Path:
+        """`status.json`: how far it has come."""
+        return self.folder / "status.json"
+
+    @property
+    def history_path(self) -> Path:
+        """`history.csv`: one row an epoch."""
+        return self.folder / "history.csv"
+
+    @property
+    def summary_path(self) -> Path:
+        """`summary.json`: what runs.csv says of it."""
+        return self.folder / "summary.json"
+
+    @property
+    def environment_path(self) -> Path:
+        """`environment.json`: machine and versions."""
+        return self.folder / "environment.json"
+
+    @property
+    def log(self) -> Path:
+        """`log.txt`: what the worker printed, tracebacks included."""
+        return self.folder / "log.txt"
+
+    @property
+    def best(self) -> Path:
+        """`best.pt`: the best epoch's weights."""
+        return self.folder / "best.pt"
+
+    @property
+    def last(self) -> Path:
+        """`last.pt`: what training goes on from."""
+        return self.folder / "last.pt"
+
+    @property
+    def samples(self) -> Path:
+        """`samples/`: pictures."""
+        return self.folder / "samples"
+
+    @property
+    def mlflow_path(self) -> Path:
+        """`mlflow.json`: what MLflow has of it."""
+        return self.folder / "mlflow.json"
+
+    def config(self) -> dict[str, Any]:
+        """What was asked for; StoreError where it is missing or corrupt."""
+        record = read_yaml(self.config_path)
+        if record is None:
+            raise unreadable(self.config_path, "there is no such file")
+        return record
+
+    def write_config(self, record: Mapping[str, Any]) -> None:
+        """Keep what was asked for."""
+        write_yaml(self.config_path, record)
+
+    def status(self) -> TrialStatus:
+        """How far it has come; without a file, it is planned."""
+        record = read_json(self.status_path)
+        if record is None:
+            return TrialStatus(Status.PLANNED)
+        known = {k: v for k, v in record.items() if k in TrialStatus.__dataclass_fields__}
+        try:
+            failure = known.get("failure")
+            known["failure"] = Failure(failure) if failure is not None else None
+            return TrialStatus(**known | {"status": Status(known["status"])})
+        except (KeyError, ValueError) as error:
+            raise unreadable(self.status_path, error) from error
+
+    def write_status(self, status: TrialStatus, *, durable: bool = False) -> None:
+        """Keep how far it has come; `updated` becomes now."""
+        record = {name: getattr(status, name) for name in TrialStatus.__dataclass_fields__}
+        write_json(self.status_path, record | {"updated": now()}, durable=durable)
+
+    def history(self) -> list[dict[str, float | int | None]]:
+        """One dict an epoch, exact; a half-written last line is dropped, an empty cell is None."""
+        text = read_text(self.history_path)
+        lines = list(csv.reader(io.StringIO(text or "")))
+        if not lines:
+            return []
+        columns, rows = lines[0], lines[1:]
+        if rows and (not (text or "").endswith("\n") or len(rows[-1]) != len(columns)):
+            rows = rows[:-1]
+        try:
+            return [{c: _parse(cell) for c, cell in zip(columns, row, strict=True)} for row in rows]
+        except ValueError as error:
+            raise unreadable(self.history_path, error) from error
+
+    def write_history(self, rows: Sequence[Row], columns: Sequence[str]) -> None:
+        """Replace the history, with `columns` in this order; floats read back equal to the bit."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows([_cell(row.get(column)) for column in columns] for row in rows)
+        write_text(self.history_path, text.getvalue())
+
+    def summary(self) -> dict[str, Any]:
+        """What runs.csv says of it; empty where it is not finished."""
+        return read_json(self.summary_path) or {}
+
+    def environment(self) -> dict[str, Any]:
+        """Machine and versions; empty where it has not started."""
+        return read_json(self.environment_path) or {}
+
+    def clear(self) -> None:
+        """Forget the results, for a start from nothing; config, log and MLflow's run id stay.
+
+        Raises:
+            StoreError: something cannot be deleted.
+        """
+        kept = {self.config_path, self.log, self.mlflow_path}
+        try:
+            for path in sorted(self.folder.glob("*"), key=_order_of_deletion):
+                if path in kept:
+                    continue
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"{error.filename}: cannot be deleted ({error.strerror}): delete it by hand"
+            ) from error
+
+
+def now() -> str:
+    """The time, ISO 8601, UTC, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _order_of_deletion(path: Path) -> tuple[bool, bool, str]:
+    """Checkpoints, then the status: a trial half cleared is neither continued nor called done."""
+    return path.suffix != ".pt", path.name != "status.json", path.name
+
+
+def _parse(cell: str) -> float | int | None:
+    """The number in a cell; None where it is empty, ValueError where it is no number."""
+    if cell == "":
+        return None
+    try:
+        return int(cell)
+    except ValueError:
+        return float(cell)
+
+
+def _cell(value: Real | float | None) -> str:
+    """The shortest text that reads back as the same number."""
+    if value is None:
+        return ""
+    return str(int(value)) if isinstance(value, Integral) else repr(float(value))

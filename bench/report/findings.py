@@ -1,0 +1,201 @@
+"""What the numbers say in plain words, and what must be known before believing them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import pandas as pd
+
+from bench.record.columns import Status
+from bench.report import numbers
+from bench.report.arms import Arm, arm_numbers
+from bench.report.layout import metric_decimals, nice
+from bench.report.load import Records
+from bench.report.stats import Interval, mean_interval, paired_differences
+from bench.report.table import baseline_column, by_seed, interval_of, ranking, value_of
+
+FEW = 3  # fewer seeds than this support no conclusion
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The report's first words: one sentence, then what qualifies it."""
+
+    title: str
+    sentences: list[str]
+
+
+@dataclass(frozen=True)
+class BaselineCheck:
+    """How the arms stand to the trivial prediction.
+
+    Attributes:
+        text: the comparison in words.
+        warnings: a sentence for each arm that is not clearly better.
+    """
+
+    text: str
+    warnings: list[str]
+
+
+def headline(records: Records, summary: pd.DataFrame, arms: list[Arm]) -> Headline:
+    """Which arm has the best selected metric, by how much, and whether that means anything."""
+    metric, mode = records.select.metric, records.select.mode
+    column = f"best_val_{metric}"
+    order = ranking(summary, column, mode)
+    if not order:
+        done = len(records.done)
+        text = f"No finished trial has a validation {nice(metric)}." if done else ""
+        return Headline(text or "No trial is finished yet.", [progress(records)])
+    first = interval_of(summary, order[0], column)
+    best = f"{first_words(mode)} validation {nice(metric)}"
+    value = numbers.interval(first, metric_decimals(summary, column))
+    if len(order) == 1:
+        title = f"{arms[order[0]].label} reaches a validation {nice(metric)} of {value}."
+        return Headline(title, [_seeds(first), "There is no second arm to compare it with."])
+    title = f"{arms[order[0]].label} has the {best}: {value}."
+    sentences = [_seeds(first), *_against(records, summary, arms, order, column)]
+    sentences += _on_test(records, summary, arms, order[0])
+    return Headline(title, sentences)
+
+
+def first_words(mode: str) -> str:
+    """`highest` or `lowest`."""
+    return "highest" if mode == "max" else "lowest"
+
+
+def progress(records: Records) -> str:
+    """How many trials are in which state."""
+    counts = records.runs["status"].value_counts()
+    parts = [f"{counts[s]} {s}" for s in Status if s in counts.index]
+    return f"{plural(len(records.runs), 'trial')}: {', '.join(parts)}."
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 trial`, `2 trials`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def baseline_check(
+    records: Records, summary: pd.DataFrame, arms: list[Arm]
+) -> BaselineCheck | None:
+    """Compare every arm with the trivial prediction: on the test split where that was evaluated."""
+    metric, sign = records.select.metric, 1 if records.select.mode == "max" else -1
+    columns = (f"test_{metric}", f"best_val_{metric}")
+    column = next((c for c in columns if _compared(summary, c)), None)
+    if column is None:
+        return None
+    base, split = baseline_column(column), "test" if column == columns[0] else "validation"
+    decimals = metric_decimals(summary, column)
+    warnings, compared = [], 0
+    for arm in arms:
+        found, floor = interval_of(summary, arm.number, column), value_of(summary, arm.number, base)
+        if math.isnan(found.mean) or math.isnan(floor):
+            continue
+        compared += 1
+        near = found.low if sign > 0 else found.high
+        values = f"{numbers.interval(found, decimals)} against {numbers.fixed(floor, decimals)}"
+        if sign * (found.mean - floor) <= 0:
+            warnings.append(f"{arm.label} is not better than the trivial prediction: {values}.")
+        elif sign * (near - floor) <= 0:
+            warnings.append(f"{arm.label} is not clearly better than it: {values}.")
+    known = summary[base].dropna()
+    low, high = (numbers.fixed(float(v), decimals) for v in (known.min(), known.max()))
+    trivial = "Predicting all foreground" if records.task == "segmentation" else "The baseline"
+    text = f"{trivial} gives a {split} {nice(metric)} of {low if low == high else f'{low}–{high}'}"
+    verdict = f"; {compared - len(warnings)} of {plural(compared, 'arm')} clearly better."
+    return BaselineCheck(text + verdict, warnings)
+
+
+def mixed(records: Records) -> list[str]:
+    """A sentence for everything that ought to be the same in all finished trials and is not."""
+    consequences = {
+        "device": "epoch times and memory cannot be compared across devices",
+        "threads": "epoch times cannot be compared, and results differ in their last bits",
+        "memory_kind": "peak memory cannot be compared",
+        "precision": "costs cannot be compared, and results may differ",
+        "channels_last": "epoch times cannot be compared",
+        "deterministic": "epoch times cannot be compared",
+        "data_fingerprint": "the trials did not see the same data",
+        "torch": "results may differ for that reason alone",
+        "git_commit": "the program changed between trials",
+    }
+    found = []
+    for column, consequence in consequences.items():
+        counts = records.done[column].value_counts()
+        meant = any(_explains(axis, column) for axis in records.axes)
+        if len(counts) > 1 and not meant:
+            values = ", ".join(f"{value} ({plural(n, 'trial')})" for value, n in counts.items())
+            found.append(f"Mixed {column.replace('_', ' ')}: {values}; {consequence}.")
+    return found
+
+
+def _explains(axis: str, column: str) -> bool:
+    """Whether an axis is meant to change what a column says."""
+    if column == "data_fingerprint":
+        return axis.split(".")[0] == "data"
+    return axis.split(".")[-1] == column
+
+
+def _compared(summary: pd.DataFrame, column: str) -> bool:
+    base = baseline_column(column)
+    return base in summary and bool((summary[base].notna() & summary[column].notna()).any())
+
+
+def _seeds(found: Interval) -> str:
+    if found.n == 1:
+        return "From one seed: how far other seeds would scatter is not known."
+    return f"Mean over {found.n} seeds, in brackets the 95% t-interval."
+
+
+def _against(
+    records: Records, summary: pd.DataFrame, arms: list[Arm], order: list[int], column: str
+) -> list[str]:
+    """The best arm against the runner-up: paired by seed where they share seeds."""
+    first, second = (interval_of(summary, number, column) for number in order[:2])
+    decimals = metric_decimals(summary, column)
+    gap = numbers.fixed(abs(first.mean - second.mean), decimals)
+    runner = f"The runner-up, {arms[order[1]].label}, has {numbers.interval(second, decimals)}"
+    text = f"{runner} (n = {second.n}), {gap} behind."
+    arm = arm_numbers(records, arms)
+    series = [by_seed(records, arm, number, column) for number in order[:2]]
+    paired = mean_interval(paired_differences(*series))
+    if min(first.n, second.n) < FEW:
+        return [text, f"With fewer than {FEW} seeds in an arm, nothing can be concluded."]
+    if paired.n < FEW:
+        pairs = plural(paired.n, "seed")
+        return [text, f"The two share {pairs}; below {FEW} pairs nothing can be concluded."]
+    difference = (
+        f"Paired by seed, the difference is {numbers.signed(paired.mean, decimals)} "
+        f"[{numbers.fixed(paired.low, decimals)}, {numbers.fixed(paired.high, decimals)}] "
+        f"over {paired.n} pairs"
+    )
+    if paired.low <= 0 <= paired.high:
+        return [text, f"{difference}: it may well be zero, so nothing can be concluded."]
+    if first.overlaps(second):
+        return [
+            text,
+            f"{difference}, without zero; but the two intervals overlap and the pair was picked "
+            "after the fact, so nothing can be concluded before it is tested as a hypothesis.",
+        ]
+    return [
+        text,
+        f"{difference}, without zero, and the two intervals do not overlap. The pair was picked "
+        "after the fact: an observation, not a test.",
+    ]
+
+
+def _on_test(records: Records, summary: pd.DataFrame, arms: list[Arm], best: int) -> list[str]:
+    """What the test split says of the same choice."""
+    column = f"test_{records.select.metric}"
+    order = ranking(summary, column, records.select.mode)
+    if not order:
+        return ["No trial has been evaluated on the test split."]
+    decimals = metric_decimals(summary, column)
+    own = numbers.interval(interval_of(summary, best, column), decimals)
+    text = f"On the test split it has {own}"
+    if order[0] == best:
+        return [f"{text}, the {first_words(records.select.mode)} there too."]
+    top = numbers.interval(interval_of(summary, order[0], column), decimals)
+    return [f"{text}; there {arms[order[0]].label} leads with {top}."]

@@ -1,0 +1,258 @@
+"""From the files of an experiment to two tables: a row per trial and a row per epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from bench.errors import StoreError
+from bench.record.columns import HISTORY, METRICS, RUNS, Status
+from bench.record.store import Store, TrialFiles, TrialStatus
+from bench.report.membership import LeftOut, belonging
+from bench.tasks.settings import TASKS
+
+Mode = Literal["min", "max"]
+
+_INTEGERS = frozenset(
+    {"seed", "params", "trainable_params", "macs", "epochs", "best_epoch", "epochs_to_95pct"}
+    | {"threads", "epoch"}
+)
+_FLAGS = frozenset({"channels_last", "deterministic"})
+_TEXTS = frozenset(
+    {"id", "experiment", "status", "failure", "message", "source", "memory_kind", "device"}
+    | {"precision", "data_fingerprint", "torch", "git_commit"}
+)
+
+
+@dataclass(frozen=True)
+class Select:
+    """What chooses the best epoch: the metric's name without `val/`, and its direction."""
+
+    metric: str
+    mode: Mode
+
+
+@dataclass(frozen=True)
+class Records:
+    """All that a report is made from.
+
+    Attributes:
+        experiment: its name.
+        task: for example `segmentation`; empty for histories logged elsewhere.
+        spec: the resolved spec as text, where a plan is kept.
+        axes: the levels of every axis, in the spec's order.
+        metrics: the validation metrics (`dice`) and their directions, in the task's order.
+        select: which of them chooses the best epoch.
+        runs: the columns of `record.columns.RUNS`, a row per trial: planned ones first, in the
+            plan's order, then earlier ones of the same settings. Missing is NaN or NA.
+        history: `id` and the columns of `record.columns.HISTORY`, in the order of `runs`.
+        left_out: recorded trials that do not belong here, and why.
+        folders: where each trial's files are; planned ones that never started have none.
+    """
+
+    experiment: str
+    task: str
+    spec: str | None
+    axes: dict[str, list[str]]
+    metrics: dict[str, Mode]
+    select: Select
+    runs: pd.DataFrame
+    history: pd.DataFrame
+    left_out: tuple[LeftOut, ...]
+    folders: Mapping[str, Path]
+
+    @property
+    def done(self) -> pd.DataFrame:
+        """The rows of finished trials."""
+        return self.runs[self.runs["status"] == Status.DONE]
+
+
+def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> Records:
+    """Read the records of an experiment as the latest plan sees them.
+
+    Args:
+        store: where the records are.
+        experiment: a name that the store has.
+        plan: in the form of plan.json; default: the one recorded. Without any, all trials belong.
+
+    Raises:
+        StoreError: there is no such experiment, or its plan cannot be read.
+    """
+    plan = plan or store.plan(experiment)
+    files = {trial.id: trial for trial in store.trials(experiment)}
+    if plan is None and not files:
+        store.existing(experiment)
+    members, left_out = belonging(plan, files)
+    summaries, problems = _summaries(files, [m["id"] for m in members])
+    histories = _histories(files, [m["id"] for m in members], problems)
+    statuses = _statuses(files, problems)
+    plan = plan or _plan_of(members, histories)
+    axes, metrics = _axes(plan["axes"], members), dict(plan["metrics"])
+    rows = [
+        _row(experiment, member, statuses.get(member["id"]), summaries, problems)
+        for member in members
+    ]
+    return Records(
+        experiment=experiment,
+        task=str(plan["task"]),
+        spec=plan["spec"],
+        axes=axes,
+        metrics=metrics,
+        select=Select(plan["select"]["metric"].removeprefix("val/"), plan["select"]["mode"]),
+        runs=_typed(pd.DataFrame(rows, columns=runs_columns(axes, metrics, summaries.values()))),
+        history=_typed(_history_frame(histories, metrics)),
+        left_out=left_out,
+        folders={m["id"]: files[m["id"]].folder for m in members if m["id"] in files},
+    )
+
+
+def runs_columns(
+    axes: Iterable[str], metrics: Iterable[str], summaries: Iterable[Mapping[str, Any]]
+) -> list[str]:
+    """The columns of runs.csv; a baseline's are those that some summary has."""
+    metrics = list(metrics)
+    known = {key for summary in summaries for key in summary}
+    groups = {
+        "<axes>": [f"axis.{axis}" for axis in axes],
+        "<best>": [f"best_val_{metric}" for metric in metrics],
+        "<final>": [f"final_val_{metric}" for metric in metrics],
+        "<test>": [f"test_{metric}" for metric in metrics],
+        "<baseline>": [
+            name
+            for prefix in ("baseline_", "baseline_val_")
+            for metric in metrics
+            if (name := prefix + metric) in known
+        ],
+    }
+    return [name for column in RUNS for name in groups.get(column, [column])]
+
+
+def history_columns(metrics: Iterable[str]) -> list[str]:
+    """The columns of the report's history.csv."""
+    validation = [f"val/{metric}" for metric in metrics]
+    expanded = [n for c in HISTORY for n in (validation if c == METRICS else [c])]
+    return ["id", *expanded]
+
+
+def direction(metric: str) -> Mode:
+    """The direction of a metric that no plan declares: a task's, else losses and errors fall."""
+    for name in TASKS.names():
+        known = TASKS.entry(name).settings().metrics(("background", "foreground"))
+        if metric in known:
+            return known[metric]
+    return "min" if "loss" in metric or "error" in metric else "max"
+
+
+def _plan_of(members: list[dict[str, Any]], histories: dict[str, list[Any]]) -> dict[str, Any]:
+    """What a plan would say, read off the trials themselves."""
+    settings: dict[str, Any] = next((m["settings"] for m in members if m.get("settings")), {})
+    names = {
+        key.removeprefix("val/"): None
+        for history in histories.values()
+        for row in history[:1]
+        for key in row
+        if key.startswith("val/")
+    }
+    metrics = {name: direction(name) for name in sorted(names, key=lambda n: n != "loss")}
+    best = next((n for n in ("dice", *metrics) if n in metrics and n != "loss"), "loss")
+    default = {"metric": f"val/{best}", "mode": metrics.get(best, "min")}
+    return {
+        "task": (settings.get("task") or {}).get("name", ""),
+        "spec": None,
+        "axes": {},
+        "metrics": metrics,
+        "select": settings.get("select") or default,
+    }
+
+
+def _axes(planned: Mapping[str, list[str]], members: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """The levels in the plan's order, then those that only earlier trials have."""
+    axes = {axis: dict.fromkeys(map(str, levels)) for axis, levels in planned.items()}
+    for member in members:
+        for axis, label in member["axes"].items():
+            axes.setdefault(axis, {}).setdefault(str(label))
+    return {axis: list(levels) for axis, levels in axes.items()}
+
+
+def _summaries(
+    files: Mapping[str, TrialFiles], ids: list[str]
+) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """Every trial's summary, and what could not be read of some."""
+    found: dict[str, dict[str, Any]] = {}
+    problems: dict[str, str] = {}
+    for trial in (files[i] for i in ids if i in files):
+        try:
+            found[trial.id] = trial.summary()
+        except StoreError as error:
+            problems[trial.id] = str(error)
+    return found, problems
+
+
+def _histories(
+    files: Mapping[str, TrialFiles], ids: list[str], problems: dict[str, str]
+) -> dict[str, list[dict[str, float | int | None]]]:
+    found = {}
+    for trial in (files[i] for i in ids if i in files):
+        try:
+            found[trial.id] = trial.history()
+        except StoreError as error:
+            problems.setdefault(trial.id, str(error))
+    return found
+
+
+def _statuses(files: Mapping[str, TrialFiles], problems: dict[str, str]) -> dict[str, TrialStatus]:
+    found = {}
+    for trial in files.values():
+        try:
+            found[trial.id] = trial.status()
+        except StoreError as error:
+            problems.setdefault(trial.id, str(error))
+    return found
+
+
+def _row(
+    experiment: str,
+    member: Mapping[str, Any],
+    status: TrialStatus | None,
+    summaries: Mapping[str, Mapping[str, Any]],
+    problems: Mapping[str, str],
+) -> dict[str, Any]:
+    """One trial's row of runs.csv; an unreadable file is told where the message stands."""
+    status = status or TrialStatus(Status.PLANNED)
+    messages = [text for text in (status.message, problems.get(member["id"])) if text]
+    return {
+        **summaries.get(member["id"], {}),
+        "id": member["id"],
+        "experiment": experiment,
+        "status": str(status.status),
+        "failure": str(status.failure) if status.failure else None,
+        "message": "; ".join(messages) or None,
+        "source": status.source,
+        "seed": member["seed"],
+        **{f"axis.{axis}": str(label) for axis, label in member["axes"].items()},
+    }
+
+
+def _history_frame(
+    histories: Mapping[str, list[dict[str, float | int | None]]], metrics: Iterable[str]
+) -> pd.DataFrame:
+    rows = [{"id": name, **row} for name, history in histories.items() for row in history]
+    return pd.DataFrame(rows, columns=history_columns(metrics))
+
+
+def _typed(frame: pd.DataFrame) -> pd.DataFrame:
+    """Columns as what they are: counts whole (NA where missing), texts as text, else numbers."""
+    for column in frame.columns:
+        if column in _INTEGERS:
+            frame[column] = pd.to_numeric(frame[column]).astype("Int64")
+        elif column in _FLAGS:
+            frame[column] = frame[column].astype("boolean")
+        elif column in _TEXTS or column.startswith("axis."):
+            frame[column] = frame[column].astype("str")
+        else:
+            frame[column] = pd.to_numeric(frame[column]).astype("float64")
+    return frame

@@ -1,0 +1,10 @@
+"""What the fork server imports before the first trial. Importing only: no operator runs here."""
+
+import torch
+import torch._dynamo  # the first optimizer imports it: 1 to 2 s that no trial should pay
+import torchvision
+
+import bench.run.worker
+import bench.train.session
+
+__all__ = ["bench", "torch", "torchvision"]

@@ -1,0 +1,94 @@
+"""What all trials of a run share, made once before the first: caches of data, costs of models.
+
+It happens in a worker process, so that the parent never imports torch.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from multiprocessing.connection import Connection
+
+from bench.errors import BenchError
+from bench.plan.trial import Trial, digest
+from bench.run.executors.local import worker_context
+
+Costs = Mapping[str, int | None]
+Report = Callable[[str, int, int], None]
+"""Called with what is being prepared, how much of it is done, and how much there is."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What the preparation found.
+
+    Attributes:
+        costs: `params`, `trainable_params` and `macs` by trial id.
+        notes: what a reader of the results should know of the data.
+    """
+
+    costs: Mapping[str, Costs]
+    notes: tuple[str, ...]
+
+
+class PreparationError(BenchError):
+    """A foreseen error on the other side, to be raised on this one."""
+
+
+def prepare(trials: Sequence[Trial], report: Report) -> Prepared:
+    """Fill every cache the trials need and measure each distinct model.
+
+    Raises:
+        BenchError: data is missing, a model cannot be built, …
+    """
+    context = worker_context()
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_prepare, args=(list(trials), theirs))  # type: ignore[attr-defined]
+    process.start()
+    theirs.close()
+    try:
+        while True:
+            match ours.recv():
+                case Prepared() as prepared:
+                    return prepared
+                case BenchError() as error:
+                    raise PreparationError(str(error))
+                case (str() as what, int() as done, int() as total):
+                    report(what, done, total)
+    except EOFError:
+        raise PreparationError(
+            "the preparation ended without a result; its output is above"
+        ) from None
+    finally:
+        ours.close()
+        process.join(5)
+        process.kill()
+
+
+def _prepare(trials: list[Trial], connection: Connection) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        connection.send(_find(trials, lambda *event: connection.send(event)))
+    except BenchError as error:
+        connection.send(PreparationError(str(error)))
+    except BrokenPipeError:
+        return  # the parent was interrupted
+
+
+def _find(trials: list[Trial], report: Report) -> Prepared:
+    from bench.data.settings import DATASETS
+    from bench.plan.cost import model_costs
+
+    notes: dict[str, None] = {}
+    distinct = {digest(trial.settings.data.model_dump()): trial for trial in trials}
+    for trial in distinct.values():
+        name = getattr(trial.settings.data, "name", "data")
+
+        def progress(done: int, total: int, name: str = name) -> None:
+            report(f"data {name}", done, total)
+
+        splits = DATASETS.build(trial.settings.data).prepare(progress)
+        notes |= dict.fromkeys(splits.notes)
+    costs = model_costs(trials, lambda what: report(f"cost of {what}", 0, 0))
+    return Prepared({key: asdict(cost) for key, cost in costs.items()}, tuple(notes))

@@ -1,0 +1,208 @@
+"""What a person sees of a run: bars in a terminal, plain lines elsewhere. Parent process only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Column
+
+from bench.run.events import Ended, EpochDone, Event, Started, Ticked
+from bench.states import Status
+
+Row = Mapping[str, float | int | None]
+
+
+class Display(Protocol):
+    """Shows a run's events. A context manager."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+    def preparing(self, what: str, done: int, total: int, /) -> None:
+        """Something shared is being made."""
+        ...
+
+    def observe(self, event: Event) -> None:
+        """A worker told something."""
+        ...
+
+
+def display(console: Console, epochs: Mapping[str, int], metric: str) -> Display:
+    """The display that fits the console; `epochs` are those planned for each trial to run."""
+    if console.is_terminal:
+        return LiveDisplay(console, epochs, metric)
+    return PlainDisplay(console, epochs, metric)
+
+
+def describe(row: Row, metric: str) -> str:
+    """One epoch in a few words: losses, the selected metric, memory."""
+    shown = {
+        "train/loss": ("loss", ".4f"),
+        metric: (metric.removeprefix("val/"), ".4f"),
+        "val/loss": ("val loss", ".4f"),
+        "epoch_seconds": ("s/epoch", ".2f"),
+        "peak_memory_mb": ("MB", ".0f"),
+    }
+    values = [(name, row.get(column), form) for column, (name, form) in shown.items()]
+    return "  ".join(f"{name} {value:{form}}" for name, value, form in values if value is not None)
+
+
+def verdict(event: Ended) -> str:
+    """How a trial ended, in a line."""
+    if event.status is Status.FAILED:
+        return f"{event.trial}: failed ({event.failure}): {event.message}"
+    return f"{event.trial}: {event.status}"
+
+
+class PlainDisplay:
+    """A line per event worth keeping; what a log file or a CI shows."""
+
+    def __init__(self, console: Console, epochs: Mapping[str, int], metric: str) -> None:
+        self._console, self._metric = console, metric
+        self._epochs = epochs
+        self._ended = 0
+        self._rows: dict[str, Row] = {}
+        self._prepared: str | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        return None
+
+    def preparing(self, what: str, _done: int, _total: int, /) -> None:
+        """Name each thing that is prepared once."""
+        if what != self._prepared:
+            self._prepared = what
+            self._line(f"preparing {what}")
+
+    def observe(self, event: Event) -> None:
+        """Print starts, ends, and about ten epochs of each trial."""
+        match event:
+            case Started(trial):
+                self._line(f"{trial}: started")
+            case EpochDone(trial, row):
+                self._rows[trial] = row
+                self._epoch(trial, row)
+            case Ended():
+                self._ended += 1
+                row = self._rows.get(event.trial, {})
+                told = f"  {describe(row, self._metric)}" if event.status is Status.DONE else ""
+                self._line(f"[{self._ended}/{len(self._epochs)}] {verdict(event)}{told}")
+
+    def _epoch(self, trial: str, row: Row) -> None:
+        epoch, epochs = int(row["epoch"] or 0), self._epochs[trial]
+        if epoch % max(1, epochs // 10) == 0:
+            self._line(f"{trial}: epoch {epoch}/{epochs}  {describe(row, self._metric)}")
+
+    def _line(self, text: str) -> None:
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+class LiveDisplay:
+    """A bar for the experiment with the time left, and a line for each running trial."""
+
+    def __init__(self, console: Console, epochs: Mapping[str, int], metric: str) -> None:
+        self._console, self._epochs, self._metric = console, epochs, metric
+        self._done = dict.fromkeys(epochs, 0.0)
+        self._ended = 0
+        self._lines: dict[str, TaskID] = {}
+        self._bars = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[note]}", table_column=Column(no_wrap=True)),
+            console=console,
+        )
+        self._total: TaskID | None = None
+        self._preparation: tuple[str, TaskID] | None = None
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bars.stop()
+
+    def preparing(self, what: str, done: int, total: int) -> None:
+        """A bar for each thing prepared."""
+        if self._preparation is None or self._preparation[0] != what:
+            self._end_preparation()
+            self._preparation = what, self._bars.add_task(what, total=total or None, note="")
+        self._bars.update(self._preparation[1], completed=done, total=total or None)
+
+    def observe(self, event: Event) -> None:
+        """Move the bars."""
+        self._end_preparation()
+        if self._total is None:
+            epochs = sum(self._epochs.values())
+            self._total = self._bars.add_task("all epochs", total=epochs, note=self._note())
+        match event:
+            case Started(trial):
+                self._lines[trial] = self._bars.add_task(
+                    trial, total=self._epochs[trial], note="starting"
+                )
+            case Ticked(trial, epoch, step, steps):
+                self._move(trial, epoch - 1 + step / steps)
+            case EpochDone(trial, row):
+                self._move(trial, float(row["epoch"] or 0), describe(row, self._metric))
+            case Ended():
+                self._end(event)
+        self._bars.update(self._total, completed=round(sum(self._done.values())), note=self._note())
+
+    def _move(self, trial: str, epochs: float, note: str | None = None) -> None:
+        self._done[trial] = epochs
+        fields: dict[str, Any] = {} if note is None else {"note": note}
+        self._bars.update(self._lines[trial], completed=int(epochs), **fields)
+
+    def _end(self, event: Ended) -> None:
+        self._ended += 1
+        self._done[event.trial] = float(self._epochs[event.trial])
+        line = self._lines.pop(event.trial, None)
+        if line is not None:
+            self._bars.remove_task(line)
+        if event.status is Status.FAILED:
+            self._console.print(
+                verdict(event), style="red", markup=False, highlight=False, soft_wrap=True
+            )
+
+    def _end_preparation(self) -> None:
+        if self._preparation is not None:
+            self._bars.remove_task(self._preparation[1])
+            self._preparation = None
+
+    def _note(self) -> str:
+        return f"{self._ended}/{len(self._epochs)} trials ended"

@@ -1,0 +1,146 @@
+"""One trial in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from bench.errors import BenchError, DataError, first_line
+from bench.plan.trial import Trial
+from bench.run.events import Ended, EpochDone, Started, Ticked
+from bench.states import Failure, Status
+from bench.train.recorder import Recorder, Row
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a worker needs. Sent to it, so everything in it can be pickled.
+
+    Attributes:
+        trial: what to train.
+        recorder: where its results go.
+        log: file that takes what the worker prints.
+        costs: `params`, `trainable_params` and `macs` of its model.
+    """
+
+    trial: Trial
+    recorder: Recorder
+    log: Path
+    costs: Mapping[str, int | None]
+
+
+@dataclass(frozen=True)
+class Share:
+    """A worker's part of the machine: CPU threads, and the GPUs it may see (None: as inherited)."""
+
+    threads: int
+    gpus: str | None = None
+
+
+class Line:
+    """The worker's end of the connection to the parent; `bench.train.loop.Signals`."""
+
+    def __init__(self, trial: str, connection: Connection) -> None:
+        self._trial = trial
+        self._connection = connection
+        self._stop = threading.Event()
+        threading.Thread(target=self._listen, daemon=True, name="listen").start()
+
+    def stopping(self) -> bool:
+        """Whether the parent asked to stop, or is no longer there."""
+        return self._stop.is_set()
+
+    def started(self) -> None:
+        """Say that the trial begins."""
+        self._send(Started(self._trial))
+
+    def tick(self, epoch: int, step: int, steps: int) -> None:
+        """Say how far the epoch is."""
+        self._send(Ticked(self._trial, epoch, step, steps))
+
+    def epoch(self, row: Row) -> None:
+        """Say that an epoch is recorded."""
+        self._send(EpochDone(self._trial, dict(row)))
+
+    def ended(self, status: Status, failure: Failure | None, message: str | None) -> None:
+        """Say how the trial ended."""
+        self._send(Ended(self._trial, status, failure, message))
+
+    def _send(self, event: Started | Ticked | EpochDone | Ended) -> None:
+        try:
+            self._connection.send(event)
+        except OSError:  # the parent is gone: finish the step, stop, stay resumable
+            self._stop.set()
+
+    def _listen(self) -> None:
+        # anything the parent says means stop; so does its end
+        with suppress(EOFError, OSError):
+            self._connection.recv()
+        self._stop.set()
+
+
+def work(job: Job, share: Share, connection: Connection) -> None:
+    """Train `job`'s trial; the entry point of a worker process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which asks us to stop
+    _redirect_output(job.log)
+    if share.gpus is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = share.gpus
+    line = Line(job.trial.id, connection)
+    line.started()
+    status, failure, message = _train(job, share, line)
+    if status is not Status.DONE:
+        job.recorder.stop(status, failure, message)
+    line.ended(status, failure, message)
+    _leave()
+
+
+def _train(job: Job, share: Share, line: Line) -> tuple[Status, Failure | None, str | None]:
+    import torch
+
+    from bench.train.loop import Diverged, Interrupted
+    from bench.train.session import train_trial
+
+    torch.set_num_threads(share.threads)
+    try:
+        train_trial(job.trial, job.recorder, line, job.costs)
+    except Interrupted:
+        return Status.INTERRUPTED, None, None
+    except Diverged as error:
+        return Status.FAILED, Failure.DIVERGED, str(error)
+    except DataError as error:
+        return Status.FAILED, Failure.DATA, str(error)
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        traceback.print_exc()
+        return Status.FAILED, Failure.OUT_OF_MEMORY, first_line(error)
+    except BenchError as error:
+        return Status.FAILED, Failure.CRASH, str(error)
+    except Exception as error:
+        traceback.print_exc()
+        return Status.FAILED, Failure.CRASH, f"{type(error).__name__}: {first_line(error)}"
+    return Status.DONE, None, None
+
+
+def _redirect_output(log: Path) -> None:
+    """Send what the process prints, C libraries included, to the trial's log."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.dup2(target, 1)
+    os.dup2(target, 2)
+    os.close(target)
+
+
+def _leave() -> None:
+    """End at once: tearing torch down takes longer than a small trial's start."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)

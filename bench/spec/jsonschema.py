@@ -1,0 +1,100 @@
+"""JSON Schemas as plain data: walking them, and the one that editors check a spec file with."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+Schema = dict[str, Any]
+
+
+def options(schema: Schema, definitions: Schema) -> Iterator[Schema]:
+    """The objects and lists, without choices and references, that `schema` may stand for."""
+    if "$ref" in schema:
+        yield from options(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    for several in ("anyOf", "oneOf", "allOf"):
+        for option in schema.get(several, ()):
+            yield from options(option, definitions)
+    if "properties" in schema or "items" in schema:
+        yield schema
+
+
+def spec_schema(settings: Schema, sweep: Schema, roots: Sequence[str]) -> Schema:
+    """The schema of a spec file from those of its settings and its sweep.
+
+    It asks for less than planning does, since an axis may give what is missing in the settings.
+
+    Args:
+        settings: of one trial; sections that name a part are a choice (`oneOf`).
+        sweep: which trials there are.
+        roots: the sections in which axes can be.
+    """
+    settings, sweep = copy.deepcopy(settings), copy.deepcopy(sweep)
+    definitions, sections = settings["$defs"], settings["properties"]
+    del definitions["Select"]["required"]  # the task has defaults
+    for section in sections.values():
+        section.pop("default", None)
+        if "oneOf" in section:  # without a name several kinds may fit
+            section["anyOf"] = section.pop("oneOf")
+    names = [{"const": _name(kind)} for kind in options(sections["task"], definitions)]
+    sections["task"]["anyOf"] += names
+    own = sweep["properties"]
+    definitions["Axes"] = _axes(sections, definitions, roots)
+    axes = {"$ref": "#/$defs/Axes"}
+    own["grid"] = axes | {"description": own["grid"]["description"]}
+    own["zip"] = _either(axes, _listed(axes)) | {"description": own["zip"]["description"]}
+    about = own["seeds"].pop("description")
+    own["seeds"] = _either({"type": "integer", "minimum": 1}, own["seeds"]) | {"description": about}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A spec of bench",
+        "type": "object",
+        "properties": {"experiment": own.pop("experiment"), **sections, **own},
+        "required": ["experiment", "task"],
+        "additionalProperties": False,
+        "$defs": definitions,
+    }
+
+
+def _axes(sections: Schema, definitions: Schema, roots: Sequence[str]) -> Schema:
+    """The schema of a mapping of axes to levels."""
+    found: dict[str, list[Schema]] = {}
+    for root in roots:
+        for path, schema in _settings(root, sections[root], definitions):
+            kinds = found.setdefault(path, [])
+            if schema not in kinds:
+                kinds.append(schema)
+    return {
+        "type": "object",
+        "minProperties": 1,
+        "properties": {path: _levels(_either(*kinds)) for path, kinds in found.items()},
+        # arguments of parts of the user's own
+        "patternProperties": {r"^(data|model)\.": _levels({})},
+        "additionalProperties": False,
+    }
+
+
+def _settings(path: str, schema: Schema, definitions: Schema) -> Iterator[tuple[str, Schema]]:
+    """A setting and all settings inside it, by dotted path."""
+    yield path, schema
+    for option in options(schema, definitions):
+        for key, inner in option.get("properties", {}).items():
+            yield from _settings(f"{path}.{key}", inner, definitions)
+
+
+def _levels(value: Schema) -> Schema:
+    labelled = {"type": "object", "minProperties": 1, "additionalProperties": value}
+    return _either(labelled, _listed(value))
+
+
+def _listed(item: Schema) -> Schema:
+    return {"type": "array", "minItems": 1, "items": item}
+
+
+def _either(*schemas: Schema) -> Schema:
+    return schemas[0] if len(schemas) == 1 else {"anyOf": list(schemas)}
+
+
+def _name(kind: Schema) -> Any:
+    return kind["properties"]["name"]["const"]

@@ -1,0 +1,66 @@
+"""From a YAML file and overrides to a spec."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from bench.errors import nearest
+from bench.spec.document import Document, read_document
+from bench.spec.merge import Choice, merged_settings
+from bench.spec.messages import problems
+from bench.spec.overrides import apply_overrides
+from bench.spec.schema import Sweep, TrialSettings
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One spec file with its overrides.
+
+    Attributes:
+        sweep: the experiment's name and which trials there are, checked.
+        document: the whole file as data with line numbers. The settings in it are checked arm by
+            arm in `settings`, since what is missing in one place an axis may give.
+    """
+
+    sweep: Sweep
+    document: Document
+
+    @property
+    def experiment(self) -> str:
+        """The experiment's name."""
+        return self.sweep.experiment
+
+    def settings(self, choices: Sequence[Choice] = ()) -> TrialSettings:
+        """The checked settings with `choices` in place; a SpecError names file, line and key."""
+        return merged_settings(self.document, choices)
+
+
+def load_spec(path: Path, overrides: Sequence[str] = ()) -> Spec:
+    """Read a spec and apply overrides (`train.lr=3e-4`) in their order.
+
+    Raises:
+        SpecError: anything that cannot be used, as `file:line: key.path: message`.
+    """
+    document = read_document(path)
+    apply_overrides(document, overrides)
+    return Spec(_sweep(document), document)
+
+
+def _sweep(document: Document) -> Sweep:
+    for key in document.tree:
+        if key not in _KEYS:
+            raise document.error((key,), f"unknown key{nearest(key, _KEYS)}")
+    given = {key: value for key, value in document.tree.items() if key in Sweep.model_fields}
+    try:
+        return Sweep.model_validate(given)
+    except ValidationError as error:
+        found = problems(error, given, lambda _path: _KEYS)
+    errors = [document.error(problem.path, problem.message) for problem in found]
+    raise min(errors, key=lambda error: error.line or 0)
+
+
+_KEYS = (*Sweep.model_fields, *TrialSettings.model_fields)

@@ -1,0 +1,100 @@
+"""One arm's settings: the spec's with the chosen levels put in, and checked."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from bench.errors import SpecError
+from bench.spec.document import Document
+from bench.spec.fields import known_keys
+from bench.spec.messages import Problem, problems, shown
+from bench.spec.schema import TrialSettings
+from bench.spec.yaml12 import KeyPath
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A value for one axis, and where in the spec it stands."""
+
+    axis: str
+    value: Any
+    where: KeyPath
+
+    @property
+    def target(self) -> KeyPath:
+        """Where in the settings the value goes."""
+        return tuple(self.axis.split("."))
+
+    @property
+    def declared(self) -> KeyPath:
+        """Where in the spec the axis stands."""
+        return self.where[: self.where.index(self.axis) + 1]
+
+
+def merged_settings(document: Document, choices: Sequence[Choice]) -> TrialSettings:
+    """The settings of the spec with `choices` in place; wider axes first (`model`, `model.width`).
+
+    Raises:
+        SpecError: the first of the errors in the order of the spec's lines.
+    """
+    tree = {key: value for key, value in document.tree.items() if key in TrialSettings.model_fields}
+    tree = copy.deepcopy(tree)
+    for choice in sorted(choices, key=lambda choice: len(choice.target)):
+        _put(tree, choice, document)
+    try:
+        return TrialSettings.model_validate(tree)
+    except ValidationError as error:
+        found = problems(error, tree, lambda path: known_keys(path, tree))
+    errors = [
+        document.error(_origin(problem, choices, document), problem.message) for problem in found
+    ]
+    raise min(errors, key=lambda error: error.line or 0)
+
+
+def _put(tree: dict[str, Any], choice: Choice, document: Document) -> None:
+    """Set the axis's value, with the mappings above it that are missing."""
+    *parents, last = choice.target
+    node = tree
+    for depth, parent in enumerate(parents):
+        child = node.get(str(parent))
+        if depth == 0 and parent == "augment" and isinstance(child, list):
+            child = {"transforms": child}
+        if child is None:
+            child = [] if parent == "mistakes" else {}
+        if not isinstance(child, dict):
+            raise _no_mapping(choice, depth, child, document)
+        node[str(parent)] = child
+        node = child
+    node[str(last)] = copy.deepcopy(choice.value)
+
+
+def _no_mapping(choice: Choice, depth: int, found: Any, document: Document) -> SpecError:
+    """The error for an axis that leads through something else than a mapping."""
+    section = choice.target[:1]
+    if depth == 0 and section != ("mistakes",) and document.tree.get(str(section[0])) == found:
+        return document.error(section, f"must be a mapping, not {shown(found)}")
+    through = ".".join(choice.axis.split(".")[: depth + 1])
+    return document.error(
+        choice.declared, f"is no axis: {through} is {shown(found)}, not a mapping"
+    )
+
+
+def _origin(problem: Problem, choices: Sequence[Choice], document: Document) -> KeyPath:
+    """Where in the spec the value at a path of the merged settings was written."""
+    path = problem.path
+    by_depth = sorted(choices, key=lambda choice: len(choice.target), reverse=True)
+    for choice in by_depth:
+        if choice.target[: len(path)] == path:
+            # the axis itself names an unknown key, or one inside what is no mapping
+            inside = path != choice.target and path not in document.places
+            if problem.kind == "extra_forbidden" or (problem.wrong_type and inside):
+                return choice.declared
+    for choice in by_depth:
+        if path[: len(choice.target)] == choice.target:
+            return (*choice.where, *path[len(choice.target) :])
+    return path

@@ -1,0 +1,148 @@
+"""pydantic's errors in the words of a spec: where, what is wrong, what is right."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from bench.errors import nearest
+from bench.registry import TARGET_PATTERN
+from bench.spec.schema import NAME_PATTERN
+from bench.spec.yaml12 import KeyPath
+
+Known = Callable[[KeyPath], Iterable[str]]
+"""The keys that are known in the mapping at a path."""
+
+_TYPES = {
+    "int_type": "an integer",
+    "int_from_float": "an integer",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+}
+_PATTERNS = {
+    TARGET_PATTERN: "package.module:name",
+    NAME_PATTERN: "at most 64 letters, digits, `_`, `.` and `-`, the first a letter or digit",
+}
+_LIMITS = {
+    "greater_than": ("gt", "greater than"),
+    "greater_than_equal": ("ge", "at least"),
+    "less_than": ("lt", "less than"),
+    "less_than_equal": ("le", "at most"),
+}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One error: the path of the value that is wrong (or missing), the message, pydantic's type."""
+
+    path: KeyPath
+    message: str
+    kind: str
+
+    @property
+    def wrong_type(self) -> bool:
+        """Whether it is a mapping where a number should be, or the like."""
+        return self.kind in _TYPES
+
+
+def problems(error: ValidationError, tree: Any, known: Known) -> list[Problem]:
+    """What is wrong with `tree`, without errors that only follow from one further inside."""
+    details = error.errors(include_url=False)
+    inner = [
+        detail
+        for detail in details
+        if not any(_inside(other["loc"], detail["loc"]) for other in details)
+    ]
+    return [_problem(detail, tree, known) for detail in inner]
+
+
+def _inside(loc: KeyPath, outer: KeyPath) -> bool:
+    return len(loc) > len(outer) and loc[: len(outer)] == outer
+
+
+def _problem(detail: ErrorDetails, tree: Any, known: Known) -> Problem:
+    kind, value, context = detail["type"], detail["input"], detail.get("ctx", {})
+    path = _path(detail["loc"], tree)
+    if kind == "located":
+        return Problem((*path, *context["at"]), context["message"], kind)
+    if kind == "missing":
+        return Problem((*path, detail["loc"][-1]), "is missing", kind)
+    if kind == "extra_forbidden":
+        return Problem(path, f"unknown key{nearest(str(path[-1]), known(path[:-1]))}", kind)
+    if kind == "union_tag_invalid":
+        return Problem((*path, "name"), _unknown_name(path, context), kind)
+    return Problem(path, _message(kind, value, context, detail["msg"]), kind)
+
+
+def _unknown_name(path: KeyPath, context: dict[str, Any]) -> str:
+    names = set(re.findall(r"'([^']*)'", context["expected_tags"])) - {"target"}
+    return f"unknown {_noun(path)} {context['tag']!r}{nearest(context['tag'], names)}"
+
+
+def _noun(path: KeyPath) -> str:
+    words = [key for key in path if isinstance(key, str)]
+    return {"data": "data set"}.get(words[0], words[0]) if words else "name"
+
+
+def _message(kind: str, value: Any, context: dict[str, Any], text: str) -> str:
+    if kind in _TYPES:
+        return f"must be {_TYPES[kind]}, not {shown(value)}"
+    if kind in _LIMITS:
+        limit, words = _LIMITS[kind]
+        return f"must be {words} {context[limit]:g}, not {shown(value)}"
+    if kind == "literal_error":
+        choices = re.findall(r"'([^']*)'", context["expected"])
+        hint = nearest(value, choices) if isinstance(value, str) else ""
+        return f"must be one of {', '.join(choices)}, not {shown(value)}" + (
+            hint if "mean" in hint else ""
+        )
+    if kind == "union_tag_not_found":
+        if isinstance(value, dict):
+            return "needs a `name:`"
+        return f"must be a mapping with `name:`, not {shown(value)}"
+    if kind == "too_short" and not value:
+        return "is empty; fill it or leave it out"
+    if kind == "string_pattern_mismatch":
+        wanted = _PATTERNS.get(context["pattern"], f"text that matches {context['pattern']}")
+        return f"must be {wanted}, not {shown(value)}"
+    return str(context["error"]) if kind == "value_error" else text
+
+
+def shown(value: Any) -> str:
+    """A value as an error message shows it: short, on one line, in YAML's words."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict | list | tuple):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _path(loc: KeyPath, tree: Any) -> KeyPath:
+    """The part of pydantic's location that exists in the YAML.
+
+    A location also names the kinds of parts and keys that a short spelling leaves out; of the ways
+    to leave those out, the one that follows the tree longest is taken.
+    """
+    if not loc:
+        return ()
+    skipped = _path(loc[1:], tree)
+    key = loc[0]
+    try:
+        taken = (key, *_path(loc[1:], tree[key]))
+    except (KeyError, IndexError, TypeError):
+        return skipped
+    return taken if len(taken) >= len(skipped) else skipped

@@ -1,0 +1,151 @@
+"""`key=value` from the command line, put into a spec's tree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from bench.errors import SpecError
+from bench.spec import yaml12
+from bench.spec.document import Document, Place
+from bench.spec.fields import known_keys
+from bench.spec.messages import shown
+from bench.spec.yaml12 import KeyPath, dotted
+
+
+def apply_overrides(document: Document, overrides: Sequence[str]) -> None:
+    """Change `document` by overrides, in their order.
+
+    A key is a dotted path: `train.lr`, `exclude.0.model` (an index of a list), `grid.train.lr` (an
+    axis), `grid.model.unet.width` (inside a level). A value is YAML: `[1e-3, 3e-4]`.
+
+    Raises:
+        SpecError: no `=`, no key, no value, a value that is not YAML, a path through something
+            that is not a mapping, or a setting that an axis sets anyway.
+    """
+    placed = [_put(document, override) for override in overrides]
+    for path, place in placed:
+        _refuse_where_an_axis_decides(document, path, place)
+
+
+def _put(document: Document, override: str) -> tuple[KeyPath, Place]:
+    place = Place(f"override {override!r}")
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise SpecError("write key=value, for example train.lr=3e-4", source=place.source)
+    segments = key.strip().split(".")
+    if not all(segments):
+        raise SpecError("a part of the key is empty", source=place.source, key=key.strip())
+    value = _value(text, place, key.strip())
+    path, node = _parent(document, segments, place)
+    if isinstance(node, list):
+        node[_index(node, str(path[-1]), path, place)] = value
+        path = (*path[:-1], int(path[-1]))
+    else:
+        node[str(path[-1])] = value
+    document.moved(path, place)
+    return path, place
+
+
+def _value(text: str, place: Place, key: str) -> Any:
+    if not text.strip():
+        raise SpecError("a value is missing; write null for none", source=place.source, key=key)
+    try:
+        return yaml12.parse(text, place.source)[0]
+    except SpecError as error:
+        raise SpecError(error.message, source=place.source, key=key) from error
+
+
+def _parent(document: Document, segments: list[str], place: Place) -> tuple[KeyPath, Any]:
+    """The whole path to set, and what its last key is in: a mapping (made if missing) or a list."""
+    path: KeyPath = ()
+    node: Any = document.tree
+    while True:
+        key, segments = _next_key(document, path, node, segments)
+        if not segments:
+            return (*path, key), node
+        if isinstance(node, list):
+            index = _index(node, key, (*path, key), place)
+            path, child = (*path, index), node[index]
+        else:
+            path, child = (*path, key), node.get(key)
+        if child is None:
+            child = {}
+            node[path[-1]] = child
+            document.moved(path, place)
+        if not isinstance(child, dict | list):
+            message = f"is {shown(child)}, so that nothing in it can be set"
+            raise SpecError(message, source=place.source, key=dotted(path))
+        node = child
+
+
+def _next_key(
+    document: Document, path: KeyPath, node: Any, segments: list[str]
+) -> tuple[str, list[str]]:
+    """Split the next key off: the longest that is there, a new axis, or one segment."""
+    if isinstance(node, dict):
+        for end in range(len(segments), 1, -1):
+            if ".".join(segments[:end]) in node:
+                return ".".join(segments[:end]), segments[end:]
+        if _holds_axes(path) and _is_new_axis(document, node, segments):
+            return ".".join(segments), []
+    return segments[0], segments[1:]
+
+
+def _holds_axes(path: KeyPath) -> bool:
+    return path in {("grid",), ("zip",)} or (
+        len(path) == 2 and path[0] == "zip" and isinstance(path[1], int)
+    )
+
+
+def _is_new_axis(document: Document, axes: dict[str, Any], segments: list[str]) -> bool:
+    """Whether `train.lr` below `grid` is an axis, not a level of an axis `train` that is there."""
+    if len(segments) == 1:
+        return False
+    if segments[0] not in axes:
+        return True
+    levels = axes[segments[0]]
+    inside = isinstance(levels, dict) and segments[1] in levels
+    tree = {segments[0]: document.tree.get(segments[0])}
+    return not inside and segments[1] in known_keys((segments[0],), tree)
+
+
+def _index(items: list[Any], key: str, path: KeyPath, place: Place) -> int:
+    if not key.isdecimal() or int(key) >= len(items):
+        count = len(items)
+        message = f"must be an index of this list, from 0 to {count - 1}" if count else "is empty"
+        raise SpecError(message, source=place.source, key=dotted(path))
+    return int(key)
+
+
+def _refuse_where_an_axis_decides(document: Document, path: KeyPath, place: Place) -> None:
+    """A setting that every arm replaces cannot be overridden; its axis can."""
+    for axis, where in _axes(document):
+        target = tuple(axis.split("."))
+        inside = target[: len(path)] == path and _holds(document.tree, target)
+        if inside or path[: len(target)] == target:
+            raise SpecError(
+                f"the axis {axis} sets this; override the axis instead: {dotted(where)}=…",
+                source=place.source,
+                key=dotted(target if inside else path),
+            )
+
+
+def _holds(tree: Any, path: KeyPath) -> bool:
+    for key in path:
+        if not isinstance(tree, dict) or key not in tree:
+            return False
+        tree = tree[key]
+    return True
+
+
+def _axes(document: Document) -> Iterator[tuple[str, KeyPath]]:
+    """Every axis and where it stands, as far as grid and zip are what they should be."""
+    groups: list[tuple[KeyPath, Any]] = [
+        ((key,), document.tree.get(key)) for key in ("grid", "zip")
+    ]
+    if isinstance(document.tree.get("zip"), list):
+        groups += [(("zip", i), group) for i, group in enumerate(document.tree["zip"])]
+    for where, group in groups:
+        if isinstance(group, dict):
+            yield from ((axis, (*where, axis)) for axis in group)

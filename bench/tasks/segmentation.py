@@ -1,0 +1,126 @@
+"""Segmentation: a class for every pixel, scored by Dice and IoU per image."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from bench.labels import IGNORE_LABEL
+from bench.tasks.base import Batch, Picture
+from bench.tasks.losses import EPSILON, segmentation_loss
+from bench.tasks.pictures import side_by_side
+
+
+class Overlap(NamedTuple):
+    """Dice and IoU, each (B, K-1): per image and foreground class."""
+
+    dice: Tensor
+    iou: Tensor
+
+
+def overlap(predicted: Tensor, truth: Tensor, classes: int) -> Overlap:
+    """Dice and IoU of (B, H, W) labels, per image and foreground class.
+
+    Dice = (2·|P∩G| + ε) / (|P| + |G| + ε) with ε = 1e-6, so that an empty mask predicted empty is
+    1; pixels with the ignore label count on neither side.
+    """
+    valid = truth != IGNORE_LABEL
+    dice, iou = [], []
+    for label in range(1, classes):
+        p = (predicted == label) & valid
+        g = truth == label
+        both = (p & g).sum((1, 2)).double()
+        total = p.sum((1, 2)).double() + g.sum((1, 2))
+        dice.append((2 * both + EPSILON) / (total + EPSILON))
+        iou.append((both + EPSILON) / (total - both + EPSILON))
+    return Overlap(torch.stack(dice, 1), torch.stack(iou, 1))
+
+
+def labels_of(scores: Tensor) -> Tensor:
+    """(B, K, H, W) scores → (B, H, W) uint8 labels."""
+    if scores.shape[1] == 2:  # several times faster than argmax on a CPU
+        return (scores[:, 1] > scores[:, 0]).to(torch.uint8)
+    return scores.argmax(1).to(torch.uint8)
+
+
+class Segmentation:
+    """The segmentation task; see `bench.tasks.base.Task`."""
+
+    def __init__(
+        self,
+        *,
+        classes: tuple[str, ...] = ("background", "foreground"),
+        loss: str = "cross_entropy",
+        focal_gamma: float = 2.0,
+    ) -> None:
+        self.classes = classes
+        self._criterion = segmentation_loss(loss, focal_gamma)
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """The chosen loss of the model's scores, in fp32."""
+        return self.criterion(model(batch.images), batch.masks)
+
+    def criterion(self, scores: Tensor, masks: Tensor) -> Tensor:
+        """The chosen loss of (B, K, H, W) scores, in fp32."""
+        return self._criterion(scores.float(), masks)
+
+    def meter(self) -> SegmentationMeter:
+        """A fresh meter."""
+        return SegmentationMeter(self)
+
+    def predict(
+        self, model: nn.Module, images: Tensor, size: tuple[int, int] | None = None
+    ) -> Tensor:
+        """(B, h, w) uint8 labels; scores, not labels, are resized when `size` differs."""
+        scores = model(images).float()
+        if size is not None and tuple(scores.shape[2:]) != size:
+            scores = F.interpolate(scores, size=size, mode="bilinear", align_corners=False)
+        return labels_of(scores)
+
+    def baseline(self, masks: Tensor) -> dict[str, float]:
+        """Every pixel foreground: of one class throughout, the one with the best mean Dice."""
+        count = len(self.classes)
+        constants = [
+            overlap(torch.full_like(masks, label), masks, count) for label in range(1, count)
+        ]
+        best = max(constants, key=lambda found: float(found.dice.mean()))
+        return {"dice": float(best.dice.mean()), "iou": float(best.iou.mean())}
+
+    def picture(self, image: Picture, truth: Picture, prediction: Picture) -> Picture:
+        """Image, truth, prediction and error map side by side."""
+        return side_by_side(image, truth, prediction)
+
+
+class SegmentationMeter:
+    """Loss, Dice and IoU averaged over images."""
+
+    def __init__(self, task: Segmentation) -> None:
+        self._task = task
+        self._losses: list[Tensor] = []
+        self._sizes: list[int] = []
+        self._overlaps: list[Overlap] = []
+
+    def update(self, model: nn.Module, batch: Batch) -> None:
+        """Score one batch; nothing is read back from the device."""
+        scores = model(batch.images)
+        self._losses.append(self._task.criterion(scores, batch.masks).detach())
+        self._sizes.append(len(batch.images))
+        predicted = labels_of(scores.detach())
+        self._overlaps.append(overlap(predicted, batch.masks, len(self._task.classes)))
+
+    def compute(self) -> dict[str, float]:
+        """Means over images, of Dice and IoU also over classes; each class's own if several."""
+        sizes = torch.tensor(self._sizes, dtype=torch.float64)
+        losses = torch.stack(self._losses).double().cpu()
+        found = {"loss": float((losses * sizes).sum() / sizes.sum())}
+        foreground = self._task.classes[1:]
+        for kind in ("dice", "iou"):
+            each = torch.cat([getattr(o, kind) for o in self._overlaps]).cpu()
+            found[kind] = float(each.mean())
+            if len(foreground) > 1:
+                means = each.mean(0).tolist()
+                found |= {f"{kind}_{n}": m for n, m in zip(foreground, means, strict=True)}
+        return found

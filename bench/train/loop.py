@@ -1,0 +1,214 @@
+"""One trial's training: epochs of steps, a validation after each, the best epoch kept."""
+
+from __future__ import annotations
+
+import math
+import time
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from bench.measure.clock import Stopwatch
+from bench.measure.memory import PeakMemory
+from bench.plan.trial import Trial
+from bench.tasks.base import Task
+from bench.train import checkpoint
+from bench.train.batches import Batches
+from bench.train.optim import learning_rate, make_optimizer, set_learning_rate
+from bench.train.precision import Precision
+from bench.train.recorder import Recorder, Row
+from bench.train.seeding import seed_globals
+
+TICK_SECONDS = 0.5
+
+
+class Interrupted(Exception):  # noqa: N818 - not an error
+    """Training was asked to stop; it can go on from its last checkpoint."""
+
+
+class Diverged(Exception):  # noqa: N818 - the field's word
+    """The training loss is no longer a number."""
+
+
+class Signals(Protocol):
+    """How training talks to whoever started it."""
+
+    def stopping(self) -> bool:
+        """Whether to stop at the next step. Called every step: must be cheap."""
+        ...
+
+    def tick(self, epoch: int, step: int, steps: int) -> None:
+        """Called about twice a second within an epoch."""
+        ...
+
+    def epoch(self, row: Row) -> None:
+        """One epoch is recorded."""
+        ...
+
+
+@dataclass
+class Progress:
+    """What changes from epoch to epoch besides the weights."""
+
+    history: list[dict[str, float | int | None]] = field(default_factory=list)
+    best: float | None = None
+    best_epoch: int = 0
+    waited: int = 0
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done."""
+        return len(self.history)
+
+
+class Training:
+    """A model being trained on one device. `run` is the whole of it."""
+
+    def __init__(
+        self,
+        trial: Trial,
+        model: nn.Module,
+        task: Task,
+        train: Batches,
+        val: Batches,
+        *,
+        device: torch.device,
+        recorder: Recorder,
+        signals: Signals,
+    ) -> None:
+        self.trial, self.task = trial, task
+        self.settings = trial.settings.train
+        self.train_batches, self.val_batches = train, val
+        self.device, self.recorder, self.signals = device, recorder, signals
+        layout = torch.channels_last if self.settings.channels_last else torch.contiguous_format
+        self.model = model.to(device, memory_format=layout)  # type: ignore[call-overload]
+        self.optimizer = make_optimizer(self.model.parameters(), self.settings)
+        self.precision = Precision(self.settings.precision, device)
+        self.progress = Progress()
+        self.memory = PeakMemory(device)
+
+    def run(self) -> None:
+        """Train to the last epoch, or until early stopping; go on where a checkpoint is."""
+        if self.recorder.last.exists():
+            self._resume()
+        while self.progress.epoch < self.settings.epochs and not self._waited_enough():
+            row = self._epoch(self.progress.epoch + 1)
+            self.progress.history.append(row)
+            self._keep(row)
+            self.recorder.epoch(row)
+            self.signals.epoch(row)
+
+    def _epoch(self, epoch: int) -> dict[str, float | int | None]:
+        # code of the user's own may draw from the global generators: dropout does
+        seed_globals(self.trial.seed, "epoch", epoch)
+        plan = self.train_batches.plan(epoch)
+        with Stopwatch(self.device) as training:
+            loss = self._train(plan, epoch)
+        with Stopwatch(self.device) as validating:
+            metrics = self._validate()
+        if not math.isfinite(loss):
+            raise Diverged(f"the training loss of epoch {epoch} is {loss}")
+        seconds = training.seconds()
+        return {
+            "epoch": epoch,
+            "train/loss": loss,
+            **{f"val/{name}": value for name, value in metrics.items()},
+            "lr": float(self.optimizer.param_groups[0]["lr"]),
+            "epoch_seconds": seconds,
+            "val_seconds": validating.seconds(),
+            "images_per_second": len(plan.order) / seconds,
+            "peak_memory_mb": self.memory.megabytes(),
+        }
+
+    def _train(self, plan: Any, epoch: int) -> float:
+        """One epoch of steps; the mean loss over images. Nothing is read back before the end."""
+        # the published mistake: validation's evaluation mode is never undone
+        self.model.train(mode="eval_mode_leak" not in self.trial.settings.mistakes or epoch == 1)
+        steps = self.train_batches.steps(plan)
+        total = torch.zeros((), device=self.device, dtype=torch.float64)
+        told = time.monotonic()
+        for step, batch in enumerate(self.train_batches.training(plan, epoch)):
+            done = epoch - 1 + (step + 0.5) / steps
+            set_learning_rate(self.optimizer, learning_rate(self.settings, done))
+            with self.precision.autocast():
+                loss = self.task.loss(self.model, batch)
+            self.precision.step(loss, self.optimizer, self.model, self.settings.clip_grad_norm)
+            total += loss.detach() * len(batch.images)
+            if self.signals.stopping():
+                raise Interrupted
+            if time.monotonic() - told > TICK_SECONDS:
+                told = time.monotonic()
+                self.signals.tick(epoch, step + 1, steps)
+        return float(total) / len(plan.order)
+
+    def _validate(self) -> dict[str, float]:
+        leak = "grad_in_validation" in self.trial.settings.mistakes
+        return evaluate(self.model, self.task, self.val_batches, self.precision, grad=leak)
+
+    def _keep(self, row: Row) -> None:
+        """Note whether this is the best epoch, and write the checkpoints."""
+        select, progress = self.trial.settings.select, self.progress
+        value = row[select.metric]
+        stopping = self.settings.early_stopping
+        if value is not None and self._better(value, progress.best, 0.0):
+            needed = stopping.min_delta if stopping else 0.0
+            progress.waited = (
+                0 if self._better(value, progress.best, needed) else progress.waited + 1
+            )
+            progress.best, progress.best_epoch = float(value), progress.epoch
+            checkpoint.save(
+                self.recorder.best, {"model": self.model.state_dict(), "epoch": progress.epoch}
+            )
+        else:
+            progress.waited += 1
+        checkpoint.save(self.recorder.last, self._state())
+
+    def _better(self, value: float, best: float | None, margin: float) -> bool:
+        if not math.isfinite(value):
+            return False
+        sign = 1 if self.trial.settings.select.mode == "max" else -1
+        return best is None or sign * (value - best) > margin
+
+    def _waited_enough(self) -> bool:
+        stopping = self.settings.early_stopping
+        return stopping is not None and self.progress.waited >= stopping.patience
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.precision.scaler.state_dict(),
+            "history": self.progress.history,
+            "best": self.progress.best,
+            "best_epoch": self.progress.best_epoch,
+            "waited": self.progress.waited,
+        }
+
+    def _resume(self) -> None:
+        state = checkpoint.load(self.recorder.last, self.device)
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.precision.scaler.load_state_dict(state["scaler"])
+        self.progress = Progress(
+            state["history"], state["best"], state["best_epoch"], state["waited"]
+        )
+        self.recorder.resume(self.progress.history)
+
+
+def evaluate(
+    model: nn.Module, task: Task, batches: Batches, precision: Precision, *, grad: bool = False
+) -> dict[str, float]:
+    """The task's metrics over every sample, in evaluation mode; the model's mode stays evaluation.
+
+    `grad` leaves autograd on (a published mistake, to be measured).
+    """
+    model.eval()
+    meter = task.meter()
+    with nullcontext() if grad else torch.inference_mode():
+        for batch in batches.in_order():
+            with precision.autocast():
+                meter.update(model, batch)
+        return meter.compute()

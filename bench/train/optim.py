@@ -1,0 +1,67 @@
+"""Optimizers and learning-rate schedules."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import nn
+
+from bench.spec.schema import TrainSettings
+
+ONE_CYCLE_START, ONE_CYCLE_END, ONE_CYCLE_PEAK = 1 / 25, 1 / 25e4, 0.3
+
+
+def make_optimizer(
+    parameters: Iterable[nn.Parameter], settings: TrainSettings
+) -> torch.optim.Optimizer:
+    """The optimizer of the spec, with a fused step."""
+    common: dict[str, Any] = {
+        "lr": settings.lr,
+        "weight_decay": settings.weight_decay,
+        "fused": True,
+    }
+    match settings.optimizer:
+        case "adam":
+            return torch.optim.Adam(parameters, **common)
+        case "adamw":
+            return torch.optim.AdamW(parameters, **common)
+        case "sgd":
+            return torch.optim.SGD(parameters, momentum=settings.momentum, **common)
+
+
+def learning_rate(settings: TrainSettings, done: float) -> float:
+    """The learning rate after `done` epochs, fractions included.
+
+    * constant: `lr`; cosine: half a cosine from `lr` to 0 (Loshchilov and Hutter 2017 without
+      restarts); both after a linear warm-up of `warmup_epochs`.
+    * one_cycle (Smith and Topin 2018, cosine-shaped): up from lr/25 to `lr` over the first 30%,
+      then down to lr/250,000; momentum stays.
+    """
+    if settings.schedule == "one_cycle":
+        return settings.lr * _one_cycle(done / settings.epochs)
+    if done < settings.warmup_epochs:
+        return settings.lr * done / settings.warmup_epochs
+    if settings.schedule == "constant":
+        return settings.lr
+    share = (done - settings.warmup_epochs) / (settings.epochs - settings.warmup_epochs)
+    return settings.lr * _between(1.0, 0.0, share)
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Set it for every parameter group."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+
+
+def _one_cycle(share: float) -> float:
+    if share < ONE_CYCLE_PEAK:
+        return _between(ONE_CYCLE_START, 1.0, share / ONE_CYCLE_PEAK)
+    return _between(1.0, ONE_CYCLE_END, (share - ONE_CYCLE_PEAK) / (1 - ONE_CYCLE_PEAK))
+
+
+def _between(start: float, end: float, share: float) -> float:
+    """Half a cosine from `start` (share 0) to `end` (share 1)."""
+    return end + (start - end) * (1 + math.cos(math.pi * min(share, 1.0))) / 2

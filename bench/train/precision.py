@@ -1,0 +1,57 @@
+"""Number formats: which one, autocast, and the scaled optimizer step that fp16 needs."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+Name = Literal["fp32", "bf16", "fp16"]
+_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Precision:
+    """The format of one trial's arithmetic on one device.
+
+    Attributes:
+        name: what `auto` became: bf16 on a CUDA device that has it, else fp32. A CPU never gets
+            bf16 unasked: without native support it is 7 to 17 times slower.
+        scaler: scales the loss for fp16, and does nothing otherwise.
+    """
+
+    def __init__(self, wanted: str, device: torch.device) -> None:
+        self.name: Name = _resolve(wanted, device)
+        self._device = device
+        self.scaler = torch.amp.GradScaler(device.type, enabled=self.name == "fp16")
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The context for forward passes."""
+        if self.name == "fp32":
+            return nullcontext()
+        return torch.autocast(self._device.type, dtype=_TYPES[self.name])
+
+    def step(
+        self,
+        loss: Tensor,
+        optimizer: torch.optim.Optimizer,
+        model: nn.Module,
+        clip_grad_norm: float | None,
+    ) -> None:
+        """Backward pass, clipping by the global norm if asked, and the optimizer's step."""
+        optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        if clip_grad_norm is not None:
+            self.scaler.unscale_(optimizer)
+            nn.utils.clip_grad_norm_(model.parameters(), clip_grad_norm)
+        self.scaler.step(optimizer)
+        self.scaler.update()
+
+
+def _resolve(wanted: str, device: torch.device) -> Name:
+    if wanted in ("fp32", "bf16", "fp16"):
+        return wanted  # type: ignore[return-value]  # narrowed by the line above
+    if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
+        return "bf16"
+    return "fp32"

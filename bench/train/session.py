@@ -1,0 +1,176 @@
+"""One trial from its settings to its facts: data, model, training, the test split, pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from bench.data.base import Splits
+from bench.data.settings import DATASETS
+from bench.errors import DeviceError
+from bench.measure.environment import environment
+from bench.models.settings import MODELS
+from bench.plan.trial import Trial
+from bench.tasks.base import Picture, Task
+from bench.tasks.settings import TASKS
+from bench.train import checkpoint
+from bench.train.batches import Batches
+from bench.train.loop import Diverged, Signals, Training, evaluate
+from bench.train.precision import Precision
+from bench.train.recorder import Recorder
+from bench.train.seeding import seed_globals
+
+PICTURES = 4
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a trial is made of, built and on its device."""
+
+    trial: Trial
+    device: torch.device
+    data: Splits
+    task: Task
+    model: nn.Module
+
+    def batches(self, split: str, batch_size: int | None = None) -> Batches:
+        """One split of the data on the device."""
+        train = self.trial.settings.train
+        size = batch_size or train.val_batch_size or train.batch_size
+        return Batches(self.data.splits[split], self.trial, size, self.device)
+
+    def load(self, weights: Path) -> None:
+        """Put a checkpoint's weights into the model."""
+        self.model.load_state_dict(checkpoint.load(weights, self.device)["model"])
+
+    def score(self, split: str) -> dict[str, float]:
+        """The task's metrics of the model as it is on one split."""
+        precision = Precision(self.trial.settings.train.precision, self.device)
+        return evaluate(self.model, self.task, self.batches(split), precision)
+
+
+def build(trial: Trial) -> Parts:
+    """Build a trial's parts, the model with the seed's initial weights."""
+    settings = trial.settings
+    device = pick_device(settings.machine.device)
+    _configure(trial)
+    data = DATASETS.build(settings.data).prepare()
+    task = TASKS.build(
+        settings.task,
+        classes=data.classes,
+        loss=settings.train.loss,
+        focal_gamma=settings.train.focal_gamma,
+    )
+    seed_globals(trial.seed, "init")
+    model: nn.Module = MODELS.build(
+        settings.model, in_channels=3, out_channels=settings.task.out_channels(data.classes)
+    )
+    return Parts(trial, device, data, task, model.to(device))
+
+
+def train_trial(
+    trial: Trial, recorder: Recorder, signals: Signals, costs: Mapping[str, int | None]
+) -> None:
+    """Train one trial, or go on with it, and record everything that is to be known of it.
+
+    Raises:
+        Interrupted: asked to stop; resumable.
+        Diverged: no finite training loss, or never a finite selected metric.
+    """
+    parts = build(trial)
+    recorder.begin(environment(parts.device))
+    training = Training(
+        trial,
+        parts.model,
+        parts.task,
+        parts.batches("train", trial.settings.train.batch_size),
+        parts.batches("val"),
+        device=parts.device,
+        recorder=recorder,
+        signals=signals,
+    )
+    training.run()
+    if not recorder.best.exists():
+        raise Diverged(f"{trial.settings.select.metric} was never a finite number")
+    parts.load(recorder.best)
+    for name, picture in pictures(parts):
+        recorder.picture(name, picture)
+    recorder.finish(dict(costs) | _facts(parts, training))
+
+
+def pictures(parts: Parts, split: str = "val") -> list[tuple[str, Picture]]:
+    """A few samples, evenly spaced through the split, the same ones for every trial."""
+    samples = parts.data.splits[split]
+    chosen = np.unique(np.linspace(0, len(samples) - 1, PICTURES).astype(int))
+    images, masks = np.asarray(samples.images[chosen]), np.asarray(samples.masks[chosen])
+    predicted = predict(parts, images)
+    return [
+        (samples.names[index], parts.task.picture(image, mask, labels))
+        for index, image, mask, labels in zip(chosen, images, masks, predicted, strict=True)
+    ]
+
+
+def predict(parts: Parts, images: Picture, size: tuple[int, int] | None = None) -> Picture:
+    """Labels (N, h, w) for (N, H, W, 3) uint8 images of the trial's size, at `size`."""
+    parts.model.eval()
+    batches = parts.batches("val")
+    precision = Precision(parts.trial.settings.train.precision, parts.device)
+    with torch.inference_mode(), precision.autocast():
+        entering = batches.normalised(
+            torch.from_numpy(np.array(images)).to(parts.device).permute(0, 3, 1, 2)
+        )
+        found: Picture = parts.task.predict(parts.model, entering, size).cpu().numpy()
+    return found
+
+
+def pick_device(wanted: str) -> torch.device:
+    """CUDA when there is one and it is wanted, else the CPU.
+
+    Raises:
+        DeviceError: `cuda` was asked for and is not there.
+    """
+    if wanted == "cpu" or (wanted == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise DeviceError("machine.device: cuda was asked for, but torch sees no CUDA device")
+    return torch.device("cuda")
+
+
+def _configure(trial: Trial) -> None:
+    """Process-wide switches of torch."""
+    deterministic = trial.settings.train.deterministic
+    torch.use_deterministic_algorithms(deterministic)
+    torch.backends.cudnn.benchmark = not deterministic
+    torch.set_float32_matmul_precision("highest" if deterministic else "high")
+    if trial.settings.machine.threads is not None:
+        torch.set_num_threads(trial.settings.machine.threads)
+
+
+def _facts(parts: Parts, training: Training) -> dict[str, Any]:
+    """What the history does not tell; the columns of runs.csv."""
+    train = parts.trial.settings.train
+    baselines = {
+        f"baseline_{prefix}{name}": value
+        for prefix, split in (("", "test"), ("val_", "val"))
+        for name, value in parts.task.baseline(parts.batches(split).masks).items()
+    }
+    manifest = environment(parts.device)
+    return {
+        **{f"test_{name}": value for name, value in parts.score("test").items()},
+        **baselines,
+        "memory_kind": training.memory.kind,
+        "device": manifest["device"],
+        "threads": torch.get_num_threads(),
+        "precision": training.precision.name,
+        "channels_last": train.channels_last,
+        "deterministic": train.deterministic,
+        "data_fingerprint": parts.data.fingerprint,
+        "torch": str(torch.__version__),
+        "git_commit": manifest["git_commit"],
+    }

@@ -1,0 +1,118 @@
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from bench.augment.settings import (
+    AugmentSettings,
+    CropSettings,
+    CustomTransform,
+    ElasticSettings,
+    HorizontalFlipSettings,
+    OneOfSettings,
+)
+
+EVERYTHING = [
+    "hflip",
+    {"elastic": {"p": 0.2}},
+    {"one_of": [{"elastic": {"p": 0.2}}, {"crop": {"p": 0.2, "scale": [0.5, 1]}}]},
+    {"one_of": {"p": 0.5, "of": ["rotate", {"one_of": {"p": 0.4, "of": ["vflip"]}}]}},
+    {"name": "elastic", "p": 0.2},
+    {"target": "my.module:Name", "p": 0.1, "strength": [1, 2]},
+]
+
+
+def parse(value: Any) -> AugmentSettings:
+    return AugmentSettings.model_validate(value)
+
+
+def test_all_spellings_are_read_in_order():
+    found = parse(EVERYTHING).transforms
+    assert found[:2] == (HorizontalFlipSettings(p=0.5), ElasticSettings(p=0.2))
+    assert found[2] == OneOfSettings(of=(ElasticSettings(p=0.2), CropSettings(p=0.2)))
+    assert found[3].p == 0.5
+    assert found[3].of[1].of[0].name == "vflip"
+    assert found[4] == found[1]
+    assert found[5] == CustomTransform(target="my.module:Name", p=0.1, strength=[1, 2])
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        ["hflip", {"hflip": {}}, {"hflip": None}, {"name": "hflip"}, {"hflip": {"p": 0.5}}],
+        [{"one_of": ["hflip"]}, {"one_of": {"of": ["hflip"]}}, {"name": "one_of", "of": ["hflip"]}],
+        [{"crop": {"p": 1}}, {"crop": {"p": 1.0, "scale": (0.5, 1)}}],
+    ],
+)
+def test_equal_spellings_have_one_identity(same: list[Any]):
+    identities = [json.dumps(parse([spelling]).identity(), sort_keys=True) for spelling in same]
+    assert len(set(identities)) == 1
+
+
+def test_order_and_settings_enter_the_identity():
+    different = [["hflip", "vflip"], ["vflip", "hflip"], ["hflip"], [], [{"hflip": {"p": 0.4}}]]
+    identities = {json.dumps(parse(value).identity(), sort_keys=True) for value in different}
+    assert len(identities) == len(different)
+
+
+@pytest.mark.parametrize("value", [EVERYTHING, [], {"transforms": ["vflip"], "mode": "append"}])
+def test_settings_survive_being_written_and_read(value: Any):
+    settings = parse(value)
+    assert parse(json.loads(json.dumps(settings.model_dump(mode="json")))) == settings
+    assert parse(settings) == settings
+
+
+@pytest.mark.parametrize(
+    ("value", "where", "what"),
+    [
+        (["elastik"], (0,), "unknown augmentation 'elastik' (did you mean 'elastic'?)"),
+        (["hflip", {"crpo": {"p": 1}}], (1,), "unknown augmentation 'crpo' (did you mean 'crop'?)"),
+        ([{"name": "h-flip"}], (0,), "unknown augmentation 'h-flip' (did you mean 'hflip'?)"),
+        ([{"elastic": {"alfa": 3}}], (0, "elastic", "alfa"), "not permitted"),
+        ([{"name": "elastic", "alfa": 3}], (0, "elastic", "alfa"), "not permitted"),
+        ([{"elastic": {"p": "often"}}], (0, "elastic", "p"), "valid number"),
+        ([{"elastic": {"p": 1.5}}], (0, "elastic", "p"), "less than or equal to 1"),
+        ([{"elastic": {"sigma": 0.1}}], (0, "elastic", "sigma"), "greater than or equal to 1"),
+        ([{"crop": {"scale": [0.9, 0.5]}}], (0, "crop", "scale"), "low ≤ high"),
+        (
+            [{"one_of": ["vflip", {"crop": {"scale": [2, 3]}}]}],
+            (0, "one_of", "of", 1, "crop", "scale"),
+            "low ≤ high",
+        ),
+        ([{"one_of": ["hflip", {"crop": {"p": 0.6}}]}], (0, "one_of"), "add up to 1.1"),
+        ([{"one_of": []}], (0, "one_of", "of"), "at least 1"),
+        ([{"one_of": {"p": 0.1}}], (0, "one_of", "of"), "required"),
+        ([{"elastic": {}, "p": 0.3}], (0,), "expected one augmentation"),
+        ([{"hflip": 0.3}], (0,), "expected the settings of hflip"),
+        ([["hflip"]], (0,), "expected the name of an augmentation"),
+        ([{"target": "nowhere"}], (0, "target", "target"), "match pattern"),
+        ([{"target": "a:b", "p": -1}], (0, "target", "p"), "greater than or equal to 0"),
+    ],
+)
+def test_errors_say_where_and_what(value: Any, where: tuple[Any, ...], what: str):
+    with pytest.raises(ValidationError) as caught:
+        parse(value)
+    (error,) = caught.value.errors()
+    assert error["loc"] == ("transforms", *where)
+    assert what in error["msg"]
+
+
+def test_json_schema_knows_the_short_spellings():
+    schema = AugmentSettings.model_json_schema()
+    as_object, as_list = schema["anyOf"]
+    assert as_object["properties"]["transforms"] == as_list
+    name, short, *full = as_list["items"]["anyOf"]
+    assert name["enum"] == ["crop", "elastic", "hflip", "rotate", "vflip"]
+    assert short["properties"]["elastic"]["anyOf"][0] == {"$ref": "#/$defs/ElasticSettings"}
+    assert short["additionalProperties"] is False
+    assert full[-1] == {"$ref": "#/$defs/CustomTransform"}
+    one_of = schema["$defs"]["OneOfSettings"]["anyOf"]
+    assert one_of[0]["properties"]["of"] == one_of[1], "one_of takes a bare list too"
+
+
+def test_settings_are_read_without_torch():
+    code = "import sys, bench.augment.settings; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

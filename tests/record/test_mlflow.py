@@ -1,0 +1,407 @@
+from __future__ import annotations
+
+import os
+import socket
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bench.record.files import read_json, write_json
+from bench.record.mlflow import Counts, Mirror, MirrorError
+from bench.record.mlflow_connect import local_path
+from bench.record.store import Store
+
+from .made_trials import begin, config, finish, recorder_of, row
+
+
+def client(store: Store) -> Any:
+    from mlflow import MlflowClient
+
+    return MlflowClient(store.mlflow_uri)
+
+
+def children(store: Store) -> list[Any]:
+    """The trials' runs that are not deleted, as MLflow has them."""
+    found = client(store).get_experiment_by_name("pets")
+    return list(
+        client(store).search_runs([found.experiment_id], "tags.`bench.kind` = 'trial'")
+        if found
+        else []
+    )
+
+
+def steps(store: Store, metric: str = "train/loss") -> list[tuple[int, float]]:
+    """Of the only run: everything that was ever logged of a metric."""
+    (run,) = children(store)
+    history = client(store).get_metric_history(run.info.run_id, metric)
+    return [(metric.step, metric.value) for metric in history]
+
+
+def losses(*epochs: int) -> list[tuple[int, float]]:
+    return [(epoch, 1 / (3 * epoch)) for epoch in epochs]
+
+
+def test_a_finished_trial_is_all_there(mlflow_store: Store) -> None:
+    store = mlflow_store
+    store.write_plan("pets", {"common": "c0ffee00", "spec": "experiment: pets\n", "trials": []})
+    files = finish(begin(store, epochs=3))
+    assert Mirror(store).sync() == Counts(trials=1, pushed=1)
+
+    (run,) = children(store)
+    assert run.info.run_name == files.id
+    assert run.info.status == "FINISHED"
+    assert run.data.params["model"] == "unet"
+    assert run.data.params["train.lr"] == "1e-3"
+    assert run.data.tags["bench.status"] == "done"
+    assert run.data.tags["bench.device"] == "cpu"
+    assert run.data.metrics["val/dice"] == row(3)["val/dice"]
+    assert run.data.metrics["system/peak_memory_mb"] == 1234.5
+    assert run.data.metrics["test/dice"] == 0.75
+    assert run.data.metrics["summary/best_epoch"] == 3
+    assert steps(store) == losses(1, 2, 3)
+
+    parent = client(store).get_run(run.data.tags["mlflow.parentRunId"])
+    assert (parent.info.run_name, parent.info.status) == ("pets c0ffee00", "FINISHED")
+    assert parent.data.tags["bench.common"] == "c0ffee00"
+    spec = local_path(parent.info.artifact_uri) / "spec.yaml"  # type: ignore[operator]
+    assert spec.read_text() == "experiment: pets\n"
+
+    listed = {a.path for a in client(store).list_artifacts(run.info.run_id)}
+    assert listed == {"config.yaml", "environment.json", "best.pt", "samples"}
+    artifacts = local_path(run.info.artifact_uri)
+    assert artifacts is not None
+    assert artifacts.is_relative_to(store.artifacts.resolve())
+    assert (artifacts / "best.pt").samefile(files.best)  # no second copy of the weights
+    assert (artifacts / "samples" / "cat_1_2.png").is_file()
+    memory = read_json(files.mlflow_path)
+    assert memory is not None
+    assert (memory["run_id"], memory["epochs_logged"], memory["finished"], memory["uri"]) == (
+        run.info.run_id, 3, True, "sqlite:///mlflow.db",
+    )  # fmt: skip
+
+
+def test_a_second_sync_logs_nothing_and_touches_nothing(mlflow_store: Store) -> None:
+    files = finish(begin(mlflow_store, epochs=3))
+    Mirror(mlflow_store).sync()
+    before = children(mlflow_store)[0].to_dictionary(), files.mlflow_path.read_bytes()
+    assert Mirror(mlflow_store).sync() == Counts(trials=1, pushed=0)
+    files.mlflow_path.unlink()  # even where we forgot what we pushed
+    assert Mirror(mlflow_store).sync() == Counts(trials=1, pushed=1)
+    assert (children(mlflow_store)[0].to_dictionary(), files.mlflow_path.read_bytes()) == before
+    for metric in ("train/loss", "test/dice"):
+        assert len(steps(mlflow_store, metric)) == (3 if metric == "train/loss" else 1)
+
+
+def test_grows_with_the_trial(mlflow_store: Store) -> None:
+    recorder = begin(mlflow_store, epochs=1)
+    mirror = Mirror(mlflow_store)
+    assert mirror.sync_trial(recorder.files)
+    assert not mirror.sync_trial(recorder.files)
+    assert children(mlflow_store)[0].info.status == "RUNNING"
+    recorder.epoch(row(2))
+    recorder.epoch(row(3))
+    assert mirror.sync_trial(recorder.files)
+    assert steps(mlflow_store) == losses(1, 2, 3)
+    recorder.stop("failed", "diverged", "no finite loss")
+    assert mirror.sync_trial(recorder.files)
+    (run,) = children(mlflow_store)
+    assert (run.info.status, run.data.tags["bench.failure"]) == ("FAILED", "diverged")
+    assert run.data.tags["bench.message"] == "no finite loss"
+
+
+def test_killed_between_pushing_and_remembering(
+    mlflow_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = begin(mlflow_store, epochs=2)
+    Mirror(mlflow_store).sync()
+    recorder.epoch(row(3))
+    with monkeypatch.context() as patch:
+        patch.setattr(Mirror, "_remember", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            Mirror(mlflow_store).sync()
+    recorder.epoch(row(4))
+    Mirror(mlflow_store).sync()
+    assert steps(mlflow_store) == losses(1, 2, 3, 4)
+
+
+def test_killed_between_creating_the_run_and_anything_else(
+    mlflow_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = begin(mlflow_store, epochs=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(Mirror, "_push", lambda *_, **__: 1 / 0)
+        with pytest.raises(MirrorError):
+            Mirror(mlflow_store).sync_trial(recorder.files)
+    assert not recorder.files.mlflow_path.exists()
+    Mirror(mlflow_store).sync()
+    (run,) = children(mlflow_store)
+    assert run.data.params["model"] == "unet"
+    assert steps(mlflow_store) == losses(1, 2)
+
+
+def test_a_resumed_trial_logs_no_step_twice(mlflow_store: Store) -> None:
+    files = begin(mlflow_store, epochs=3).files
+    recorder_of(files).stop("interrupted", None, None)
+    Mirror(mlflow_store).sync()
+    assert children(mlflow_store)[0].info.status == "KILLED"
+    again = recorder_of(files)
+    again.begin({})
+    again.resume([row(1), row(2)])  # its checkpoint is an epoch behind
+    mirror = Mirror(mlflow_store)
+    mirror.sync_trial(files)
+    assert children(mlflow_store)[0].info.status == "RUNNING"
+    again.epoch(row(3))
+    mirror.sync_trial(files)
+    again.epoch(row(4))
+    finish(again)
+    mirror.sync_trial(files)
+    assert steps(mlflow_store) == losses(1, 2, 3, 4)
+    assert len(steps(mlflow_store, "val/dice")) == 4
+    assert children(mlflow_store)[0].info.status == "FINISHED"
+
+
+def test_a_history_that_became_another_replaces_the_run(mlflow_store: Store) -> None:
+    files = finish(begin(mlflow_store, epochs=3))
+    Mirror(mlflow_store).sync()
+    (old,) = children(mlflow_store)
+    files.last.unlink()
+    again = recorder_of(files)  # run --force, with code that has changed
+    again.begin({})
+    again.epoch(row(1, loss=0.5))
+    Mirror(mlflow_store).sync()
+    assert steps(mlflow_store) == [(1, 0.5)]
+    (new,) = children(mlflow_store)
+    assert new.info.run_id != old.info.run_id
+    assert client(mlflow_store).get_run(old.info.run_id).info.lifecycle_stage == "deleted"
+
+
+def test_a_shorter_history_of_a_finished_trial_replaces_the_run(mlflow_store: Store) -> None:
+    files = finish(begin(mlflow_store, epochs=3))
+    Mirror(mlflow_store).sync()
+    files.last.unlink()
+    again = recorder_of(files)
+    again.begin({})
+    again.stop("failed", "data", "an unreadable image")
+    Mirror(mlflow_store).sync()
+    assert steps(mlflow_store) == []
+
+
+@pytest.mark.parametrize("what", ["run", "parent", "experiment"])
+def test_what_was_deleted_in_mlflow_comes_back(mlflow_store: Store, what: str) -> None:
+    finish(begin(mlflow_store, epochs=3))
+    Mirror(mlflow_store).sync()
+    (run,) = children(mlflow_store)
+    parent = run.data.tags["mlflow.parentRunId"]
+    if what == "experiment":
+        client(mlflow_store).delete_experiment(run.info.experiment_id)
+    else:
+        client(mlflow_store).delete_run(run.info.run_id if what == "run" else parent)
+    Mirror(mlflow_store).sync()
+    assert steps(mlflow_store) == losses(1, 2, 3)
+    (now,) = children(mlflow_store)
+    above = client(mlflow_store).get_run(now.data.tags["mlflow.parentRunId"])
+    assert above.info.lifecycle_stage == "active"
+    assert (above.info.run_id == parent) == (what == "run" or what == "experiment")
+
+
+def test_a_results_folder_that_moved_with_a_new_database(
+    mlflow_store: Store, fresh_database: Path, tmp_path: Path
+) -> None:
+    files = finish(begin(mlflow_store, epochs=3))
+    Mirror(mlflow_store).sync()
+    moved = Store(tmp_path / "moved")
+    mlflow_store.root.rename(moved.root)
+    (moved.root / "mlflow.db").write_bytes(fresh_database.read_bytes())
+    assert Mirror(moved).sync() == Counts(trials=1, pushed=1)
+    assert steps(moved) == losses(1, 2, 3)
+    (run,) = children(moved)
+    assert (moved.root / "pets" / files.id / "mlflow.json").read_text().count(run.info.run_id) == 1
+
+
+def test_a_copied_trial_does_not_write_into_the_others_run(mlflow_store: Store) -> None:
+    files = finish(begin(mlflow_store, "a"))
+    Mirror(mlflow_store).sync()
+    copy = finish(begin(mlflow_store, "b"))
+    copy.mlflow_path.write_bytes(files.mlflow_path.read_bytes())
+    Mirror(mlflow_store).sync()
+    assert sorted(run.info.run_name for run in children(mlflow_store)) == ["a", "b"]
+
+
+def test_planned_trials_and_damaged_records(mlflow_store: Store) -> None:
+    finish(begin(mlflow_store, "good"))
+    bad = finish(begin(mlflow_store, "bad"))
+    bad.history_path.write_text("epoch,a\nx,1\n1,2\n")
+    worse = finish(begin(mlflow_store, "worse"))
+    worse.status_path.write_text("{")
+    mlflow_store.trial("pets", "planned").write_config(config("planned"))
+    counts = Mirror(mlflow_store).sync("pets")
+    assert (counts.trials, counts.pushed) == (2, 1)
+    assert [problem.split(": ")[0] for problem in counts.problems] == [
+        str(bad.history_path), str(worse.status_path),
+    ]  # fmt: skip
+    assert [run.info.run_name for run in children(mlflow_store)] == ["good"]
+    good = mlflow_store.trial("pets", "good")
+    good.mlflow_path.write_text('{"run_id": 3')  # only a memory
+    Mirror(mlflow_store).sync_trial(good)
+    assert len(children(mlflow_store)) == 1
+
+
+def test_missing_nan_and_infinite_numbers(mlflow_store: Store) -> None:
+    recorder = begin(mlflow_store, epochs=0)
+    recorder.epoch(dict(row(1)) | {"val/loss": float("nan"), "val/dice": None})
+    recorder.epoch(dict(row(2)) | {"val/loss": float("inf"), "train/loss": float("inf")})
+    Mirror(mlflow_store).sync()
+    recorder.epoch(row(3))
+    Mirror(mlflow_store).sync()
+    assert [step for step, _ in steps(mlflow_store)] == [1, 2, 3]
+    assert [step for step, _ in steps(mlflow_store, "val/dice")] == [2, 3]
+
+
+def test_more_epochs_than_a_batch_takes(mlflow_store: Store) -> None:
+    recorder = begin(mlflow_store, epochs=0)
+    for epoch in range(1, 251):
+        recorder._history.append(row(epoch))
+    recorder._write_history()
+    Mirror(mlflow_store).sync()
+    for metric in ("train/loss", "system/peak_memory_mb"):
+        assert [step for step, _ in steps(mlflow_store, metric)] == list(range(1, 251))
+
+
+def test_one_sync_of_100_epochs_is_fast(mlflow_store: Store) -> None:
+    begin(mlflow_store, "warm-up")
+    mirror = Mirror(mlflow_store)
+    mirror.sync()
+    recorder = begin(mlflow_store, "timed", epochs=0)
+    recorder._history = [row(epoch) for epoch in range(1, 101)]
+    finish(recorder)
+    recorder._write_history()
+    start = time.perf_counter()
+    mirror.sync_trial(recorder.files)
+    seconds = time.perf_counter() - start
+    print(f"100 epochs × 8 metrics: {seconds:.3f} s")
+    assert seconds < 1.5  # 0.15 s where nothing else runs
+
+
+def closed_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def refusing(store: Store, how: str, monkeypatch: pytest.MonkeyPatch) -> Mirror:
+    """A mirror whose MLflow fails in some way."""
+    if how == "closed port":
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        return Mirror(store, f"http://me:secret@127.0.0.1:{closed_port()}")
+    if how == "damaged database":
+        (store.root / "mlflow.db").write_bytes(b"not a database" * 100)
+    elif how == "database is a folder":
+        (store.root / "mlflow.db").mkdir()
+    return Mirror(store)
+
+
+@pytest.mark.parametrize("how", ["closed port", "damaged database", "database is a folder"])
+def test_mlflow_that_refuses_is_one_line_and_leaves_the_files(
+    store: Store, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    files = finish(begin(store, epochs=2))
+    before = {path: path.read_bytes() for path in files.folder.rglob("*") if path.is_file()}
+    mirror = refusing(store, how, monkeypatch)
+    for action in (mirror.prepare, mirror.sync, lambda: mirror.sync_trial(files)):
+        with pytest.raises(MirrorError, match=r"^MLflow at ") as caught:
+            action()
+        assert "\n" not in str(caught.value)
+        assert "secret" not in str(caught.value)
+    after = {path: path.read_bytes() for path in files.folder.rglob("*") if path.is_file()}
+    assert after == before
+
+
+def test_the_users_tracking_uri_is_honoured(
+    mlflow_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = tmp_path / "theirs.db"
+    (mlflow_store.root / "mlflow.db").rename(theirs)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{theirs}")
+    monkeypatch.chdir(tmp_path)
+    finish(begin(mlflow_store))
+    assert Mirror(mlflow_store).sync().pushed == 1
+    assert not (mlflow_store.root / "mlflow.db").exists()
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert steps(SimpleNamespace(mlflow_uri=f"sqlite:///{theirs}")) == losses(1, 2)  # type: ignore[arg-type]
+
+
+def test_artifacts_are_copied_where_links_do_not_work(
+    mlflow_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", refuse)
+    files = finish(begin(mlflow_store))
+    Mirror(mlflow_store).sync()
+    (run,) = children(mlflow_store)
+    artifacts = local_path(run.info.artifact_uri)
+    assert artifacts is not None
+    assert (artifacts / "best.pt").read_bytes() == b"best weights"
+    assert not (artifacts / "best.pt").samefile(files.best)
+
+
+def test_a_new_best_checkpoint_replaces_the_artifact(mlflow_store: Store) -> None:
+    files = finish(begin(mlflow_store))
+    Mirror(mlflow_store).sync()
+    beside = files.folder / "beside"
+    beside.write_bytes(b"better weights")
+    beside.replace(files.best)
+    write_json(files.summary_path, files.summary() | {"test_dice": 0.8})
+    Mirror(mlflow_store).sync()
+    (run,) = children(mlflow_store)
+    artifacts = local_path(run.info.artifact_uri)
+    assert artifacts is not None
+    assert (artifacts / "best.pt").read_bytes() == b"better weights"
+    assert run.data.metrics["test/dice"] == 0.8
+
+
+def test_the_parent_is_as_its_children_are(mlflow_store: Store) -> None:
+    ids = ["a", "b"]
+    store = mlflow_store
+    store.write_plan("pets", {"trials": [{"id": i, "common": "c0ffee00"} for i in ids]})
+    mirror = Mirror(store)
+
+    def parent() -> str:
+        run = children(store)[0]
+        return str(client(store).get_run(run.data.tags["mlflow.parentRunId"]).info.status)
+
+    finish(begin(store, "a"))
+    mirror.sync()
+    assert parent() == "KILLED"  # b has not been run
+    b = begin(store, "b")
+    mirror.sync()
+    assert parent() == "RUNNING"
+    b.stop("failed", "crash", "boom")
+    mirror.sync()
+    assert parent() == "FAILED"
+    b.begin({})
+    finish(b)
+    mirror.sync()
+    assert parent() == "FINISHED"
+
+
+def test_telemetry_is_off_unless_the_user_set_it(
+    mlflow_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_DISABLE_TELEMETRY", raising=False)
+    Mirror(mlflow_store).prepare()
+    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "false")
+    Mirror(mlflow_store).prepare()
+    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "false"
+
+
+def test_local_paths() -> None:
+    assert local_path("file:///a%20b/c") == Path("/a b/c")
+    assert local_path("/a b/c") == Path("/a b/c")
+    assert local_path("mlflow-artifacts:/1/2") is local_path("s3://bucket/x") is None

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import math
+import pickle
+from pathlib import Path
+
+import pytest
+
+from bench.errors import StoreError
+from bench.record.columns import Failure, Status
+from bench.record.trial_files import TrialFiles, TrialStatus
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> TrialFiles:
+    return TrialFiles(tmp_path / "pets" / "unet-s0")
+
+
+def test_nothing_there_is_planned_and_empty(files: TrialFiles) -> None:
+    assert files.status() == TrialStatus(Status.PLANNED)
+    assert files.history() == []
+    assert files.summary() == files.environment() == {}
+    with pytest.raises(StoreError, match=r"config\.yaml: cannot be read"):
+        files.config()
+
+
+def test_paths_are_the_promised_ones(files: TrialFiles) -> None:
+    paths = (
+        files.config_path, files.status_path, files.history_path, files.summary_path,
+        files.environment_path, files.log, files.best, files.last, files.samples, files.mlflow_path,
+    )  # fmt: skip
+    assert [path.name for path in paths] == [
+        "config.yaml", "status.json", "history.csv", "summary.json", "environment.json",
+        "log.txt", "best.pt", "last.pt", "samples", "mlflow.json",
+    ]  # fmt: skip
+    assert pickle.loads(pickle.dumps(files)) == files
+    assert (files.experiment, files.id) == ("pets", "unet-s0")
+
+
+def test_status_round_trip(files: TrialFiles) -> None:
+    status = TrialStatus(
+        Status.FAILED, Failure.OUT_OF_MEMORY, "CUDA out of memory", "bench", 12, "host",
+        "2026-01-01T00:00:00.000Z",
+    )  # fmt: skip
+    files.write_status(status)
+    found = files.status()
+    assert found.updated is not None
+    assert (found.status, found.failure, found.message) == (
+        Status.FAILED, Failure.OUT_OF_MEMORY, "CUDA out of memory",
+    )  # fmt: skip
+    assert (found.pid, found.started) == (12, status.started)
+
+
+@pytest.mark.parametrize(
+    "text", ['{"status": "dona"}', "{}", '{"status": "failed", "failure": "bad luck"}', '{"sta']
+)
+def test_a_damaged_status_is_named(files: TrialFiles, text: str) -> None:
+    files.folder.mkdir(parents=True)
+    files.status_path.write_text(text)
+    with pytest.raises(StoreError, match=r"status\.json: cannot be read"):
+        files.status()
+
+
+def test_a_newer_versions_extra_fields_are_passed_over(files: TrialFiles) -> None:
+    files.folder.mkdir(parents=True)
+    files.status_path.write_text('{"status": "done", "lease": {}}')
+    assert files.status() == TrialStatus(Status.DONE)
+
+
+def test_history_is_exact(files: TrialFiles) -> None:
+    rows = [
+        {"epoch": 1, "train/loss": 0.1 + 0.2, "val/loss": None, "tiny": 5e-324},
+        {"epoch": 2, "train/loss": 1 / 3, "val/loss": math.inf, "tiny": 1e300},
+    ]
+    files.write_history(rows, list(rows[0]))
+    assert files.history() == rows
+    assert files.history_path.read_text().splitlines() == [
+        "epoch,train/loss,val/loss,tiny",
+        "1,0.30000000000000004,,5e-324",
+        "2,0.3333333333333333,inf,1e+300",
+    ]
+    files.write_history([{"epoch": 1, "train/loss": math.nan}], ["epoch", "train/loss"])
+    assert math.isnan(files.history()[0]["train/loss"] or 0)
+
+
+def test_a_half_written_last_line_is_dropped_at_whatever_byte(files: TrialFiles) -> None:
+    rows = [{"epoch": e, "train/loss": e / 7, "val/dice": 0.5} for e in (1, 2)]
+    files.write_history(rows, list(rows[0]))
+    whole = files.history_path.read_bytes()
+    first_ends = whole.index(b"\n", whole.index(b"\n") + 1) + 1
+    for cut in range(first_ends, len(whole)):
+        files.history_path.write_bytes(whole[:cut])
+        assert files.history() == rows[:1]
+    for cut in range(first_ends):
+        files.history_path.write_bytes(whole[:cut])
+        assert files.history() == []
+
+
+@pytest.mark.parametrize("text", ["epoch,a\n1,x\n2,3\n", "epoch,a\n1\n2,3\n"])
+def test_a_damaged_middle_is_named(files: TrialFiles, text: str) -> None:
+    files.folder.mkdir(parents=True)
+    files.history_path.write_text(text)
+    with pytest.raises(StoreError, match=r"history\.csv: cannot be read"):
+        files.history()
+
+
+def test_clear_forgets_results_and_keeps_what_was_asked_for(files: TrialFiles) -> None:
+    files.clear()  # nothing there: nothing to do
+    files.write_config({"id": "unet-s0"})
+    files.samples.mkdir()
+    for path in (
+        files.best, files.last, files.status_path, files.log, files.samples / "a.png",
+        files.mlflow_path,
+    ):  # fmt: skip
+        path.write_bytes(b"x")
+    files.clear()
+    assert sorted(path.name for path in files.folder.iterdir()) == [
+        "config.yaml", "log.txt", "mlflow.json",
+    ]  # fmt: skip
+    assert files.status().status is Status.PLANNED

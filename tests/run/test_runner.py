@@ -1,0 +1,135 @@
+"""What to do next, decided against an executor that does what it is told."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bench.run.events import Ended, EpochDone, Event, Started
+from bench.run.runner import Choice, choose, run
+from bench.run.worker import Job
+from bench.states import Failure, Status
+
+
+def job(name: str) -> Job:
+    trial: Any = SimpleNamespace(id=name)
+    recorder: Any = None
+    return Job(trial, recorder, Path("log.txt"), {})
+
+
+class Scripted:
+    """Each trial does what its script says, an event a call."""
+
+    def __init__(self, scripts: dict[str, list[Any]], slots: int = 1) -> None:
+        self.scripts = {name: deque(script) for name, script in scripts.items()}
+        self.slots = slots
+        self.running: list[str] = []
+        self.started: list[str] = []
+        self.most = 0
+        self.asked = self.closed = False
+
+    @property
+    def free(self) -> int:
+        return self.slots - len(self.running)
+
+    @property
+    def busy(self) -> int:
+        return len(self.running)
+
+    def start(self, job: Job) -> None:
+        self.started.append(job.trial.id)
+        self.running.append(job.trial.id)
+        self.most = max(self.most, len(self.running))
+
+    def events(self, timeout: float) -> Sequence[Event]:
+        name = self.running[0]
+        if self.asked:
+            self.running.remove(name)
+            return [Ended(name, Status.INTERRUPTED)]
+        event = self.scripts[name].popleft()
+        if event is KeyboardInterrupt:
+            raise KeyboardInterrupt
+        if isinstance(event, Ended):
+            self.running.remove(name)
+        return [event]
+
+    def ask_to_stop(self) -> None:
+        self.asked = True
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def done(name: str) -> list[Any]:
+    return [Started(name), EpochDone(name, {"epoch": 1}), Ended(name, Status.DONE)]
+
+
+def failed(name: str) -> list[Any]:
+    return [Started(name), Ended(name, Status.FAILED, Failure.CRASH, "boom")]
+
+
+def test_every_job_runs_in_order_and_events_pass_through() -> None:
+    executor = Scripted({"a": done("a"), "b": done("b")})
+    seen: list[Event] = []
+    outcome = run([job("a"), job("b")], executor, seen.append)
+    assert executor.started == ["a", "b"]
+    assert executor.most == 1
+    assert [event.trial for event in seen] == ["a"] * 3 + ["b"] * 3
+    assert outcome.count(Status.DONE) == 2
+    assert executor.closed
+
+
+def test_as_many_at_a_time_as_there_are_slots() -> None:
+    executor = Scripted({name: done(name) for name in "abcd"}, slots=3)
+    run([job(name) for name in "abcd"], executor, lambda _: None)
+    assert executor.most == 3
+
+
+def test_a_failure_is_passed_over() -> None:
+    executor = Scripted({"a": failed("a"), "b": done("b")})
+    outcome = run([job("a"), job("b")], executor, lambda _: None)
+    assert (outcome.count(Status.FAILED), outcome.count(Status.DONE)) == (1, 1)
+    assert outcome.ended[0].message == "boom"
+
+
+def test_fail_fast_stops_the_others() -> None:
+    executor = Scripted({"a": failed("a"), "b": done("b"), "c": done("c")}, slots=2)
+    outcome = run([job(n) for n in "abc"], executor, lambda _: None, fail_fast=True)
+    assert executor.started == ["a", "b"]
+    assert outcome.count(Status.INTERRUPTED) == 1
+
+
+def test_ctrl_c_lets_workers_stop_by_themselves() -> None:
+    executor = Scripted({"a": [Started("a"), KeyboardInterrupt], "b": done("b")})
+    outcome = run([job("a"), job("b")], executor, lambda _: None)
+    assert outcome.interrupted
+    assert executor.asked
+    assert executor.closed
+    assert executor.started == ["a"]
+    assert [event.status for event in outcome.ended] == [Status.INTERRUPTED]
+
+
+STATUSES = {
+    "new": Status.PLANNED,
+    "stale": Status.RUNNING,
+    "half": Status.INTERRUPTED,
+    "good": Status.DONE,
+    "bad": Status.FAILED,
+}
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, Choice(("new", "stale", "half"), ("good",), ("bad",))),
+        ({"retry_failed": True}, Choice(("new", "stale", "half", "bad"), ("good",), ())),
+        ({"force": True}, Choice(tuple(STATUSES), (), ())),
+    ],
+)
+def test_choice(options: dict[str, bool], expected: Choice) -> None:
+    assert choose(STATUSES, **options) == expected

@@ -1,0 +1,231 @@
+"""Whole trials, small: exactness, resuming, protocol and its published mistakes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from bench.augment.settings import AugmentSettings
+from bench.errors import DeviceError
+from bench.train import checkpoint
+from bench.train.loop import Diverged, Interrupted, Training
+from bench.train.precision import Precision
+from bench.train.session import Parts, build, pick_device, pictures, predict, train_trial
+from tests.making import MemoryRecorder, Silent, make_trial, results
+
+AUGMENT = AugmentSettings.model_validate(["hflip", {"elastic": {"p": 0.5}}])
+
+
+def trained(folder: Path, stop_after: int | None = None, **changes: Any) -> MemoryRecorder:
+    recorder = MemoryRecorder(folder)
+    train_trial(make_trial(**changes), recorder, Silent(stop_after), {"params": 1})
+    return recorder
+
+
+def test_a_trial_records_everything(tmp_path: Path) -> None:
+    found = trained(tmp_path)
+    assert [row["epoch"] for row in found.rows] == [1, 2, 3]
+    assert list(found.rows[0]) == [
+        "epoch", "train/loss", "val/loss", "val/dice", "val/iou", "lr", "epoch_seconds",
+        "val_seconds", "images_per_second", "peak_memory_mb",
+    ]  # fmt: skip
+    assert found.facts["params"] == 1
+    assert 0 <= found.facts["test_dice"] <= 1
+    assert 0 < found.facts["baseline_dice"] < 1
+    assert found.facts["threads"] == 1
+    assert found.facts["precision"] == "fp32"
+    assert len(found.pictures) == 4
+    assert found.environment["torch"] == torch.__version__
+
+
+@pytest.mark.parametrize("mode", ["replace", "append"])
+def test_same_seed_same_bits(tmp_path: Path, mode: str) -> None:
+    augment = {"transforms": AUGMENT.transforms, "mode": mode}
+    first = trained(tmp_path / "1", augment=augment)
+    second = trained(tmp_path / "2", augment=augment)
+    assert results(first.rows) == results(second.rows)
+    other = trained(tmp_path / "3", augment=augment, seed=1)
+    assert results(first.rows) != results(other.rows)
+
+
+@pytest.mark.parametrize("steps", [1, 3, 4, 7])
+def test_resumed_equals_uninterrupted_to_the_bit(tmp_path: Path, steps: int) -> None:
+    changes: dict[str, Any] = {
+        "augment": AUGMENT,
+        "train": {"schedule": "cosine", "warmup_epochs": 1.0, "optimizer": "adamw"},
+    }
+    whole = trained(tmp_path / "whole", **changes)
+    with pytest.raises(Interrupted):
+        trained(tmp_path / "cut", stop_after=steps, **changes)
+    resumed = trained(tmp_path / "cut", **changes)
+    assert results(resumed.rows) == results(whole.rows)
+    best = [checkpoint.load(tmp_path / name / "best.pt") for name in ("whole", "cut")]
+    assert best[0]["epoch"] == best[1]["epoch"]
+    for name, weight in best[0]["model"].items():
+        assert torch.equal(weight, best[1]["model"][name]), name
+
+
+def test_arms_with_one_seed_are_paired() -> None:
+    """Same initial weights and the same order, whatever the augmentation and the optimizer."""
+    plain = build(make_trial())
+    other = build(make_trial(augment=AUGMENT, train={"optimizer": "sgd"}))
+    for a, b in zip(plain.model.parameters(), other.model.parameters(), strict=True):
+        assert torch.equal(a, b)
+    orders = [parts.batches("train").plan(2).order for parts in (plain, other)]
+    assert torch.equal(*orders)
+    assert not torch.equal(orders[0], plain.batches("train").plan(3).order)
+
+
+def test_append_keeps_every_original_beside_its_copies() -> None:
+    trial = make_trial(augment={"transforms": AUGMENT.transforms, "mode": "append"})
+    plan = build(trial).batches("train").plan(1)
+    originals = plan.order[~plan.chosen.any(1)]
+    copies = plan.order[plan.chosen.any(1)]
+    assert sorted(originals.tolist()) == list(range(12))
+    assert 0 < len(copies) < 12
+    assert len(set(copies.tolist())) == len(copies)
+
+
+def test_replace_has_every_sample_once() -> None:
+    plan = build(make_trial(augment=AUGMENT)).batches("train").plan(1)
+    assert sorted(plan.order.tolist()) == list(range(12))
+
+
+def test_what_the_network_gets() -> None:
+    parts = build(make_trial(data={"normalize": "unit"}))
+    (batch,) = parts.batches("train", 12).in_order()
+    stored = torch.from_numpy(parts.data.splits["train"].images.copy()).permute(0, 3, 1, 2)
+    torch.testing.assert_close(batch.images, stored / 255)
+    assert batch.images.is_contiguous(memory_format=torch.channels_last)
+    contiguous = build(make_trial(train={"channels_last": False}))
+    (batch,) = contiguous.batches("train", 12).in_order()
+    assert batch.images.is_contiguous()
+
+
+class Spy(nn.Module):
+    """Notes the mode and whether autograd is on at each call."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self.seen: list[tuple[bool, bool]] = []
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.seen.append((self.training, torch.is_grad_enabled()))
+        found: torch.Tensor = self.model(images)
+        return found
+
+
+def spied(folder: Path, **changes: Any) -> tuple[Spy, MemoryRecorder]:
+    trial = make_trial(train={"epochs": 2, "batch_size": 6}, **changes)
+    parts = build(trial)
+    spy, recorder = Spy(parts.model), MemoryRecorder(folder)
+    training = Training(
+        trial, spy, parts.task, parts.batches("train"), parts.batches("val"),
+        device=parts.device, recorder=recorder, signals=Silent(),
+    )  # fmt: skip
+    training.run()
+    return spy, recorder
+
+
+TRAIN, CHECK = (True, True), (False, False)
+
+
+@pytest.mark.parametrize(
+    ("mistakes", "expected"),
+    [
+        ([], [TRAIN, TRAIN, CHECK] * 2),
+        (["eval_mode_leak"], [TRAIN, TRAIN, CHECK, (False, True), (False, True), CHECK]),
+        (["grad_in_validation"], [TRAIN, TRAIN, (False, True)] * 2),
+    ],
+)
+def test_modes(tmp_path: Path, mistakes: list[str], expected: list[tuple[bool, bool]]) -> None:
+    spy, _ = spied(tmp_path, mistakes=mistakes)
+    assert spy.seen == expected
+
+
+def test_the_leak_stops_the_running_statistics(tmp_path: Path) -> None:
+    def counted(**changes: Any) -> list[int]:
+        trained(tmp_path / str(changes), train={"epochs": 3, "batch_size": 6}, **changes)
+        state = checkpoint.load(tmp_path / str(changes) / "last.pt")["model"]
+        return [int(value) for key, value in state.items() if key.endswith("num_batches_tracked")]
+
+    assert set(counted()) == {6}
+    assert set(counted(mistakes=["eval_mode_leak"])) == {2}
+
+
+def test_early_stopping_counts_epochs_without_improvement(tmp_path: Path) -> None:
+    found = trained(
+        tmp_path,
+        train={"epochs": 20, "batch_size": 12, "lr": 1e-12, "early_stopping": {"patience": 2,
+               "min_delta": 0.5}},
+    )  # fmt: skip
+    # nothing ever improves by 0.5 over the first epoch
+    assert len(found.rows) == 3
+
+
+def test_divergence_is_told(tmp_path: Path) -> None:
+    with pytest.raises(Diverged, match="training loss of epoch"):
+        trained(tmp_path, train={"lr": 1e20, "optimizer": "sgd"}, data={"normalize": "none"})
+
+
+def test_clipping_limits_the_step(tmp_path: Path) -> None:
+    lr, limit = 1.0, 1e-3
+    parts = build(make_trial())
+    before = [p.detach().clone() for p in parts.model.parameters()]
+    optimizer = torch.optim.SGD(parts.model.parameters(), lr=lr)
+    (batch,) = parts.batches("train", 12).in_order()
+    precision = Precision("fp32", parts.device)
+    precision.step(parts.task.loss(parts.model, batch), optimizer, parts.model, limit)
+    moved = [(p - b).square().sum() for p, b in zip(parts.model.parameters(), before, strict=True)]
+    assert torch.stack(moved).sum().sqrt().item() == pytest.approx(limit, rel=1e-3)
+
+
+def test_best_weights_are_those_of_the_best_epoch(tmp_path: Path) -> None:
+    found = trained(tmp_path)
+    best = max(found.rows, key=lambda row: row["val/dice"] or 0)
+    parts = build(make_trial())
+    parts.load(tmp_path / "best.pt")
+    assert parts.score("val")["dice"] == best["val/dice"]
+    assert parts.score("test")["dice"] == found.facts["test_dice"]
+
+
+def scored(tmp_path: Path) -> Parts:
+    trained(tmp_path)
+    parts = build(make_trial())
+    parts.load(tmp_path / "best.pt")
+    return parts
+
+
+def test_predict_at_own_size_and_pictures(tmp_path: Path) -> None:
+    parts = scored(tmp_path)
+    images = parts.data.splits["test"].images
+    assert predict(parts, images).shape == (4, 32, 32)
+    assert predict(parts, images[:1], (50, 70)).shape == (1, 50, 70)
+    shown = pictures(parts)
+    assert [name for name, _ in shown] == list(parts.data.splits["val"].names)
+    assert shown[0][1].shape == (32, 4 * 32 + 3 * 2, 3)
+
+
+def test_bf16_on_request(tmp_path: Path) -> None:
+    found = trained(tmp_path, train={"epochs": 1, "precision": "bf16"})
+    assert found.facts["precision"] == "bf16"
+    assert checkpoint.load(tmp_path / "best.pt")["model"]["head.weight"].dtype == torch.float32
+
+
+def test_deterministic_is_switched_on_and_off(tmp_path: Path) -> None:
+    trained(tmp_path / "1", train={"epochs": 1, "deterministic": True})
+    assert torch.are_deterministic_algorithms_enabled()
+    trained(tmp_path / "2", train={"epochs": 1})
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="tells what a machine without CUDA says")
+def test_cuda_where_there_is_none() -> None:
+    assert pick_device("auto") == torch.device("cpu")
+    with pytest.raises(DeviceError, match="no CUDA device"):
+        pick_device("cuda")
