@@ -51,12 +51,11 @@ def labels_in_use(axes: dict[str, Axis], arms: list[Arm]) -> dict[str, tuple[str
 
 
 def _check_size(spec: Spec, groups: list[Group]) -> None:
-    arms = math.prod(len(group[0].levels) for group in groups)
-    trials = arms * len(spec.sweep.seeds)
-    if trials > MAX_TRIALS:
-        raise spec.document.error(
-            ("grid",), f"{arms} arms and their seeds are {trials} trials; the most is {MAX_TRIALS}"
-        )
+    arms, seeds = math.prod(len(group[0].order) for group in groups), len(spec.sweep.seeds)
+    if arms * seeds > MAX_TRIALS:
+        where = groups[0][0].where[:1] if groups else ("seeds",)
+        message = f"{arms} arms with {seeds} seeds are too many; at most {MAX_TRIALS} trials"
+        raise spec.document.error(where, message)
 
 
 def _combinations(groups: list[Group]) -> Iterator[Arm]:
@@ -64,7 +63,7 @@ def _combinations(groups: list[Group]) -> Iterator[Arm]:
     rows = [
         [
             dict(zip((axis.name for axis in group), labels, strict=True))
-            for labels in zip(*(axis.levels for axis in group), strict=True)
+            for labels in zip(*(axis.order for axis in group), strict=True)
         ]
         for group in groups
     ]
@@ -86,11 +85,11 @@ def _excluded(spec: Spec, axes: dict[str, Axis], index: int) -> Arm:
     for name, value in spec.sweep.exclude[index].items():
         where: KeyPath = ("exclude", index, name)
         axis = _axis(spec, axes, name, where)
-        label = None if isinstance(value, dict | list) else _existing(axis, value)
+        if isinstance(value, dict | list):
+            raise spec.document.error(where, f"must be a label, not {shown(value)}")
+        label = _existing(axis, value)
         if label is None:
-            text = shown(value) if isinstance(value, dict | list) else label_of(value)
-            hint = nearest(text, axis.levels)
-            raise spec.document.error(where, f"unknown level {text!r}{hint}")
+            raise spec.document.error(where, _unknown_level(axis, value))
         entry[name] = label
     return entry
 
@@ -107,6 +106,10 @@ def _existing(axis: Axis, value: str | float | bool | None) -> str | None:
     """The label that a scalar means, if the axis has it."""
     labels = (label_of(value), canonical_label(str(value)))
     return next((label for label in labels if label in axis.levels), None)
+
+
+def _unknown_level(axis: Axis, value: str | float | bool | None) -> str:
+    return f"unknown level {label_of(value)!r}{nearest(label_of(value), axis.levels)}"
 
 
 def _included(spec: Spec, axes: dict[str, Axis], arms: list[Arm]) -> list[Arm]:
@@ -133,8 +136,7 @@ def _level(spec: Spec, axis: Axis, value: Any, index: int) -> str:
         if found is not None:
             return found
         if all(isinstance(level.value, dict | list) for level in axis.levels.values()):
-            hint = nearest(label_of(value), axis.levels)
-            raise spec.document.error(where, f"unknown level {label_of(value)!r}{hint}")
+            raise spec.document.error(where, _unknown_level(axis, value))
         label = label_of(value)
     elif isinstance(value, dict) and len(value) == 1 and not {"name", "target"} & value.keys():
         ((written, value),) = value.items()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from bench.errors import nearest
+from bench.plan.trial import canonical_json
 from bench.spec import yaml12
 from bench.spec.document import Document
 from bench.spec.load import Spec
@@ -20,24 +20,36 @@ from bench.spec.yaml12 import KeyPath, dotted
 
 @dataclass
 class Axis:
-    """A thing that varies: a dotted path into the settings, and its levels by label."""
+    """A thing that varies: a dotted path into the settings.
+
+    Attributes:
+        name: the path.
+        where: where the axis stands in the spec.
+        levels: its levels by label.
+        order: the labels as written; axes that vary together may repeat one.
+    """
 
     name: str
     where: KeyPath
     levels: dict[str, Choice] = field(default_factory=dict)
+    order: list[str] = field(default_factory=list)
+    _labels: dict[str, str] = field(default_factory=dict, init=False, repr=False)  # by value
 
-    def add(self, document: Document, label: str, value: Any, where: KeyPath) -> None:
-        """One level more; its label and its value must be new."""
+    def add(
+        self, document: Document, label: str, value: Any, where: KeyPath, *, again: bool = False
+    ) -> None:
+        """One level more, of a new label and a new value; `again`: or both of an earlier level."""
         if not label:
             raise document.error(where, "an empty label; name the level")
-        if label in self.levels:
+        other = self._labels.setdefault(canonical_json(value), label)
+        if label in self.levels and not (again and other == label):
             raise document.error(
                 where, f"the label {label!r} stands twice on this axis; rename one"
             )
-        for other, level in self.levels.items():
-            if _canonical(level.value) == _canonical(value):
-                raise document.error(where, f"has the same value as level {other!r}; remove one")
-        self.levels[label] = Choice(self.name, value, where)
+        if other != label:
+            raise document.error(where, f"has the same value as level {other!r}; remove one")
+        self.levels.setdefault(label, Choice(self.name, value, where))
+        self.order.append(label)
 
 
 Group = list[Axis]
@@ -53,9 +65,13 @@ def read_groups(spec: Spec) -> list[Group]:
     groups: list[Group] = []
     seen: dict[str, KeyPath] = {}
     for where, axes, together in _declared(spec):
-        group = [_axis(spec.document, name, axes[name], (*where, name), seen) for name in axes]
+        group = []
+        for name, levels in axes.items():
+            axis = _new_axis(spec.document, name, (*where, name), seen)
+            _add_levels(spec.document, axis, levels, again=together)
+            group.append(axis)
         if together:
-            _check_lengths(spec.document, group)
+            _check_rows(spec.document, group)
         groups += [group] if together else [[axis] for axis in group]
     return groups
 
@@ -71,9 +87,7 @@ def _declared(spec: Spec) -> Iterator[tuple[KeyPath, dict[str, Any], bool]]:
                 yield ("zip",) if one else ("zip", i), axes, True
 
 
-def _axis(
-    document: Document, name: str, levels: Any, where: KeyPath, seen: dict[str, KeyPath]
-) -> Axis:
+def _new_axis(document: Document, name: str, where: KeyPath, seen: dict[str, KeyPath]) -> Axis:
     root = name.split(".")[0]
     if root not in AXIS_ROOTS:
         if root in TrialSettings.model_fields or root in Sweep.model_fields:
@@ -82,25 +96,36 @@ def _axis(
     if name in seen:
         raise document.error(where, f"stands twice, first at {dotted(seen[name])}; keep one")
     seen[name] = where
-    axis = Axis(name, where)
+    return Axis(name, where)
+
+
+def _add_levels(
+    document: Document, axis: Axis, levels: dict[str, Any] | list[Any], *, again: bool
+) -> None:
     if isinstance(levels, dict):
         for label, value in levels.items():
-            axis.add(document, canonical_label(label), value, (*where, label))
+            axis.add(document, canonical_label(label), value, (*axis.where, label))
     else:
         for i, value in enumerate(levels):
-            axis.add(document, own_label(document, value, (*where, i)), value, (*where, i))
-    return axis
+            where = (*axis.where, i)
+            axis.add(document, own_label(document, value, where), value, where, again=again)
 
 
-def _check_lengths(document: Document, group: Group) -> None:
+def _check_rows(document: Document, group: Group) -> None:
+    """Axes that vary together are equally long, and no two of their rows are equal."""
     first = group[0]
     for axis in group[1:]:
-        if len(axis.levels) != len(first.levels):
+        if len(axis.order) != len(first.order):
             raise document.error(
                 axis.where,
-                f"has {len(axis.levels)} levels and {first.name} has {len(first.levels)}; "
+                f"has {len(axis.order)} levels and {first.name} has {len(first.order)}; "
                 "axes that vary together need equally many",
             )
+    rows = list(zip(*(axis.order for axis in group), strict=True))
+    for i, row in enumerate(rows):
+        if row in rows[:i]:
+            message = f"the levels {', '.join(row)} stand together twice; remove one"
+            raise document.error(first.where, message)
 
 
 def own_label(document: Document, value: Any, where: KeyPath) -> str:
@@ -132,16 +157,3 @@ def canonical_label(written: str) -> str:
         return label_of(yaml12.scalar(written))
     except ValueError:
         return written
-
-
-def _canonical(value: Any) -> str:
-    """Equal for equal values, whatever their spelling (1 and 1.0, but not 1 and true)."""
-    return json.dumps(_plain(value), sort_keys=True)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from bench.errors import SpecError, StoreError
 from bench.plan.arms import Arm, choices, labels_in_use, make_arms
 from bench.plan.axes import Axis
-from bench.plan.trial import Trial
+from bench.plan.trial import Trial, canonical_json
 from bench.registry import Custom, load_target
 from bench.settings import Settings
 from bench.spec.load import Spec
@@ -105,7 +105,7 @@ def _refuse_twins(spec: Spec, axes: dict[str, Axis], trials: tuple[Trial, ...]) 
     """No two arms may have the same settings: they would be one trial under two names."""
     first: dict[str, Trial] = {}
     for trial in trials:
-        twin = first.setdefault(trial.arm, trial)
+        twin = first.setdefault(canonical_json(trial.settings.identity()), trial)
         if twin is not trial:
             axis = next(axis for axis in axes if trial.axes[axis] != twin.axes[axis])
             raise spec.document.error(

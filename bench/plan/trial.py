@@ -73,12 +73,13 @@ class Trial:
 
 
 def digest(value: Any) -> str:
-    """Eight hexadecimal digits of the SHA-256 of `value`'s canonical JSON.
+    """Eight hexadecimal digits of the SHA-256 of `value`'s canonical JSON."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:8]
 
-    Keys are sorted, and numbers that are equal (1 and 1.0) count as the same.
-    """
-    text = json.dumps(_canonical(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+def canonical_json(value: Any) -> str:
+    """The same text for equal values: keys are sorted, and 1 and 1.0 (but not true) are one."""
+    return json.dumps(_canonical(value), sort_keys=True, separators=(",", ":"))
 
 
 def _canonical(value: Any) -> Any:

@@ -22,7 +22,7 @@ from bench.errors import StoreError
 from bench.record import mlflow_fields as fields
 from bench.record.columns import Status
 from bench.record.files import read_json, write_json
-from bench.record.mlflow_connect import connect, place
+from bench.record.mlflow_connect import connect, load, place
 from bench.record.mlflow_tree import SOURCE, Tree
 from bench.record.store import Store, TrialFiles, TrialStatus
 
@@ -90,7 +90,7 @@ class Mirror:
         """The URI without a password, and for the store's own database without its folders."""
         if self.uri == self.store.mlflow_uri:
             return "sqlite:///mlflow.db"
-        return re.sub("//[^/@]+@", "//***@", self.uri)
+        return _without_password(self.uri)
 
     def prepare(self) -> None:
         """Import MLflow and make sure that the store is there, before any work needs it.
@@ -165,6 +165,7 @@ class Mirror:
     def _writing(self) -> Iterator[None]:
         """One process at a time, so that what MLflow has does not change after asking it."""
         try:
+            load(self.uri)  # not under the lock: it takes seconds
             self.store.root.mkdir(parents=True, exist_ok=True)
             with FileLock(self.store.mlflow_lock, timeout=_LOCK_SECONDS):
                 yield
@@ -176,7 +177,8 @@ class Mirror:
                 f"{_LOCK_SECONDS:.0f} s"
             ) from error
         except Exception as error:  # MLflow lets through what SQLAlchemy, requests, … raise
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+            line = (str(error).strip() or type(error).__name__).splitlines()[0]
+            reason = _without_password(line)[:300]
             raise MirrorError(f"MLflow at {self.label}: {reason}") from error
 
     def _find(self, record: _Record) -> tuple[Run | None, dict[int, float]]:
@@ -301,6 +303,10 @@ class Mirror:
             place(self._client, run_id, uri, path, "samples")
         state = fields.RUN_STATUS[record.status.status]
         self._client.set_terminated(run_id, state, end_time=time)
+
+
+def _without_password(text: str) -> str:
+    return re.sub("//[^/@ ]+@", "//***@", text)
 
 
 def _tags(record: _Record, parent: str) -> dict[str, str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
+import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -17,18 +19,23 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
+def load(uri: str) -> None:
+    """Import MLflow (seconds, the first time), set up for `uri` and quiet."""
+    _set_environment(uri)
+    import mlflow  # noqa: F401 - so that it is there
+
+    for name in ("mlflow.store.db.utils", "urllib3.connectionpool"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
 def connect(store: Store, uri: str) -> MlflowClient:
     """A client for `uri`; the store's own database is made if it is not there."""
-    _set_environment(uri)
+    load(uri)
     from mlflow import MlflowClient
 
-    for name, level in (
-        ("mlflow.store.db.utils", logging.WARNING),
-        ("urllib3.connectionpool", logging.ERROR),
-    ):
-        logging.getLogger(name).setLevel(level)
     if uri == store.mlflow_uri:
         _initialise(store)
+    _check_sqlite(uri)
     return MlflowClient(tracking_uri=uri)
 
 
@@ -67,6 +74,15 @@ def _set_environment(uri: str) -> None:
     if uri.startswith("http"):
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+
+
+def _check_sqlite(uri: str) -> None:
+    """Fail at once where MLflow would retry for minutes: the file is no database, read-only, …"""
+    path = Path(uri.removeprefix("sqlite:///"))
+    if uri.startswith("sqlite:///") and path.exists():
+        with contextlib.closing(sqlite3.connect(path, timeout=10)) as database:
+            database.execute("BEGIN IMMEDIATE")
+            database.rollback()
 
 
 def _initialise(store: Store) -> None:

@@ -84,7 +84,7 @@ class Tree:
     def _state(self, experiment: str, common: str) -> Status:
         """Running if any of the planned trials is, else the worst of their states."""
         planned = self._plan(experiment).get("trials", ())
-        ids = [str(trial["id"]) for trial in planned if trial["common"] == common]
+        ids = [str(trial["id"]) for trial in planned if trial.get("common") == common]
         trials = [self._store.trial(experiment, i) for i in ids] or self._store.trials(experiment)
         states = {_status(trial) for trial in trials}
         if states & {Status.RUNNING, Status.FAILED}:

@@ -170,11 +170,13 @@ def draw_cost(ax: Axes, summary: pd.DataFrame, arms: Sequence[Arm], cost: str, c
         ax.plot([price] * 2, [found.low, found.high], color=arm.color, lw=1.2, transform=place)
         ax.plot(price, found.mean, marker=arm.marker, color=arm.color, mec="white", mew=0.5, ms=6,
                 transform=place)  # fmt: skip
-    if min(prices.values()) > 0 and max(prices.values()) > 8 * min(prices.values()):
+    cheapest, dearest = min(prices.values()), max(prices.values())
+    if cheapest > 0 and dearest > 8 * cheapest:
         ax.set_xscale("log")
         _plain_ticks(ax.xaxis)
+        ax.set_xlim(cheapest / 1.5, dearest * 1.5)
     else:
-        ax.set_xlim(0, max(prices.values()) * 1.15)
+        ax.set_xlim(0, dearest * 1.15)
     ax.set_ylim(*_frame([interval_of(summary, number, column) for number in prices]))
     ax.set_ylabel(title(column))
 
@@ -305,7 +307,7 @@ def _shifts(prices: dict[int, float]) -> dict[int, float]:
         else:
             clusters.append([number])
     return {
-        number: 7.0 * (place - (len(cluster) - 1) / 2)
+        number: min(7.0, 24.0 / len(cluster)) * (place - (len(cluster) - 1) / 2)
         for cluster in clusters
         for place, number in enumerate(sorted(cluster))
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -12,6 +13,7 @@ from bench.report import numbers
 from bench.report.arms import Arm, arm_numbers
 from bench.report.layout import metric_decimals, nice
 from bench.report.load import Records
+from bench.report.manifest import Fact
 from bench.report.stats import Interval, mean_interval, paired_differences
 from bench.report.table import baseline_column, by_seed, interval_of, ranking, value_of
 
@@ -108,8 +110,11 @@ def baseline_check(
     return BaselineCheck(text + verdict, warnings)
 
 
-def mixed(records: Records) -> list[str]:
-    """A sentence for everything that ought to be the same in all finished trials and is not."""
+def mixed(records: Records, facts: Sequence[Fact] = ()) -> list[str]:
+    """A sentence for everything that ought to be the same in all finished trials and is not.
+
+    `facts` are the trials' environments, which know the hardware's names.
+    """
     consequences = {
         "device": "epoch times and memory cannot be compared across devices",
         "threads": "epoch times cannot be compared, and results differ in their last bits",
@@ -126,9 +131,16 @@ def mixed(records: Records) -> list[str]:
         counts = records.done[column].value_counts()
         meant = any(_explains(axis, column) for axis in records.axes)
         if len(counts) > 1 and not meant:
-            values = ", ".join(f"{value} ({plural(n, 'trial')})" for value, n in counts.items())
-            found.append(f"Mixed {column.replace('_', ' ')}: {values}; {consequence}.")
-    return found
+            found.append(_mixture(column, list(counts.items()), consequence))
+    hardware = [fact for fact in facts if fact.name in ("gpu", "cpu") and fact.mixed]
+    return found + [
+        _mixture(fact.name, fact.values, "epoch times cannot be compared") for fact in hardware
+    ]
+
+
+def _mixture(name: str, counts: Sequence[tuple[object, int]], consequence: str) -> str:
+    values = ", ".join(f"{value} ({plural(n, 'trial')})" for value, n in counts)
+    return f"Mixed {name.replace('_', ' ')}: {values}; {consequence}."
 
 
 def _explains(axis: str, column: str) -> bool:

@@ -159,7 +159,7 @@ MEANINGS = {
     "without validation, device synchronised; median over seeds.",
     "peak_memory_mb": "Peak memory in MB (10⁶ bytes): the allocator's on CUDA, resident set on a "
     "CPU; median over seeds.",
-    "train_seconds": "Seconds of training altogether.",
+    "train_seconds": "Time of training and validation together.",
     "overfit_gap": "Final minus lowest validation loss.",
 }
 
@@ -198,7 +198,7 @@ def _seeds_column(summary: pd.DataFrame) -> Column:
     for counts in summary[["n_done", "n_failed", "n_missing"]].itertuples(index=False):
         done, failed, missing = map(int, counts)
         told = [f"{failed} failed"] * (failed > 0) + [f"{missing} missing"] * (missing > 0)
-        cells.append(Cell(str(done), done, detail=", ".join(told)))
+        cells.append(Cell(str(done), done, detail=f"({', '.join(told)})" if told else ""))
     about = (
         "Finished trials, the seeds that the numbers are means over; beside them those that failed "
         "or are missing (planned, running, interrupted), which no number has."

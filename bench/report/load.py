@@ -91,7 +91,9 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
     histories = _histories(files, [m["id"] for m in members], problems)
     statuses = _statuses(files, problems)
     plan = plan or _plan_of(members, histories)
+    select = Select(plan["select"]["metric"].removeprefix("val/"), plan["select"]["mode"])
     axes, metrics = _axes(plan["axes"], members), dict(plan["metrics"])
+    metrics.setdefault(select.metric, select.mode)
     rows = [
         _row(experiment, member, statuses.get(member["id"]), summaries, problems)
         for member in members
@@ -102,7 +104,7 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
         spec=plan["spec"],
         axes=axes,
         metrics=metrics,
-        select=Select(plan["select"]["metric"].removeprefix("val/"), plan["select"]["mode"]),
+        select=select,
         runs=_typed(pd.DataFrame(rows, columns=runs_columns(axes, metrics, summaries.values()))),
         history=_typed(_history_frame(histories, metrics)),
         left_out=left_out,

@@ -60,6 +60,7 @@ def significant(value: float, digits: int = 3) -> str:
     """`value` with so many significant digits, without an exponent in everyday ranges."""
     if not math.isfinite(value) or value == 0:
         return "0" if value == 0 else fixed(value, 0)
+    value = float(f"{value:.{digits - 1}e}")  # rounding may reach the next power of ten
     exponent = math.floor(math.log10(abs(value)))
     if not -5 <= exponent < 6:
         return f"{value:.{digits - 1}e}".replace("-", MINUS)

@@ -69,6 +69,7 @@ def page_context(
 ) -> dict[str, Any]:
     """What the templates show."""
     pictures, without = sample_pictures(records, summary, arms)
+    facts = environment_facts(records)
     numbers = arm_numbers(records, arms)
     trials = records.runs["id"].groupby(numbers).agg(list)
     return {
@@ -78,33 +79,37 @@ def page_context(
         "progress": findings.progress(records),
         "sources": sorted({arm.source for arm in arms} - {OWN}),
         "baseline": findings.baseline_check(records, summary, arms),
-        "mixed": findings.mixed(records),
+        "mixed": findings.mixed(records, facts),
         "arm_table": layout.arm_table(records, summary),
         "trial_table": layout.trial_table(records),
         "trials": {arm.number: trials[arm.number] for arm in arms},
         "drawings": drawings,
         "samples": pictures,
         "arms_without_samples": without,
-        "failures": _not_done(records, numbers, arms, failed=True),
-        "unfinished": _not_done(records, numbers, arms, failed=False),
-        "facts": environment_facts(records),
+        **_troubles(records, numbers, arms),
+        "facts": facts,
         "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "version": __version__,
     }
 
 
-def _not_done(
-    records: Records, numbers: pd.Series[int], arms: list[Arm], failed: bool
-) -> list[dict[str, str]]:
-    """The failed trials, or those that are neither failed nor done, as texts."""
-    states = [Status.FAILED] if failed else [s for s in Status if s not in ("failed", "done")]
-    runs = records.runs[records.runs["status"].isin(states)]
-    labels = {arm.number: arm.label for arm in arms}
-    texts = runs[["id", "status", "failure", "message"]].fillna("").to_dict("records")
-    return [
-        {**{str(key): str(value) for key, value in text.items()}, "arm": labels[number]}
-        for text, number in zip(texts, numbers.loc[runs.index], strict=True)
-    ]
+def _troubles(
+    records: Records, numbers: pd.Series[int], arms: list[Arm]
+) -> dict[str, list[dict[str, str]]]:
+    """The trials that failed, that are not finished, and finished ones with a message, as texts."""
+    runs = records.runs[["id", "status", "failure", "message"]]
+    labels = numbers.map({arm.number: arm.label for arm in arms})
+    texts = runs.fillna("").assign(arm=labels)
+    failed, done = texts["status"] == Status.FAILED, texts["status"] == Status.DONE
+    chosen = {
+        "failures": failed,
+        "unfinished": ~failed & ~done,
+        "remarks": done & (texts["message"] != ""),
+    }
+    return {
+        name: [{str(k): str(v) for k, v in row.items()} for row in texts[rows].to_dict("records")]
+        for name, rows in chosen.items()
+    }
 
 
 def _templates() -> Environment:

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from bench.augment.settings import AugmentSettings
 from bench.errors import nearest
 from bench.registry import TARGET_PATTERN
 from bench.spec.schema import NAME_PATTERN
@@ -96,6 +97,8 @@ def _noun(path: KeyPath) -> str:
 
 
 def _message(kind: str, value: Any, context: dict[str, Any], text: str) -> str:
+    if kind == "model_type" and context["class_name"] == AugmentSettings.__name__:
+        return f"must be a list of augmentations or a mapping, not {shown(value)}"
     if kind in _TYPES:
         return f"must be {_TYPES[kind]}, not {shown(value)}"
     if kind in _LIMITS:

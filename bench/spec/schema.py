@@ -170,9 +170,11 @@ class TrialSettings(Settings):
             return {"metric": "val/loss", "mode": "min"} | value
         metrics = {f"val/{name}": mode for name, mode in task.metrics(data.class_names()).items()}
         metric = value.get("metric", f"val/{task.default_metric()}")
-        if isinstance(metric, str) and metric not in metrics:
+        if not isinstance(metric, str):  # reported as the wrong type
+            return {"mode": "max"} | value
+        if metric not in metrics:
             raise located(f"unknown metric {metric!r}{nearest(metric, metrics)}", "metric")
-        return {"metric": metric, "mode": metrics.get(metric)} | value
+        return {"metric": metric, "mode": metrics[metric]} | value
 
     @field_validator("mistakes")
     @classmethod

@@ -75,8 +75,8 @@ def scalar(text: str) -> Any:
 
 
 def dotted(path: KeyPath) -> str | None:
-    """`('exclude', 0, 'model')` → `exclude.0.model`; the top has no name."""
-    return ".".join(map(str, path)) or None
+    """`('exclude', 0, 'model')` → `exclude.0.model`; the top has no name. One line."""
+    return " ".join(".".join(map(str, path)).split()) or None
 
 
 class _Reader:

@@ -74,6 +74,14 @@ def test_zip_can_have_several_groups(plan: Planner) -> None:
     assert arms(found) == ["1/3/0", "1/3/1", "2/4/0", "2/4/1"]
 
 
+def test_zip_can_repeat_a_level_but_not_a_row(plan: Planner) -> None:
+    found = plan("zip: {train.lr: [1, 2, 3], train.batch_size: [20, 60, 20]}\n")
+    assert arms(found) == ["1/20", "2/60", "3/20"]
+    assert found.axes["train.batch_size"] == ("20", "60")
+    with pytest.raises(SpecError, match="the levels 1, 20 stand together twice"):
+        plan("zip: {train.lr: [1, 2, 1], train.batch_size: [20, 60, 20]}\n")
+
+
 @pytest.mark.parametrize(
     ("levels", "labels"),
     [
@@ -242,6 +250,28 @@ def test_the_published_study() -> None:
                 ("elastic", 0.2),
                 ("crop", 0.2),
             ]
+
+
+def test_the_example_of_the_design(tmp_path: Path) -> None:
+    path = tmp_path / "seg_aug.yaml"
+    path.write_text(
+        """\
+experiment: seg_aug                  # also the MLflow experiment's name
+task: segmentation
+data:  {name: oxford_pet, root: data, image_size: 256, download: true}
+train: {epochs: 100, batch_size: 20, optimizer: adam, lr: 1e-3, precision: auto}
+select: {metric: val/dice, mode: max}
+grid:
+  model:   {unet: {name: unet}, resnet34_unet: {name: resnet34_unet}}
+  augment: {none: [], elastic: [{elastic: {p: 0.2, alpha: 30}}]}
+  train.lr: [1e-3, 3e-4]
+exclude: [{model: unet, train.lr: 3e-4}]
+seeds: [0, 1, 2, 3, 4]
+"""
+    )
+    found = make_plan(load_spec(path))
+    assert len(found.trials) == (2 * 2 * 2 - 2) * 5
+    assert found.trials[0].id.startswith("unet-none-0.001-s0-")
 
 
 def test_planning_imports_no_torch() -> None:

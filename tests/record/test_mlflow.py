@@ -11,7 +11,7 @@ import pytest
 
 from bench.record.files import read_json, write_json
 from bench.record.mlflow import Counts, Mirror, MirrorError
-from bench.record.mlflow_connect import local_path
+from bench.record.mlflow_connect import local_path, place
 from bench.record.store import Store
 
 from .made_trials import begin, config, finish, recorder_of, row
@@ -348,6 +348,15 @@ def test_artifacts_are_copied_where_links_do_not_work(
     assert artifacts is not None
     assert (artifacts / "best.pt").read_bytes() == b"best weights"
     assert not (artifacts / "best.pt").samefile(files.best)
+
+
+def test_artifacts_of_a_server_are_sent_to_it(tmp_path: Path) -> None:
+    sent: list[tuple[object, ...]] = []
+    server = SimpleNamespace(log_artifact=lambda *arguments: sent.append(arguments))
+    for folder in ("", "samples"):
+        place(server, "run", "mlflow-artifacts:/1/run/artifacts", tmp_path / "a", folder)  # type: ignore[arg-type]
+    path = str(tmp_path / "a")
+    assert sent == [("run", path, None), ("run", path, "samples")]
 
 
 def test_a_new_best_checkpoint_replaces_the_artifact(mlflow_store: Store) -> None:

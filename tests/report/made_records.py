@@ -247,7 +247,7 @@ def facts(model: str, history: Sequence[Row], rng: np.random.Generator) -> dict[
         "baseline_iou": 0.4012,
         "baseline_val_dice": 0.5598,
         "baseline_val_iou": 0.4003,
-        "device": "NVIDIA H100 80GB HBM3",
+        "device": "cuda",
         "threads": 8,
         "precision": "bf16",
         "channels_last": True,
@@ -261,12 +261,18 @@ def facts(model: str, history: Sequence[Row], rng: np.random.Generator) -> dict[
 def environment() -> dict[str, Any]:
     """environment.json."""
     return {
+        "bench": "0.1.0",
         "python": "3.11.9",
-        "versions": {"torch": "2.15.0", "torchvision": "0.30.0", "numpy": "2.4.1"},
-        "machine": {"cpu": "made-up CPU", "cores": 16, "memory_gb": 128},
-        "device": {"name": "NVIDIA H100 80GB HBM3", "memory_gb": 80},
+        "cpu": "made-up CPU",
+        "cores": 16,
+        "ram_mb": 128000,
+        "device": "cuda",
         "threads": 8,
+        "gpu": "NVIDIA H100 80GB HBM3",
+        "gpu_memory_mb": 85000,
         "git_commit": "0123abcd",
+        "git_dirty": False,
+        "packages": {"torch": "2.15.0", "torchvision": "0.30.0", "matplotlib": "3.11.2"},
     }
 
 

@@ -183,3 +183,11 @@ def test_made_plans_have_the_contract_s_keys(tmp_path):
         "experiment", "task", "spec", "source", "common", "axes", "select", "metrics", "trials",
         "written",
     }  # fmt: skip
+
+
+def test_the_selected_metric_has_columns_even_without_any_history(tmp_path):
+    write_trial(tmp_path, "exp", MadeTrial(0, NONE, status="interrupted"))
+    records = load(Store(tmp_path), "exp")
+    assert records.metrics == {"dice": "max"}
+    assert "best_val_dice" in records.runs
+    assert records.history.empty

@@ -27,6 +27,15 @@ class Crashing(Tiny):
         raise RuntimeError("the model broke\nover two lines")
 
 
+class CrashingInTraining(Tiny):
+    """Survives having its cost measured."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            raise RuntimeError("the model broke")
+        return super().forward(images)
+
+
 class OutOfMemory(Tiny):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 8 GiB.")
