@@ -49,7 +49,10 @@ def run(
     spec: Spec,
     overrides: Overrides = None,
     jobs: Annotated[
-        int | None, typer.Option("-j", "--jobs", min=1, help="Trials at a time; CUDA: one a GPU.")
+        int | None,
+        typer.Option(
+            "-j", "--jobs", min=1, help="Trials at a time; default: one a GPU, or one a CPU core."
+        ),
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
     retry_failed: Annotated[bool, typer.Option(help="Run failed trials again.")] = False,

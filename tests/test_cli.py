@@ -11,7 +11,6 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -177,7 +176,8 @@ def test_predict_writes_masks_and_overlays_at_own_size(done: Place) -> None:
     trial = json.loads(done.ok("status", "--json"))[0]["id"]
     printed = done.ok("predict", trial, "a.png", "b.jpg", "--out", "predicted").split()
     assert printed == [
-        f"predicted/{name}" for name in ("a_mask.png", "a_overlay.png", "b_mask.png", "b_overlay.png")
+        f"predicted/{name}"
+        for name in ("a_mask.png", "a_overlay.png", "b_mask.png", "b_overlay.png")
     ]
     mask = Image.open(done.folder / "predicted/a_mask.png")
     assert mask.size == (50, 31)
@@ -290,6 +290,29 @@ def test_wrong_requests_are_one_line_and_exit_code_2(done: Place, name: str) -> 
     assert "Traceback" not in found.stderr
     if name != "unknown command":
         assert len([line for line in found.stderr.splitlines() if "error:" in line]) == 1
+
+
+def test_other_data_under_the_same_name_is_noticed(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    for root, colour in (("first", 10), ("second", 200)):
+        for kind, value in (("images", colour), ("masks", 1)):
+            folder = tmp_path / root / kind
+            folder.mkdir(parents=True)
+            for k in range(20):
+                Image.new("L", (40, 40), value).save(folder / f"{k:02}.png")
+    spec = SPEC.replace(
+        "{name: shapes, image_size: 32, train: 12, val: 4, test: 4}",
+        "{name: folder, image_size: 32, root: first}",
+    ).replace("resnet34_unet: {name: resnet34_unet, width: 0.05}", "")
+    place.ok("run", place.write(spec), "train.epochs=1", "seeds=1")
+    found = place.call("run", "spec.yaml", "train.epochs=1", "seeds=1", "data.root=second")
+    assert found.returncode == 2
+    assert "1 finished trials of 'tiny' were trained on other data" in found.stderr
+    (tmp_path / "first").rename(tmp_path / "third")
+    # the same files elsewhere are the same data
+    found = place.call("run", "spec.yaml", "train.epochs=1", "seeds=1", "data.root=third")
+    assert found.returncode == 0, found.stderr
+    assert "Nothing to run" in found.stderr
 
 
 def test_help_is_quick_to_import(done: Place) -> None:

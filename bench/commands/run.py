@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
+from bench.commands import other_data
 from bench.commands.exit_codes import ExitCode
 from bench.commands.reporting import is_current, make_report
 from bench.plan.expand import Plan, trial_config
@@ -55,11 +56,12 @@ def run_plan(plan: Plan, options: RunOptions, console: Console) -> ExitCode:
     with store.lock(plan.experiment), _terminated_is_interrupted():
         choice = _choose(plan, store, options)
         _say(console, _describe(choice, len(plan.trials)))
-        changed = _differs(store.plan(plan.experiment), plan.record())
+        todo = [trial for trial in plan.trials if trial.id in set(choice.todo)]
+        moved = other_data.moved(plan, choice.finished, store)
         outcome = Outcome()
-        if choice.todo:
-            outcome = _train_left(plan, choice, store, options, console)
-        elif changed:
+        if todo or moved:
+            outcome = _train_left(plan, todo, moved, store, options, console)
+        elif _differs(store.plan(plan.experiment), plan.record()):
             store.write_plan(plan.experiment, plan.record())
     return _conclude(plan, choice, outcome, store, options, console)
 
@@ -72,18 +74,27 @@ def _choose(plan: Plan, store: Store, options: RunOptions) -> Choice:
 
 
 def _train_left(
-    plan: Plan, choice: Choice, store: Store, options: RunOptions, console: Console
+    plan: Plan,
+    todo: Sequence[Trial],
+    moved: Sequence[Trial],
+    store: Store,
+    options: RunOptions,
+    console: Console,
 ) -> Outcome:
-    """Prepare, put the plan on record, and run what is left of it."""
-    todo = [trial for trial in plan.trials if trial.id in set(choice.todo)]
+    """Prepare, put the plan on record, and run what is left of it.
+
+    The data of the finished trials in `moved` is looked at again: it may not be what it was.
+    """
     machine = plan.machine
     shares = divide(machine.device, options.jobs, machine.threads)
     epochs = {trial.id: trial.settings.train.epochs for trial in todo}
     with display(console, epochs, plan.select.metric) as shown:
-        prepared = prepare(todo, shown.preparing)
+        prepared = prepare([*todo, *moved], shown.preparing)
+        if not options.force:
+            other_data.refuse(plan, prepared.fingerprints, store)
         for note in prepared.notes:
             _say(console, note)
-        _put_on_record(plan, todo, store, force=options.force)
+        _put_on_record(plan, [*todo, *moved], store, force=options.force)
         jobs = (_job(trial, plan, store, prepared.costs[trial.id]) for trial in todo)
         with _mirrored(store, plan.experiment, console) as changed:
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 
+from bench.data.base import Splits
 from bench.errors import BenchError
 from bench.plan.trial import Trial, digest
 from bench.run.executors.local import worker_context
@@ -25,10 +27,12 @@ class Prepared:
 
     Attributes:
         costs: `params`, `trainable_params` and `macs` by trial id.
+        fingerprints: of the data's content, by trial id.
         notes: what a reader of the results should know of the data.
     """
 
     costs: Mapping[str, Costs]
+    fingerprints: Mapping[str, str]
     notes: tuple[str, ...]
 
 
@@ -80,15 +84,15 @@ def _find(trials: list[Trial], report: Report) -> Prepared:
     from bench.data.settings import DATASETS
     from bench.plan.cost import model_costs
 
-    notes: dict[str, None] = {}
-    distinct = {digest(trial.settings.data.model_dump()): trial for trial in trials}
-    for trial in distinct.values():
-        name = getattr(trial.settings.data, "name", "data")
-
-        def progress(done: int, total: int, name: str = name) -> None:
-            report(f"data {name}", done, total)
-
-        splits = DATASETS.build(trial.settings.data).prepare(progress)
-        notes |= dict.fromkeys(splits.notes)
+    ready: dict[str, Splits] = {}
+    fingerprints: dict[str, str] = {}
+    for trial in trials:
+        data = trial.settings.data
+        key = digest(data.model_dump(mode="json"))
+        if key not in ready:
+            what = f"data {getattr(data, 'name', data.__class__.__name__)}"
+            ready[key] = DATASETS.build(data).prepare(partial(report, what))
+        fingerprints[trial.id] = ready[key].fingerprint
+    notes = dict.fromkeys(note for splits in ready.values() for note in splits.notes)
     costs = model_costs(trials, lambda what: report(f"cost of {what}", 0, 0))
-    return Prepared({key: asdict(cost) for key, cost in costs.items()}, tuple(notes))
+    return Prepared({key: asdict(cost) for key, cost in costs.items()}, fingerprints, tuple(notes))

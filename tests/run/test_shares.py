@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from bench.errors import DeviceError
@@ -14,6 +16,8 @@ from bench.run.worker import Share
 def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shares, "cpu_count", lambda: 8)
     monkeypatch.setattr(shares, "visible_gpus", lambda: ["2", "GPU-b"])
+    memory = SimpleNamespace(available=20e9)
+    monkeypatch.setattr(shares.psutil, "virtual_memory", lambda: memory)
 
 
 @pytest.mark.parametrize(
@@ -22,7 +26,9 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
         ("auto", None, None, [Share(4, "2"), Share(4, "GPU-b")]),
         ("cuda", 1, None, [Share(8, "2")]),
         ("cuda", 5, 3, [Share(3, "2"), Share(3, "GPU-b")]),
-        ("cpu", None, None, [Share(8, "")]),
+        ("cpu", None, None, [Share(1, "")] * 5),  # 4 GB for each
+        ("cpu", None, 4, [Share(4, "")] * 2),
+        ("cpu", 1, None, [Share(8, "")]),
         ("cpu", 3, None, [Share(2, "")] * 3),
         ("cpu", 16, None, [Share(1, "")] * 16),
     ],
