@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from bench import __version__
-from bench.errors import BenchError
+from bench.errors import BenchError, told
 
 if TYPE_CHECKING:
     from bench.plan.expand import Plan
@@ -189,11 +189,15 @@ def ui(
     results: Results = RESULTS,
 ) -> None:
     """Open MLflow's pages on this store."""
+    from bench.record.mlflow import Mirror
     from bench.record.store import Store
-    from bench.record.ui import ui_command
+    from bench.record.ui import ui_command, ui_environment
 
-    command = ui_command(Store(results), port)
-    os.execv(command[0], command)  # noqa: S606 - our own command line
+    store = Store(results)
+    Mirror(store).prepare()
+    command = ui_command(store, port)
+    print(f"http://127.0.0.1:{port}", flush=True)
+    os.execve(command[0], command, ui_environment())  # noqa: S606 - our own command line
 
 
 @app.command()
@@ -252,6 +256,9 @@ def _options(
 
 def main() -> NoReturn:
     """Run the command line; a foreseen error is one line and exit code 2."""
+    # parts named by `target:` may lie in the working folder, also for the installed script
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(1, str(Path.cwd()))
     debug = "--debug" in sys.argv
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
     _exit(lambda: app(arguments, prog_name="bench"), debug)
@@ -272,8 +279,7 @@ def _exit(command: Callable[[], Any], debug: bool) -> NoReturn:
         if debug:
             raise
         print(
-            f"error: {type(error).__name__}: {error} (unforeseen: --debug shows where; "
-            "please report it)",
+            f"error: {told(error)}; this was not foreseen: --debug shows more, please report it",
             file=sys.stderr,
         )
         sys.exit(1)

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from matplotlib.transforms import ScaledTranslation
 
 from bench.report import numbers
@@ -110,6 +110,7 @@ def draw_curves(ax: Axes, data: pd.DataFrame, arms: Sequence[Arm], metric: str) 
         ax.set_ylim(lowest - margin, highest + margin)
     ax.set_title(title(metric), loc="left")
     ax.set_xlabel("Epoch")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_ylabel("")
 
 

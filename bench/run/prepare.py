@@ -12,7 +12,7 @@ from functools import partial
 from multiprocessing.connection import Connection
 
 from bench.data.base import Splits
-from bench.errors import BenchError
+from bench.errors import BenchError, told
 from bench.plan.trial import Trial, digest
 from bench.run.executors.local import worker_context
 
@@ -62,7 +62,7 @@ def prepare(trials: Sequence[Trial], report: Report) -> Prepared:
                     report(what, done, total)
     except EOFError:
         raise PreparationError(
-            "the preparation ended without a result; its output is above"
+            "preparing the trials: the process was ended from outside (out of memory?)"
         ) from None
     finally:
         ours.close()
@@ -78,6 +78,8 @@ def _prepare(trials: list[Trial], connection: Connection) -> None:
         connection.send(PreparationError(str(error)))
     except BrokenPipeError:
         return  # the parent was interrupted
+    except Exception as error:  # a part of the user's own may raise anything
+        connection.send(PreparationError(f"preparing the trials: {told(error)}"))
 
 
 def _find(trials: list[Trial], report: Report) -> Prepared:

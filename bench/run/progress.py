@@ -146,7 +146,6 @@ class LiveDisplay:
         self._preparation: tuple[str, TaskID] | None = None
 
     def __enter__(self) -> Self:
-        self._bars.start()
         return self
 
     def __exit__(
@@ -159,6 +158,7 @@ class LiveDisplay:
 
     def preparing(self, what: str, done: int, total: int) -> None:
         """A bar for each thing prepared."""
+        self._bars.start()  # not sooner: a download draws a bar of its own
         if self._preparation is None or self._preparation[0] != what:
             self._end_preparation()
             self._preparation = what, self._bars.add_task(what, total=total or None, note="")
@@ -166,6 +166,7 @@ class LiveDisplay:
 
     def observe(self, event: Event) -> None:
         """Move the bars."""
+        self._bars.start()
         self._end_preparation()
         if self._total is None:
             epochs = sum(self._epochs.values())

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from bench.errors import BenchError, DataError, first_line
+from bench.errors import BenchError, DataError, first_line, told
 from bench.plan.trial import Trial
 from bench.run.events import Ended, EpochDone, Started, Ticked
 from bench.states import Failure, Status
@@ -124,7 +124,7 @@ def _train(job: Job, share: Share, line: Line) -> tuple[Status, Failure | None, 
         return Status.FAILED, Failure.CRASH, str(error)
     except Exception as error:
         traceback.print_exc()
-        return Status.FAILED, Failure.CRASH, f"{type(error).__name__}: {first_line(error)}"
+        return Status.FAILED, Failure.CRASH, told(error)
     return Status.DONE, None, None
 
 
