@@ -20,6 +20,7 @@ RUN_STATUS = {
 }
 
 _SYSTEM = frozenset({"epoch_seconds", "val_seconds", "images_per_second", "peak_memory_mb"})
+_TOLD = _SYSTEM | {"epochs", "threads"}
 _LONGEST_KEY, _LONGEST_VALUE = 250, 500
 
 
@@ -59,8 +60,15 @@ def is_plain_metric(column: str) -> bool:
 
 
 def summary_metrics(summary: Mapping[str, Any]) -> dict[str, float]:
-    """The figures of summary.json: `test_dice` as `test/dice`, all others as `summary/…`."""
-    figures = {name: float(value) for name, value in summary.items() if _is_number(value)}
+    """The figures of summary.json: `test_dice` as `test/dice`, all others as `summary/…`.
+
+    Those that the epochs' metrics tell already are left out: each would be a chart of one point.
+    """
+    figures = {
+        name: float(value)
+        for name, value in summary.items()
+        if _is_number(value) and name not in _TOLD and not name.startswith(("final_", "baseline_"))
+    }
     return {
         _key(
             name.replace("test_", "test/", 1) if name.startswith("test_") else f"summary/{name}"

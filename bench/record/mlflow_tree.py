@@ -69,7 +69,9 @@ class Tree:
 
     def _create(self, name: str) -> str:
         location = (self._store.artifacts / name).resolve().as_uri() if self._own else None
-        return self._client.create_experiment(name, location)
+        # else MLflow takes it for one of language-model evaluation and hides the curves
+        kind = {"mlflow.experimentKind": "custom_model_development"}
+        return self._client.create_experiment(name, location, tags=kind)
 
     def _create_parent(self, experiment: str, common: str) -> Run:
         tags = {"bench.kind": "experiment", "bench.experiment": experiment, "bench.common": common}
