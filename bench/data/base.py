@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,29 +22,27 @@ class Split:
 
     Attributes:
         images: (N, H, W, 3) uint8, possibly memory-mapped (then copy-on-write: torch may wrap it).
-        masks: (N, H, W) uint8, class 0…K-1, or `IGNORE_LABEL` where not scored.
+        masks: (N, H, W) uint8, class 0…K-1, or `IGNORE_LABEL` where not scored; None: has none.
         names: N names, unique in the data set.
+        labels: (N,) int64, one label per image; None: has none.
 
     Raises:
         DataError: the arrays are not of these types and shapes.
     """
 
     images: Array
-    masks: Array
+    masks: Array | None
     names: tuple[str, ...]
+    labels: npt.NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
-        for what, array, dims in (("images", self.images, 4), ("masks", self.masks, 3)):
-            if array.dtype != np.uint8 or array.ndim != dims:
-                raise DataError(
-                    f"a split's {what} must be uint8 with {dims} dimensions, "
-                    f"not {array.dtype} of shape {array.shape}"
-                )
-        if self.images.shape != (*self.masks.shape, 3) or len(self.images) != len(self.names):
-            raise DataError(
-                f"a split's images {self.images.shape}, masks {self.masks.shape} and "
-                f"{len(self.names)} names do not belong together"
-            )
+        count, *size = self.images.shape
+        _check("images", self.images, np.uint8, (len(self.names), *size))
+        _check("colours", self.images, np.uint8, (*self.images.shape[:3], 3))
+        if self.masks is not None:
+            _check("masks", self.masks, np.uint8, (count, *size[:2]))
+        if self.labels is not None:
+            _check("labels", self.labels, np.int64, (count,))
 
     def __len__(self) -> int:
         return len(self.names)
@@ -56,7 +54,7 @@ class Splits:
 
     Attributes:
         splits: `train`, `val` and `test`.
-        classes: names of the mask's classes, background first.
+        classes: names of the mask's classes, background first; empty: no masks.
         fingerprint: hash of the decoded content, the splits and the classes.
         notes: things a reader of the results should know (`a part of the data set: …`).
     """
@@ -65,6 +63,18 @@ class Splits:
     classes: tuple[str, ...]
     fingerprint: str
     notes: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    """Names of the labels 0…K-1; empty: no labels."""
+
+
+def _check(
+    what: str, array: npt.NDArray[Any], kind: type[np.generic], shape: tuple[int, ...]
+) -> None:
+    if array.dtype != kind or array.shape != shape:
+        raise DataError(
+            f"a split's {what} must be {kind.__name__} of shape {shape}, not {array.dtype} of "
+            f"shape {array.shape}"
+        )
 
 
 class DataSet(Protocol):

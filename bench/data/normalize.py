@@ -16,6 +16,8 @@ def scale_and_offset(normalize: Normalize) -> tuple[list[float], list[float]]:
     standard deviation.
     """
     match normalize:
+        case "symmetric":
+            return [2 / 255] * 3, [-1.0] * 3
         case "none":
             return [1.0] * 3, [0.0] * 3
         case "unit":

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from bench.registry import Custom, Registry
 from bench.settings import Settings, local
 
-Normalize = Literal["none", "unit", "imagenet"]
+Normalize = Literal["none", "unit", "symmetric", "imagenet"]
 Border = Literal["foreground", "ignore", "background"]
 PixelValue = Annotated[int, Field(ge=0, le=255)]
 
@@ -35,12 +35,18 @@ class DataSettings(Settings):
         256, ge=8, le=4096, description="pixels; images are stretched to a square"
     )
     normalize: Normalize = Field(
-        "imagenet", description="none: floats 0-255; unit: 0-1; imagenet: its mean and deviation"
+        "imagenet",
+        description="none: floats 0-255; unit: 0-1; symmetric: -1 to 1; imagenet: its mean and "
+        "deviation",
     )
 
     def class_names(self) -> tuple[str, ...]:
-        """Names of the mask's classes 0…K-1; class 0 is the background."""
+        """Names of the mask's classes 0…K-1; class 0 is the background. Empty: no masks."""
         return ("background", "foreground")
+
+    def label_names(self) -> tuple[str, ...]:
+        """Names of the images' labels 0…K-1; empty: images have none."""
+        return ()
 
 
 DATASETS: Registry[DataSettings] = Registry("data set")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -13,7 +13,15 @@ Upsample = Literal["bilinear", "transposed"]
 
 
 class ModelSettings(Settings):
-    """Common to every model."""
+    """Common to every model.
+
+    Attributes:
+        serves: names of the tasks that the model is for.
+        stages: names of its encoder's stages, from the input on; empty: no encoder to freeze.
+    """
+
+    serves: ClassVar[frozenset[str]] = frozenset({"segmentation"})
+    stages: ClassVar[tuple[str, ...]] = ()
 
     width: float = Field(1.0, gt=0, le=8, description="multiplier on all channel counts")
 

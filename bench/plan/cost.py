@@ -44,7 +44,7 @@ def model_costs(
 def classes(trial: Trial) -> int:
     """How many channels the trial's task wants at the end of its model."""
     settings = trial.settings
-    return int(settings.task.out_channels(settings.data.class_names()))
+    return int(settings.task.out_channels(settings.classes))
 
 
 def model_name(trial: Trial) -> str:

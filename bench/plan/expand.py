@@ -57,7 +57,7 @@ class Plan:
         found: dict[str, Mode] = {}
         for trial in self.trials:
             settings = trial.settings
-            found |= settings.task.metrics(settings.data.class_names())
+            found |= settings.task.metrics(settings.classes)
         return found
 
     def record(self) -> dict[str, Any]:

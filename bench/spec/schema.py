@@ -17,13 +17,13 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from bench.augment.settings import AugmentSettings
-from bench.data.settings import DATASETS, CustomData
+from bench.data.settings import DATASETS, CustomData, DataSettings
 from bench.errors import nearest
 from bench.models.settings import MODELS
 from bench.registry import Custom, Registry
 from bench.settings import Settings, local
 from bench.spec.jsonschema import spec_schema
-from bench.tasks.settings import TASKS, Mode
+from bench.tasks.settings import TASKS, Mode, TaskSettings
 
 Mistake = Literal["eval_mode_leak", "unpaired_masks", "grad_in_validation"]
 
@@ -63,6 +63,12 @@ class EarlyStopping(Settings):
     min_delta: float = Field(0.0, ge=0, description="what counts as an improvement, at least")
 
 
+class FreezeUpTo(Settings):
+    """Freeze the encoder from its input to one of its stages."""
+
+    up_to: str = Field(description="the last stage that is frozen; which there are: see the model")
+
+
 class TrainSettings(Settings):
     """How one trial is trained."""
 
@@ -71,10 +77,13 @@ class TrainSettings(Settings):
     val_batch_size: int | None = Field(
         None, ge=1, description="images at once in validation; default: batch_size"
     )
-    loss: Literal["cross_entropy", "dice", "cross_entropy+dice", "focal"] = Field(
-        "cross_entropy", description="what is minimised"
+    loss: Literal["cross_entropy", "dice", "cross_entropy+dice", "focal", "mse"] = Field(
+        "cross_entropy", description="what is minimised; default: the task's main one"
     )
     focal_gamma: float = Field(2.0, ge=0, description="focusing exponent of the focal loss")
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="share of the label spread over all classes; classification"
+    )
     optimizer: Literal["adam", "adamw", "sgd"] = Field("adam", description="how steps are taken")
     lr: float = Field(1e-3, gt=0, description="learning rate, the peak where a schedule has one")
     weight_decay: float = Field(0.0, ge=0, description="L2 for adam and sgd, decoupled for adamw")
@@ -94,6 +103,21 @@ class TrainSettings(Settings):
     early_stopping: EarlyStopping | None = Field(
         None, description="stop before the last epoch when nothing improves any more"
     )
+    ema: float | None = Field(
+        None, gt=0, lt=1, description="decay of a moving average of the weights, which is validated"
+    )
+    freeze: Literal["none", "encoder"] | FreezeUpTo = Field(
+        "none", description="what is not trained: nothing, the encoder, or {up_to: STAGE} of it"
+    )
+    freeze_statistics: bool = Field(
+        True, description="whether BatchNorm's running statistics are held where weights are frozen"
+    )
+    unfreeze_epoch: int | None = Field(
+        None, ge=2, description="from this epoch on nothing is frozen any more"
+    )
+    encoder_lr: float | None = Field(
+        None, gt=0, description="the encoder's own learning rate, on the same schedule"
+    )
 
     @model_validator(mode="after")
     def _fits_epochs(self) -> TrainSettings:
@@ -109,6 +133,8 @@ class TrainSettings(Settings):
                 "early_stopping",
                 "patience",
             )
+        if self.unfreeze_epoch is not None and self.freeze == "none":
+            raise located("needs something frozen: set `freeze`", "unfreeze_epoch")
         return self
 
 
@@ -132,6 +158,11 @@ def _named_task(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
+def target_classes(task: TaskSettings, data: DataSettings) -> tuple[str, ...]:
+    """Names of the classes of what `task` learns from `data`."""
+    return {"mask": data.class_names, "label": data.label_names, "none": tuple}[task.target]()
+
+
 class TrialSettings(Settings):
     """All settings of one trial but its seed."""
 
@@ -147,7 +178,11 @@ class TrialSettings(Settings):
     augment: AugmentSettings = Field(
         AugmentSettings(), description="a list of augmentations, or a mapping with `transforms:`"
     )
-    train: TrainSettings = Field(TrainSettings(), description="how each trial is trained")
+    train: TrainSettings = Field(
+        cast("TrainSettings", {}),  # the loss is filled in from the task
+        validate_default=True,
+        description="how each trial is trained",
+    )
     select: Select = Field(
         cast("Select", {}),  # filled from the task
         validate_default=True,
@@ -160,6 +195,54 @@ class TrialSettings(Settings):
         Machine(), description="where trials run; does not change which trials there are"
     )
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes of what is learnt; empty where nothing is classified."""
+        return target_classes(self.task, self.data)
+
+    @field_validator("data")
+    @classmethod
+    def _has_the_target(cls, value: DataSettings, info: ValidationInfo) -> DataSettings:
+        task = info.data.get("task")
+        if task is not None and task.target != "none" and len(target_classes(task, value)) < 2:
+            raise ValueError(f"has no {task.target}s of two classes or more, as {task.name} needs")
+        return value
+
+    @field_validator("model")
+    @classmethod
+    def _serves_the_task(cls, value: Settings, info: ValidationInfo) -> Settings:
+        task = info.data.get("task")
+        if task is None or isinstance(value, Custom) or task.name in value.serves:  # type: ignore[attr-defined]
+            return value
+        fitting = [
+            name for name in MODELS.names() if task.name in MODELS.entry(name).settings.serves
+        ]
+        raise ValueError(f"is not a model for {task.name}; those are: {', '.join(fitting)}")
+
+    @field_validator("train", mode="before")
+    @classmethod
+    def _default_loss(cls, value: Any, info: ValidationInfo) -> Any:
+        task = info.data.get("task")
+        if task is None or not isinstance(value, dict):
+            return value
+        loss = value.get("loss", task.losses[0])
+        if isinstance(loss, str) and loss not in task.losses:
+            raise located(f"{loss!r} is no loss of {task.name}{nearest(loss, task.losses)}", "loss")
+        return {**value, "loss": loss}
+
+    @model_validator(mode="after")
+    def _freezes_what_there_is(self) -> TrialSettings:
+        stages = getattr(self.model, "stages", None)  # None: a model of the user's own
+        freeze, encoder_lr = self.train.freeze, self.train.encoder_lr
+        if stages == () and freeze != "none":
+            raise located("the model has no encoder to freeze", "train", "freeze")
+        if stages == () and encoder_lr is not None:
+            raise located("the model has no encoder", "train", "encoder_lr")
+        if stages and isinstance(freeze, FreezeUpTo) and freeze.up_to not in stages:
+            hint = nearest(freeze.up_to, stages)
+            raise located(f"no stage {freeze.up_to!r}{hint}", "train", "freeze", "up_to")
+        return self
+
     @field_validator("select", mode="before")
     @classmethod
     def _default_select(cls, value: Any, info: ValidationInfo) -> Any:
@@ -168,7 +251,7 @@ class TrialSettings(Settings):
         task, data = info.data.get("task"), info.data.get("data")
         if task is None or data is None:  # their own errors are reported
             return {"metric": "val/loss", "mode": "min"} | value
-        metrics = {f"val/{name}": mode for name, mode in task.metrics(data.class_names()).items()}
+        metrics = {f"val/{n}": mode for n, mode in task.metrics(target_classes(task, data)).items()}
         metric = value.get("metric", f"val/{task.default_metric()}")
         if not isinstance(metric, str):  # reported as the wrong type
             return {"mode": "max"} | value

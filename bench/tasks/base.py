@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -16,11 +17,28 @@ class Batch(NamedTuple):
 
     Attributes:
         images: (B, 3, H, W) float, normalised.
-        masks: (B, H, W) uint8, class 0…K-1 or the ignore label.
+        target: masks (B, H, W) uint8, class 0…K-1 or the ignore label; or labels (B,) int64; or
+            None where the task needs neither.
+        places: (B,) int64, each sample's place in its split.
     """
 
     images: Tensor
-    masks: Tensor
+    target: Tensor | None
+    places: Tensor
+
+
+class Samples(NamedTuple):
+    """A few samples to be shown.
+
+    Attributes:
+        names: their names in the data set.
+        images: (N, H, W, 3) uint8, as stored.
+        batch: the same as the network gets them.
+    """
+
+    names: tuple[str, ...]
+    images: Picture
+    batch: Batch
 
 
 class Meter(Protocol):
@@ -39,7 +57,7 @@ class Task(Protocol):
     """What a model is trained for.
 
     Built from the task's settings and, of the following, what its constructor accepts:
-    `classes` (names, background first), `loss` and `focal_gamma`.
+    `classes` (names of the target's classes), `loss`, `focal_gamma` and `label_smoothing`.
     """
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
@@ -51,13 +69,26 @@ class Task(Protocol):
         ...
 
     def predict(self, model: nn.Module, images: Tensor, size: tuple[int, int] | None) -> Tensor:
-        """(B, h, w) uint8 labels for normalised images, at `size` (default: the images')."""
+        """Labels for normalised images, uint8 or int64 on the device.
+
+        (B,) where images are classified, else (B, h, w) at `size` (default: the images').
+        """
         ...
 
-    def baseline(self, masks: Tensor) -> dict[str, float]:
-        """The metrics of a trivial prediction for these (N, H, W) masks."""
+    def baseline(self, batches: Iterable[Batch]) -> dict[str, float]:
+        """The metrics of a trivial prediction on these samples."""
         ...
 
-    def picture(self, image: Picture, truth: Picture, prediction: Picture) -> Picture:
-        """One sample as (H, W', 3): image, truth, prediction and errors side by side."""
+    def pictures(self, model: nn.Module, samples: Samples) -> dict[str, Picture]:
+        """Pictures (H, W, 3) of what the model makes of a few samples, by name."""
+        ...
+
+    def shows(self, epoch: int, epochs: int, /) -> bool:
+        """Whether pictures are made after this epoch too, not only of the best at the end."""
+        ...
+
+    def closing(
+        self, model: nn.Module, train: Iterable[Batch], test: Iterable[Batch], /
+    ) -> dict[str, float | str]:
+        """Facts of the best model that are too dear for every epoch, by column of runs.csv."""
         ...

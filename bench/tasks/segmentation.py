@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.labels import IGNORE_LABEL
-from bench.tasks.base import Batch, Picture
+from bench.tasks.base import Batch, Picture, Samples
 from bench.tasks.losses import EPSILON, segmentation_loss
 from bench.tasks.pictures import side_by_side
 
@@ -61,7 +62,7 @@ class Segmentation:
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """The chosen loss of the model's scores, in fp32."""
-        return self.criterion(model(batch.images), batch.masks)
+        return self.criterion(model(batch.images), _masks(batch))
 
     def criterion(self, scores: Tensor, masks: Tensor) -> Tensor:
         """The chosen loss of (B, K, H, W) scores, in fp32."""
@@ -80,18 +81,36 @@ class Segmentation:
             scores = F.interpolate(scores, size=size, mode="bilinear", align_corners=False)
         return labels_of(scores)
 
-    def baseline(self, masks: Tensor) -> dict[str, float]:
+    def baseline(self, batches: Iterable[Batch]) -> dict[str, float]:
         """Every pixel foreground: of one class throughout, the one with the best mean Dice."""
-        count = len(self.classes)
+        masks, count = torch.cat([_masks(batch) for batch in batches]), len(self.classes)
         constants = [
             overlap(torch.full_like(masks, label), masks, count) for label in range(1, count)
         ]
         best = max(constants, key=lambda found: float(found.dice.mean()))
         return {"dice": float(best.dice.mean()), "iou": float(best.iou.mean())}
 
-    def picture(self, image: Picture, truth: Picture, prediction: Picture) -> Picture:
-        """Image, truth, prediction and error map side by side."""
-        return side_by_side(image, truth, prediction)
+    def pictures(self, model: nn.Module, samples: Samples) -> dict[str, Picture]:
+        """Image, truth, prediction and error map side by side, by the sample's name."""
+        truths = _masks(samples.batch).cpu().numpy()
+        predictions = self.predict(model, samples.batch.images).cpu().numpy()
+        shown = zip(samples.names, samples.images, truths, predictions, strict=True)
+        return {name: side_by_side(*panels) for name, *panels in shown}
+
+    def shows(self, _epoch: int, _epochs: int, /) -> bool:
+        """Only the best epoch is shown."""
+        return False
+
+    def closing(
+        self, _model: nn.Module, _train: Iterable[Batch], _test: Iterable[Batch], /
+    ) -> dict[str, float | str]:
+        """Nothing: every metric is cheap enough for every epoch."""
+        return {}
+
+
+def _masks(batch: Batch) -> Tensor:
+    assert batch.target is not None, "segmentation is planned on data with masks only"
+    return batch.target
 
 
 class SegmentationMeter:
@@ -105,11 +124,11 @@ class SegmentationMeter:
 
     def update(self, model: nn.Module, batch: Batch) -> None:
         """Score one batch; nothing is read back from the device."""
-        scores = model(batch.images)
-        self._losses.append(self._task.criterion(scores, batch.masks).detach())
+        scores, masks = model(batch.images), _masks(batch)
+        self._losses.append(self._task.criterion(scores, masks).detach())
         self._sizes.append(len(batch.images))
         predicted = labels_of(scores.detach())
-        self._overlaps.append(overlap(predicted, batch.masks, len(self._task.classes)))
+        self._overlaps.append(overlap(predicted, masks, len(self._task.classes)))
 
     def compute(self) -> dict[str, float]:
         """Means over images, of Dice and IoU also over classes; each class's own if several."""

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from bench.registry import Registry
 from bench.settings import Settings
 
 Mode = Literal["min", "max"]
+Target = Literal["mask", "label", "none"]
 
 
 class TaskSettings(Settings):
-    """Common to every task."""
+    """Common to every task. `classes` are the names of its target's classes.
+
+    Attributes:
+        target: what of the data set's samples is learnt.
+        takes_time: whether models are called with a time step (B,) int64 beside the images.
+        losses: those that it can minimise, the default first.
+    """
+
+    target: ClassVar[Target] = "mask"
+    takes_time: ClassVar[bool] = False
+    losses: ClassVar[tuple[str, ...]] = ()
 
     def metrics(self, classes: tuple[str, ...]) -> dict[str, Mode]:
         """The validation metrics (`dice`, not `val/dice`) and the direction of each."""
@@ -25,6 +36,10 @@ class TaskSettings(Settings):
         """How many channels a model for this task has at its end."""
         raise NotImplementedError
 
+    def output_shape(self, classes: tuple[str, ...], size: int) -> tuple[int, ...]:
+        """The shape of a model's output for one image of `size` × `size`."""
+        return (1, self.out_channels(classes), size, size)
+
 
 TASKS: Registry[TaskSettings] = Registry("task")
 
@@ -33,6 +48,7 @@ TASKS: Registry[TaskSettings] = Registry("task")
 class SegmentationSettings(TaskSettings):
     """A class for every pixel."""
 
+    losses: ClassVar[tuple[str, ...]] = ("cross_entropy", "dice", "cross_entropy+dice", "focal")
     name: Literal["segmentation"] = "segmentation"
 
     def metrics(self, classes: tuple[str, ...]) -> dict[str, Mode]:

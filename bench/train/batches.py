@@ -5,17 +5,20 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from bench.augment.pipeline import Pipeline
-from bench.data.base import Array, Split
+from bench.data.base import Split
 from bench.data.normalize import scale_and_offset
+from bench.errors import DataError
 from bench.plan.trial import Trial
 from bench.tasks.base import Batch
+from bench.tasks.settings import Target
 from bench.train.seeding import generator
 
 
@@ -35,7 +38,8 @@ class Batches:
 
     def __init__(self, split: Split, trial: Trial, batch_size: int, device: torch.device) -> None:
         self._images = _tensor(split.images, device).permute(0, 3, 1, 2)
-        self._masks = _tensor(split.masks, device)
+        self._target = _target(split, trial.settings.task.target, device)
+        self._moves = trial.settings.task.target == "mask"  # with the image, when augmented
         self._device = device
         self._seed = trial.seed
         self._batch_size = batch_size
@@ -51,11 +55,6 @@ class Batches:
 
     def __len__(self) -> int:
         return len(self._images)
-
-    @property
-    def masks(self) -> Tensor:
-        """All masks, (N, H, W) uint8, on the device."""
-        return self._masks
 
     def plan(self, epoch: int) -> Epoch:
         """Order and augmentation of a training epoch.
@@ -81,17 +80,24 @@ class Batches:
         order = plan.order.to(self._device)
         for step, start in enumerate(range(0, len(order), self._batch_size)):
             part = slice(start, start + self._batch_size)
-            images, masks = self._images[order[part]], self._masks[order[part]]
+            index = order[part]
+            target = None if self._target is None else self._target[index]
             draws = generator(self._seed, "augment", epoch, step)
-            images, moved = self._pipeline.apply(images, masks, plan.chosen[part], draws)
-            assert moved is not None
-            yield Batch(self.normalised(images), moved)
+            images, moved = self._pipeline.apply(
+                self._images[index], target if self._moves else None, plan.chosen[part], draws
+            )
+            yield Batch(self.normalised(images), moved if self._moves else target, index)
 
     def in_order(self) -> Iterator[Batch]:
         """Every sample once, as it is."""
+        index = torch.arange(len(self), device=self._device)
         for start in range(0, len(self), self._batch_size):
-            part = slice(start, start + self._batch_size)
-            yield Batch(self.normalised(self._images[part]), self._masks[part])
+            yield self.at(index[start : start + self._batch_size])
+
+    def at(self, index: Tensor) -> Batch:
+        """The samples at these places, as they are."""
+        target = None if self._target is None else self._target[index]
+        return Batch(self.normalised(self._images[index]), target, index)
 
     def normalised(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) uint8 or float 0–255 → what the network gets."""
@@ -102,7 +108,15 @@ class Batches:
         return images.contiguous(memory_format=layout)
 
 
-def _tensor(array: Array, device: torch.device) -> Tensor:
+def _target(split: Split, kind: Target, device: torch.device) -> Tensor | None:
+    arrays = {"mask": split.masks, "label": split.labels, "none": None}
+    array = arrays[kind]
+    if array is None and kind != "none":
+        raise DataError(f"the data set has no {kind}s, which the task needs")
+    return None if array is None else _tensor(array, device)
+
+
+def _tensor(array: npt.NDArray[Any], device: torch.device) -> Tensor:
     """The array on the device; on a CPU without a copy, so that workers share one cache."""
     with warnings.catch_warnings():
         # a read-only memory map: nothing here writes into it

@@ -10,11 +10,12 @@ from typing import Any, Protocol
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from bench.measure.clock import Stopwatch
 from bench.measure.memory import PeakMemory
 from bench.plan.trial import Trial
-from bench.tasks.base import Task
+from bench.tasks.base import Picture, Samples, Task
 from bench.train import checkpoint
 from bench.train.batches import Batches
 from bench.train.optim import learning_rate, make_optimizer, set_learning_rate
@@ -75,18 +76,22 @@ class Training:
         train: Batches,
         val: Batches,
         *,
+        samples: Samples,
         device: torch.device,
         recorder: Recorder,
         signals: Signals,
     ) -> None:
         self.trial, self.task = trial, task
         self.settings = trial.settings.train
-        self.train_batches, self.val_batches = train, val
+        self.train_batches, self.val_batches, self.samples = train, val, samples
         self.device, self.recorder, self.signals = device, recorder, signals
         layout = torch.channels_last if self.settings.channels_last else torch.contiguous_format
         self.model = model.to(device, memory_format=layout)  # type: ignore[call-overload]
         self.optimizer = make_optimizer(self.model.parameters(), self.settings)
         self.precision = Precision(self.settings.precision, device)
+        self.average = (
+            None if self.settings.ema is None else _average(self.model, self.settings.ema)
+        )
         self.progress = Progress()
         self.memory = PeakMemory(device)
 
@@ -98,6 +103,7 @@ class Training:
             row = self._epoch(self.progress.epoch + 1)
             self.progress.history.append(row)
             self._keep(row)
+            self._show()
             self.recorder.epoch(row)
             self.signals.epoch(row)
 
@@ -136,6 +142,8 @@ class Training:
             with self.precision.autocast():
                 loss = self.task.loss(self.model, batch)
             self.precision.step(loss, self.optimizer, self.model, self.settings.clip_grad_norm)
+            if self.average is not None:
+                self.average.update_parameters(self.model)
             total += loss.detach() * len(batch.images)
             if self.signals.stopping():
                 raise Interrupted
@@ -144,9 +152,14 @@ class Training:
                 self.signals.tick(epoch, step + 1, steps)
         return float(total) / len(plan.order)
 
+    @property
+    def validated(self) -> nn.Module:
+        """The model that is validated and kept: the average of the weights where there is one."""
+        return self.model if self.average is None else self.average.module
+
     def _validate(self) -> dict[str, float]:
         leak = "grad_in_validation" in self.trial.settings.mistakes
-        return evaluate(self.model, self.task, self.val_batches, self.precision, grad=leak)
+        return evaluate(self.validated, self.task, self.val_batches, self.precision, grad=leak)
 
     def _keep(self, row: Row) -> None:
         """Note whether this is the best epoch, and write the checkpoints."""
@@ -160,11 +173,19 @@ class Training:
             )
             progress.best, progress.best_epoch = float(value), progress.epoch
             checkpoint.save(
-                self.recorder.best, {"model": self.model.state_dict(), "epoch": progress.epoch}
+                self.recorder.best, {"model": self.validated.state_dict(), "epoch": progress.epoch}
             )
         else:
             progress.waited += 1
         checkpoint.save(self.recorder.last, self._state())
+
+    def _show(self) -> None:
+        """Pictures of this epoch, where the task wants them."""
+        epoch, epochs = self.progress.epoch, self.settings.epochs
+        if self.task.shows(epoch, epochs):
+            found = shown(self.validated, self.task, self.samples, self.precision)
+            for name, picture in found.items():
+                self.recorder.picture(f"epoch{epoch:0{len(str(epochs))}}_{name}", picture)
 
     def _better(self, value: float, best: float | None, margin: float) -> bool:
         if not math.isfinite(value):
@@ -181,6 +202,7 @@ class Training:
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.precision.scaler.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
             "history": self.progress.history,
             "best": self.progress.best,
             "best_epoch": self.progress.best_epoch,
@@ -192,10 +214,27 @@ class Training:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.precision.scaler.load_state_dict(state["scaler"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
         self.progress = Progress(
             state["history"], state["best"], state["best_epoch"], state["waited"]
         )
         self.recorder.resume(self.progress.history)
+
+
+def _average(model: nn.Module, decay: float) -> AveragedModel:
+    """An exponential moving average of the weights, and of BatchNorm's statistics."""
+    update = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]  # torch's lacks types
+    return AveragedModel(model, multi_avg_fn=update, use_buffers=True)
+
+
+def shown(
+    model: nn.Module, task: Task, samples: Samples, precision: Precision
+) -> dict[str, Picture]:
+    """The task's pictures of the model, in evaluation mode."""
+    model.eval()
+    with torch.inference_mode(), precision.autocast():
+        return task.pictures(model, samples)
 
 
 def evaluate(

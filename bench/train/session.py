@@ -17,11 +17,11 @@ from bench.errors import DeviceError
 from bench.measure.environment import environment
 from bench.models.settings import MODELS
 from bench.plan.trial import Trial
-from bench.tasks.base import Picture, Task
+from bench.tasks.base import Picture, Samples, Task
 from bench.tasks.settings import TASKS
 from bench.train import checkpoint
 from bench.train.batches import Batches
-from bench.train.loop import Diverged, Signals, Training, evaluate
+from bench.train.loop import Diverged, Signals, Training, evaluate, shown
 from bench.train.precision import Precision
 from bench.train.recorder import Recorder
 from bench.train.seeding import seed_globals
@@ -49,10 +49,23 @@ class Parts:
         """Put a checkpoint's weights into the model."""
         self.model.load_state_dict(checkpoint.load(weights, self.device)["model"])
 
+    def precision(self) -> Precision:
+        """The trial's number format."""
+        return Precision(self.trial.settings.train.precision, self.device)
+
     def score(self, split: str) -> dict[str, float]:
         """The task's metrics of the model as it is on one split."""
-        precision = Precision(self.trial.settings.train.precision, self.device)
-        return evaluate(self.model, self.task, self.batches(split), precision)
+        return evaluate(self.model, self.task, self.batches(split), self.precision())
+
+    def samples(self, split: str) -> Samples:
+        """A few samples of one split, evenly spaced."""
+        found = self.data.splits[split]
+        chosen = np.unique(np.linspace(0, len(found) - 1, PICTURES).astype(int))
+        return Samples(
+            tuple(found.names[index] for index in chosen),
+            np.asarray(found.images[chosen]),
+            self.batches(split).at(torch.from_numpy(chosen).to(self.device)),
+        )
 
 
 def build(trial: Trial) -> Parts:
@@ -63,13 +76,14 @@ def build(trial: Trial) -> Parts:
     data = DATASETS.build(settings.data).prepare()
     task = TASKS.build(
         settings.task,
-        classes=data.classes,
+        classes=settings.classes,
         loss=settings.train.loss,
         focal_gamma=settings.train.focal_gamma,
+        label_smoothing=settings.train.label_smoothing,
     )
     seed_globals(trial.seed, "init")
     model: nn.Module = MODELS.build(
-        settings.model, in_channels=3, out_channels=settings.task.out_channels(data.classes)
+        settings.model, in_channels=3, out_channels=settings.task.out_channels(settings.classes)
     )
     return Parts(trial, device, data, task, model.to(device))
 
@@ -91,6 +105,7 @@ def train_trial(
         parts.task,
         parts.batches("train", trial.settings.train.batch_size),
         parts.batches("val"),
+        samples=parts.samples("val"),
         device=parts.device,
         recorder=recorder,
         signals=signals,
@@ -99,29 +114,21 @@ def train_trial(
     if not recorder.best.exists():
         raise Diverged(f"{trial.settings.select.metric} was never a finite number")
     parts.load(recorder.best)
-    for name, picture in pictures(parts):
+    for name, picture in pictures(parts).items():
         recorder.picture(name, picture)
     recorder.finish(dict(costs) | _facts(parts, training))
 
 
-def pictures(parts: Parts, split: str = "val") -> list[tuple[str, Picture]]:
-    """A few samples, evenly spaced through the split, the same ones for every trial."""
-    samples = parts.data.splits[split]
-    chosen = np.unique(np.linspace(0, len(samples) - 1, PICTURES).astype(int))
-    images, masks = np.asarray(samples.images[chosen]), np.asarray(samples.masks[chosen])
-    predicted = predict(parts, images)
-    return [
-        (samples.names[index], parts.task.picture(image, mask, labels))
-        for index, image, mask, labels in zip(chosen, images, masks, predicted, strict=True)
-    ]
+def pictures(parts: Parts, split: str = "val") -> dict[str, Picture]:
+    """What the model makes of a few samples: evenly spaced, the same ones for every trial."""
+    return shown(parts.model, parts.task, parts.samples(split), parts.precision())
 
 
 def predict(parts: Parts, images: Picture, size: tuple[int, int] | None = None) -> Picture:
     """Labels (N, h, w) for (N, H, W, 3) uint8 images of the trial's size, at `size`."""
     parts.model.eval()
     batches = parts.batches("val")
-    precision = Precision(parts.trial.settings.train.precision, parts.device)
-    with torch.inference_mode(), precision.autocast():
+    with torch.inference_mode(), parts.precision().autocast():
         entering = batches.normalised(
             torch.from_numpy(np.array(images)).to(parts.device).permute(0, 3, 1, 2)
         )
@@ -158,12 +165,16 @@ def _facts(parts: Parts, training: Training) -> dict[str, Any]:
     baselines = {
         f"baseline_{prefix}{name}": value
         for prefix, split in (("", "test"), ("val_", "val"))
-        for name, value in parts.task.baseline(parts.batches(split).masks).items()
+        for name, value in parts.task.baseline(parts.batches(split).in_order()).items()
     }
     manifest = environment(parts.device)
+    closing = parts.task.closing(
+        parts.model, parts.batches("train").in_order(), parts.batches("test").in_order()
+    )
     return {
         **{f"test_{name}": value for name, value in parts.score("test").items()},
         **baselines,
+        **closing,
         "memory_kind": training.memory.kind,
         "device": manifest["device"],
         "threads": torch.get_num_threads(),

@@ -29,6 +29,10 @@ def mask(*rows: list[int]) -> torch.Tensor:
     return torch.tensor([rows], dtype=torch.uint8)
 
 
+def batch(masks: torch.Tensor) -> Batch:
+    return Batch(torch.zeros(len(masks), 3, *masks.shape[1:]), masks, torch.arange(len(masks)))
+
+
 class Fixed(nn.Module):
     """Gives the same scores for any input."""
 
@@ -75,8 +79,8 @@ def test_meter_averages_over_images_not_batches() -> None:
     meter = task.meter()
     truth = torch.cat([mask([0, 1], [0, 0])] * 2 + [mask([1, 0], [0, 0])])
     model = Fixed(perfect.expand(3, -1, -1, -1))
-    meter.update(model, Batch(torch.zeros(2, 3, 2, 2), truth[:2]))
-    meter.update(model, Batch(torch.zeros(1, 3, 2, 2), truth[2:]))
+    meter.update(model, batch(truth[:2]))
+    meter.update(model, batch(truth[2:]))
     found = meter.compute()
     assert list(found) == ["loss", "dice", "iou"]
     assert found["dice"] == pytest.approx(2 / 3, abs=1e-5)
@@ -89,7 +93,7 @@ def test_meter_names_each_class_when_there_are_several() -> None:
     meter = task.meter()
     scores = torch.zeros(1, 3, 2, 2)
     scores[0, 1] = 1  # cat everywhere
-    meter.update(Fixed(scores), Batch(torch.zeros(1, 3, 2, 2), mask([1, 1], [2, 0])))
+    meter.update(Fixed(scores), batch(mask([1, 1], [2, 0])))
     found = meter.compute()
     assert found["dice_cat"] == pytest.approx(2 / 3, abs=1e-5)
     assert found["dice_dog"] == pytest.approx(0, abs=1e-5)
@@ -98,7 +102,7 @@ def test_meter_names_each_class_when_there_are_several() -> None:
 
 def test_baseline_is_all_foreground() -> None:
     masks = torch.cat([mask([1, 1], [0, 0]), mask([1, 1], [1, 1])])
-    found = Segmentation().baseline(masks)
+    found = Segmentation().baseline([batch(masks)])
     assert found["dice"] == pytest.approx((2 / 3 + 1) / 2, abs=1e-6)
     assert found["iou"] == pytest.approx(0.75, abs=1e-6)
 

@@ -126,7 +126,7 @@ def spied(folder: Path, **changes: Any) -> tuple[Spy, MemoryRecorder]:
     spy, recorder = Spy(parts.model), MemoryRecorder(folder)
     training = Training(
         trial, spy, parts.task, parts.batches("train"), parts.batches("val"),
-        device=parts.device, recorder=recorder, signals=Silent(),
+        samples=parts.samples("val"), device=parts.device, recorder=recorder, signals=Silent(),
     )  # fmt: skip
     training.run()
     return spy, recorder
@@ -207,8 +207,8 @@ def test_predict_at_own_size_and_pictures(tmp_path: Path) -> None:
     assert predict(parts, images).shape == (4, 32, 32)
     assert predict(parts, images[:1], (50, 70)).shape == (1, 50, 70)
     shown = pictures(parts)
-    assert [name for name, _ in shown] == list(parts.data.splits["val"].names)
-    assert shown[0][1].shape == (32, 4 * 32 + 3 * 2, 3)
+    assert list(shown) == list(parts.data.splits["val"].names)
+    assert {picture.shape for picture in shown.values()} == {(32, 4 * 32 + 3 * 2, 3)}
 
 
 def test_bf16_on_request(tmp_path: Path) -> None:
@@ -229,3 +229,38 @@ def test_cuda_where_there_is_none() -> None:
     assert pick_device("auto") == torch.device("cpu")
     with pytest.raises(DeviceError, match="no CUDA device"):
         pick_device("cuda")
+
+
+def test_moving_average_of_the_weights_by_hand(tmp_path: Path) -> None:
+    """With decay d the average after two steps is d·w1 + (1-d)·w2, since it starts with w1."""
+    decay, changes = 0.75, {"train": {"epochs": 1, "batch_size": 6, "ema": 0.75}}
+    trained(tmp_path / "ema", **changes)
+    kept = checkpoint.load(tmp_path / "ema" / "best.pt")["model"]
+    last = checkpoint.load(tmp_path / "ema" / "last.pt")["model"]
+    first = one_step(tmp_path)
+    for name in ("head.weight", "head.bias"):
+        expected = decay * first[name] + (1 - decay) * last[name]
+        torch.testing.assert_close(kept[name], expected)
+        assert not torch.equal(kept[name], last[name])
+
+
+def one_step(tmp_path: Path) -> dict[str, torch.Tensor]:
+    """The weights after the first of two steps."""
+    parts = build(make_trial())
+    trial = make_trial(train={"epochs": 1, "batch_size": 6})
+    training = Training(
+        trial, parts.model, parts.task, parts.batches("train", 6), parts.batches("val"),
+        samples=parts.samples("val"), device=parts.device,
+        recorder=MemoryRecorder(tmp_path), signals=Silent(0),
+    )  # fmt: skip
+    with pytest.raises(Interrupted):
+        training.run()
+    return training.model.state_dict()
+
+
+def test_resuming_with_a_moving_average_is_exact(tmp_path: Path) -> None:
+    changes: dict[str, Any] = {"train": {"ema": 0.9}}
+    whole = trained(tmp_path / "whole", **changes)
+    with pytest.raises(Interrupted):
+        trained(tmp_path / "cut", stop_after=4, **changes)
+    assert results(trained(tmp_path / "cut", **changes).rows) == results(whole.rows)
