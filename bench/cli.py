@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from bench import __version__
+from bench.commands.exit_codes import ExitCode
 from bench.errors import BenchError, told
 
 if TYPE_CHECKING:
@@ -35,12 +36,17 @@ RESULTS = Path("results")
 REPORTS = Path("reports")
 
 
-def _plan(spec: Path, overrides: list[str] | None) -> Plan:
+def _plan(spec: Path, overrides: list[str] | None, results: Path) -> Plan:
+    from bench.commands.earlier import lookup
     from bench.plan.expand import check_targets, make_plan
+    from bench.plan.pretrained import check_weights, settle_weights
+    from bench.record.store import Store
     from bench.spec.load import load_spec
 
     plan = make_plan(load_spec(spec, overrides or ()))
     check_targets(plan)
+    plan = settle_weights(plan, lookup(Store(results), spec.parent))
+    check_weights(plan)
     return plan
 
 
@@ -65,10 +71,13 @@ def run(
     from rich.console import Console
 
     from bench.commands.run import RunOptions, run_plan
+    from bench.plan.pretrained import fetch_weights
 
     changes = [*(overrides or ()), *([f"machine.device={device}"] if device else [])]
     options = RunOptions(results, reports, jobs, retry_failed, force, fail_fast)
-    sys.exit(run_plan(_plan(spec, changes), options, Console(stderr=True)))
+    planned = _plan(spec, changes, results)
+    fetch_weights(planned)
+    sys.exit(run_plan(planned, options, Console(stderr=True)))
 
 
 @app.command()
@@ -77,11 +86,12 @@ def plan(
     overrides: Overrides = None,
     cost: Annotated[bool, typer.Option("--cost", help="Measure parameters and MACs.")] = False,
     as_json: AsJson = False,
+    results: Results = RESULTS,
 ) -> None:
     """Show the trials of a spec; nothing runs."""
     from bench.commands.inspect import plan_rows, plan_table
 
-    planned = _plan(spec, overrides)
+    planned = _plan(spec, overrides, results)
     rows = plan_rows(planned, cost=cost)
     if as_json:
         print(json.dumps(rows, indent=2))
@@ -180,7 +190,12 @@ def sync(
     from bench.record.mlflow import Mirror
     from bench.record.store import Store
 
-    print(Mirror(Store(results)).sync(experiment))
+    store = Store(results)
+    counts = Mirror(store).sync(store.existing(experiment) if experiment else None)
+    print(f"{counts.trials} trials, {counts.pushed} of them were not up to date in MLflow.")
+    for problem in counts.problems:
+        print(f"error: {problem}", file=sys.stderr)
+    sys.exit(ExitCode.SOME_FAILED if counts.problems else ExitCode.OK)
 
 
 @app.command()
@@ -194,7 +209,7 @@ def ui(
     from bench.record.ui import ui_command, ui_environment
 
     store = Store(results)
-    Mirror(store).prepare()
+    Mirror(store, store.mlflow_uri).prepare()
     command = ui_command(store, port)
     print(f"http://127.0.0.1:{port}", flush=True)
     os.execve(command[0], command, ui_environment())  # noqa: S606 - our own command line
@@ -208,7 +223,8 @@ def doctor(results: Results = RESULTS) -> None:
 
     found = checks(results)
     _print(doctor_table(found))
-    sys.exit(any(check.state == "problem" for check in found))
+    wrong = any(check.state == "problem" for check in found)
+    sys.exit(ExitCode.SOME_FAILED if wrong else ExitCode.OK)
 
 
 @app.command()
@@ -270,17 +286,21 @@ def _exit(command: Callable[[], Any], debug: bool) -> NoReturn:
     except BenchError as error:
         if debug:
             raise
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        _fail(str(error), ExitCode.WRONG_REQUEST)
     except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
-        sys.exit(130)
+        _fail("interrupted", ExitCode.INTERRUPTED)
+    except OSError as error:
+        if debug or error.filename is None:
+            raise
+        _fail(f"{error.filename}: {error.strerror}", ExitCode.WRONG_REQUEST)
     except Exception as error:
         if debug:
             raise
-        print(
-            f"error: {told(error)}; this was not foreseen: --debug shows more, please report it",
-            file=sys.stderr,
-        )
-        sys.exit(1)
-    sys.exit(0)
+        unforeseen = "this was not foreseen: --debug shows more, please report it"
+        _fail(f"{told(error)}; {unforeseen}", ExitCode.SOME_FAILED)
+    sys.exit(ExitCode.OK)
+
+
+def _fail(message: str, code: ExitCode) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(code)

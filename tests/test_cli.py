@@ -111,12 +111,6 @@ def test_running_again_does_nothing_and_says_so(done: Place) -> None:
     assert page.stat().st_mtime_ns == before
 
 
-def test_same_bits_side_by_side_again(done: Place, tmp_path: Path) -> None:
-    again = Place(tmp_path)
-    again.ok("run", again.write(SPEC), "-j", "2")
-    assert again.histories("tiny") == done.histories("tiny")
-
-
 def test_mlflow_has_parent_children_curves_parameters_and_artifacts(done: Place) -> None:
     from mlflow import MlflowClient
 
@@ -137,7 +131,7 @@ def test_mlflow_has_parent_children_curves_parameters_and_artifacts(done: Place)
 
 
 def test_sync_finds_nothing_left(done: Place) -> None:
-    assert "0" in done.ok("sync")
+    assert done.ok("sync") == "4 trials, 0 of them were not up to date in MLflow.\n"
 
 
 def test_status(done: Place) -> None:
@@ -213,21 +207,16 @@ def test_schema_is_json_schema(done: Place) -> None:
 def test_doctor(done: Place) -> None:
     printed = done.call("doctor").stdout
     assert "torch" in printed
-    assert "MLflow" in printed
+    assert "mlflow" in printed
 
 
 def test_a_failed_trial_is_a_row_and_exit_code_1(tmp_path: Path) -> None:
     place = Place(tmp_path)
     spec = SPEC.replace("seeds: 2", "seeds: 1").replace(
         "resnet34_unet: {name: resnet34_unet, width: 0.05}",
-        "broken: {target: 'tests.run.parts:Crashing'}",
+        "broken: {target: 'tests.run.parts:CrashingInTraining'}",
     )
     found = place.call("run", place.write(spec))
-    # MACs of a broken model cannot be counted, and that is found before anything starts
-    assert found.returncode == 2
-    assert "broke" in found.stderr
-    late = spec.replace("Crashing", "CrashingInTraining")
-    found = place.call("run", place.write(late))
     assert found.returncode == 1
     assert "1 of 2 trials done, 1 failed" in found.stderr
     assert "RuntimeError: the model broke" in found.stderr
@@ -235,33 +224,36 @@ def test_a_failed_trial_is_a_row_and_exit_code_1(tmp_path: Path) -> None:
     again = place.call("run", "spec.yaml")
     assert again.returncode == 1
     assert "Nothing to run: 1 of 2 trials are done, 1 failed before" in again.stderr
-    retried = place.call("run", "spec.yaml", "--retry-failed")
-    assert "1 of 2 trials to run, 1 done before" in retried.stderr
 
 
-def test_ctrl_c_and_on(tmp_path: Path) -> None:
-    spec = SPEC.replace("epochs: 2", "epochs: 12").replace("seeds: 2", "seeds: 1")
-    whole, cut = Place(tmp_path / "whole"), Place(tmp_path / "cut")
-    for place in (whole, cut):
-        place.folder.mkdir()
-        place.write(spec)
-    whole.ok("run", "spec.yaml")
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_and_on(done: Place, tmp_path: Path, sent: signal.Signals) -> None:
+    """Ctrl-C and a scheduler's SIGTERM reach every process of the group."""
+    cut = Place(tmp_path)
+    cut.write(SPEC)
     running = subprocess.Popen(
-        cut.command("run", "spec.yaml"), cwd=cut.folder, env=cut.environment(),
+        cut.command("run", "spec.yaml", "-j", "1"), cwd=tmp_path, env=cut.environment(),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     limit = time.monotonic() + 60
-    while not any(len(rows) >= 2 for rows in cut.histories("tiny").values()):
+    while not any(rows for rows in cut.histories("tiny").values()):
         assert time.monotonic() < limit
-        time.sleep(0.02)
-    os.killpg(running.pid, signal.SIGINT)  # as a terminal does: every process of the group gets it
+        time.sleep(0.005)
+    os.killpg(running.pid, sent)
     _, said = running.communicate(timeout=60)
     assert running.returncode == 130, said
     assert "Traceback" not in said
-    states = json.loads(cut.ok("status", "--json"))
-    assert {row["status"] for row in states} <= {"interrupted", "planned"}
+    states = {row["status"] for row in json.loads(cut.ok("status", "--json"))}
+    assert "failed" not in states
+    assert states != {"done"}
     cut.ok("run", "spec.yaml")
-    assert cut.histories("tiny") == whole.histories("tiny")
+    assert cut.histories("tiny") == done.histories("tiny")
+
+
+def test_brackets_are_no_markup(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    spec = SPEC.replace("unet: {name: unet", '"[/x] [bold]": {name: unet')
+    assert "[/x] [bold]" in place.ok("plan", place.write(spec))
 
 
 WRONG: dict[str, tuple[list[str], str]] = {
@@ -274,6 +266,13 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "unknown format": (["export", "tiny", "--format", "xlsx"], "--format xlsx"),
     "no such image": (["predict", "unet-s0", "no.png", "--out", "x"], "no.png"),
     "unknown command": (["trian"], "trian"),
+    "unwritable report": (["run", "spec.yaml", "--out", "spec.yaml"], "cannot be written"),
+    "sync of nothing": (["sync", "nothing"], "no experiment 'nothing'"),
+    "a file for a folder": (["export", "tiny", "--out", "spec.yaml/x"], "spec.yaml"),
+    "broken model": (
+        ["run", "spec.yaml", "grid.model={x: {target: 'tests.run.parts:Crashing'}}"],
+        "the model broke",
+    ),
     "no data": (
         ["run", "spec.yaml", "data={name: oxford_pet, root: nowhere, download: false}"],
         "nowhere",
@@ -290,29 +289,6 @@ def test_wrong_requests_are_one_line_and_exit_code_2(done: Place, name: str) -> 
     assert "Traceback" not in found.stderr
     if name != "unknown command":
         assert len([line for line in found.stderr.splitlines() if "error:" in line]) == 1
-
-
-def test_other_data_under_the_same_name_is_noticed(tmp_path: Path) -> None:
-    place = Place(tmp_path)
-    for root, colour in (("first", 10), ("second", 200)):
-        for kind, value in (("images", colour), ("masks", 1)):
-            folder = tmp_path / root / kind
-            folder.mkdir(parents=True)
-            for k in range(20):
-                Image.new("L", (40, 40), value).save(folder / f"{k:02}.png")
-    spec = SPEC.replace(
-        "{name: shapes, image_size: 32, train: 12, val: 4, test: 4}",
-        "{name: folder, image_size: 32, root: first}",
-    ).replace("resnet34_unet: {name: resnet34_unet, width: 0.05}", "")
-    place.ok("run", place.write(spec), "train.epochs=1", "seeds=1")
-    found = place.call("run", "spec.yaml", "train.epochs=1", "seeds=1", "data.root=second")
-    assert found.returncode == 2
-    assert "1 finished trials of 'tiny' were trained on other data" in found.stderr
-    (tmp_path / "first").rename(tmp_path / "third")
-    # the same files elsewhere are the same data
-    found = place.call("run", "spec.yaml", "train.epochs=1", "seeds=1", "data.root=third")
-    assert found.returncode == 0, found.stderr
-    assert "Nothing to run" in found.stderr
 
 
 def test_help_is_quick_to_import(done: Place) -> None:

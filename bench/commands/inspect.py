@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from bench.doctor import Check
 from bench.plan.cost import model_costs
@@ -40,7 +41,7 @@ def plan_table(rows: Sequence[Mapping[str, Any]], axes: Sequence[str], *, cost: 
         table.add_column(column, justify="right")
     for row in rows:
         cells = [row["id"], *(row["axes"][axis] for axis in axes), str(row["seed"])]
-        table.add_row(*cells, *(_count(row[name]) for name in COSTS if cost))
+        _add(table, *cells, *(_count(row[name]) for name in COSTS if cost))
     return table
 
 
@@ -90,7 +91,7 @@ def status_table(rows: Sequence[Mapping[str, Any]]) -> Table:
         best = "–" if row["best"] is None else f"{row['metric']} {row['best']:.4f}"
         why = f"{row['failure']}: {row['message']}" if row["failure"] else ""
         why = why if row["in_plan"] else "not in the latest plan"
-        table.add_row(row["experiment"], row["id"], row["status"], str(row["epoch"]), best, why)
+        _add(table, row["experiment"], row["id"], row["status"], str(row["epoch"]), best, why)
     return table
 
 
@@ -100,8 +101,13 @@ def doctor_table(checks: Sequence[Check]) -> Table:
     for column in ("", "check", "finding", "what to do"):
         table.add_column(column, overflow="fold")
     for check in checks:
-        table.add_row(check.state, check.name, check.finding, check.remedy)
+        _add(table, check.state, check.name, check.finding, check.remedy)
     return table
+
+
+def _add(table: Table, *cells: str) -> None:
+    """Add a row of plain text: brackets in it are no markup."""
+    table.add_row(*map(Text, cells))
 
 
 def _count(value: int | None) -> str:

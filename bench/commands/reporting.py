@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 from bench.errors import BenchError
@@ -13,6 +14,22 @@ def make_report(store: Store, experiment: str, reports: Path) -> Path:
     from bench.report.page import write_report
 
     return write_report(store, [experiment], reports)
+
+
+def check_writable(folder: Path) -> None:
+    """Make the folder, and a file in it for a moment.
+
+    Raises:
+        BenchError: it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise BenchError(
+            f"{folder}: cannot be written ({error.strerror}): choose another --out folder"
+        ) from error
 
 
 def is_current(store: Store, experiment: str, reports: Path) -> bool:

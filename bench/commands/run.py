@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +11,9 @@ from typing import Any
 
 from rich.console import Console
 
-from bench.commands import other_data
+from bench.commands import other_data, renamed
 from bench.commands.exit_codes import ExitCode
-from bench.commands.reporting import is_current, make_report
+from bench.commands.reporting import check_writable, is_current, make_report
 from bench.plan.expand import Plan, trial_config
 from bench.plan.trial import Trial
 from bench.record.live import LiveMirror
@@ -27,7 +27,7 @@ from bench.run.progress import display
 from bench.run.runner import Choice, Outcome, choose, run
 from bench.run.shares import divide
 from bench.run.worker import Job
-from bench.states import Failure, Status
+from bench.states import Status
 
 MIRROR_SECONDS = 60.0
 
@@ -53,7 +53,12 @@ def run_plan(plan: Plan, options: RunOptions, console: Console) -> ExitCode:
         BenchError: nothing was started, and why.
     """
     store = Store(options.results)
+    page = options.reports / plan.experiment / "report.html"
+    check_writable(page.parent)  # now, not after hours
     with store.lock(plan.experiment), _terminated_is_interrupted():
+        for old, new in renamed.adopt(plan, store):
+            note = "the same settings under another label (`bench sync` renames it in MLflow too)"
+            _say(console, f"{old} is {new} now: {note}")
         choice = _choose(plan, store, options)
         _say(console, _describe(choice, len(plan.trials)))
         todo = [trial for trial in plan.trials if trial.id in set(choice.todo)]
@@ -61,8 +66,8 @@ def run_plan(plan: Plan, options: RunOptions, console: Console) -> ExitCode:
         outcome = Outcome()
         if todo or moved:
             outcome = _train_left(plan, todo, moved, store, options, console)
-        elif _differs(store.plan(plan.experiment), plan.record()):
-            store.write_plan(plan.experiment, plan.record())
+        else:
+            _put_new_plan_on_record(plan, store)
     return _conclude(plan, choice, outcome, store, options, console)
 
 
@@ -94,21 +99,34 @@ def _train_left(
             other_data.refuse(plan, prepared.fingerprints, store)
         for note in prepared.notes:
             _say(console, note)
-        _put_on_record(plan, [*todo, *moved], store, force=options.force)
-        jobs = (_job(trial, plan, store, prepared.costs[trial.id]) for trial in todo)
+        store.write_plan(plan.experiment, plan.record() | {"notes": list(prepared.notes)})
+        _put_on_record([*todo, *moved], store, force=options.force)
+        jobs = [_job(trial, plan, store, prepared.costs[trial.id]) for trial in todo]
+        recorders = {job.trial.id: job.recorder for job in jobs}
         with _mirrored(store, plan.experiment, console) as changed:
 
             def observe(event: Event) -> None:
-                _note(event, store, plan, changed)
+                if isinstance(event, Ended) and not event.recorded:
+                    recorder = recorders[event.trial]
+                    recorder.stop(event.status, event.failure, event.message)
+                if isinstance(event, Ended | EpochDone):
+                    changed(store.trial(plan.experiment, event.trial))
                 shown.observe(event)
 
             return run(jobs, LocalExecutor(shares), observe, fail_fast=options.fail_fast)
 
 
-def _put_on_record(plan: Plan, todo: Sequence[Trial], store: Store, *, force: bool) -> None:
-    store.write_plan(plan.experiment, plan.record())
-    for trial in todo:
-        files = store.trial(plan.experiment, trial.id)
+def _put_new_plan_on_record(plan: Plan, store: Store) -> None:
+    """Nothing is to be run, but the spec may say something else than before."""
+    before = store.plan(plan.experiment) or {}
+    record = plan.record()
+    if any(before.get(key) != value for key, value in record.items()):
+        store.write_plan(plan.experiment, record | {"notes": before.get("notes", [])})
+
+
+def _put_on_record(trials: Sequence[Trial], store: Store, *, force: bool) -> None:
+    for trial in trials:
+        files = store.trial(trial.experiment, trial.id)
         if force:
             files.clear()
         files.write_config(trial_config(trial))
@@ -116,21 +134,8 @@ def _put_on_record(plan: Plan, todo: Sequence[Trial], store: Store, *, force: bo
 
 def _job(trial: Trial, plan: Plan, store: Store, costs: Costs) -> Job:
     files = store.trial(trial.experiment, trial.id)
-    return Job(trial, _recorder(trial, plan, store), files.log, costs)
-
-
-def _recorder(trial: Trial, plan: Plan, store: Store) -> TrialRecorder:
-    files = store.trial(trial.experiment, trial.id)
-    return TrialRecorder(files, plan.select.metric, plan.metrics)
-
-
-def _note(event: Event, store: Store, plan: Plan, changed: Callable[[Any], None]) -> None:
-    """Record the end of a worker that could not do so itself, and keep the mirror awake."""
-    if isinstance(event, Ended) and event.failure is Failure.KILLED:
-        trial = next(trial for trial in plan.trials if trial.id == event.trial)
-        _recorder(trial, plan, store).stop(event.status, event.failure, event.message)
-    if isinstance(event, Ended | EpochDone):
-        changed(store.trial(plan.experiment, event.trial))
+    recorder = TrialRecorder(files, plan.select.metric, plan.metrics, costs)
+    return Job(trial, recorder, files.log, costs)
 
 
 @contextmanager
@@ -186,13 +191,6 @@ def _describe(choice: Choice, total: int) -> str:
         if trials
     ]
     return ", ".join([f"{len(choice.todo)} of {total} trials to run", *skipped]) + "."
-
-
-def _differs(before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> bool:
-    def timeless(record: Mapping[str, Any]) -> dict[str, Any]:
-        return {key: value for key, value in record.items() if key != "written"}
-
-    return before is None or timeless(before) != timeless(now)
 
 
 def _say(console: Console, text: str) -> None:

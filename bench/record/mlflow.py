@@ -193,7 +193,10 @@ class Mirror:
         return run, {metric.step: metric.value for metric in metrics}
 
     def _remembered(self, files: TrialFiles) -> Run | None:
-        """The run that mlflow.json names, if it is there, not deleted, and this trial's."""
+        """The run that mlflow.json names, if it is there, not deleted, and this trial's.
+
+        If the trial was renamed since, the run of its old name is deleted: another one follows.
+        """
         from mlflow.exceptions import MlflowException
 
         run_id = _memory(files).get("run_id")
@@ -205,9 +208,14 @@ class Mirror:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 return None
             raise
-        ours = (run.data.tags.get("bench.experiment"), run.data.tags.get("bench.id"))
-        alive = run.info.lifecycle_stage == "active"
-        return run if alive and ours == (files.experiment, files.id) else None
+        experiment, name = (run.data.tags.get(f"bench.{key}") for key in ("experiment", "id"))
+        if run.info.lifecycle_stage != "active" or experiment != files.experiment or not name:
+            return None
+        if name == files.id:
+            return run
+        if not self.store.trial(experiment, name).folder.exists():
+            self._client.delete_run(run_id)
+        return None
 
     def _has_all(self, run: Run, record: _Record, parent: str) -> bool:
         """Whether what was pushed last is what the files say now."""

@@ -21,6 +21,8 @@ from bench.record.files import remove_leftovers, replacing, write_json
 from bench.record.summary import summarise
 from bench.record.trial_files import Row, TrialFiles, TrialStatus, now
 
+_OF_MACHINE = ("device", "threads", "torch", "git_commit")
+
 
 @dataclass
 class TrialRecorder:
@@ -30,11 +32,13 @@ class TrialRecorder:
         files: the trial's files.
         select: the column that chooses the best epoch, `val/dice`.
         metrics: direction of every validation metric, without `val/`; of `select`'s too.
+        facts: columns of runs.csv that are known before the trial: what its model costs.
     """
 
     files: TrialFiles
     select: str
     metrics: Mapping[str, Literal["min", "max"]]
+    facts: Mapping[str, Any] = field(default_factory=dict)
     _history: list[Row] = field(default_factory=list, repr=False)
 
     @property
@@ -83,12 +87,15 @@ class TrialRecorder:
 
     def finish(self, facts: Mapping[str, Any]) -> None:
         """Keep the summary, then say that the trial is done; both survive a power cut."""
-        summary = summarise(self._history, self.select, self.metrics)
-        write_json(self.files.summary_path, summary | dict(facts), durable=True)
+        self._summarise(self._history, facts)
         self.files.write_status(replace(self._status(), status=Status.DONE), durable=True)
 
     def stop(self, status: str, failure: str | None, message: str | None) -> None:
         """The trial ended otherwise; also for the parent to say of a worker that died."""
+        if status == Status.FAILED:
+            environment = self.files.environment()
+            known = {name: environment[name] for name in _OF_MACHINE if name in environment}
+            self._summarise(self.files.history(), known)
         self.files.write_status(
             replace(
                 self._status(),
@@ -97,6 +104,11 @@ class TrialRecorder:
                 message=message,
             )
         )
+
+    def _summarise(self, history: Sequence[Row], facts: Mapping[str, Any]) -> None:
+        summary = summarise(history, self.select, self.metrics) if history else {}
+        record = summary | dict(self.facts) | dict(facts)
+        write_json(self.files.summary_path, record, durable=True)
 
     def _status(self) -> TrialStatus:
         with suppress(StoreError):  # a damaged status is replaced by the next one

@@ -35,12 +35,17 @@ class EpochDone:
 
 @dataclass(frozen=True)
 class Ended:
-    """A trial is over: done, failed or interrupted."""
+    """A trial is over: done, failed or interrupted.
+
+    Attributes:
+        recorded: whether the worker has recorded it itself; one that was killed could not.
+    """
 
     trial: str
     status: Status
     failure: Failure | None = None
     message: str | None = None
+    recorded: bool = True
 
 
 Event = Started | Ticked | EpochDone | Ended

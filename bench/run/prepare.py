@@ -5,16 +5,16 @@ It happens in a worker process, so that the parent never imports torch.
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from multiprocessing.connection import Connection
 
 from bench.data.base import Splits
-from bench.errors import BenchError, told
+from bench.errors import BenchError, DataError, told
 from bench.plan.trial import Trial, digest
 from bench.run.executors.local import worker_context
+from bench.run.worker import ignore_signals
 
 Costs = Mapping[str, int | None]
 Report = Callable[[str, int, int], None]
@@ -71,7 +71,7 @@ def prepare(trials: Sequence[Trial], report: Report) -> Prepared:
 
 
 def _prepare(trials: list[Trial], connection: Connection) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ignore_signals()
     try:
         connection.send(_find(trials, lambda *event: connection.send(event)))
     except BenchError as error:
@@ -94,7 +94,15 @@ def _find(trials: list[Trial], report: Report) -> Prepared:
         if key not in ready:
             what = f"data {getattr(data, 'name', data.__class__.__name__)}"
             ready[key] = DATASETS.build(data).prepare(partial(report, what))
+            _check_size(ready[key], data.image_size)
         fingerprints[trial.id] = ready[key].fingerprint
     notes = dict.fromkeys(note for splits in ready.values() for note in splits.notes)
     costs = model_costs(trials, lambda what: report(f"cost of {what}", 0, 0))
     return Prepared({key: asdict(cost) for key, cost in costs.items()}, fingerprints, tuple(notes))
+
+
+def _check_size(splits: Splits, size: int) -> None:
+    """MACs are counted at `size`, so a data set of the user's own must keep to it."""
+    found = splits.splits["train"].images.shape[1:3]
+    if found != (size, size):
+        raise DataError(f"data: images are {found[0]}×{found[1]}, but data.image_size is {size}")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from bench.run.events import Ended, Event
 from bench.run.executors.base import Executor
 from bench.run.worker import Job
-from bench.states import Status
+from bench.states import Failure, Status
 
 POLL_SECONDS = 0.2
 STOP_SECONDS = 60.0
@@ -98,9 +98,17 @@ def _wind_down(executor: Executor, observe: Callable[[Event], None], outcome: Ou
         for _ in range(int(STOP_SECONDS / POLL_SECONDS)):
             if not executor.busy:
                 return
-            outcome.ended += _pass_on(executor.events(POLL_SECONDS), observe)
+            events = [_unless_killed(event) for event in executor.events(POLL_SECONDS)]
+            outcome.ended += _pass_on(events, observe)
     except KeyboardInterrupt:
         return
+
+
+def _unless_killed(event: Event) -> Event:
+    """While everything is being stopped, a worker that was killed was interrupted, too."""
+    if isinstance(event, Ended) and event.failure is Failure.KILLED:
+        return Ended(event.trial, Status.INTERRUPTED, recorded=False)
+    return event
 
 
 def _pass_on(events: Sequence[Event], observe: Callable[[Event], None]) -> list[Ended]:

@@ -8,7 +8,6 @@ import sys
 import threading
 import traceback
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -55,7 +54,7 @@ class Line:
         threading.Thread(target=self._listen, daemon=True, name="listen").start()
 
     def stopping(self) -> bool:
-        """Whether the parent asked to stop, or is no longer there."""
+        """Whether the parent asked to stop."""
         return self._stop.is_set()
 
     def started(self) -> None:
@@ -77,19 +76,22 @@ class Line:
     def _send(self, event: Started | Ticked | EpochDone | Ended) -> None:
         try:
             self._connection.send(event)
-        except OSError:  # the parent is gone: finish the step, stop, stay resumable
-            self._stop.set()
+        except OSError:
+            _leave()  # the parent is gone
 
     def _listen(self) -> None:
-        # anything the parent says means stop; so does its end
-        with suppress(EOFError, OSError):
-            self._connection.recv()
+        try:
+            self._connection.recv()  # anything the parent says means stop
+        except (EOFError, OSError):
+            # The parent is gone, and the next one may start this trial at any moment. What is on
+            # disk is whole at every instant.
+            _leave()
         self._stop.set()
 
 
 def work(job: Job, share: Share, connection: Connection) -> None:
     """Train `job`'s trial; the entry point of a worker process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which asks us to stop
+    ignore_signals()
     _redirect_output(job.log)
     if share.gpus is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = share.gpus
@@ -124,8 +126,16 @@ def _train(job: Job, share: Share, line: Line) -> tuple[Status, Failure | None, 
         return Status.FAILED, Failure.CRASH, str(error)
     except Exception as error:
         traceback.print_exc()
-        return Status.FAILED, Failure.CRASH, told(error)
+        # on a CPU torch has no error of its own for this
+        memory = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+        return Status.FAILED, Failure.OUT_OF_MEMORY if memory else Failure.CRASH, told(error)
     return Status.DONE, None, None
+
+
+def ignore_signals() -> None:
+    """Ctrl-C and SIGTERM to the group reach the parent too, which asks its workers to stop."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _redirect_output(log: Path) -> None:

@@ -25,6 +25,8 @@ from bench.settings import Settings, local
 from bench.spec.jsonschema import spec_schema
 from bench.tasks.settings import TASKS, Mode, TaskSettings
 
+_BETTER: dict[Mode, str] = {"max": "higher: use max", "min": "lower: use min"}
+
 Mistake = Literal["eval_mode_leak", "unpaired_masks", "grad_in_validation"]
 
 AXIS_ROOTS = ("data", "model", "augment", "train", "mistakes")
@@ -135,6 +137,8 @@ class TrainSettings(Settings):
             )
         if self.unfreeze_epoch is not None and self.freeze == "none":
             raise located("needs something frozen: set `freeze`", "unfreeze_epoch")
+        if self.warmup_epochs and self.schedule == "one_cycle":
+            raise located("one_cycle has a warm-up of its own; leave this out", "warmup_epochs")
         return self
 
 
@@ -142,7 +146,7 @@ class Select(Settings):
     """Which epoch's checkpoint is the best."""
 
     metric: str = Field(description="a validation metric of the task; default: its main one")
-    mode: Mode = Field(description="min or max; default: the metric's own direction")
+    mode: Mode = Field(description="min or max: the metric's own direction, and the default")
 
 
 class Machine(Settings):
@@ -257,6 +261,8 @@ class TrialSettings(Settings):
             return {"mode": "max"} | value
         if metric not in metrics:
             raise located(f"unknown metric {metric!r}{nearest(metric, metrics)}", "metric")
+        if value.get("mode") not in (None, metrics[metric]):
+            raise located(f"{metric} is better {_BETTER[metrics[metric]]}", "mode")
         return {"metric": metric, "mode": metrics[metric]} | value
 
     @field_validator("mistakes")

@@ -114,6 +114,20 @@ def test_ctrl_c_lets_workers_stop_by_themselves() -> None:
     assert [event.status for event in outcome.ended] == [Status.INTERRUPTED]
 
 
+def test_a_worker_killed_with_the_parent_was_interrupted() -> None:
+    """SIGTERM or SIGKILL to the whole group: nothing of it is the trial's fault."""
+
+    class Dying(Scripted):
+        def events(self, timeout: float) -> Sequence[Event]:
+            if not self.asked:
+                raise KeyboardInterrupt
+            name = self.running.pop()
+            return [Ended(name, Status.FAILED, Failure.KILLED, "by SIGTERM", recorded=False)]
+
+    outcome = run([job("a")], Dying({"a": []}), lambda _: None)
+    assert outcome.ended == [Ended("a", Status.INTERRUPTED, recorded=False)]
+
+
 STATUSES = {
     "new": Status.PLANNED,
     "stale": Status.RUNNING,

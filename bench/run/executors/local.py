@@ -121,6 +121,5 @@ def _died(slot: _Slot) -> Ended:
         hint = " (out of memory?)" if -code == signal.SIGKILL else ""
     else:
         how, hint = f"with exit code {code}", ""
-    return Ended(
-        slot.trial, Status.FAILED, Failure.KILLED, f"the worker process was ended {how}{hint}"
-    )
+    message = f"the worker process was ended {how}{hint}"
+    return Ended(slot.trial, Status.FAILED, Failure.KILLED, message, recorded=False)

@@ -1,0 +1,28 @@
+"""Trials whose labels were renamed in the spec: the same settings under a new name."""
+
+from __future__ import annotations
+
+from bench.plan.expand import Plan, trial_config
+from bench.record.store import Store, TrialFiles
+
+
+def adopt(plan: Plan, store: Store) -> list[tuple[str, str]]:
+    """Rename recorded trials that the plan has under other labels; returns old and new ids.
+
+    An id ends in the seed and a hash of the settings, so the end tells that a trial is the same.
+    """
+    recorded = {files.id: files for files in store.trials(plan.experiment)}
+    planned = {trial.id for trial in plan.trials}
+    spare = {_same(name): files for name, files in recorded.items() if name not in planned}
+    renamed = []
+    for trial in plan.trials:
+        if trial.id not in recorded and (files := spare.pop(_same(trial.id), None)):
+            new = TrialFiles(files.folder.rename(files.folder.with_name(trial.id)))
+            new.write_config(trial_config(trial))
+            renamed.append((files.id, trial.id))
+    return renamed
+
+
+def _same(trial: str) -> tuple[str, ...]:
+    """Seed and hash."""
+    return tuple(trial.split("-")[-2:])
