@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from bench.errors import BenchError
+from bench.record.files import replacing
 from bench.record.store import Store
 
 
@@ -46,18 +47,18 @@ def is_current(store: Store, experiment: str, reports: Path) -> bool:
 def export(store: Store, experiment: str, out: Path, form: str) -> list[Path]:
     """Write runs and histories as `csv` or `parquet` into `out`; returns the files."""
     from bench.report.load import load
+    from bench.report.table import write_csv
 
     if form not in ("csv", "parquet"):
         raise BenchError(f"--format {form}: use csv or parquet")
     records = load(store, store.existing(experiment))
-    out.mkdir(parents=True, exist_ok=True)
     written = []
     for name, frame in (("runs", records.runs), ("history", records.history)):
         path = out / f"{name}.{form}"
-        beside = path.with_name(f".{path.name}")
         if form == "csv":
-            frame.to_csv(beside, index=False)
+            write_csv(frame, path)
         else:
-            frame.to_parquet(beside, index=False)
-        written.append(beside.replace(path))
+            with replacing(path) as beside:
+                frame.to_parquet(beside, index=False)
+        written.append(path)
     return written

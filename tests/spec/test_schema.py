@@ -24,10 +24,9 @@ def test_select_follows_the_task() -> None:
 
 def test_the_mode_follows_the_metric() -> None:
     assert settings(select={"metric": "val/loss"}).select.mode == "min"
-    assert settings(select={"mode": "min"}).select.model_dump() == {
-        "metric": "val/dice",
-        "mode": "min",
-    }
+    assert settings(select={"mode": "max"}).select.metric == "val/dice"
+    with pytest.raises(ValidationError, match="val/dice is better higher: use max"):
+        settings(select={"mode": "min"})
 
 
 def test_a_class_of_its_own_has_a_metric() -> None:
