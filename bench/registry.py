@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import ConfigDict, Field
 
 from bench.errors import SpecError, nearest
-from bench.settings import Settings
+from bench.settings import Settings, is_apart
 
 TARGET_PATTERN = r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$"
 
@@ -71,10 +71,18 @@ class Registry(Generic[P]):
 
     def build(self, settings: Settings, **context: Any) -> Any:
         """Build the part: its settings as keywords, and what of `context` its builder accepts."""
-        fields = dict(settings)
+        kinds = type(settings).model_fields
+        fields = {
+            key: value
+            for key, value in settings
+            if key not in kinds or not is_apart(kinds[key].json_schema_extra)
+        }
         name, target = fields.pop("name", None), fields.pop("target", None)
         builder = load_target(target or self.entry(str(name)).target)
-        return builder(**(_accepted(builder, context) | fields))
+        names, takes_any = _parameters(builder)
+        if target and not takes_any:  # one's own need not take what all of its kind have in common
+            fields = {k: v for k, v in fields.items() if k not in kinds or k in names}
+        return builder(**({k: v for k, v in context.items() if k in names} | fields))
 
 
 def load_target(target: str) -> Callable[..., Any]:
@@ -91,9 +99,17 @@ def load_target(target: str) -> Callable[..., Any]:
     return found  # type: ignore[no-any-return]
 
 
-def _accepted(builder: Callable[..., Any], context: dict[str, Any]) -> dict[str, Any]:
-    parameters = inspect.signature(builder).parameters.values()
-    if any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return context
-    names = {p.name for p in parameters}
-    return {key: value for key, value in context.items() if key in names}
+def _parameters(builder: Callable[..., Any]) -> tuple[set[str], bool]:
+    """Names of a builder's arguments, and whether it takes any others as `**kwargs`.
+
+    A class that takes `**kwargs` is supposed to hand them on, so its bases' names are its own too.
+    A function with `**kwargs` does not say what it would do with others.
+    """
+    bases = inspect.getmro(builder) if inspect.isclass(builder) else ()
+    names: set[str] = set()
+    for source in (builder, *(vars(c)["__init__"] for c in bases if "__init__" in vars(c))):
+        parameters = inspect.signature(source).parameters.values()
+        names |= {p.name for p in parameters}
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            return names, False
+    return names, True

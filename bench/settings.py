@@ -29,6 +29,16 @@ def local(default: Any, **constraints: Any) -> Any:
     return Field(default, json_schema_extra={"x-local": True}, **constraints)
 
 
+def apart(default: Any, **constraints: Any) -> Any:
+    """A field of a part's settings that is no argument of the part's builder."""
+    return Field(default, json_schema_extra={"x-apart": True}, **constraints)
+
+
+def is_apart(extra: Any) -> bool:
+    """Whether a field with this `json_schema_extra` was made by `apart`."""
+    return isinstance(extra, dict) and bool(extra.get("x-apart"))
+
+
 def _is_local(extra: Any) -> bool:
     return isinstance(extra, dict) and bool(extra.get("x-local"))
 

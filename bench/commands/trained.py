@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 from bench.data.decode import read_image
 from bench.errors import BenchError, StoreError
 from bench.plan.expand import load_trial
+from bench.record.files import write_text
 from bench.record.store import Store, TrialFiles
+from bench.tasks.base import Picture
+from bench.tasks.classification import Classification
 from bench.tasks.pictures import PALETTE, overlay
-from bench.train.session import Parts, build, predict
+from bench.train.session import Parts, build, entering, predict
 
 
 def evaluate(store: Store, trial: str, split: str) -> dict[str, float]:
@@ -24,23 +30,52 @@ def evaluate(store: Store, trial: str, split: str) -> dict[str, float]:
 
 
 def predict_files(store: Store, trial: str, images: Sequence[Path], out: Path) -> list[Path]:
-    """Write `<name>_mask.png` and `<name>_overlay.png` for each image, at the image's own size.
+    """Write what the trial's best checkpoint makes of each image; the files written.
 
-    A mask's pixel values are the class numbers; its palette shows them in colour.
+    Classification writes `predictions.csv` (file, label, probability). Segmentation writes
+    `<name>_mask.png` and `<name>_overlay.png` at the image's own size; a mask's pixel values are
+    the class numbers, its palette shows them in colour.
+
+    Raises:
+        BenchError: the task has nothing to say of an image; a file cannot be read.
     """
     parts = _trained(store.find(trial))
-    size = parts.trial.settings.data.image_size
-    out.mkdir(parents=True, exist_ok=True)
-    written = []
+    if isinstance(parts.task, Classification):
+        return [_classify(parts, parts.task, images, out)]
+    return [file for path in images for file in _segment(parts, path, out)]
+
+
+def _classify(parts: Parts, task: Classification, images: Sequence[Path], out: Path) -> Path:
+    """Write the most probable label of each image."""
+    rows = [("file", "label", "probability")]
+    parts.model.eval()
     for path in images:
-        image = read_image(path)
-        small = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
-        labels = predict(parts, small[None], (image.height, image.width))[0]
-        written += [_write_mask(labels, out / f"{path.stem}_mask.png")]
-        tinted = out / f"{path.stem}_overlay.png"
-        Image.fromarray(overlay(np.asarray(image), labels)).save(tinted)
-        written.append(tinted)
-    return written
+        image = _small(parts, read_image(path))
+        with torch.inference_mode(), parts.precision().autocast():
+            probability, label = task.probabilities(parts.model, entering(parts, image)).max(1)
+        rows.append((str(path), task.classes[int(label)], f"{float(probability):.6f}"))
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    out.mkdir(parents=True, exist_ok=True)
+    write_text(out / "predictions.csv", text.getvalue())
+    return out / "predictions.csv"
+
+
+def _segment(parts: Parts, path: Path, out: Path) -> tuple[Path, Path]:
+    """Write an image's mask and overlay."""
+    image = read_image(path)
+    labels = predict(parts, _small(parts, image), (image.height, image.width))[0]
+    out.mkdir(parents=True, exist_ok=True)
+    mask, tinted = (out / f"{path.stem}_{kind}.png" for kind in ("mask", "overlay"))
+    _write_mask(labels, mask)
+    Image.fromarray(overlay(np.asarray(image), labels)).save(tinted)
+    return mask, tinted
+
+
+def _small(parts: Parts, image: Image.Image) -> Picture:
+    """(1, size, size, 3) at the size that the trial was trained at."""
+    size = parts.trial.settings.data.image_size
+    return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))[None]
 
 
 def _trained(files: TrialFiles) -> Parts:
@@ -54,8 +89,7 @@ def _trained(files: TrialFiles) -> Parts:
     return parts
 
 
-def _write_mask(labels: np.ndarray, path: Path) -> Path:
+def _write_mask(labels: Picture, path: Path) -> None:
     mask = Image.fromarray(labels)
     mask.putpalette(PALETTE.flatten().tolist())
     mask.save(path)
-    return path

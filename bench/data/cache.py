@@ -1,9 +1,10 @@
 """Decoded samples on disk: built once, then memory-mapped by every process that trains on them.
 
-A cache is a folder of three files: `images.npy` (N, H, W, 3), `masks.npy` (N, H, W), both uint8,
-and `meta.json`. It is built beside its place and renamed into it, so it is there whole or not at
-all. Its name is a hash of everything its content depends on; it is never changed, only replaced
-when damaged. The whole folder may be deleted at any time.
+A cache is a folder: `images.npy` (N, H, W, 3), `masks.npy` (N, H, W) where there are masks, both
+uint8, and `meta.json`. It is built beside its place and renamed into it, so it is there whole or
+not at all. Its name is a hash of everything its content depends on; it is never changed, only
+replaced when damaged. The whole folder may be deleted at any time. Labels are not in it: they are
+read with the names, every time.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import os
 import shutil
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -26,8 +28,8 @@ from bench.data.base import Array, Progress
 FORMAT = 1
 """Of the files below; another number is another key, so older caches are left alone."""
 
-Sample = tuple[Array, Array]
-"""An image (H, W, 3) and its mask (H, W), uint8."""
+Sample = tuple[Array, ...]
+"""An image (H, W, 3) and, where there are masks, its mask (H, W), uint8."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,12 @@ class Arrays:
     Attributes:
         images: (N, H, W, 3) uint8. Memory-mapped copy-on-write: what a process writes into it
             stays in that process.
-        masks: (N, H, W) uint8, likewise.
+        masks: (N, H, W) uint8, likewise; None: has none.
         content: hash over all images and masks, in order.
     """
 
     images: Array
-    masks: Array
+    masks: Array | None
     content: str
 
 
@@ -55,18 +57,21 @@ class Recipe:
         names: of the samples, in order.
         size: height and width of every sample, in pixels.
         samples: makes them, in the order of `names`.
+        masks: whether samples have one.
     """
 
     key: Mapping[str, Any]
     names: tuple[str, ...]
     size: int
     samples: Callable[[], Iterable[Sample]]
+    masks: bool = True
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Of the cache's arrays, by file name."""
         masks = (len(self.names), self.size, self.size)
-        return {"images.npy": (*masks, 3), "masks.npy": masks}
+        images: dict[str, tuple[int, ...]] = {"images.npy": (*masks, 3)}
+        return images | {"masks.npy": masks} if self.masks else images
 
     @property
     def digest(self) -> str:
@@ -115,7 +120,7 @@ def _load(folder: Path, recipe: Recipe) -> Arrays | None:
             arrays[name] = np.load(folder / name, mmap_mode="c", allow_pickle=False)
             if arrays[name].shape != shape or arrays[name].dtype != np.uint8:
                 return None
-        return Arrays(arrays["images.npy"], arrays["masks.npy"], str(meta["content"]))
+        return Arrays(arrays["images.npy"], arrays.get("masks.npy"), str(meta["content"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -143,17 +148,18 @@ def _build(folder: Path, recipe: Recipe, progress: Progress | None) -> Arrays:
 
 
 def _write(part: Path, recipe: Recipe, progress: Progress | None) -> None:
-    """Write a cache's three files, the description last."""
+    """Write a cache's files, the description last."""
     content = hashlib.sha256()
     # Plain writes, not a writable map: a full disk is then an error and not a dead process.
-    with (part / "images.npy").open("wb") as images, (part / "masks.npy").open("wb") as masks:
-        _write_header(images, recipe.shapes["images.npy"])
-        _write_header(masks, recipe.shapes["masks.npy"])
-        for image, mask in _checked(recipe, progress):
-            for file, array in ((images, image), (masks, mask)):
+    with ExitStack() as stack:
+        files = [stack.enter_context((part / name).open("wb")) for name in recipe.shapes]
+        for file, shape in zip(files, recipe.shapes.values(), strict=True):
+            _write_header(file, shape)
+        for sample in _checked(recipe, progress):
+            for file, array in zip(files, sample, strict=True):
                 content.update(array.data)
                 file.write(array.data)
-        for file in (images, masks):
+        for file in files:
             file.flush()
             os.fsync(file.fileno())
     meta = {
@@ -173,22 +179,23 @@ def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
 
 def _build_in_memory(recipe: Recipe, progress: Progress | None) -> Arrays:
     content = hashlib.sha256()
-    images, masks = (np.empty(shape, np.uint8) for shape in recipe.shapes.values())
-    for i, (image, mask) in enumerate(_checked(recipe, progress)):
-        content.update(image.data)
-        content.update(mask.data)
-        images[i], masks[i] = image, mask
-    return Arrays(images, masks, content.hexdigest())
+    images, *masks = (np.empty(shape, np.uint8) for shape in recipe.shapes.values())
+    for i, sample in enumerate(_checked(recipe, progress)):
+        for whole, array in zip((images, *masks), sample, strict=True):
+            content.update(array.data)
+            whole[i] = array
+    return Arrays(images, masks[0] if masks else None, content.hexdigest())
 
 
 def _checked(recipe: Recipe, progress: Progress | None) -> Iterator[Sample]:
     """The recipe's samples, counted, contiguous and of the promised shape."""
-    total, size = len(recipe.names), recipe.size
+    total = len(recipe.names)
+    expected = [shape[1:] for shape in recipe.shapes.values()]
     if progress:
         progress(0, total)
-    for done, (image, mask) in enumerate(recipe.samples(), start=1):
-        if image.shape != (size, size, 3) or mask.shape != (size, size):
-            raise ValueError(f"sample {done} is {image.shape} with {mask.shape}, not {size}²")
-        yield np.ascontiguousarray(image), np.ascontiguousarray(mask)
+    for done, sample in enumerate(recipe.samples(), start=1):
+        if (found := [array.shape for array in sample]) != expected:
+            raise ValueError(f"sample {done} has the shapes {found}, not {expected}")
+        yield tuple(np.ascontiguousarray(array) for array in sample)
         if progress:
             progress(done, total)

@@ -44,6 +44,14 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class Single:
+    """One sample's only file."""
+
+    name: str
+    image: Path
+
+
+@dataclass(frozen=True)
 class Labels:
     """What a mask's pixel values mean.
 
@@ -95,6 +103,24 @@ def load_pairs(
     return cached(Recipe(key, tuple(pair.name for pair in pairs), size, samples), progress)
 
 
+def load_images(files: Sequence[Single], *, size: int, progress: Progress | None = None) -> Arrays:
+    """Images without masks, else like `load_pairs`.
+
+    Raises:
+        DataError: a file is missing or unreadable.
+    """
+    key = {
+        "decoder": f"Pillow {PIL.__version__}",
+        "files": [_identity(file.image) for file in files],
+    }
+
+    def samples() -> Iterator[Sample]:
+        return in_threads(lambda file: (_resized(read_image(file.image), size),), files)
+
+    names = tuple(file.name for file in files)
+    return cached(Recipe(key, names, size, samples, masks=False), progress)
+
+
 def decode_pair(pair: Pair, *, size: int, labels: Labels) -> Sample:
     """An image (size, size, 3) and the classes of its mask (size, size)."""
     image, mask = read_image(pair.image), read_mask(pair.mask)
@@ -108,9 +134,13 @@ def decode_pair(pair: Pair, *, size: int, labels: Labels) -> Sample:
     # All of the mask is checked, also what the resize leaves out.
     stored = Image.fromarray(labels.check(mask, pair.mask))
     return (
-        np.asarray(image.resize((size, size), Image.Resampling.BILINEAR)),
+        _resized(image, size),
         labels.apply(np.asarray(stored.resize((size, size), Image.Resampling.NEAREST))),
     )
+
+
+def _resized(image: Image.Image, size: int) -> Array:
+    return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
 
 
 def read_image(file: Path) -> Image.Image:

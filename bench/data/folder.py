@@ -41,11 +41,13 @@ class Folder:
             DataError: a folder, file, pair or name is missing, or a mask has an unexpected value.
         """
         root = Path(self.root).expanduser()
-        images, masks = _by_stem(root / self.images), _by_stem(root / self.masks)
+        remedy = "put the files there, or set data.root, data.images and data.masks to their place"
+        images = images_by_stem(root / self.images, remedy)
+        masks = images_by_stem(root / self.masks, remedy)
         if self.splits is None:
             names = self._default_splits(root, images, masks)
         else:
-            names = _listed_splits(root, self.splits, images)
+            names = listed_splits(root, self.splits, images)
         pairs = [
             Pair(name, images[name], _mask_of(images[name], root / self.masks, masks))
             for members in names.values()
@@ -62,12 +64,7 @@ class Folder:
                 f"{masks[name]}: has no image of that name in {root / self.images}: add one "
                 f"({'|'.join(ENDINGS)}), remove the mask, or list the names to use in `splits:`"
             )
-        names = tuple(sorted(images))
-        train = tuple(name for i, name in enumerate(names) if i % 5)
-        found = {"train": train, "val": names[::10], "test": names[5::10]}
-        remedy = f"{len(names)} images are too few to share out (6 at least): add some"
-        check_names(found, source=str(root / self.images), remedy=remedy)
-        return found
+        return split_by_index(tuple(sorted(images)), root / self.images)
 
     def _labels(self) -> Labels:
         values = range(len(self.classes)) if self.values is None else self.values
@@ -82,13 +79,19 @@ class Folder:
         )
 
 
-def _by_stem(folder: Path) -> dict[str, Path]:
+def split_by_index(names: Names, source: Path) -> dict[str, Names]:
+    """Sorted names → splits: i % 10 == 0 is validation, i % 10 == 5 test, the rest training."""
+    train = tuple(name for i, name in enumerate(names) if i % 5)
+    found = {"train": train, "val": names[::10], "test": names[5::10]}
+    remedy = f"{len(names)} images are too few to share out (6 at least): add some"
+    check_names(found, source=str(source), remedy=remedy)
+    return found
+
+
+def images_by_stem(folder: Path, remedy: str) -> dict[str, Path]:
     """The image files of a folder by name without ending."""
     if not folder.is_dir():
-        raise DataError(
-            f"{folder}: there is no such folder: put the files there, or set data.root, "
-            "data.images and data.masks to where they are"
-        )
+        raise DataError(f"{folder}: there is no such folder: {remedy}")
     found: dict[str, Path] = {}
     for file in sorted(folder.iterdir()):
         if file.suffix.lower() not in ENDINGS or file.name.startswith("."):
@@ -108,7 +111,8 @@ def _mask_of(image: Path, folder: Path, masks: dict[str, Path]) -> Path:
     return masks[image.stem]
 
 
-def _listed_splits(root: Path, files: SplitFiles, images: dict[str, Path]) -> dict[str, Names]:
+def listed_splits(root: Path, files: SplitFiles, images: dict[str, Path]) -> dict[str, Names]:
+    """The splits that files under `root` list, whose every name must be among `images`."""
     names: dict[str, Names] = {}
     for split, file in (("train", files.train), ("val", files.val), ("test", files.test)):
         names[split] = _listed(root / file, images)

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from bench.data.assemble import Names, assemble, check_names
+from bench.data.assemble import Labelling, Names, assemble, check_names
 from bench.data.base import Progress, Splits
 from bench.data.decode import Labels, Pair, load_pairs
-from bench.data.settings import Border, Normalize
+from bench.data.settings import BREEDS, Border, Normalize
 from bench.errors import DataError
 from bench.labels import IGNORE_LABEL
 
@@ -48,7 +48,7 @@ class OxfordPet:
             fetch(root)
         if not _is_there(root):
             raise _missing(root)
-        trainval, test = (_pairs(root, split) for split in ("trainval", "test"))
+        (trainval, breeds), (test, others) = (_listed(root, s) for s in ("trainval", "test"))
         train, val = split_trainval(tuple(trainval))
         names = {"train": train, "val": val, "test": tuple(test)}
         check_names(
@@ -63,7 +63,9 @@ class OxfordPet:
             labels=self._labels(),
             progress=progress,
         )
-        return assemble(arrays, names, ("background", "foreground"), _notes(names))
+        labelling = Labelling(BREEDS, breeds | others)
+        notes = _notes(names, labelling)
+        return assemble(arrays, names, ("background", "foreground"), notes, labelling)
 
     def _labels(self) -> Labels:
         classes = {_ANIMAL: 1, _BACKGROUND: 0, _BORDER: _BORDER_LABEL[self.border]}
@@ -130,8 +132,8 @@ def _missing(root: Path) -> DataError:
     )
 
 
-def _pairs(root: Path, split: str) -> dict[str, Pair]:
-    """The files of `trainval` or `test` by name, in the list's order."""
+def _listed(root: Path, split: str) -> tuple[dict[str, Pair], dict[str, int]]:
+    """The files and breeds of `trainval` or `test` by name, in the list's order."""
     # The import takes seconds where torchvision is not loaded yet.
     from torchvision.datasets import OxfordIIITPet
 
@@ -147,14 +149,25 @@ def _pairs(root: Path, split: str) -> dict[str, Pair]:
     by_name = {pair.name: pair for pair in pairs}
     if len(by_name) < len(pairs):
         raise DataError(f"{listed}: a name stands twice: list it once")
-    return by_name
+    breeds = dict(zip(by_name, found._labels, strict=True))
+    for name, breed in breeds.items():
+        if breed not in range(len(BREEDS)):
+            raise DataError(
+                f"{listed}: {name} is of class {breed + 1}: the second word of a line is the "
+                f"breed, 1 to {len(BREEDS)}"
+            )
+    return by_name, breeds
 
 
-def _notes(names: dict[str, Names]) -> Names:
+def _notes(names: dict[str, Names], labelling: Labelling) -> Names:
+    notes: Names = ()
     train, val, test = (len(names[split]) for split in FULL_COUNTS)
-    if (train, val, test) == tuple(FULL_COUNTS.values()):
-        return ()
-    return (
-        f"a part of the data set: {train:,} training, {val:,} validation, {test:,} test images "
-        "of {train:,} / {val:,} / {test:,}".format(**FULL_COUNTS),
-    )
+    if (train, val, test) != tuple(FULL_COUNTS.values()):
+        notes += (
+            f"a part of the data set: {train:,} training, {val:,} validation, {test:,} test images "
+            "of {train:,} / {val:,} / {test:,}".format(**FULL_COUNTS),
+        )
+    occurring = sorted({labelling.of[name] for name in names["train"]})
+    if len(occurring) < len(BREEDS):
+        notes += (f"{len(occurring)} of {len(BREEDS)} breeds occur in training",)
+    return notes

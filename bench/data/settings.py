@@ -26,6 +26,23 @@ ClassNames = Annotated[
     Field(min_length=2, max_length=255, strict=False),
     AfterValidator(_distinct),
 ]
+# No metric is named after a label; a label may be a folder's name.
+LabelNames = Annotated[
+    tuple[Annotated[str, Field(pattern=r"^[^/\\.\s]([^/\\\n]*[^/\\\s])?$")], ...],
+    Field(strict=False),
+    AfterValidator(_distinct),
+]
+
+# The classes 1 to 37 of Oxford-IIIT Pet, in that order.
+BREEDS = (
+    "Abyssinian", "american_bulldog", "american_pit_bull_terrier", "basset_hound", "beagle",
+    "Bengal", "Birman", "Bombay", "boxer", "British_Shorthair", "chihuahua", "Egyptian_Mau",
+    "english_cocker_spaniel", "english_setter", "german_shorthaired", "great_pyrenees",
+    "havanese", "japanese_chin", "keeshond", "leonberger", "Maine_Coon", "miniature_pinscher",
+    "newfoundland", "Persian", "pomeranian", "pug", "Ragdoll", "Russian_Blue", "saint_bernard",
+    "samoyed", "scottish_terrier", "shiba_inu", "Siamese", "Sphynx",
+    "staffordshire_bull_terrier", "wheaten_terrier", "yorkshire_terrier",
+)  # fmt: skip
 
 
 class DataSettings(Settings):
@@ -61,6 +78,10 @@ class OxfordPetSettings(DataSettings):
     download: bool = local(True)
     border: Border = "foreground"
 
+    def label_names(self) -> tuple[str, ...]:
+        """The 37 breeds, in the order of the data set's class numbers."""
+        return BREEDS
+
 
 @DATASETS.register("bench.data.shapes:Shapes")
 class ShapesSettings(DataSettings):
@@ -80,11 +101,15 @@ class ShapesSettings(DataSettings):
         """Background and one class per kind."""
         if self.kinds == 1:
             return super().class_names()
-        return ("background", *(f"kind{i + 1}" for i in range(self.kinds)))
+        return ("background", *self.label_names())
+
+    def label_names(self) -> tuple[str, ...]:
+        """The kinds of animals, where there are several."""
+        return tuple(f"kind{i + 1}" for i in range(self.kinds)) if self.kinds > 1 else ()
 
 
 class SplitFiles(Settings):
-    """Text files under `root` that list image names (without folder or ending), one a line."""
+    """Text files under `root` that list images by their names in the data set, one a line."""
 
     train: str
     val: str
@@ -122,6 +147,28 @@ class FolderSettings(DataSettings):
         return self.classes
 
 
+@DATASETS.register("bench.data.class_folder:ClassFolder")
+class ClassFolderSettings(DataSettings):
+    """Images in a folder per class: `root/cat/1.jpg`, or `root/train/cat/1.jpg` and so on."""
+
+    name: Literal["class_folder"] = "class_folder"
+    root: str = local(...)
+    classes: LabelNames = Field(
+        min_length=2, description="the folders' names, which are the classes' too"
+    )
+    splits: SplitFiles | None = Field(
+        None, description="files that list images as class/name, without ending"
+    )
+
+    def class_names(self) -> tuple[str, ...]:
+        """None: there are no masks."""
+        return ()
+
+    def label_names(self) -> tuple[str, ...]:
+        """As given."""
+        return self.classes
+
+
 class CustomData(Custom, DataSettings):
     """A data set of the user's own."""
 
@@ -129,7 +176,12 @@ class CustomData(Custom, DataSettings):
     model_config = ConfigDict(extra="allow")
 
     classes: ClassNames = ("background", "foreground")
+    labels: LabelNames = ()
 
     def class_names(self) -> tuple[str, ...]:
         """As given."""
         return self.classes
+
+    def label_names(self) -> tuple[str, ...]:
+        """As given."""
+        return self.labels

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from bench.data.assemble import assemble
+from bench.data.assemble import Labelling, assemble
 from bench.data.base import Array, Progress, Splits
 from bench.data.cache import Recipe, Sample, cached
 from bench.data.settings import Border, Normalize, ShapesSettings
@@ -97,8 +97,12 @@ class Shapes:
         del key["normalize"]
         everyone = tuple(name for members in names.values() for name in members)
         arrays = cached(Recipe(key, everyone, self.image_size, samples), progress)
-        classes = ShapesSettings(kinds=self.kinds).class_names()
-        return assemble(arrays, names, classes)
+        settings = ShapesSettings(kinds=self.kinds)
+        labelling = None
+        if kinds := settings.label_names():
+            of = {n: i % self.kinds for members in names.values() for i, n in enumerate(members)}
+            labelling = Labelling(kinds, of)
+        return assemble(arrays, names, settings.class_names(), labelling=labelling)
 
     def sample(self, split: str, index: int) -> Sample:
         """Image (size, size, 3) and mask (size, size) of one sample."""

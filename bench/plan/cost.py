@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from bench.errors import BenchError, SpecError, first_line
+from bench.errors import BenchError, SpecError, first_line, nearest
 from bench.models.settings import MODELS
 from bench.plan.trial import Trial, digest
+from bench.settings import is_apart
+from bench.spec.schema import TrialSettings
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,8 +24,8 @@ def model_costs(
 ) -> dict[str, Cost]:
     """Each trial's id and what its model costs for one image of its data's size.
 
-    Models with equal settings, image size and classes are built once. `report` is told each of them
-    by name before it is built.
+    Models with equal settings, image size, classes and frozen parts are built once. `report` is
+    told each of them by name before it is built.
 
     Raises:
         SpecError: a model cannot be built, or does not give the task's output; it names the model.
@@ -31,10 +33,10 @@ def model_costs(
     known: dict[str, Cost] = {}
     costs: dict[str, Cost] = {}
     for trial in trials:
-        settings, size = trial.settings, trial.settings.data.image_size
-        key = digest([settings.model.identity(), settings.task.identity(), size, classes(trial)])
+        key = digest(_identity(trial.settings))
         if key not in known:
             if report is not None:
+                size = trial.settings.data.image_size
                 report(f"{model_name(trial)}, {IN_CHANNELS}×{size}×{size}")
             known[key] = _cost(trial)
         costs[trial.id] = known[key]
@@ -53,17 +55,32 @@ def model_name(trial: Trial) -> str:
     return str(getattr(model, "name", None) or model.target)
 
 
+def _identity(settings: TrialSettings) -> dict[str, Any]:
+    """What decides a model's cost: not, for example, the weights that it starts with."""
+    kinds = type(settings.model).model_fields
+    apart = {key for key, kind in kinds.items() if is_apart(kind.json_schema_extra)}
+    model = settings.model.identity()
+    return {
+        "model": {key: value for key, value in model.items() if key not in apart},
+        "task": settings.task.identity(),
+        "size": settings.data.image_size,
+        "classes": len(settings.classes),
+        "freeze": settings.train.identity()["freeze"],
+    }
+
+
 def _cost(trial: Trial) -> Cost:
     from bench.measure.cost import model_cost
 
-    size = trial.settings.data.image_size
+    task, size = trial.settings.task, trial.settings.data.image_size
     shape = (1, IN_CHANNELS, size, size)
     try:
         model = MODELS.build(
             trial.settings.model, in_channels=IN_CHANNELS, out_channels=classes(trial)
         )
         _check_output(model, shape, trial)
-        return model_cost(model, shape)
+        _freeze(model, trial)
+        return model_cost(model, shape, takes_time=task.takes_time)
     except Exception as error:
         kind = "" if isinstance(error, BenchError) else f"{type(error).__name__}: "
         message = f"{model_name(trial)!r} cannot be used: {kind}{first_line(error)}"
@@ -74,13 +91,34 @@ def _check_output(model: nn.Module, shape: tuple[int, ...], trial: Trial) -> Non
     """Refuse a model whose output is not what the task needs."""
     import torch
 
+    from bench.measure.cost import example
+
     if not isinstance(model, torch.nn.Module):
         raise SpecError(f"it is a {type(model).__name__}, not a torch.nn.Module")
-    if trial.settings.task.name != "segmentation":
-        return
-    expected = (1, classes(trial), *shape[2:])
+    task = trial.settings.task
+    expected = task.output_shape(trial.settings.classes, shape[-1])
     with torch.inference_mode():
-        output = model.eval()(torch.zeros(shape))
+        output = model.eval()(*example(shape, task.takes_time, torch.empty(0)))
     found = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
     if found != expected:
         raise SpecError(f"its output for an input of shape {shape} is {found}, not {expected}")
+
+
+def _freeze(model: nn.Module, trial: Trial) -> None:
+    """Leave out of the trainable parameters what is frozen from the first epoch on."""
+    freeze = trial.settings.train.freeze
+    if freeze == "none":
+        return
+    encoder_parts: Callable[[], dict[str, list[nn.Module]]] | None
+    encoder_parts = getattr(model, "encoder_parts", None)
+    if encoder_parts is None:
+        raise SpecError("it has no `encoder_parts()`, so nothing of it can be frozen")
+    parts = encoder_parts()
+    last = next(reversed(parts)) if freeze == "encoder" else freeze.up_to
+    if last not in parts:
+        raise SpecError(f"it has no stage {last!r}{nearest(last, parts)}")
+    for stage, modules in parts.items():
+        for module in modules:
+            module.requires_grad_(False)
+        if stage == last:
+            return

@@ -20,13 +20,14 @@ from matplotlib.transforms import ScaledTranslation
 
 from bench.report import numbers
 from bench.report.arms import Arm, arm_numbers
-from bench.report.layout import title
 from bench.report.load import Records
 from bench.report.stats import Interval, grouped_intervals
 from bench.report.table import baseline_column, interval_of, ranking, value_of
+from bench.report.wording import title
 
 WIDTH = 6.5  # inches: a page's text width
 MAX_CURVES = 12  # arms in one figure of curves
+MAX_PANELS = 8  # metrics in it
 DPI = 170
 INK, MUTED = "#222222", "#888888"
 
@@ -208,12 +209,13 @@ def scores(records: Records, summary: pd.DataFrame, arms: Sequence[Arm]) -> Draw
 
 
 def learning_curves(records: Records, summary: pd.DataFrame, arms: Sequence[Arm]) -> Drawing | None:
-    """Every metric over the epochs."""
+    """The metrics over the epochs."""
     data = curve_data(records, arms)
-    metrics = list(data["metric"].unique())
+    metrics, left_out = _main_metrics(records, data)
     if not metrics:
         return None
     shown, note = _leading(records, summary, arms, data)
+    note += left_out
     data = data[data["arm"].isin([arm.number for arm in shown])]
     rows = math.ceil(len(metrics) / 2)
     figure, axes = _panels(rows, min(2, len(metrics)), height=2.3 * rows + _legend_height(shown))
@@ -235,14 +237,16 @@ def costs(records: Records, summary: pd.DataFrame, arms: Sequence[Arm]) -> Drawi
     """The selected metric against what it costs."""
     metric = records.select.metric
     column = f"test_{metric}" if summary[f"test_{metric}"].notna().any() else f"best_val_{metric}"
+    unit, prefix = (1e9, "G") if summary["macs"].max() >= 1e9 else (1e6, "M")
     labels = {
-        "macs": "MACs (G) for one image",
+        "macs": f"MACs ({prefix}) for one image",
         "epoch_seconds": "Seconds per training epoch",
     }
     known = [c for c in labels if (summary[c].notna() & summary[column].notna()).any()]
     if not known:
         return None
-    summary = summary.assign(macs=summary["macs"] / 1e9)
+    arms = [arm for arm in arms if math.isfinite(value_of(summary, arm.number, column))]
+    summary = summary.assign(macs=summary["macs"] / unit)
     figure, axes = _panels(1, len(known), height=2.6 + _legend_height(arms), sharey=True)
     for ax, cost in zip(axes, known, strict=True):
         draw_cost(ax, summary, arms, cost, column)
@@ -335,6 +339,20 @@ def _leading(
     best = set([number for number in order if number in drawn][:MAX_CURVES])
     note = f" Shown: the {MAX_CURVES} best of {len(known)} arms; history.csv has all."
     return [arm for arm in known if arm.number in best], note
+
+
+def _main_metrics(records: Records, data: pd.DataFrame) -> tuple[list[str], str]:
+    """The metrics that fit into one figure, and a remark on the others.
+
+    The losses and the selected metric come first, then the task's order.
+    """
+    known = list(data["metric"].unique())
+    if len(known) <= MAX_PANELS:
+        return known, ""
+    first = ["train/loss", "val/loss", f"val/{records.select.metric}"]
+    ordered = [metric for metric in dict.fromkeys([*first, *known]) if metric in known]
+    note = f" Shown: {MAX_PANELS} of {len(known)} metrics; history.csv has all."
+    return ordered[:MAX_PANELS], note
 
 
 def _frame_note(summary: pd.DataFrame, columns: Sequence[str]) -> str:

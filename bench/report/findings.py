@@ -11,11 +11,19 @@ import pandas as pd
 from bench.record.columns import Status
 from bench.report import numbers
 from bench.report.arms import Arm, arm_numbers
-from bench.report.layout import metric_decimals, nice
+from bench.report.layout import metric_decimals
 from bench.report.load import Records
 from bench.report.manifest import Fact
 from bench.report.stats import Interval, mean_interval, paired_differences
-from bench.report.table import baseline_column, by_seed, interval_of, ranking, value_of
+from bench.report.table import (
+    baseline_column,
+    by_seed,
+    interval_of,
+    ranking,
+    text_facts,
+    value_of,
+)
+from bench.report.wording import nice, words_of
 
 FEW = 3  # fewer seeds than this support no conclusion
 
@@ -104,7 +112,7 @@ def baseline_check(
             warnings.append(f"{arm.label} is not clearly better than it: {values}.")
     known = summary[base].dropna()
     low, high = (numbers.fixed(float(v), decimals) for v in (known.min(), known.max()))
-    trivial = "Predicting all foreground" if records.task == "segmentation" else "The baseline"
+    trivial = words_of(records.task).trivial
     text = f"{trivial} gives a {split} {nice(metric)} of {low if low == high else f'{low}–{high}'}"
     verdict = f"; {compared - len(warnings)} of {plural(compared, 'arm')} clearly better."
     return BaselineCheck(text + verdict, warnings)
@@ -125,6 +133,7 @@ def mixed(records: Records, facts: Sequence[Fact] = ()) -> list[str]:
         "data_fingerprint": "the trials did not see the same data",
         "torch": "results may differ for that reason alone",
         "git_commit": "the program changed between trials",
+        **dict.fromkeys(text_facts(records), "what depends on it cannot be compared"),
     }
     found = []
     for column, consequence in consequences.items():

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from bench.report import numbers
 from bench.report.load import Records
 from bench.report.table import baseline_column, interval_of, result_columns, value_of
+from bench.report.wording import nice, title
 
 Align = Literal["left", "right"]
 
+COUNTS = ("params", "trainable_params", "macs")
+
 COST_TITLES = {
     "params": "Params",
+    "trainable_params": "Trainable",
     "macs": "MACs",
     "epoch_seconds": "Epoch",
     "peak_memory_mb": "Memory",
@@ -59,18 +64,6 @@ class Table:
         return [list(row) for row in zip(*(c.cells for c in self.columns), strict=True)]
 
 
-def nice(name: str) -> str:
-    """A metric's or column's name for people: `best_val_dice` → `best val Dice`."""
-    words = name.replace("/", " ").replace("_", " ").split()
-    return " ".join({"dice": "Dice", "iou": "IoU", "lr": "learning rate"}.get(w, w) for w in words)
-
-
-def title(name: str) -> str:
-    """`nice` with a capital first letter."""
-    text = nice(name)
-    return text[:1].upper() + text[1:]
-
-
 def metric_decimals(summary: pd.DataFrame, column: str) -> int:
     """Decimals for a metric's column of `arm_summary`."""
     half = (summary[f"{column}_high"] - summary[f"{column}_low"]) / 2
@@ -100,9 +93,10 @@ def trial_table(records: Records) -> Table:
     columns.append(
         _integers("Best epoch", f"The epoch with the best val {nice(metric)}.", runs["best_epoch"])
     )
-    for name in (f"best_val_{metric}", f"test_{metric}", "best_val_loss", "overfit_gap"):
+    names = [f"best_val_{metric}", f"test_{metric}", "best_val_loss", "overfit_gap"]
+    for name in dict.fromkeys([*names, *records.closing]):
         if name in runs and runs[name].notna().any():
-            columns.append(_plain_metric(name, runs[name]))
+            columns.append(_result(name, runs[name]))
     times = runs["train_seconds"]
     cells = [Cell(numbers.seconds(v), _key(v)) for v in times]
     columns.append(Column("Training", MEANINGS["train_seconds"], cells))
@@ -153,6 +147,10 @@ def latex(text: str) -> str:
 
 MEANINGS = {
     "params": "Parameters of the model, trainable or not.",
+    "trainable_params": "Parameters that an optimizer step changes; the others are frozen.",
+    "frechet": "Fréchet distance of generated from test images, with the best epoch's checkpoint, "
+    "in the features that frechet_extractor names; lower is better, and comparable only with the "
+    "same extractor and numbers of images.",
     "macs": "Multiply-adds of one forward pass on one image, counted by fvcore (one "
     "multiply-add = 1); median over seeds.",
     "epoch_seconds": "Seconds of training per epoch: median over the epochs after the first, "
@@ -234,6 +232,8 @@ def _cost_columns(summary: pd.DataFrame) -> list[Column]:
     columns = []
     for name, heading in COST_TITLES.items():
         values = summary[name]
+        if name == "trainable_params" and not (values < summary["params"]).any():
+            continue  # nothing is frozen
         if values.notna().any():
             cells = [Cell(cost_text(name, v), _key(v), _exact(name, v)) for v in values]
             columns.append(Column(heading, MEANINGS[name], cells))
@@ -250,13 +250,20 @@ def cost_text(name: str, value: float) -> str:
 
 
 def _exact(name: str, value: float) -> str:
-    return numbers.exact(value) if name in ("params", "macs") and math.isfinite(value) else ""
+    return numbers.exact(value) if name in COUNTS and math.isfinite(value) else ""
 
 
 def _plain_metric(name: str, values: pd.Series[float]) -> Column:
     decimals = numbers.decimals_for(values)
     cells = [Cell(numbers.fixed(v, decimals), _key(v), repr(float(v))) for v in values]
     return Column(title(name), meaning(name), cells)
+
+
+def _result(name: str, values: pd.Series[Any]) -> Column:
+    """A column of figures, or of texts where the task says something in words."""
+    if is_numeric_dtype(values):
+        return _plain_metric(name, values)
+    return _text(title(name), meaning(name), values)
 
 
 def _integers(heading: str, about: str, values: pd.Series[int]) -> Column:

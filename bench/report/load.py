@@ -10,7 +10,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from bench.errors import StoreError
-from bench.record.columns import HISTORY, METRICS, RUNS, Status
+from bench.record.columns import HISTORY, METRICS, RUNS, UNLISTED, Status
 from bench.record.store import Store, TrialFiles, TrialStatus
 from bench.report.membership import LeftOut, belonging
 from bench.tasks.settings import TASKS
@@ -21,6 +21,7 @@ _INTEGERS = frozenset(
     {"seed", "params", "trainable_params", "macs", "epochs", "best_epoch", "epochs_to_95pct"}
     | {"threads", "epoch"}
 )
+_PER_METRIC = ("best_val_", "final_val_", "test_", "baseline_")
 _FLAGS = frozenset({"channels_last", "deterministic"})
 _TEXTS = frozenset(
     {"id", "experiment", "status", "failure", "message", "source", "memory_kind", "device"}
@@ -47,6 +48,7 @@ class Records:
         axes: the levels of every axis, in the spec's order.
         metrics: the validation metrics (`dice`) and their directions, in the task's order.
         select: which of them chooses the best epoch.
+        closing: columns of `runs` that only this task has (`frechet`).
         runs: the columns of `record.columns.RUNS`, a row per trial: planned ones first, in the
             plan's order, then earlier ones of the same settings. Missing is NaN or NA.
         history: `id` and the columns of `record.columns.HISTORY`, in the order of `runs`.
@@ -60,6 +62,7 @@ class Records:
     axes: dict[str, list[str]]
     metrics: dict[str, Mode]
     select: Select
+    closing: tuple[str, ...]
     runs: pd.DataFrame
     history: pd.DataFrame
     left_out: tuple[LeftOut, ...]
@@ -105,6 +108,7 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
         axes=axes,
         metrics=metrics,
         select=select,
+        closing=tuple(closing_columns(summaries.values())),
         runs=_typed(pd.DataFrame(rows, columns=runs_columns(axes, metrics, summaries.values()))),
         history=_typed(_history_frame(histories, metrics)),
         left_out=left_out,
@@ -116,7 +120,7 @@ def runs_columns(
     axes: Iterable[str], metrics: Iterable[str], summaries: Iterable[Mapping[str, Any]]
 ) -> list[str]:
     """The columns of runs.csv; a baseline's are those that some summary has."""
-    metrics = list(metrics)
+    metrics, summaries = list(metrics), list(summaries)
     known = {key for summary in summaries for key in summary}
     groups = {
         "<axes>": [f"axis.{axis}" for axis in axes],
@@ -129,8 +133,16 @@ def runs_columns(
             for metric in metrics
             if (name := prefix + metric) in known
         ],
+        "<closing>": closing_columns(summaries),
     }
     return [name for column in RUNS for name in groups.get(column, [column])]
+
+
+def closing_columns(summaries: Iterable[Mapping[str, Any]]) -> list[str]:
+    """What summaries have beside the columns that every task's have."""
+    others = {*RUNS, *UNLISTED}
+    names = dict.fromkeys(key for summary in summaries for key in summary)
+    return [name for name in names if name not in others and not name.startswith(_PER_METRIC)]
 
 
 def history_columns(metrics: Iterable[str]) -> list[str]:
@@ -253,8 +265,13 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
             frame[column] = pd.to_numeric(frame[column]).astype("Int64")
         elif column in _FLAGS:
             frame[column] = frame[column].astype("boolean")
-        elif column in _TEXTS or column.startswith("axis."):
+        elif column in _TEXTS or column.startswith("axis.") or _is_text(frame[column]):
             frame[column] = frame[column].astype("str")
         else:
             frame[column] = pd.to_numeric(frame[column]).astype("float64")
     return frame
+
+
+def _is_text(values: pd.Series[Any]) -> bool:
+    """Whether a fact of a task's own is told in words."""
+    return any(isinstance(value, str) for value in values)

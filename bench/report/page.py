@@ -22,7 +22,8 @@ from bench.report.figures import Drawing, draw_all
 from bench.report.load import Records, load
 from bench.report.manifest import environment_facts
 from bench.report.samples import sample_pictures
-from bench.report.table import arm_summary, write_csv, write_csvs
+from bench.report.table import arm_summary, text_facts, write_csv, write_csvs
+from bench.report.wording import title, words_of
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -80,7 +81,9 @@ def page_context(
         "sources": sorted({arm.source for arm in arms} - {OWN}),
         "baseline": findings.baseline_check(records, summary, arms),
         "mixed": findings.mixed(records, facts),
+        "words": words_of(records.task),
         "arm_table": layout.arm_table(records, summary),
+        "told": _told(records),
         "trial_table": layout.trial_table(records),
         "trials": {arm.number: trials[arm.number] for arm in arms},
         "drawings": drawings,
@@ -91,6 +94,12 @@ def page_context(
         "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "version": __version__,
     }
+
+
+def _told(records: Records) -> list[tuple[str, list[str]]]:
+    """What the task says of finished trials in words: each fact's name and its values."""
+    known = {name: records.done[name].dropna().unique() for name in text_facts(records)}
+    return [(title(name), list(values)) for name, values in known.items() if len(values)]
 
 
 def _troubles(

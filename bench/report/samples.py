@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -14,19 +15,38 @@ from bench.record.store import TrialFiles
 from bench.report.arms import Arm
 from bench.report.load import Records
 from bench.report.table import best_trials, ranking
+from bench.report.wording import title
 
 WIDTH = 800  # pixels
 PER_ARM = 3
+PER_COURSE = 4
 MOST_ARMS = 24
+
+_OF_AN_EPOCH = re.compile(r"epoch(\d+)_(.+)")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One picture: what it is called, and its JPEG unless its file cannot be read."""
+
+    title: str
+    jpeg: bytes | None
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Pictures of one trial: (name, JPEG), without the JPEG where the file cannot be read."""
+    """Pictures of one trial.
+
+    Attributes:
+        arm, trial: whose they are.
+        courses: pictures that were made during training too: some epochs', then the best one's.
+        pictures: those of the best epoch alone.
+    """
 
     arm: Arm
     trial: str
-    pictures: list[tuple[str, bytes | None]]
+    courses: list[list[Shown]]
+    pictures: list[Shown]
 
 
 def sample_pictures(
@@ -45,21 +65,41 @@ def sample_pictures(
     found = []
     for arm in (arm for arm in arms if arm.number in kept):
         trial = trials[arm.number]
-        pictures = _pictures(TrialFiles(records.folders[trial]).samples)
-        if pictures:
-            found.append(Samples(arm, trial, pictures))
+        courses, pictures = _pictures(TrialFiles(records.folders[trial]).samples)
+        if courses or pictures:
+            found.append(Samples(arm, trial, courses, pictures))
     return found, len(trials) - len(kept)
 
 
-def _pictures(folder: Path) -> list[tuple[str, bytes | None]]:
-    """The folder's first pictures, by name."""
-    found: list[tuple[str, bytes | None]] = []
-    for path in sorted(folder.glob("*.png"))[:PER_ARM]:
-        try:
-            found.append((path.stem, shrunk(path)))
-        except (OSError, UnidentifiedImageError):
-            found.append((path.stem, None))
-    return found
+def _pictures(folder: Path) -> tuple[list[list[Shown]], list[Shown]]:
+    """The folder's pictures: courses over the epochs, and the first of the others, by name."""
+    paths = {path.stem: path for path in sorted(folder.glob("*.png"))}
+    epochs: dict[str, dict[int, Path]] = {}
+    for stem, path in paths.items():
+        if found := _OF_AN_EPOCH.fullmatch(stem):
+            epochs.setdefault(found[2], {})[int(found[1])] = path
+    courses = []
+    for name, made in sorted(epochs.items()):
+        course = [_shown(f"epoch {epoch}", made[epoch]) for epoch in _spread(sorted(made))]
+        best = [_shown("best epoch", paths[name])] if name in paths else []
+        courses.append([replace(s, title=f"{title(name)}, {s.title}") for s in course + best])
+    single = [stem for stem in paths if stem not in epochs and not _OF_AN_EPOCH.fullmatch(stem)]
+    return courses, [_shown(stem, paths[stem]) for stem in single[:PER_ARM]]
+
+
+def _spread(epochs: list[int]) -> list[int]:
+    """The first, the last and evenly chosen ones between: as many as leave room for the best."""
+    most = PER_COURSE - 1
+    if len(epochs) <= most:
+        return epochs
+    return [epochs[round(i * (len(epochs) - 1) / (most - 1))] for i in range(most)]
+
+
+def _shown(name: str, path: Path) -> Shown:
+    try:
+        return Shown(name, shrunk(path))
+    except (OSError, UnidentifiedImageError):
+        return Shown(name, None)
 
 
 def shrunk(path: Path, width: int = WIDTH) -> bytes:

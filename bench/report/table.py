@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from bench.record.columns import Status
 from bench.record.files import write_text
@@ -19,12 +20,17 @@ COSTS = ("params", "trainable_params", "macs", "epoch_seconds", "peak_memory_mb"
 
 
 def result_columns(records: Records) -> list[str]:
-    """The metrics that an arm's row shows: the selected one's best, final and test; the loss."""
+    """An arm's results: the selected metric's best, final and test; the loss; the task's own."""
     metric = records.select.metric
     names = [f"best_val_{metric}", f"final_val_{metric}", f"test_{metric}"]
     if "loss" in records.metrics and metric != "loss":
         names += ["best_val_loss", "final_val_loss"]
-    return names
+    return names + [c for c in records.closing if is_numeric_dtype(records.runs[c])]
+
+
+def text_facts(records: Records) -> list[str]:
+    """The columns of the task's own that are texts, `frechet_extractor` for example."""
+    return [c for c in records.closing if not is_numeric_dtype(records.runs[c])]
 
 
 def arm_summary(records: Records) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -39,6 +40,19 @@ class Samples(NamedTuple):
     names: tuple[str, ...]
     images: Picture
     batch: Batch
+
+
+@dataclass(frozen=True)
+class Closing:
+    """What is made of the best model once, being too dear for every epoch.
+
+    Attributes:
+        facts: columns of runs.csv.
+        pictures: (H, W, 3), by name.
+    """
+
+    facts: dict[str, float | str] = field(default_factory=dict)
+    pictures: dict[str, Picture] = field(default_factory=dict)
 
 
 class Meter(Protocol):
@@ -89,6 +103,9 @@ class Task(Protocol):
 
     def closing(
         self, model: nn.Module, train: Iterable[Batch], test: Iterable[Batch], /
-    ) -> dict[str, float | str]:
-        """Facts of the best model that are too dear for every epoch, by column of runs.csv."""
+    ) -> Closing:
+        """What is too dear for every epoch, of the best model.
+
+        It is called in evaluation mode, without gradients, under the trial's autocast.
+        """
         ...

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from pydantic import Field, model_validator
+
 from bench.registry import Registry
-from bench.settings import Settings
+from bench.settings import Settings, local
 
 Mode = Literal["min", "max"]
 Target = Literal["mask", "label", "none"]
@@ -18,11 +20,13 @@ class TaskSettings(Settings):
         target: what of the data set's samples is learnt.
         takes_time: whether models are called with a time step (B,) int64 beside the images.
         losses: those that it can minimise, the default first.
+        normalize: what `data.normalize` may be; None: anything.
     """
 
     target: ClassVar[Target] = "mask"
     takes_time: ClassVar[bool] = False
     losses: ClassVar[tuple[str, ...]] = ()
+    normalize: ClassVar[frozenset[str] | None] = None
 
     def metrics(self, classes: tuple[str, ...]) -> dict[str, Mode]:
         """The validation metrics (`dice`, not `val/dice`) and the direction of each."""
@@ -40,6 +44,9 @@ class TaskSettings(Settings):
         """The shape of a model's output for one image of `size` × `size`."""
         return (1, self.out_channels(classes), size, size)
 
+
+DIFFUSION_QUARTERS = ("loss_t1", "loss_t2", "loss_t3", "loss_t4")
+"""The loss by quarters of the time steps, from the least noise to the most."""
 
 TASKS: Registry[TaskSettings] = Registry("task")
 
@@ -66,3 +73,93 @@ class SegmentationSettings(TaskSettings):
     def out_channels(self, classes: tuple[str, ...]) -> int:
         """A channel of scores per class."""
         return len(classes)
+
+
+@TASKS.register("bench.tasks.classification:Classification")
+class ClassificationSettings(TaskSettings):
+    """A class for every image."""
+
+    target: ClassVar[Target] = "label"
+    losses: ClassVar[tuple[str, ...]] = ("cross_entropy",)
+    name: Literal["classification"] = "classification"
+
+    def metrics(self, classes: tuple[str, ...]) -> dict[str, Mode]:
+        """Loss and top-1 accuracy; top-5 where it says something, with more than five classes."""
+        found: dict[str, Mode] = {"loss": "min", "top1": "max"}
+        return found | {"top5": "max"} if len(classes) > 5 else found
+
+    def default_metric(self) -> str:
+        """Top-1 accuracy."""
+        return "top1"
+
+    def out_channels(self, classes: tuple[str, ...]) -> int:
+        """A score per class."""
+        return len(classes)
+
+    def output_shape(self, classes: tuple[str, ...], size: int) -> tuple[int, ...]:
+        """A score per class and image."""
+        return (1, len(classes))
+
+
+class FrechetSettings(Settings):
+    """The Fréchet distance between generated and test images, of the best epoch only."""
+
+    samples: int = Field(2048, ge=2, description="generated images; fewer than features are biased")
+    extractor: Literal["auto", "inception", "classifier"] = Field(
+        "auto",
+        description="whose features are compared: torchvision's Inception, from its cache, or a "
+        "classifier of our own; auto: Inception where its weights are, else the classifier",
+    )
+    classifier: str | None = Field(
+        None, description="folder of a finished classification trial: results/EXPERIMENT/TRIAL"
+    )
+
+    @model_validator(mode="after")
+    def _classifier_is_used(self) -> FrechetSettings:
+        if self.extractor == "classifier" and self.classifier is None:
+            raise ValueError("extractor: classifier needs `classifier`, a finished trial's folder")
+        if self.extractor == "inception" and self.classifier is not None:
+            raise ValueError("classifier is not used with extractor: inception")
+        return self
+
+
+@TASKS.register("bench.tasks.diffusion:Diffusion")
+class DiffusionSettings(TaskSettings):
+    """Predicting the noise in images: denoising diffusion (Ho et al. 2020)."""
+
+    target: ClassVar[Target] = "none"
+    takes_time: ClassVar[bool] = True
+    losses: ClassVar[tuple[str, ...]] = ("mse",)
+    normalize: ClassVar[frozenset[str] | None] = frozenset({"symmetric"})
+
+    name: Literal["diffusion"] = "diffusion"
+    steps: int = Field(1000, ge=25, le=10_000, description="steps from an image to noise")
+    noise: Literal["linear", "cosine"] = Field(
+        "linear",
+        description="linear: β from 1e-4 to 0.02, times 1000/steps; cosine: Nichol and Dhariwal's",
+    )
+    ddim_steps: int = Field(
+        50, ge=1, description="steps of DDIM, evenly spaced; no more than `steps` are taken"
+    )
+    ddpm_steps: int = local(
+        250, ge=1, description="steps of DDPM in pictures, evenly spaced; 1000: as trained"
+    )
+    samples: int = local(16, ge=1, le=1024, description="generated images in a picture")
+    show_every: int = local(
+        10, ge=1, description="epochs between pictures; the first and the last have theirs too"
+    )
+    frechet: FrechetSettings | None = Field(
+        None, description="whether the best epoch's Fréchet distance is computed, and how"
+    )
+
+    def metrics(self, _classes: tuple[str, ...]) -> dict[str, Mode]:
+        """The loss, and the loss in each quarter of the time steps: `loss_t1` is least noisy."""
+        return dict.fromkeys(("loss", *DIFFUSION_QUARTERS), "min")
+
+    def default_metric(self) -> str:
+        """The loss."""
+        return "loss"
+
+    def out_channels(self, _classes: tuple[str, ...]) -> int:
+        """The noise in each colour."""
+        return 3

@@ -18,7 +18,8 @@ from bench.plan.trial import Trial
 from bench.tasks.base import Picture, Samples, Task
 from bench.train import checkpoint
 from bench.train.batches import Batches
-from bench.train.optim import learning_rate, make_optimizer, set_learning_rate
+from bench.train.freeze import Freezing
+from bench.train.optim import make_optimizer, set_learning_rates
 from bench.train.precision import Precision
 from bench.train.recorder import Recorder, Row
 from bench.train.seeding import seed_globals
@@ -87,7 +88,8 @@ class Training:
         self.device, self.recorder, self.signals = device, recorder, signals
         layout = torch.channels_last if self.settings.channels_last else torch.contiguous_format
         self.model = model.to(device, memory_format=layout)  # type: ignore[call-overload]
-        self.optimizer = make_optimizer(self.model.parameters(), self.settings)
+        self.freezing = Freezing(self.model, self.settings)
+        self.optimizer = make_optimizer(self.freezing.groups(), self.settings)
         self.precision = Precision(self.settings.precision, device)
         self.average = (
             None if self.settings.ema is None else _average(self.model, self.settings.ema)
@@ -110,6 +112,7 @@ class Training:
     def _epoch(self, epoch: int) -> dict[str, float | int | None]:
         # code of the user's own may draw from the global generators: dropout does
         seed_globals(self.trial.seed, "epoch", epoch)
+        self._thaw(epoch)
         plan = self.train_batches.plan(epoch)
         with Stopwatch(self.device) as training:
             loss = self._train(plan, epoch)
@@ -129,16 +132,22 @@ class Training:
             "peak_memory_mb": self.memory.megabytes(),
         }
 
+    def _thaw(self, epoch: int) -> None:
+        """From the epoch on that unfreezes, the optimizer has what was frozen as well."""
+        for group in self.freezing.thaw(epoch):
+            self.optimizer.add_param_group(group)
+
     def _train(self, plan: Any, epoch: int) -> float:
         """One epoch of steps; the mean loss over images. Nothing is read back before the end."""
         # the published mistake: validation's evaluation mode is never undone
         self.model.train(mode="eval_mode_leak" not in self.trial.settings.mistakes or epoch == 1)
+        self.freezing.hold_statistics()
         steps = self.train_batches.steps(plan)
         total = torch.zeros((), device=self.device, dtype=torch.float64)
         told = time.monotonic()
         for step, batch in enumerate(self.train_batches.training(plan, epoch)):
             done = epoch - 1 + (step + 0.5) / steps
-            set_learning_rate(self.optimizer, learning_rate(self.settings, done))
+            set_learning_rates(self.optimizer, self.settings, done)
             with self.precision.autocast():
                 loss = self.task.loss(self.model, batch)
             self.precision.step(loss, self.optimizer, self.model, self.settings.clip_grad_norm)
@@ -212,6 +221,7 @@ class Training:
     def _resume(self) -> None:
         state = checkpoint.load(self.recorder.last, self.device)
         self.model.load_state_dict(state["model"])
+        self._thaw(len(state["history"]))  # the optimizer's state has the groups of that epoch
         self.optimizer.load_state_dict(state["optimizer"])
         self.precision.scaler.load_state_dict(state["scaler"])
         if self.average is not None:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import nn
 
 from bench.spec.schema import TrainSettings
+from bench.train.freeze import Group
 
 ONE_CYCLE_START, ONE_CYCLE_END, ONE_CYCLE_PEAK = 1 / 25, 1 / 25e4, 0.3
 
 
-def make_optimizer(
-    parameters: Iterable[nn.Parameter], settings: TrainSettings
-) -> torch.optim.Optimizer:
+def make_optimizer(groups: Sequence[Group], settings: TrainSettings) -> torch.optim.Optimizer:
     """The optimizer of the spec, with a fused step."""
     common: dict[str, Any] = {
         "lr": settings.lr,
@@ -25,35 +23,37 @@ def make_optimizer(
     }
     match settings.optimizer:
         case "adam":
-            return torch.optim.Adam(parameters, **common)
+            return torch.optim.Adam(groups, **common)
         case "adamw":
-            return torch.optim.AdamW(parameters, **common)
+            return torch.optim.AdamW(groups, **common)
         case "sgd":
-            return torch.optim.SGD(parameters, momentum=settings.momentum, **common)
+            return torch.optim.SGD(groups, momentum=settings.momentum, **common)
 
 
-def learning_rate(settings: TrainSettings, done: float) -> float:
-    """The learning rate after `done` epochs, fractions included.
+def learning_rate(settings: TrainSettings, done: float, peak: float) -> float:
+    """The learning rate after `done` epochs, fractions included, where `peak` is its highest.
 
-    * constant: `lr`; cosine: half a cosine from `lr` to 0 (Loshchilov and Hutter 2017 without
+    * constant: `peak`; cosine: half a cosine from `peak` to 0 (Loshchilov and Hutter 2017 without
       restarts); both after a linear warm-up of `warmup_epochs`.
-    * one_cycle (Smith and Topin 2018, cosine-shaped): up from lr/25 to `lr` over the first 30%,
-      then down to lr/250,000; momentum stays.
+    * one_cycle (Smith and Topin 2018, cosine-shaped): up from peak/25 to `peak` over the first 30%,
+      then down to peak/250,000; momentum stays.
     """
     if settings.schedule == "one_cycle":
-        return settings.lr * _one_cycle(done / settings.epochs)
+        return peak * _one_cycle(done / settings.epochs)
     if done < settings.warmup_epochs:
-        return settings.lr * done / settings.warmup_epochs
+        return peak * done / settings.warmup_epochs
     if settings.schedule == "constant":
-        return settings.lr
+        return peak
     share = (done - settings.warmup_epochs) / (settings.epochs - settings.warmup_epochs)
-    return settings.lr * _between(1.0, 0.0, share)
+    return peak * _between(1.0, 0.0, share)
 
 
-def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Set it for every parameter group."""
+def set_learning_rates(
+    optimizer: torch.optim.Optimizer, settings: TrainSettings, done: float
+) -> None:
+    """Set every parameter group's for the step after `done` epochs, by the group's own peak."""
     for group in optimizer.param_groups:
-        group["lr"] = lr
+        group["lr"] = learning_rate(settings, done, group["peak"])
 
 
 def _one_cycle(share: float) -> float:

@@ -13,11 +13,12 @@ from torch import nn
 
 from bench.data.base import Splits
 from bench.data.settings import DATASETS
-from bench.errors import DeviceError
+from bench.errors import DeviceError, SpecError
 from bench.measure.environment import environment
-from bench.models.settings import MODELS
+from bench.models.settings import MODELS, ModelSettings
+from bench.models.weights_settings import SettledWeights
 from bench.plan.trial import Trial
-from bench.tasks.base import Picture, Samples, Task
+from bench.tasks.base import Closing, Picture, Samples, Task
 from bench.tasks.settings import TASKS
 from bench.train import checkpoint
 from bench.train.batches import Batches
@@ -69,7 +70,7 @@ class Parts:
 
 
 def build(trial: Trial) -> Parts:
-    """Build a trial's parts, the model with the seed's initial weights."""
+    """Build a trial's parts, the model with the seed's initial weights: `start` may put others."""
     settings = trial.settings
     device = pick_device(settings.machine.device)
     _configure(trial)
@@ -99,6 +100,8 @@ def train_trial(
     """
     parts = build(trial)
     recorder.begin(environment(parts.device))
+    if not recorder.last.exists():
+        start(parts)
     training = Training(
         trial,
         parts.model,
@@ -114,9 +117,29 @@ def train_trial(
     if not recorder.best.exists():
         raise Diverged(f"{trial.settings.select.metric} was never a finite number")
     parts.load(recorder.best)
-    for name, picture in pictures(parts).items():
+    closing = close(parts)
+    for name, picture in (pictures(parts) | closing.pictures).items():
         recorder.picture(name, picture)
-    recorder.finish(dict(costs) | _facts(parts, training))
+    recorder.finish(dict(costs) | _facts(parts, training) | closing.facts)
+
+
+def start(parts: Parts) -> None:
+    """Put the weights into the model that the settings say to start with; the log tells which.
+
+    Raises:
+        DataError: they are no longer where they were when the trial was planned.
+        SpecError: they do not fit, or were never settled by planning.
+    """
+    model = parts.trial.settings.model
+    if not isinstance(model, ModelSettings) or model.weights == "none":
+        return  # a model of the user's own sees to its weights itself
+    if not isinstance(model.weights, SettledWeights):
+        raise SpecError(
+            "not settled: `settle_weights` of bench.plan.pretrained", key="model.weights"
+        )
+    from bench.models.weights import load  # imports torchvision, which few trials need
+
+    print(load(parts.model, model.weights), flush=True)
 
 
 def pictures(parts: Parts, split: str = "val") -> dict[str, Picture]:
@@ -124,16 +147,27 @@ def pictures(parts: Parts, split: str = "val") -> dict[str, Picture]:
     return shown(parts.model, parts.task, parts.samples(split), parts.precision())
 
 
+def close(parts: Parts) -> Closing:
+    """What the task makes of the finished model once."""
+    train, test = (parts.batches(split).in_order() for split in ("train", "test"))
+    parts.model.eval()
+    with torch.inference_mode(), parts.precision().autocast():
+        return parts.task.closing(parts.model, train, test)
+
+
 def predict(parts: Parts, images: Picture, size: tuple[int, int] | None = None) -> Picture:
     """Labels (N, h, w) for (N, H, W, 3) uint8 images of the trial's size, at `size`."""
     parts.model.eval()
-    batches = parts.batches("val")
     with torch.inference_mode(), parts.precision().autocast():
-        entering = batches.normalised(
-            torch.from_numpy(np.array(images)).to(parts.device).permute(0, 3, 1, 2)
-        )
-        found: Picture = parts.task.predict(parts.model, entering, size).cpu().numpy()
+        labels = parts.task.predict(parts.model, entering(parts, images), size)
+    found: Picture = labels.cpu().numpy()
     return found
+
+
+def entering(parts: Parts, images: Picture) -> torch.Tensor:
+    """(N, H, W, 3) uint8 images of the trial's size as the network gets them, on its device."""
+    pixels = torch.from_numpy(np.array(images)).to(parts.device).permute(0, 3, 1, 2)
+    return parts.batches("val").normalised(pixels)
 
 
 def pick_device(wanted: str) -> torch.device:
@@ -168,13 +202,10 @@ def _facts(parts: Parts, training: Training) -> dict[str, Any]:
         for name, value in parts.task.baseline(parts.batches(split).in_order()).items()
     }
     manifest = environment(parts.device)
-    closing = parts.task.closing(
-        parts.model, parts.batches("train").in_order(), parts.batches("test").in_order()
-    )
     return {
         **{f"test_{name}": value for name, value in parts.score("test").items()},
         **baselines,
-        **closing,
+        "trainable_params": training.freezing.trainable,
         "memory_kind": training.memory.kind,
         "device": manifest["device"],
         "threads": torch.get_num_threads(),

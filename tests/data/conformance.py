@@ -39,16 +39,22 @@ def conforms(make: Callable[[], DataSet], *, changed: Callable[[], DataSet]) -> 
 
 def _check_contents(splits: Splits) -> None:
     assert list(splits.splits) == ["train", "val", "test"]
-    labels = {*range(len(splits.classes)), IGNORE_LABEL}
+    classes = {*range(len(splits.classes)), IGNORE_LABEL}
     for split in splits.splits.values():
         n, height, width, channels = split.images.shape
         assert (n, channels) == (len(split.names), 3)
         assert n > 0
         assert height == width
-        assert split.masks.shape == (n, height, width)
-        assert split.images.dtype == split.masks.dtype == np.uint8
+        assert split.images.dtype == np.uint8
         assert split.images.std() > 0
-        assert set(np.unique(split.masks).tolist()) <= labels
+        assert (split.masks is None) == (not splits.classes)
+        if split.masks is not None:
+            assert (split.masks.shape, split.masks.dtype) == ((n, height, width), np.uint8)
+            assert set(np.unique(split.masks).tolist()) <= classes
+        assert (split.labels is None) == (not splits.labels)
+        if split.labels is not None:
+            assert (split.labels.shape, split.labels.dtype) == ((n,), np.int64)
+            assert set(split.labels.tolist()) <= set(range(len(splits.labels)))
         assert len(set(split.names)) == n
     for a, b in combinations(splits.splits.values(), 2):
         assert not set(a.names) & set(b.names)
@@ -56,8 +62,10 @@ def _check_contents(splits: Splits) -> None:
 
 def _check_same(a: Splits, b: Splits) -> None:
     assert (a.fingerprint, a.classes, a.notes) == (b.fingerprint, b.classes, b.notes)
+    assert a.labels == b.labels
     for name, split in a.splits.items():
         other = b.splits[name]
         assert split.names == other.names
         assert np.array_equal(split.images, other.images)
         assert np.array_equal(split.masks, other.masks)
+        assert np.array_equal(split.labels, other.labels)

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from bench.data.assemble import check_names
+from bench.data.cache import cache_root
 from bench.data.oxford_pet import OxfordPet, split_trainval
 from bench.data.settings import DATASETS, OxfordPetSettings
 from bench.errors import DataError
@@ -32,7 +33,10 @@ def data(root: Path, **fields: Any) -> OxfordPet:
 
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
-    """A data set of the same layout: 12 pets in trainval, 2 in test; returns its root."""
+    """A data set of the same layout: 12 pets in trainval, 2 in test; returns its root.
+
+    Their classes are 1 (even numbers) and 37 (odd numbers).
+    """
     base = tmp_path / "root" / "oxford-iiit-pet"
     for name in ("images", "annotations/trimaps"):
         (base / name).mkdir(parents=True)
@@ -45,7 +49,7 @@ def small(tmp_path: Path) -> Path:
         Image.fromarray(pixels).save(base / "images" / f"{name}.jpg")
         Image.fromarray(trimap).save(base / "annotations" / "trimaps" / f"{name}.png")
     for split, part in (("trainval", names[:12]), ("test", names[12:])):
-        lines = "".join(f"{name} 1 1 1\n" for name in part)
+        lines = "".join(f"{name} {1 + 36 * (int(name[4:]) % 2)} 1 1\n" for name in part)
         (base / "annotations" / f"{split}.txt").write_text(lines)
     return tmp_path / "root"
 
@@ -70,6 +74,34 @@ def test_oxford_pet_conforms(small: Path):
     conforms(lambda: data(small), changed=lambda: repaint(small))
 
 
+def test_another_breed_is_another_data_set_from_the_same_cache(small: Path):
+    conforms(lambda: data(small), changed=lambda: rename(small))
+    assert len(list(cache_root().glob("*/meta.json"))) == 1
+
+
+def rename(root: Path) -> OxfordPet:
+    listed = root / "oxford-iiit-pet" / "annotations" / "trainval.txt"
+    listed.write_text(listed.read_text().replace("Cat_3 37", "Cat_3 36"))
+    return data(root)
+
+
+def test_breeds_are_the_lists_class_numbers(small: Path):
+    found = data(small).prepare()
+    assert (len(found.labels), found.labels[0], found.labels[36]) == (
+        37, "Abyssinian", "yorkshire_terrier",
+    )  # fmt: skip
+    assert found.labels == OxfordPetSettings().label_names()
+    assert found.splits["train"].labels.tolist() == [36, 0, 36, 0, 36, 0, 36, 0, 36, 36]
+    assert found.splits["val"].labels.tolist() == [0, 0]
+    assert found.splits["test"].labels.tolist() == [0, 36]
+
+
+def test_a_breed_that_there_is_not(small: Path):
+    listed = small / "oxford-iiit-pet" / "annotations" / "trainval.txt"
+    listed.write_text(listed.read_text().replace("Cat_3 37", "Cat_3 38"))
+    fails(small, r"trainval\.txt: Cat_3 is of class 38: .*1 to 37")
+
+
 def test_files_order_decides(small: Path):
     splits = data(small).prepare().splits
     assert splits["val"].names == ("Cat_0", "Cat_10")
@@ -86,9 +118,9 @@ def test_trimaps(small: Path, border: str, label: int):
 
 
 def test_a_part_of_the_data_set_is_noted(small: Path):
-    (note,) = data(small).prepare().notes
-    assert note == (
-        "a part of the data set: 10 training, 2 validation, 2 test images of 3,312 / 368 / 3,669"
+    assert data(small).prepare().notes == (
+        "a part of the data set: 10 training, 2 validation, 2 test images of 3,312 / 368 / 3,669",
+        "2 of 37 breeds occur in training",
     )
 
 
@@ -101,7 +133,12 @@ def test_real_pets(pets_root: Path):
     counts = {name: len(split) for name, split in splits.splits.items()}
     assert counts == {"train": 270, "val": 30, "test": 298}
     assert splits.notes[0].startswith("a part of the data set: 270 training, 30 validation, 298")
+    assert splits.notes[1] == "3 of 37 breeds occur in training"
     for split in splits.splits.values():
+        # breeds have the numbers 1, 2 and 6, and every file is named after its breed
+        assert set(split.labels.tolist()) == {0, 1, 5}
+        own = [splits.labels[label] for label in split.labels]
+        assert own == [name.rpartition("_")[0] for name in split.names]
         assert set(np.unique(split.masks)) == {0, 1}
         assert split.images.std(axis=(1, 2, 3)).min() > 5
     seconds = min(_seconds(lambda: data(pets_root, image_size=64).prepare()) for _ in range(5))

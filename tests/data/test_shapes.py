@@ -25,7 +25,8 @@ def scenes(n: int, **fields: Any) -> tuple[np.ndarray[Any, Any], np.ndarray[Any,
 
 
 def test_shapes_conforms():
-    conforms(data, changed=lambda: data(seed=1))
+    found = conforms(data, changed=lambda: data(seed=1))
+    assert found.labels == ()
 
 
 def test_shapes_with_kinds_and_ignored_border_conforms():
@@ -33,6 +34,10 @@ def test_shapes_with_kinds_and_ignored_border_conforms():
         lambda: data(kinds=3, border="ignore"), changed=lambda: data(kinds=3, border="background")
     )
     assert found.classes == ("background", "kind1", "kind2", "kind3")
+    assert found.labels == ("kind1", "kind2", "kind3")
+    for split in found.splits.values():
+        shown = [set(np.unique(mask).tolist()) - {0, 255} for mask in split.masks]
+        assert shown == [{label + 1} for label in split.labels.tolist()]
     assert set(np.unique(found.splits["train"].masks)) == {0, 1, 2, 3, 255}
 
 

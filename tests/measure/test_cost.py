@@ -6,6 +6,7 @@ import warnings
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.errors import SpecError
@@ -81,6 +82,56 @@ def test_a_meta_model_has_parameters_only() -> None:
     with torch.device("meta"):
         model = small()
     assert model_cost(model, (1, 3, 8, 8)) == Cost(130, 130, None)
+
+
+class Attends(nn.Module):
+    """Fused attention of 2 heads: 5 queries of 3 features, 7 keys, values of 4 features."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        queries, keys, values = (x.new_zeros(len(x), 2, *s) for s in ((5, 3), (7, 3), (7, 4)))
+        return F.scaled_dot_product_attention(queries, keys, values)
+
+
+def test_fused_attention_counts_both_products() -> None:
+    # Each of 2 × 2 heads: 5 × 7 weights of 3 multiply-adds each, and 5 × 4 sums of 7.
+    assert model_cost(Attends(), (2, 3, 8, 8)).macs == 2 * 2 * (5 * 7 * 3 + 5 * 4 * 7)
+
+
+@pytest.mark.parametrize("need_weights", [False, True])
+def test_torchs_attention_layer_counts_its_linear_maps_too(need_weights: bool) -> None:
+    class Layer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+
+        def forward(self, x: Tensor) -> Tensor:
+            tokens = x.flatten(2).transpose(1, 2)
+            found: Tensor = self.attention(tokens, tokens, tokens, need_weights=need_weights)[0]
+            return found
+
+    torch.backends.mha.set_fastpath_enabled(True)  # as it is by default
+    # 6 tokens of 8 features: four linear maps of 8 × 8, and two products of 6 × 6 × 8.
+    assert model_cost(Layer(), (1, 8, 2, 3)).macs == 6 * 4 * 64 + 2 * 6 * 6 * 8
+    assert torch.backends.mha.get_fastpath_enabled()
+
+
+class Timed(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.image = nn.Conv2d(3, 4, 1)
+        self.time = nn.Linear(1, 4)
+
+    def forward(self, images: Tensor, time: Tensor) -> Tensor:
+        assert time.dtype == torch.int64
+        shift = self.time(time.to(images.dtype)[:, None])
+        found: Tensor = self.image(images) + shift[:, :, None, None]
+        return found
+
+
+def test_models_that_take_a_time_step() -> None:
+    model = Timed().double()
+    assert model_cost(model, (2, 3, 8, 8), takes_time=True).macs == 2 * (64 * 3 * 4 + 4)
+    assert model_cost(model, (2, 3, 8, 8)).macs is None
 
 
 def test_fvcore_is_quiet(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,51 +1,73 @@
-"""Every registered model, with every option, does what a model must do.
+"""Every registered model, in every task that it serves and with every option, does what it must.
 
-A new model needs its smallest image side here, and its published counts in `COUNTS`.
+A new model needs its cases here, and its published counts in `test_counts.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import typing
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import torch
-from torch import nn
 
-from bench.measure.cost import model_cost
 from bench.models.settings import MODELS
 
-from .conformance import CHECKS, Conformance, registered
+from .conformance import CHECKS, Conformance
 
-SMALLEST = {"unet": 32, "resnet34_unet": 17}
 
-# Name, options, shape of the input, parameters and MACs as SYSTEMS.md has them.
-COUNTS = [
-    ("unet", {"upsample": "bilinear"}, (1, 3, 256, 256), 13_395_394, 31_012_159_488),
-    ("unet", {"upsample": "transposed"}, (1, 3, 256, 256), 31_043_586, 48_235_544_576),
-    ("resnet34_unet", {"upsample": "bilinear"}, (1, 3, 256, 256), 26_055_554, 8_125_415_424),
-    ("resnet34_unet", {"upsample": "transposed"}, (1, 3, 256, 256), 28_891_330, 8_665_038_848),
+def cases(name: str, *options: dict[str, Any], **common: Any) -> Iterator[Conformance]:
+    """The model with each of these options, in each task that it serves."""
+    for task in sorted(MODELS.entry(name).settings.serves):
+        for chosen in options:
+            yield Conformance(name, task, options=chosen, **common)
+
+
+UPSAMPLE = ({"upsample": "bilinear"}, {"upsample": "transposed"})
+CASES = [
+    *cases("unet", *UPSAMPLE, smallest=32),
+    *cases("resnet34_unet", *UPSAMPLE, smallest=17),
+    *cases("resnet18_unet", {}),
+    *cases(
+        "encoder_unet",
+        {"encoder": "mobilenet_v3_small", "skip": "concatenate"},
+        {"encoder": "mobilenet_v3_small", "skip": "add"},
+        smallest=17,
+        growth=1.0,  # the encoder has but one width
+    ),
+    *cases(
+        "resnet",
+        {},
+        {"residual": False},
+        {"norm": "none"},
+        {"zero_init": True},
+        {"depth": 50},
+        {"depth": 50, "stride_in": "v1"},
+        {"depth": 50, "residual": False, "stride_in": "v1"},
+        encoder=("conv1.", "bn1.", "layer"),
+    ),
+    *cases("ddpm_unet", {"attention": True}, {"attention": False}, smallest=8),
+    *cases("resnet50_linknet", *UPSAMPLE, smallest=8),
 ]
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("case", registered(SMALLEST), ids=str)
+@pytest.mark.parametrize("case", CASES, ids=str)
 def test_conformance(case: Conformance, check: Callable[[Conformance], None]) -> None:
     check(case)
 
 
-@pytest.mark.parametrize(("name", "options", "shape", "params", "macs"), COUNTS)
-def test_published_counts(
-    name: str, options: dict[str, Any], shape: tuple[int, ...], params: int, macs: int
-) -> None:
-    with torch.device("meta"):  # no time lost on initial values
-        model: nn.Module = MODELS.build(MODELS.entry(name).settings(**options))
-    model = model.to_empty(device="cpu")
-    for value in model.state_dict().values():
-        value.zero_()
-    cost = model_cost(model, shape)
-    assert (cost.params, cost.trainable_params, cost.macs) == (params, params, macs)
+def test_every_model_has_cases() -> None:
+    assert {case.name for case in CASES} == set(MODELS.names())
 
 
-def test_every_model_has_published_counts() -> None:
-    assert {name for name, *_ in COUNTS} == set(MODELS.names())
+@pytest.mark.parametrize("name", MODELS.names())
+def test_every_switch_is_in_a_case(name: str) -> None:
+    for key, option in MODELS.entry(name).settings.model_fields.items():
+        levels = set(typing.get_args(option.annotation))
+        if option.annotation is bool:
+            levels = {True, False}
+        elif key == "name" or not all(isinstance(level, str) for level in levels):
+            continue
+        tried = {getattr(case.settings(), key) for case in CASES if case.name == name}
+        assert levels <= tried, key

@@ -23,6 +23,23 @@ class Head(nn.Conv2d):
         BUILT.append(out_channels)
         super().__init__(in_channels, out_channels + extra, 1, **refused)
 
+class Timed(Head):
+    def forward(self, input, time):
+        assert time.shape == input.shape[:1]
+        return super().forward(input)
+
+class Pooled(Head):
+    def forward(self, input):
+        return super().forward(input).mean((2, 3))
+
+class Staged(Head):
+    def __init__(self, **given):
+        super().__init__(**given)
+        self.stem, self.middle = nn.Linear(2, 3), nn.BatchNorm2d(5)
+
+    def encoder_parts(self):
+        return {"stem": [self.stem], "middle": [self.middle]}
+
 class Pair(Head):
     def forward(self, input):
         return input, input
@@ -44,14 +61,21 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def trial(
-    model: dict[str, Any], *, size: int = 32, kinds: int = 1, seed: int = 0, lr: float = 1e-3
+    model: dict[str, Any],
+    *,
+    task: str = "segmentation",
+    size: int = 32,
+    kinds: int = 1,
+    seed: int = 0,
+    **train: Any,
 ) -> Trial:
+    normalize = {"normalize": "symmetric"} if task == "diffusion" else {}
     settings = TrialSettings.model_validate(
         {
-            "task": {"name": "segmentation"},
-            "data": {"name": "shapes", "image_size": size, "kinds": kinds},
+            "task": {"name": task},
+            "data": {"name": "shapes", "image_size": size, "kinds": kinds, **normalize},
             "model": model,
-            "train": {"lr": lr},
+            "train": train,
         }
     )
     return Trial("e", seed, {"model": "m"}, settings)
@@ -101,6 +125,67 @@ def test_a_model_that_cannot_be_used_is_named(own: Any, model: dict[str, Any], s
     assert repr(model["target"]) in str(caught.value)
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("task", "fitting", "other", "says"),
+    [
+        ("segmentation", "Head", "Pooled", "is (1, 4), not (1, 4, 32, 32)"),
+        ("classification", "Pooled", "Head", "is (1, 3, 32, 32), not (1, 3)"),
+        ("diffusion", "Timed", "Head", "takes 2 positional arguments but 3 were given"),
+    ],
+)
+def test_models_are_called_and_checked_as_the_task_wants(
+    own: Any, task: str, fitting: str, other: str, says: str
+) -> None:
+    arm = trial({"target": f"own_models:{fitting}"}, task=task, kinds=3)
+    cost = model_costs([arm])[arm.id]
+    outputs = own.BUILT[-1]
+    assert outputs == {"segmentation": 4, "classification": 3, "diffusion": 3}[task]
+    assert (cost.params, cost.macs) == (4 * outputs, 3 * outputs * 32**2)
+    with pytest.raises(SpecError) as caught:
+        model_costs([trial({"target": f"own_models:{other}"}, task=task, kinds=3)])
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("freeze", "trainable"),
+    [("none", 8 + 9 + 10), ({"up_to": "stem"}, 8 + 10), ("encoder", 8)],
+)
+def test_frozen_parameters_are_not_trainable(own: Any, freeze: Any, trainable: int) -> None:
+    arms = [trial({"target": "own_models:Staged"}, freeze=freeze, seed=seed) for seed in (0, 1)]
+    costs = model_costs(arms)
+    assert own.BUILT == [2]
+    assert [(costs[arm.id].params, costs[arm.id].trainable_params) for arm in arms] == [
+        (27, trainable)
+    ] * 2
+
+
+@pytest.mark.parametrize(
+    ("model", "freeze", "says"),
+    [
+        ("Head", "encoder", "no `encoder_parts()`"),
+        ("Staged", {"up_to": "midle"}, "no stage 'midle' (did you mean 'middle'?)"),
+    ],
+)
+def test_freezing_what_is_not_there(own: Any, model: str, freeze: Any, says: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        model_costs([trial({"target": f"own_models:{model}"}, freeze=freeze)])
+    assert says in str(caught.value)
+
+
+def test_arms_that_differ_in_what_is_frozen_are_counted_apart(own: Any) -> None:
+    model = {"target": "own_models:Staged"}
+    arms = [trial(model, freeze=freeze) for freeze in ("none", "encoder")]
+    costs = model_costs(arms)
+    assert [costs[arm.id].trainable_params for arm in arms] == [27, 8]
+
+
+def test_weights_to_start_with_change_no_cost() -> None:
+    model = {"name": "resnet18_unet", "width": 0.05}
+    told: list[str] = []
+    model_costs([trial(model), trial({**model, "weights": "w.pt"})], told.append)
+    assert told == ["resnet18_unet, 3×32×32"]
 
 
 def test_images_too_small_for_the_model() -> None:

@@ -108,7 +108,8 @@ def write_trial(results: Path, experiment: str, trial: MadeTrial) -> Path:
 
 def history_text(rows: Sequence[Mapping[str, float | None]]) -> str:
     """history.csv; a missing value is empty."""
-    columns = [c for c in COLUMNS if any(c in row for row in rows)]
+    present = dict.fromkeys(column for row in rows for column in row)
+    columns = [c for c in COLUMNS if c in present] + [c for c in present if c not in COLUMNS]
     lines = [",".join(columns)]
     for row in rows:
         cells = [row.get(column) for column in columns]

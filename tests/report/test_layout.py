@@ -11,14 +11,13 @@ from bench.report.layout import (
     latex,
     markdown,
     meaning,
-    nice,
-    title,
     to_latex,
     to_markdown,
     trial_table,
 )
 from bench.report.load import load
 from bench.report.table import arm_summary
+from bench.report.wording import nice, title
 
 from .made_records import MadeTrial, study, write_experiment
 

@@ -34,7 +34,8 @@ def test_best_trial_of_each_arm_gives_the_pictures(tmp_path):
         write_samples(tmp_path / "exp" / trial.id, count=5)
     shown, without = found(tmp_path, trials)
     assert [s.trial for s in shown] == [trials[1].id, trials[3].id]
-    assert [name for name, _ in shown[0].pictures] == ["image_0", "image_1", "image_2"]
+    assert [picture.title for picture in shown[0].pictures] == ["image_0", "image_1", "image_2"]
+    assert shown[0].courses == []
     assert without == 0
 
 
@@ -50,10 +51,25 @@ def test_an_unreadable_picture_is_told(tmp_path):
     write_samples(tmp_path / "exp" / trials[1].id, count=1)
     (tmp_path / "exp" / trials[1].id / "samples" / "image_9.png").write_text("no picture")
     shown, _ = found(tmp_path, trials)
-    assert [(name, content is None) for name, content in shown[0].pictures] == [
+    assert [(picture.title, picture.jpeg is None) for picture in shown[0].pictures] == [
         ("image_0", False),
         ("image_9", True),
     ]
+
+
+def test_pictures_of_epochs_are_a_course_with_the_best_at_its_end(tmp_path):
+    trials = made(tmp_path, 1)
+    folder = tmp_path / "exp" / trials[1].id / "samples"
+    folder.mkdir()
+    names = [f"epoch{e:02}_{n}" for e in (1, 5, 10, 15, 20) for n in ("ddim", "ddpm")]
+    for name in [*names, "ddim", "ddpm", "other", "epochs_of_old"]:
+        Image.new("RGB", (8, 8)).save(folder / f"{name}.png")
+    shown, _ = found(tmp_path, trials)
+    assert [[picture.title for picture in course] for course in shown[0].courses] == [
+        [f"{name}, epoch 1", f"{name}, epoch 10", f"{name}, epoch 20", f"{name}, best epoch"]
+        for name in ("DDIM", "DDPM")
+    ]
+    assert [picture.title for picture in shown[0].pictures] == ["epochs_of_old", "other"]
 
 
 def test_the_best_of_very_many_arms(tmp_path, monkeypatch):

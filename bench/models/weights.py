@@ -1,0 +1,194 @@
+"""Weights that a model starts with: torchvision's own, a file's, or an earlier trial's."""
+
+from __future__ import annotations
+
+import urllib.error
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlparse
+
+import torch
+from torch import Tensor, nn
+from torchvision import models
+
+from bench.errors import DataError, SpecError, first_line
+from bench.models.weights_settings import SettledWeights
+
+VERSION = "IMAGENET1K_V1"
+"""Which of torchvision's weights `imagenet` is: every network has this set, and it stays what it
+is, while `DEFAULT` moves to a better one with a new version of torchvision."""
+
+_PREFIX = "encoder."
+_COUNTER = "num_batches_tracked"  # not in every file of torchvision's; nothing depends on it
+
+State = Mapping[str, Tensor]
+
+
+class Match(NamedTuple):
+    """Which tensors of a source go where.
+
+    Attributes:
+        names: the source's name of each of the model's tensors that is loaded.
+        what: how much of the model that is, in words.
+    """
+
+    names: dict[str, str]
+    what: str
+
+
+def load(model: nn.Module, weights: SettledWeights) -> str:
+    """Put the weights into the model; says in one line what was loaded.
+
+    Raises:
+        DataError: the file is missing or unreadable.
+        SpecError: the weights do not fit the model.
+    """
+    found = read(Path(weights.file))
+    match = matched(model, found, weights)
+    model.load_state_dict({own: found[name] for own, name in match.names.items()}, strict=False)
+    return f"Starting from {weights.exactly}: {match.what} ({len(match.names)} tensors)."
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """The state dict in a file: a checkpoint of ours (its `model`), or a plain one.
+
+    Raises:
+        DataError: the file is missing, damaged, holds code, or no state dict.
+    """
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file of weights") from None
+    except Exception as error:  # torch raises half a dozen kinds for a damaged file
+        raise DataError(f"{path}: not a readable file of weights ({first_line(error)})") from error
+    state = found.get("model", found) if isinstance(found, dict) else None
+    if not isinstance(state, dict) or not state or not all(map(torch.is_tensor, state.values())):
+        raise DataError(f"{path}: holds no state dict; save `model.state_dict()`")
+    return dict(state)
+
+
+def imagenet(encoder: str) -> Any:
+    """torchvision's enum member of a network's weights; its text is its full name."""
+    return models.get_model_weights(encoder)[VERSION]
+
+
+def imagenet_file(encoder: str) -> Path:
+    """Where torchvision's weights lie, or would: in torch.hub's cache."""
+    name = Path(urlparse(imagenet(encoder).url).path).name
+    return Path(torch.hub.get_dir()) / "checkpoints" / name
+
+
+def imagenet_shapes(encoder: str) -> dict[str, Tensor]:
+    """A state dict of the shapes in torchvision's weights, without values and without the file."""
+    options = {"init_weights": False} if encoder == "inception_v3" else {}
+    with torch.device("meta"):
+        found: dict[str, Tensor] = models.get_model(encoder, weights=None, **options).state_dict()
+    return found
+
+
+def fetch_imagenet(encoder: str) -> None:
+    """Download torchvision's weights unless they are there.
+
+    Raises:
+        DataError: they cannot be had; says which file to put where.
+    """
+    url, file = imagenet(encoder).url, imagenet_file(encoder)
+    if file.exists():
+        return
+    expected = file.stem.rpartition("-")[2]  # the first digits of its SHA-256
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(url, str(file), hash_prefix=expected, progress=True)
+    except (OSError, urllib.error.URLError, RuntimeError) as error:
+        raise DataError(
+            f"the weights {imagenet(encoder)} are not there and cannot be downloaded "
+            f"({first_line(error)}): get {url} and put it at {file}"
+        ) from error
+
+
+def matched(model: nn.Module, found: State, weights: SettledWeights) -> Match:
+    """What of `found` goes into the model: all of it, all but the output layer, or the encoder.
+
+    The whole model is taken where all names and shapes agree, which ImageNet's classifier never
+    does. The encoder's names agree with or without `encoder.` in front, so that a classifier's
+    trunk goes into the encoder of another model.
+
+    Raises:
+        SpecError: a tensor of the encoder (of the model, where it has none) is missing in `found`
+            or has another shape; names the first.
+    """
+    own = model.state_dict()
+    encoder = encoder_names(model)
+    if weights.source != "imagenet" or not encoder:
+        left = [name for name in _needed(own) if not _agrees(own, found, name, name)]
+        names = {name: name for name in own if _agrees(own, found, name, name)}
+        if not left:
+            return Match(names, "the whole model")
+        if set(left) <= set(_output_layer(own)):
+            kept = set(_output_layer(own))
+            names = {name: name for name in names if name not in kept}
+            return Match(names, "all but the output layer")
+        if not encoder:
+            raise _misfit(own, found, left[0], left[0], weights)
+    return _matched_encoder(own, encoder, found, weights)
+
+
+def _matched_encoder(
+    own: State, encoder: list[str], found: State, weights: SettledWeights
+) -> Match:
+    spellings = [
+        {name: name for name in encoder},
+        {name: name.removeprefix(_PREFIX) for name in encoder},
+        {name: _PREFIX + name for name in encoder},
+    ]
+    names = max(spellings, key=lambda spelling: sum(name in found for name in spelling.values()))
+    for name in _needed(encoder):
+        if not _agrees(own, found, name, names[name]):
+            raise _misfit(own, found, name, names[name], weights)
+    return Match({name: names[name] for name in encoder if names[name] in found}, "the encoder")
+
+
+def encoder_names(model: nn.Module) -> list[str]:
+    """The names of the encoder's tensors in the model's state dict; none without an encoder."""
+    if not hasattr(model, "encoder_parts"):
+        return []
+    parts: dict[str, list[nn.Module]] = model.encoder_parts()  # type: ignore[operator]  # a method
+    inside = {
+        id(tensor)
+        for modules in parts.values()
+        for module in modules
+        for tensor in module.state_dict(keep_vars=True).values()
+    }
+    return [
+        name for name, tensor in model.state_dict(keep_vars=True).items() if id(tensor) in inside
+    ]
+
+
+def _needed(names: Iterable[str]) -> list[str]:
+    return [name for name in names if not name.endswith(_COUNTER)]
+
+
+def _output_layer(own: State) -> list[str]:
+    """The names in the last layer that has any."""
+    layer = list(own)[-1].rpartition(".")[0] + "."
+    return [name for name in own if name.startswith(layer)]
+
+
+def _agrees(own: State, found: State, name: str, there: str) -> bool:
+    return there in found and found[there].shape == own[name].shape
+
+
+def _misfit(own: State, found: State, name: str, there: str, weights: SettledWeights) -> SpecError:
+    if there not in found:
+        message = f"{weights.exactly} has no {there}, which the model needs"
+    else:
+        message = (
+            f"{there} is {_size(found[there])} in {weights.exactly} and {_size(own[name])} in the "
+            "model; width and layers must be the same"
+        )
+    return SpecError(message, key="model.weights")
+
+
+def _size(tensor: Tensor) -> str:
+    return "×".join(map(str, tensor.shape)) or "a number"

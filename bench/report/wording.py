@@ -1,0 +1,81 @@
+"""What each task's results are called in a report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Words:
+    """A task's own words.
+
+    Attributes:
+        trivial: the prediction behind the baseline, as a sentence's subject.
+        pictures: heading of the pictures.
+        hint: how to read them.
+    """
+
+    trivial: str
+    pictures: str
+    hint: str
+
+
+_OTHER = Words("The baseline", "Pictures", "")
+_WORDS = {
+    "segmentation": Words(
+        "Predicting all foreground",
+        "Predictions",
+        "Left to right: image, truth, prediction, errors (missed foreground orange, extra "
+        "foreground blue).",
+    ),
+    "classification": Words(
+        "Always predicting the most frequent class",
+        "Predictions",
+        "Confusion matrix of the test split, each row a true class, shaded by its share; below it "
+        "validation images with the predicted class and its probability (right blue, wrong "
+        "orange).",
+    ),
+    "diffusion": Words(
+        "Predicting zero noise",
+        "Generated images",
+        "From the same noise in every arm and epoch: the more epochs, the less noise should be "
+        "left.",
+    ),
+}
+_NAMES = {
+    "dice": "Dice",
+    "iou": "IoU",
+    "lr": "learning rate",
+    "top1": "top-1 accuracy",
+    "top5": "top-5 accuracy",
+    "frechet": "Fréchet distance",
+    "frechet_extractor": "features of the Fréchet distance",
+    "ddpm": "DDPM",
+    "ddim": "DDIM",
+}
+_QUARTERS = {
+    f"loss_t{number}": f"loss ({which} quarter of steps)"
+    for number, which in enumerate(("least noisy", "second", "third", "noisiest"), start=1)
+}
+
+
+def words_of(task: str) -> Words:
+    """The words of a task; of one that is not known, words that are never wrong."""
+    return _WORDS.get(task, _OTHER)
+
+
+def nice(name: str) -> str:
+    """A metric's or column's name for people: `best_val_dice` → `best val Dice`."""
+    for quarter, text in _QUARTERS.items():
+        if name == quarter or name.endswith((f"_{quarter}", f"/{quarter}")):
+            return f"{nice(name.removesuffix(quarter))} {text}".strip()
+    if name in _NAMES:
+        return _NAMES[name]
+    words = name.replace("/", " ").replace("_", " ").split()
+    return " ".join(_NAMES.get(word, word) for word in words)
+
+
+def title(name: str) -> str:
+    """`nice` with a capital first letter."""
+    text = nice(name)
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,129 @@
+"""Classification: a class for every image, scored by top-1 and top-5 accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from bench.tasks.base import Batch, Closing, Picture, Samples
+from bench.tasks.pictures import Caption, captioned, confusion_matrix
+
+TOP = 5
+
+
+class Classification:
+    """The classification task; see `bench.tasks.base.Task`. Models give scores (B, K)."""
+
+    def __init__(
+        self, *, classes: tuple[str, ...], loss: str = "cross_entropy", label_smoothing: float = 0.0
+    ) -> None:
+        if loss != "cross_entropy":
+            raise ValueError(f"classification has no loss {loss!r}")
+        self.classes = classes
+        self.label_smoothing = label_smoothing
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Cross-entropy against smoothed labels, in fp32.
+
+        With smoothing s the target is (1 - s) on the label plus s / K on every class (Szegedy et
+        al. 2016).
+        """
+        scores = model(batch.images).float()
+        return F.cross_entropy(scores, _labels(batch), label_smoothing=self.label_smoothing)
+
+    def meter(self) -> ClassificationMeter:
+        """A fresh meter."""
+        return ClassificationMeter(len(self.classes))
+
+    def predict(
+        self, model: nn.Module, images: Tensor, _size: tuple[int, int] | None = None
+    ) -> Tensor:
+        """(B,) int64 labels; a size means nothing here."""
+        return self.probabilities(model, images).argmax(1)
+
+    def probabilities(self, model: nn.Module, images: Tensor) -> Tensor:
+        """(B, K) fp32, summing to one over the classes."""
+        scores: Tensor = model(images)
+        return scores.float().softmax(1)
+
+    def baseline(self, batches: Iterable[Batch]) -> dict[str, float]:
+        """Always the most frequent classes of these very samples: the best constant answer."""
+        labels = torch.cat([_labels(batch) for batch in batches])
+        shares = torch.bincount(labels, minlength=len(self.classes)).double() / len(labels)
+        ordered = shares.sort(descending=True).values.cpu().cumsum(0)
+        return {f"top{k}": float(ordered[k - 1]) for k in tops(len(self.classes))}
+
+    def pictures(self, model: nn.Module, samples: Samples) -> dict[str, Picture]:
+        """All samples, each with its true class and the predicted one with its share."""
+        chances, found = self.probabilities(model, samples.batch.images).max(1)
+        truths, name = _labels(samples.batch).tolist(), self.classes
+        captions = [
+            Caption(f"true: {name[truth]}", f"{name[label]} {chance:.0%}", truth == label)
+            for truth, label, chance in zip(truths, found.tolist(), chances.tolist(), strict=True)
+        ]
+        return {"predictions": captioned(samples.images, captions)}
+
+    def shows(self, _epoch: int, _epochs: int, /) -> bool:
+        """Only the best epoch is shown."""
+        return False
+
+    def closing(
+        self, model: nn.Module, _train: Iterable[Batch], test: Iterable[Batch], /
+    ) -> Closing:
+        """The confusion matrix of the test split, as a picture."""
+        counts = self.confusion(model, test).numpy()
+        return Closing(pictures={"confusion": confusion_matrix(counts, self.classes)})
+
+    def confusion(self, model: nn.Module, batches: Iterable[Batch]) -> Tensor:
+        """Counts (K, K) int64 on the CPU: row = true class, column = predicted class."""
+        k = len(self.classes)
+        counts = [
+            torch.bincount(_labels(b) * k + self.predict(model, b.images), minlength=k * k)
+            for b in batches
+        ]
+        return torch.stack(counts).sum(0).view(k, k).cpu()
+
+
+def tops(classes: int) -> tuple[int, ...]:
+    """The k of the top-k accuracies that say something about so many classes."""
+    return (1, TOP) if classes > TOP else (1,)
+
+
+def _labels(batch: Batch) -> Tensor:
+    assert batch.target is not None, "classification is planned on data with labels only"
+    return batch.target
+
+
+class ClassificationMeter:
+    """Cross-entropy without smoothing, and top-k accuracies, over images."""
+
+    def __init__(self, classes: int) -> None:
+        self._tops = tops(classes)
+        self._losses: list[Tensor] = []
+        self._ranks: list[Tensor] = []
+
+    def update(self, model: nn.Module, batch: Batch) -> None:
+        """Score one batch; nothing is read back from the device."""
+        scores, labels = model(batch.images).detach().float(), _labels(batch)
+        self._losses.append(F.cross_entropy(scores, labels, reduction="none"))
+        self._ranks.append(ranks(scores, labels))
+
+    def compute(self) -> dict[str, float]:
+        """Mean loss and the shares of images whose class is among the k best scored."""
+        rank = torch.cat(self._ranks).cpu()
+        found = {"loss": float(torch.cat(self._losses).double().mean())}
+        return found | {f"top{k}": float((rank < k).double().mean()) for k in self._tops}
+
+
+def ranks(scores: Tensor, labels: Tensor) -> Tensor:
+    """How many classes come before the true one, (B,); of equal scores the lower class is first.
+
+    Where scores are not numbers the true class comes last: a diverged model is never right.
+    """
+    own = scores.gather(1, labels[:, None])
+    places = torch.arange(scores.shape[1], device=scores.device)
+    not_before = (scores < own) | ((scores == own) & (places >= labels[:, None]))
+    return scores.shape[1] - not_before.sum(1)

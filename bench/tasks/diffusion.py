@@ -1,0 +1,181 @@
+"""Diffusion: predicting the noise in images (Ho et al. 2020), and making images from noise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from itertools import chain
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from bench.errors import BenchError
+from bench.tasks.base import Batch, Closing, Picture, Samples
+from bench.tasks.frechet import (
+    LoadClassifier,
+    chosen,
+    described,
+    frechet_distance,
+    gaussian,
+)
+from bench.tasks.noise import fixed_noise, fixed_times, schedule
+from bench.tasks.pictures import GAP
+from bench.tasks.sampling import ddim, ddpm, start
+from bench.tasks.settings import DIFFUSION_QUARTERS, FrechetSettings
+
+
+class Diffusion:
+    """The diffusion task; see `bench.tasks.base.Task`. Images are in -1…1.
+
+    Models are called with (B, 3, H, W) noisy images and (B,) steps, and give the noise.
+    """
+
+    def __init__(
+        self,
+        *,
+        steps: int = 1000,
+        noise: Literal["linear", "cosine"] = "linear",
+        ddim_steps: int = 50,
+        ddpm_steps: int = 250,
+        samples: int = 16,
+        show_every: int = 10,
+        frechet: FrechetSettings | None = None,
+        load_classifier: LoadClassifier | None = None,
+    ) -> None:
+        """`load_classifier` is what the Fréchet distance's `classifier` is loaded with.
+
+        Raises:
+            DataError: a Fréchet distance is wanted, and its feature extractor is not there.
+        """
+        self.schedule = schedule(noise, steps)
+        self._ddim_steps, self._ddpm_steps = ddim_steps, ddpm_steps
+        self._samples, self._show_every = samples, show_every
+        self._frechet = frechet
+        self._load_extractor = None if frechet is None else chosen(frechet, load_classifier)
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Mean squared error of the predicted noise; noise and steps are drawn anew each time."""
+        images = batch.images
+        time = torch.randint(self.schedule.steps, (len(images),), device=images.device)
+        # by shape, so that the memory format does not decide which pixel gets which draw
+        noise = torch.randn(images.shape, device=images.device)
+        return self.errors(model, images, noise, time).mean()
+
+    def errors(self, model: nn.Module, images: Tensor, noise: Tensor, time: Tensor) -> Tensor:
+        """(B,) each image's mean squared error of the predicted noise, in fp32."""
+        predicted = model(self.schedule.noisy(images, noise, time), time).float()
+        return F.mse_loss(predicted, noise, reduction="none").mean((1, 2, 3))
+
+    def fixed(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Noise like the images and steps (B,) that belong to their places in the split."""
+        noise = fixed_noise(batch.places, tuple(batch.images.shape[1:]))
+        return noise, fixed_times(batch.places, self.schedule.steps)
+
+    def meter(self) -> DiffusionMeter:
+        """A fresh meter."""
+        return DiffusionMeter(self)
+
+    def predict(
+        self, _model: nn.Module, _images: Tensor, _size: tuple[int, int] | None = None
+    ) -> Tensor:
+        """Refuses: a diffusion model has nothing to say of a given image.
+
+        Raises:
+            BenchError: always.
+        """
+        raise BenchError("predict: diffusion makes images and labels none; see samples/ instead")
+
+    def baseline(self, batches: Iterable[Batch]) -> dict[str, float]:
+        """No noise predicted at all: the mean square of the noise, about 1."""
+        meter = self.meter()
+        for batch in batches:
+            meter.update(_NoNoise(), batch)
+        return meter.compute()
+
+    def generate(self, model: nn.Module, places: Tensor, shape: tuple[int, ...]) -> Tensor:
+        """(B, *shape) images in -1…1 by DDIM, each from the noise that belongs to its place."""
+        return ddim(model, self.schedule, start(places, shape), self._ddim_steps)
+
+    def pictures(self, model: nn.Module, samples: Samples) -> dict[str, Picture]:
+        """Grids of images by DDPM and DDIM, from the same noise in every trial and epoch."""
+        images = samples.batch.images
+        places = torch.arange(self._samples, device=images.device)
+        noise = start(places, tuple(images.shape[1:]))
+        return {
+            "ddpm": grid(ddpm(model, self.schedule, noise, self._ddpm_steps, places)),
+            "ddim": grid(ddim(model, self.schedule, noise, self._ddim_steps)),
+        }
+
+    def shows(self, epoch: int, epochs: int, /) -> bool:
+        """The first epoch, every so many, and the last."""
+        return epoch in (1, epochs) or epoch % self._show_every == 0
+
+    def closing(
+        self, model: nn.Module, _train: Iterable[Batch], test: Iterable[Batch], /
+    ) -> Closing:
+        """The Fréchet distance of generated from test images, where the spec asks for it."""
+        if self._frechet is None or self._load_extractor is None:
+            return Closing()
+        extractor, batches = self._load_extractor(), iter(test)
+        first = next(batches)
+        extractor.network.to(first.images.device)
+        shown = ((batch.images + 1) / 2 for batch in chain([first], batches))
+        real = extractor.all_features(shown)
+        made = self._generated(model, first.images, self._frechet.samples)
+        generated = extractor.all_features(made)
+        distance = frechet_distance(gaussian(generated), gaussian(real))
+        named = described(extractor, generated, real)
+        return Closing({"frechet": distance, "frechet_extractor": named})
+
+    def _generated(self, model: nn.Module, like: Tensor, count: int) -> Iterable[Tensor]:
+        """`count` images in 0…1, in batches of the size and shape of `like`."""
+        for places in torch.split(torch.arange(count, device=like.device), len(like)):
+            yield (self.generate(model, places, tuple(like.shape[1:])) + 1) / 2
+
+
+class _NoNoise(nn.Module):
+    """Predicts that there is no noise."""
+
+    def forward(self, images: Tensor, _time: Tensor) -> Tensor:
+        return torch.zeros_like(images)
+
+
+class DiffusionMeter:
+    """The loss with each image's own noise and step, also by quarters of the steps."""
+
+    def __init__(self, task: Diffusion) -> None:
+        self._task = task
+        self._errors: list[Tensor] = []
+        self._times: list[Tensor] = []
+
+    def update(self, model: nn.Module, batch: Batch) -> None:
+        """Score one batch; nothing is read back from the device."""
+        noise, time = self._task.fixed(batch)
+        self._errors.append(self._task.errors(model, batch.images, noise, time).detach())
+        self._times.append(time)
+
+    def compute(self) -> dict[str, float]:
+        """Means over images; of a quarter that no image fell into, NaN."""
+        errors = torch.cat(self._errors).double().cpu()
+        quarters = (
+            torch.cat(self._times).cpu() * len(DIFFUSION_QUARTERS) // self._task.schedule.steps
+        )
+        return {"loss": float(errors.mean())} | {
+            name: float(errors[quarters == number].mean())
+            for number, name in enumerate(DIFFUSION_QUARTERS)
+        }
+
+
+def grid(images: Tensor) -> Picture:
+    """(N, 3, H, W) in -1…1 → one (h, w, 3) picture, as square as N allows, with white gaps."""
+    pixels = ((images.float() + 1) * 127.5).round().clamp(0, 255).byte().cpu()
+    pixels = F.pad(pixels, (0, GAP, 0, GAP), value=255)
+    columns = math.ceil(math.sqrt(len(pixels)))
+    rows = math.ceil(len(pixels) / columns)
+    blank = torch.full_like(pixels[:1], 255).expand(rows * columns - len(pixels), -1, -1, -1)
+    cells = torch.cat([pixels, blank]).view([rows, columns, *pixels.shape[1:]])
+    sheet = cells.permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1)
+    return np.ascontiguousarray(sheet[:-GAP, :-GAP].numpy())

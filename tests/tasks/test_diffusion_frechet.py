@@ -1,0 +1,147 @@
+"""The distance of Gaussians by hand, and that the extractor is always named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import Tensor, nn
+
+from bench.errors import DataError
+from bench.tasks.frechet import (
+    AsTrained,
+    Extractor,
+    Gaussian,
+    chosen,
+    described,
+    frechet_distance,
+    gaussian,
+    inception_weights,
+)
+from bench.tasks.settings import FrechetSettings
+
+
+@pytest.fixture(autouse=True)
+def _own_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No weights but those that a test puts there."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "hub"))
+
+
+def normal(mean: list[float], covariance: list[list[float]]) -> Gaussian:
+    return Gaussian(
+        torch.tensor(mean, dtype=torch.float64), torch.tensor(covariance, dtype=torch.float64)
+    )
+
+
+def test_one_dimension_by_hand() -> None:
+    # (3-1)² + (√4 - √9)²
+    found = frechet_distance(normal([1], [[4]]), normal([3], [[9]]))
+    assert found == pytest.approx(4 + 1)
+
+
+def test_diagonal_covariances_by_hand() -> None:
+    one, other = normal([0, 0], [[1, 0], [0, 16]]), normal([1, 2], [[4, 0], [0, 9]])
+    assert frechet_distance(one, other) == pytest.approx(1 + 4 + (1 - 2) ** 2 + (4 - 3) ** 2)
+
+
+def test_covariances_that_do_not_commute_by_hand() -> None:
+    # Σ₁Σ₂ = [[2, 1], [4, 8]]: the trace of its root is √(tr + 2√det) = √(10 + 2√12)
+    one, other = normal([0, 0], [[1, 0], [0, 4]]), normal([0, 0], [[2, 1], [1, 2]])
+    expected = 5 + 4 - 2 * (10 + 2 * 12**0.5) ** 0.5
+    assert frechet_distance(one, other) == pytest.approx(expected)
+    assert frechet_distance(other, one) == pytest.approx(expected)
+
+
+def test_equal_sets_are_0_apart_even_with_fewer_images_than_features() -> None:
+    torch.manual_seed(0)
+    features = torch.randn(10, 40)
+    assert frechet_distance(gaussian(features), gaussian(features)) == pytest.approx(0, abs=1e-5)
+    moved = gaussian(features + 0.5)
+    assert frechet_distance(gaussian(features), moved) == pytest.approx(40 * 0.25, rel=1e-5)
+
+
+def test_gaussian_of_features() -> None:
+    found = gaussian(torch.tensor([[1.0, 0.0], [3.0, 4.0]]))
+    assert found.mean.tolist() == [2, 2]
+    assert found.covariance.tolist() == [[2, 4], [4, 8]]
+    assert gaussian(torch.tensor([[1.0], [3.0]])).covariance.tolist() == [[2]]
+
+
+class Classifier(nn.Module):
+    """Its features are each image's mean colours."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(3, 5)
+
+    def forward(self, images: Tensor) -> Tensor:
+        found: Tensor = self.fc(images.mean((2, 3)))
+        return found
+
+
+def test_features_are_what_enters_the_last_linear_layer() -> None:
+    network = AsTrained(Classifier(), 8, [2.0] * 3, [-1.0, 0.0, 1.0])
+    images = torch.full((2, 3, 4, 4), 0.25)  # becomes 8×8, then 0.5 + offset
+    extractor = Extractor("made", network)
+    assert extractor.features(images).tolist() == [[-0.5, 0.5, 1.5]] * 2
+    assert extractor.all_features([images, images[:1]]).shape == (3, 3)
+    with pytest.raises(DataError, match="no linear layer"):
+        Extractor("made", nn.Identity()).features(images)
+
+
+def test_the_record_says_whose_features_and_whether_they_are_too_many() -> None:
+    extractor = Extractor("classifier breeds/resnet-s0", Classifier())
+    found = described(extractor, torch.zeros(4, 3), torch.zeros(9, 3))
+    assert found == "classifier breeds/resnet-s0: 3 features, 4 generated and 9 test images"
+    assert described(extractor, torch.zeros(3, 3), torch.zeros(9, 3)).endswith("biased")
+
+
+def test_without_any_extractor_the_error_says_what_to_put_where(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no Inception weights at .*hub.*inception_v3.*\.pth"):
+        chosen(FrechetSettings(), None)
+    settings = FrechetSettings(classifier=str(tmp_path / "breeds" / "resnet-s0"))
+    with pytest.raises(DataError, match=r"no best\.pt in .*resnet-s0"):
+        chosen(settings, lambda _: Classifier())
+
+
+def test_a_classifier_stands_in_for_inception(tmp_path: Path) -> None:
+    folder = tmp_path / "breeds" / "resnet-s0"
+    folder.mkdir(parents=True)
+    (folder / "best.pt").touch()
+    asked: list[str] = []
+
+    def load(name: str) -> nn.Module:
+        asked.append(name)
+        return Classifier()
+
+    extractor = chosen(FrechetSettings(classifier=str(folder)), load)()
+    assert asked == [str(folder)]
+    assert extractor.name == "classifier breeds/resnet-s0"
+    assert not extractor.network.training
+
+
+def test_inception_is_taken_where_its_weights_are() -> None:
+    from torchvision.models import inception_v3
+
+    torch.manual_seed(0)
+    network = inception_v3(weights=None, init_weights=False).eval()
+    weights = inception_weights()
+    weights.parent.mkdir(parents=True)
+    torch.save(network.state_dict(), weights)
+    extractor = chosen(FrechetSettings(), None)()
+    assert extractor.name.startswith("inception_v3 of torchvision")
+    with torch.inference_mode():
+        features = extractor.features(torch.rand(1, 3, 32, 32))
+        assert features.shape == (1, 2048)
+        # grey is 0 after normalisation
+        grey = extractor.network(torch.full((1, 3, 299, 299), 0.5))
+        torch.testing.assert_close(grey, network(torch.zeros(1, 3, 299, 299)))
+
+
+def test_settings_that_contradict_each_other_are_refused() -> None:
+    with pytest.raises(ValidationError, match="needs `classifier`"):
+        FrechetSettings(extractor="classifier")
+    with pytest.raises(ValidationError, match="not used with extractor: inception"):
+        FrechetSettings(extractor="inception", classifier="results/a/b")
