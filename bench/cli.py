@@ -155,10 +155,10 @@ def evaluate(
 def predict(
     trial: Annotated[str, typer.Argument(help="Id, beginning of an id, or folder.")],
     images: Annotated[list[Path], typer.Argument(help="Image files.")],
-    out: Annotated[Path, typer.Option("--out", help="Folder for masks and overlays.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the results.")],
     results: Results = RESULTS,
 ) -> None:
-    """Write masks and overlays for any images."""
+    """Write what a trial predicts for any images: masks and overlays, or labels."""
     from bench.commands.trained import predict_files
     from bench.record.store import Store
 

@@ -265,6 +265,10 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "unknown split": (["evaluate", "unet-s0", "--split", "all"], "--split all"),
     "unknown format": (["export", "tiny", "--format", "xlsx"], "--format xlsx"),
     "no such image": (["predict", "unet-s0", "no.png", "--out", "x"], "no.png"),
+    "two images of one name": (
+        ["predict", "unet-s0", "a/x.png", "b/x.jpg", "--out", "x"],
+        "a/x.png and b/x.jpg",
+    ),
     "unknown command": (["trian"], "trian"),
     "unwritable report": (["run", "spec.yaml", "--out", "spec.yaml"], "cannot be written"),
     "sync of nothing": (["sync", "nothing"], "no experiment 'nothing'"),

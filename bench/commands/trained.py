@@ -14,7 +14,7 @@ from PIL import Image
 from bench.data.decode import read_image
 from bench.errors import BenchError, StoreError
 from bench.plan.expand import load_trial
-from bench.record.files import write_text
+from bench.record.files import replacing, write_text
 from bench.record.store import Store, TrialFiles
 from bench.tasks.base import Picture
 from bench.tasks.classification import Classification
@@ -39,6 +39,7 @@ def predict_files(store: Store, trial: str, images: Sequence[Path], out: Path) -
     Raises:
         BenchError: the task has nothing to say of an image; a file cannot be read.
     """
+    _refuse_twins(images)
     parts = _trained(store.find(trial))
     if isinstance(parts.task, Classification):
         return [_classify(parts, parts.task, images, out)]
@@ -56,7 +57,6 @@ def _classify(parts: Parts, task: Classification, images: Sequence[Path], out: P
         rows.append((str(path), task.classes[int(label)], f"{float(probability):.6f}"))
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
-    out.mkdir(parents=True, exist_ok=True)
     write_text(out / "predictions.csv", text.getvalue())
     return out / "predictions.csv"
 
@@ -65,10 +65,9 @@ def _segment(parts: Parts, path: Path, out: Path) -> tuple[Path, Path]:
     """Write an image's mask and overlay."""
     image = read_image(path)
     labels = predict(parts, _small(parts, image), (image.height, image.width))[0]
-    out.mkdir(parents=True, exist_ok=True)
     mask, tinted = (out / f"{path.stem}_{kind}.png" for kind in ("mask", "overlay"))
     _write_mask(labels, mask)
-    Image.fromarray(overlay(np.asarray(image), labels)).save(tinted)
+    _write(Image.fromarray(overlay(np.asarray(image), labels)), tinted)
     return mask, tinted
 
 
@@ -92,4 +91,17 @@ def _trained(files: TrialFiles) -> Parts:
 def _write_mask(labels: Picture, path: Path) -> None:
     mask = Image.fromarray(labels)
     mask.putpalette(PALETTE.flatten().tolist())
-    mask.save(path)
+    _write(mask, path)
+
+
+def _write(image: Image.Image, path: Path) -> None:
+    with replacing(path) as beside:
+        image.save(beside, "PNG")
+
+
+def _refuse_twins(images: Sequence[Path]) -> None:
+    """Results are named after the images: two of one name would overwrite each other."""
+    seen: dict[str, Path] = {}
+    for path in images:
+        if (first := seen.setdefault(path.stem, path)) is not path:
+            raise BenchError(f"{first} and {path} would have the same results: predict one by one")

@@ -28,6 +28,7 @@ from bench.report.wording import title
 WIDTH = 6.5  # inches: a page's text width
 MAX_CURVES = 12  # arms in one figure of curves
 MAX_PANELS = 8  # metrics in it
+FEWEST_FOR_BAND = 3  # seeds
 DPI = 170
 INK, MUTED = "#222222", "#888888"
 
@@ -84,6 +85,8 @@ def draw_curves(ax: Axes, data: pd.DataFrame, arms: Sequence[Arm], metric: str) 
     shown = [arm for arm in arms if (here["arm"] == arm.number).any()]
     for arm in shown:
         curve = here[here["arm"] == arm.number]
+        # two seeds' intervals reach nine deviations to either side: they would hide the rest
+        curve = curve.assign(low=curve["low"].where(curve["n"] >= FEWEST_FOR_BAND))
         ax.fill_between(
             curve["epoch"], curve["low"], curve["high"], color=arm.color, alpha=0.12, lw=0
         )
@@ -98,9 +101,12 @@ def draw_curves(ax: Axes, data: pd.DataFrame, arms: Sequence[Arm], metric: str) 
         estimator=None,
         errorbar=None,
         linewidth=1.2,
+        markers=False if here["epoch"].nunique() > 1 else {arm.number: arm.marker for arm in shown},
         legend=False,
         ax=ax,
     )
+    if here["epoch"].nunique() == 1:
+        ax.set_xlim(here["epoch"].iloc[0] - 1, here["epoch"].iloc[0] + 1)
     lowest, highest = here["lowest"].min(), here["highest"].max()
     if "loss" in metric and lowest > 0 and highest > 20 * lowest:
         ax.set_yscale("log")

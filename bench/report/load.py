@@ -45,6 +45,7 @@ class Records:
         experiment: its name.
         task: for example `segmentation`; empty for histories logged elsewhere.
         spec: the resolved spec as text, where a plan is kept.
+        notes: what a reader should know of the data.
         axes: the levels of every axis, in the spec's order.
         metrics: the validation metrics (`dice`) and their directions, in the task's order.
         select: which of them chooses the best epoch.
@@ -59,6 +60,7 @@ class Records:
     experiment: str
     task: str
     spec: str | None
+    notes: tuple[str, ...]
     axes: dict[str, list[str]]
     metrics: dict[str, Mode]
     select: Select
@@ -105,6 +107,7 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
         experiment=experiment,
         task=str(plan["task"]),
         spec=plan["spec"],
+        notes=tuple(plan.get("notes", ())),
         axes=axes,
         metrics=metrics,
         select=select,
