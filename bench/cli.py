@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
+import click
 import typer
 
 from bench import __version__
@@ -26,12 +27,14 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+DEVICES = click.Choice(["auto", "cpu", "cuda"])
 Results = Annotated[Path, typer.Option("--results", help="Folder of all records.")]
 Spec = Annotated[Path, typer.Argument(help="The spec, a YAML file.", show_default=False)]
 Overrides = Annotated[
     list[str] | None, typer.Argument(help="Settings to change: key=value, as in train.epochs=2.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.", click_type=DEVICES)]
 RESULTS = Path("results")
 REPORTS = Path("reports")
 
@@ -60,7 +63,9 @@ def run(
             "-j", "--jobs", min=1, help="Trials at a time; default: one a GPU, or one a CPU core."
         ),
     ] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="auto, cpu or cuda.", click_type=DEVICES)
+    ] = None,
     retry_failed: Annotated[bool, typer.Option(help="Run failed trials again.")] = False,
     force: Annotated[bool, typer.Option(help="Forget the results of these trials first.")] = False,
     fail_fast: Annotated[bool, typer.Option(help="Stop at the first failure.")] = False,
@@ -142,13 +147,14 @@ def report(
 def evaluate(
     trial: Annotated[str, typer.Argument(help="Id, beginning of an id, or folder.")],
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
+    device: Device = "auto",
     results: Results = RESULTS,
 ) -> None:
     """Score a trial's best checkpoint."""
     from bench.commands.trained import evaluate as evaluate_trial
     from bench.record.store import Store
 
-    print(json.dumps(evaluate_trial(Store(results), trial, split), indent=2))
+    print(json.dumps(evaluate_trial(Store(results), trial, split, device), indent=2))
 
 
 @app.command()
@@ -156,13 +162,14 @@ def predict(
     trial: Annotated[str, typer.Argument(help="Id, beginning of an id, or folder.")],
     images: Annotated[list[Path], typer.Argument(help="Image files.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the results.")],
+    device: Device = "auto",
     results: Results = RESULTS,
 ) -> None:
     """Write what a trial predicts for any images: masks and overlays, or labels."""
     from bench.commands.trained import predict_files
     from bench.record.store import Store
 
-    for path in predict_files(Store(results), trial, images, out):
+    for path in predict_files(Store(results), trial, images, out, device):
         print(path)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,14 +23,16 @@ from bench.tasks.pictures import PALETTE, overlay
 from bench.train.session import Parts, build, entering, predict
 
 
-def evaluate(store: Store, trial: str, split: str) -> dict[str, float]:
+def evaluate(store: Store, trial: str, split: str, device: str) -> dict[str, float]:
     """The metrics of the trial's best checkpoint on `train`, `val` or `test`."""
     if split not in ("train", "val", "test"):
         raise BenchError(f"--split {split}: use train, val or test")
-    return _trained(store.find(trial)).score(split)
+    return _trained(store.find(trial), device).score(split)
 
 
-def predict_files(store: Store, trial: str, images: Sequence[Path], out: Path) -> list[Path]:
+def predict_files(
+    store: Store, trial: str, images: Sequence[Path], out: Path, device: str
+) -> list[Path]:
     """Write what the trial's best checkpoint makes of each image; the files written.
 
     Classification writes `predictions.csv` (file, label, probability). Segmentation writes
@@ -40,7 +43,7 @@ def predict_files(store: Store, trial: str, images: Sequence[Path], out: Path) -
         BenchError: the task has nothing to say of an image; a file cannot be read.
     """
     _refuse_twins(images)
-    parts = _trained(store.find(trial))
+    parts = _trained(store.find(trial), device)
     if isinstance(parts.task, Classification):
         return [_classify(parts, parts.task, images, out)]
     return [file for path in images for file in _segment(parts, path, out)]
@@ -77,13 +80,17 @@ def _small(parts: Parts, image: Image.Image) -> Picture:
     return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))[None]
 
 
-def _trained(files: TrialFiles) -> Parts:
+def _trained(files: TrialFiles, device: str) -> Parts:
+    """The trial's parts with its best weights, wherever it was trained."""
     if not files.best.exists():
         raise StoreError(
             f"{files.folder}: no best.pt, the trial is {files.status().status}: "
             "`bench run` its spec first"
         )
-    parts = build(load_trial(files.config()))
+    trial = load_trial(files.config())
+    machine = trial.settings.machine.model_copy(update={"device": device})
+    settings = trial.settings.model_copy(update={"machine": machine})
+    parts = build(replace(trial, settings=settings))
     parts.load(files.best)
     return parts
 

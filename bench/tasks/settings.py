@@ -40,7 +40,7 @@ class TaskSettings(Settings):
         """How many channels a model for this task has at its end."""
         raise NotImplementedError
 
-    def output_shape(self, classes: tuple[str, ...], size: int) -> tuple[int, ...]:
+    def output_shape(self, classes: tuple[str, ...], size: int, /) -> tuple[int, ...]:
         """The shape of a model's output for one image of `size` × `size`."""
         return (1, self.out_channels(classes), size, size)
 
@@ -96,7 +96,7 @@ class ClassificationSettings(TaskSettings):
         """A score per class."""
         return len(classes)
 
-    def output_shape(self, classes: tuple[str, ...], size: int) -> tuple[int, ...]:
+    def output_shape(self, classes: tuple[str, ...], _size: int, /) -> tuple[int, ...]:
         """A score per class and image."""
         return (1, len(classes))
 

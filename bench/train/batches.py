@@ -29,6 +29,25 @@ class Epoch(NamedTuple):
     chosen: Tensor
 
 
+class Normalised:
+    """Turns (B, 3, H, W) uint8 or float 0–255 images into what the network gets."""
+
+    def __init__(self, trial: Trial, device: torch.device) -> None:
+        scale, offset = scale_and_offset(trial.settings.data.normalize)
+        self._scale = torch.tensor(scale, device=device).view(1, 3, 1, 1)
+        self._offset = torch.tensor(offset, device=device).view(1, 3, 1, 1)
+        self._plain = scale == [1.0] * 3 and offset == [0.0] * 3
+        channels_last = trial.settings.train.channels_last
+        self._layout = torch.channels_last if channels_last else torch.contiguous_format
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Scale, shift and lay out."""
+        images = images.float()
+        if not self._plain:
+            images = torch.addcmul(self._offset, images, self._scale)
+        return images.contiguous(memory_format=self._layout)
+
+
 class Batches:
     """One split on the device, cut into batches.
 
@@ -43,15 +62,11 @@ class Batches:
         self._device = device
         self._seed = trial.seed
         self._batch_size = batch_size
-        self._channels_last = trial.settings.train.channels_last
         self._append = trial.settings.augment.mode == "append"
         self._pipeline = Pipeline(
             trial.settings.augment, paired="unpaired_masks" not in trial.settings.mistakes
         )
-        scale, offset = scale_and_offset(trial.settings.data.normalize)
-        self._scale = torch.tensor(scale, device=device).view(1, 3, 1, 1)
-        self._offset = torch.tensor(offset, device=device).view(1, 3, 1, 1)
-        self._plain = scale == [1.0] * 3 and offset == [0.0] * 3
+        self._normalised = Normalised(trial, device)
 
     def __len__(self) -> int:
         return len(self._images)
@@ -86,7 +101,7 @@ class Batches:
             images, moved = self._pipeline.apply(
                 self._images[index], target if self._moves else None, plan.chosen[part], draws
             )
-            yield Batch(self.normalised(images), moved if self._moves else target, index)
+            yield Batch(self._normalised(images), moved if self._moves else target, index)
 
     def in_order(self) -> Iterator[Batch]:
         """Every sample once, as it is."""
@@ -97,15 +112,7 @@ class Batches:
     def at(self, index: Tensor) -> Batch:
         """The samples at these places, as they are."""
         target = None if self._target is None else self._target[index]
-        return Batch(self.normalised(self._images[index]), target, index)
-
-    def normalised(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) uint8 or float 0–255 → what the network gets."""
-        images = images.float()
-        if not self._plain:
-            images = torch.addcmul(self._offset, images, self._scale)
-        layout = torch.channels_last if self._channels_last else torch.contiguous_format
-        return images.contiguous(memory_format=layout)
+        return Batch(self._normalised(self._images[index]), target, index)
 
 
 def _target(split: Split, kind: Target, device: torch.device) -> Tensor | None:

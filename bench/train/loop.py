@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from bench.errors import DataError, StoreError
 from bench.measure.clock import Stopwatch
 from bench.measure.memory import PeakMemory
 from bench.plan.trial import Trial
@@ -58,6 +59,8 @@ class Progress:
     history: list[dict[str, float | int | None]] = field(default_factory=list)
     best: float | None = None
     best_epoch: int = 0
+    reference: float | None = None
+    """What early stopping wants improved: the best value by steps of `min_delta` at least."""
     waited: int = 0
 
     @property
@@ -78,6 +81,7 @@ class Training:
         val: Batches,
         *,
         samples: Samples,
+        fingerprint: str,
         device: torch.device,
         recorder: Recorder,
         signals: Signals,
@@ -85,6 +89,7 @@ class Training:
         self.trial, self.task = trial, task
         self.settings = trial.settings.train
         self.train_batches, self.val_batches, self.samples = train, val, samples
+        self.fingerprint = fingerprint
         self.device, self.recorder, self.signals = device, recorder, signals
         layout = torch.channels_last if self.settings.channels_last else torch.contiguous_format
         self.model = model.to(device, memory_format=layout)  # type: ignore[call-overload]
@@ -172,18 +177,16 @@ class Training:
 
     def _keep(self, row: Row) -> None:
         """Note whether this is the best epoch, and write the checkpoints."""
-        select, progress = self.trial.settings.select, self.progress
-        value = row[select.metric]
-        stopping = self.settings.early_stopping
-        if value is not None and self._better(value, progress.best, 0.0):
-            needed = stopping.min_delta if stopping else 0.0
-            progress.waited = (
-                0 if self._better(value, progress.best, needed) else progress.waited + 1
-            )
+        progress = self.progress
+        value = row[self.trial.settings.select.metric]
+        if value is not None and self._better(value, progress.best):
             progress.best, progress.best_epoch = float(value), progress.epoch
-            checkpoint.save(
-                self.recorder.best, {"model": self.validated.state_dict(), "epoch": progress.epoch}
-            )
+            weights = {"model": self.validated.state_dict(), "epoch": progress.epoch}
+            checkpoint.save(self.recorder.best, weights)
+        stopping = self.settings.early_stopping
+        margin = stopping.min_delta if stopping else 0.0
+        if value is not None and self._better(value, progress.reference, margin):
+            progress.reference, progress.waited = float(value), 0
         else:
             progress.waited += 1
         checkpoint.save(self.recorder.last, self._state())
@@ -196,7 +199,7 @@ class Training:
             for name, picture in found.items():
                 self.recorder.picture(f"epoch{epoch:0{len(str(epochs))}}_{name}", picture)
 
-    def _better(self, value: float, best: float | None, margin: float) -> bool:
+    def _better(self, value: float, best: float | None, margin: float = 0.0) -> bool:
         if not math.isfinite(value):
             return False
         sign = 1 if self.trial.settings.select.mode == "max" else -1
@@ -212,24 +215,36 @@ class Training:
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.precision.scaler.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
-            "history": self.progress.history,
-            "best": self.progress.best,
-            "best_epoch": self.progress.best_epoch,
-            "waited": self.progress.waited,
+            "progress": asdict(self.progress),
+            "fingerprint": self.fingerprint,
+            "threads": torch.get_num_threads(),
         }
 
     def _resume(self) -> None:
-        state = checkpoint.load(self.recorder.last, self.device)
+        state = self._saved()
+        torch.set_num_threads(state["threads"])  # another number would change the last bits
+        progress = Progress(**state["progress"])
         self.model.load_state_dict(state["model"])
-        self._thaw(len(state["history"]))  # the optimizer's state has the groups of that epoch
+        self._thaw(progress.epoch)  # the optimizer's state has the groups of that epoch
         self.optimizer.load_state_dict(state["optimizer"])
         self.precision.scaler.load_state_dict(state["scaler"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
-        self.progress = Progress(
-            state["history"], state["best"], state["best_epoch"], state["waited"]
-        )
-        self.recorder.resume(self.progress.history)
+        self.progress = progress
+        self.recorder.resume(progress.history)
+
+    def _saved(self) -> dict[str, Any]:
+        """The checkpoint to go on from, if it can be gone on from."""
+        try:
+            state = checkpoint.load(self.recorder.last, self.device)
+        except StoreError as error:
+            raise StoreError(f"{error}: delete it, and the trial starts anew") from error
+        if state["fingerprint"] != self.fingerprint:
+            raise DataError(
+                "the data is not what the first epochs of this trial were trained on: put it back, "
+                "or start anew with --force"
+            )
+        return state
 
 
 def _average(model: nn.Module, decay: float) -> AveragedModel:

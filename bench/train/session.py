@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from bench.plan.trial import Trial
 from bench.tasks.base import Closing, Picture, Samples, Task
 from bench.tasks.settings import TASKS
 from bench.train import checkpoint
-from bench.train.batches import Batches
+from bench.train.batches import Batches, Normalised
 from bench.train.loop import Diverged, Signals, Training, evaluate, shown
 from bench.train.precision import Precision
 from bench.train.recorder import Recorder
@@ -32,13 +33,18 @@ PICTURES = 4
 
 @dataclass(frozen=True)
 class Parts:
-    """What a trial is made of, built and on its device."""
+    """What a trial is made of, built and on its device; its data is read when first asked for."""
 
     trial: Trial
     device: torch.device
-    data: Splits
     task: Task
     model: nn.Module
+
+    @cached_property
+    def data(self) -> Splits:
+        """All splits."""
+        found: Splits = DATASETS.build(self.trial.settings.data).prepare()
+        return found
 
     def batches(self, split: str, batch_size: int | None = None) -> Batches:
         """One split of the data on the device."""
@@ -74,7 +80,6 @@ def build(trial: Trial) -> Parts:
     settings = trial.settings
     device = pick_device(settings.machine.device)
     _configure(trial)
-    data = DATASETS.build(settings.data).prepare()
     task = TASKS.build(
         settings.task,
         classes=settings.classes,
@@ -86,7 +91,7 @@ def build(trial: Trial) -> Parts:
     model: nn.Module = MODELS.build(
         settings.model, in_channels=3, out_channels=settings.task.out_channels(settings.classes)
     )
-    return Parts(trial, device, data, task, model.to(device))
+    return Parts(trial, device, task, model.to(device))
 
 
 def train_trial(
@@ -99,7 +104,8 @@ def train_trial(
         Diverged: no finite training loss, or never a finite selected metric.
     """
     parts = build(trial)
-    recorder.begin(environment(parts.device))
+    manifest = environment(parts.device)
+    recorder.begin(manifest)
     if not recorder.last.exists():
         start(parts)
     training = Training(
@@ -109,6 +115,7 @@ def train_trial(
         parts.batches("train", trial.settings.train.batch_size),
         parts.batches("val"),
         samples=parts.samples("val"),
+        fingerprint=parts.data.fingerprint,
         device=parts.device,
         recorder=recorder,
         signals=signals,
@@ -120,7 +127,7 @@ def train_trial(
     closing = close(parts)
     for name, picture in (pictures(parts) | closing.pictures).items():
         recorder.picture(name, picture)
-    recorder.finish(dict(costs) | _facts(parts, training) | closing.facts)
+    recorder.finish(dict(costs) | _facts(parts, training, manifest) | closing.facts)
 
 
 def start(parts: Parts) -> None:
@@ -167,7 +174,7 @@ def predict(parts: Parts, images: Picture, size: tuple[int, int] | None = None) 
 def entering(parts: Parts, images: Picture) -> torch.Tensor:
     """(N, H, W, 3) uint8 images of the trial's size as the network gets them, on its device."""
     pixels = torch.from_numpy(np.array(images)).to(parts.device).permute(0, 3, 1, 2)
-    return parts.batches("val").normalised(pixels)
+    return Normalised(parts.trial, parts.device)(pixels)
 
 
 def pick_device(wanted: str) -> torch.device:
@@ -193,7 +200,7 @@ def _configure(trial: Trial) -> None:
         torch.set_num_threads(trial.settings.machine.threads)
 
 
-def _facts(parts: Parts, training: Training) -> dict[str, Any]:
+def _facts(parts: Parts, training: Training, manifest: Mapping[str, Any]) -> dict[str, Any]:
     """What the history does not tell; the columns of runs.csv."""
     train = parts.trial.settings.train
     baselines = {
@@ -201,7 +208,6 @@ def _facts(parts: Parts, training: Training) -> dict[str, Any]:
         for prefix, split in (("", "test"), ("val_", "val"))
         for name, value in parts.task.baseline(parts.batches(split).in_order()).items()
     }
-    manifest = environment(parts.device)
     return {
         **{f"test_{name}": value for name, value in parts.score("test").items()},
         **baselines,

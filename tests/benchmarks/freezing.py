@@ -49,7 +49,8 @@ def prepared(options: argparse.Namespace, arm: str) -> tuple[Training, Batch]:
     with tempfile.TemporaryDirectory() as folder:
         training = Training(
             trial, parts.model, parts.task, train, parts.batches("val"),
-            samples=parts.samples("val"), device=parts.device,
+            samples=parts.samples("val"),
+            fingerprint=parts.data.fingerprint, device=parts.device,
             recorder=MemoryRecorder(Path(folder)), signals=Silent(),
         )  # fmt: skip
     return training, next(iter(train.in_order()))

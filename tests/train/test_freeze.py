@@ -29,6 +29,7 @@ def training_of(parts: Parts, folder: Path, stop_after: int | None = None) -> Tr
     return Training(
         parts.trial, parts.model, parts.task,
         parts.batches("train", 6), parts.batches("val"), samples=parts.samples("val"),
+            fingerprint="f",
         device=parts.device, recorder=MemoryRecorder(folder), signals=Silent(stop_after),
     )  # fmt: skip
 
@@ -168,7 +169,7 @@ def test_unfreezing_adds_a_group_and_trains_it(tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
         training.run()
     kept = checkpoint.load(tmp_path / "last.pt")
-    assert len(kept["history"]) == 2
+    assert len(kept["progress"]["history"]) == 2
     assert not moved(start, kept["model"]) & set(encoder)
     assert len(kept["optimizer"]["param_groups"]) == 1
     added = training.optimizer.param_groups[1]

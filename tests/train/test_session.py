@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from bench.augment.settings import AugmentSettings
-from bench.errors import DeviceError
+from bench.errors import DataError, DeviceError, StoreError
 from bench.train import checkpoint
 from bench.train.loop import Diverged, Interrupted, Training
 from bench.train.precision import Precision
@@ -126,7 +126,8 @@ def spied(folder: Path, **changes: Any) -> tuple[Spy, MemoryRecorder]:
     spy, recorder = Spy(parts.model), MemoryRecorder(folder)
     training = Training(
         trial, spy, parts.task, parts.batches("train"), parts.batches("val"),
-        samples=parts.samples("val"), device=parts.device, recorder=recorder, signals=Silent(),
+        samples=parts.samples("val"), fingerprint="f", device=parts.device,
+        recorder=recorder, signals=Silent(),
     )  # fmt: skip
     training.run()
     return spy, recorder
@@ -166,6 +167,47 @@ def test_early_stopping_counts_epochs_without_improvement(tmp_path: Path) -> Non
     )  # fmt: skip
     # nothing ever improves by 0.5 over the first epoch
     assert len(found.rows) == 3
+
+
+def test_slow_progress_counts_as_progress(tmp_path: Path) -> None:
+    """Three gains of 0.4 against a least gain of 0.5: the second of them is one in sum."""
+    parts, trial = build(make_trial()), make_trial(
+        train={"epochs": 9, "early_stopping": {"patience": 2, "min_delta": 0.5}}
+    )  # fmt: skip
+    training = Training(
+        trial, parts.model, parts.task, parts.batches("train"), parts.batches("val"),
+        samples=parts.samples("val"), fingerprint="f", device=parts.device,
+        recorder=MemoryRecorder(tmp_path), signals=Silent(),
+    )  # fmt: skip
+    waited = []
+    for value in (0.0, 0.4, 0.8, 1.2):
+        training.progress.history.append({"val/dice": value})
+        training._keep({"val/dice": value})
+        waited.append(training.progress.waited)
+    assert waited == [0, 1, 0, 1]
+    assert (training.progress.best, training.progress.best_epoch) == (1.2, 4)
+
+
+def test_going_on_with_other_data_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Interrupted):
+        trained(tmp_path, stop_after=4)
+    state = checkpoint.load(tmp_path / "last.pt")
+    checkpoint.save(tmp_path / "last.pt", state | {"fingerprint": "another"})
+    with pytest.raises(DataError, match="not what the first epochs"):
+        trained(tmp_path)
+
+
+def test_going_on_keeps_the_number_of_threads(tmp_path: Path) -> None:
+    with pytest.raises(Interrupted):
+        trained(tmp_path, stop_after=4)
+    found = trained(tmp_path, machine={"threads": 2})
+    assert found.facts["threads"] == 1
+
+
+def test_a_damaged_checkpoint_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "last.pt").write_bytes(b"cut")
+    with pytest.raises(StoreError, match="delete it, and the trial starts anew"):
+        trained(tmp_path)
 
 
 def test_divergence_is_told(tmp_path: Path) -> None:
@@ -250,7 +292,7 @@ def one_step(tmp_path: Path) -> dict[str, torch.Tensor]:
     trial = make_trial(train={"epochs": 1, "batch_size": 6})
     training = Training(
         trial, parts.model, parts.task, parts.batches("train", 6), parts.batches("val"),
-        samples=parts.samples("val"), device=parts.device,
+        samples=parts.samples("val"), fingerprint="f", device=parts.device,
         recorder=MemoryRecorder(tmp_path), signals=Silent(0),
     )  # fmt: skip
     with pytest.raises(Interrupted):
