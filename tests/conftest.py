@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# tests run side by side: one thread each, set before anything imports torch
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 PETS = Path(os.environ.get("BENCH_PETS", Path(__file__).parents[2] / "shared" / "data"))
 
 
