@@ -6,10 +6,10 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
-import click
 import typer
 
 from bench import __version__
@@ -27,14 +27,22 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-DEVICES = click.Choice(["auto", "cpu", "cuda"])
+
+class DeviceName(StrEnum):
+    """Where to compute; auto: a GPU where there is one."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
 Results = Annotated[Path, typer.Option("--results", help="Folder of all records.")]
 Spec = Annotated[Path, typer.Argument(help="The spec, a YAML file.", show_default=False)]
 Overrides = Annotated[
     list[str] | None, typer.Argument(help="Settings to change: key=value, as in train.epochs=2.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Device = Annotated[str, typer.Option(help="auto, cpu or cuda.", click_type=DEVICES)]
+Device = Annotated[DeviceName, typer.Option(help="Where to compute.")]
 RESULTS = Path("results")
 REPORTS = Path("reports")
 
@@ -63,9 +71,7 @@ def run(
             "-j", "--jobs", min=1, help="Trials at a time; default: one a GPU, or one a CPU core."
         ),
     ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="auto, cpu or cuda.", click_type=DEVICES)
-    ] = None,
+    device: Annotated[DeviceName | None, typer.Option(help="Where to compute.")] = None,
     retry_failed: Annotated[bool, typer.Option(help="Run failed trials again.")] = False,
     force: Annotated[bool, typer.Option(help="Forget the results of these trials first.")] = False,
     fail_fast: Annotated[bool, typer.Option(help="Stop at the first failure.")] = False,
@@ -147,7 +153,7 @@ def report(
 def evaluate(
     trial: Annotated[str, typer.Argument(help="Id, beginning of an id, or folder.")],
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
-    device: Device = "auto",
+    device: Device = DeviceName.AUTO,
     results: Results = RESULTS,
 ) -> None:
     """Score a trial's best checkpoint."""
@@ -162,7 +168,7 @@ def predict(
     trial: Annotated[str, typer.Argument(help="Id, beginning of an id, or folder.")],
     images: Annotated[list[Path], typer.Argument(help="Image files.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the results.")],
-    device: Device = "auto",
+    device: Device = DeviceName.AUTO,
     results: Results = RESULTS,
 ) -> None:
     """Write what a trial predicts for any images: masks and overlays, or labels."""

@@ -292,7 +292,7 @@ def test_wrong_requests_are_one_line_and_exit_code_2(done: Place, name: str) -> 
     assert expected in found.stderr
     assert "Traceback" not in found.stderr
     if name != "unknown command":
-        assert len([line for line in found.stderr.splitlines() if "error:" in line]) == 1
+        assert len([line for line in found.stderr.splitlines() if "error:" in line.lower()]) == 1
 
 
 def test_help_is_quick_to_import(done: Place) -> None:

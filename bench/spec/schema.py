@@ -210,6 +210,9 @@ class TrialSettings(Settings):
         task = info.data.get("task")
         if task is not None and task.target != "none" and len(target_classes(task, value)) < 2:
             raise ValueError(f"has no {task.target}s of two classes or more, as {task.name} needs")
+        if task is not None and task.normalize and value.normalize not in task.normalize:
+            fitting = " or ".join(sorted(task.normalize))
+            raise located(f"{task.name} needs {fitting}, not {value.normalize}", "normalize")
         return value
 
     @field_validator("model")

@@ -71,7 +71,8 @@ class Task(Protocol):
     """What a model is trained for.
 
     Built from the task's settings and, of the following, what its constructor accepts:
-    `classes` (names of the target's classes), `loss`, `focal_gamma` and `label_smoothing`.
+    `classes` (names of the target's classes), `loss`, `focal_gamma`, `label_smoothing` and
+    `load_classifier` (a trial's folder → its network).
     """
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:

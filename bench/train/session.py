@@ -23,6 +23,7 @@ from bench.tasks.base import Closing, Picture, Samples, Task
 from bench.tasks.settings import TASKS
 from bench.train import checkpoint
 from bench.train.batches import Batches, Normalised
+from bench.train.classifier import load_classifier
 from bench.train.loop import Diverged, Signals, Training, evaluate, shown
 from bench.train.precision import Precision
 from bench.train.recorder import Recorder
@@ -86,6 +87,7 @@ def build(trial: Trial) -> Parts:
         loss=settings.train.loss,
         focal_gamma=settings.train.focal_gamma,
         label_smoothing=settings.train.label_smoothing,
+        load_classifier=load_classifier,
     )
     seed_globals(trial.seed, "init")
     model: nn.Module = MODELS.build(

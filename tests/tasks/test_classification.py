@@ -241,11 +241,11 @@ def test_evaluate_and_predict(trained: tuple[Path, Trial, MemoryRecorder], tmp_p
     config = {"id": trial.id, "experiment": "made", "seed": 0, "axes": {}, "settings": settings}
     write_text(recorder.folder / "config.yaml", json.dumps(config))
     store = Store(folder / "results")
-    assert evaluate(store, trial.id, "test")["top1"] == recorder.facts["test_top1"]
+    assert evaluate(store, trial.id, "test", "cpu")["top1"] == recorder.facts["test_top1"]
     for name in ("one", "two"):
         Image.new("RGB", (40, 30), "red").save(tmp_path / f"{name}.png")
     images = [tmp_path / "one.png", tmp_path / "two.png"]
-    (written,) = predict_files(store, trial.id, images, tmp_path / "out")
+    (written,) = predict_files(store, trial.id, images, tmp_path / "out", "cpu")
     with written.open() as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["file", "label", "probability"]
