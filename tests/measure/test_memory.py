@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import gc
+import mmap
 import sys
 import threading
 import time
 
-import numpy as np
 import pytest
 import torch
 
@@ -13,18 +13,21 @@ from bench.measure import memory
 from bench.measure.memory import PeakMemory
 
 
-def allocate(megabytes: float) -> None:
-    """Fill so much memory, and free it."""
-    np.ones(int(megabytes * 1e6), dtype=np.uint8)
+def allocate(megabytes: int) -> mmap.mmap:
+    """Fill so much memory, fresh from the system: the heap may have some left over."""
+    found = mmap.mmap(-1, megabytes * 1_000_000)
+    for _ in range(megabytes):
+        found.write(bytes(1_000_000))
+    return found
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps VmHWM")
 def test_the_kernels_peak_starts_anew_with_each_trial() -> None:
-    allocate(300)
+    allocate(300).close()
     peak = PeakMemory("cpu")
     assert peak.kind == "resident"
     before = peak.megabytes()
-    allocate(100)
+    allocate(100).close()
     after = peak.megabytes()
     assert before is not None
     assert after is not None
@@ -37,9 +40,9 @@ def test_sampling_where_the_kernel_keeps_no_peak(monkeypatch: pytest.MonkeyPatch
     threads = threading.active_count()
     peak = PeakMemory("cpu")
     before = peak.megabytes()
-    held = np.ones(100_000_000, dtype=np.uint8)
+    held = allocate(100)
     time.sleep(0.2)
-    del held
+    held.close()
     after = peak.megabytes()
     assert before is not None
     assert after is not None
