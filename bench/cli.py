@@ -82,13 +82,10 @@ def run(
     from rich.console import Console
 
     from bench.commands.run import RunOptions, run_plan
-    from bench.plan.pretrained import fetch_weights
 
     changes = [*(overrides or ()), *([f"machine.device={device}"] if device else [])]
     options = RunOptions(results, reports, jobs, retry_failed, force, fail_fast)
-    planned = _plan(spec, changes, results)
-    fetch_weights(planned)
-    sys.exit(run_plan(planned, options, Console(stderr=True)))
+    sys.exit(run_plan(_plan(spec, changes, results), options, Console(stderr=True)))
 
 
 @app.command()

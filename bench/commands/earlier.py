@@ -38,7 +38,13 @@ def lookup(store: Store, specs: Path) -> Lookup:
 def _trial(record: Mapping[str, Any], files: TrialFiles, column: str) -> EarlierTrial:
     """A trial of the plan; its score where it is finished and its checkpoint is there."""
     finished = files.status().status is Status.DONE and files.best.is_file()
-    score = files.summary().get(column) if finished else None
+    summary = files.summary() if finished else {}
     return EarlierTrial(
-        record["id"], record["seed"], record["axes"], record["arm"], score, files.best
+        record["id"],
+        record["seed"],
+        record["axes"],
+        record["arm"],
+        summary.get(column),
+        files.best,
+        summary.get("data_fingerprint"),
     )

@@ -15,6 +15,7 @@ from bench.commands import other_data, renamed
 from bench.commands.exit_codes import ExitCode
 from bench.commands.reporting import check_writable, is_current, make_report
 from bench.plan.expand import Plan, trial_config
+from bench.plan.pretrained import fetch_weights
 from bench.plan.trial import Trial
 from bench.record.live import LiveMirror
 from bench.record.mlflow import Mirror
@@ -90,6 +91,7 @@ def _train_left(
 
     The data of the finished trials in `moved` is looked at again: it may not be what it was.
     """
+    fetch_weights(todo)
     machine = plan.machine
     shares = divide(machine.device, options.jobs, machine.threads)
     epochs = {trial.id: trial.settings.train.epochs for trial in todo}

@@ -107,12 +107,14 @@ def _check_output(model: nn.Module, shape: tuple[int, ...], trial: Trial) -> Non
 def _freeze(model: nn.Module, trial: Trial) -> None:
     """Leave out of the trainable parameters what is frozen from the first epoch on."""
     freeze = trial.settings.train.freeze
-    if freeze == "none":
+    if freeze == "none" and trial.settings.train.encoder_lr is None:
         return
     encoder_parts: Callable[[], dict[str, list[nn.Module]]] | None
     encoder_parts = getattr(model, "encoder_parts", None)
     if encoder_parts is None:
-        raise SpecError("it has no `encoder_parts()`, so nothing of it can be frozen")
+        raise SpecError("it has no `encoder_parts()`, so no encoder to freeze or to train apart")
+    if freeze == "none":
+        return
     parts = encoder_parts()
     last = next(reversed(parts)) if freeze == "encoder" else freeze.up_to
     if last not in parts:
@@ -121,4 +123,6 @@ def _freeze(model: nn.Module, trial: Trial) -> None:
         for module in modules:
             module.requires_grad_(False)
         if stage == last:
-            return
+            break
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise SpecError("with this freezing nothing of it is left to train")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -30,6 +30,7 @@ class EarlierTrial:
     Attributes:
         score: the selected metric's best value; None where it is not finished.
         checkpoint: the best epoch's.
+        fingerprint: of the data that it was trained on, which its id does not tell.
     """
 
     id: str
@@ -38,6 +39,7 @@ class EarlierTrial:
     arm: str
     score: float | None
     checkpoint: Path
+    fingerprint: str | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def check_weights(plan: Plan) -> None:
         DataError: a file is unreadable.
     """
     seen: set[str] = set()
-    for trial in _starting(plan):
+    for trial in _starting(plan.trials):
         settings = trial.settings
         key = canonical_json(
             [settings.model.identity(), settings.task.identity(), settings.classes]
@@ -85,22 +87,22 @@ def check_weights(plan: Plan) -> None:
             _check(trial)
 
 
-def fetch_weights(plan: Plan) -> None:
+def fetch_weights(trials: Iterable[Trial]) -> None:
     """Download those of torchvision's weights that are not in its cache.
 
     Raises:
         DataError: they cannot be had; says which file to put where.
     """
     for encoder in sorted(
-        {name for trial in _starting(plan) if (name := _imagenet_encoder(trial))}
+        {name for trial in _starting(trials) if (name := _imagenet_encoder(trial))}
     ):
         from bench.models.weights import fetch_imagenet
 
         fetch_imagenet(encoder)
 
 
-def _starting(plan: Plan) -> Iterator[Trial]:
-    for trial in plan.trials:
+def _starting(trials: Iterable[Trial]) -> Iterator[Trial]:
+    for trial in trials:
         if isinstance(getattr(trial.settings.model, "weights", None), SettledWeights):
             yield trial
 
@@ -180,11 +182,11 @@ class _Settler:
         matching = _matching(earlier, wanted)
         if wanted.pick == "best":
             chosen = _best(earlier, matching)
-            exactly = f"{earlier.name}/{chosen.id}"
+            exactly = f"{earlier.name}/{chosen.id}, data {chosen.fingerprint}"
         else:
             chosen = _of_seed(earlier, matching, trial.seed)
             # not the trial, which differs from seed to seed: the arm must be the same for all
-            exactly = f"{earlier.name}, arm {chosen.arm}, same seed"
+            exactly = f"{earlier.name}, arm {chosen.arm}, same seed, data {chosen.fingerprint}"
         return SettledWeights(source="trial", exactly=exactly, file=str(chosen.checkpoint))
 
 

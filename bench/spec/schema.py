@@ -137,6 +137,12 @@ class TrainSettings(Settings):
             )
         if self.unfreeze_epoch is not None and self.freeze == "none":
             raise located("needs something frozen: set `freeze`", "unfreeze_epoch")
+        if self.unfreeze_epoch is not None and self.unfreeze_epoch > self.epochs:
+            raise located(
+                f"must be at most epochs ({self.epochs}), not {self.unfreeze_epoch}, "
+                "or nothing is ever unfrozen",
+                "unfreeze_epoch",
+            )
         if self.warmup_epochs and self.schedule == "one_cycle":
             raise located("one_cycle has a warm-up of its own; leave this out", "warmup_epochs")
         return self
@@ -236,6 +242,13 @@ class TrialSettings(Settings):
         if isinstance(loss, str) and loss not in task.losses:
             raise located(f"{loss!r} is no loss of {task.name}{nearest(loss, task.losses)}", "loss")
         return {**value, "loss": loss}
+
+    @model_validator(mode="after")
+    def _smooths_labels(self) -> TrialSettings:
+        if self.train.label_smoothing and self.task.target != "label":
+            message = f"is for labels of images, which {self.task.name} has not"
+            raise located(message, "train", "label_smoothing")
+        return self
 
     @model_validator(mode="after")
     def _freezes_what_there_is(self) -> TrialSettings:

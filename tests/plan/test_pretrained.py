@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,8 @@ Maker = Callable[..., Plan]
 def trial(label: str, seed: int, score: float | None, arm: str = "") -> EarlierTrial:
     axes = {"model": label, "train.lr": "0.001"}
     name = f"{label}-s{seed}"
-    return EarlierTrial(name, seed, axes, arm or f"arm{label}", score, Path(f"results/{name}.pt"))
+    checkpoint = Path(f"results/{name}.pt")
+    return EarlierTrial(name, seed, axes, arm or f"arm{label}", score, checkpoint, "cafe")
 
 
 BREEDS = Earlier(
@@ -114,10 +116,10 @@ def test_a_file_is_its_content_not_its_place(planned: Maker, tmp_path: Path) -> 
 
 def test_the_best_trial_of_an_earlier_experiment_for_all_seeds(planned: Maker) -> None:
     plan = planned("model: {name: resnet18_unet, weights: {experiment: breeds}}\n")
-    assert exact(plan) == ["breeds/big-s0"] * 2
+    assert exact(plan) == ["breeds/big-s0, data cafe"] * 2
     where = "{experiment: breeds, where: {model: small, train.lr: 1e-3}}"
     plan = planned(f"model: {{name: resnet18_unet, weights: {where}}}\n")
-    assert exact(plan) == ["breeds/small-s1"] * 2
+    assert exact(plan) == ["breeds/small-s1, data cafe"] * 2
     assert plan.trials[0].settings.model.weights.file == "results/small-s1.pt"
     assert plan.trials[0].arm == plan.trials[1].arm
 
@@ -125,7 +127,7 @@ def test_the_best_trial_of_an_earlier_experiment_for_all_seeds(planned: Maker) -
 def test_the_best_may_be_the_lowest(planned: Maker) -> None:
     lowest = Earlier("breeds", "min", BREEDS.trials)
     plan = planned("model: {name: unet, weights: {experiment: breeds}}\n", lambda _: lowest)
-    assert exact(plan)[0] == "breeds/small-s0"
+    assert exact(plan)[0] == "breeds/small-s0, data cafe"
 
 
 def test_same_seed_pairs_the_trials_within_one_arm(planned: Maker) -> None:
@@ -136,6 +138,15 @@ def test_same_seed_pairs_the_trials_within_one_arm(planned: Maker) -> None:
     # repeats of one arm, although each starts from another checkpoint
     assert plan.trials[0].arm == plan.trials[1].arm
     assert "armsmall" in exact(plan)[0]
+
+
+@pytest.mark.parametrize("pick", ["best", "same_seed"])
+def test_pretraining_on_other_data_makes_other_trials(planned: Maker, pick: str) -> None:
+    weights = f"{{experiment: breeds, where: {{model: small}}, pick: {pick}}}"
+    spec = f"model: {{name: resnet18_unet, weights: {weights}}}\n"
+    changed = tuple(replace(trial, fingerprint="beef") for trial in BREEDS.trials)
+    other = planned(spec, lambda _: Earlier("breeds", "max", changed))
+    assert planned(spec).trials[0].id != other.trials[0].id
 
 
 def test_what_was_settled_comes_back_from_the_record(planned: Maker) -> None:
@@ -235,7 +246,7 @@ def test_every_network_is_fetched_once(planned: Maker, monkeypatch: pytest.Monke
         "grid:\n  model:\n    a: {name: resnet18_unet, weights: imagenet}\n    b: {name: unet}\n"
         "  train.freeze_statistics: [true, false]\n"
     )
-    fetch_weights(plan)
+    fetch_weights(plan.trials)
     assert fetched == ["resnet18"]
 
 
@@ -247,7 +258,7 @@ def test_without_network_nothing_is_trained(
 
     monkeypatch.setattr(module.torch.hub, "download_url_to_file", fail)
     with pytest.raises(DataError, match=r"resnet18-f37072fd\.pth and put it at .*checkpoints"):
-        fetch_weights(planned("model: {name: resnet18_unet, weights: imagenet}\n"))
+        fetch_weights(planned("model: {name: resnet18_unet, weights: imagenet}\n").trials)
 
 
 def recorded(root: Path, label: str, seed: int, status: Status, score: float | None) -> str:

@@ -36,6 +36,18 @@ def test_a_class_of_its_own_has_a_metric() -> None:
     assert chosen.mode == "max"
 
 
+@pytest.mark.parametrize(
+    ("train", "message"),
+    [
+        ({"epochs": 2, "freeze": "encoder", "unfreeze_epoch": 3}, "nothing is ever unfrozen"),
+        ({"label_smoothing": 0.1}, "is for labels of images, which segmentation has not"),
+    ],
+)
+def test_settings_without_effect_are_refused(train: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        settings(model={"name": "resnet18_unet"}, train=train)
+
+
 def test_mistakes_have_one_order() -> None:
     first = settings(mistakes=["unpaired_masks", "eval_mode_leak"])
     assert first.mistakes == ("eval_mode_leak", "unpaired_masks")
