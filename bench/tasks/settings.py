@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -28,17 +29,17 @@ class TaskSettings(Settings):
     losses: ClassVar[tuple[str, ...]] = ()
     normalize: ClassVar[frozenset[str] | None] = None
 
+    @abstractmethod
     def metrics(self, classes: tuple[str, ...]) -> dict[str, Mode]:
         """The validation metrics (`dice`, not `val/dice`) and the direction of each."""
-        raise NotImplementedError
 
+    @abstractmethod
     def default_metric(self) -> str:
         """The metric that chooses the best epoch unless the spec says otherwise."""
-        raise NotImplementedError
 
+    @abstractmethod
     def out_channels(self, classes: tuple[str, ...]) -> int:
         """How many channels a model for this task has at its end."""
-        raise NotImplementedError
 
     def output_shape(self, classes: tuple[str, ...], size: int, /) -> tuple[int, ...]:
         """The shape of a model's output for one image of `size` × `size`."""
