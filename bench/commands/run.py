@@ -137,7 +137,7 @@ def _put_on_record(trials: Sequence[Trial], store: Store, *, force: bool) -> Non
 def _job(trial: Trial, plan: Plan, store: Store, costs: Costs) -> Job:
     files = store.trial(trial.experiment, trial.id)
     recorder = TrialRecorder(files, plan.select.metric, plan.metrics, costs)
-    return Job(trial, recorder, files.log, costs)
+    return Job(trial, recorder, files.log)
 
 
 @contextmanager

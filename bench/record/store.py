@@ -62,11 +62,6 @@ class Store:
         """Locked by the one process that writes to MLflow."""
         return self.root / ".mlflow.lock"
 
-    @property
-    def optuna_db(self) -> Path:
-        """The searches' database."""
-        return self.root / "optuna.db"
-
     def experiments(self) -> list[str]:
         """Names of the experiments that have a plan or a trial, sorted."""
         return sorted(

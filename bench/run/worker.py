@@ -7,7 +7,6 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -27,13 +26,11 @@ class Job:
         trial: what to train.
         recorder: where its results go.
         log: file that takes what the worker prints.
-        costs: `params`, `trainable_params` and `macs` of its model.
     """
 
     trial: Trial
     recorder: Recorder
     log: Path
-    costs: Mapping[str, int | None]
 
 
 @dataclass(frozen=True)
@@ -112,7 +109,7 @@ def _train(job: Job, share: Share, line: Line) -> tuple[Status, Failure | None, 
 
     torch.set_num_threads(share.threads)
     try:
-        train_trial(job.trial, job.recorder, line, job.costs)
+        train_trial(job.trial, job.recorder, line)
     except Interrupted:
         return Status.INTERRUPTED, None, None
     except Diverged as error:

@@ -96,9 +96,7 @@ def build(trial: Trial) -> Parts:
     return Parts(trial, device, task, model.to(device))
 
 
-def train_trial(
-    trial: Trial, recorder: Recorder, signals: Signals, costs: Mapping[str, int | None]
-) -> None:
+def train_trial(trial: Trial, recorder: Recorder, signals: Signals) -> None:
     """Train one trial, or go on with it, and record everything that is to be known of it.
 
     Raises:
@@ -129,7 +127,7 @@ def train_trial(
     closing = close(parts)
     for name, picture in (pictures(parts) | closing.pictures).items():
         recorder.picture(name, picture)
-    recorder.finish(dict(costs) | _facts(parts, training, manifest) | closing.facts)
+    recorder.finish(_facts(parts, training, manifest) | closing.facts)
 
 
 def start(parts: Parts) -> None:

@@ -75,7 +75,7 @@ def test_is_planned_and_trained(
     assert cost.params == sum(parameter.numel() for parameter in model.parameters())
     assert cost.macs
     recorder = MemoryRecorder(tmp_path)
-    train_trial(trial, recorder, Silent(), {})
+    train_trial(trial, recorder, Silent())
     assert len(recorder.rows) == 1
     assert recorder.facts["test_loss"] > 0
 

@@ -30,7 +30,7 @@ def job(folder: Path, target: str | None = None, **changes: Any) -> Job:
     trial = make_trial(**model, **changes)
     files = TrialFiles(folder / trial.id)
     files.write_config({"id": trial.id})
-    return Job(trial, TrialRecorder(files, "val/dice", METRICS), files.log, {"params": 7})
+    return Job(trial, TrialRecorder(files, "val/dice", METRICS, {"params": 7}), files.log)
 
 
 def files(job: Job) -> TrialFiles:
@@ -85,6 +85,7 @@ def test_a_failing_trial_says_how_and_the_next_one_runs(
     status = files(bad).status()
     assert (status.status, status.failure) == (Status.FAILED, failure)
     assert message in str(status.message)
+    assert files(bad).summary()["params"] == 7  # what was known before is kept
 
 
 def test_a_crash_leaves_its_traceback_in_the_log(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from bench.states import Failure, Status
 def job(name: str) -> Job:
     trial: Any = SimpleNamespace(id=name)
     recorder: Any = None
-    return Job(trial, recorder, Path("log.txt"), {})
+    return Job(trial, recorder, Path("log.txt"))
 
 
 class Scripted:

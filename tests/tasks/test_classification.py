@@ -219,7 +219,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Trial, Memo
         trial_folder = folder / "results" / "made" / trial.id
         trial_folder.mkdir(parents=True)
         recorder = MemoryRecorder(trial_folder)
-        train_trial(trial, recorder, Silent(), {})
+        train_trial(trial, recorder, Silent())
     return folder, trial, recorder
 
 

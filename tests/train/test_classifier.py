@@ -26,7 +26,7 @@ LEARNS_KINDS: dict[str, Any] = {
 
 def test_it_gives_what_it_gave_in_its_trial(tmp_path: Path) -> None:
     trial, recorder = make_trial(**LEARNS_KINDS), MemoryRecorder(tmp_path)
-    train_trial(trial, recorder, Silent(), {})
+    train_trial(trial, recorder, Silent())
     write_yaml(tmp_path / "config.yaml", trial_config(trial))
     parts = build(trial)
     parts.load(recorder.best)

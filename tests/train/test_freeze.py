@@ -37,14 +37,14 @@ def training_of(parts: Parts, folder: Path, stop_after: int | None = None) -> Tr
 def trained(folder: Path, stop_after: int | None = None, **train: Any) -> MemoryRecorder:
     recorder = MemoryRecorder(folder)
     trial = make_trial(model=MODEL, train={"epochs": 4, "batch_size": 6} | train)
-    train_trial(trial, recorder, Silent(stop_after), {"trainable_params": 1})
+    train_trial(trial, recorder, Silent(stop_after))
     return recorder
 
 
 def before_and_after(folder: Path, **changes: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """The state dicts of a trial's model at its start and at its end."""
     before = build(make_trial(model=MODEL, **changes)).model.state_dict()
-    train_trial(make_trial(model=MODEL, **changes), MemoryRecorder(folder), Silent(), {})
+    train_trial(make_trial(model=MODEL, **changes), MemoryRecorder(folder), Silent())
     return before, checkpoint.load(folder / "last.pt")["model"]
 
 
@@ -229,7 +229,7 @@ def test_a_model_without_parts_of_an_encoder_is_told_before_training(tmp_path: P
     )
     recorder = MemoryRecorder(tmp_path)
     with pytest.raises(BenchError, match=r"train\.freeze: UNet has no method encoder_parts\(\)"):
-        train_trial(trial, recorder, Silent(), {})
+        train_trial(trial, recorder, Silent())
     assert recorder.rows == []
 
 
