@@ -102,6 +102,9 @@ class TrainSettings(Settings):
     )
     channels_last: bool = Field(True, description="memory format; changes the last bits")
     deterministic: bool = Field(False, description="only algorithms that give the same bits again")
+    compile: Literal["none", "default", "reduce-overhead", "max-autotune"] = Field(
+        "none", description="a mode of torch.compile; reduce-overhead: with CUDA graphs"
+    )
     early_stopping: EarlyStopping | None = Field(
         None, description="stop before the last epoch when nothing improves any more"
     )
@@ -161,6 +164,15 @@ class Machine(Settings):
     device: Literal["auto", "cpu", "cuda"] = local("auto", description="auto: a GPU where one is")
     threads: int | None = local(
         None, ge=1, description="CPU threads a trial; default: an equal share"
+    )
+    placement: Literal["auto", "device", "pinned", "stream"] = local(
+        "auto", description="where images rest: on the device, in pinned memory, or on disk"
+    )
+    memory_share: float = local(
+        0.5, gt=0, le=1, description="share of free memory that images may take under `auto`"
+    )
+    loader_threads: int = local(
+        2, ge=1, description="threads that read ahead where images do not rest on the device"
     )
 
 
