@@ -112,7 +112,9 @@ class TrainSettings(Settings):
         None, gt=0, lt=1, description="decay of a moving average of the weights, which is validated"
     )
     freeze: Literal["none", "encoder"] | FreezeUpTo = Field(
-        "none", description="what is not trained: nothing, the encoder, or {up_to: STAGE} of it"
+        "none",
+        description="what is not trained: nothing, the encoder, or {up_to: STAGE} of it; its "
+        "dropout and stochastic depth are off",
     )
     freeze_statistics: bool = Field(
         True, description="whether BatchNorm's running statistics are held where weights are frozen"

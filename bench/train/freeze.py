@@ -24,8 +24,8 @@ class Freezing:
 
     Frozen parameters take no gradient and are in no group, so the optimizer keeps no state of them.
     Where nothing before a frozen layer takes a gradient either, autograd records nothing there and
-    there is no backward pass. Of the layers that behave differently in training, BatchNorm's
-    alone are held, so that its running statistics stay; dropout goes on.
+    there is no backward pass. What is frozen is a fixed function: its dropout and stochastic depth
+    are off, and its BatchNorm uses its running statistics, unless they are to move.
 
     Attributes:
         trainable: how many parameters are trained in the first epoch.
@@ -41,7 +41,7 @@ class Freezing:
         self._settings = settings
         parts = _parts(model, settings)
         frozen = list(chain.from_iterable(_frozen(parts, settings).values()))
-        self._norms = [m for part in frozen for m in part.modules() if isinstance(m, _BatchNorm)]
+        self._still = [m for part in frozen for m in part.modules() if self._is_still(m)]
         held = _parameters(frozen)
         self._frozen = [p for p in model.parameters() if p in held and p.requires_grad]
         for parameter in self._frozen:
@@ -69,14 +69,16 @@ class Freezing:
             return []
         for parameter in self._frozen:
             parameter.requires_grad_(True)
-        thawed, self._frozen, self._norms = self._frozen, [], []
+        thawed, self._frozen, self._still = self._frozen, [], []
         return [self._encoder_group(thawed)]
 
-    def hold_statistics(self) -> None:
-        """Put frozen BatchNorm into evaluation mode; call it after the model's `train()`."""
-        if self._settings.freeze_statistics:
-            for norm in self._norms:
-                norm.eval()
+    def hold_still(self) -> None:
+        """Put what is frozen into evaluation mode; call it after the model's `train()`."""
+        for module in self._still:
+            module.training = False  # not eval(): children have a say of their own
+
+    def _is_still(self, module: nn.Module) -> bool:
+        return self._settings.freeze_statistics or not isinstance(module, _BatchNorm)
 
     def _encoder_group(self, parameters: list[nn.Parameter]) -> Group:
         return _group(parameters, self._settings.encoder_lr or self._settings.lr)

@@ -146,7 +146,7 @@ class Training:
         """One epoch of steps; the mean loss over images. Nothing is read back before the end."""
         # the published mistake: validation's evaluation mode is never undone
         self.model.train(mode="eval_mode_leak" not in self.trial.settings.mistakes or epoch == 1)
-        self.freezing.hold_statistics()
+        self.freezing.hold_still()
         steps = self.train_batches.steps(plan)
         total = torch.zeros((), device=self.device, dtype=torch.float64)
         told = time.monotonic()

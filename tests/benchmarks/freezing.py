@@ -60,7 +60,7 @@ def step(training: Training, batch: Batch) -> float:
     """Seconds of one step."""
     start = time.perf_counter()
     training.model.train()
-    training.freezing.hold_statistics()
+    training.freezing.hold_still()
     with training.precision.autocast():
         loss = training.task.loss(training.model, batch)
     training.precision.step(loss, training.optimizer, training.model, None)

@@ -125,6 +125,24 @@ def recorded(parts: Parts) -> list[str]:
     return found
 
 
+@pytest.mark.parametrize("encoder", ["efficientnet_b0", "swin_t"])
+@pytest.mark.parametrize("held", [True, False])
+def test_a_frozen_encoder_is_a_fixed_function(encoder: str, held: bool) -> None:
+    """Stochastic depth and dropout are off in it, but not in an encoder that is trained."""
+    model = {"name": "encoder_unet", "encoder": encoder, "width": 0.25}
+    images = torch.rand(2, 3, 32, 32)
+    for freeze in ("none", "encoder"):
+        train = {"freeze": freeze, "freeze_statistics": held}
+        parts = build(make_trial(model=model, train=train))
+        freezing = Freezing(parts.model, parts.trial.settings.train)
+        parts.model.train()
+        freezing.hold_still()
+        once, again = ([*parts.model.encoder(images).values()][-1] for _ in range(2))  # type: ignore[operator]
+        assert torch.equal(once, again) == (freeze == "encoder")
+        norms = [m for m in parts.model.encoder.modules() if isinstance(m, nn.BatchNorm2d)]  # type: ignore[union-attr]
+        assert all(norm.training == (freeze == "none" or not held) for norm in norms)
+
+
 @pytest.mark.parametrize("held", [True, False])
 @pytest.mark.parametrize(
     ("freeze", "expected"),
@@ -140,7 +158,7 @@ def test_no_backward_pass_before_the_first_trained_layer(
     parts = parts_of(freeze=freeze, freeze_statistics=held)
     freezing = Freezing(parts.model, parts.trial.settings.train)
     parts.model.train()
-    freezing.hold_statistics()
+    freezing.hold_still()
     assert recorded(parts) == expected
 
 
