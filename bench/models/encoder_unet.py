@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from bench.models.blocks import BatchNorm, DoubleConv, Upsample, require_size, scaled
 from bench.models.encoders import Taps, build_encoder, tap_channels
@@ -39,8 +40,11 @@ class EncoderUNet(nn.Module):
         width: float = 1.0,
         encoder: str = "resnet18",
         skip: Skip = "concatenate",
+        norm_momentum: float | None = None,
     ) -> None:
         """`width` scales the decoder's channels: an encoder of torchvision's has but one width.
+
+        `norm_momentum` is the encoder's BatchNorm's; None leaves torchvision's own.
 
         Raises:
             SpecError: no such encoder.
@@ -48,6 +52,8 @@ class EncoderUNet(nn.Module):
         super().__init__()
         self.torchvision_name = encoder
         self.encoder = build_encoder(encoder, in_channels)
+        if norm_momentum is not None:
+            _set_momentum(self.encoder, norm_momentum)
         channels = tap_channels(self.encoder, in_channels)
         self.pyramid: SimplePyramid | None = None
         if self.encoder.family.layout == "tokens":
@@ -91,6 +97,12 @@ def _padded(images: Tensor, multiple: int) -> Tensor:
     if height % multiple == 0 and width % multiple == 0:
         return images
     return F.pad(images, [0, -width % multiple, 0, -height % multiple], mode="replicate")
+
+
+def _set_momentum(encoder: nn.Module, momentum: float) -> None:
+    for module in encoder.modules():
+        if isinstance(module, _BatchNorm):
+            module.momentum = momentum
 
 
 class _Level(nn.Module):

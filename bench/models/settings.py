@@ -113,6 +113,13 @@ class EncoderUNetSettings(ModelSettings):
     skip: Literal["concatenate", "add"] = Field(
         "concatenate", description="how the encoder's outputs join the decoder"
     )
+    norm_momentum: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="by which the encoder's BatchNorm moves its statistics in a step; default: "
+        "torchvision's, which is 0.01 in mobilenet_v3_*: too little for short trainings",
+    )
 
     @property
     def stages(self) -> tuple[str, ...]:

@@ -252,3 +252,11 @@ def test_stages_grow_coarser() -> None:
         assert list(family.stages) == ["stem", "stage1", "stage2", "stage3", "stage4"]
         strides = [stage.stride for stage in family.stages.values()]
         assert strides == sorted(strides)
+
+
+def test_the_encoders_batch_norm_moves_as_it_is_told():
+    model = EncoderUNet(encoder="mobilenet_v3_small", width=0.25)
+    own = {m.momentum for m in model.encoder.modules() if isinstance(m, nn.BatchNorm2d)}
+    faster = EncoderUNet(encoder="mobilenet_v3_small", width=0.25, norm_momentum=0.1)
+    found = {m.momentum for m in faster.encoder.modules() if isinstance(m, nn.BatchNorm2d)}
+    assert (own, found) == ({0.01}, {0.1})
