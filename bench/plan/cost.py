@@ -62,7 +62,7 @@ def _identity(settings: TrialSettings) -> dict[str, Any]:
     model = settings.model.identity()
     return {
         "model": {key: value for key, value in model.items() if key not in apart},
-        "task": settings.task.identity(),
+        "task": settings.task.name,  # its own settings change neither input nor output
         "size": settings.data.image_size,
         "classes": len(settings.classes),
         "freeze": settings.train.identity()["freeze"],

@@ -12,10 +12,13 @@ from pydantic import ValidationError
 from bench.errors import SpecError, StoreError
 from bench.plan.arms import Arm, choices, labels_in_use, make_arms
 from bench.plan.axes import Axis
+from bench.plan.comparable import caution, incomparable
+from bench.plan.idle import refuse_idle
 from bench.plan.trial import Trial, canonical_json
 from bench.registry import Custom, load_target
 from bench.settings import Settings
 from bench.spec.load import Spec
+from bench.spec.messages import shown
 from bench.spec.schema import Machine, Select, TrialSettings
 from bench.spec.yaml12 import KeyPath
 from bench.tasks.settings import Mode
@@ -60,6 +63,17 @@ class Plan:
             found |= settings.task.metrics(settings.classes)
         return found
 
+    @cached_property
+    def incomparable(self) -> dict[str, tuple[str, ...]]:
+        """Metrics that do not measure the same in all arms, and the axes that make it so."""
+        return incomparable(self.metrics, self.trials)
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """What to know before comparing the arms, a sentence each."""
+        several = [axis for axis, labels in self.axes.items() if len(labels) > 1]
+        return caution(self.incomparable, self.metrics, several)
+
     def record(self) -> dict[str, Any]:
         """The content of plan.json, without the time."""
         return {
@@ -71,6 +85,7 @@ class Plan:
             "axes": {axis: list(labels) for axis, labels in self.axes.items()},
             "select": self.select.model_dump(),
             "metrics": self.metrics,
+            "incomparable": {metric: list(axes) for metric, axes in self.incomparable.items()},
             "trials": [
                 {
                     "id": trial.id,
@@ -91,7 +106,9 @@ def make_plan(spec: Spec) -> Plan:
         SpecError: anything that cannot be planned, with the file, line and key that is to blame.
     """
     axes, arms = make_arms(spec)
+    _refuse_several_tasks(spec, axes)
     checked = [(arm, spec.settings(choices(axes, arm))) for arm in arms]
+    refuse_idle(spec, axes, checked)
     trials = tuple(
         Trial(spec.experiment, seed, arm, settings)
         for seed in spec.sweep.seeds
@@ -99,6 +116,21 @@ def make_plan(spec: Spec) -> Plan:
     )
     _refuse_twins(spec, axes, trials[: len(arms)])
     return Plan(spec, labels_in_use(axes, arms), trials)
+
+
+def _refuse_several_tasks(spec: Spec, axes: dict[str, Axis]) -> None:
+    """Metrics, selection and the words of the report are a task's: an experiment has one."""
+    for axis in (axes[name] for name in ("task", "task.name") if name in axes):
+        names: list[Any] = []
+        for level in axis.levels.values():
+            named = isinstance(level.value, dict)
+            names.append(level.value.get("name") if named else level.value)
+            if names[-1] != names[0]:
+                raise spec.document.error(
+                    level.where,
+                    f"an experiment has one task, here {shown(names[0])} and {shown(names[-1])}: "
+                    "make a spec for each; axes can be its settings (task.…)",
+                )
 
 
 def _refuse_twins(spec: Spec, axes: dict[str, Axis], trials: tuple[Trial, ...]) -> None:

@@ -23,7 +23,7 @@ from bench.report.arms import Arm, arm_numbers
 from bench.report.load import Records
 from bench.report.stats import Interval, grouped_intervals
 from bench.report.table import baseline_column, interval_of, ranking, value_of
-from bench.report.wording import title
+from bench.report.wording import apart, title
 
 WIDTH = 6.5  # inches: a page's text width
 MAX_CURVES = 12  # arms in one figure of curves
@@ -210,7 +210,7 @@ def scores(records: Records, summary: pd.DataFrame, arms: Sequence[Arm]) -> Draw
     based = any(baseline_column(column) in summary for column in columns)
     caption = "Each point is one seed; the bar is the mean's 95% t-interval over seeds"
     caption += "; dashed, or told above the frame: the trivial prediction." if based else "."
-    caption += _frame_note(summary, columns)
+    caption += _frame_note(summary, columns) + apart(records.incomparable, [metric])
     return _finished(figure, "scores", f"{title(metric)} by arm", caption)
 
 
@@ -236,6 +236,7 @@ def learning_curves(records: Records, summary: pd.DataFrame, arms: Sequence[Arm]
     )
     if (data.groupby("arm")["n"].nunique() > 1).any():
         caption += " Some seeds stopped earlier: later means are over those that went on."
+    note += apart(records.incomparable, records.metrics)
     return _finished(figure, "learning_curves", "Learning curves", caption + note)
 
 
@@ -263,7 +264,7 @@ def costs(records: Records, summary: pd.DataFrame, arms: Sequence[Arm]) -> Drawi
         else "Down is better and left is cheaper."
     )  # fmt: skip
     caption += " Bars are 95% t-intervals over seeds; arms of the same cost stand side by side."
-    caption += _frame_note(summary, [column])
+    caption += _frame_note(summary, [column]) + apart(records.incomparable, [metric])
     return _finished(figure, "cost", f"{title(metric)} against cost", caption)
 
 

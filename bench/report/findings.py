@@ -58,6 +58,12 @@ def headline(records: Records, summary: pd.DataFrame, arms: list[Arm]) -> Headli
         done = len(records.done)
         text = f"No finished trial has a validation {nice(metric)}." if done else ""
         return Headline(text or "No trial is finished yet.", [progress(records)])
+    strata = _strata(records, arms, order)
+    if len(strata) > 1:
+        axes = ", ".join(records.incomparable[metric])
+        told = [s for group in strata for s in _within(records, summary, arms, group, column)]
+        title = f"Validation {nice(metric)} cannot rank the levels of {axes}."
+        return Headline(title, [_seeds(interval_of(summary, order[0], column)), *told])
     first = interval_of(summary, order[0], column)
     best = f"{first_words(mode)} validation {nice(metric)}"
     value = numbers.interval(first, metric_decimals(summary, column))
@@ -68,6 +74,31 @@ def headline(records: Records, summary: pd.DataFrame, arms: list[Arm]) -> Headli
     sentences = [_seeds(first), *_against(records, summary, arms, order, column)]
     sentences += _on_test(records, summary, arms, order[0])
     return Headline(title, sentences)
+
+
+def _strata(records: Records, arms: Sequence[Arm], order: Sequence[int]) -> list[list[int]]:
+    """The arms in `order` by groups in which the selected metric measures the same."""
+    axes = records.incomparable.get(records.select.metric, ())
+    found: dict[tuple[str, ...], list[int]] = {}
+    for arm in arms:
+        found.setdefault(tuple(arm.levels[axis] for axis in axes), []).append(arm.number)
+    groups = [[number for number in order if number in group] for group in found.values()]
+    return [group for group in groups if group]
+
+
+def _within(
+    records: Records, summary: pd.DataFrame, arms: Sequence[Arm], order: list[int], column: str
+) -> list[str]:
+    """What can be said of arms, best first, in which the selected metric measures the same."""
+    metric, mode = records.select.metric, records.select.mode
+    best, decimals = arms[order[0]], metric_decimals(summary, column)
+    value = numbers.interval(interval_of(summary, best.number, column), decimals)
+    if len(order) == 1:
+        return [f"{best.label} reaches {value}."]
+    where = ", ".join(f"{axis} {best.levels[axis]}" for axis in records.incomparable[metric])
+    told = [f"With {where}, {best.label} has the {first_words(mode)}: {value}."]
+    told += _against(records, summary, arms, order, column)
+    return told + _on_test(records, summary.loc[order], arms, best.number)
 
 
 def first_words(mode: str) -> str:
@@ -141,7 +172,8 @@ def mixed(records: Records, facts: Sequence[Fact] = ()) -> list[str]:
         meant = any(_explains(axis, column) for axis in records.axes)
         if len(counts) > 1 and not meant:
             found.append(_mixture(column, list(counts.items()), consequence))
-    hardware = [fact for fact in facts if fact.name in ("gpu", "cpu") and fact.mixed]
+    names = ("gpu", "cpu", "trials_per_device")
+    hardware = [fact for fact in facts if fact.name in names and fact.mixed]
     return found + [
         _mixture(fact.name, fact.values, "epoch times cannot be compared") for fact in hardware
     ]
@@ -171,7 +203,7 @@ def _seeds(found: Interval) -> str:
 
 
 def _against(
-    records: Records, summary: pd.DataFrame, arms: list[Arm], order: list[int], column: str
+    records: Records, summary: pd.DataFrame, arms: Sequence[Arm], order: list[int], column: str
 ) -> list[str]:
     """The best arm against the runner-up: paired by seed where they share seeds."""
     first, second = (interval_of(summary, number, column) for number in order[:2])
@@ -207,7 +239,7 @@ def _against(
     ]
 
 
-def _on_test(records: Records, summary: pd.DataFrame, arms: list[Arm], best: int) -> list[str]:
+def _on_test(records: Records, summary: pd.DataFrame, arms: Sequence[Arm], best: int) -> list[str]:
     """What the test split says of the same choice."""
     column = f"test_{records.select.metric}"
     order = ranking(summary, column, records.select.mode)

@@ -49,6 +49,8 @@ class Records:
         axes: the levels of every axis, in the spec's order.
         metrics: the validation metrics (`dice`) and their directions, in the task's order.
         select: which of them chooses the best epoch.
+        incomparable: metrics (`loss`) that do not measure the same on all levels of some axes, and
+            which axes those are.
         closing: columns of `runs` that only this task has (`frechet`).
         runs: the columns of `record.columns.RUNS`, a row per trial: planned ones first, in the
             plan's order, then earlier ones of the same settings. Missing is NaN or NA.
@@ -64,6 +66,7 @@ class Records:
     axes: dict[str, list[str]]
     metrics: dict[str, Mode]
     select: Select
+    incomparable: dict[str, tuple[str, ...]]
     closing: tuple[str, ...]
     runs: pd.DataFrame
     history: pd.DataFrame
@@ -111,6 +114,7 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
         axes=axes,
         metrics=metrics,
         select=select,
+        incomparable=_incomparable(plan.get("incomparable", {}), axes),
         closing=tuple(closing_columns(summaries.values())),
         runs=_typed(pd.DataFrame(rows, columns=runs_columns(axes, metrics, summaries.values()))),
         history=_typed(_history_frame(histories, metrics)),
@@ -193,6 +197,14 @@ def _axes(planned: Mapping[str, list[str]], members: list[dict[str, Any]]) -> di
         for axis, label in member["axes"].items():
             axes.setdefault(axis, {}).setdefault(str(label))
     return {axis: list(levels) for axis, levels in axes.items()}
+
+
+def _incomparable(
+    planned: Mapping[str, list[str]], axes: Mapping[str, list[str]]
+) -> dict[str, tuple[str, ...]]:
+    """What of the plan's still holds: axes of one level keep no arms apart."""
+    found = {m: tuple(a for a in names if len(axes.get(a, ())) > 1) for m, names in planned.items()}
+    return {metric: names for metric, names in found.items() if names}
 
 
 def _summaries(

@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 
 from bench import __version__
 from bench.errors import StoreError
+from bench.plan.comparable import caution
 from bench.record.columns import Status
 from bench.record.files import write_bytes, write_text
 from bench.record.store import Store
@@ -77,6 +78,7 @@ def page_context(
         "records": records,
         "arms": arms,
         "headline": findings.headline(records, summary, arms),
+        "cautions": caution(records.incomparable, records.metrics, records.axes),
         "progress": findings.progress(records),
         "sources": sorted({arm.source for arm in arms} - {OWN}),
         "baseline": findings.baseline_check(records, summary, arms),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -79,3 +80,9 @@ def title(name: str) -> str:
     """`nice` with a capital first letter."""
     text = nice(name)
     return text[:1].upper() + text[1:]
+
+
+def apart(incomparable: Mapping[str, Sequence[str]], metrics: Iterable[str]) -> str:
+    """A caption's remark on metrics (`loss`) that some axes change the meaning of, or nothing."""
+    axes = dict.fromkeys(axis for name in metrics for axis in incomparable.get(name, ()))
+    return f" Losses on different levels of {', '.join(axes)} cannot be compared." if axes else ""

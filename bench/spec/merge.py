@@ -62,8 +62,8 @@ def _put(tree: dict[str, Any], choice: Choice, document: Document) -> None:
     node = tree
     for depth, parent in enumerate(parents):
         child = node.get(str(parent))
-        if depth == 0 and parent == "augment" and isinstance(child, list):
-            child = {"transforms": child}
+        if depth == 0:
+            child = _long_spelling(str(parent), child)
         if child is None:
             child = [] if parent == "mistakes" else {}
         if not isinstance(child, dict):
@@ -71,6 +71,13 @@ def _put(tree: dict[str, Any], choice: Choice, document: Document) -> None:
         node[str(parent)] = child
         node = child
     node[str(last)] = copy.deepcopy(choice.value)
+
+
+def _long_spelling(section: str, value: Any) -> Any:
+    """A section as the mapping that its short spelling stands for, where it has one."""
+    if section == "augment" and isinstance(value, list):
+        return {"transforms": value}
+    return {"name": value} if section == "task" and isinstance(value, str) else value
 
 
 def _no_mapping(choice: Choice, depth: int, found: Any, document: Document) -> SpecError:

@@ -73,6 +73,9 @@ def _parent(document: Document, segments: list[str], place: Place) -> tuple[KeyP
             child = {}
             node[path[-1]] = child
             document.moved(path, place)
+        if path == ("task",) and isinstance(child, str):  # its short spelling
+            child = {"name": child}
+            node["task"] = child
         if not isinstance(child, dict | list):
             message = f"is {shown(child)}, so that nothing in it can be set"
             raise SpecError(message, source=place.source, key=dotted(path))

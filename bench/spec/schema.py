@@ -29,8 +29,8 @@ _BETTER: dict[Mode, str] = {"max": "higher: use max", "min": "lower: use min"}
 
 Mistake = Literal["eval_mode_leak", "unpaired_masks", "grad_in_validation"]
 
-AXIS_ROOTS = ("data", "model", "augment", "train", "mistakes")
-"""The sections that axes may vary: the others hold for a whole experiment."""
+AXIS_ROOTS = ("task", "data", "model", "augment", "train", "mistakes")
+"""The sections that axes may vary, of `task` all but which task it is: an experiment has one."""
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 RESERVED = ("mlartifacts", "mlruns", "mlflow.db", "optuna.db")
@@ -93,17 +93,22 @@ class TrainSettings(Settings):
     schedule: Literal["constant", "cosine", "one_cycle"] = Field(
         "constant", description="the learning rate's course over the epochs"
     )
-    warmup_epochs: float = Field(0.0, ge=0, description="linear warm-up before `cosine`, in epochs")
+    warmup_epochs: float = Field(
+        0.0, ge=0, description="linear warm-up, in epochs; one_cycle has its own"
+    )
     clip_grad_norm: float | None = Field(
         None, gt=0, description="the gradient's L2 norm is clipped to this"
     )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
-        "auto", description="auto: bf16 on a CUDA device that has it, else fp32"
+        "auto",
+        description="auto: bf16 on a CUDA device that has it, else fp32, which never means TF32",
     )
     channels_last: bool = Field(True, description="memory format; changes the last bits")
     deterministic: bool = Field(False, description="only algorithms that give the same bits again")
     compile: Literal["none", "default", "reduce-overhead", "max-autotune"] = Field(
-        "none", description="a mode of torch.compile; reduce-overhead: with CUDA graphs"
+        "none",
+        description="a mode of torch.compile for full training batches; reduce-overhead: with "
+        "CUDA graphs",
     )
     early_stopping: EarlyStopping | None = Field(
         None, description="stop before the last epoch when nothing improves any more"
@@ -140,16 +145,12 @@ class TrainSettings(Settings):
                 "early_stopping",
                 "patience",
             )
-        if self.unfreeze_epoch is not None and self.freeze == "none":
-            raise located("needs something frozen: set `freeze`", "unfreeze_epoch")
         if self.unfreeze_epoch is not None and self.unfreeze_epoch > self.epochs:
             raise located(
                 f"must be at most epochs ({self.epochs}), not {self.unfreeze_epoch}, "
                 "or nothing is ever unfrozen",
                 "unfreeze_epoch",
             )
-        if self.warmup_epochs and self.schedule == "one_cycle":
-            raise located("one_cycle has a warm-up of its own; leave this out", "warmup_epochs")
         return self
 
 
@@ -256,13 +257,6 @@ class TrialSettings(Settings):
         if isinstance(loss, str) and loss not in task.losses:
             raise located(f"{loss!r} is no loss of {task.name}{nearest(loss, task.losses)}", "loss")
         return {**value, "loss": loss}
-
-    @model_validator(mode="after")
-    def _smooths_labels(self) -> TrialSettings:
-        if self.train.label_smoothing and self.task.target != "label":
-            message = f"is for labels of images, which {self.task.name} has not"
-            raise located(message, "train", "label_smoothing")
-        return self
 
     @model_validator(mode="after")
     def _freezes_what_there_is(self) -> TrialSettings:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,14 @@ def test_each_distinct_model_is_built_once(own: Any) -> None:
     found = [(costs[t.id].params, costs[t.id].macs) for t in trials]
     # A 1×1 convolution of 3 channels: 3 multiply-adds and a bias for every channel that comes out.
     assert found == [(8, 6 * 32**2)] * 3 + [(8, 6 * 64**2), (12, 9 * 32**2)]
+
+
+def test_settings_of_the_task_build_no_model_again(own: Any) -> None:
+    linear = trial({"target": "own_models:Timed"}, task="diffusion")
+    task = linear.settings.task.model_copy(update={"noise": "cosine", "steps": 50})
+    cosine = replace(linear, settings=linear.settings.model_copy(update={"task": task}))
+    assert len(model_costs([linear, cosine])) == 2
+    assert own.BUILT == [3]
 
 
 def test_a_registered_model() -> None:

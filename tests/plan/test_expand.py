@@ -93,7 +93,7 @@ def test_zip_can_repeat_a_level_but_not_a_row(plan: Planner) -> None:
         ("model: [{name: unet}, {name: resnet34_unet}]", ("unet", "resnet34_unet")),
         ("mistakes: {none: [], leak: [eval_mode_leak]}", ("none", "leak")),
         ("augment: {none: [], flip: [hflip]}", ("none", "flip")),
-        ("augment.mode: [replace, append]", ("replace", "append")),
+        ("model.upsample: [bilinear, transposed]", ("bilinear", "transposed")),
         ("model.name: [unet, resnet34_unet]", ("unet", "resnet34_unet")),
     ],
 )
@@ -115,6 +115,34 @@ def test_an_axis_reaches_into_a_list_of_augmentations(plan: Planner) -> None:
     found = plan("augment: [hflip]\ngrid:\n  augment.mode: [replace, append]\n")
     kinds = [(t.settings.augment.mode, len(t.settings.augment.transforms)) for t in found.trials]
     assert kinds == [("replace", 1), ("append", 1)]
+
+
+NOISE = """\
+experiment: e
+task: diffusion
+data: {name: shapes, normalize: symmetric}
+model: {name: ddpm_unet}
+grid: {task.noise: [linear, cosine]}
+"""
+
+
+def test_settings_of_the_task_can_be_axes(tmp_path: Path) -> None:
+    path = tmp_path / "spec.yaml"
+    path.write_text(NOISE)
+    found = make_plan(load_spec(path, ["task.steps=100"]))
+    tasks = [trial.settings.task for trial in found.trials]
+    assert [(task.noise, task.steps) for task in tasks] == [("linear", 100), ("cosine", 100)]
+    assert [trial.id[:10] for trial in found.trials] == ["linear-s0-", "cosine-s0-"]
+    assert len({trial.common for trial in found.trials}) == 1
+    assert found.record()["task"] == "diffusion"
+
+
+def test_an_axis_of_whole_tasks_keeps_to_one_of_them(tmp_path: Path) -> None:
+    path = tmp_path / "spec.yaml"
+    axis = "task: {a: diffusion, b: {name: diffusion, noise: cosine}}"
+    path.write_text(NOISE.replace("task.noise: [linear, cosine]", axis))
+    found = make_plan(load_spec(path))
+    assert [trial.settings.task.noise for trial in found.trials] == ["linear", "cosine"]
 
 
 def test_an_axis_gives_what_the_settings_lack(plan: Planner) -> None:
@@ -185,6 +213,7 @@ def test_record_is_plain_and_complete(plan: Planner, tmp_path: Path) -> None:
         "axes": {"model": ["unet", "resnet"]},
         "select": {"metric": "val/dice", "mode": "max"},
         "metrics": {"loss": "min", "dice": "max", "iou": "max"},
+        "incomparable": {},
     }
     assert [trial["id"] for trial in trials] == [trial.id for trial in found.trials]
     assert trials[1] == {

@@ -26,8 +26,8 @@ def test_columns_are_the_contract_s(tmp_path):
         "axis.augment", "params", "trainable_params", "macs", "epochs", "best_epoch",
         "best_val_loss", "best_val_dice", "best_val_iou", "final_val_loss", "final_val_dice",
         "final_val_iou", "final_train_loss", "overfit_gap", "epochs_to_95pct",
-        "seconds_to_95pct", "epoch_seconds", "train_seconds", "peak_memory_mb", "memory_kind",
-        "test_loss", "test_dice", "test_iou", "baseline_dice", "baseline_iou",
+        "seconds_to_95pct", "epoch_seconds", "train_seconds", "compile_seconds", "peak_memory_mb",
+        "memory_kind", "test_loss", "test_dice", "test_iou", "baseline_dice", "baseline_iou",
         "baseline_val_dice", "baseline_val_iou", "device", "threads", "precision",
         "channels_last", "deterministic", "data_fingerprint", "torch", "git_commit",
     ]  # fmt: skip

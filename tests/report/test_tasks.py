@@ -173,6 +173,58 @@ def test_selected_loss_falls_towards_cheap(tmp_path):
     assert cost.caption.startswith("Down is better and left is cheaper.")
 
 
+def noised(levels=("linear", "cosine"), models=("a",), seeds=3):
+    """Finished diffusion trials of models under noise schedules; the first model is the best."""
+    return [
+        MadeTrial(seed, {"model": model, "task.noise": level},
+                  summary={"best_val_loss": loss + 0.001 * seed, "test_loss": loss})
+        for level, base in zip(levels, (0.05, 0.08), strict=False)
+        for loss, model in ((base + 0.01 * place, m) for place, m in enumerate(models))
+        for seed in range(seeds)
+    ]  # fmt: skip
+
+
+NOISED = DIFFUSION | {"incomparable": {"loss": ["task.noise"], "loss_t1": ["task.noise"]}}
+CANNOT = "Validation loss cannot rank the levels of task.noise."
+
+
+def test_a_loss_under_other_noise_names_no_best_arm(tmp_path):
+    records, summary, arms = parts(tmp_path, noised(), NOISED)
+    first = headline(records, summary, arms)
+    assert first.title == CANNOT
+    assert first.sentences[1].startswith("linear reaches 0.051")
+    assert first.sentences[2].startswith("cosine reaches 0.081")
+    drawing = figures.scores(records, summary, arms)
+    assert drawing is not None
+    assert "Losses on different levels of task.noise cannot be compared." in drawing.caption
+
+
+def test_arms_under_the_same_noise_are_compared(tmp_path):
+    found = headline(*parts(tmp_path, noised(models=("a", "b")), NOISED))
+    assert found.title == CANNOT
+    told = " ".join(found.sentences)
+    assert "With task.noise linear, a · linear has the lowest: 0.051" in told
+    assert "With task.noise cosine, a · cosine has the lowest: 0.081" in told
+    assert told.count("over 3 pairs") == 2
+    # 0.06 on test, and not cosine's 0.08: each arm against those of its own noise
+    assert told.count("the lowest there too") == 2
+
+
+def test_one_noise_alone_is_a_matter_of_models(tmp_path):
+    trials = noised(levels=("linear",), models=("a", "b"))
+    records, summary, arms = parts(tmp_path, trials, NOISED)
+    assert records.incomparable == {}
+    assert headline(records, summary, arms).title.startswith("a has the lowest validation loss")
+
+
+def test_the_page_says_what_the_loss_cannot_tell(tmp_path):
+    write_experiment(tmp_path / "results", "exp", noised(), **NOISED)
+    page = write_report(Store(tmp_path / "results"), ["exp"], tmp_path / "reports")
+    said = "measures another problem at each level of task.noise"
+    assert said in page.read_text()
+    assert said in page.with_name("report.md").read_text()
+
+
 @pytest.mark.parametrize(
     ("trials", "plan", "draw", "pictures", "said"),
     [

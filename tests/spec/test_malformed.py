@@ -64,6 +64,7 @@ def test_malformed(name: str, spec: Path) -> None:
         ("train={lr: 1, epochs: 3}", "train.lr", "override the axis instead: grid.train.lr=…"),
         ("model.width=0.5", "model.width", "override the axis instead: grid.model=…"),
         ("experiment.x=1", "experiment", "so that nothing in it can be set"),
+        ("task.noise=cosine", "task.noise", "unknown key"),
         ("exclude.1.model=unet", "exclude.1", "must be an index of this list, from 0 to 0"),
         ("exclude.x=unet", "exclude.x", "must be an index of this list"),
         ("train.epochs", "", "write key=value"),

@@ -1,0 +1,61 @@
+"""Which metrics do not measure the same in all arms, so that arms cannot be compared by them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from bench.plan.trial import Trial
+
+DECIDE_THE_LOSS = ("train.loss", "train.focal_gamma", "task.noise", "task.steps")
+"""Settings that decide what the validation loss is a measure of.
+
+Under another noise schedule other noise is to be predicted from other images. Label smoothing is
+not among them: it is left out in validation.
+"""
+
+
+def incomparable(metrics: Iterable[str], trials: Sequence[Trial]) -> dict[str, tuple[str, ...]]:
+    """Each metric (`loss`) that an axis changes the meaning of, and the axes that do."""
+    names = trials[0].axes if trials else {}
+    found = []
+    for setting in DECIDE_THE_LOSS:
+        setters = [axis for axis in names if f"{setting}.".startswith(f"{axis}.")]
+        axis = max(setters, key=len, default=None)  # the narrowest is put in last
+        # an axis of a whole section need not vary this setting of it
+        if axis == setting or (axis is not None and _varies(setting, trials)):
+            found.append(axis)
+    axes = tuple(dict.fromkeys(found))
+    return {name: axes for name in metrics if axes and name.split("_")[0] == "loss"}
+
+
+def caution(
+    incomparable: Mapping[str, Sequence[str]], metrics: Iterable[str], several: Iterable[str]
+) -> tuple[str, ...]:
+    """What has to be known before comparing arms by loss, in a sentence, or nothing.
+
+    Args:
+        incomparable: as the function of this name gives it.
+        metrics: all metrics.
+        several: the axes that have several levels.
+    """
+    axes = [axis for axis in incomparable.get("loss", ()) if axis in set(several)]
+    others = [f"val/{name}" for name in metrics if name not in incomparable]
+    if not axes:
+        return ()
+    instead = ", ".join(others) or "pictures, and a Fréchet distance (task.frechet),"
+    return (
+        f"val/loss measures another problem at each level of {', '.join(axes)}, so it cannot tell "
+        f"which level is better: {instead} can",
+    )
+
+
+def _varies(setting: str, trials: Iterable[Trial]) -> bool:
+    return len({_at(trial.settings, setting) for trial in trials}) > 1
+
+
+def _at(settings: Any, path: str) -> Any:
+    """The setting at a dotted path; None where there is none."""
+    for key in path.split("."):
+        settings = getattr(settings, key, None)
+    return settings

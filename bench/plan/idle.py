@@ -1,0 +1,67 @@
+"""Refuses settings that have no effect, before somebody reads one into a result."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from bench.errors import SpecError
+from bench.plan.arms import Arm
+from bench.plan.axes import Axis
+from bench.spec.effects import Idle, idle_settings
+from bench.spec.load import Spec
+from bench.spec.schema import TrialSettings
+from bench.spec.yaml12 import KeyPath
+
+
+def refuse_idle(
+    spec: Spec, axes: dict[str, Axis], arms: Sequence[tuple[Arm, TrialSettings]]
+) -> None:
+    """Refuse settings without effect; a default is none.
+
+    What all arms share need only act in one of them: `train.momentum` beside an axis of optimizers.
+    But a level without effect in its arm is refused there: the arm would repeat another one under
+    a name that says something else.
+
+    Raises:
+        SpecError: there is one; names its line and, where axes are to blame, the arms.
+    """
+    found = [
+        (number, idle) for number, (_, made) in enumerate(arms) for idle in idle_settings(made)
+    ]
+    times = Counter((idle.setting, idle.item) for _, idle in found)
+    for number, idle in found:
+        axis = _axis_of(idle.setting, axes)
+        if axis is not None:
+            raise _of_a_level(spec, axes, axis, number, arms[number][0], len(arms), idle)
+        if times[idle.setting, idle.item] == len(arms):
+            path: KeyPath = tuple(idle.setting.split("."))
+            raise spec.document.error(path, f"{idle.message}; leave it out")
+
+
+def _axis_of(setting: str, axes: dict[str, Axis]) -> Axis | None:
+    """The axis that sets it; of several the narrowest, which is put in last."""
+    setters = [axis for axis in axes.values() if f"{setting}.".startswith(f"{axis.name}.")]
+    return max(setters, key=lambda axis: len(axis.name), default=None)
+
+
+def _of_a_level(
+    spec: Spec, axes: dict[str, Axis], axis: Axis, number: int, arm: Arm, arms: int, idle: Idle
+) -> SpecError:
+    """The error for a level that has no effect in one arm."""
+    included = number - (arms - len(spec.sweep.include))
+    if included >= 0:
+        return spec.document.error(("include", included, axis.name), f"{idle.message}; mend it")
+    inside = idle.setting.removeprefix(axis.name).split(".")[1:]
+    where = (*axis.levels[arm[axis.name]].where, *inside)
+    concerned = [name for name in axes if _meet(name, axis.name, *idle.beside)]
+    if concerned == [axis.name]:
+        return spec.document.error(where, f"{idle.message}; leave it out")
+    labels = ", ".join(f"{name}: {arm[name]}" for name in concerned)
+    return spec.document.error(where, f"{idle.message}; exclude the arms {{{labels}}}")
+
+
+def _meet(name: str, *settings: str) -> bool:
+    """Whether an axis sets, or is in, one of these settings."""
+    ends = [f"{setting}." for setting in settings]
+    return any(f"{name}.".startswith(end) or end.startswith(f"{name}.") for end in ends)

@@ -1,0 +1,128 @@
+"""Settings that change nothing beside the others of their arm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from bench.augment.settings import (
+    AUGMENTATIONS,
+    CustomTransform,
+    OneOfSettings,
+    TransformSettings,
+)
+from bench.settings import Settings
+from bench.spec.schema import FreezeUpTo, TrialSettings
+
+_CHANGES_VALUES = ("bench.augment.color:", "bench.augment.texture:")
+"""Where the transforms are that move no pixel."""
+
+
+@dataclass(frozen=True)
+class Idle:
+    """A setting without effect.
+
+    Attributes:
+        setting: its dotted path, `train.momentum`.
+        why: the end of the sentence `… has no effect`.
+        beside: dotted paths of the settings that make it so, as far as axes can vary them.
+        item: which item, where only one of a list is meant.
+    """
+
+    setting: str
+    why: str
+    beside: tuple[str, ...]
+    item: str = ""
+
+    @property
+    def message(self) -> str:
+        """The whole sentence."""
+        return f"{self.item} has no effect {self.why}".lstrip()
+
+
+def idle_settings(settings: TrialSettings) -> Iterator[Idle]:
+    """What one arm sets otherwise than by default, and what yet changes nothing there."""
+    yield from _of_training(settings)
+    yield from _of_augmentation(settings)
+    yield from _mistakes(settings)
+
+
+def _of_training(settings: TrialSettings) -> Iterator[Idle]:
+    train, task = settings.train, settings.task
+    held, freeze = ("train.freeze",), train.freeze
+    whole = isinstance(freeze, FreezeUpTo) and _whole_encoder(settings, freeze)
+    stuck = (freeze == "encoder" or whole) and train.unfreeze_epoch is None
+    rules: tuple[tuple[str, bool, str, tuple[str, ...]], ...] = (
+        ("focal_gamma", train.loss != "focal", f"with loss: {train.loss}", ("train.loss",)),
+        ("label_smoothing", task.target != "label", f"in {task.name}: images have no labels", ()),
+        (
+            "momentum",
+            train.optimizer != "sgd",
+            f"with optimizer: {train.optimizer}",
+            ("train.optimizer",),
+        ),
+        (
+            "warmup_epochs",
+            train.schedule == "one_cycle",
+            "with schedule: one_cycle, which has a warm-up of its own",
+            ("train.schedule",),
+        ),
+        ("freeze_statistics", freeze == "none", "where nothing is frozen", held),
+        ("unfreeze_epoch", freeze == "none", "where nothing is frozen", held),
+        (
+            "encoder_lr",
+            stuck,
+            "where the whole encoder stays frozen",
+            (*held, "train.unfreeze_epoch", *(["model"] if whole else [])),
+        ),
+    )
+    for name, idle, why, beside in rules:
+        if idle and _is_set(train, name):
+            yield Idle(f"train.{name}", why, beside)
+
+
+def _of_augmentation(settings: TrialSettings) -> Iterator[Idle]:
+    augment, beside = settings.augment, ("augment.transforms",)
+    if not augment.transforms and _is_set(augment, "mode"):
+        yield Idle("augment.mode", "without transforms", beside)
+    if not _moves(augment.transforms) and _is_set(augment, "interpolation"):
+        yield Idle("augment.interpolation", "where no transform moves a pixel", beside)
+
+
+def _mistakes(settings: TrialSettings) -> Iterator[Idle]:
+    task, mistakes = settings.task, settings.mistakes
+    if "unpaired_masks" in mistakes:
+        if task.target != "mask":
+            yield Idle("mistakes", f"in {task.name}: there are no masks", (), "unpaired_masks")
+        elif not _moves(settings.augment.transforms):
+            why = "where no transform moves a pixel"
+            yield Idle("mistakes", why, ("augment.transforms",), "unpaired_masks")
+    if "eval_mode_leak" in mistakes and settings.train.epochs == 1:
+        why = "in one epoch: it begins with the second"
+        yield Idle("mistakes", why, ("train.epochs",), "eval_mode_leak")
+
+
+def _moves(transforms: Iterable[TransformSettings]) -> bool:
+    """Whether any of them may be geometric; of one's own it is not known."""
+    for part in transforms:
+        if isinstance(part, OneOfSettings):
+            found = _moves(part.of)
+        elif isinstance(part, CustomTransform):
+            found = True
+        else:
+            name = str(part.name)  # type: ignore[attr-defined]  # every registered one has it
+            found = not AUGMENTATIONS.entry(name).target.startswith(_CHANGES_VALUES)
+        if found:
+            return True
+    return False
+
+
+def _whole_encoder(settings: TrialSettings, freeze: FreezeUpTo) -> bool:
+    """Whether the last frozen stage is the encoder's last; of one's own model it is not known."""
+    stages: tuple[str, ...] = getattr(settings.model, "stages", ())
+    return stages[-1:] == (freeze.up_to,)
+
+
+def _is_set(part: Settings, name: str) -> bool:
+    """Whether a setting is another than its default, however it is spelt."""
+    return bool(getattr(part, name) != type(part).model_fields[name].default)
