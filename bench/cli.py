@@ -48,17 +48,20 @@ REPORTS = Path("reports")
 
 
 def _plan(spec: Path, overrides: list[str] | None, results: Path) -> Plan:
-    from bench.commands.earlier import lookup
+    from bench.commands.earlier import finished, lookup, try_extractor
     from bench.plan.expand import check_targets, make_plan
+    from bench.plan.extractor import settle_extractors
     from bench.plan.pretrained import check_weights, settle_weights
     from bench.record.store import Store
     from bench.spec.load import load_spec
 
     plan = make_plan(load_spec(spec, overrides or ()))
     check_targets(plan)
-    plan = settle_weights(plan, lookup(Store(results), spec.parent))
+    store = Store(results)
+    earlier = lookup(store, spec.parent)
+    plan = settle_weights(plan, earlier)
     check_weights(plan)
-    return plan
+    return settle_extractors(plan, earlier, finished(store), try_extractor)
 
 
 @app.command()
@@ -68,7 +71,11 @@ def run(
     jobs: Annotated[
         int | None,
         typer.Option(
-            "-j", "--jobs", min=1, help="Trials at a time; default: one a GPU, or one a CPU core."
+            "-j",
+            "--jobs",
+            min=1,
+            help="Trials at a time; default: one a GPU, or one a CPU core. More than there are "
+            "GPUs: several side by side on each.",
         ),
     ] = None,
     device: Annotated[DeviceName | None, typer.Option(help="Where to compute.")] = None,
@@ -106,6 +113,8 @@ def plan(
         return
     _print(plan_table(rows, list(planned.axes), cost=cost))
     print(f"{len(rows)} trials, {sum(t.settings.train.epochs for t in planned.trials)} epochs")
+    for caution in planned.cautions:
+        print(f"Careful: {caution}.")
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""What the store knows of an earlier experiment, for plans that start from its checkpoints."""
+"""What the store knows of earlier experiments, for plans that use their checkpoints."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError, StoreError
-from bench.plan.pretrained import Earlier, EarlierTrial, Lookup
+from bench.plan.earlier import Earlier, EarlierTrial, Lookup
+from bench.plan.extractor import Finished
 from bench.record.store import Store, TrialFiles
 from bench.report.membership import belonging
 from bench.states import Status
+from bench.tasks.frechet_settings import FrechetSettings
 
 
 def lookup(store: Store, specs: Path) -> Lookup:
@@ -33,6 +35,37 @@ def lookup(store: Store, specs: Path) -> Lookup:
         return Earlier(name, plan["select"]["mode"], tuple(found))
 
     return earlier
+
+
+def finished(store: Store) -> Finished:
+    """Finds trials by folder or id, and refuses those that are not finished."""
+
+    def checkpoint(text: str) -> Path:
+        try:
+            files = store.find(text)
+        except StoreError as error:
+            reason = "it has no config.yaml" if Path(text).is_dir() else str(error)
+            raise StoreError(
+                f"{text!r} is neither a trial's folder nor its id ({reason}): name a finished one"
+            ) from error
+        if files.id != Path(text).name:  # a beginning may one day be another trial's too
+            name = f"{files.experiment}/{files.id}"
+            raise StoreError(f"{text!r} is only the beginning of {name}: write it whole")
+        status = files.status().status
+        if status is not Status.DONE:
+            raise StoreError(f"{files.folder}: is {status}, not done: `bench run` its spec first")
+        if not files.best.is_file():
+            raise StoreError(f"{files.folder}: has no best.pt: restore it, or train it again")
+        return files.best
+
+    return checkpoint
+
+
+def try_extractor(frechet: FrechetSettings) -> None:
+    """See whether a settled extractor gives features; a BenchError where it does not."""
+    from bench.train.classifier import try_extractor as tried  # imports torch
+
+    tried(frechet)
 
 
 def _trial(record: Mapping[str, Any], files: TrialFiles, column: str) -> EarlierTrial:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
 
-from bench.errors import BenchError, SpecError, nearest
+from bench.errors import BenchError, SpecError
 from bench.models.settings import MODELS, ModelSettings
 from bench.models.weights_settings import (
     TORCHVISION_MODELS,
@@ -16,43 +15,13 @@ from bench.models.weights_settings import (
     SettledWeights,
     torchvision_encoder,
 )
-from bench.plan.axes import label_of
+from bench.plan.earlier import Earlier, Lookup, best, matching, of_seed
 from bench.plan.expand import Plan
-from bench.plan.trial import Trial, canonical_json, digest
+from bench.plan.settling import refuse_twins, written
+from bench.plan.trial import Trial, canonical_json
 from bench.spec.document import Document
-from bench.spec.yaml12 import KeyPath
 
-
-@dataclass(frozen=True)
-class EarlierTrial:
-    """A trial of an earlier experiment.
-
-    Attributes:
-        score: the selected metric's best value; None where it is not finished.
-        checkpoint: the best epoch's.
-        fingerprint: of the data that it was trained on, which its id does not tell.
-    """
-
-    id: str
-    seed: int | None
-    axes: Mapping[str, str]
-    arm: str
-    score: float | None
-    checkpoint: Path
-    fingerprint: str | None = None
-
-
-@dataclass(frozen=True)
-class Earlier:
-    """An earlier experiment: its trials, and the direction in which it scores them."""
-
-    name: str
-    mode: Literal["min", "max"]
-    trials: tuple[EarlierTrial, ...]
-
-
-Lookup = Callable[[str], Earlier]
-"""An experiment's records by its name; a BenchError where there are none."""
+SETTING = ("model", "weights")
 
 
 def settle_weights(plan: Plan, lookup: Lookup) -> Plan:
@@ -63,7 +32,13 @@ def settle_weights(plan: Plan, lookup: Lookup) -> Plan:
     """
     settler = _Settler(plan.spec.document, lookup)
     trials = tuple(settler.settled(trial) for trial in plan.trials)
-    _refuse_twins(plan.spec.document, plan.trials, trials)
+    refuse_twins(
+        plan.spec.document,
+        plan.trials,
+        trials,
+        lambda trial: written(plan.spec.document, SETTING, trial.settings.model.weights),
+        "start with the same weights",
+    )
     return replace(plan, trials=trials)
 
 
@@ -144,7 +119,7 @@ class _Settler:
             weights = self._settle(trial, model)
         except BenchError as error:
             raise self._document.error(
-                _written(self._document, model.weights), str(error)
+                written(self._document, SETTING, model.weights), str(error)
             ) from error
         settings = trial.settings.model_copy(
             update={"model": model.model_copy(update={"weights": weights})}
@@ -179,12 +154,12 @@ class _Settler:
         if wanted.experiment not in self._experiments:
             self._experiments[wanted.experiment] = self._lookup(wanted.experiment)
         earlier = self._experiments[wanted.experiment]
-        matching = _matching(earlier, wanted)
+        found = matching(earlier, wanted.where)
         if wanted.pick == "best":
-            chosen = _best(earlier, matching)
+            chosen = best(earlier, found)
             exactly = f"{earlier.name}/{chosen.id}, data {chosen.fingerprint}"
         else:
-            chosen = _of_seed(earlier, matching, trial.seed)
+            chosen = of_seed(earlier, found, trial.seed)
             # not the trial, which differs from seed to seed: the arm must be the same for all
             exactly = f"{earlier.name}, arm {chosen.arm}, same seed, data {chosen.fingerprint}"
         return SettledWeights(source="trial", exactly=exactly, file=str(chosen.checkpoint))
@@ -203,91 +178,3 @@ def _from_torchvision(model: ModelSettings) -> SettledWeights:
     return SettledWeights(
         source="imagenet", exactly=str(imagenet(encoder)), file=str(imagenet_file(encoder))
     )
-
-
-def _matching(earlier: Earlier, wanted: EarlierWeights) -> list[EarlierTrial]:
-    """The trials on the levels that are wanted.
-
-    Raises:
-        SpecError: an axis or a level that the experiment does not have, or no such arm.
-    """
-    labels: dict[str, set[str]] = {}
-    for trial in earlier.trials:
-        for axis, label in trial.axes.items():
-            labels.setdefault(axis, set()).add(label)
-    where = {axis: label_of(label) for axis, label in wanted.where.items()}
-    for axis, label in where.items():
-        if axis not in labels:
-            raise SpecError(
-                f"experiment {earlier.name!r} has no axis {axis!r}{nearest(axis, labels)}"
-            )
-        if label not in labels[axis]:
-            hint = nearest(label, labels[axis])
-            raise SpecError(f"axis {axis} of {earlier.name!r} has no level {label!r}{hint}")
-    found = [trial for trial in earlier.trials if where.items() <= dict(trial.axes).items()]
-    if not found:
-        raise SpecError(f"experiment {earlier.name!r} has no such arm")
-    return found
-
-
-def _best(earlier: Earlier, trials: list[EarlierTrial]) -> EarlierTrial:
-    scored = [(trial.score, trial) for trial in trials if trial.score is not None]
-    if not scored:
-        raise _unfinished(earlier, f"none of {len(trials)} trials is finished")
-    best = max if earlier.mode == "max" else min  # both give the first of several
-    ordered = sorted(scored, key=lambda item: (item[1].seed or 0, item[1].id))
-    return best(ordered, key=lambda item: item[0])[1]
-
-
-def _of_seed(earlier: Earlier, trials: list[EarlierTrial], seed: int) -> EarlierTrial:
-    if len({trial.arm for trial in trials}) > 1:
-        raise SpecError(f"pick: same_seed needs one arm of {earlier.name!r}; name it with `where`")
-    found = next((trial for trial in trials if trial.seed == seed), None)
-    if found is None:
-        raise SpecError(f"experiment {earlier.name!r} has no trial of seed {seed}")
-    if found.score is None:
-        raise _unfinished(earlier, f"its trial of seed {seed} is not finished")
-    return found
-
-
-def _unfinished(earlier: Earlier, what: str) -> SpecError:
-    return SpecError(f"experiment {earlier.name!r}: {what}: `bench run` its spec first")
-
-
-def _refuse_twins(document: Document, before: tuple[Trial, ...], after: tuple[Trial, ...]) -> None:
-    """No two arms may have become the same: they would be one trial under two names."""
-    first: dict[str, Trial] = {}
-    for asked, trial in zip(before, after, strict=True):
-        twin = first.setdefault(digest(trial.identity), trial)
-        if twin is not trial:
-            raise document.error(
-                _written(document, asked.settings.model.weights),
-                f"the arms ({', '.join(twin.axes.values())}) and ({', '.join(trial.axes.values())})"
-                " start with the same weights and have the same settings; remove one",
-            )
-
-
-def _written(document: Document, weights: Any) -> KeyPath:
-    """Where in the spec these weights stand."""
-    value = weights if isinstance(weights, str) else weights.model_dump(exclude_unset=True)
-    return next(
-        (path for path in _places(document.tree, ()) if _at(document.tree, path) == value),
-        ("model", "weights"),
-    )
-
-
-def _places(tree: Any, path: KeyPath) -> Iterator[KeyPath]:
-    """Every place at or below a key `weights` or an axis `model.weights`."""
-    items = tree.items() if isinstance(tree, dict) else enumerate(tree)
-    for key, value in items:
-        here = (*path, key)
-        if any(str(part).rpartition(".")[2] == "weights" for part in here):
-            yield here
-        if isinstance(value, dict | list):
-            yield from _places(value, here)
-
-
-def _at(tree: Any, path: KeyPath) -> Any:
-    for key in path:
-        tree = tree[key]
-    return tree

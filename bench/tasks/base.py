@@ -72,7 +72,7 @@ class Task(Protocol):
 
     Built from the task's settings and, of the following, what its constructor accepts:
     `classes` (names of the target's classes), `loss`, `focal_gamma`, `label_smoothing` and
-    `load_classifier` (a trial's folder → its network).
+    `load_classifier` (a settled classifier → its network).
     """
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:

@@ -16,15 +16,25 @@ from bench.errors import BenchError
 from bench.tasks.base import Batch, Closing, Picture, Samples
 from bench.tasks.frechet import (
     LoadClassifier,
-    chosen,
     described,
     frechet_distance,
     gaussian,
+    load_extractor,
 )
+from bench.tasks.frechet_settings import FrechetSettings, SettledExtractor
 from bench.tasks.noise import fixed_noise, fixed_times, schedule
 from bench.tasks.pictures import GAP
 from bench.tasks.sampling import ddim, ddpm, start
-from bench.tasks.settings import DIFFUSION_QUARTERS, FrechetSettings
+from bench.tasks.settings import DIFFUSION_QUARTERS
+
+
+def no_classifier(settled: SettledExtractor) -> nn.Module:
+    """Stands in where nothing is given to load a classifier with.
+
+    Raises:
+        BenchError: always.
+    """
+    raise BenchError(f"{settled.name}: a task built without `load_classifier` cannot load it")
 
 
 class Diffusion:
@@ -43,18 +53,13 @@ class Diffusion:
         samples: int = 16,
         show_every: int = 10,
         frechet: FrechetSettings | None = None,
-        load_classifier: LoadClassifier | None = None,
+        load_classifier: LoadClassifier = no_classifier,
     ) -> None:
-        """`load_classifier` is what the Fréchet distance's `classifier` is loaded with.
-
-        Raises:
-            DataError: a Fréchet distance is wanted, and its feature extractor is not there.
-        """
+        """`load_classifier` is what the Fréchet distance's classifier is loaded with."""
         self.schedule = schedule(noise, steps)
         self._ddim_steps, self._ddpm_steps = ddim_steps, ddpm_steps
         self._samples, self._show_every = samples, show_every
-        self._frechet = frechet
-        self._load_extractor = None if frechet is None else chosen(frechet, load_classifier)
+        self._frechet, self._load_classifier = frechet, load_classifier
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Mean squared error of the predicted noise; noise and steps are drawn anew each time."""
@@ -116,10 +121,14 @@ class Diffusion:
     def closing(
         self, model: nn.Module, _train: Iterable[Batch], test: Iterable[Batch], /
     ) -> Closing:
-        """The Fréchet distance of generated from test images, where the spec asks for it."""
-        if self._frechet is None or self._load_extractor is None:
+        """The Fréchet distance of generated from test images, where the spec asks for it.
+
+        Raises:
+            DataError: the feature extractor is not what it was when the trial was planned.
+        """
+        if self._frechet is None:
             return Closing()
-        extractor, batches = self._load_extractor(), iter(test)
+        extractor, batches = load_extractor(self._frechet, self._load_classifier), iter(test)
         first = next(batches)
         extractor.network.to(first.images.device)
         shown = ((batch.images + 1) / 2 for batch in chain([first], batches))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,11 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.errors import DataError
-from bench.tasks.settings import FrechetSettings
+from bench.errors import DataError, SpecError
+from bench.tasks.frechet_settings import FrechetSettings, SettledExtractor
 
-LoadClassifier = Callable[[str], nn.Module]
-"""From a trial's folder to a network that takes (B, 3, H, W) images in 0…1: see `AsTrained`."""
+LoadClassifier = Callable[[SettledExtractor], nn.Module]
+"""The network of a trial, taking (B, 3, H, W) images in 0…1: see `AsTrained`."""
 
 _INCEPTION_SIZE = 299
 
@@ -87,7 +87,9 @@ class Extractor(NamedTuple):
         """
         maps = [part for part in self.network.modules() if isinstance(part, nn.Linear)]
         if not maps:
-            raise DataError(f"task.frechet: {self.name} has no linear layer to take features from")
+            raise DataError(
+                "there is no linear layer to take features from: give the network one at its end"
+            )
         seen: list[Tensor] = []
         hook = maps[-1].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
         with hook, torch.autocast(images.device.type, enabled=False):
@@ -99,7 +101,36 @@ class Extractor(NamedTuple):
         return torch.cat([self.features(images).cpu() for images in batches])
 
 
-def inception_weights() -> Path:
+def settled_inception() -> SettledExtractor:
+    """torchvision's Inception, whose weights must lie in torchvision's cache.
+
+    Raises:
+        DataError: they do not, or are damaged; says which file to put where.
+    """
+    from torchvision.models import Inception_V3_Weights
+
+    weights = Inception_V3_Weights.IMAGENET1K_V1
+    file = inception_file()
+    if not file.is_file():
+        raise DataError(
+            f"no Inception weights at {file}: get {weights.url} and put it there, or name a "
+            "trained classifier as task.frechet.classifier"
+        )
+    first = file.stem.rpartition("-")[2]  # the first digits of its SHA-256
+    if not file_sha256(file).startswith(first):
+        raise DataError(
+            f"{file} is damaged (its SHA-256 does not begin with {first}): get {weights.url} again"
+        )
+    return SettledExtractor(
+        source="inception",
+        exactly=str(weights),
+        sha256=first,
+        name=f"inception_v3 of torchvision ({weights.name})",
+        file=str(file),
+    )
+
+
+def inception_file() -> Path:
     """Where torchvision keeps its Inception's weights once they are downloaded."""
     from torchvision.models import Inception_V3_Weights
 
@@ -107,44 +138,59 @@ def inception_weights() -> Path:
     return Path(str(torch.hub.get_dir())) / "checkpoints" / name
 
 
-def chosen(
-    settings: FrechetSettings, load_classifier: LoadClassifier | None
-) -> Callable[[], Extractor]:
-    """What loads the extractor that the settings ask for, once it is needed.
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file's content.
 
     Raises:
-        DataError: it is not there, or nothing was given to load a classifier with.
+        DataError: it cannot be read.
     """
-    weights, folder = inception_weights(), settings.classifier
-    if settings.extractor != "classifier" and weights.is_file():
-        return partial(inception, weights)
-    if folder is None:
-        raise DataError(
-            f"task.frechet: no Inception weights at {weights}: put torchvision's there, or name a "
-            "trained classifier's folder as task.frechet.classifier"
-        )
-    if load_classifier is None or not (Path(folder) / "best.pt").is_file():
-        raise DataError(
-            f"task.frechet.classifier: no best.pt in {folder}: name the folder of a finished "
-            "classification trial"
-        )
-    return partial(own_classifier, Path(folder), load_classifier)
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror})") from error
 
 
-def inception(weights: Path) -> Extractor:
-    """torchvision's Inception with the weights in this file, in evaluation mode on the CPU."""
+def check_unchanged(settings: FrechetSettings) -> SettledExtractor:
+    """The extractor that planning settled, if its file still is what it was then.
+
+    Raises:
+        DataError: the file is gone or another one.
+        SpecError: planning has settled none.
+    """
+    settled = settings.settled
+    if settled is None:
+        raise SpecError(
+            "not settled: `settle_extractors` of bench.plan.extractor", key="task.frechet"
+        )
+    if not file_sha256(Path(settled.file)).startswith(settled.sha256):
+        raise DataError(
+            f"task.frechet: {settled.file} has changed since this trial was planned: `bench run` "
+            "the spec again"
+        )
+    return settled
+
+
+def load_extractor(settings: FrechetSettings, load_classifier: LoadClassifier) -> Extractor:
+    """The extractor that planning settled, in evaluation mode on the CPU.
+
+    Raises:
+        DataError: its file is gone or another one.
+        SpecError: planning has settled none.
+    """
+    settled = check_unchanged(settings)
+    load = inception if settled.source == "inception" else load_classifier
+    return Extractor(settled.name, load(settled).eval())
+
+
+def inception(settled: SettledExtractor) -> nn.Module:
+    """torchvision's Inception, taking images in 0…1."""
     from torchvision.models import inception_v3
 
     network = inception_v3(weights=None, init_weights=False)
-    network.load_state_dict(torch.load(weights, weights_only=True))
+    network.load_state_dict(torch.load(settled.file, weights_only=True))
     # it was trained on -1…1, which is what `transform_input` of torchvision's own restores
-    fitted = AsTrained(network, _INCEPTION_SIZE, [2.0] * 3, [-1.0] * 3)
-    return Extractor("inception_v3 of torchvision (IMAGENET1K_V1)", fitted.eval())
-
-
-def own_classifier(folder: Path, load: LoadClassifier) -> Extractor:
-    """The best epoch of the trial in this folder, in evaluation mode."""
-    return Extractor(f"classifier {folder.parent.name}/{folder.name}", load(str(folder)).eval())
+    return AsTrained(network, _INCEPTION_SIZE, [2.0] * 3, [-1.0] * 3)
 
 
 def described(extractor: Extractor, generated: Tensor, real: Tensor) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from bench.registry import Registry
 from bench.settings import Settings, local
+from bench.tasks.frechet_settings import FrechetSettings
 
 Mode = Literal["min", "max"]
 Target = Literal["mask", "label", "none"]
@@ -100,28 +101,6 @@ class ClassificationSettings(TaskSettings):
     def output_shape(self, classes: tuple[str, ...], _size: int, /) -> tuple[int, ...]:
         """A score per class and image."""
         return (1, len(classes))
-
-
-class FrechetSettings(Settings):
-    """The Fréchet distance between generated and test images, of the best epoch only."""
-
-    samples: int = Field(2048, ge=2, description="generated images; fewer than features are biased")
-    extractor: Literal["auto", "inception", "classifier"] = Field(
-        "auto",
-        description="whose features are compared: torchvision's Inception, from its cache, or a "
-        "classifier of our own; auto: Inception where its weights are, else the classifier",
-    )
-    classifier: str | None = Field(
-        None, description="folder of a finished classification trial: results/EXPERIMENT/TRIAL"
-    )
-
-    @model_validator(mode="after")
-    def _classifier_is_used(self) -> FrechetSettings:
-        if self.extractor == "classifier" and self.classifier is None:
-            raise ValueError("extractor: classifier needs `classifier`, a finished trial's folder")
-        if self.extractor == "inception" and self.classifier is not None:
-            raise ValueError("classifier is not used with extractor: inception")
-        return self
 
 
 @TASKS.register("bench.tasks.diffusion:Diffusion")

@@ -5,35 +5,73 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from ruamel.yaml import YAML
 from torch import nn
 
 from bench.data.normalize import scale_and_offset
-from bench.errors import DataError
+from bench.errors import BenchError, DataError, told
 from bench.models.settings import MODELS
-from bench.plan.expand import load_trial
-from bench.tasks.frechet import AsTrained
-from bench.train import checkpoint
+from bench.plan.extractor import classifier_of
+from bench.plan.trial import Trial, digest
+from bench.tasks.frechet import AsTrained, Extractor, check_unchanged
+from bench.tasks.frechet_settings import FrechetSettings, SettledExtractor
+from bench.tasks.settings import DiffusionSettings
+
+_AGAIN = "train it again with --force"
 
 
-def load_classifier(folder: str) -> nn.Module:
-    """The best network of the classification trial in `folder`, taking images in 0…1.
+def load_classifier(settled: SettledExtractor) -> AsTrained:
+    """The best network of the classification trial that planning settled, taking images in 0…1.
 
     Raises:
-        DataError: there is no such trial, or it learnt something else.
-        StoreError: its configuration or checkpoint cannot be read.
+        DataError: the trial is not the one that was settled, or its weights do not fit its model.
+        SpecError: its model cannot be built.
     """
-    config = Path(folder) / "config.yaml"
-    if not config.is_file():
-        raise DataError(f"task.frechet.classifier: {folder} is not the folder of a trial")
-    settings = load_trial(YAML(typ="safe").load(config)).settings
-    if settings.task.name != "classification":
-        raise DataError(
-            f"task.frechet.classifier: {folder} learnt {settings.task.name}, not classification"
-        )
+    from bench.models.weights import read  # imports torchvision, which few trials need
+
+    trial, file = classifier_of(Path(settled.file)), Path(settled.file)
+    if digest(trial.identity) != settled.exactly:
+        raise DataError(f"{file}: its trial has changed since this one was planned")
+    settings = trial.settings
     outputs = settings.task.out_channels(settings.classes)
     model: nn.Module = MODELS.build(settings.model, in_channels=3, out_channels=outputs)
-    weights = checkpoint.load(Path(folder) / "best.pt", torch.device("cpu"))["model"]
-    model.load_state_dict(weights)
+    try:
+        model.load_state_dict(read(file))
+    except DataError as error:
+        raise DataError(f"{error}: {_AGAIN}") from error
+    except RuntimeError as error:
+        differences = " ".join(str(error).split())[:200]  # torch's are a line for every tensor
+        raise DataError(f"{file} is of another model ({differences}…): {_AGAIN}") from error
     scale, offset = scale_and_offset(settings.data.normalize)
     return AsTrained(model, settings.data.image_size, [255 * factor for factor in scale], offset)
+
+
+def try_extractor(settings: FrechetSettings) -> None:
+    """See whether a settled extractor gives features; of Inception, whether its file is there.
+
+    Raises:
+        BenchError: it does not; names the file or the trial.
+    """
+    settled = check_unchanged(settings)
+    if settled.source == "inception":
+        return
+    try:
+        network = load_classifier(settled).eval()
+        with torch.inference_mode():
+            Extractor(settled.name, network).features(torch.zeros(1, 3, *[network.size] * 2))
+    except Exception as error:  # a model of the user's own may raise anything
+        reason = str(error) if isinstance(error, BenchError) else told(error)
+        raise DataError(f"{settled.name} cannot be used: {reason}; or name another") from error
+
+
+def check_extractor(trial: Trial) -> None:
+    """See whether a trial's feature extractor, if it has one, still is what planning settled.
+
+    It is needed only after training, which would be in vain without it.
+
+    Raises:
+        DataError: its file is gone or another one.
+        SpecError: planning has settled none.
+    """
+    task = trial.settings.task
+    if isinstance(task, DiffusionSettings) and task.frechet is not None:
+        check_unchanged(task.frechet)

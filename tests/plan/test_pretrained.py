@@ -15,14 +15,9 @@ from bench.commands.earlier import lookup
 from bench.errors import BenchError, DataError, SpecError
 from bench.models import weights as module
 from bench.models.settings import MODELS, ModelSettings
+from bench.plan.earlier import Earlier, EarlierTrial
 from bench.plan.expand import Plan, load_trial, make_plan, trial_config
-from bench.plan.pretrained import (
-    Earlier,
-    EarlierTrial,
-    check_weights,
-    fetch_weights,
-    settle_weights,
-)
+from bench.plan.pretrained import check_weights, fetch_weights, settle_weights
 from bench.record.store import Store, TrialStatus
 from bench.spec.load import load_spec
 from bench.states import Status
@@ -172,7 +167,7 @@ def test_what_was_settled_comes_back_from_the_record(planned: Maker) -> None:
         ),
         (
             "{experiment: breeds, where: {model: untrained}}",
-            "none of 1 trials is finished: `bench run` its spec first",
+            r"none of 1 trials is finished and has its best\.pt: `bench run` its spec first",
         ),
         (
             "{experiment: breeds, pick: same_seed}",
@@ -180,7 +175,7 @@ def test_what_was_settled_comes_back_from_the_record(planned: Maker) -> None:
         ),
         (
             "{experiment: breeds, where: {model: big}, pick: same_seed}",
-            "its trial of seed 1 is not finished: `bench run` its spec first",
+            "its trial of seed 1 is not finished, .*: `bench run` its spec first",
         ),
         (
             "{experiment: breeds, where: {model: untrained}, pick: same_seed}",
@@ -244,7 +239,7 @@ def test_every_network_is_fetched_once(planned: Maker, monkeypatch: pytest.Monke
     monkeypatch.setattr(module, "fetch_imagenet", fetched.append)
     plan = planned(
         "grid:\n  model:\n    a: {name: resnet18_unet, weights: imagenet}\n    b: {name: unet}\n"
-        "  train.freeze_statistics: [true, false]\n"
+        "  train.lr: [0.1, 0.2]\n"
     )
     fetch_weights(plan.trials)
     assert fetched == ["resnet18"]

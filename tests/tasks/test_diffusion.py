@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,8 @@ from torch import Tensor, nn
 from bench.errors import BenchError
 from bench.tasks.base import Batch, Samples
 from bench.tasks.diffusion import Diffusion, grid
-from bench.tasks.settings import DIFFUSION_QUARTERS, DiffusionSettings, FrechetSettings
+from bench.tasks.frechet_settings import FrechetSettings, SettledExtractor
+from bench.tasks.settings import DIFFUSION_QUARTERS, DiffusionSettings
 
 SIDE = 8
 
@@ -164,10 +166,15 @@ class Colours(nn.Module):
 def test_closing_says_the_distance_and_whose_features(tmp_path: Path) -> None:
     train = batches(torch.arange(2), 2)
     assert Diffusion().closing(Half(), train, batches(torch.arange(8), 3)).facts == {}
-    folder = tmp_path / "breeds" / "resnet-s0"
-    folder.mkdir(parents=True)
-    (folder / "best.pt").touch()
-    wanted = FrechetSettings(samples=7, extractor="classifier", classifier=str(folder))
+    (tmp_path / "best.pt").touch()
+    settled = SettledExtractor(
+        source="classifier",
+        exactly="x",
+        sha256=hashlib.sha256(b"").hexdigest(),
+        name="classifier breeds/resnet-s0",
+        file=str(tmp_path / "best.pt"),
+    )
+    wanted = FrechetSettings(samples=7, extractor="classifier", classifier=settled)
     task = Diffusion(ddim_steps=2, frechet=wanted, load_classifier=lambda _: Colours())
     with torch.inference_mode():
         found = task.closing(Half(), train, batches(torch.arange(8), 3)).facts

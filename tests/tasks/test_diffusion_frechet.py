@@ -9,24 +9,19 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from bench.errors import DataError
+from bench.errors import DataError, SpecError
+from bench.tasks.diffusion import no_classifier
 from bench.tasks.frechet import (
     AsTrained,
     Extractor,
     Gaussian,
-    chosen,
     described,
+    file_sha256,
     frechet_distance,
     gaussian,
-    inception_weights,
+    load_extractor,
 )
-from bench.tasks.settings import FrechetSettings
-
-
-@pytest.fixture(autouse=True)
-def _own_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No weights but those that a test puts there."""
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "hub"))
+from bench.tasks.frechet_settings import FrechetSettings, SettledExtractor
 
 
 def normal(mean: list[float], covariance: list[list[float]]) -> Gaussian:
@@ -98,40 +93,46 @@ def test_the_record_says_whose_features_and_whether_they_are_too_many() -> None:
     assert described(extractor, torch.zeros(3, 3), torch.zeros(9, 3)).endswith("biased")
 
 
-def test_without_any_extractor_the_error_says_what_to_put_where(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no Inception weights at .*hub.*inception_v3.*\.pth"):
-        chosen(FrechetSettings(), None)
-    settings = FrechetSettings(classifier=str(tmp_path / "breeds" / "resnet-s0"))
-    with pytest.raises(DataError, match=r"no best\.pt in .*resnet-s0"):
-        chosen(settings, lambda _: Classifier())
+def settled(file: Path, source: str = "classifier") -> SettledExtractor:
+    return SettledExtractor(
+        source=source, exactly="x", sha256=file_sha256(file)[:8], name="made", file=str(file)
+    )
 
 
-def test_a_classifier_stands_in_for_inception(tmp_path: Path) -> None:
-    folder = tmp_path / "breeds" / "resnet-s0"
-    folder.mkdir(parents=True)
-    (folder / "best.pt").touch()
-    asked: list[str] = []
+def test_the_classifier_that_was_settled_is_loaded(tmp_path: Path) -> None:
+    file = tmp_path / "best.pt"
+    file.write_bytes(b"weights")
+    asked: list[SettledExtractor] = []
 
-    def load(name: str) -> nn.Module:
-        asked.append(name)
+    def load(found: SettledExtractor) -> nn.Module:
+        asked.append(found)
         return Classifier()
 
-    extractor = chosen(FrechetSettings(classifier=str(folder)), load)()
-    assert asked == [str(folder)]
-    assert extractor.name == "classifier breeds/resnet-s0"
+    wanted = FrechetSettings(extractor="classifier", classifier=settled(file))
+    extractor = load_extractor(wanted, load)
+    assert asked == [settled(file)]
+    assert extractor.name == "made"
     assert not extractor.network.training
+    file.write_bytes(b"others")
+    with pytest.raises(
+        DataError, match=r"best\.pt has changed since .*: `bench run` the spec again"
+    ):
+        load_extractor(wanted, load)
+    file.unlink()
+    with pytest.raises(DataError, match=r"best\.pt cannot be read \(No such file"):
+        load_extractor(wanted, load)
+    with pytest.raises(SpecError, match=r"task\.frechet: not settled"):
+        load_extractor(FrechetSettings(classifier=str(tmp_path)), load)
 
 
-def test_inception_is_taken_where_its_weights_are() -> None:
+def test_inception_under_its_normalisation(tmp_path: Path) -> None:
     from torchvision.models import inception_v3
 
     torch.manual_seed(0)
     network = inception_v3(weights=None, init_weights=False).eval()
-    weights = inception_weights()
-    weights.parent.mkdir(parents=True)
-    torch.save(network.state_dict(), weights)
-    extractor = chosen(FrechetSettings(), None)()
-    assert extractor.name.startswith("inception_v3 of torchvision")
+    torch.save(network.state_dict(), tmp_path / "inception.pth")
+    found = settled(tmp_path / "inception.pth", "inception")
+    extractor = load_extractor(FrechetSettings(extractor=found), no_classifier)
     with torch.inference_mode():
         features = extractor.features(torch.rand(1, 3, 32, 32))
         assert features.shape == (1, 2048)

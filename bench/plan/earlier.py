@@ -1,0 +1,105 @@
+"""Choosing a trial of an earlier experiment, which another one starts from or is scored with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from bench.errors import SpecError, nearest
+from bench.plan.axes import label_of
+
+
+@dataclass(frozen=True)
+class EarlierTrial:
+    """A trial of an earlier experiment.
+
+    Attributes:
+        score: the selected metric's best value; None where it is not finished or has no checkpoint.
+        checkpoint: the best epoch's.
+        fingerprint: of the data that it was trained on, which its id does not tell.
+    """
+
+    id: str
+    seed: int | None
+    axes: Mapping[str, str]
+    arm: str
+    score: float | None
+    checkpoint: Path
+    fingerprint: str | None = None
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """An earlier experiment: its trials, and the direction in which it scores them."""
+
+    name: str
+    mode: Literal["min", "max"]
+    trials: tuple[EarlierTrial, ...]
+
+
+Lookup = Callable[[str], Earlier]
+"""An experiment's records by its name; a BenchError where there are none."""
+
+
+def matching(
+    earlier: Earlier, where: Mapping[str, str | float | bool | None]
+) -> list[EarlierTrial]:
+    """The trials on the levels that are wanted.
+
+    Raises:
+        SpecError: an axis or a level that the experiment does not have, or no such arm.
+    """
+    labels: dict[str, set[str]] = {}
+    for trial in earlier.trials:
+        for axis, label in trial.axes.items():
+            labels.setdefault(axis, set()).add(label)
+    wanted = {axis: label_of(label) for axis, label in where.items()}
+    for axis, label in wanted.items():
+        if axis not in labels:
+            raise SpecError(
+                f"experiment {earlier.name!r} has no axis {axis!r}{nearest(axis, labels)}"
+            )
+        if label not in labels[axis]:
+            hint = nearest(label, labels[axis])
+            raise SpecError(f"axis {axis} of {earlier.name!r} has no level {label!r}{hint}")
+    found = [trial for trial in earlier.trials if wanted.items() <= dict(trial.axes).items()]
+    if not found:
+        raise SpecError(f"experiment {earlier.name!r} has no such arm")
+    return found
+
+
+def best(earlier: Earlier, trials: Sequence[EarlierTrial]) -> EarlierTrial:
+    """The best finished one of the trials; of equal ones that of the lowest seed.
+
+    Raises:
+        SpecError: none is finished.
+    """
+    scored = [(trial.score, trial) for trial in trials if trial.score is not None]
+    if not scored:
+        raise _unfinished(earlier, f"none of {len(trials)} trials is finished and has its best.pt")
+    better = max if earlier.mode == "max" else min  # both give the first of several
+    ordered = sorted(scored, key=lambda item: (item[1].seed or 0, item[1].id))
+    return better(ordered, key=lambda item: item[0])[1]
+
+
+def of_seed(earlier: Earlier, trials: Sequence[EarlierTrial], seed: int) -> EarlierTrial:
+    """The finished trial of a seed, all trials being of one arm.
+
+    Raises:
+        SpecError: they are of several arms, or the trial is not there or not finished.
+    """
+    if len({trial.arm for trial in trials}) > 1:
+        raise SpecError(f"pick: same_seed needs one arm of {earlier.name!r}; name it with `where`")
+    found = next((trial for trial in trials if trial.seed == seed), None)
+    if found is None:
+        raise SpecError(f"experiment {earlier.name!r} has no trial of seed {seed}")
+    if found.score is None:
+        raise _unfinished(earlier, f"its trial of seed {seed} is not finished, or has no best.pt")
+    return found
+
+
+def _unfinished(earlier: Earlier, what: str) -> SpecError:
+    remedy = "`bench run` its spec first (--force where it is done)"
+    return SpecError(f"experiment {earlier.name!r}: {what}: {remedy}")

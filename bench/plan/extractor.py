@@ -1,0 +1,145 @@
+"""Whose features exactly the Fréchet distances of a plan are taken from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from bench.errors import BenchError, DataError, SpecError, StoreError, first_line
+from bench.plan.earlier import Lookup, best, matching
+from bench.plan.expand import Plan, load_trial
+from bench.plan.settling import refuse_twins, written
+from bench.plan.trial import Trial, canonical_json, digest
+from bench.spec.document import Document
+from bench.spec.yaml12 import KeyPath
+from bench.tasks.frechet_settings import EarlierClassifier, FrechetSettings, SettledExtractor
+from bench.tasks.settings import DiffusionSettings
+
+Finished = Callable[[str], Path]
+"""A finished trial's best checkpoint, by the trial's folder or id; a BenchError without one."""
+
+Check = Callable[[FrechetSettings], None]
+"""A BenchError where the settled extractor does not give features."""
+
+Settled = dict[str, str | SettledExtractor | None]
+"""The settings of the Fréchet distance that settling changes."""
+
+SETTING: KeyPath = ("task", "frechet")
+
+
+def settle_extractors(plan: Plan, lookup: Lookup, finished: Finished, check: Check) -> Plan:
+    """The plan with `task.frechet` of every trial settled: whose features exactly.
+
+    Raises:
+        SpecError: an extractor that there is not or that is none, or arms that have become equal
+            by theirs; names the line.
+    """
+    settler = _Settler(plan.spec.document, lookup, finished, check)
+    trials = tuple(settler.settled(trial) for trial in plan.trials)
+    refuse_twins(
+        plan.spec.document,
+        plan.trials,
+        trials,
+        lambda trial: _place(plan.spec.document, trial.settings.task.frechet),
+        "take the Fréchet distance's features from the same network",
+    )
+    return replace(plan, trials=trials)
+
+
+def classifier_of(checkpoint: Path) -> Trial:
+    """The trial that has trained the classifier in this file.
+
+    Raises:
+        DataError: there is none, its configuration is of another version or was changed, or it
+            learnt something else.
+    """
+    path = checkpoint.with_name("config.yaml")
+    try:
+        trial = load_trial(YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8")))
+    except StoreError as error:
+        raise DataError(f"{error}: restore {path}, or name another trial") from error
+    except (OSError, ValueError, AttributeError, YAMLError) as error:
+        reason = f"cannot be read ({first_line(error)})"
+        raise DataError(f"{path} {reason}: restore it, or name another trial") from error
+    learnt = trial.settings.task.name
+    if learnt != "classification":
+        name = f"{trial.experiment}/{trial.id}"
+        raise DataError(f"{name} learnt {learnt}, not classification: name one that did")
+    return trial
+
+
+class _Settler:
+    """Settles the extractor of one trial after the other; each is looked up and tried once."""
+
+    def __init__(
+        self, document: Document, lookup: Lookup, finished: Finished, check: Check
+    ) -> None:
+        self._document = document
+        self._lookup, self._finished, self._check = lookup, finished, check
+        self._known: dict[str, Settled] = {}
+
+    def settled(self, trial: Trial) -> Trial:
+        task = trial.settings.task
+        if not isinstance(task, DiffusionSettings) or task.frechet is None:
+            return trial
+        wanted = task.frechet
+        key = canonical_json({**wanted.identity(), "samples": None})
+        try:
+            if key not in self._known:
+                self._known[key] = self._settle(wanted)
+                self._check(wanted.model_copy(update=self._known[key]))
+        except BenchError as error:
+            raise self._document.error(_place(self._document, wanted), str(error)) from error
+        frechet = wanted.model_copy(update=self._known[key])
+        changed = task.model_copy(update={"frechet": frechet})
+        settings = trial.settings.model_copy(update={"task": changed})
+        return replace(trial, settings=settings)
+
+    def _settle(self, wanted: FrechetSettings) -> Settled:
+        if wanted.settled is not None:
+            raise SpecError("`source` is planning's word: name a classifier, or inception")
+        if wanted.classifier is None or _inception_first(wanted):
+            from bench.tasks.frechet import settled_inception
+
+            return {"extractor": settled_inception(), "classifier": None}
+        checkpoint = self._checkpoint(wanted.classifier)
+        return {"extractor": "classifier", "classifier": _settled_classifier(checkpoint)}
+
+    def _checkpoint(self, wanted: str | EarlierClassifier | SettledExtractor) -> Path:
+        if isinstance(wanted, EarlierClassifier):
+            earlier = self._lookup(wanted.experiment)
+            return best(earlier, matching(earlier, wanted.where)).checkpoint
+        return self._finished(str(wanted))
+
+
+def _inception_first(wanted: FrechetSettings) -> bool:
+    """Whether `auto` takes Inception: where its weights are."""
+    from bench.tasks.frechet import inception_file
+
+    return wanted.extractor == "auto" and inception_file().is_file()
+
+
+def _settled_classifier(checkpoint: Path) -> SettledExtractor:
+    from bench.tasks.frechet import file_sha256
+
+    trial = classifier_of(checkpoint)
+    return SettledExtractor(
+        source="classifier",
+        exactly=digest(trial.identity),
+        sha256=file_sha256(checkpoint),
+        name=f"classifier {trial.experiment}/{trial.id}",
+        file=str(checkpoint),
+    )
+
+
+def _place(document: Document, frechet: FrechetSettings) -> KeyPath:
+    """Where in the spec the extractor is named, or else the distance asked for."""
+    if frechet.classifier is not None:
+        return written(document, (*SETTING, "classifier"), frechet.classifier)
+    if "extractor" in frechet.model_fields_set:
+        return written(document, (*SETTING, "extractor"), frechet.extractor)
+    return written(document, SETTING, frechet)
