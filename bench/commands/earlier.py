@@ -80,4 +80,5 @@ def _trial(record: Mapping[str, Any], files: TrialFiles, column: str) -> Earlier
         summary.get(column),
         files.best,
         summary.get("data_fingerprint"),
+        files.config().get("settings", {}).get("data", {}).get("normalize"),
     )

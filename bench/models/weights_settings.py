@@ -29,12 +29,14 @@ class SettledWeights(Settings):
     """What planning makes of the other spellings: exactly which weights, and where they lie.
 
     `exactly` is torchvision's full name, a file's SHA-256, or a trial; where it is an arm of an
-    earlier experiment, the seed says which of its trials.
+    earlier experiment, the seed says which of its trials. `normalize` is how the images were
+    normalised that they were trained on; None: unknown.
     """
 
     source: Literal["imagenet", "file", "trial"]
     exactly: str
     file: str = local(...)
+    normalize: str | None = local(None)
 
 
 def _kind(value: Any) -> str | None:

@@ -19,6 +19,7 @@ class EarlierTrial:
         score: the selected metric's best value; None where it is not finished or has no checkpoint.
         checkpoint: the best epoch's.
         fingerprint: of the data that it was trained on, which its id does not tell.
+        normalize: how its images were normalised.
     """
 
     id: str
@@ -28,6 +29,7 @@ class EarlierTrial:
     score: float | None
     checkpoint: Path
     fingerprint: str | None = None
+    normalize: str | None = None
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,10 +13,13 @@ from bench.errors import SpecError, StoreError
 from bench.plan.arms import Arm, choices, labels_in_use, make_arms
 from bench.plan.axes import Axis
 from bench.plan.comparable import caution, incomparable
+from bench.plan.hypotheses import checked_hypotheses
 from bench.plan.idle import refuse_idle
+from bench.plan.inputs import other_normalisation
 from bench.plan.trial import Trial, canonical_json
 from bench.registry import Custom, load_target
 from bench.settings import Settings
+from bench.spec.hypotheses import Hypothesis
 from bench.spec.load import Spec
 from bench.spec.messages import shown
 from bench.spec.schema import Machine, Select, TrialSettings
@@ -33,11 +36,13 @@ class Plan:
         axes: the labels on each axis that occur, in the spec's order.
         trials: one per arm and seed. Seeds come first: every arm of the first seed, then of the
             second, so that an interrupted experiment has tried all arms about equally often.
+        hypotheses: the spec's, with labels as the plan spells them.
     """
 
     spec: Spec
     axes: Mapping[str, tuple[str, ...]]
     trials: tuple[Trial, ...]
+    hypotheses: tuple[Hypothesis, ...] = ()
 
     @property
     def experiment(self) -> str:
@@ -72,7 +77,7 @@ class Plan:
     def cautions(self) -> tuple[str, ...]:
         """What to know before comparing the arms, a sentence each."""
         several = [axis for axis, labels in self.axes.items() if len(labels) > 1]
-        return caution(self.incomparable, self.metrics, several)
+        return caution(self.incomparable, self.metrics, several) + other_normalisation(self.trials)
 
     def record(self) -> dict[str, Any]:
         """The content of plan.json, without the time."""
@@ -85,7 +90,9 @@ class Plan:
             "axes": {axis: list(labels) for axis, labels in self.axes.items()},
             "select": self.select.model_dump(),
             "metrics": self.metrics,
+            "hypotheses": [hypothesis.record() for hypothesis in self.hypotheses],
             "incomparable": {metric: list(axes) for metric, axes in self.incomparable.items()},
+            "cautions": list(other_normalisation(self.trials)),
             "trials": [
                 {
                     "id": trial.id,
@@ -115,7 +122,8 @@ def make_plan(spec: Spec) -> Plan:
         for arm, settings in checked
     )
     _refuse_twins(spec, axes, trials[: len(arms)])
-    return Plan(spec, labels_in_use(axes, arms), trials)
+    plan = Plan(spec, labels_in_use(axes, arms), trials)
+    return replace(plan, hypotheses=checked_hypotheses(plan))
 
 
 def _refuse_several_tasks(spec: Spec, axes: dict[str, Axis]) -> None:

@@ -54,9 +54,7 @@ def check_weights(plan: Plan) -> None:
     seen: set[str] = set()
     for trial in _starting(plan.trials):
         settings = trial.settings
-        key = canonical_json(
-            [settings.model.identity(), settings.task.identity(), settings.classes]
-        )
+        key = canonical_json([settings.model.identity(), settings.task.name, settings.classes])
         if key not in seen:
             seen.add(key)
             _check(trial)
@@ -162,7 +160,12 @@ class _Settler:
             chosen = of_seed(earlier, found, trial.seed)
             # not the trial, which differs from seed to seed: the arm must be the same for all
             exactly = f"{earlier.name}, arm {chosen.arm}, same seed, data {chosen.fingerprint}"
-        return SettledWeights(source="trial", exactly=exactly, file=str(chosen.checkpoint))
+        return SettledWeights(
+            source="trial",
+            exactly=exactly,
+            file=str(chosen.checkpoint),
+            normalize=chosen.normalize,
+        )
 
 
 def _from_torchvision(model: ModelSettings) -> SettledWeights:
@@ -176,5 +179,8 @@ def _from_torchvision(model: ModelSettings) -> SettledWeights:
     from bench.models.weights import imagenet, imagenet_file
 
     return SettledWeights(
-        source="imagenet", exactly=str(imagenet(encoder)), file=str(imagenet_file(encoder))
+        source="imagenet",
+        exactly=str(imagenet(encoder)),
+        file=str(imagenet_file(encoder)),
+        normalize="imagenet",
     )

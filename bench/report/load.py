@@ -49,6 +49,7 @@ class Records:
         axes: the levels of every axis, in the spec's order.
         metrics: the validation metrics (`dice`) and their directions, in the task's order.
         select: which of them chooses the best epoch.
+        cautions: what to know before believing differences, a sentence each.
         incomparable: metrics (`loss`) that do not measure the same on all levels of some axes, and
             which axes those are.
         closing: columns of `runs` that only this task has (`frechet`).
@@ -63,6 +64,7 @@ class Records:
     task: str
     spec: str | None
     notes: tuple[str, ...]
+    cautions: tuple[str, ...]
     axes: dict[str, list[str]]
     metrics: dict[str, Mode]
     select: Select
@@ -111,6 +113,7 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
         task=str(plan["task"]),
         spec=plan["spec"],
         notes=tuple(plan.get("notes", ())),
+        cautions=tuple(plan.get("cautions", ())),
         axes=axes,
         metrics=metrics,
         select=select,

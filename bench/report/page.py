@@ -78,7 +78,7 @@ def page_context(
         "records": records,
         "arms": arms,
         "headline": findings.headline(records, summary, arms),
-        "cautions": caution(records.incomparable, records.metrics, records.axes),
+        "cautions": caution(records.incomparable, records.metrics, records.axes) + records.cautions,
         "progress": findings.progress(records),
         "sources": sorted({arm.source for arm in arms} - {OWN}),
         "baseline": findings.baseline_check(records, summary, arms),

@@ -62,9 +62,10 @@ def known(name: str) -> Earlier:
 def planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Maker:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
 
-    def make(model: str, lookup: Any = known) -> Plan:
+    def make(model: str, lookup: Any = known, head: str = "") -> Plan:
         path = tmp_path / "spec.yaml"
-        path.write_text(HEAD + model)
+        data = next(line for line in HEAD.splitlines(True) if line.startswith("data"))
+        path.write_text(HEAD.replace(data, head or data) + model)
         return settle_weights(make_plan(load_spec(path)), lookup)
 
     return make
@@ -142,6 +143,27 @@ def test_pretraining_on_other_data_makes_other_trials(planned: Maker, pick: str)
     changed = tuple(replace(trial, fingerprint="beef") for trial in BREEDS.trials)
     other = planned(spec, lambda _: Earlier("breeds", "max", changed))
     assert planned(spec).trials[0].id != other.trials[0].id
+
+
+@pytest.mark.parametrize(("normalize", "warned"), [("unit", True), ("imagenet", False)])
+def test_weights_of_other_inputs_are_told(planned: Maker, normalize: str, warned: bool) -> None:
+    data = f"data: {{name: shapes, image_size: 32, normalize: {normalize}}}\n"
+    plan = planned("model: {name: resnet18_unet, weights: imagenet}\n", head=data)
+    cautions = [
+        f"ImageNet's weights were trained with data.normalize: imagenet, but here it is {normalize}"
+        ": an encoder that is frozen, or whose statistics are held, gets inputs that it was not "
+        "trained for"
+    ]
+    assert list(plan.cautions) == plan.record()["cautions"] == (cautions if warned else [])
+
+
+def test_earlier_weights_of_other_inputs_are_told(planned: Maker) -> None:
+    trials = tuple(replace(trial, normalize="symmetric") for trial in BREEDS.trials)
+    model = "model: {name: resnet18_unet, weights: {experiment: breeds}}\n"
+    plan = planned(model, lambda _: replace(BREEDS, trials=trials))
+    assert [caution.split(",")[0] for caution in plan.cautions] == [
+        "the earlier weights were trained with data.normalize: symmetric"
+    ]
 
 
 def test_what_was_settled_comes_back_from_the_record(planned: Maker) -> None:

@@ -1,0 +1,166 @@
+"""A spec's hypotheses against its plan: are there such arms, labels and metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import SpecError, nearest
+from bench.plan.axes import canonical_label, label_of
+from bench.spec.hypotheses import Figure, Hypothesis, Sides, columns, figures, sides
+from bench.spec.messages import shown
+from bench.spec.yaml12 import KeyPath
+
+if TYPE_CHECKING:
+    from bench.plan.expand import Plan
+    from bench.plan.trial import Trial
+
+_OF_THE_LOSS = frozenset({"overfit_gap", "final_train_loss", "train/loss"})
+
+
+def checked_hypotheses(plan: Plan) -> tuple[Hypothesis, ...]:
+    """The spec's hypotheses with labels as the plan spells them.
+
+    Raises:
+        SpecError: one that cannot be tested on the plan's arms; names its line and key.
+    """
+    found = plan.spec.sweep.hypotheses
+    _refuse_repeats(plan, found)
+    arms = _arms(plan)
+    return tuple(_checked(plan, arms, i, hypothesis) for i, hypothesis in enumerate(found))
+
+
+def _refuse_repeats(plan: Plan, found: Sequence[Hypothesis]) -> None:
+    ids = [hypothesis.id for hypothesis in found]
+    for i, name in enumerate(ids):
+        if name in ids[:i]:
+            message = f"{name!r} stands twice; rename one"
+            raise plan.spec.document.error(("hypotheses", i, "id"), message)
+
+
+def _arms(plan: Plan) -> list[Trial]:
+    """One trial of each arm: those of the first seed."""
+    return [trial for trial in plan.trials if trial.seed == plan.trials[0].seed]
+
+
+def _checked(plan: Plan, arms: Sequence[Trial], index: int, given: Hypothesis) -> Hypothesis:
+    at: KeyPath = ("hypotheses", index)
+    b = given.b if isinstance(given.b, float | int) else _labels(plan, (*at, "b"), given.b)
+    hypothesis = given.model_copy(update={"a": _labels(plan, (*at, "a"), given.a), "b": b})
+    found = sides(hypothesis, [trial.axes for trial in arms])
+    if not found.a:
+        raise _no_arm(plan, (*at, "a"), hypothesis.a)
+    if isinstance(b, dict):
+        _check_sides(plan, arms, at, hypothesis, b, found)
+    concerned = [arms[i] for i in (*found.a, *found.b)]
+    for figure in figures(given.metric):
+        _check_figure(plan, (*at, "metric"), figure, concerned)
+    _check_comparable(plan, (*at, "metric"), hypothesis, found)
+    return hypothesis
+
+
+def _labels(plan: Plan, at: KeyPath, given: Mapping[str, Any]) -> dict[str, str]:
+    """The labels as the plan spells them; each axis and label must be there."""
+    found = {}
+    for axis, value in given.items():
+        where = (*at, axis)
+        if axis not in plan.axes:
+            raise _error(plan, where, f"unknown axis {axis!r}{nearest(axis, plan.axes)}")
+        if isinstance(value, dict | list):
+            raise _error(plan, where, f"must be a label, not {shown(value)}")
+        known = plan.axes[axis]
+        spellings = (label_of(value), canonical_label(str(value)))
+        label = next((text for text in spellings if text in known), None)
+        if label is None:
+            message = f"unknown level {label_of(value)!r}{nearest(label_of(value), known)}"
+            raise _error(plan, where, message)
+        found[axis] = label
+    return found
+
+
+def _check_sides(
+    plan: Plan,
+    arms: Sequence[Trial],
+    at: KeyPath,
+    hypothesis: Hypothesis,
+    b: Mapping[str, str],
+    found: Sides,
+) -> None:
+    """The same axes on both sides, arms on both, not the same ones, and some that pair."""
+    for here, there, name in ((b, hypothesis.a, "b"), (hypothesis.a, b, "a")):
+        if missing := [axis for axis in there if axis not in here]:
+            message = f"names no level of {', '.join(missing)}; name the same axes in a and b"
+            raise _error(plan, (*at, name), message)
+    if b == hypothesis.a:
+        raise _error(plan, (*at, "b"), "names the same arms as a")
+    if not found.b:
+        raise _no_arm(plan, (*at, "b"), b)
+
+    def keys(side: Sequence[int]) -> set[tuple[str, ...]]:
+        return {tuple(arms[i].axes[axis] for axis in found.strata) for i in side}
+
+    if not keys(found.a) & keys(found.b):
+        message = (
+            f"no arm of a has the same {', '.join(found.strata)} as an arm of b, so that none can "
+            "be paired; name an axis more on both sides"
+        )
+        raise _error(plan, at, message)
+
+
+def _check_figure(plan: Plan, at: KeyPath, figure: Figure, arms: Sequence[Trial]) -> None:
+    """The figure is one that these arms' trials have."""
+    curves = [*(f"val/{metric}" for metric in plan.metrics), "train/loss"]
+    name, epoch = figure
+    if epoch is None and name in curves:
+        instead = name.removeprefix("val/") if name.startswith("val/") else ""
+        also = f", or name best_val_{instead} or final_val_{instead}" if instead else ""
+        raise _error(plan, at, f"{name} is a curve: say at which epoch ({name}@10){also}")
+    if epoch is None:
+        known = columns(plan.metrics, _closing(arms))
+        if name not in known:
+            raise _error(plan, at, f"unknown metric {name!r}{nearest(name, known)}")
+        return
+    if name not in curves:
+        raise _error(plan, at, f"unknown curve {name!r}{nearest(name, curves)}")
+    epochs = min(trial.settings.train.epochs for trial in arms)
+    if epoch > epochs:
+        raise _error(plan, at, f"there is no epoch {epoch} where train.epochs is {epochs}")
+
+
+def _closing(arms: Sequence[Trial]) -> list[str]:
+    """What these arms' task finds out of the best model alone."""
+    asked = all(getattr(trial.settings.task, "frechet", None) is not None for trial in arms)
+    return ["frechet"] if asked else []
+
+
+def _check_comparable(plan: Plan, at: KeyPath, hypothesis: Hypothesis, found: Sides) -> None:
+    """What is compared means the same on both sides."""
+    if not isinstance(hypothesis.b, dict):
+        return
+    differing = {axis for axis, label in hypothesis.a.items() if hypothesis.b[axis] != label}
+    for metric in _underlying(hypothesis):
+        axes = [a for a in plan.incomparable.get(metric, ()) if a in differing | {*found.along}]
+        if axes:
+            instead = [name for name in plan.metrics if name not in plan.incomparable]
+            hint = f"; take another, such as best_val_{instead[0]}" if instead else ""
+            message = f"measures another problem at each level of {', '.join(axes)}{hint}"
+            raise _error(plan, at, message)
+
+
+def _underlying(hypothesis: Hypothesis) -> Iterator[str]:
+    """The validation metrics behind the hypothesis's figures."""
+    for figure in figures(hypothesis.metric):
+        if figure.column in _OF_THE_LOSS:
+            yield "loss"
+        for start in ("best_val_", "final_val_", "test_", "val/"):
+            if figure.column.startswith(start):
+                yield figure.column.removeprefix(start)
+
+
+def _no_arm(plan: Plan, at: KeyPath, labels: Mapping[str, str]) -> SpecError:
+    text = ", ".join(f"{axis}: {label}" for axis, label in labels.items())
+    return _error(plan, at, f"there is no arm with {text}")
+
+
+def _error(plan: Plan, at: KeyPath, message: str) -> SpecError:
+    return plan.spec.document.error(at, message)

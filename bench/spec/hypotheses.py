@@ -1,0 +1,169 @@
+"""What a spec claims: hypotheses about differences between arms, which the report tests."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import Discriminator, Field, Tag, ValidationInfo, WithJsonSchema, field_validator
+
+from bench.settings import Settings
+
+Expect = Literal["higher", "lower", "equivalent", "not_higher", "not_lower"]
+WITHIN: frozenset[Expect] = frozenset({"equivalent", "not_higher", "not_lower"})
+"""What is expected up to a margin."""
+
+COLUMNS = (
+    "params", "trainable_params", "macs", "epochs", "best_epoch", "final_train_loss",
+    "overfit_gap", "epochs_to_95pct", "seconds_to_95pct", "epoch_seconds", "train_seconds",
+    "compile_seconds", "peak_memory_mb",
+)  # fmt: skip
+"""The columns of runs.csv that hold a figure for every task's trials."""
+PER_METRIC = ("best_val_", "final_val_", "test_")
+"""The beginnings of those that each metric has."""
+EXACT = frozenset({"params", "trainable_params", "macs"})
+"""Those that follow from an arm's model alone: no seed changes them."""
+
+_CURVE = re.compile(r"(?P<column>[^@\s]+)@(?P<epoch>[1-9][0-9]*)")
+
+Label = Annotated[Any, WithJsonSchema({"type": ["string", "number", "boolean", "null"]})]
+Labels = Annotated[dict[str, Label], Field(min_length=1)]
+
+
+def _kind_of_side(value: Any) -> str | None:
+    if isinstance(value, dict):
+        return "mapping"
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return "number" if is_number else None
+
+
+Side = Annotated[
+    Annotated[Labels, Tag("mapping")] | Annotated[float, Tag("number")],
+    Discriminator(
+        _kind_of_side,
+        custom_error_type="side",
+        custom_error_message="must be a mapping of axes to labels, or a number",
+    ),
+]
+
+
+class Hypothesis(Settings):
+    """A claim about the difference a − b of a metric, paired by seed and by every other axis."""
+
+    id: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="a short name, given once"
+    )
+    claim: str = Field(min_length=1, description="what is claimed, in plain words")
+    metric: str = Field(
+        description="a figure of every trial: a numeric column of runs.csv (best_val_dice, "
+        "overfit_gap, epoch_seconds, macs, …), a curve at an epoch (val/loss@20), or one of these "
+        "minus another (final_val_dice - best_val_dice)"
+    )
+    a: Labels = Field(
+        description="axis: label, for one axis or several; every arm that has these labels"
+    )
+    b: Side = Field(
+        description="the other side: labels on the same axes as in a; or a number, to compare a "
+        "with a fixed value"
+    )
+    expect: Expect = Field(
+        description="higher, lower: a's figure is, than b's; equivalent: they differ by less than "
+        "`margin`; not_higher, not_lower: a's is not, by as much as `margin`"
+    )
+    margin: float | None = Field(
+        None,
+        gt=0,
+        validate_default=True,
+        description="the smallest difference that matters, in the metric's unit; with equivalent, "
+        "not_higher and not_lower",
+    )
+
+    @field_validator("margin")
+    @classmethod
+    def _where_it_means_something(cls, value: float | None, info: ValidationInfo) -> float | None:
+        expect = info.data.get("expect")
+        if expect is None:  # its own error is reported
+            return value
+        if expect in WITHIN and value is None:
+            raise ValueError(f"is missing: {expect} needs the smallest difference that matters")
+        if expect not in WITHIN and value is not None:
+            fitting = ", ".join(sorted(WITHIN))
+            raise ValueError(f"has no effect with expect: {expect}; it is for {fitting}")
+        return value
+
+    @property
+    def exact(self) -> bool:
+        """Whether the metric follows from the arms' models alone, so that no seed changes it."""
+        return all(figure.column in EXACT for figure in figures(self.metric))
+
+    def record(self) -> dict[str, Any]:
+        """The hypothesis as plain data."""
+        return self.model_dump(mode="json")
+
+
+class Figure(NamedTuple):
+    """One figure of a trial: a column of runs.csv, or with an epoch one of history.csv."""
+
+    column: str
+    epoch: int | None
+
+
+def figures(metric: str) -> list[Figure]:
+    """The figure that `metric` names, or the two of which it is the difference, in order."""
+    return [_figure(part) for part in metric.split(" - ", 1)]
+
+
+def _figure(text: str) -> Figure:
+    curve = _CURVE.fullmatch(text.strip())
+    return Figure(curve["column"], int(curve["epoch"])) if curve else Figure(text.strip(), None)
+
+
+def columns(metrics: Iterable[str], closing: Iterable[str] = ()) -> list[str]:
+    """The columns of runs.csv that a hypothesis can be about.
+
+    Args:
+        metrics: the task's validation metrics, without `val/`.
+        closing: what the task finds out of the best model alone (`frechet`).
+    """
+    return [*COLUMNS, *(start + m for m in metrics for start in PER_METRIC), *closing]
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Which arms a hypothesis compares, and what else tells them apart.
+
+    Attributes:
+        a, b: positions of the arms on each side; `b` is empty where it is a number.
+        strata: the axes left open on which arms are paired.
+        along: axes left open on which the sides have one label each, and not the same: what varies
+            together with a named axis. Label of a, label of b.
+    """
+
+    a: tuple[int, ...]
+    b: tuple[int, ...]
+    strata: tuple[str, ...]
+    along: Mapping[str, tuple[str, str]]
+
+
+def sides(hypothesis: Hypothesis, arms: Sequence[Mapping[str, str]]) -> Sides:
+    """Find the two sides of `hypothesis`, whose labels are canonical, among `arms`."""
+    b = hypothesis.b if isinstance(hypothesis.b, dict) else None
+    of_a = _with_labels(hypothesis.a, arms)
+    of_b = _with_labels(b, arms) if b is not None else ()
+    named = {*hypothesis.a, *(b or ())}
+    left_open = [a for a in dict.fromkeys(k for arm in arms for k in arm) if a not in named]
+    along = {}
+    for axis in left_open if b is not None else ():
+        labels_a, labels_b = {arms[i].get(axis) for i in of_a}, {arms[i].get(axis) for i in of_b}
+        if len(labels_a) == len(labels_b) == 1 and labels_a != labels_b:
+            along[axis] = (str(labels_a.pop()), str(labels_b.pop()))
+    strata = tuple(axis for axis in left_open if axis not in along)
+    return Sides(of_a, of_b, strata, along)
+
+
+def _with_labels(
+    labels: Mapping[str, Any], arms: Sequence[Mapping[str, str]]
+) -> tuple[int, ...]:
+    return tuple(i for i, arm in enumerate(arms) if labels.items() <= arm.items())
