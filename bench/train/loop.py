@@ -9,16 +9,17 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from bench.errors import DataError, StoreError
+from bench.errors import DataError, SpecError, StoreError
 from bench.measure.clock import Stopwatch
 from bench.measure.memory import PeakMemory
 from bench.plan.trial import Trial
-from bench.tasks.base import Picture, Samples, Task
+from bench.tasks.base import Batch, Picture, Samples, Task
 from bench.train import checkpoint
 from bench.train.batches import Batches
+from bench.train.compiling import CompileClock, compiled
 from bench.train.freeze import Freezing
 from bench.train.optim import make_optimizer, set_learning_rates
 from bench.train.precision import Precision
@@ -62,6 +63,8 @@ class Progress:
     reference: float | None = None
     """What early stopping wants improved: the best value by steps of `min_delta` at least."""
     waited: int = 0
+    compile_seconds: float = 0.0
+    """Part of the epochs' training time."""
 
     @property
     def epoch(self) -> int:
@@ -96,11 +99,28 @@ class Training:
         self.freezing = Freezing(self.model, self.settings)
         self.optimizer = make_optimizer(self.freezing.groups(), self.settings)
         self.precision = Precision(self.settings.precision, device)
+        self.compiled = self._compiled()
         self.average = (
             None if self.settings.ema is None else _average(self.model, self.settings.ema)
         )
         self.progress = Progress()
         self.memory = PeakMemory(device)
+
+    def _compiled(self) -> nn.Module | None:
+        """What full batches are trained with, if not the model as it is.
+
+        A smaller last batch is not worth compiling a second time, nor is validation, whose figures
+        are those of the model that is kept.
+        """
+        mode, least = self.settings.compile, self.settings.batch_size
+        if mode == "none":
+            return None
+        if len(self.train_batches) < least:
+            raise SpecError(
+                f"only full batches are compiled, and there are fewer than {least} images",
+                key="train.compile",
+            )
+        return compiled(self.model, mode)
 
     def run(self) -> None:
         """Train to the last epoch, or until early stopping; go on where a checkpoint is."""
@@ -119,8 +139,9 @@ class Training:
         seed_globals(self.trial.seed, "epoch", epoch)
         self._thaw(epoch)
         plan = self.train_batches.plan(epoch)
-        with Stopwatch(self.device) as training:
+        with Stopwatch(self.device) as training, CompileClock() as compiling:
             loss = self._train(plan, epoch)
+        self.progress.compile_seconds += compiling.seconds
         with Stopwatch(self.device) as validating:
             metrics = self._validate()
         if not math.isfinite(loss):
@@ -153,18 +174,27 @@ class Training:
         for step, batch in enumerate(self.train_batches.training(plan, epoch)):
             done = epoch - 1 + (step + 0.5) / steps
             set_learning_rates(self.optimizer, self.settings, done)
-            with self.precision.autocast():
-                loss = self.task.loss(self.model, batch)
-            self.precision.step(loss, self.optimizer, self.model, self.settings.clip_grad_norm)
-            if self.average is not None:
-                self.average.update_parameters(self.model)
-            total += loss.detach() * len(batch.images)
+            total += self.step(batch) * len(batch.images)
             if self.signals.stopping():
                 raise Interrupted
             if time.monotonic() - told > TICK_SECONDS:
                 told = time.monotonic()
                 self.signals.tick(epoch, step + 1, steps)
         return float(total) / len(plan.order)
+
+    def step(self, batch: Batch) -> Tensor:
+        """One optimizer step; the loss, left on the device."""
+        self.optimizer.zero_grad()  # first, so that the forward pass has the gradients' memory
+        model = self.model
+        if self.compiled is not None and len(batch.images) == self.settings.batch_size:
+            model = self.compiled
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+        with self.precision.autocast():
+            loss = self.task.loss(model, batch)
+        self.precision.step(loss, self.optimizer, self.model, self.settings.clip_grad_norm)
+        if self.average is not None:
+            self.average.update_parameters(self.model)
+        return loss.detach()
 
     @property
     def validated(self) -> nn.Module:

@@ -8,6 +8,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from bench.errors import DeviceError
+
 Name = Literal["fp32", "bf16", "fp16"]
 _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -16,8 +18,7 @@ class Precision:
     """The format of one trial's arithmetic on one device.
 
     Attributes:
-        name: what `auto` became: bf16 on a CUDA device that has it, else fp32. A CPU never gets
-            bf16 unasked: without native support it is 7 to 17 times slower.
+        name: what `auto` became: bf16 on a CUDA device that has it, else fp32.
         scaler: scales the loss for fp16, and does nothing otherwise.
     """
 
@@ -39,14 +40,40 @@ class Precision:
         model: nn.Module,
         clip_grad_norm: float | None,
     ) -> None:
-        """Backward pass, clipping by the global norm if asked, and the optimizer's step."""
-        optimizer.zero_grad(set_to_none=True)
+        """Backward pass, clipping by the global norm if asked, and the optimizer's step.
+
+        Gradients are added to what there are.
+        """
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         if clip_grad_norm is not None:
             self.scaler.unscale_(optimizer)
             nn.utils.clip_grad_norm_(model.parameters(), clip_grad_norm)
         self.scaler.step(optimizer)
         self.scaler.update()
+
+
+def check_precision(wanted: str, device: torch.device) -> None:
+    """Refuse a format that this CPU could only imitate, 2 to 17 times slower than fp32.
+
+    Raises:
+        DeviceError: it has no instructions for it.
+    """
+    if device.type == "cpu" and wanted in _TYPES and not _cpu_has(wanted):
+        raise DeviceError(
+            f"train.precision: this CPU has no instructions for {wanted}, which would be several "
+            "times slower than fp32: use auto or fp32"
+        )
+
+
+def _cpu_has(name: str) -> bool:
+    """Whether oneDNN computes in this format by the CPU's own instructions."""
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    if name == "fp16":
+        return bool(torch.ops.mkldnn._is_mkldnn_fp16_supported())
+    # for bf16 it also says yes where AVX-512 only imitates it
+    imitated = torch.cpu._is_avx512_supported() and not torch.cpu._is_avx512_bf16_supported()
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and not imitated
 
 
 def _resolve(wanted: str, device: torch.device) -> Name:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,11 @@ from bench.tasks.base import Closing, Picture, Samples, Task
 from bench.tasks.settings import TASKS
 from bench.train import checkpoint
 from bench.train.batches import Batches, Normalised
-from bench.train.classifier import load_classifier
+from bench.train.classifier import check_extractor, load_classifier
+from bench.train.compiling import check_compiler
 from bench.train.loop import Diverged, Signals, Training, evaluate, shown
-from bench.train.precision import Precision
+from bench.train.placement import Placement, check_placement, choose
+from bench.train.precision import Precision, check_precision
 from bench.train.recorder import Recorder
 from bench.train.seeding import seed_globals
 
@@ -34,12 +36,16 @@ PICTURES = 4
 
 @dataclass(frozen=True)
 class Parts:
-    """What a trial is made of, built and on its device; its data is read when first asked for."""
+    """What a trial is made of, built and on its device; its data is read when first asked for.
+
+    `beside` is how many trials the device has at a time, this one included.
+    """
 
     trial: Trial
     device: torch.device
     task: Task
     model: nn.Module
+    beside: int = 1
 
     @cached_property
     def data(self) -> Splits:
@@ -47,11 +53,19 @@ class Parts:
         found: Splits = DATASETS.build(self.trial.settings.data).prepare()
         return found
 
+    @cached_property
+    def placement(self) -> Placement:
+        """Where the data rests."""
+        settings, splits = self.trial.settings, self.data.splits
+        target, machine = settings.task.target, settings.machine
+        choice = choose(machine, splits, target, self.device, self.beside)
+        return Placement(choice, splits, target, machine, self.device)
+
     def batches(self, split: str, batch_size: int | None = None) -> Batches:
-        """One split of the data on the device."""
+        """One split of the data, batch by batch on the device."""
         train = self.trial.settings.train
         size = batch_size or train.val_batch_size or train.batch_size
-        return Batches(self.data.splits[split], self.trial, size, self.device)
+        return Batches(self.placement[split], self.trial, size, self.device)
 
     def load(self, weights: Path) -> None:
         """Put a checkpoint's weights into the model."""
@@ -72,7 +86,7 @@ class Parts:
         return Samples(
             tuple(found.names[index] for index in chosen),
             np.asarray(found.images[chosen]),
-            self.batches(split).at(torch.from_numpy(chosen).to(self.device)),
+            self.batches(split).at(torch.from_numpy(chosen)),
         )
 
 
@@ -96,16 +110,21 @@ def build(trial: Trial) -> Parts:
     return Parts(trial, device, task, model.to(device))
 
 
-def train_trial(trial: Trial, recorder: Recorder, signals: Signals) -> None:
+def train_trial(trial: Trial, recorder: Recorder, signals: Signals, *, beside: int = 1) -> None:
     """Train one trial, or go on with it, and record everything that is to be known of it.
+
+    `beside` is how many trials the device has at a time, this one included.
 
     Raises:
         Interrupted: asked to stop; resumable.
         Diverged: no finite training loss, or never a finite selected metric.
     """
-    parts = build(trial)
-    manifest = environment(parts.device)
+    check(trial)
+    parts = replace(build(trial), beside=beside)
+    manifest = _manifest(parts)
     recorder.begin(manifest)
+    print(parts.placement.choice, flush=True)
+    check_extractor(trial)
     if not recorder.last.exists():
         start(parts)
     training = Training(
@@ -128,6 +147,19 @@ def train_trial(trial: Trial, recorder: Recorder, signals: Signals) -> None:
     for name, picture in (pictures(parts) | closing.pictures).items():
         recorder.picture(name, picture)
     recorder.finish(_facts(parts, training, manifest) | closing.facts)
+
+
+def check(trial: Trial) -> None:
+    """Refuse what this machine has not, or could only imitate: called before anything is spent.
+
+    Raises:
+        DeviceError: no such device, no instructions for the precision, nothing to compile with, no
+            memory to be pinned.
+    """
+    train, device = trial.settings.train, pick_device(trial.settings.machine.device)
+    check_placement(trial.settings.machine.placement, device)
+    check_precision(train.precision, device)
+    check_compiler(train.compile, device)
 
 
 def start(parts: Parts) -> None:
@@ -195,9 +227,28 @@ def _configure(trial: Trial) -> None:
     deterministic = trial.settings.train.deterministic
     torch.use_deterministic_algorithms(deterministic)
     torch.backends.cudnn.benchmark = not deterministic
-    torch.set_float32_matmul_precision("highest" if deterministic else "high")
+    torch.set_float32_matmul_precision("highest")  # fp32 is fp32: no TF32, here and in cuDNN
+    torch.backends.cudnn.allow_tf32 = False
     if trial.settings.machine.threads is not None:
         torch.set_num_threads(trial.settings.machine.threads)
+
+
+def _manifest(parts: Parts) -> dict[str, Any]:
+    """What the trial runs with, beside its settings."""
+    choice = parts.placement.choice
+    return {
+        **environment(parts.device),
+        **_numerics(),
+        "trials_per_device": parts.beside,
+        "placement": choice.kind,
+        "placement_why": choice.why,
+    }
+
+
+def _numerics() -> dict[str, bool]:
+    """The process-wide switches as they are, for the manifest."""
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    return {"tf32": cudnn.allow_tf32 or matmul.allow_tf32, "cudnn_benchmark": cudnn.benchmark}
 
 
 def _facts(parts: Parts, training: Training, manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -212,6 +263,7 @@ def _facts(parts: Parts, training: Training, manifest: Mapping[str, Any]) -> dic
         **{f"test_{name}": value for name, value in parts.score("test").items()},
         **baselines,
         "trainable_params": training.freezing.trainable,
+        "compile_seconds": training.progress.compile_seconds or None,  # 0: nothing was compiled
         "memory_kind": training.memory.kind,
         "device": manifest["device"],
         "threads": torch.get_num_threads(),

@@ -61,9 +61,7 @@ def step(training: Training, batch: Batch) -> float:
     start = time.perf_counter()
     training.model.train()
     training.freezing.hold_still()
-    with training.precision.autocast():
-        loss = training.task.loss(training.model, batch)
-    training.precision.step(loss, training.optimizer, training.model, None)
+    training.step(batch)
     if training.device.type == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter() - start

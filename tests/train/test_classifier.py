@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 
-from bench.errors import DataError
+from bench.errors import DataError, SpecError
 from bench.plan.expand import trial_config
+from bench.plan.trial import Trial, digest
 from bench.record.files import write_yaml
+from bench.tasks.frechet import file_sha256
+from bench.tasks.frechet_settings import FrechetSettings, SettledExtractor
 from bench.train.classifier import load_classifier
 from bench.train.session import build, train_trial
 from tests.making import MemoryRecorder, Silent, make_trial
+from tests.making_classifier import LEARNS_KINDS, classifier, put
 
-LEARNS_KINDS: dict[str, Any] = {
-    "task": {"name": "classification"},
-    "data": {"name": "shapes", "kinds": 2, "image_size": 32, "train": 12, "val": 4, "test": 4},
-    "model": {"name": "resnet", "depth": 18, "width": 0.1},
-    "train": {"epochs": 1, "batch_size": 6},
-    "select": {"metric": "val/top1", "mode": "max"},
-}
+
+def settled(trial: Trial, file: Path) -> SettledExtractor:
+    return SettledExtractor(
+        source="classifier",
+        exactly=digest(trial.identity),
+        sha256=file_sha256(file),
+        name="classifier made",
+        file=str(file),
+    )
 
 
 def test_it_gives_what_it_gave_in_its_trial(tmp_path: Path) -> None:
@@ -33,13 +38,47 @@ def test_it_gives_what_it_gave_in_its_trial(tmp_path: Path) -> None:
     (batch,) = parts.batches("test").in_order()
     stored = torch.from_numpy(parts.data.splits["test"].images.copy()).permute(0, 3, 1, 2) / 255
     with torch.inference_mode():
-        found = load_classifier(str(tmp_path)).eval()(stored)
+        found = load_classifier(settled(trial, recorder.best)).eval()(stored)
         torch.testing.assert_close(found, parts.model.eval()(batch.images))
 
 
-def test_what_is_no_classifier_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="not the folder of a trial"):
-        load_classifier(str(tmp_path))
-    write_yaml(tmp_path / "config.yaml", trial_config(make_trial()))
-    with pytest.raises(DataError, match="learnt segmentation"):
-        load_classifier(str(tmp_path))
+def test_another_trial_than_the_settled_one_is_refused(tmp_path: Path) -> None:
+    file = put(tmp_path, classifier()).best
+    assert load_classifier(settled(classifier(), file)).size == 32
+    with pytest.raises(DataError, match=r"best\.pt: its trial has changed since"):
+        load_classifier(settled(classifier(seed=1), file))
+
+
+def diffusion(frechet: FrechetSettings) -> Trial:
+    return make_trial(
+        task={"name": "diffusion", "steps": 25, "ddim_steps": 2, "samples": 2, "frechet": frechet},
+        data={**LEARNS_KINDS["data"], "normalize": "symmetric"},
+        model={"name": "ddpm_unet", "width": 0.05},
+        train={"epochs": 1, "batch_size": 6},
+        select={"metric": "val/loss", "mode": "min"},
+    )
+
+
+def test_the_distance_is_recorded_with_its_extractor(tmp_path: Path) -> None:
+    file = put(tmp_path, classifier()).best
+    wanted = FrechetSettings(
+        samples=4, extractor="classifier", classifier=settled(classifier(), file)
+    )
+    recorder = MemoryRecorder(tmp_path)
+    train_trial(diffusion(wanted), recorder, Silent())
+    assert recorder.facts["frechet"] > 0
+    assert recorder.facts["frechet_extractor"].startswith(
+        "classifier made: 26 features, 4 generated"
+    )
+
+
+def test_an_extractor_that_has_changed_stops_its_trial_before_training(tmp_path: Path) -> None:
+    file = put(tmp_path, classifier()).best
+    wanted = FrechetSettings(extractor="classifier", classifier=settled(classifier(), file))
+    put(tmp_path, classifier(), weights=1)
+    recorder = MemoryRecorder(tmp_path)
+    with pytest.raises(DataError, match=r"best\.pt has changed since this trial was planned"):
+        train_trial(diffusion(wanted), recorder, Silent())
+    with pytest.raises(SpecError, match=r"task\.frechet: not settled"):
+        train_trial(diffusion(FrechetSettings(classifier="results/a")), recorder, Silent())
+    assert recorder.rows == []

@@ -252,12 +252,6 @@ def test_predict_at_own_size_and_pictures(tmp_path: Path) -> None:
     assert {picture.shape for picture in shown.values()} == {(32, 4 * 32 + 3 * 2, 3)}
 
 
-def test_bf16_on_request(tmp_path: Path) -> None:
-    found = trained(tmp_path, train={"epochs": 1, "precision": "bf16"})
-    assert found.facts["precision"] == "bf16"
-    assert checkpoint.load(tmp_path / "best.pt")["model"]["head.weight"].dtype == torch.float32
-
-
 def test_deterministic_is_switched_on_and_off(tmp_path: Path) -> None:
     trained(tmp_path / "1", train={"epochs": 1, "deterministic": True})
     assert torch.are_deterministic_algorithms_enabled()
