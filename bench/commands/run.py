@@ -93,29 +93,33 @@ def _train_left(
     """
     fetch_weights(todo)
     machine = plan.machine
-    shares = divide(machine.device, options.jobs, machine.threads)
+    shares = divide(machine.device, options.jobs, machine.threads, len(todo))
     epochs = {trial.id: trial.settings.train.epochs for trial in todo}
-    with display(console, epochs, plan.select.metric) as shown:
-        prepared = prepare([*todo, *moved], shown.preparing)
+    # importing MLflow and making its database takes seconds, as preparing does: side by side
+    mirrored = _mirrored(store, plan.experiment, console)
+    with display(console, epochs, plan.select.metric) as shown, mirrored as changed:
+        beside = max((share.beside for share in shares), default=1)
+        prepared = prepare([*todo, *moved], shown.preparing, beside)
         if not options.force:
             other_data.refuse(plan, prepared.fingerprints, store)
-        for note in prepared.notes:
+        for note in (*prepared.placements, *prepared.notes):
             _say(console, note)
+        for caution in plan.cautions:
+            _say(console, f"Careful: {caution}.")
         store.write_plan(plan.experiment, plan.record() | {"notes": list(prepared.notes)})
         _put_on_record([*todo, *moved], store, force=options.force)
         jobs = [_job(trial, plan, store, prepared.costs[trial.id]) for trial in todo]
         recorders = {job.trial.id: job.recorder for job in jobs}
-        with _mirrored(store, plan.experiment, console) as changed:
 
-            def observe(event: Event) -> None:
-                if isinstance(event, Ended) and not event.recorded:
-                    recorder = recorders[event.trial]
-                    recorder.stop(event.status, event.failure, event.message)
-                if isinstance(event, Ended | EpochDone):
-                    changed(store.trial(plan.experiment, event.trial))
-                shown.observe(event)
+        def observe(event: Event) -> None:
+            if isinstance(event, Ended) and not event.recorded:
+                recorder = recorders[event.trial]
+                recorder.stop(event.status, event.failure, event.message)
+            if isinstance(event, Ended | EpochDone):
+                changed(store.trial(plan.experiment, event.trial))
+            shown.observe(event)
 
-            return run(jobs, LocalExecutor(shares), observe, fail_fast=options.fail_fast)
+        return run(jobs, LocalExecutor(shares), observe, fail_fast=options.fail_fast)
 
 
 def _put_new_plan_on_record(plan: Plan, store: Store) -> None:

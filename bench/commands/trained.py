@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from bench.data.decode import read_image
+from bench.data.decode import read_image, resized
 from bench.errors import BenchError, StoreError
 from bench.plan.expand import load_trial
 from bench.record.files import replacing, write_text
@@ -77,7 +77,7 @@ def _segment(parts: Parts, path: Path, out: Path) -> tuple[Path, Path]:
 def _small(parts: Parts, image: Image.Image) -> Picture:
     """(1, size, size, 3) at the size that the trial was trained at."""
     size = parts.trial.settings.data.image_size
-    return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))[None]
+    return resized(image, size)[None]
 
 
 def _trained(files: TrialFiles, device: str) -> Parts:
@@ -88,7 +88,7 @@ def _trained(files: TrialFiles, device: str) -> Parts:
             "`bench run` its spec first"
         )
     trial = load_trial(files.config())
-    machine = trial.settings.machine.model_copy(update={"device": device})
+    machine = trial.settings.machine.model_copy(update={"device": device, "placement": "auto"})
     settings = trial.settings.model_copy(update={"machine": machine})
     parts = build(replace(trial, settings=settings))
     parts.load(files.best)

@@ -1,17 +1,14 @@
 """Image files to uint8 arrays of one size, decoded in threads.
 
-Images are stretched with Pillow's bilinear filter, which widens with the reduction (antialiased);
-masks take the nearest pixel (of the centre). Pillow's resize is in fixed point, so the bits are the
-same on every machine. EXIF orientation is not applied: masks are aligned with the pixels as stored.
-Pillow's faster, coarser JPEG decoding (`draft`) is not used.
+Pillow decodes. Images are stretched with torch's bilinear filter, which widens with the reduction
+(antialiased); masks take the nearest pixel (of the centre). Both work in whole numbers, so the bits
+are the same on every machine. EXIF orientation is not applied: masks are aligned with the pixels as
+stored. Pillow's faster, coarser JPEG decoding (`draft`) is not used.
 """
 
 from __future__ import annotations
 
-import os
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -19,10 +16,13 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 import PIL
+import torch
 from PIL import Image
+from torch.nn.functional import interpolate
 
 from bench.data.base import Array, Progress
 from bench.data.cache import Arrays, Recipe, Sample, cached
+from bench.data.threads import in_threads
 from bench.errors import DataError
 
 MAX_PIXELS = 100_000_000
@@ -31,7 +31,6 @@ _SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 _GREY_STEP = {"L;2": 85, "L;4": 17}
 
 T = TypeVar("T")
-R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ def load_pairs(
         DataError: a file is missing, unreadable or has an unexpected value.
     """
     key = {
-        "decoder": f"Pillow {PIL.__version__}",
+        **_decoder(),
         "files": [[_identity(pair.image), _identity(pair.mask)] for pair in pairs],
         "classes": sorted(labels.classes.items()),
     }
@@ -109,13 +108,10 @@ def load_images(files: Sequence[Single], *, size: int, progress: Progress | None
     Raises:
         DataError: a file is missing or unreadable.
     """
-    key = {
-        "decoder": f"Pillow {PIL.__version__}",
-        "files": [_identity(file.image) for file in files],
-    }
+    key = {**_decoder(), "files": [_identity(file.image) for file in files]}
 
     def samples() -> Iterator[Sample]:
-        return in_threads(lambda file: (_resized(read_image(file.image), size),), files)
+        return in_threads(lambda file: (resized(read_image(file.image), size),), files)
 
     names = tuple(file.name for file in files)
     return cached(Recipe(key, names, size, samples, masks=False), progress)
@@ -134,13 +130,17 @@ def decode_pair(pair: Pair, *, size: int, labels: Labels) -> Sample:
     # All of the mask is checked, also what the resize leaves out.
     stored = Image.fromarray(labels.check(mask, pair.mask))
     return (
-        _resized(image, size),
+        resized(image, size),
         labels.apply(np.asarray(stored.resize((size, size), Image.Resampling.NEAREST))),
     )
 
 
-def _resized(image: Image.Image, size: int) -> Array:
-    return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
+def resized(image: Image.Image, size: int) -> Array:
+    """An 8-bit RGB image stretched to (size, size, 3)."""
+    # a batch of one, channels last in memory: so is what comes back
+    pixels = torch.from_numpy(np.array(image)).view(1, image.height, image.width, 3)
+    small = interpolate(pixels.permute(0, 3, 1, 2), (size, size), mode="bilinear", antialias=True)
+    return small[0].permute(1, 2, 0).numpy()
 
 
 def read_image(file: Path) -> Image.Image:
@@ -216,7 +216,16 @@ def _to_values(image: Image.Image) -> npt.NDArray[np.integer]:
         return values.astype(np.uint8)
     if not np.issubdtype(values.dtype, np.integer):
         raise ValueError("a mask has whole numbers, this has floating-point pixels")
-    return values // _GREY_STEP.get(stored, 1)
+    step = _GREY_STEP.get(stored)
+    return values if step is None else values // step
+
+
+def _decoder() -> dict[str, str]:
+    """What made the pixels, for the cache's key."""
+    return {
+        "decoder": f"Pillow {PIL.__version__}",
+        "resize": f"torch {torch.__version__}",
+    }
 
 
 def _identity(file: Path) -> list[str | int]:
@@ -227,26 +236,3 @@ def _identity(file: Path) -> list[str | int]:
             f"{file}: cannot be read ({error.strerror}): put it back, or drop its name"
         ) from error
     return [file.name, found.st_size, found.st_mtime_ns]
-
-
-def in_threads(function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
-    """`map(function, items)` in as many threads as there are cores, a few items ahead."""
-    threads = min(16, _cores())
-    waiting: deque[Future[R]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
-        try:
-            for item in items:
-                waiting.append(pool.submit(function, item))
-                if len(waiting) > 4 * threads:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

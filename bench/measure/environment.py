@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,15 +46,26 @@ def environment(device: torch.device | str) -> dict[str, Any]:
     return {
         "bench": __version__,
         "python": platform.python_version(),
-        "platform": platform.platform(),
         "hostname": socket.gethostname(),
         "cpu": cpu_model(),
         "cores": cpu_count(),
         "ram_mb": round(psutil.virtual_memory().total / 1e6),
         **_torch(device),
-        **git_state(Path.cwd()),
-        "packages": {name: _version(name) for name in DEPENDENCIES},
+        **installation(Path.cwd()),
         "variables": _variables(os.environ),
+    }
+
+
+@cache
+def installation(folder: Path) -> Mapping[str, Any]:
+    """The system, the commit in `folder` and the packages' versions, looked up once.
+
+    A fork inherits them with the code that they describe, and saves 0.03 s.
+    """
+    return {
+        "platform": platform.platform(),
+        **git_state(folder),
+        "packages": {name: _version(name) for name in DEPENDENCIES},
     }
 
 

@@ -29,26 +29,30 @@ class Prepared:
         costs: `params`, `trainable_params` and `macs` by trial id.
         fingerprints: of the data's content, by trial id.
         notes: what a reader of the results should know of the data.
+        placements: where each data set will rest, for whoever runs it.
     """
 
     costs: Mapping[str, Costs]
     fingerprints: Mapping[str, str]
     notes: tuple[str, ...]
+    placements: tuple[str, ...]
 
 
 class PreparationError(BenchError):
     """A foreseen error on the other side, to be raised on this one."""
 
 
-def prepare(trials: Sequence[Trial], report: Report) -> Prepared:
+def prepare(trials: Sequence[Trial], report: Report, beside: int = 1) -> Prepared:
     """Fill every cache the trials need and measure each distinct model.
+
+    `beside` is how many trials a device will have at a time.
 
     Raises:
         BenchError: data is missing, a model cannot be built, …
     """
     context = worker_context()
     ours, theirs = context.Pipe()
-    process = context.Process(target=_prepare, args=(list(trials), theirs))  # type: ignore[attr-defined]
+    process = context.Process(target=_prepare, args=(list(trials), beside, theirs))  # type: ignore[attr-defined]
     process.start()
     theirs.close()
     try:
@@ -70,10 +74,10 @@ def prepare(trials: Sequence[Trial], report: Report) -> Prepared:
         process.kill()
 
 
-def _prepare(trials: list[Trial], connection: Connection) -> None:
+def _prepare(trials: list[Trial], beside: int, connection: Connection) -> None:
     ignore_signals()
     try:
-        connection.send(_find(trials, lambda *event: connection.send(event)))
+        connection.send(_find(trials, beside, lambda *event: connection.send(event)))
     except BenchError as error:
         connection.send(PreparationError(str(error)))
     except BrokenPipeError:
@@ -82,23 +86,34 @@ def _prepare(trials: list[Trial], connection: Connection) -> None:
         connection.send(PreparationError(f"preparing the trials: {told(error)}"))
 
 
-def _find(trials: list[Trial], report: Report) -> Prepared:
+def _find(trials: list[Trial], beside: int, report: Report) -> Prepared:
     from bench.data.settings import DATASETS
     from bench.plan.cost import model_costs
+    from bench.train.placement import check_placement, choose
+    from bench.train.session import check, pick_device
 
     ready: dict[str, Splits] = {}
     fingerprints: dict[str, str] = {}
+    placements: list[str] = []
     for trial in trials:
-        data = trial.settings.data
+        check(trial)
+    for trial in trials:
+        data, machine = trial.settings.data, trial.settings.machine
+        device = pick_device(machine.device)
+        check_placement(machine.placement, device)
         key = digest(data.model_dump(mode="json"))
         if key not in ready:
             what = f"data {getattr(data, 'name', data.__class__.__name__)}"
             ready[key] = DATASETS.build(data).prepare(partial(report, what))
             _check_size(ready[key], data.image_size)
+            splits, target = ready[key].splits, trial.settings.task.target
+            choice = choose(machine, splits, target, device, beside)
+            placements.append(f"{what}: {choice}")
         fingerprints[trial.id] = ready[key].fingerprint
     notes = dict.fromkeys(note for splits in ready.values() for note in splits.notes)
     costs = model_costs(trials, lambda what: report(f"cost of {what}", 0, 0))
-    return Prepared({key: asdict(cost) for key, cost in costs.items()}, fingerprints, tuple(notes))
+    measured = {key: asdict(cost) for key, cost in costs.items()}
+    return Prepared(measured, fingerprints, tuple(notes), tuple(placements))
 
 
 def _check_size(splits: Splits, size: int) -> None:

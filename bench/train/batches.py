@@ -1,24 +1,19 @@
-"""From arrays in memory to batches on the device."""
+"""From samples as stored to batches as the network gets them."""
 
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from bench.augment.pipeline import Pipeline
-from bench.data.base import Split
 from bench.data.normalize import scale_and_offset
-from bench.errors import DataError
 from bench.plan.trial import Trial
 from bench.tasks.base import Batch
-from bench.tasks.settings import Target
+from bench.train.placement import Source, Stored
 from bench.train.seeding import generator
 
 
@@ -30,36 +25,48 @@ class Epoch(NamedTuple):
 
 
 class Normalised:
-    """Turns (B, 3, H, W) uint8 or float 0–255 images into what the network gets."""
+    """Turns (B, 3, H, W) uint8 or float 0–255 images of the data's size into what the network gets.
+
+    Float images may be written into.
+    """
 
     def __init__(self, trial: Trial, device: torch.device) -> None:
-        scale, offset = scale_and_offset(trial.settings.data.normalize)
-        self._scale = torch.tensor(scale, device=device).view(1, 3, 1, 1)
-        self._offset = torch.tensor(offset, device=device).view(1, 3, 1, 1)
-        self._plain = scale == [1.0] * 3 and offset == [0.0] * 3
         channels_last = trial.settings.train.channels_last
         self._layout = torch.channels_last if channels_last else torch.contiguous_format
+        scale, offset = scale_and_offset(trial.settings.data.normalize)
+        self._plain = scale == [1.0] * 3 and offset == [0.0] * 3
+        # rows of pixels as they lie in memory: a loop over three channels is 6 times as slow
+        shape = (-1,) if channels_last else (3, 1, 1)
+        width = trial.settings.data.image_size if channels_last else 1
+        self._scale, self._offset = (
+            torch.tensor(values, device=device).repeat(width).view(shape)
+            for values in (scale, offset)
+        )
 
     def __call__(self, images: Tensor) -> Tensor:
         """Scale, shift and lay out."""
-        images = images.float()
+        images = images.to(torch.float32, memory_format=self._layout)
         if not self._plain:
-            images = torch.addcmul(self._offset, images, self._scale)
-        return images.contiguous(memory_format=self._layout)
+            rows = _rows(images) if self._scale.dim() == 1 else images
+            torch.addcmul(self._offset, rows, self._scale, out=rows)
+        return images
+
+
+def _rows(images: Tensor) -> Tensor:
+    """(B, H, W·3), sharing memory with (B, 3, H, W) images that are channels last in memory."""
+    pixels = images.permute(0, 2, 3, 1)
+    return pixels.view(*pixels.shape[:2], -1)
 
 
 class Batches:
-    """One split on the device, cut into batches.
+    """One split, cut into batches on the device.
 
-    Images rest as uint8, channels last, and become normalised floats batch by batch, so that a
-    data set takes a quarter of the memory and nothing but indices crosses to the device in a step.
+    Images rest as uint8 and become normalised floats on the device, batch by batch.
     """
 
-    def __init__(self, split: Split, trial: Trial, batch_size: int, device: torch.device) -> None:
-        self._images = _tensor(split.images, device).permute(0, 3, 1, 2)
-        self._target = _target(split, trial.settings.task.target, device)
+    def __init__(self, source: Source, trial: Trial, batch_size: int, device: torch.device) -> None:
+        self._source = source
         self._moves = trial.settings.task.target == "mask"  # with the image, when augmented
-        self._device = device
         self._seed = trial.seed
         self._batch_size = batch_size
         self._append = trial.settings.augment.mode == "append"
@@ -69,7 +76,7 @@ class Batches:
         self._normalised = Normalised(trial, device)
 
     def __len__(self) -> int:
-        return len(self._images)
+        return len(self._source)
 
     def plan(self, epoch: int) -> Epoch:
         """Order and augmentation of a training epoch.
@@ -92,40 +99,29 @@ class Batches:
 
     def training(self, plan: Epoch, epoch: int) -> Iterator[Batch]:
         """Shuffled and augmented batches; the last one may be smaller."""
-        order = plan.order.to(self._device)
-        for step, start in enumerate(range(0, len(order), self._batch_size)):
-            part = slice(start, start + self._batch_size)
-            index = order[part]
-            target = None if self._target is None else self._target[index]
-            draws = generator(self._seed, "augment", epoch, step)
-            images, moved = self._pipeline.apply(
-                self._images[index], target if self._moves else None, plan.chosen[part], draws
-            )
-            yield Batch(self._normalised(images), moved if self._moves else target, index)
+        batches = self._source.read(plan.order, self._batch_size)
+        if plan.chosen.shape[1] == 0:  # there is no augmentation
+            yield from map(self._as_is, batches)
+            return
+        parts = zip(batches, torch.split(plan.chosen, self._batch_size), strict=True)
+        for step, (stored, chosen) in enumerate(parts):
+            yield self._augmented(stored, chosen, epoch, step)
 
     def in_order(self) -> Iterator[Batch]:
         """Every sample once, as it is."""
-        index = torch.arange(len(self), device=self._device)
-        for start in range(0, len(self), self._batch_size):
-            yield self.at(index[start : start + self._batch_size])
+        return map(self._as_is, self._source.read(torch.arange(len(self)), self._batch_size))
 
-    def at(self, index: Tensor) -> Batch:
-        """The samples at these places, as they are."""
-        target = None if self._target is None else self._target[index]
-        return Batch(self._normalised(self._images[index]), target, index)
+    def at(self, places: Tensor) -> Batch:
+        """The samples at these places (N,), which are on the CPU, as they are."""
+        (stored,) = self._source.read(places, len(places))
+        return self._as_is(stored)
 
+    def _as_is(self, stored: Stored) -> Batch:
+        return Batch(self._normalised(stored.images), stored.target, stored.places)
 
-def _target(split: Split, kind: Target, device: torch.device) -> Tensor | None:
-    arrays = {"mask": split.masks, "label": split.labels, "none": None}
-    array = arrays[kind]
-    if array is None and kind != "none":
-        raise DataError(f"the data set has no {kind}s, which the task needs")
-    return None if array is None else _tensor(array, device)
-
-
-def _tensor(array: npt.NDArray[Any], device: torch.device) -> Tensor:
-    """The array on the device; on a CPU without a copy, so that workers share one cache."""
-    with warnings.catch_warnings():
-        # a read-only memory map: nothing here writes into it
-        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        return torch.from_numpy(np.asarray(array)).to(device)
+    def _augmented(self, stored: Stored, chosen: Tensor, epoch: int, step: int) -> Batch:
+        draws = generator(self._seed, "augment", epoch, step)
+        target = stored.target if self._moves else None
+        images, moved = self._pipeline.apply(stored.images, target, chosen, draws)
+        target = moved if self._moves else stored.target
+        return Batch(self._normalised(images), target, stored.places)

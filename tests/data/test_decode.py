@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import hashlib
 import os
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 from typing import Any
@@ -15,10 +18,10 @@ from bench.data.decode import (
     Labels,
     Pair,
     decode_pair,
-    in_threads,
     load_pairs,
     read_image,
     read_mask,
+    resized,
 )
 from bench.errors import DataError
 
@@ -247,7 +250,33 @@ def test_a_missing_file_is_named(tmp_path: Path):
         load_pairs([gone], size=8, labels=LABELS)
 
 
-def test_threads_keep_the_order_and_pass_errors_on():
-    assert list(in_threads(lambda x: x * x, range(100))) == [x * x for x in range(100)]
-    with pytest.raises(ZeroDivisionError):
-        list(in_threads(lambda x: 1 // x, [1, 0, 1]))
+def test_resizing_is_pillows_to_a_level(tmp_path: Path):
+    # Pillow's own antialiased bilinear filter, in fixed point of more digits
+    random = np.random.default_rng(0)
+    for height, width in [(374, 500), (40, 1000), (20, 30), (64, 64), (1, 1)]:
+        image = Image.fromarray(random.integers(0, 256, (height, width, 3), np.uint8))
+        found = resized(image, 64)
+        peer = np.asarray(image.resize((64, 64), Image.Resampling.BILINEAR))
+        assert found.shape == (64, 64, 3)
+        assert found.flags.c_contiguous
+        assert np.abs(found.astype(int) - peer).max() <= 1
+
+
+RESIZED = """
+import hashlib, numpy as np, torch
+from PIL import Image
+from bench.data.decode import resized
+
+pixels = np.random.default_rng(0).integers(0, 256, (374, 500, 3), np.uint8)
+digest = hashlib.sha256(resized(Image.fromarray(pixels), 256)).hexdigest()
+print(torch.backends.cpu.get_cpu_capability(), digest)
+"""
+
+
+def test_bits_do_not_depend_on_the_processors_instructions():
+    environment = os.environ | {"ATEN_CPU_CAPABILITY": "default"}
+    command = [sys.executable, "-c", RESIZED]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    pixels = np.random.default_rng(0).integers(0, 256, (374, 500, 3), np.uint8)
+    digest = hashlib.sha256(resized(Image.fromarray(pixels), 256)).hexdigest()
+    assert done.stdout.split() == ["DEFAULT", digest]

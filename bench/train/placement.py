@@ -1,0 +1,248 @@
+"""Where a trial's samples rest, and how they reach its device.
+
+`device`: on the device; on a CPU that is the memory map itself, which all workers share. `pinned`:
+in page-locked memory of the host. `stream`: on disk, memory-mapped. From the latter two, threads
+gather each batch before it is asked for, and on CUDA copy it on along a stream of its own.
+Wherever samples rest, every batch is the same to the bit.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from bench.data.base import Split
+from bench.data.threads import in_threads
+from bench.errors import DataError, DeviceError
+from bench.measure.free_memory import free_host_memory
+from bench.spec.schema import Machine
+from bench.tasks.settings import Target
+
+Kind = Literal["device", "pinned", "stream"]
+Values = npt.NDArray[Any]
+_TYPES = {"uint8": torch.uint8, "int64": torch.int64}
+
+
+class Stored(NamedTuple):
+    """Samples as they are stored, on the device.
+
+    Attributes:
+        images: (B, 3, H, W) uint8, channels last in memory, free to be written into.
+        target: (B, H, W) uint8, (B,) int64, or None.
+        places: (B,) int64, each sample's place in its split.
+    """
+
+    images: Tensor
+    target: Tensor | None
+    places: Tensor
+
+
+class Source(Protocol):
+    """One split's samples, wherever they rest."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, order: Tensor, batch_size: int) -> Iterator[Stored]:
+        """The samples at these places (N,) on the CPU, in order, batch by batch.
+
+        To end early, close the iterator: what reads ahead for it ends too.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Where samples rest, and why there, in a line."""
+
+    kind: Kind
+    why: str
+
+    def __str__(self) -> str:
+        return f"placement: {self.kind} ({self.why})"
+
+
+def check_placement(placement: str, device: torch.device) -> None:
+    """Raise a DeviceError for memory that cannot be pinned."""
+    if placement == "pinned" and device.type != "cuda":
+        raise DeviceError(
+            f"machine.placement: pinned needs a CUDA device, the trial's is the {device.type}: "
+            "use auto, device or stream"
+        )
+
+
+def choose(
+    machine: Machine,
+    splits: Mapping[str, Split],
+    target: Target,
+    device: torch.device,
+    beside: int = 1,
+) -> Choice:
+    """As `machine.placement` says; `auto`: the fastest place that the samples of all splits fit.
+
+    A place fits when the samples take no more than `machine.memory_share` of its free memory; on
+    CUDA, of a part of it for each of the `beside` trials that the device has at a time.
+
+    Raises:
+        DeviceError: the place is none on this device.
+    """
+    check_placement(machine.placement, device)
+    arrays = [array for split in splits.values() for array in _arrays(split, target)]
+    size = sum(array.nbytes for array in arrays)
+    if machine.placement != "auto":
+        return Choice(machine.placement, f"{_told(size)}, as machine.placement says")
+    host, on_cuda = free_host_memory(), device.type == "cuda"
+    free = torch.cuda.mem_get_info(device)[0] if on_cuda else host
+    share = machine.memory_share / (beside if on_cuda else 1)
+    limit = f"{share:.0%} of {_told(free)} free on {device.type}"
+    if size <= share * free:
+        return Choice("device", f"{_told(size)}, within {limit}")
+    if on_cuda and sum(map(_pinned_bytes, arrays)) <= share * host:
+        return Choice("pinned", f"{_told(size)}, more than {limit}")
+    return Choice("stream", f"{_told(size)}, more than {limit}")
+
+
+class Placement:
+    """All splits of a data set where `choice` says; a split is brought there when first used."""
+
+    def __init__(
+        self,
+        choice: Choice,
+        splits: Mapping[str, Split],
+        target: Target,
+        machine: Machine,
+        device: torch.device,
+    ) -> None:
+        self.choice = choice
+        self._splits, self._target, self._device = splits, target, device
+        self._threads = machine.loader_threads
+        self._placed: dict[str, Source] = {}
+
+    def __getitem__(self, split: str) -> Source:
+        if split not in self._placed:
+            self._placed[split] = self._place(*_arrays(self._splits[split], self._target))
+        return self._placed[split]
+
+    def _place(self, images: Values, target: Values | None = None) -> Source:
+        match self.choice.kind:
+            case "device":
+                return OnDevice(images, target, self._device)
+            case "pinned":
+                locked = None if target is None else _pinned(target)
+                return ReadAhead(_pinned(images), locked, self._device, self._threads)
+            case "stream":
+                return ReadAhead(images, target, self._device, self._threads)
+
+
+class OnDevice:
+    """Samples that rest on the device: nothing crosses to it in a step."""
+
+    def __init__(self, images: Values, target: Values | None, device: torch.device) -> None:
+        self._device = device
+        self._images = _tensor(images).to(device)
+        self._target = None if target is None else _tensor(target).to(device)
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def read(self, order: Tensor, batch_size: int) -> Iterator[Stored]:
+        """See `Source`."""
+        for places in torch.split(order.to(self._device), batch_size):
+            # index_select copies whole samples: 27 times as fast on a CPU as indexing is
+            target = None if self._target is None else self._target.index_select(0, places)
+            images = self._images.index_select(0, places)
+            yield Stored(images.permute(0, 3, 1, 2), target, places)
+
+
+class ReadAhead:
+    """Samples in memory or on disk, gathered in threads before they are asked for."""
+
+    def __init__(
+        self, images: Values, target: Values | None, device: torch.device, threads: int
+    ) -> None:
+        self._arrays = [np.asarray(array) for array in (images, target) if array is not None]
+        self._device, self._threads = device, threads
+        self._on_cuda = device.type == "cuda"
+        # torch's class lacks types
+        self._stream = torch.cuda.Stream(device) if self._on_cuda else None  # type: ignore[no-untyped-call]
+
+    def __len__(self) -> int:
+        return len(self._arrays[0])
+
+    def read(self, order: Tensor, batch_size: int) -> Iterator[Stored]:
+        """See `Source`; one batch for each thread is read ahead, and one more."""
+        parts = torch.split(order, batch_size)
+        there = torch.split(order.to(self._device), batch_size)
+        ahead = in_threads(self._gather, parts, threads=self._threads, ahead=self._threads + 1)
+        with closing(ahead):
+            for (tensors, copied), places in zip(ahead, there, strict=True):
+                images, *target = self._arrived(tensors, copied)
+                yield Stored(images.permute(0, 3, 1, 2), target[0] if target else None, places)
+
+    def _gather(self, places: Tensor) -> tuple[list[Tensor], torch.cuda.Event | None]:
+        """A batch on the device, there once the event has happened. Called in a thread."""
+        staged = [self._staged(array, places.numpy()) for array in self._arrays]
+        if self._stream is None:
+            return staged, None
+        # The pinned buffers may go at once: their allocator waits for the copies before reuse.
+        with torch.cuda.stream(self._stream):
+            moved = [tensor.to(self._device, non_blocking=True) for tensor in staged]
+            return moved, self._stream.record_event()
+
+    def _staged(self, array: Values, places: npt.NDArray[np.int64]) -> Tensor:
+        """`array[places]`, in pinned memory where there is CUDA."""
+        shape, kind = (len(places), *array.shape[1:]), _TYPES[array.dtype.name]
+        staged = torch.empty(shape, dtype=kind, pin_memory=self._on_cuda)
+        # NumPy's, as torch's would start as many threads again in each of ours; both release the
+        # interpreter. `clip`: without a detour through a buffer; there is nothing to be clipped.
+        np.take(array, places, axis=0, out=staged.numpy(), mode="clip")
+        return staged
+
+    def _arrived(self, tensors: list[Tensor], copied: torch.cuda.Event | None) -> list[Tensor]:
+        """The tensors, for use on the present stream."""
+        if copied is not None:
+            stream = torch.cuda.current_stream(self._device)
+            stream.wait_event(copied)
+            for tensor in tensors:
+                tensor.record_stream(stream)
+        return tensors
+
+
+def _arrays(split: Split, target: Target) -> tuple[Values, ...]:
+    """The images, and what the task learns where it learns something."""
+    if target == "none":
+        return (split.images,)
+    array = split.masks if target == "mask" else split.labels
+    if array is None:
+        raise DataError(f"the data set has no {target}s, which the task needs")
+    return (split.images, array)
+
+
+def _pinned(array: Values) -> Values:
+    """A copy in page-locked memory, which lives as long as the array."""
+    pinned: Values = _tensor(array).pin_memory().numpy()
+    return pinned
+
+
+def _pinned_bytes(array: Values) -> int:
+    """What `_pinned` takes: torch's allocator rounds up to a power of two."""
+    return 1 << max(0, array.nbytes - 1).bit_length()
+
+
+def _tensor(array: Values) -> Tensor:
+    """The array without a copy, so that workers share one cache."""
+    with warnings.catch_warnings():
+        # a read-only memory map: nothing here writes into it
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(np.asarray(array))
+
+
+def _told(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB" if size < 1e8 else f"{size / 1e9:,.1f} GB"
