@@ -104,17 +104,21 @@ def plan(
     results: Results = RESULTS,
 ) -> None:
     """Show the trials of a spec; nothing runs."""
-    from bench.commands.inspect import plan_rows, plan_table
+    from bench.commands.inspect import outlook_lines, plan_rows, plan_table
 
     planned = _plan(spec, overrides, results)
     rows = plan_rows(planned, cost=cost)
     if as_json:
         print(json.dumps(rows, indent=2))
+        for line in outlook_lines(planned):
+            print(line, file=sys.stderr)
         return
     _print(plan_table(rows, list(planned.axes), cost=cost))
     print(f"{len(rows)} trials, {sum(t.settings.train.epochs for t in planned.trials)} epochs")
     for caution in planned.cautions:
         print(f"Careful: {caution}.")
+    for line in outlook_lines(planned):
+        print(line)
 
 
 @app.command()
@@ -147,12 +151,15 @@ def report(
     results: Results = RESULTS,
 ) -> None:
     """Make the report of an experiment from its records."""
-    from bench.commands.reporting import make_report
+    from bench.commands.reporting import make_report, named
     from bench.record.store import Store
 
     store = Store(results)
-    for name in _experiments(store, experiments):
-        print(make_report(store, name, out))
+    wanted = experiments or store.experiments()
+    if not wanted:
+        raise BenchError(f"no experiments in {store.root}: `bench run` makes one")
+    for name, hypotheses in [named(store, text) for text in wanted]:
+        print(make_report(store, name, out, hypotheses))
 
 
 @app.command()
@@ -252,17 +259,6 @@ def schema() -> None:
     from bench.spec.schema import json_schema
 
     print(json.dumps(json_schema(), indent=2))
-
-
-def _experiments(store: Any, names: list[str] | None) -> list[str]:
-    """The experiments meant: by name, or by a spec file that names its experiment."""
-    from bench.spec.load import load_spec
-
-    wanted = names or store.experiments()
-    if not wanted:
-        raise BenchError(f"no experiments in {store.root}: `bench run` makes one")
-    found = [load_spec(Path(n)).experiment if n.endswith((".yaml", ".yml")) else n for n in wanted]
-    return [store.existing(name) for name in found]
 
 
 def _print(table: Any) -> None:

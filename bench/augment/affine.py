@@ -1,4 +1,4 @@
-"""Flips, rotation and crop."""
+"""Flips, rotation, crop, translation, shear and scale."""
 
 from __future__ import annotations
 
@@ -6,11 +6,7 @@ import torch
 from torch import Tensor
 
 from bench.augment.base import Size
-
-
-def _uniform(n: int, generator: torch.Generator) -> Tensor:
-    """(n,) float64, uniform in [-1, 1)."""
-    return torch.rand(n, generator=generator, dtype=torch.float64) * 2 - 1
+from bench.augment.draws import Range, log_uniform, symmetric, uniform
 
 
 def scaling(x: Tensor, y: Tensor) -> Tensor:
@@ -58,7 +54,7 @@ class Rotate:
 
     def matrices(self, n: int, _size: Size, generator: torch.Generator, /) -> Tensor:
         """One angle per sample."""
-        return rotation(torch.deg2rad(_uniform(n, generator) * self.degrees))
+        return rotation(torch.deg2rad(symmetric(n, generator) * self.degrees))
 
 
 class Crop:
@@ -68,16 +64,60 @@ class Crop:
     which it lies within the image.
     """
 
-    def __init__(self, p: float, scale: tuple[float, float]) -> None:
+    def __init__(self, p: float, scale: Range) -> None:
         self.p = p
         self.scale = scale
 
     def matrices(self, n: int, size: Size, generator: torch.Generator, /) -> Tensor:
         """One side and one place per sample."""
         height, width = size
-        low, high = self.scale
-        side = low + (high - low) * (_uniform(n, generator) + 1) / 2
+        side = uniform(n, self.scale, generator)
         matrices = scaling(side, side)
-        matrices[:, 0, 2] = _uniform(n, generator) * (1 - side) * width / 2
-        matrices[:, 1, 2] = _uniform(n, generator) * (1 - side) * height / 2
+        matrices[:, 0, 2] = symmetric(n, generator) * (1 - side) * width / 2
+        matrices[:, 1, 2] = symmetric(n, generator) * (1 - side) * height / 2
         return matrices
+
+
+class Translate:
+    """A shift along each axis, uniform in [-by, by] of the side."""
+
+    def __init__(self, p: float, by: float) -> None:
+        self.p = p
+        self.by = by
+
+    def matrices(self, n: int, size: Size, generator: torch.Generator, /) -> Tensor:
+        """One shift per sample and axis."""
+        height, width = size
+        matrices = scaling(torch.ones(n), torch.ones(n))
+        matrices[:, 0, 2] = symmetric(n, generator) * self.by * width
+        matrices[:, 1, 2] = symmetric(n, generator) * self.by * height
+        return matrices
+
+
+class Shear:
+    """Slanting about the centre: each axis by an angle uniform in [-degrees, degrees]."""
+
+    def __init__(self, p: float, degrees: float) -> None:
+        self.p = p
+        self.degrees = degrees
+
+    def matrices(self, n: int, _size: Size, generator: torch.Generator, /) -> Tensor:
+        """Two angles per sample."""
+        matrices = scaling(torch.ones(n), torch.ones(n))
+        for row, column in ((0, 1), (1, 0)):
+            angle = torch.deg2rad(symmetric(n, generator) * self.degrees)
+            matrices[:, row, column] = angle.tan()
+        return matrices
+
+
+class Scale:
+    """Enlargement about the centre by a factor log-uniform in `factor`; below 1 it shrinks."""
+
+    def __init__(self, p: float, factor: Range) -> None:
+        self.p = p
+        self.factor = factor
+
+    def matrices(self, n: int, _size: Size, generator: torch.Generator, /) -> Tensor:
+        """One factor per sample."""
+        side = 1 / log_uniform(n, self.factor, generator)
+        return scaling(side, side)

@@ -1,15 +1,16 @@
-"""A spec's augmentations, applied to a batch in one resampling."""
+"""A spec's augmentations, applied to a batch: one resampling, then what changes values."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from bench.augment.base import Affine, Displacement, Transform
-from bench.augment.grid import Grid, Part, Sampling, sample, take
+from bench.augment.base import Affine, Displacement, Photometric, Size, Transform
+from bench.augment.grid import Layer, onto, pieces, put, resample, take
+from bench.augment.route import Bent, Draw, Moved, Route, routes
 from bench.augment.settings import AUGMENTATIONS, AugmentSettings, TransformSettings
 from bench.errors import SpecError
 
@@ -22,11 +23,25 @@ class OneOf:
         self.members = tuple(_build(settings) for settings in of)
 
 
-class Pipeline:
-    """Random geometric transforms, drawn per sample; image and mask move together.
+@dataclass(frozen=True)
+class _Change:
+    """A photometric transform, the k samples it applies to, and its draws (k, …) for them."""
 
-    All transforms of a sample compose into one sampling grid, in the order of the settings: the
-    first one is the first to act on the image. Outside the frame the image goes on reflected.
+    transform: Photometric
+    rows: list[int]
+    drawn: Tensor
+
+
+class Pipeline:
+    """Random transforms, drawn per sample; image and mask move together.
+
+    All geometric transforms of a sample compose into one sampling grid, in the order of the
+    settings: the first one is the first to act on the image. Outside the frame the image goes on
+    reflected.
+
+    Photometric transforms come after that, in their order, wherever they stand among the others: so
+    pixels are interpolated once, from the values they had, and neither noise nor the edges of a
+    cutout are blurred by it. Values are cut off at 0 and 255 after each.
 
     Args:
         settings: the transforms.
@@ -35,7 +50,11 @@ class Pipeline:
 
     def __init__(self, settings: AugmentSettings, *, paired: bool = True) -> None:
         self._nodes = tuple(_build(part) for part in settings.transforms)
-        self._leaves = tuple(leaf for node in self._nodes for leaf in _leaves(node))
+        leaves = list(enumerate(leaf for node in self._nodes for leaf in _leaves(node)))
+        # by their column; told apart once, because to ask a class for a protocol takes long
+        self._affine = {i: leaf for i, leaf in leaves if isinstance(leaf, Affine)}
+        self._bending = {i: leaf for i, leaf in leaves if isinstance(leaf, Displacement)}
+        self._photometric = {i: leaf for i, leaf in leaves if isinstance(leaf, Photometric)}
         self._interpolation = settings.interpolation
         self._keeps_originals = settings.mode == "append"
         self._paired = paired
@@ -62,6 +81,8 @@ class Pipeline:
     ) -> tuple[Tensor, Tensor | None]:
         """Transform a batch; samples that nothing applies to come back bit for bit.
 
+        All draws are made first, on the CPU; the device is never waited for.
+
         Args:
             images: (B, 3, H, W), uint8 or float 0–255, of any memory format, on any device.
             masks: (B, H, W), integer.
@@ -72,26 +93,44 @@ class Pipeline:
             Images, float32 0–255, and masks of the same dtype with no label that was not there.
             What is not touched is not copied.
         """
-        parts = self._parts(images, chosen, generator)
-        moved = _resampled(images, torch.float32, parts, self._interpolation)
+        size: Size = (images.shape[-2], images.shape[-1])
+        ways = self._routes(chosen, size, generator)
+        changes = self._changes(chosen, size, generator)
+        picture = Layer(images, torch.float32, self._interpolation, ways)
         if masks is None:
-            return moved, None
-        if not self._paired:
-            parts = self._parts(images, self._chosen_afresh(chosen, generator), generator)
-        return moved, _resampled(masks[:, None], masks.dtype, parts, "nearest")[:, 0]
+            resample([picture], ways, size)
+            return _changed(picture.result, images, changes), None
+        if self._paired:
+            labels = Layer(masks[:, None], masks.dtype, "nearest", ways)
+            resample([picture, labels], ways, size)
+        else:
+            others = self._routes(self._chosen_afresh(chosen, generator), size, generator)
+            labels = Layer(masks[:, None], masks.dtype, "nearest", others)
+            resample([picture], ways, size)
+            resample([labels], others, size)
+        return _changed(picture.result, images, changes), labels.result[:, 0]
 
-    def _parts(self, images: Tensor, chosen: Tensor, generator: torch.Generator) -> list[Part]:
-        """Where the samples that anything applies to look, by rows of the batch."""
-        affected = chosen.any(1).nonzero().flatten()
-        height, width = images.shape[-2:]
-        grid = Grid(len(affected), (height, width), images.device)
-        applies = chosen[affected]
-        # an output pixel's place is traced back to the input, so the last transform comes first
-        for column in reversed(range(len(self._leaves))):
-            rows = applies[:, column].nonzero().flatten()
-            if len(rows):
-                grid.add(self._leaves[column], rows, generator)
-        return [replace(part, rows=affected[part.rows]) for part in grid.parts()]
+    def _routes(self, chosen: Tensor, size: Size, generator: torch.Generator) -> list[Route]:
+        """Draw all geometric transforms and compose them."""
+        draws: list[Draw] = []
+        for column, rows in enumerate(_applying(chosen)):
+            if len(rows) and column in self._affine:
+                matrices = self._affine[column].matrices(len(rows), size, generator)
+                draws.append(Moved(rows, matrices))
+            elif len(rows) and column in self._bending:
+                leaf = self._bending[column]
+                drawn = leaf.draw(len(rows), size, generator)
+                draws += [Bent(rows, leaf, drawn)] if drawn is not None else []
+        return routes(draws, len(chosen), size)
+
+    def _changes(self, chosen: Tensor, size: Size, generator: torch.Generator) -> list[_Change]:
+        """Draw all photometric transforms."""
+        rows = _applying(chosen)
+        return [
+            _Change(leaf, rows[column].tolist(), leaf.draw(len(rows[column]), size, generator))
+            for column, leaf in self._photometric.items()
+            if len(rows[column])
+        ]
 
     def _chosen_afresh(self, chosen: Tensor, generator: torch.Generator) -> Tensor:
         afresh = self.choose(len(chosen), generator)
@@ -99,12 +138,20 @@ class Pipeline:
         return afresh & chosen.any(1, keepdim=True) if self._keeps_originals else afresh
 
 
+def _applying(chosen: Tensor) -> list[Tensor]:
+    """For each column of `chosen` (B, T), the rows that are true."""
+    return [column.nonzero().flatten() for column in chosen.unbind(1)]
+
+
 def _build(settings: TransformSettings) -> Transform | OneOf:
     built = AUGMENTATIONS.build(settings)
-    if isinstance(built, OneOf | Affine | Displacement):
+    if isinstance(built, OneOf | Affine | Displacement | Photometric):
         return built
     target = getattr(settings, "target", type(built).__name__)
-    raise SpecError(f"{target!r} is no transform: it needs `p` and `matrices` or `displacement`")
+    raise SpecError(
+        f"{target!r} is no transform: it needs `p` and `matrices`, "
+        "or `draw` and `displacement`, or `draw` and `adjust`"
+    )
 
 
 def _leaves(node: Transform | OneOf) -> Iterator[Transform]:
@@ -127,18 +174,13 @@ def _columns(node: Transform | OneOf, hit: Tensor, generator: torch.Generator) -
     return columns
 
 
-def _resampled(
-    batch: Tensor, dtype: torch.dtype, parts: list[Part], interpolation: Sampling
-) -> Tensor:
-    """`batch` (B, C, H, W) as `dtype`, its samples that are in `parts` looked at there."""
-    looks: list[Tensor] = []
-    for part in parts:
-        how: Sampling = "nearest" if part.exact else interpolation
-        look = sample(take(batch, part.rows), part.points, how)
-        looks.append((look.clamp_(0, 255) if how == "bicubic" else look).to(dtype))
-    if len(parts) == 1 and len(looks[0]) == len(batch):
-        return looks[0]
-    result = batch.to(dtype, copy=bool(parts))
-    for part, look in zip(parts, looks, strict=True):
-        result.index_copy_(0, part.rows.to(batch.device), look)
-    return result
+def _changed(images: Tensor, given: Tensor, changes: list[_Change]) -> Tensor:
+    """`images` (B, 3, H, W) with their values changed in place, but never what was `given`."""
+    if changes and images is given:
+        images = images.clone()
+    size: Size = (images.shape[-2], images.shape[-1])
+    for change in changes:
+        for part in pieces(len(change.rows), size, images.device):
+            rows, drawn = change.rows[part], onto(change.drawn[part], images.device)
+            put(images, rows, change.transform.adjust(take(images, rows), drawn).clamp(0, 255))
+    return images

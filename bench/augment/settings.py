@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from pydantic import (
+    AfterValidator,
     ConfigDict,
     Discriminator,
     Field,
     GetJsonSchemaHandler,
     Tag,
-    field_validator,
     model_validator,
 )
 from pydantic_core import CoreSchema
@@ -18,6 +18,28 @@ from pydantic_core import CoreSchema
 from bench.augment.spelling import Spelled, object_or_list
 from bench.registry import Custom, Registry
 from bench.settings import Settings
+
+
+def _between(least: float, most: float | None, *, open_below: bool = False) -> AfterValidator:
+    """Checks that a range is [low, high], low ≤ high, within these limits."""
+    bound = f"{least:g} {'<' if open_below else '≤'} low ≤ high"
+    bound += "" if most is None else f" ≤ {most:g}"
+
+    def check(value: tuple[float, float]) -> tuple[float, float]:
+        low, high = value
+        below = low <= least if open_below else low < least
+        if below or low > high or (most is not None and high > most):
+            raise ValueError(f"must be [low, high] with {bound}")
+        return value
+
+    return AfterValidator(check)
+
+
+Pair = tuple[float, float]
+
+
+def _range(low: float, high: float, description: str) -> Any:
+    return Field((low, high), strict=False, description=f"range, {description}")
 
 
 class TransformSettings(Settings):
@@ -48,16 +70,9 @@ class CropSettings(TransformSettings):
     """A random crop of the image's shape, enlarged to full size."""
 
     name: Literal["crop"] = "crop"
-    scale: tuple[float, float] = Field(
-        (0.5, 1.0), strict=False, description="range of its side / full side"
+    scale: Annotated[Pair, _between(0, 1, open_below=True)] = _range(
+        0.5, 1.0, "uniform, of its side / full side"
     )
-
-    @field_validator("scale")
-    @classmethod
-    def _ordered(cls, scale: tuple[float, float]) -> tuple[float, float]:
-        if not 0 < scale[0] <= scale[1] <= 1:
-            raise ValueError("must be [low, high] with 0 < low ≤ high ≤ 1")
-        return scale
 
 
 @AUGMENTATIONS.register("bench.augment.affine:HorizontalFlip")
@@ -79,7 +94,105 @@ class RotateSettings(TransformSettings):
     """Rotation about the centre by an angle uniform in [-degrees, degrees]."""
 
     name: Literal["rotate"] = "rotate"
-    degrees: float = Field(15.0, ge=0, le=180, description="largest angle either way")
+    degrees: float = Field(15.0, ge=0, le=180, description="largest angle either way, in degrees")
+
+
+@AUGMENTATIONS.register("bench.augment.affine:Translate")
+class TranslateSettings(TransformSettings):
+    """A shift along each axis, uniform in [-by, by]."""
+
+    name: Literal["translate"] = "translate"
+    by: float = Field(0.1, ge=0, le=1, description="largest shift either way / full side")
+
+
+@AUGMENTATIONS.register("bench.augment.affine:Shear")
+class ShearSettings(TransformSettings):
+    """Slanting about the centre: each axis by an angle uniform in [-degrees, degrees]."""
+
+    name: Literal["shear"] = "shear"
+    degrees: float = Field(
+        10.0, ge=0, lt=45, description="largest angle either way, in degrees, along each axis"
+    )
+
+
+@AUGMENTATIONS.register("bench.augment.affine:Scale")
+class ScaleSettings(TransformSettings):
+    """Enlargement (factor above 1) or shrinking (below 1) about the centre.
+
+    Nothing is smoothed before it shrinks: well below 1/2, fine detail turns into moiré.
+    """
+
+    name: Literal["scale"] = "scale"
+    factor: Annotated[Pair, _between(0, None, open_below=True)] = _range(
+        0.8, 1.25, "log-uniform, of the length of things after / before"
+    )
+
+
+@AUGMENTATIONS.register("bench.augment.color:Brightness")
+class BrightnessSettings(TransformSettings):
+    """All values times a factor, then cut off at 255. Masks stay, as with all that follow."""
+
+    name: Literal["brightness"] = "brightness"
+    factor: Annotated[Pair, _between(0, None)] = _range(0.8, 1.2, "uniform, of the factor")
+
+
+@AUGMENTATIONS.register("bench.augment.color:Contrast")
+class ContrastSettings(TransformSettings):
+    """Differences from the picture's mean grey, times a factor."""
+
+    name: Literal["contrast"] = "contrast"
+    factor: Annotated[Pair, _between(0, None)] = _range(0.8, 1.2, "uniform, of the factor")
+
+
+@AUGMENTATIONS.register("bench.augment.color:Saturation")
+class SaturationSettings(TransformSettings):
+    """Differences of each pixel's colours from its grey (ITU-R BT.601), times a factor."""
+
+    name: Literal["saturation"] = "saturation"
+    factor: Annotated[Pair, _between(0, None)] = _range(0.7, 1.3, "uniform, of the factor")
+
+
+@AUGMENTATIONS.register("bench.augment.color:Gamma")
+class GammaSettings(TransformSettings):
+    """255 · (value / 255)^exponent: above 1 the middle tones get darker."""
+
+    name: Literal["gamma"] = "gamma"
+    exponent: Annotated[Pair, _between(0, None, open_below=True)] = _range(
+        0.8, 1.25, "log-uniform, of the exponent"
+    )
+
+
+@AUGMENTATIONS.register("bench.augment.texture:Noise")
+class NoiseSettings(TransformSettings):
+    """Gaussian noise, independent in every pixel and channel."""
+
+    name: Literal["noise"] = "noise"
+    std: Annotated[Pair, _between(0, 255)] = _range(
+        2.0, 12.0, "uniform, of its standard deviation in levels of 0–255"
+    )
+
+
+@AUGMENTATIONS.register("bench.augment.texture:Blur")
+class BlurSettings(TransformSettings):
+    """Smoothing with a Gaussian."""
+
+    name: Literal["blur"] = "blur"
+    sigma: Annotated[Pair, _between(0, 50)] = _range(
+        0.3, 2.0, "uniform, of its standard deviation in pixels"
+    )
+
+
+@AUGMENTATIONS.register("bench.augment.texture:Cutout")
+class CutoutSettings(TransformSettings):
+    """A box of the image's shape, anywhere within it, in the image's mean colour.
+
+    The mask stays as it is: what is hidden is to be found from what is around it.
+    """
+
+    name: Literal["cutout"] = "cutout"
+    scale: Annotated[Pair, _between(0, 1)] = _range(
+        0.2, 0.5, "uniform, of the box's side / full side"
+    )
 
 
 class CustomTransform(Custom, TransformSettings):
@@ -131,7 +244,11 @@ OneOfSettings.model_rebuild()
 
 
 class AugmentSettings(Settings):
-    """A pipeline of transforms, applied in order and resampled once."""
+    """A pipeline of transforms.
+
+    Those that move pixels compose, in order, into one resampling of image and mask; those that
+    change values follow, in order, on the image alone.
+    """
 
     transforms: tuple[Transform, ...] = Field((), strict=False)
     mode: Literal["replace", "append"] = Field(

@@ -45,6 +45,19 @@ def plan_table(rows: Sequence[Mapping[str, Any]], axes: Sequence[str], *, cost: 
     return table
 
 
+def outlook_lines(plan: Plan) -> list[str]:
+    """A line for each hypothesis: what the planned seeds can say of it."""
+    if not plan.hypotheses:
+        return []
+    from bench.report.outlook import outlooks  # imports scipy
+
+    seeds = len({trial.seed for trial in plan.trials})
+    return [
+        f"{'Careful' if found.doubtful else 'Hypothesis'}: {found.text}."
+        for found in outlooks(plan.hypotheses, seeds)
+    ]
+
+
 def status_rows(store: Store, experiment: str) -> list[dict[str, Any]]:
     """One row per planned or recorded trial: how far it is, and how good."""
     plan = store.plan(experiment) or {"trials": [], "select": None}

@@ -6,15 +6,40 @@ import tempfile
 from pathlib import Path
 
 from bench.errors import BenchError
+from bench.plan.expand import make_plan
 from bench.record.files import replacing
 from bench.record.store import Store
+from bench.spec.hypotheses import Hypothesis
+from bench.spec.load import load_spec
 
 
-def make_report(store: Store, experiment: str, reports: Path) -> Path:
-    """Write the experiment's report; returns the path of its page."""
+def make_report(
+    store: Store,
+    experiment: str,
+    reports: Path,
+    hypotheses: tuple[Hypothesis, ...] | None = None,
+) -> Path:
+    """Write the experiment's report; returns the path of its page.
+
+    `hypotheses` stand instead of those that were planned.
+    """
     from bench.report.page import write_report
 
-    return write_report(store, [experiment], reports)
+    changed = {} if hypotheses is None else {experiment: hypotheses}
+    return write_report(store, [experiment], reports, changed)
+
+
+def named(store: Store, text: str) -> tuple[str, tuple[Hypothesis, ...] | None]:
+    """The recorded experiment that `text` names; by a spec file, with its hypotheses as of now.
+
+    Raises:
+        BenchError: there is no such experiment, or the spec or one of its hypotheses is wrong.
+    """
+    if not text.endswith((".yaml", ".yml")):
+        return store.existing(text), None
+    spec = load_spec(Path(text))
+    experiment = store.existing(spec.experiment)
+    return experiment, make_plan(spec).hypotheses if spec.sweep.hypotheses else ()
 
 
 def check_writable(folder: Path) -> None:

@@ -27,7 +27,7 @@ class LiveMirror:
     ) -> None:
         self._mirror, self._warn, self._interval = mirror, warn, interval
         self._wait = interval
-        self._warned = False
+        self._warned = self._used = False
         self._closing = threading.Event()
         self._guard = threading.Lock()  # of the two below
         self._changed: dict[TrialFiles, None] = {}  # in the order of their changes
@@ -37,12 +37,18 @@ class LiveMirror:
 
     def changed(self, files: TrialFiles) -> None:
         """A trial's files have changed. Returns at once."""
+        self._used = True
         with self._guard:
             self._changed[files] = None
 
     def close(self, timeout: float = 30.0) -> list[str]:
-        """Push what is left, for at most `timeout` seconds; ids of the trials still not pushed."""
+        """Push what is left, for at most `timeout` seconds; ids of the trials still not pushed.
+
+        Where no trial has changed there is nothing to wait for, however slow MLflow starts.
+        """
         self._closing.set()
+        if not self._used:
+            return []
         self._thread.join(timeout)
         with self._guard:
             pushing = [] if self._pushing is None else [self._pushing]

@@ -7,24 +7,23 @@ interrupted; `mlflow.json` only remembers where to look and what state was pushe
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import math
 import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
 from bench.errors import StoreError
 from bench.record import mlflow_fields as fields
 from bench.record.columns import Status
-from bench.record.files import read_json, write_json
+from bench.record.files import write_json
 from bench.record.mlflow_connect import connect, load, place
+from bench.record.mlflow_record import Pushed, Record, agrees, marker, memory_of
 from bench.record.mlflow_tree import SOURCE, Tree
-from bench.record.store import Store, TrialFiles, TrialStatus
+from bench.record.store import Store, TrialFiles
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
 
 _METRICS_PER_BATCH, _PARAMS_PER_BATCH = 1000, 100
 _LOCK_SECONDS = 60.0
-
-History = list[dict[str, float | int | None]]
 
 
 class MirrorError(StoreError):
@@ -55,24 +52,6 @@ class Counts:
     problems: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Record:
-    """All that the files say of a trial, at one moment."""
-
-    files: TrialFiles
-    digest: str
-    status: TrialStatus
-    config: Mapping[str, Any]
-    history: History
-    summary: Mapping[str, Any]
-
-    @classmethod
-    def read(cls, files: TrialFiles) -> _Record:
-        # digest first: what changes while we read is seen as new the next time
-        digest, status = _digest(files), files.status()
-        return cls(files, digest, status, files.config(), files.history(), files.summary())
-
-
 class Mirror:
     """Pushes a store's trials to MLflow. MLflow is imported when it is first needed.
 
@@ -84,6 +63,7 @@ class Mirror:
     def __init__(self, store: Store, uri: str | None = None) -> None:
         self.store = store
         self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or store.mlflow_uri
+        self._known: dict[TrialFiles, Pushed] = {}
 
     @property
     def label(self) -> str:
@@ -110,17 +90,12 @@ class Mirror:
         """
         if files.status().status is Status.PLANNED:
             return False
-        record = _Record.read(files)
+        known = self._known.pop(files, None)
+        record = Record.read(files, known.record if known else None)
         with self._writing():
-            parent = self._tree.parent(files.experiment, str(record.config.get("common")))
-            run, steps = self._find(record)
-            if run and self._has_all(run, record, parent):
-                return False
-            if run and not _agrees(steps, record):
-                self._client.delete_run(run.info.run_id)
-                run, steps = None, {}
-            run = run or self._create(record, parent)
-            self._push(run, record, parent, after=max(steps, default=0))
+            run = self._append(known, record) or self._bring_up(record)
+        if run is None:
+            return False
         self._remember(run, record)
         return True
 
@@ -181,9 +156,41 @@ class Mirror:
             reason = _without_password(line)[:300]
             raise MirrorError(f"MLflow at {self.label}: {reason}") from error
 
-    def _find(self, record: _Record) -> tuple[Run | None, dict[int, float]]:
+    def _append(self, known: Pushed | None, record: Record) -> Run | None:
+        """Push the epochs that were added; None where MLflow has to be asked what it has.
+
+        A running trial is pushed again and again, and asking takes longer than pushing.
+        """
+        from mlflow.exceptions import MlflowException
+
+        if known is None or not known.is_beginning_of(record):
+            return None
+        try:
+            self._log_epochs(known.run, record, after=int(known.record.history[-1]["epoch"] or 0))
+        except MlflowException:  # the run was deleted, perhaps
+            return None
+        self._known[record.files] = Pushed(known.run, record)
+        return known.run
+
+    def _bring_up(self, record: Record) -> Run | None:
+        """Ask MLflow what it has and push the rest; None where it has all."""
+        parent = self._tree.parent(record.files.experiment, str(record.config.get("common")))
+        run, steps = self._find(record)
+        if run and self._has_all(run, record, parent):
+            return None
+        if run and not agrees(steps, record):
+            self._client.delete_run(run.info.run_id)
+            run, steps = None, {}
+        run = run or self._create(record, parent)
+        last = max(steps, default=0)
+        self._push(run, record, parent, after=last)
+        if last <= len(record.history):
+            self._known[record.files] = Pushed(run, record)
+        return run
+
+    def _find(self, record: Record) -> tuple[Run | None, dict[int, float]]:
         """The trial's run, and what it has of one column: step → value."""
-        files, column = record.files, _marker(record.history)
+        files, column = record.files, marker(record.history)
         run = self._remembered(files) or self._tree.search(
             files.experiment, kind="trial", id=files.id
         )
@@ -199,7 +206,7 @@ class Mirror:
         """
         from mlflow.exceptions import MlflowException
 
-        run_id = _memory(files).get("run_id")
+        run_id = memory_of(files).get("run_id")
         if not isinstance(run_id, str):
             return None
         try:
@@ -217,16 +224,16 @@ class Mirror:
             self._client.delete_run(run_id)
         return None
 
-    def _has_all(self, run: Run, record: _Record, parent: str) -> bool:
+    def _has_all(self, run: Run, record: Record, parent: str) -> bool:
         """Whether what was pushed last is what the files say now."""
-        memory = _memory(record.files)
+        memory = memory_of(record.files)
         known = (memory.get("uri"), memory.get("run_id"), memory.get("state"))
         return (
             known == (self.label, run.info.run_id, record.digest)
             and run.data.tags.get("mlflow.parentRunId") == parent
         )
 
-    def _remember(self, run: Run, record: _Record) -> None:
+    def _remember(self, run: Run, record: Record) -> None:
         write_json(
             record.files.mlflow_path,
             {
@@ -238,7 +245,7 @@ class Mirror:
             },
         )
 
-    def _create(self, record: _Record, parent: str) -> Run:
+    def _create(self, record: Record, parent: str) -> Run:
         return self._client.create_run(
             self._tree.experiment(record.files.experiment),
             start_time=fields.milliseconds(record.status.started),
@@ -246,7 +253,7 @@ class Mirror:
             run_name=record.files.id,
         )
 
-    def _push(self, run: Run, record: _Record, parent: str, after: int) -> None:
+    def _push(self, run: Run, record: Record, parent: str, after: int) -> None:
         """Params and tags first, then the epochs after `after`, then what comes at the end."""
         self._log_params(run, fields.params(record.config))
         self._log_tags(run, _tags(record, parent))
@@ -273,7 +280,7 @@ class Mirror:
         if changed:
             self._client.log_batch(run.info.run_id, tags=changed)
 
-    def _log_epochs(self, run: Run, record: _Record, after: int) -> None:
+    def _log_epochs(self, run: Run, record: Record, after: int) -> None:
         """Whole epochs at a time: a batch is one transaction, so no epoch is half there."""
         from mlflow.entities import Metric
 
@@ -292,7 +299,7 @@ class Mirror:
         if batch:
             self._client.log_batch(run.info.run_id, metrics=batch)
 
-    def _finish(self, run: Run, record: _Record) -> None:
+    def _finish(self, run: Run, record: Record) -> None:
         """Summary, artifacts, and last the run's status."""
         from mlflow.entities import Metric
 
@@ -317,48 +324,6 @@ def _without_password(text: str) -> str:
     return re.sub("//[^/@ ]+@", "//***@", text)
 
 
-def _tags(record: _Record, parent: str) -> dict[str, str]:
+def _tags(record: Record, parent: str) -> dict[str, str]:
     tags = fields.trial_tags(record.config, record.status)
     return tags | SOURCE | {"mlflow.parentRunId": parent}
-
-
-def _agrees(steps: Mapping[int, float], record: _Record) -> bool:
-    """Whether MLflow has a beginning of this history, and not that of an earlier start.
-
-    A trial that goes on may for a while have fewer epochs than it had.
-    """
-    column = _marker(record.history)
-    here = {row["epoch"]: row[column] for row in record.history}
-    going_on = record.status.status in (Status.RUNNING, Status.INTERRUPTED)
-    if not going_on and any(step not in here for step in steps):
-        return False
-    return all(_same(here[step], value) for step, value in steps.items() if step in here)
-
-
-def _same(here: float | None, there: float) -> bool:
-    """Equal; a missing or infinite number is not compared (databases store them differently)."""
-    return here is None or not math.isfinite(here) or math.isclose(here, there, rel_tol=1e-9)
-
-
-def _marker(history: History) -> str:
-    """The column that tells which epochs MLflow has: the first of those with the most values."""
-    columns = [name for name in (history[0] if history else ()) if fields.is_plain_metric(name)]
-    return max(
-        columns,
-        key=lambda column: sum(row[column] is not None for row in history),
-        default="train/loss",
-    )
-
-
-def _memory(files: TrialFiles) -> dict[str, Any]:
-    with contextlib.suppress(StoreError):  # only a memory: MLflow itself is asked
-        return read_json(files.mlflow_path) or {}
-    return {}
-
-
-def _digest(files: TrialFiles) -> str:
-    """What the trial's records say, in 16 hexadecimal digits."""
-    content = hashlib.sha256()
-    for path in (files.config_path, files.status_path, files.history_path, files.summary_path):
-        content.update((path.read_bytes() if path.is_file() else b"") + b"\0")
-    return content.hexdigest()[:16]

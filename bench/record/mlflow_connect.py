@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from bench.record.files import replacing
+from bench.record.files import remove_leftovers, replacing
 from bench.record.store import Store
 
 if TYPE_CHECKING:
@@ -95,6 +95,7 @@ def _initialise(store: Store) -> None:
         return
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
+    remove_leftovers(path.parent)
     with replacing(path) as beside:
         database = SqlAlchemyStore(  # type: ignore[no-untyped-call]
             f"sqlite:///{beside}", store.artifacts.resolve().as_uri()

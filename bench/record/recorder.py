@@ -9,17 +9,17 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
-import numpy.typing as npt
-from PIL import Image
+from typing import TYPE_CHECKING, Any, Literal
 
 from bench.errors import StoreError
 from bench.record.columns import HISTORY, METRICS, Failure, Status
 from bench.record.files import remove_leftovers, replacing, write_json
 from bench.record.summary import summarise
 from bench.record.trial_files import Row, TrialFiles, TrialStatus, now
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 _OF_MACHINE = ("device", "threads", "torch", "git_commit")
 
@@ -81,6 +81,8 @@ class TrialRecorder:
 
     def picture(self, name: str, image: npt.NDArray[np.uint8]) -> None:
         """Keep a sample picture, (H, W, 3), as PNG."""
+        from PIL import Image  # a worker has it; a command that runs nothing need not
+
         plain = re.sub(r"[^\w.-]+", "_", name).strip("._") or "picture"
         with replacing(self.files.samples / f"{plain}.png") as beside:
             Image.fromarray(image).save(beside, format="PNG")

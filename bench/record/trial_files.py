@@ -146,7 +146,8 @@ class TrialFiles:
         if rows and (not (text or "").endswith("\n") or len(rows[-1]) != len(columns)):
             rows = rows[:-1]
         try:
-            return [{c: _parse(cell) for c, cell in zip(columns, row, strict=True)} for row in rows]
+            cells = [[_parse(cell) for cell in row] for row in rows]
+            return [dict(zip(columns, row, strict=True)) for row in cells]
         except ValueError as error:
             raise unreadable(self.history_path, error) from error
 
@@ -201,10 +202,7 @@ def _parse(cell: str) -> float | int | None:
     """The number in a cell; None where it is empty, ValueError where it is no number."""
     if cell == "":
         return None
-    try:
-        return int(cell)
-    except ValueError:
-        return float(cell)
+    return int(cell) if cell.lstrip("-").isdecimal() else float(cell)
 
 
 def _cell(value: Real | float | None) -> str:

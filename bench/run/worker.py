@@ -35,10 +35,17 @@ class Job:
 
 @dataclass(frozen=True)
 class Share:
-    """A worker's part of the machine: CPU threads, and the GPUs it may see (None: as inherited)."""
+    """A worker's part of the machine.
+
+    Attributes:
+        threads: CPU threads.
+        gpus: the GPUs it may see; None: as inherited.
+        beside: how many workers its device has at a time, itself included.
+    """
 
     threads: int
     gpus: str | None = None
+    beside: int = 1
 
 
 class Line:
@@ -109,7 +116,7 @@ def _train(job: Job, share: Share, line: Line) -> tuple[Status, Failure | None, 
 
     torch.set_num_threads(share.threads)
     try:
-        train_trial(job.trial, job.recorder, line)
+        train_trial(job.trial, job.recorder, line, beside=share.beside)
     except Interrupted:
         return Status.INTERRUPTED, None, None
     except Diverged as error:

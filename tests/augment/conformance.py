@@ -2,6 +2,8 @@
 
 from .conformance import conforms
 test_shear = conforms({"shear": {"degrees": 10}})
+
+or, if it changes values and moves nothing, `conforms({"noise": {}}, moves=False)`.
 """
 
 from __future__ import annotations
@@ -64,11 +66,22 @@ def p_zero_changes_no_bit(spec: dict[str, Any]) -> None:
     assert torch.equal(moved_masks, masks)
 
 
-def p_one_changes_every_sample(spec: dict[str, Any]) -> None:
-    images, masks = noise(6)
-    moved, moved_masks = run(pipeline(at(spec, 1)), images, masks)
+def p_one_changes_every_image(spec: dict[str, Any]) -> None:
+    images = noise(6)[0]
+    moved, _ = run(pipeline(at(spec, 1)), images)
     assert (moved != images).flatten(1).any(1).all()
+
+
+def p_one_changes_every_mask(spec: dict[str, Any]) -> None:
+    images, masks = noise(6)
+    _, moved_masks = run(pipeline(at(spec, 1)), images, masks)
     assert (moved_masks != masks).flatten(1).any(1).all()
+
+
+def masks_stay(spec: dict[str, Any]) -> None:
+    images, masks = noise(6)
+    for paired in (True, False):
+        assert torch.equal(run(pipeline(at(spec, 1), paired=paired), images, masks)[1], masks)
 
 
 def shapes_and_types_are_kept(spec: dict[str, Any]) -> None:
@@ -158,9 +171,19 @@ def misalignment(pipe: Pipeline, n: int = 8, height: int = H, width: int = W) ->
     return worst
 
 
+def no_device_is_waited_for(spec: dict[str, Any]) -> None:
+    """Nothing is read back: the meta device has no values that could be."""
+    images, masks = (batch.to("meta") for batch in noise(9))
+    for paired in (True, False):
+        pipe = pipeline(at(spec, 0.5), at(spec, 0.5), "rotate", paired=paired)
+        moved, moved_masks = run(pipe, images, masks)
+        assert (moved.is_meta, moved.shape, moved.dtype) == (True, images.shape, torch.float32)
+        assert (moved_masks.is_meta, moved_masks.shape) == (True, masks.shape)
+
+
 CHECKS: tuple[Callable[[dict[str, Any]], None], ...] = (
     p_zero_changes_no_bit,
-    p_one_changes_every_sample,
+    p_one_changes_every_image,
     shapes_and_types_are_kept,
     what_is_given_stays,
     values_stay_in_range,
@@ -168,15 +191,22 @@ CHECKS: tuple[Callable[[dict[str, Any]], None], ...] = (
     seed_decides,
     memory_format_does_not_matter,
     applies_as_often_as_p_says,
-    mask_follows_image,
-    unpaired_mask_goes_its_own_way,
+    no_device_is_waited_for,
 )
+GEOMETRIC = (p_one_changes_every_mask, mask_follows_image, unpaired_mask_goes_its_own_way)
+PHOTOMETRIC = (masks_stay,)
 
 
-def conforms(spec: dict[str, Any]) -> Callable[..., None]:
-    """A test of one augmentation in all its duties; `spec` as in a spec file, without `p`."""
+def conforms(spec: dict[str, Any], moves: bool = True) -> Callable[..., None]:
+    """A test of one augmentation in all its duties.
 
-    @pytest.mark.parametrize("check", CHECKS, ids=[check.__name__ for check in CHECKS])
+    Args:
+        spec: as in a spec file, without `p`.
+        moves: it moves pixels; False: it is photometric, and masks stay.
+    """
+    checks = (*CHECKS, *(GEOMETRIC if moves else PHOTOMETRIC))
+
+    @pytest.mark.parametrize("check", checks, ids=[check.__name__ for check in checks])
     def test(check: Callable[[dict[str, Any]], None]) -> None:
         check(spec)
 

@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from bench.augment.elastic import Elastic
+
 
 class Shift:
     """Move the picture by up to `most` pixels along each axis."""
@@ -56,20 +58,38 @@ class Ripple:
         self.p, self.height, self.period, self.phase = p, height, period, phase
         self.axis = axis
 
-    def displacement(
-        self,
-        n: int,
-        size: tuple[int, int],
-        generator: torch.Generator,
-        device: torch.device,
-    ) -> Tensor:
+    def draw(self, n: int, size: tuple[int, int], generator: torch.Generator) -> Tensor:
         phase = 2 * math.pi * torch.rand(n, 1, generator=generator)
-        if self.phase is not None:
-            phase = torch.full((n, 1), self.phase)
-        wave = torch.sin(2 * math.pi * torch.arange(size[1 - self.axis]) / self.period + phase)
-        field = torch.zeros(n, 2, *size)
+        return phase if self.phase is None else torch.full((n, 1), self.phase)
+
+    def displacement(self, drawn: Tensor, size: tuple[int, int]) -> Tensor:
+        along = torch.arange(size[1 - self.axis], device=drawn.device)
+        wave = torch.sin(2 * math.pi * along / self.period + drawn)
+        field = torch.zeros(len(drawn), 2, *size, device=drawn.device)
         field[:, 1 - self.axis] = self.height * wave.unsqueeze(1 + self.axis)
-        return field.to(device)
+        return field
+
+
+class Bend:
+    """Elastic deformation that does not say that it is linear."""
+
+    def __init__(self, p: float, alpha: float, sigma: float) -> None:
+        self.p = p
+        elastic = Elastic(p, alpha, sigma)
+        self.draw, self.displacement = elastic.draw, elastic.displacement
+
+
+class Tint:
+    """Mix the picture with a random colour."""
+
+    def __init__(self, p: float, share: float) -> None:
+        self.p, self.share = p, share
+
+    def draw(self, n: int, size: tuple[int, int], generator: torch.Generator) -> Tensor:
+        return 255 * torch.rand(n, 3, 1, 1, generator=generator)
+
+    def adjust(self, images: Tensor, drawn: Tensor) -> Tensor:
+        return images.lerp(drawn, self.share)
 
 
 class Bystander:

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from bench.augment.affine import Crop, Rotate, rotation
+from bench.augment.affine import Crop, Rotate, Scale, Shear, Translate, rotation
 
 from .conformance import pipeline, ramps, run, seeded
 
@@ -43,3 +43,45 @@ def test_a_crop_shows_the_part_it_should():
     moved, _ = run(pipeline({"crop": {"p": 1, "scale": [0.5, 0.5]}}), ramps(3, *SIZE))
     steps = moved[:, 0, 0, 1:] - moved[:, 0, 0, :-1]
     assert torch.allclose(steps[:, 2:-2], torch.tensor(0.5), atol=1e-3)
+
+
+def test_translations_are_uniform_shares_of_each_side():
+    shift = Translate(1, 0.25).matrices(4000, SIZE, seeded())
+    assert torch.equal(shift[:, :, :2], torch.eye(2).double().expand(4000, 2, 2))
+    for axis, length in ((0, 60), (1, 40)):
+        assert shift[:, axis, 2].abs().max() <= length / 4
+        assert shift[:, axis, 2].std().item() == pytest.approx(length / 4 / math.sqrt(3), rel=0.04)
+    assert abs(torch.corrcoef(shift[:, :, 2].T)[0, 1]) < 0.06
+
+
+def test_a_translation_shows_the_part_it_should():
+    images = ramps(64, *SIZE)
+    moved = run(pipeline({"translate": {"p": 1, "by": 0.25}}), images)[0]
+    shift = (moved - images)[:, :2, 20, 30]
+    for axis, length in ((0, 60), (1, 40)):
+        assert length / 8 < shift[:, axis].abs().max() <= length / 4 + 1e-3
+    inside = (moved - images)[:, :2, 15:25, 20:40]
+    assert torch.allclose(inside, shift[:, :, None, None].expand_as(inside), atol=1e-3)
+
+
+def test_shears_keep_each_axis_coordinate_apart_from_the_slant():
+    matrices = Shear(1, 20).matrices(4000, SIZE, seeded())
+    assert torch.equal(matrices[:, [0, 1], [0, 1]], torch.ones(4000, 2).double())
+    assert matrices[:, :, 2].abs().max() == 0
+    angles = torch.rad2deg(torch.stack([matrices[:, 0, 1], matrices[:, 1, 0]]).atan())
+    assert angles.abs().max() <= 20
+    assert angles.std(1).tolist() == pytest.approx([20 / math.sqrt(3)] * 2, rel=0.04)
+    assert abs(torch.corrcoef(angles)[0, 1]) < 0.06
+
+
+def test_factors_of_scale_are_log_uniform_and_above_1_enlarge():
+    matrices = Scale(1, (0.5, 2)).matrices(4000, SIZE, seeded())
+    assert torch.equal(matrices[:, 0, 0], matrices[:, 1, 1])
+    logarithm = -matrices[:, 0, 0].log2()
+    assert logarithm.abs().max() <= 1
+    assert logarithm.mean().item() == pytest.approx(0, abs=0.04)
+    assert logarithm.std().item() == pytest.approx(1 / math.sqrt(3), rel=0.04)
+    # twice as large: neighbouring pixels look half a pixel apart
+    moved = run(pipeline({"scale": {"p": 1, "factor": [2, 2]}}), ramps(1, *SIZE))[0]
+    assert torch.allclose(moved[0, 0, 0, 1:] - moved[0, 0, 0, :-1], torch.tensor(0.5), atol=1e-3)
+    assert moved[0, 0, 0, 0].item() == pytest.approx(29.5 - 59 / 4, abs=1e-3)

@@ -4,11 +4,14 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
-from bench.augment.elastic import Elastic, _windows
+from bench.augment.elastic import Elastic
 
 from .conformance import seeded
 
-CPU = torch.device("cpu")
+
+def drawn(elastic: Elastic, n: int, height: int, width: int) -> torch.Tensor:
+    size = height, width
+    return elastic.displacement(elastic.draw(n, size, seeded()), size)
 
 
 def test_deviation_is_that_of_smoothed_uniform_noise():
@@ -22,7 +25,7 @@ def test_deviation_is_that_of_smoothed_uniform_noise():
 @pytest.mark.parametrize(("alpha", "sigma"), [(30, 5), (60, 2.5), (400, 12), (10, 1)])
 def test_displacements_have_the_stated_deviation(alpha: float, sigma: float):
     elastic = Elastic(1, alpha, sigma)
-    field = elastic.displacement(120, (96, 128), seeded(), CPU)
+    field = drawn(elastic, 120, 96, 128)
     assert field.shape == (120, 2, 96, 128)
     # within 4 standard errors, from the number of independent patches of 4π sigma²
     tolerance = 4 / math.sqrt(2 * field.numel() / (4 * math.pi * sigma**2))
@@ -33,18 +36,25 @@ def test_displacements_have_the_stated_deviation(alpha: float, sigma: float):
     assert corner == pytest.approx(elastic.deviation, rel=0.25), "no weaker or stronger at edges"
 
 
-@pytest.mark.parametrize("sigma", [1.0, 1.7, 5.0, 30.0])
-def test_covariance_is_that_of_smoothed_noise_everywhere(sigma: float):
-    windows = _windows(100, sigma, CPU).double()
-    apart = torch.arange(100)[:, None] - torch.arange(100)
+@pytest.mark.parametrize("length", [100, 256])
+@pytest.mark.parametrize("sigma", [1.0, 1.7, 5.0, 30.0, 300.0])
+def test_covariance_is_that_of_smoothed_noise_everywhere(sigma: float, length: int):
+    elastic, size = Elastic(1, 30, sigma), (1, length)
+    _, _, down, right = elastic.draw(1, size, seeded()).shape
+    # what each lattice point alone does to a row; the only row's own weights have norm 1
+    lattice = torch.zeros(right, 2, down, right)
+    lattice[range(right), :, :, range(right)] = 1
+    response = elastic.displacement(lattice, size)[:, 0, 0].double()
+    response /= response.square().sum(0).mean().sqrt()
+    apart = torch.arange(length)[:, None] - torch.arange(length)
     expected = torch.exp(-(apart.double() ** 2) / (4 * sigma**2))
-    covariance = windows @ windows.T
+    covariance = response.T @ response
     assert torch.allclose(covariance, expected, atol=2e-4)
-    assert torch.allclose(covariance.diagonal(), torch.ones(100).double(), atol=1e-6)
+    assert torch.allclose(covariance.diagonal(), torch.ones(length).double(), atol=1e-5)
 
 
 def test_axes_and_samples_are_independent():
-    field = Elastic(1, 30, 5).displacement(60, (64, 64), seeded(), CPU).flatten(2)
+    field = drawn(Elastic(1, 30, 5), 60, 64, 64).flatten(2)
     x, y = field[:, 0], field[:, 1]
     assert abs(torch.corrcoef(torch.stack([x.flatten(), y.flatten()]))[0, 1]) < 0.06
     assert abs(torch.corrcoef(torch.stack([x[:-1].flatten(), x[1:].flatten()]))[0, 1]) < 0.06

@@ -2,6 +2,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from bench.augment.grid import pieces
+
 from .conformance import H, W, misalignment, noise, pipeline, ramps, run, seeded
 
 HERE = __package__
@@ -27,9 +29,12 @@ ELASTIC = {"elastic": {"p": 1, "alpha": 60, "sigma": 4}}
         {"crop": {"p": 1, "scale": [1, 1]}},
         {"rotate": {"p": 1, "degrees": 0}},
         {"elastic": {"p": 1, "alpha": 0}},
+        {"translate": {"p": 1, "by": 0}},
+        {"shear": {"p": 1, "degrees": 0}},
+        {"scale": {"p": 1, "factor": [1, 1]}},
         turn(360),
     ],
-    ids=["crop", "rotate", "elastic", "turn"],
+    ids=lambda identity: next(iter(identity)),
 )
 def test_identity_parameters_change_no_bit(identity: dict[str, object], interpolation: str):
     images, masks = noise(3)
@@ -104,6 +109,15 @@ def test_composing_equals_a_chain_of_interpolations(transforms: list[dict[str, o
     assert (shuffled - expected)[..., inner, inner].abs().max() > 1
 
 
+@pytest.mark.parametrize("others", [[], [turn(70), HFLIP, {"scale": {"p": 1}}]])
+def test_a_linear_displacement_moves_as_any_other(others: list[dict[str, object]]):
+    bend = {"target": f"{HERE}.custom:Bend", **ELASTIC["elastic"]}
+    images = ramps(5, 60, 84)
+    linear, plain = (run(pipeline(*others, first), images)[0] for first in (ELASTIC, bend))
+    assert torch.allclose(linear, plain, atol=1e-2)
+    assert (linear - run(pipeline(*others), images)[0]).abs().max() > 5
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_image_and_mask_stay_aligned_under_random_compositions(seed: int):
     known = [
@@ -113,6 +127,9 @@ def test_image_and_mask_stay_aligned_under_random_compositions(seed: int):
         {"hflip": {"p": 0.5}},
         {"vflip": {"p": 0.5}},
         {"elastic": {"p": 0.7, "alpha": 30, "sigma": 2}},
+        {"translate": {"p": 0.7, "by": 0.2}},
+        {"shear": {"p": 0.7, "degrees": 20}},
+        {"scale": {"p": 0.7, "factor": [0.5, 1.5]}},
         {"target": f"{HERE}.custom:Shift", "most": 30, "p": 0.7},
     ]
     order = torch.randperm(len(known), generator=seeded(seed)).tolist()
@@ -149,12 +166,42 @@ def test_outside_the_frame_the_picture_is_reflected():
     assert moved[0, 0, 3, :8].tolist() == [4, 3, 2, 1, 0, 0, 1, 2]
 
 
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_in_pieces_it_is_the_same(monkeypatch: pytest.MonkeyPatch, interpolation: str):
+    images, masks = noise(11)
+    names = ("elastic", "rotate", "hflip", "noise", "cutout")
+    pipe = pipeline(*({name: {"p": 0.6}} for name in names), interpolation=interpolation)
+    whole = run(pipe, images, masks)
+    for pixels in (1, 3 * H * W):
+        monkeypatch.setattr("bench.augment.grid._PIXELS", pixels)
+        cut = run(pipe, images, masks)
+        assert torch.allclose(cut[0], whole[0], atol=1e-2)
+        assert torch.equal(cut[1], whole[1])
+
+
+def test_pieces_cover_all_samples_once(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("bench.augment.grid._PIXELS", 100)
+    monkeypatch.setattr("torch.get_num_threads", lambda: 2)
+    cuts = [(part.start, part.stop) for part in pieces(9, (10, 5), torch.device("cpu"))]
+    assert cuts == [(0, 4), (4, 8), (8, 9)]
+    assert [part.stop for part in pieces(9, (20, 50), torch.device("cpu"))] == [2, 4, 6, 8, 9]
+    assert list(pieces(9, (10, 5), torch.device("meta"))) == [slice(0, 9)]
+    assert list(pieces(0, (10, 5), torch.device("cpu"))) == []
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_cuda_moves_as_the_cpu_does():
+def test_cuda_moves_as_the_cpu_does_and_is_not_waited_for():
     images, masks = noise(16)
-    pipe = pipeline({"rotate": {"p": 0.7}}, {"elastic": {"p": 0.7}}, {"crop": {"p": 0.7}}, HFLIP)
+    names = ("rotate", "elastic", "crop", "shear", "noise", "blur", "cutout", "contrast")
+    pipe = pipeline(*({name: {"p": 0.7}} for name in names), HFLIP, {"elastic": {"p": 0.3}})
     here = run(pipe, images, masks)
-    there = run(pipe, images.cuda(), masks.cuda())
+    images, masks = images.cuda(), masks.cuda()
+    run(pipe, images, masks)  # what is kept is copied once
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        there = run(pipe, images, masks)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
     assert there[0].is_cuda
-    assert (there[0].cpu() - here[0]).abs().max() < 0.1
+    assert ((there[0].cpu() - here[0]).abs() > 0.1).float().mean() < 1e-3
     assert (there[1].cpu() != here[1]).float().mean() < 1e-3

@@ -90,3 +90,35 @@ def test_a_target_that_is_no_transform_is_an_error_that_says_so():
 def test_autograd_does_not_follow():
     images = noise(2)[0].float().requires_grad_()
     assert not run(pipeline({"rotate": {"p": 1}}), images)[0].requires_grad
+
+
+def test_photometric_transforms_come_after_the_resampling_in_their_order():
+    images, masks = noise(4)
+    dark, moved = {"brightness": {"p": 1, "factor": [0.5, 0.5]}}, {"hflip": {"p": 1}}
+    flat = {"contrast": {"p": 1, "factor": [0, 0]}}
+    first, last = (run(pipeline(*order), images, masks) for order in ((dark, moved), (moved, dark)))
+    assert torch.equal(first[0], images.flip(-1).float() / 2)
+    assert torch.equal(first[0], last[0])
+    assert torch.equal(first[1], last[1])
+    # noise on plain grey stays, but not under a contrast of 0
+    noisy = {"noise": {"p": 1}}
+    assert run(pipeline(flat, noisy), images)[0].std((1, 2, 3)).min() > 1
+    assert run(pipeline(noisy, flat), images)[0].std((1, 2, 3)).max() < 1e-3
+
+
+def test_one_of_draws_among_both_kinds():
+    images, masks = noise(200, 8, 8)
+    either = {"one_of": [{"hflip": {"p": 0.5}}, {"brightness": {"p": 0.5, "factor": [0.5, 0.5]}}]}
+    moved, moved_masks = run(pipeline(either), images, masks)
+    flipped = (moved == images.flip(-1)).flatten(1).all(1)
+    dimmed = (moved == images.float() / 2).flatten(1).all(1)
+    assert (flipped ^ dimmed).all()
+    assert torch.equal(flipped, (moved_masks != masks).flatten(1).any(1))
+    assert flipped.double().mean().item() == pytest.approx(0.5, abs=0.15)
+
+
+def test_images_are_not_changed_in_place_where_only_values_change():
+    images = noise(4)[0].float()
+    given = images.clone()
+    run(pipeline({"brightness": {"p": 0.5}}), images)
+    assert torch.equal(images, given)

@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from bench.augment.settings import (
+    AUGMENTATIONS,
     AugmentSettings,
     CropSettings,
     CustomTransform,
@@ -76,6 +77,10 @@ def test_settings_survive_being_written_and_read(value: Any):
         ([{"elastic": {"p": "often"}}], (0, "elastic", "p"), "valid number"),
         ([{"elastic": {"p": 1.5}}], (0, "elastic", "p"), "less than or equal to 1"),
         ([{"elastic": {"sigma": 0.1}}], (0, "elastic", "sigma"), "greater than or equal to 1"),
+        ([{"scale": {"factor": [0, 1]}}], (0, "scale", "factor"), "0 < low ≤ high"),
+        ([{"noise": {"std": [5, 2]}}], (0, "noise", "std"), "0 ≤ low ≤ high ≤ 255"),
+        ([{"gamma": {"exponent": 2}}], (0, "gamma", "exponent"), "valid tuple"),
+        ([{"shear": {"degrees": 45}}], (0, "shear", "degrees"), "less than 45"),
         ([{"crop": {"scale": [0.9, 0.5]}}], (0, "crop", "scale"), "low ≤ high"),
         (
             [{"one_of": ["vflip", {"crop": {"scale": [2, 3]}}]}],
@@ -105,7 +110,7 @@ def test_json_schema_knows_the_short_spellings():
     as_object, as_list = schema["anyOf"]
     assert as_object["properties"]["transforms"] == as_list
     name, short, *full = as_list["items"]["anyOf"]
-    assert name["enum"] == ["crop", "elastic", "hflip", "rotate", "vflip"]
+    assert name["enum"] == sorted({*AUGMENTATIONS.names()} - {"one_of"})
     assert short["properties"]["elastic"]["anyOf"][0] == {"$ref": "#/$defs/ElasticSettings"}
     assert short["additionalProperties"] is False
     assert full[-1] == {"$ref": "#/$defs/CustomTransform"}

@@ -14,7 +14,7 @@ from bench.record.mlflow import Mirror, MirrorError
 from bench.record.store import Store, TrialFiles
 
 from .made_trials import begin, finish, row
-from .test_mlflow import children, losses, steps
+from .seen_in_mlflow import children, losses, steps
 
 A, B = TrialFiles(Path("pets/a")), TrialFiles(Path("pets/b"))
 
@@ -125,6 +125,16 @@ def test_mlflow_that_hangs_holds_nobody_up() -> None:
     time.sleep(0.05)
     assert mirror.close(timeout=0.1) == ["a", "b"]
     assert time.monotonic() - start < 2
+    release.set()
+
+
+def test_nothing_changed_so_nothing_is_waited_for() -> None:
+    release = threading.Event()
+    fake = Fake()
+    fake.prepare = lambda: release.wait(10)  # type: ignore[assignment,return-value,method-assign]
+    start = time.monotonic()
+    assert live(fake, []).close(timeout=10) == []
+    assert time.monotonic() - start < 5
     release.set()
 
 

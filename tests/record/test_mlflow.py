@@ -1,47 +1,17 @@
 from __future__ import annotations
 
-import os
-import socket
 import time
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from bench.record.files import read_json, write_json
 from bench.record.mlflow import Counts, Mirror, MirrorError
-from bench.record.mlflow_connect import local_path, place
+from bench.record.mlflow_connect import local_path
 from bench.record.store import Store
 
 from .made_trials import begin, config, finish, recorder_of, row
-
-
-def client(store: Store) -> Any:
-    from mlflow import MlflowClient
-
-    return MlflowClient(store.mlflow_uri)
-
-
-def children(store: Store) -> list[Any]:
-    """The trials' runs that are not deleted, as MLflow has them."""
-    found = client(store).get_experiment_by_name("pets")
-    return list(
-        client(store).search_runs([found.experiment_id], "tags.`bench.kind` = 'trial'")
-        if found
-        else []
-    )
-
-
-def steps(store: Store, metric: str = "train/loss") -> list[tuple[int, float]]:
-    """Of the only run: everything that was ever logged of a metric."""
-    (run,) = children(store)
-    history = client(store).get_metric_history(run.info.run_id, metric)
-    return [(metric.step, metric.value) for metric in history]
-
-
-def losses(*epochs: int) -> list[tuple[int, float]]:
-    return [(epoch, 1 / (3 * epoch)) for epoch in epochs]
+from .seen_in_mlflow import children, client, losses, steps
 
 
 def test_a_finished_trial_is_all_there(mlflow_store: Store) -> None:
@@ -110,6 +80,39 @@ def test_grows_with_the_trial(mlflow_store: Store) -> None:
     (run,) = children(mlflow_store)
     assert (run.info.status, run.data.tags["bench.failure"]) == ("FAILED", "diverged")
     assert run.data.tags["bench.message"] == "no finite loss"
+
+
+def test_a_run_deleted_while_its_trial_runs_comes_back(mlflow_store: Store) -> None:
+    recorder = begin(mlflow_store, epochs=1)
+    mirror = Mirror(mlflow_store)
+    mirror.sync_trial(recorder.files)
+    client(mlflow_store).delete_run(children(mlflow_store)[0].info.run_id)
+    recorder.epoch(row(2))
+    assert mirror.sync_trial(recorder.files)
+    assert steps(mlflow_store) == losses(1, 2)
+    assert children(mlflow_store)[0].data.params["model"] == "unet"
+
+
+def test_two_processes_that_push_a_running_trial_log_no_step_twice(mlflow_store: Store) -> None:
+    recorder = begin(mlflow_store, epochs=1)
+    mirrors = Mirror(mlflow_store), Mirror(mlflow_store)  # `bench run`, and a `bench sync` beside
+    for epoch in range(2, 8):
+        mirrors[epoch // 2 % 2].sync_trial(recorder.files)
+        recorder.epoch(row(epoch))
+    finish(recorder)
+    mirrors[0].sync_trial(recorder.files)
+    assert steps(mlflow_store) == losses(1, 2, 3, 4, 5, 6, 7)
+
+
+def test_a_flush_asks_mlflow_nothing(mlflow_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = begin(mlflow_store, epochs=1)
+    mirror = Mirror(mlflow_store)
+    mirror.sync_trial(recorder.files)
+    monkeypatch.setattr(Mirror, "_find", lambda *_: 1 / 0)
+    for epoch in (2, 3):
+        recorder.epoch(row(epoch))
+        assert mirror.sync_trial(recorder.files)
+    assert steps(mlflow_store) == losses(1, 2, 3)
 
 
 def test_killed_between_pushing_and_remembering(
@@ -187,24 +190,6 @@ def test_a_shorter_history_of_a_finished_trial_replaces_the_run(mlflow_store: St
     again.stop("failed", "data", "an unreadable image")
     Mirror(mlflow_store).sync()
     assert steps(mlflow_store) == []
-
-
-@pytest.mark.parametrize("what", ["run", "parent", "experiment"])
-def test_what_was_deleted_in_mlflow_comes_back(mlflow_store: Store, what: str) -> None:
-    finish(begin(mlflow_store, epochs=3))
-    Mirror(mlflow_store).sync()
-    (run,) = children(mlflow_store)
-    parent = run.data.tags["mlflow.parentRunId"]
-    if what == "experiment":
-        client(mlflow_store).delete_experiment(run.info.experiment_id)
-    else:
-        client(mlflow_store).delete_run(run.info.run_id if what == "run" else parent)
-    Mirror(mlflow_store).sync()
-    assert steps(mlflow_store) == losses(1, 2, 3)
-    (now,) = children(mlflow_store)
-    above = client(mlflow_store).get_run(now.data.tags["mlflow.parentRunId"])
-    assert above.info.lifecycle_stage == "active"
-    assert (above.info.run_id == parent) == (what == "run" or what == "experiment")
 
 
 def test_a_results_folder_that_moved_with_a_new_database(
@@ -285,80 +270,6 @@ def test_one_sync_of_100_epochs_is_fast(mlflow_store: Store) -> None:
     assert seconds < 1.5  # 0.15 s where nothing else runs
 
 
-def closed_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-def refusing(store: Store, how: str, monkeypatch: pytest.MonkeyPatch) -> Mirror:
-    """A mirror whose MLflow fails in some way."""
-    if how == "closed port":
-        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-        return Mirror(store, f"http://me:secret@127.0.0.1:{closed_port()}")
-    if how == "damaged database":
-        (store.root / "mlflow.db").write_bytes(b"not a database" * 100)
-    elif how == "database is a folder":
-        (store.root / "mlflow.db").mkdir()
-    return Mirror(store)
-
-
-@pytest.mark.parametrize("how", ["closed port", "damaged database", "database is a folder"])
-def test_mlflow_that_refuses_is_one_line_and_leaves_the_files(
-    store: Store, how: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    files = finish(begin(store, epochs=2))
-    before = {path: path.read_bytes() for path in files.folder.rglob("*") if path.is_file()}
-    mirror = refusing(store, how, monkeypatch)
-    for action in (mirror.prepare, mirror.sync, lambda: mirror.sync_trial(files)):
-        with pytest.raises(MirrorError, match=r"^MLflow at ") as caught:
-            action()
-        assert "\n" not in str(caught.value)
-        assert "secret" not in str(caught.value)
-    after = {path: path.read_bytes() for path in files.folder.rglob("*") if path.is_file()}
-    assert after == before
-
-
-def test_the_users_tracking_uri_is_honoured(
-    mlflow_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    theirs = tmp_path / "theirs.db"
-    (mlflow_store.root / "mlflow.db").rename(theirs)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{theirs}")
-    monkeypatch.chdir(tmp_path)
-    finish(begin(mlflow_store))
-    assert Mirror(mlflow_store).sync().pushed == 1
-    assert not (mlflow_store.root / "mlflow.db").exists()
-    monkeypatch.delenv("MLFLOW_TRACKING_URI")
-    assert steps(SimpleNamespace(mlflow_uri=f"sqlite:///{theirs}")) == losses(1, 2)  # type: ignore[arg-type]
-
-
-def test_artifacts_are_copied_where_links_do_not_work(
-    mlflow_store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_: object) -> None:
-        raise OSError(18, "Invalid cross-device link")
-
-    monkeypatch.setattr(os, "link", refuse)
-    files = finish(begin(mlflow_store))
-    Mirror(mlflow_store).sync()
-    (run,) = children(mlflow_store)
-    artifacts = local_path(run.info.artifact_uri)
-    assert artifacts is not None
-    assert (artifacts / "best.pt").read_bytes() == b"best weights"
-    assert not (artifacts / "best.pt").samefile(files.best)
-
-
-def test_artifacts_of_a_server_are_sent_to_it(tmp_path: Path) -> None:
-    sent: list[tuple[object, ...]] = []
-    server = SimpleNamespace(log_artifact=lambda *arguments: sent.append(arguments))
-    for folder in ("", "samples"):
-        place(server, "run", "mlflow-artifacts:/1/run/artifacts", tmp_path / "a", folder)  # type: ignore[arg-type]
-    path = str(tmp_path / "a")
-    assert sent == [("run", path, None), ("run", path, "samples")]
-
-
 def test_a_new_best_checkpoint_replaces_the_artifact(mlflow_store: Store) -> None:
     files = finish(begin(mlflow_store))
     Mirror(mlflow_store).sync()
@@ -372,45 +283,3 @@ def test_a_new_best_checkpoint_replaces_the_artifact(mlflow_store: Store) -> Non
     assert artifacts is not None
     assert (artifacts / "best.pt").read_bytes() == b"better weights"
     assert run.data.metrics["test/dice"] == 0.8
-
-
-def test_the_parent_is_as_its_children_are(mlflow_store: Store) -> None:
-    ids = ["a", "b"]
-    store = mlflow_store
-    store.write_plan("pets", {"trials": [{"id": i, "common": "c0ffee00"} for i in ids]})
-    mirror = Mirror(store)
-
-    def parent() -> str:
-        run = children(store)[0]
-        return str(client(store).get_run(run.data.tags["mlflow.parentRunId"]).info.status)
-
-    finish(begin(store, "a"))
-    mirror.sync()
-    assert parent() == "KILLED"  # b has not been run
-    b = begin(store, "b")
-    mirror.sync()
-    assert parent() == "RUNNING"
-    b.stop("failed", "crash", "boom")
-    mirror.sync()
-    assert parent() == "FAILED"
-    b.begin({})
-    finish(b)
-    mirror.sync()
-    assert parent() == "FINISHED"
-
-
-def test_telemetry_is_off_unless_the_user_set_it(
-    mlflow_store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("MLFLOW_DISABLE_TELEMETRY", raising=False)
-    Mirror(mlflow_store).prepare()
-    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
-    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "false")
-    Mirror(mlflow_store).prepare()
-    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "false"
-
-
-def test_local_paths() -> None:
-    assert local_path("file:///a%20b/c") == Path("/a b/c")
-    assert local_path("/a b/c") == Path("/a b/c")
-    assert local_path("mlflow-artifacts:/1/2") is local_path("s3://bucket/x") is None

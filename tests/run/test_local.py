@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,11 @@ from bench.plan.trial import Trial
 from bench.record.recorder import TrialRecorder
 from bench.record.store import TrialFiles
 from bench.run.events import Ended, EpochDone, Event, Started
-from bench.run.executors.local import LocalExecutor
+from bench.run.executors.local import LocalExecutor, worker_context
 from bench.run.runner import run
 from bench.run.worker import Job, Share
 from bench.states import Failure, Status
-from tests.making import make_trial, results
+from tests.making import Silent, make_trial, results
 
 METRICS: Any = {"loss": "min", "dice": "max", "iou": "max"}
 
@@ -35,6 +36,15 @@ def job(folder: Path, target: str | None = None, **changes: Any) -> Job:
 
 def files(job: Job) -> TrialFiles:
     return TrialFiles(job.log.parent)
+
+
+def send_imports(job: Job, connection: Connection) -> None:
+    """In a worker: train, and tell which modules that has imported."""
+    before = set(sys.modules)
+    from bench.train.session import train_trial
+
+    train_trial(job.trial, job.recorder, Silent())
+    connection.send(sorted(set(sys.modules) - before))
 
 
 def go(*jobs: Job, workers: int = 1) -> list[Event]:
@@ -63,6 +73,32 @@ def test_events_and_files_of_a_good_trial(tmp_path: Path) -> None:
     assert seen[-1] == Ended(good.trial.id, Status.DONE)
     assert files(good).status().status is Status.DONE
     assert files(good).summary()["params"] == 7
+    assert files(good).environment()["trials_per_device"] == 1
+
+
+def test_a_trial_says_how_many_are_beside_it(tmp_path: Path) -> None:
+    good = job(tmp_path, train={"epochs": 1})
+    run([good], LocalExecutor([Share(1, "", beside=3)]), lambda _: None)
+    assert files(good).environment()["trials_per_device"] == 3
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"augment": [{"elastic": {}}, {"hflip": {}}], "train": {"epochs": 1, "ema": 0.9}},
+        {"model": {"name": "encoder_unet", "encoder": "resnet18"}, "train": {"epochs": 1}},
+    ],
+)
+def test_the_fork_server_has_imported_what_a_trial_needs(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    context: Any = worker_context()
+    ours, theirs = context.Pipe()
+    process = context.Process(target=send_imports, args=(job(tmp_path, **changes), theirs))
+    process.start()
+    theirs.close()
+    assert ours.recv() == []
+    process.join()
 
 
 @pytest.mark.parametrize(

@@ -25,21 +25,34 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("auto", None, None, [Share(4, "2"), Share(4, "GPU-b")]),
         ("cuda", 1, None, [Share(8, "2")]),
-        ("cuda", 5, 3, [Share(3, "2"), Share(3, "GPU-b")]),
-        ("cpu", None, None, [Share(1, "")] * 5),  # 4 GB for each
-        ("cpu", None, 4, [Share(4, "")] * 2),
+        ("cuda", 1, 3, [Share(3, "2")]),
+        ("cpu", None, None, [Share(1, "", 5)] * 5),  # 4 GB for each
+        ("cpu", None, 4, [Share(4, "", 2)] * 2),
         ("cpu", 1, None, [Share(8, "")]),
-        ("cpu", 3, None, [Share(2, "")] * 3),
-        ("cpu", 16, None, [Share(1, "")] * 16),
+        ("cpu", 3, None, [Share(2, "", 3)] * 3),
+        ("cpu", 16, None, [Share(1, "", 16)] * 16),
     ],
 )
 @pytest.mark.usefixtures("machine")
 def test_divide(device: str, jobs: int | None, threads: int | None, expected: list[Share]) -> None:
-    assert divide(device, jobs, threads) == expected
+    assert divide(device, jobs, threads, 100) == expected
+
+
+@pytest.mark.usefixtures("machine")
+def test_more_workers_than_gpus_share_them_in_turn() -> None:
+    first, second = Share(2, "2", 2), Share(2, "GPU-b", 2)
+    assert divide("cuda", 4, None, 100) == [first, second, first, second]
+    assert divide("auto", 3, None, 100) == [first, Share(2, "GPU-b", 1), first]
+
+
+@pytest.mark.usefixtures("machine")
+def test_few_trials_are_alone_but_keep_their_threads() -> None:
+    assert divide("cuda", 4, None, 2) == [Share(2, "2"), Share(2, "GPU-b")]
+    assert divide("cpu", None, None, 1) == [Share(1, "")]
 
 
 def test_cuda_asked_for_and_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shares, "visible_gpus", list)
     with pytest.raises(DeviceError, match="no CUDA device"):
-        divide("cuda", None, None)
-    assert divide("auto", None, None)[0].gpus == ""
+        divide("cuda", None, None, 1)
+    assert divide("auto", None, None, 1)[0].gpus == ""

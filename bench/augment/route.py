@@ -1,0 +1,169 @@
+"""All geometric transforms of a sample, composed: where its output pixels look, on the CPU.
+
+Only small matrices are worked on here, for a whole batch at once. `bench.augment.grid` makes
+pictures of them, on any device, without ever asking the device for anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from bench.augment.base import Displacement, Size
+
+# pixels; far above rounding in float64, far below what can be seen
+_EXACT = 1e-4
+
+
+@dataclass(frozen=True)
+class Moved:
+    """An affine transform, drawn: the samples (k,) it applies to, in order, and their matrices."""
+
+    rows: Tensor
+    matrices: Tensor
+
+
+@dataclass(frozen=True)
+class Bent:
+    """A displacement, drawn: the samples (k,) it applies to, in order, and their draws (k, …)."""
+
+    rows: Tensor
+    transform: Displacement
+    drawn: Tensor
+
+
+Draw = Moved | Bent
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where output pixels x of k samples look: at A·x + B·d(x), in pixels from the centre.
+
+    Attributes:
+        straight: (k, 2, 3) A, float64.
+        turn: (k, 2, 2) B, float64; d are the displacements up to here.
+    """
+
+    straight: Tensor
+    turn: Tensor
+
+
+@dataclass(frozen=True)
+class Bend:
+    """A displacement on the way.
+
+    Attributes:
+        transform: which displaces.
+        drawn: (k, …) its draws.
+        place: where the pixels look before it.
+        away: that is not where they are, so the displacement has to be looked up there.
+    """
+
+    transform: Displacement
+    drawn: Tensor
+    place: Place
+    away: bool
+
+
+@dataclass(frozen=True)
+class Route:
+    """Samples whose pixels find their values in the same way.
+
+    Attributes:
+        rows: k samples of the batch, in order.
+        bends: displacements, in the order in which a pixel meets them.
+        place: where the pixels look in the end.
+        exact: that is always the centre of a pixel, so that pixels are copied.
+    """
+
+    rows: list[int]
+    bends: tuple[Bend, ...]
+    place: Place
+    exact: bool
+
+
+def routes(draws: Sequence[Draw], n: int, size: Size) -> list[Route]:
+    """Compose `draws`, in the order in which they act on the image, for a batch of `n` samples.
+
+    Samples that nothing was drawn for are on no route.
+    """
+    trace = _Trace(n)
+    for draw in reversed(draws):  # a pixel's place is traced back, from the output to the input
+        trace.follow(draw)
+    return trace.routes(size)
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """A displacement, and where all samples of the batch looked before it."""
+
+    draw: Bent
+    place: Place
+
+
+class _Trace:
+    def __init__(self, n: int) -> None:
+        self._touched = torch.zeros(n, dtype=torch.bool)
+        self._bent = torch.zeros(n, dtype=torch.bool)
+        self._straight = torch.eye(3, dtype=torch.float64)[:2].repeat(n, 1, 1)
+        self._turn = torch.eye(2, dtype=torch.float64).repeat(n, 1, 1)
+        self._turns: list[_Turn] = []
+        self._manners: list[Tensor] = []  # (n,) each: not bent 0, bent 1, bent away from home 2
+
+    def follow(self, draw: Draw) -> None:
+        """Let the samples that were drawn for look further."""
+        self._touched[draw.rows] = True
+        if isinstance(draw, Moved):
+            self._move(draw.rows, draw.matrices)
+        else:
+            self._bend(draw)
+
+    def _move(self, rows: Tensor, matrices: Tensor) -> None:
+        linear = matrices[:, :, :2]
+        self._straight[rows] = linear @ self._straight[rows]
+        self._straight[rows, :, 2] += matrices[:, :, 2]
+        self._turn[rows] = linear @ self._turn[rows]
+
+    def _bend(self, draw: Bent) -> None:
+        home = torch.eye(3, dtype=torch.float64)[:2]
+        moved = (self._straight[draw.rows] != home).flatten(1).any(1)
+        manner = torch.zeros(len(self._bent), dtype=torch.int8)
+        manner[draw.rows] = 1 + (moved | self._bent[draw.rows]).to(torch.int8)
+        self._manners.append(manner)
+        self._turns.append(_Turn(draw, Place(self._straight.clone(), self._turn.clone())))
+        self._turn[draw.rows] = torch.eye(2, dtype=torch.float64)
+        self._bent[draw.rows] = True
+
+    def routes(self, size: Size) -> list[Route]:
+        """The samples drawn for, grouped by how their pixels find their values."""
+        exact = ~self._bent & self._keeps_pixels(size)
+        manners = torch.stack([exact.to(torch.int8), *self._manners], 1)
+        rows = self._touched.nonzero().flatten()
+        kinds, kind = torch.unique(manners[rows], dim=0, return_inverse=True)
+        return [
+            self._route(rows[kind == i], bool(first), list(how))
+            for i, (first, *how) in enumerate(kinds.tolist())
+        ]
+
+    def _route(self, rows: Tensor, exact: bool, how: list[int]) -> Route:
+        bends: list[Bend] = []
+        for turn, manner in zip(self._turns, how, strict=True):
+            if manner:
+                drawn = turn.draw.drawn[torch.searchsorted(turn.draw.rows, rows)]
+                place = Place(turn.place.straight[rows], turn.place.turn[rows])
+                bends.append(Bend(turn.draw.transform, drawn, place, away=manner == 2))
+        place = Place(self._straight[rows], self._turn[rows])
+        return Route(rows.tolist(), tuple(bends), place, exact)
+
+    def _keeps_pixels(self, size: Size) -> Tensor:
+        """(n,) bool: A maps pixels onto pixels, as flips and quarter turns do."""
+        height, width = size
+        linear, shift = self._straight[:, :, :2], self._straight[:, :, 2]
+        centre = torch.tensor([width - 1, height - 1], dtype=torch.float64) / 2
+        # where the upper left pixel's centre looks, in pixels from there
+        first = shift - linear @ centre + centre
+        steady = (linear - linear.round()).abs().amax((1, 2)) * max(size) < _EXACT
+        return steady & ((first - first.round()).abs().amax(1) < _EXACT)
