@@ -13,6 +13,7 @@ from bench.errors import StoreError
 from bench.record.columns import HISTORY, METRICS, RUNS, UNLISTED, Status
 from bench.record.store import Store, TrialFiles, TrialStatus
 from bench.report.membership import LeftOut, belonging
+from bench.spec.hypotheses import Hypothesis
 from bench.tasks.settings import TASKS
 
 Mode = Literal["min", "max"]
@@ -58,6 +59,7 @@ class Records:
         history: `id` and the columns of `record.columns.HISTORY`, in the order of `runs`.
         left_out: recorded trials that do not belong here, and why.
         folders: where each trial's files are; planned ones that never started have none.
+        hypotheses: what was claimed when the trials were planned.
     """
 
     experiment: str
@@ -74,6 +76,7 @@ class Records:
     history: pd.DataFrame
     left_out: tuple[LeftOut, ...]
     folders: Mapping[str, Path]
+    hypotheses: tuple[Hypothesis, ...] = ()
 
     @property
     def done(self) -> pd.DataFrame:
@@ -123,6 +126,7 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
         history=_typed(_history_frame(histories, metrics)),
         left_out=left_out,
         folders={m["id"]: files[m["id"]].folder for m in members if m["id"] in files},
+        hypotheses=tuple(map(Hypothesis.model_validate, plan.get("hypotheses", ()))),
     )
 
 

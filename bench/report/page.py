@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,27 +15,35 @@ from bench import __version__
 from bench.errors import StoreError
 from bench.plan.comparable import caution
 from bench.record.columns import Status
-from bench.record.files import write_bytes, write_text
+from bench.record.files import write_bytes, write_json, write_text
 from bench.record.store import Store
 from bench.report import findings, layout
 from bench.report.arms import OWN, Arm, arm_numbers, arms_of
 from bench.report.figures import Drawing, draw_all
+from bench.report.hypotheses import outcomes, restated
 from bench.report.load import Records, load
 from bench.report.manifest import environment_facts
 from bench.report.samples import sample_pictures
 from bench.report.table import arm_summary, text_facts, write_csv, write_csvs
 from bench.report.wording import title, words_of
+from bench.spec.hypotheses import Hypothesis
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def write_report(store: Store, experiments: Sequence[str], out: Path) -> Path:
+def write_report(
+    store: Store,
+    experiments: Sequence[str],
+    out: Path,
+    hypotheses: Mapping[str, tuple[Hypothesis, ...]] | None = None,
+) -> Path:
     """Write the reports of experiments under `out`.
 
     Args:
         store: where the records are.
         experiments: their names; each gets its own folder `out/<experiment>/`.
         out: created where it is not there.
+        hypotheses: by experiment, instead of those that were planned.
 
     Returns:
         The path of the last experiment's report.html.
@@ -45,7 +53,13 @@ def write_report(store: Store, experiments: Sequence[str], out: Path) -> Path:
     """
     if not experiments:
         raise StoreError(f"{store.root}: no experiment to report on")
-    return [write_one(load(store, name), out / name) for name in experiments][-1]
+    pages = []
+    for name in experiments:
+        records = load(store, name)
+        if hypotheses and name in hypotheses:
+            records = restated(records, hypotheses[name])
+        pages.append(write_one(records, out / name))
+    return pages[-1]
 
 
 def write_one(records: Records, folder: Path) -> Path:
@@ -57,6 +71,7 @@ def write_one(records: Records, folder: Path) -> Path:
     for drawing in drawings:
         write_bytes(folder / "figures" / f"{drawing.name}.png", drawing.png)
     write_csvs(records, folder)
+    write_json(folder / "verdicts.json", [outcome.record() for outcome in outcomes(records)])
     write_csv(summary, folder / "tables" / "arms.csv")
     write_text(folder / "tables" / "arms.tex", layout.to_latex(context["arm_table"]))
     templates = _templates()

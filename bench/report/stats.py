@@ -1,4 +1,4 @@
-"""Means and their intervals. The unit is the seed."""
+"""Means, their intervals, and tests of paired differences. The unit is the seed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
+from scipy import special, stats
 
 CONFIDENCE = 0.95
 
@@ -87,3 +87,60 @@ def paired_differences(a: pd.Series[float], b: pd.Series[float]) -> pd.Series[fl
     """a − b over the index values (seeds) that both have; pairs with a missing value drop out."""
     both = a.index.intersection(b.index)
     return (a.loc[both] - b.loc[both]).dropna()
+
+
+class Sample(NamedTuple):
+    """What a t-test knows of differences: mean, standard deviation (n − 1) and number.
+
+    Each may be an array: the tests below then give an array of p-values.
+    """
+
+    mean: npt.ArrayLike
+    std: npt.ArrayLike
+    n: npt.ArrayLike
+
+    @property
+    def error(self) -> Floats:
+        """The mean's standard error."""
+        error: Floats = np.asarray(self.std, dtype=float) / np.sqrt(self.n)
+        return error
+
+
+def two_sided(sample: Sample, value: npt.ArrayLike = 0.0) -> Floats:
+    """p of Student's two-sided t-test that the mean is not `value`; paired: of differences."""
+    return np.minimum(1.0, 2 * _beyond(sample, np.abs(sample.mean - np.asarray(value))))
+
+
+def within(sample: Sample, margin: npt.ArrayLike) -> Floats:
+    """p of two one-sided t-tests that the mean is nearer to 0 than `margin`, the larger one.
+
+    Schuirmann 1987. The two need no correction: both must reject.
+    """
+    return _beyond(sample, np.asarray(margin) - np.abs(sample.mean))
+
+
+def outside(sample: Sample, margin: npt.ArrayLike) -> Floats:
+    """p of the t-tests that the mean is beyond `margin` on either side, twice the smaller one."""
+    return np.minimum(1.0, 2 * _beyond(sample, np.abs(sample.mean) - np.asarray(margin)))
+
+
+def _beyond(sample: Sample, distance: npt.ArrayLike) -> Floats:
+    """One-sided p of a mean that lies so far on the far side of a bound."""
+    degrees = np.asarray(sample.n, dtype=float) - 1
+    p: Floats = special.stdtr(degrees, -np.asarray(distance) / sample.error)
+    return p
+
+
+def holm(p_values: npt.ArrayLike) -> Floats:
+    """p-values corrected by Holm's step-down method (1979), along the last axis.
+
+    NaN stands for a test that could not be made: it counts among the tests and stays NaN.
+    """
+    given = np.asarray(p_values, dtype=float)
+    order = np.argsort(given, axis=-1)  # NaN comes last
+    count = given.shape[-1]
+    scaled = np.take_along_axis(given, order, -1) * (count - np.arange(count))
+    stepped = np.minimum(1.0, np.maximum.accumulate(scaled, axis=-1))
+    corrected = np.empty_like(stepped)
+    np.put_along_axis(corrected, order, stepped, -1)
+    return corrected

@@ -28,7 +28,8 @@ EXACT = frozenset({"params", "trainable_params", "macs"})
 
 _CURVE = re.compile(r"(?P<column>[^@\s]+)@(?P<epoch>[1-9][0-9]*)")
 
-Label = Annotated[Any, WithJsonSchema({"type": ["string", "number", "boolean", "null"]})]
+_SCALARS = ("string", "number", "boolean", "null")
+Label = Annotated[Any, WithJsonSchema({"anyOf": [{"type": kind} for kind in _SCALARS]})]
 Labels = Annotated[dict[str, Label], Field(min_length=1)]
 
 
@@ -87,7 +88,7 @@ class Hypothesis(Settings):
         if expect is None:  # its own error is reported
             return value
         if expect in WITHIN and value is None:
-            raise ValueError(f"is missing: {expect} needs the smallest difference that matters")
+            raise ValueError(f"{expect} needs a `margin`: the smallest difference that matters")
         if expect not in WITHIN and value is not None:
             fitting = ", ".join(sorted(WITHIN))
             raise ValueError(f"has no effect with expect: {expect}; it is for {fitting}")
@@ -163,7 +164,5 @@ def sides(hypothesis: Hypothesis, arms: Sequence[Mapping[str, str]]) -> Sides:
     return Sides(of_a, of_b, strata, along)
 
 
-def _with_labels(
-    labels: Mapping[str, Any], arms: Sequence[Mapping[str, str]]
-) -> tuple[int, ...]:
+def _with_labels(labels: Mapping[str, Any], arms: Sequence[Mapping[str, str]]) -> tuple[int, ...]:
     return tuple(i for i, arm in enumerate(arms) if labels.items() <= arm.items())

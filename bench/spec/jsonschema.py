@@ -31,7 +31,7 @@ def spec_schema(settings: Schema, sweep: Schema, roots: Sequence[str]) -> Schema
         roots: the sections in which axes can be.
     """
     settings, sweep = copy.deepcopy(settings), copy.deepcopy(sweep)
-    definitions, sections = settings["$defs"], settings["properties"]
+    definitions, sections = settings["$defs"] | sweep.pop("$defs", {}), settings["properties"]
     del definitions["Select"]["required"]  # the task has defaults
     for section in sections.values():
         section.pop("default", None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,10 +10,12 @@ from pydantic import ValidationError
 
 from bench.errors import nearest
 from bench.spec.document import Document, read_document
+from bench.spec.hypotheses import Hypothesis
 from bench.spec.merge import Choice, merged_settings
 from bench.spec.messages import problems
 from bench.spec.overrides import apply_overrides
 from bench.spec.schema import Sweep, TrialSettings
+from bench.spec.yaml12 import KeyPath
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,13 @@ def _sweep(document: Document) -> Sweep:
     try:
         return Sweep.model_validate(given)
     except ValidationError as error:
-        found = problems(error, given, lambda _path: _KEYS)
+        found = problems(error, given, _known)
     errors = [document.error(problem.path, problem.message) for problem in found]
     raise min(errors, key=lambda error: error.line or 0)
+
+
+def _known(path: KeyPath) -> Iterable[str]:
+    return Hypothesis.model_fields if path[:1] == ("hypotheses",) else _KEYS
 
 
 _KEYS = (*Sweep.model_fields, *TrialSettings.model_fields)

@@ -22,6 +22,7 @@ from bench.errors import nearest
 from bench.models.settings import MODELS
 from bench.registry import Custom, Registry
 from bench.settings import Settings, local
+from bench.spec.hypotheses import Hypothesis
 from bench.spec.jsonschema import spec_schema
 from bench.tasks.settings import TASKS, Mode, TaskSettings
 
@@ -346,6 +347,9 @@ class Sweep(Settings):
     )
     seeds: tuple[Seed, ...] = Field(
         (0,), strict=False, min_length=1, description="a list of seeds, or how many: 3 is [0, 1, 2]"
+    )
+    hypotheses: tuple[Hypothesis, ...] = Field(
+        (), strict=False, description="what is claimed of the arms; the report tests it"
     )
 
     @field_validator("experiment")

@@ -214,6 +214,8 @@ def test_record_is_plain_and_complete(plan: Planner, tmp_path: Path) -> None:
         "select": {"metric": "val/dice", "mode": "max"},
         "metrics": {"loss": "min", "dice": "max", "iou": "max"},
         "incomparable": {},
+        "hypotheses": [],
+        "cautions": [],
     }
     assert [trial["id"] for trial in trials] == [trial.id for trial in found.trials]
     assert trials[1] == {

@@ -139,6 +139,14 @@ def test_editors_accept_our_experiments(path: Path) -> None:
 
 
 SPEC = {"experiment": "a", "task": "segmentation", "data": {"name": "shapes"}}
+HYPOTHESIS = {
+    "id": "h",
+    "claim": "unet is better",
+    "metric": "best_val_dice",
+    "a": {"model": "unet", "train.lr": 0.001},
+    "b": {"model": "resnet", "train.lr": 0.001},
+    "expect": "higher",
+}
 
 
 @pytest.mark.parametrize(
@@ -153,6 +161,8 @@ SPEC = {"experiment": "a", "task": "segmentation", "data": {"name": "shapes"}}
         {"select": {"metric": "val/loss"}, "machine": {"device": "cpu"}, "seeds": [1, 2]},
         {"task": "diffusion", "grid": {"task.noise": ["linear"], "task.frechet.samples": [9]}},
         {"grid": {"task": {"plain": {"name": "diffusion", "noise": "cosine"}}}},
+        {"hypotheses": [HYPOTHESIS, HYPOTHESIS | {"b": 0.1}]},
+        {"hypotheses": [HYPOTHESIS | {"expect": "equivalent", "margin": 0.01}]},
     ],
 )
 def test_editors_accept_what_planning_accepts(more: dict[str, Any]) -> None:
@@ -176,6 +186,10 @@ def test_editors_accept_what_planning_accepts(more: dict[str, Any]) -> None:
         {"grid": {}},
         {"seeds": 0},
         {"mistakes": ["leak"]},
+        {"hypotheses": [HYPOTHESIS | {"expects": "lower"}]},
+        {"hypotheses": [HYPOTHESIS | {"expect": "bigger"}]},
+        {"hypotheses": [HYPOTHESIS | {"margin": "wide"}]},
+        {"hypotheses": [HYPOTHESIS | {"b": "resnet"}]},
     ],
 )
 def test_editors_refuse_what_planning_refuses(more: dict[str, Any]) -> None:

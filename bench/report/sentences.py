@@ -1,0 +1,140 @@
+"""Outcomes of hypotheses in plain words."""
+
+from __future__ import annotations
+
+from bench.report import numbers, power
+from bench.report.hypotheses import Basis, Outcome, Verdict
+from bench.report.stats import Interval
+from bench.report.wording import nice
+from bench.spec.hypotheses import Figure, Hypothesis, figures
+
+_LARGE = 1e4  # figures from here on are told with a prefix: 12.7 M
+_SINGULAR = {
+    "final_train_loss": "final training loss",
+    "overfit_gap": "overfitting gap",
+    "peak_memory_mb": "peak memory (MB)",
+}
+_PLURAL = {
+    "params": "parameters",
+    "trainable_params": "trainable parameters",
+    "macs": "MACs",
+    "epochs_to_95pct": "epochs to 95% of the best",
+    "seconds_to_95pct": "seconds to 95% of the best",
+    "epoch_seconds": "seconds an epoch",
+    "train_seconds": "seconds of training",
+    "compile_seconds": "seconds of compiling",
+}
+
+
+def sentence(outcome: Outcome) -> str:
+    """One outcome in words.
+
+    For example: resnet34_unet's final validation loss is lower than unet's by 0.071 [0.031, 0.112],
+    5 seeds: supported.
+    """
+    seeds = outcome.finding.estimate.n
+    found = f"{_difference(outcome)}, {_plural(seeds, 'seed')}" if seeds else _nothing(outcome)
+    return f"{found}: {outcome.verdict}{_remark(outcome)}."
+
+
+def metric_words(metric: str) -> str:
+    """A hypothesis's metric for people: `val/loss@20` → `validation loss after epoch 20`."""
+    return " minus ".join(_figure_words(figure) for figure in figures(metric))
+
+
+def side_words(hypothesis: Hypothesis) -> tuple[str, str]:
+    """The labels that tell a and b apart; b as a number where it is one."""
+    if not isinstance(hypothesis.b, dict):
+        return " · ".join(hypothesis.a.values()), f"{hypothesis.b:g}"
+    apart = [axis for axis, label in hypothesis.a.items() if hypothesis.b[axis] != label]
+    own, other = ([side[axis] for axis in apart] for side in (hypothesis.a, hypothesis.b))
+    return " · ".join(own), " · ".join(other)
+
+
+def shared_words(hypothesis: Hypothesis) -> str:
+    """The labels that a and b share; empty where there are none."""
+    b = hypothesis.b if isinstance(hypothesis.b, dict) else {}
+    return " · ".join(label for axis, label in hypothesis.a.items() if b.get(axis) == label)
+
+
+def _figure_words(figure: Figure) -> str:
+    known = _SINGULAR | _PLURAL
+    words = known.get(figure.column) or nice(figure.column).replace("val ", "validation ")
+    return words if figure.epoch is None else f"{words} after epoch {figure.epoch}"
+
+
+def _difference(outcome: Outcome) -> str:
+    """The estimate in words, in the direction in which it was found."""
+    hypothesis, found = outcome.hypothesis, outcome.finding.estimate
+    a, b = side_words(hypothesis)
+    where, metric = shared_words(hypothesis), hypothesis.metric
+    other = f"{b}'s" if isinstance(hypothesis.b, dict) else b
+    subject = f"{f'With {where}, ' if where else ''}{a}'s {metric_words(metric)}"
+    several = figures(metric)[0].column in _PLURAL
+    be, differ = ("are", "differ") if several else ("is", "differs")
+    exactly = " exactly" if outcome.finding.basis is Basis.EXACT else ""
+    if hypothesis.expect == "equivalent":
+        amounts = _amounts(found, plus="+")
+        return f"{subject} {differ} from {other} by{exactly} {amounts}{_margin(outcome)}"
+    if found.mean == 0:
+        return f"{subject} {be}{exactly} as high as {other}{_margin(outcome)}"
+    way = "higher" if found.mean > 0 else "lower"
+    turned = found if found.mean > 0 else Interval(-found.mean, -found.high, -found.low, found.n)
+    amounts = _amounts(turned)
+    return f"{subject} {be} {way} than {other} by{exactly} {amounts}{_margin(outcome)}"
+
+
+def _margin(outcome: Outcome) -> str:
+    margin = outcome.hypothesis.margin
+    return "" if margin is None else f" (margin {margin:g})"
+
+
+def _nothing(outcome: Outcome) -> str:
+    a, b = side_words(outcome.hypothesis)
+    return f"{a} and {b} have no pair to compare in {metric_words(outcome.hypothesis.metric)}"
+
+
+def _amounts(found: Interval, plus: str = "") -> str:
+    """`0.071 [0.031, 0.112]`; large figures with a prefix; without an interval the mean alone."""
+    mean, low, high = (_amount(value, found) for value in found[:3])
+    sign = plus if found.mean > 0 else ""
+    return f"{sign}{mean} [{low}, {high}]" if found.known and low != high else f"{sign}{mean}"
+
+
+def _amount(value: float, among: Interval) -> str:
+    if abs(among.mean) >= _LARGE:
+        return numbers.scaled(value)
+    return numbers.fixed(value, numbers.decimals_for([among.mean], [among.high - among.mean]))
+
+
+def _remark(outcome: Outcome) -> str:
+    """Why nothing could be concluded, what to know of the comparison, and what is missing."""
+    notes = [*_why(outcome)]
+    along = ", ".join(f"{axis} {a} against {b}" for axis, (a, b) in outcome.pairs.along.items())
+    notes += [f"the sides also differ in {along}"] if along else []
+    counts = {
+        "missing": "without this figure",
+        "unpaired": "without a counterpart",
+        "unlike": "not measured on equal terms",
+    }
+    for name, words in counts.items():
+        count = outcome.pairs.count(name)
+        noun = "pair" if name == "unlike" else "trial"
+        notes += [f"{_plural(count, noun)} {words}"] if count else []
+    return "".join(f"; {note}" for note in notes)
+
+
+def _why(outcome: Outcome) -> list[str]:
+    if outcome.verdict is not Verdict.INCONCLUSIVE:
+        return []
+    if outcome.finding.basis is Basis.FEW:
+        return [f"{power.FEWEST} seeds are the least that can settle it"]
+    if outcome.finding.basis is Basis.FLAT:
+        return ["every seed gives the same difference, so there is no scatter to judge it by"]
+    if outcome.needs_seeds is None:
+        return [f"more than {power.MOST} seeds would be needed"]
+    return [f"about {outcome.needs_seeds} seeds would be needed"]
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

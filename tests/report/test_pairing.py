@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.record.store import Store
+from bench.report.load import Records, load
+from bench.report.pairing import Pairs, pairs_of
+from bench.spec.hypotheses import Hypothesis
+
+from .made_records import MadeTrial, write_experiment
+
+
+def claim(metric: str = "best_val_dice", **changes: Any) -> Hypothesis:
+    sides = {"a": {"model": "a"}, "b": {"model": "b"}, "expect": "higher"}
+    return Hypothesis.model_validate({"id": "h", "claim": "c", "metric": metric} | sides | changes)
+
+
+def trial(seed: int | None, dice: float | None, *labels: str, **changes: Any) -> MadeTrial:
+    axes = dict(zip(("model", "augment"), labels, strict=False))
+    summary = {} if dice is None else {"best_val_dice": dice}
+    return MadeTrial(seed, axes, summary=summary | changes.pop("summary", {}), **changes)
+
+
+def records(root: Path, trials: list[MadeTrial], **changes: Any) -> Records:
+    write_experiment(root, "exp", trials, **changes)
+    return load(Store(root), "exp")
+
+
+def paired(root: Path, trials: list[MadeTrial], hypothesis: Hypothesis) -> Pairs:
+    return pairs_of(records(root, trials), hypothesis)
+
+
+def counts(found: Pairs) -> tuple[int, int, int]:
+    return found.count("missing"), found.count("unpaired"), found.count("unlike")
+
+
+def test_pairs_share_a_seed(tmp_path: Path) -> None:
+    a = [trial(0, 0.5, "a"), trial(1, 0.7, "a"), trial(2, 0.9, "a")]
+    b = [trial(2, 0.6, "b"), trial(0, 0.25, "b"), trial(1, 0.75, "b")]
+    found = paired(tmp_path, a + b, claim())
+    assert list(found.by_seed) == pytest.approx([0.25, -0.05, 0.3])
+    assert counts(found) == (0, 0, 0)
+    assert [dict(stratum.axes) for stratum in found.strata] == [{}]
+
+
+def test_open_axes_are_strata_averaged_within_a_seed(tmp_path: Path) -> None:
+    a = [trial(s, 0.5 + s, "a", "x") for s in (0, 1)] + [trial(s, 0.9, "a", "y") for s in (0, 1)]
+    b = [trial(s, 0.25, "b", "x") for s in (0, 1)] + [trial(s, 0.4, "b", "y") for s in (0, 1)]
+    found = paired(tmp_path, a + b, claim())
+    assert [dict(stratum.axes) for stratum in found.strata] == [{"augment": "x"}, {"augment": "y"}]
+    assert found.strata[0].differences == {0: 0.25, 1: 1.25}
+    assert found.strata[1].differences == pytest.approx({0: 0.5, 1: 0.5})
+    assert list(found.by_seed) == pytest.approx([0.375, 0.875])
+
+
+def test_strata_stand_in_the_order_of_the_plan(tmp_path: Path) -> None:
+    trials = [trial(0, 0.5, m, x) for m in "ab" for x in ("zebra", "ant")]
+    found = paired(tmp_path, trials, claim())
+    assert [stratum.axes["augment"] for stratum in found.strata] == ["zebra", "ant"]
+
+
+def test_what_is_missing_is_counted_and_never_made_up(tmp_path: Path) -> None:
+    a = [
+        trial(0, 0.5, "a"),
+        trial(1, None, "a", status="failed", failure="diverged", message="m"),
+        trial(2, None, "a"),  # finished, and has no such figure
+        trial(3, None, "a", status="planned"),
+        trial(4, 0.9, "a", status="running"),  # what it has reached so far does not count
+    ]
+    b = [trial(s, 0.25, "b") for s in range(4)] + [trial(4, None, "b", status="planned")]
+    found = paired(tmp_path, a + b, claim())
+    assert found.strata[0].differences == {0: 0.25}
+    assert counts(found) == (5, 0, 0)
+
+
+def test_infinite_is_missing(tmp_path: Path) -> None:
+    trials = [trial(0, math.inf, "a"), trial(0, 0.5, "b")]
+    assert counts(paired(tmp_path, trials, claim())) == (1, 0, 0)
+
+
+def test_unpaired_arms_and_seeds_are_counted(tmp_path: Path) -> None:
+    a = [trial(0, 0.5, "a", "x"), trial(1, 0.5, "a", "x"), trial(0, 0.5, "a", "y")]
+    b = [trial(0, 0.25, "b", "x")]
+    found = paired(tmp_path, a + b, claim())
+    assert list(found.by_seed) == [0.25]
+    assert [(stratum.axes["augment"], stratum.unpaired) for stratum in found.strata] == [
+        ("x", 1),
+        ("y", 1),
+    ]
+
+
+def test_trials_without_a_seed_pair_with_none(tmp_path: Path) -> None:
+    logged = [trial(None, 0.5, label, source="elsewhere") for label in "ab"]
+    found = paired(tmp_path, logged, claim())
+    assert len(found.by_seed) == 0
+    assert counts(found) == (0, 2, 0)
+    assert [dict(stratum.axes) for stratum in found.strata] == [{"source": "elsewhere"}]
+
+
+def test_sources_do_not_mix(tmp_path: Path) -> None:
+    own = [trial(0, 0.5, "a"), trial(0, 0.25, "b")]
+    theirs = [trial(0, 0.9, "a", source="x", arm="1"), trial(0, 0.4, "b", source="x", arm="2")]
+    write_experiment(tmp_path, "exp", own + theirs)
+    (tmp_path / "exp" / "plan.json").unlink()  # so that all of them belong
+    found = pairs_of(load(Store(tmp_path), "exp"), claim())
+    by_source = {stratum.axes["source"]: stratum.differences for stratum in found.strata}
+    assert by_source == {"bench": {0: 0.25}, "x": pytest.approx({0: 0.5})}
+
+
+def test_what_varies_along_is_no_stratum(tmp_path: Path) -> None:
+    trials = [trial(s, 0.5, "a", "20") for s in (0, 1)] + [trial(s, 0.4, "b", "60") for s in (0, 1)]
+    found = paired(tmp_path, trials, claim())
+    assert found.along == {"augment": ("20", "60")}
+    assert len(found.by_seed) == 2
+
+
+def test_against_a_number(tmp_path: Path) -> None:
+    trials = [trial(0, 0.5, "a"), trial(1, 0.75, "a"), trial(2, None, "a"), trial(0, 9.0, "b")]
+    found = paired(tmp_path, trials, claim(b=0.25))
+    assert found.strata[0].differences == {0: 0.25, 1: 0.5}
+    assert counts(found) == (1, 0, 0)
+
+
+def test_difference_of_two_figures(tmp_path: Path) -> None:
+    trials = [trial(0, 0.75, "a", summary={"final_val_dice": 0.5})]
+    found = paired(tmp_path, trials, claim("final_val_dice - best_val_dice", b=0))
+    assert found.strata[0].differences == {0: -0.25}
+
+
+def test_curve_at_an_epoch(tmp_path: Path) -> None:
+    def curve(*losses: float) -> list[dict[str, float]]:
+        return [{"epoch": e, "val/loss": loss} for e, loss in enumerate(losses, start=1)]
+
+    trials = [
+        trial(0, None, "a", history=curve(0.5, 0.25, 0.125)),
+        trial(1, None, "a", history=curve(0.5)),  # stopped before
+        *(trial(s, None, "b", history=curve(0.5, 0.75, 0.5)) for s in (0, 1)),
+    ]
+    found = paired(tmp_path, trials, claim("val/loss@2"))
+    assert found.strata[0].differences == {0: -0.5}
+    assert counts(found) == (1, 0, 0)
+
+
+def test_a_column_that_nobody_recorded(tmp_path: Path) -> None:
+    found = paired(tmp_path, [trial(0, 0.5, "a"), trial(0, 0.5, "b")], claim("test_iou"))
+    assert counts(found) == (2, 0, 0)
+
+
+def timed(seed: int, model: str, environment: dict[str, Any], **facts: Any) -> MadeTrial:
+    known = {"epoch_seconds": 2.0, "peak_memory_mb": 5.0, "device": "cuda", "deterministic": False}
+    return trial(seed, 0.5, model, summary=known | facts, environment=environment)
+
+
+H100, H200 = ({"gpu": name, "trials_per_device": 1} for name in ("H100", "H200"))
+
+
+@pytest.mark.parametrize(
+    ("metric", "environment", "facts", "unlike"),
+    [
+        ("epoch_seconds", H100, {}, 0),
+        ("epoch_seconds", H200, {}, 1),
+        ("epoch_seconds", H100 | {"trials_per_device": 2}, {}, 1),
+        ("epoch_seconds", H100, {"deterministic": True}, 1),
+        ("epoch_seconds", {"cpu": "x", "threads": 1}, {"device": "cpu"}, 1),
+        ("peak_memory_mb", H200, {}, 0),
+        ("peak_memory_mb", H100, {"device": "cpu"}, 1),
+        ("peak_memory_mb", H100, {"memory_kind": "resident"}, 1),
+        ("best_val_dice", H200, {"device": "cpu", "deterministic": True}, 0),
+    ],
+)
+def test_costs_are_compared_on_equal_terms(
+    tmp_path: Path, metric: str, environment: dict[str, Any], facts: dict[str, Any], unlike: int
+) -> None:
+    trials = [timed(0, "a", H100), timed(0, "b", environment, **facts)]
+    found = paired(tmp_path, trials, claim(metric))
+    assert counts(found) == (0, 0, unlike)
+    assert len(found.by_seed) == 1 - unlike
+
+
+def test_terms_may_differ_where_they_are_the_question(tmp_path: Path) -> None:
+    trials = [timed(0, "a", H100, deterministic=flag) for flag in (True, False)]
+    for made, label in zip(trials, ("true", "false"), strict=True):
+        made.axes = {"train.deterministic": label}
+    hypothesis = claim(
+        "epoch_seconds", a={"train.deterministic": "true"}, b={"train.deterministic": "false"}
+    )
+    assert list(paired(tmp_path, trials, hypothesis).by_seed) == [0.0]
