@@ -257,7 +257,7 @@ def test_a_config_that_was_edited_is_refused(plan: Planner) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "arms", "trials"), [("quickstart", 4, 8), ("seg_aug", 6, 30), ("pets_small", 6, 18)]
+    ("name", "arms", "trials"), [("quickstart", 4, 12), ("seg_aug", 6, 30), ("pets_small", 6, 18)]
 )
 def test_experiments(name: str, arms: int, trials: int) -> None:
     found = make_plan(load_spec(EXPERIMENTS / f"{name}.yaml"))

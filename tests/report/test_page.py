@@ -62,7 +62,7 @@ def test_all_files_are_there(whole):
     folder = whole[0].parent
     assert whole[0] == folder.parent / "exp" / "report.html"
     assert {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()} == {
-        "report.html", "report.md", "runs.csv", "history.csv", "tables/arms.csv",
+        "report.html", "report.md", "runs.csv", "verdicts.json", "history.csv", "tables/arms.csv",
         "tables/arms.tex", "figures/scores.png", "figures/learning_curves.png", "figures/cost.png",
     }  # fmt: skip
 

@@ -46,9 +46,7 @@ def test_inconclusive_says_what_is_needed() -> None:
     few = told([0.1, 0.2])
     assert few.endswith("[−0.485, 0.785], 2 seeds: inconclusive; 3 seeds are the least that can "
                         "settle it.")  # fmt: skip
-    assert told([0.1]).startswith(
-        "resnet34_unet's final validation loss is higher than unet's by 0.1"
-    )
+    assert "final validation loss is higher than unet's by 0.100, 1 seed: inconc" in told([0.1])
     assert told([0.1, 0.2, 0.3], needs=7).endswith(
         "3 seeds: inconclusive; about 7 seeds would be needed."
     )
@@ -83,9 +81,7 @@ def test_against_a_number_and_with_shared_labels() -> None:
     text = told([0.1, 0.11, 0.12], metric="overfit_gap", b=0.05, expect="higher")
     assert text.startswith("resnet34_unet's overfitting gap is higher than 0.05 by 0.110 [0.085, ")
     sides = {"a": {"model": "unet", "augment": "none"}, "b": {"model": "unet", "augment": "crop"}}
-    assert told(LOWER, **sides).startswith(
-        "With unet, none's final validation loss is lower than crop's"
-    )
+    assert told(LOWER, **sides).startswith("With unet, none's final validation loss is lower than")
 
 
 def test_what_to_know_besides() -> None:
