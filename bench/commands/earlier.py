@@ -9,6 +9,7 @@ from typing import Any
 from bench.errors import BenchError, StoreError
 from bench.plan.earlier import Earlier, EarlierTrial, Lookup
 from bench.plan.extractor import Finished
+from bench.plan.inputs import OTHER_FUNCTION
 from bench.record.store import Store, TrialFiles
 from bench.report.membership import belonging
 from bench.states import Status
@@ -80,5 +81,11 @@ def _trial(record: Mapping[str, Any], files: TrialFiles, column: str) -> Earlier
         summary.get(column),
         files.best,
         summary.get("data_fingerprint"),
-        files.config().get("settings", {}).get("data", {}).get("normalize"),
+        _trained_as(files.config().get("settings", {})),
     )
+
+
+def _trained_as(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a recorded trial's settings that say what function its weights are."""
+    found = {path: settings.get(path[0], {}).get(path[1]) for path in OTHER_FUNCTION}
+    return {".".join(path): value for path, value in found.items() if value is not None}

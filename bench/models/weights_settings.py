@@ -29,14 +29,14 @@ class SettledWeights(Settings):
     """What planning makes of the other spellings: exactly which weights, and where they lie.
 
     `exactly` is torchvision's full name, a file's SHA-256, or a trial; where it is an arm of an
-    earlier experiment, the seed says which of its trials. `normalize` is how the images were
-    normalised that they were trained on; None: unknown.
+    earlier experiment, the seed says which of its trials. `trained_as` has those settings of their
+    training, by dotted path, under which the same weights are another function.
     """
 
     source: Literal["imagenet", "file", "trial"]
     exactly: str
     file: str = local(...)
-    normalize: str | None = local(None)
+    trained_as: dict[str, str | int | bool | None] = local({})
 
 
 def _kind(value: Any) -> str | None:

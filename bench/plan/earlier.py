@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -19,7 +19,7 @@ class EarlierTrial:
         score: the selected metric's best value; None where it is not finished or has no checkpoint.
         checkpoint: the best epoch's.
         fingerprint: of the data that it was trained on, which its id does not tell.
-        normalize: how its images were normalised.
+        trained_as: see `bench.models.weights_settings.SettledWeights`.
     """
 
     id: str
@@ -29,7 +29,7 @@ class EarlierTrial:
     score: float | None
     checkpoint: Path
     fingerprint: str | None = None
-    normalize: str | None = None
+    trained_as: Mapping[str, str | int | bool | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from bench.plan.axes import Axis
 from bench.plan.comparable import caution, incomparable
 from bench.plan.hypotheses import checked_hypotheses
 from bench.plan.idle import refuse_idle
-from bench.plan.inputs import other_normalisation
+from bench.plan.inputs import other_function
 from bench.plan.trial import Trial, canonical_json
 from bench.registry import Custom, load_target
 from bench.settings import Settings
@@ -77,7 +77,7 @@ class Plan:
     def cautions(self) -> tuple[str, ...]:
         """What to know before comparing the arms, a sentence each."""
         several = [axis for axis, labels in self.axes.items() if len(labels) > 1]
-        return caution(self.incomparable, self.metrics, several) + other_normalisation(self.trials)
+        return caution(self.incomparable, self.metrics, several) + other_function(self.trials)
 
     def record(self) -> dict[str, Any]:
         """The content of plan.json, without the time."""
@@ -92,7 +92,7 @@ class Plan:
             "metrics": self.metrics,
             "hypotheses": [hypothesis.record() for hypothesis in self.hypotheses],
             "incomparable": {metric: list(axes) for metric, axes in self.incomparable.items()},
-            "cautions": list(other_normalisation(self.trials)),
+            "cautions": list(other_function(self.trials)),
             "trials": [
                 {
                     "id": trial.id,

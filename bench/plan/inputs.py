@@ -1,27 +1,38 @@
-"""Whether pretrained weights get images normalised like those that they were trained on."""
+"""Whether pretrained weights are used as the function that they were trained as."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from bench.models.weights_settings import SettledWeights
 from bench.plan.trial import Trial
 
+OTHER_FUNCTION = (("data", "normalize"), ("model", "residual"), ("model", "stride_in"))
+"""Settings under which weights of the same names and shapes compute something else."""
 
-def other_normalisation(trials: Iterable[Trial]) -> tuple[str, ...]:
-    """A sentence for each kind of weights that was trained on images normalised otherwise.
+
+def other_function(trials: Iterable[Trial]) -> tuple[str, ...]:
+    """A sentence for each kind of weights and each such setting that is another one here.
 
     What is held of a frozen encoder, weights and BatchNorm's statistics, then fits other inputs.
     """
-    found: dict[str, None] = {}
-    for trial in trials:
-        weights = getattr(trial.settings.model, "weights", None)
-        ours = trial.settings.data.normalize
-        if isinstance(weights, SettledWeights) and weights.normalize not in (None, ours):
-            kind = "ImageNet's weights" if weights.source == "imagenet" else "the earlier weights"
-            found[
-                f"{kind} were trained with data.normalize: {weights.normalize}, but here it is "
-                f"{ours}: an encoder that is frozen, or whose statistics are held, gets inputs "
-                "that it was not trained for"
-            ] = None
-    return tuple(found)
+    return tuple(dict.fromkeys(text for trial in trials for text in _of_trial(trial)))
+
+
+def _of_trial(trial: Trial) -> Iterator[str]:
+    weights = getattr(trial.settings.model, "weights", None)
+    if not isinstance(weights, SettledWeights):
+        return
+    whose = "ImageNet's weights" if weights.source == "imagenet" else "the earlier weights"
+    for section, key in OTHER_FUNCTION:
+        theirs = weights.trained_as.get(f"{section}.{key}")
+        ours = getattr(getattr(trial.settings, section), key, None)
+        if theirs is not None and ours is not None and theirs != ours:
+            yield (
+                f"{whose} were trained with {section}.{key}: {_shown(theirs)}, but here it is "
+                f"{_shown(ours)}: what is frozen or held does not fit what it gets"
+            )
+
+
+def _shown(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

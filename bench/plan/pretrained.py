@@ -23,6 +23,12 @@ from bench.spec.document import Document
 
 SETTING = ("model", "weights")
 
+TORCHVISION_TRAINED_AS: dict[str, str | int | bool | None] = {
+    "data.normalize": "imagenet",
+    "model.residual": True,
+    "model.stride_in": "v1.5",
+}
+
 
 def settle_weights(plan: Plan, lookup: Lookup) -> Plan:
     """The plan with `model.weights` of every trial settled: from then on its identity is known.
@@ -164,7 +170,7 @@ class _Settler:
             source="trial",
             exactly=exactly,
             file=str(chosen.checkpoint),
-            normalize=chosen.normalize,
+            trained_as=dict(chosen.trained_as),
         )
 
 
@@ -182,5 +188,5 @@ def _from_torchvision(model: ModelSettings) -> SettledWeights:
         source="imagenet",
         exactly=str(imagenet(encoder)),
         file=str(imagenet_file(encoder)),
-        normalize="imagenet",
+        trained_as=TORCHVISION_TRAINED_AS,
     )

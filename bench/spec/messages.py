@@ -91,6 +91,10 @@ def _unknown_name(path: KeyPath, context: dict[str, Any]) -> str:
     return f"unknown {_noun(path)} {context['tag']!r}{nearest(context['tag'], names)}"
 
 
+_CHOICE = re.compile(r"'([^']*)'|(-?\d+)")
+"""Of pydantic's list of what a Literal may be: a text, or a whole number."""
+
+
 def _noun(path: KeyPath) -> str:
     words = [key for key in path if isinstance(key, str)]
     return {"data": "data set"}.get(words[0], words[0]) if words else "name"
@@ -105,7 +109,7 @@ def _message(kind: str, value: Any, context: dict[str, Any], text: str) -> str:
         limit, words = _LIMITS[kind]
         return f"must be {words} {context[limit]:g}, not {shown(value)}"
     if kind == "literal_error":
-        choices = re.findall(r"'([^']*)'", context["expected"])
+        choices = [text or bare for text, bare in _CHOICE.findall(context["expected"])]
         hint = nearest(value, choices) if isinstance(value, str) else ""
         return f"must be one of {', '.join(choices)}, not {shown(value)}" + (
             hint if "mean" in hint else ""

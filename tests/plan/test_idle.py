@@ -41,9 +41,9 @@ def planned(folder: Path, text: str) -> Plan:
         ),
         (
             "grid:\n  train.freeze: {frozen: encoder, trained: none}\n"
-            "  train.freeze_statistics: {held: true, moving: false}\n  train.lr: [1, 2]\n",
-            "7: grid.train.freeze_statistics.moving: has no effect where nothing is frozen; "
-            "exclude the arms {train.freeze: trained, train.freeze_statistics: moving}",
+            "  train.encoder_lr: {slow: 1e-4, same: null}\n  train.lr: [1, 2]\n",
+            "7: grid.train.encoder_lr.slow: has no effect where the whole encoder stays frozen; "
+            "exclude the arms {train.freeze: frozen, train.encoder_lr: slow}",
         ),
         (
             "grid:\n  augment: {none: [], flip: [hflip]}\n"
@@ -88,6 +88,11 @@ def test_refused(text: str, message: str, tmp_path: Path) -> None:
             "exclude: [{train.freeze: none, train.freeze_statistics: false}]\n",
             3,
         ),
+        (
+            "grid: {train.freeze: [none, encoder], train.freeze_statistics: [true, false]}\n"
+            "exclude: [{train.freeze: none, train.freeze_statistics: true}]\n",
+            3,
+        ),
     ],
 )
 def test_allowed(text: str, arms: int, tmp_path: Path) -> None:
@@ -95,3 +100,9 @@ def test_allowed(text: str, arms: int, tmp_path: Path) -> None:
     assert len(found.trials) == arms
     # also where one arm has a setting for the others: it comes back from its record
     assert [load_trial(trial_config(trial)) for trial in found.trials] == list(found.trials)
+
+
+def test_where_nothing_is_frozen_held_and_moving_are_one_arm(tmp_path: Path) -> None:
+    text = "grid: {train.freeze_statistics: [true, false]}\n"
+    with pytest.raises(SpecError, match="same settings"):
+        planned(tmp_path, text)

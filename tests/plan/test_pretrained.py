@@ -62,10 +62,11 @@ def known(name: str) -> Earlier:
 def planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Maker:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
 
-    def make(model: str, lookup: Any = known, head: str = "") -> Plan:
+    def make(model: str, lookup: Any = known, head: str = "", task: str = "segmentation") -> Plan:
         path = tmp_path / "spec.yaml"
         data = next(line for line in HEAD.splitlines(True) if line.startswith("data"))
-        path.write_text(HEAD.replace(data, head or data) + model)
+        text = HEAD.replace(data, head or data).replace("segmentation", task)
+        path.write_text(text + model)
         return settle_weights(make_plan(load_spec(path)), lookup)
 
     return make
@@ -151,19 +152,36 @@ def test_weights_of_other_inputs_are_told(planned: Maker, normalize: str, warned
     plan = planned("model: {name: resnet18_unet, weights: imagenet}\n", head=data)
     cautions = [
         f"ImageNet's weights were trained with data.normalize: imagenet, but here it is {normalize}"
-        ": an encoder that is frozen, or whose statistics are held, gets inputs that it was not "
-        "trained for"
+        ": what is frozen or held does not fit what it gets"
     ]
     assert list(plan.cautions) == plan.record()["cautions"] == (cautions if warned else [])
 
 
 def test_earlier_weights_of_other_inputs_are_told(planned: Maker) -> None:
-    trials = tuple(replace(trial, normalize="symmetric") for trial in BREEDS.trials)
+    trained_as = {"data.normalize": "symmetric"}
+    trials = tuple(replace(trial, trained_as=trained_as) for trial in BREEDS.trials)
     model = "model: {name: resnet18_unet, weights: {experiment: breeds}}\n"
     plan = planned(model, lambda _: replace(BREEDS, trials=trials))
     assert [caution.split(",")[0] for caution in plan.cautions] == [
         "the earlier weights were trained with data.normalize: symmetric"
     ]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("residual: false", "model.residual: true, but here it is false"),
+        ("depth: 50, stride_in: v1", "model.stride_in: v1.5, but here it is v1"),
+        ("depth: 50", None),
+    ],
+)
+def test_weights_in_another_network_of_equal_shapes_are_told(
+    planned: Maker, change: str, told: str | None
+) -> None:
+    data = "data: {name: oxford_pet, image_size: 32, normalize: imagenet}\n"
+    model = f"model: {{name: resnet, weights: imagenet, {change}}}\n"
+    cautions = planned(model, head=data, task="classification").cautions
+    assert [told in caution for caution in cautions] == ([True] if told else [])
 
 
 def test_what_was_settled_comes_back_from_the_record(planned: Maker) -> None:

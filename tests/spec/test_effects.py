@@ -33,11 +33,14 @@ def idle(train: dict[str, Any] | None = None, **changes: Any) -> list[str]:
             "its own",
         ),
         ({"warmup_epochs": 1, "schedule": "cosine"}, None),
-        ({"warmup_epochs": 1}, None),  # before a constant rate too
         (
-            {"freeze_statistics": False},
-            "train.freeze_statistics: has no effect where nothing is frozen",
+            {"micro_batch": 20},
+            "train.micro_batch: has no effect with batch_size: 20, of which none is larger",
         ),
+        ({"micro_batch": 20, "batch_size": 21}, None),
+        ({"micro_batch": "auto"}, None),
+        ({"warmup_epochs": 1}, None),  # before a constant rate too
+        ({"freeze_statistics": False}, None),  # they move, as it says
         ({"freeze_statistics": False, "freeze": "encoder"}, None),
         ({"unfreeze_epoch": 3}, "train.unfreeze_epoch: has no effect where nothing is frozen"),
         ({"unfreeze_epoch": 3, "freeze": {"up_to": "stem"}}, None),
