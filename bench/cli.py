@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 
 from bench import __version__
 from bench.commands.exit_codes import ExitCode
-from bench.errors import BenchError, told
+from bench.errors import BenchError, StoreError, told
 
 if TYPE_CHECKING:
     from bench.plan.expand import Plan
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 app = typer.Typer(
     help="Ablation benchmarks for image models: one YAML file in, a report with statistics out.",
@@ -82,6 +85,21 @@ def run(
     retry_failed: Annotated[bool, typer.Option(help="Run failed trials again.")] = False,
     force: Annotated[bool, typer.Option(help="Forget the results of these trials first.")] = False,
     fail_fast: Annotated[bool, typer.Option(help="Stop at the first failure.")] = False,
+    timeout: Annotated[
+        str,
+        typer.Option(
+            help="A trial that is not done this long after its start in this run has failed: "
+            "seconds, or 90m, 2h. 0: never."
+        ),
+    ] = "0",
+    hung_after: Annotated[
+        str,
+        typer.Option(help="A trial whose worker has not moved for so long has failed. 0: never."),
+    ] = "30m",
+    retries: Annotated[
+        int,
+        typer.Option(min=0, help="How often a trial goes on by itself when its worker is killed."),
+    ] = 2,
     reports: Annotated[Path, typer.Option("--out", help="Folder of reports.")] = REPORTS,
     results: Results = RESULTS,
 ) -> None:
@@ -89,9 +107,11 @@ def run(
     from rich.console import Console
 
     from bench.commands.run import RunOptions, run_plan
+    from bench.run.limits import Limits, duration
 
     changes = [*(overrides or ()), *([f"machine.device={device}"] if device else [])]
-    options = RunOptions(results, reports, jobs, retry_failed, force, fail_fast)
+    limits = Limits(duration(timeout, "--timeout"), duration(hung_after, "--hung-after"))
+    options = RunOptions(results, reports, jobs, retry_failed, force, fail_fast, limits, retries)
     sys.exit(run_plan(_plan(spec, changes, results), options, Console(stderr=True)))
 
 
@@ -100,24 +120,33 @@ def plan(
     spec: Spec,
     overrides: Overrides = None,
     cost: Annotated[bool, typer.Option("--cost", help="Measure parameters and MACs.")] = False,
+    memory: Annotated[
+        bool,
+        typer.Option(
+            "--memory", help="Predict each trial's peak of memory by a few steps on its data."
+        ),
+    ] = False,
     as_json: AsJson = False,
     results: Results = RESULTS,
 ) -> None:
     """Show the trials of a spec; nothing runs."""
-    from bench.commands.inspect import outlook_lines, plan_rows, plan_table
+    from bench.commands.inspect import memory_lines, outlook_lines, plan_rows, plan_table
+    from bench.run.forecast import forecast
 
     planned = _plan(spec, overrides, results)
-    rows = plan_rows(planned, cost=cost)
+    footprints = forecast(planned.trials) if memory else None
+    rows = plan_rows(planned, cost=cost, memory=footprints)
+    lines = [*memory_lines(planned, footprints or {}), *outlook_lines(planned)]
     if as_json:
         print(json.dumps(rows, indent=2))
-        for line in outlook_lines(planned):
+        for line in lines:
             print(line, file=sys.stderr)
         return
     _print(plan_table(rows, list(planned.axes), cost=cost))
     print(f"{len(rows)} trials, {sum(t.settings.train.epochs for t in planned.trials)} epochs")
     for caution in planned.cautions:
         print(f"Careful: {caution}.")
-    for line in outlook_lines(planned):
+    for line in lines:
         print(line)
 
 
@@ -133,13 +162,15 @@ def status(
 
     store = Store(results)
     names = [store.existing(experiment)] if experiment else store.experiments()
-    rows = [row for name in names for row in status_rows(store, name)]
+    found, problems = _each(names, lambda name: status_rows(store, name))
+    rows = [row for rows in found for row in rows]
     if as_json:
         print(json.dumps(rows, indent=2))
     elif rows:
         _print(status_table(rows))
-    else:
+    elif not problems:
         print(f"No experiments in {results}.")
+    _tell(problems)
 
 
 @app.command()
@@ -158,8 +189,11 @@ def report(
     wanted = experiments or store.experiments()
     if not wanted:
         raise BenchError(f"no experiments in {store.root}: `bench run` makes one")
-    for name, hypotheses in [named(store, text) for text in wanted]:
-        print(make_report(store, name, out, hypotheses))
+    chosen = [named(store, text) for text in wanted]
+    made, problems = _each(chosen, lambda one: make_report(store, one[0], out, one[1]))
+    for page in made:
+        print(page)
+    _tell(problems)
 
 
 @app.command()
@@ -219,9 +253,7 @@ def sync(
     store = Store(results)
     counts = Mirror(store).sync(store.existing(experiment) if experiment else None)
     print(f"{counts.trials} trials, {counts.pushed} of them were not up to date in MLflow.")
-    for problem in counts.problems:
-        print(f"error: {problem}", file=sys.stderr)
-    sys.exit(ExitCode.SOME_FAILED if counts.problems else ExitCode.OK)
+    _tell(counts.problems)
 
 
 @app.command()
@@ -259,6 +291,25 @@ def schema() -> None:
     from bench.spec.schema import json_schema
 
     print(json.dumps(json_schema(), indent=2))
+
+
+def _each(items: Iterable[T], action: Callable[[T], R]) -> tuple[list[R], list[str]]:
+    """What the action gives for each item, and why it gives nothing for some."""
+    found, problems = [], []
+    for item in items:
+        try:
+            found.append(action(item))
+        except StoreError as error:
+            problems.append(str(error))
+    return found, problems
+
+
+def _tell(problems: Sequence[str]) -> None:
+    """Say what could not be read, and exit with 1 if anything."""
+    for problem in problems:
+        print(f"error: {problem}", file=sys.stderr)
+    if problems:
+        sys.exit(ExitCode.SOME_FAILED)
 
 
 def _print(table: Any) -> None:

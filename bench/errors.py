@@ -36,6 +36,10 @@ class StoreError(BenchError):
     """A record that is missing, unreadable or not writable."""
 
 
+class DamagedError(StoreError):
+    """A record that was cut short, or is not what was written: it has to be made again."""
+
+
 class DeviceError(BenchError):
     """A device that was asked for and is not there."""
 

@@ -54,6 +54,13 @@ class MemoryRecorder:
     def last(self) -> Path:
         return self.folder / "last.pt"
 
+    @property
+    def previous(self) -> Path:
+        return self.folder / "previous.pt"
+
+    def check(self) -> None:
+        pass
+
     def begin(self, environment: Mapping[str, Any]) -> None:
         self.environment = dict(environment)
 

@@ -27,6 +27,7 @@ grid:
 seeds: 2
 machine: {threads: 1}
 """
+SECRET = "hunter2-of-the-environment"
 CLOCKS = {"epoch_seconds", "val_seconds", "images_per_second", "peak_memory_mb"}
 
 
@@ -40,7 +41,8 @@ class Place:
         return [sys.executable, "-m", "bench", *words]
 
     def environment(self) -> dict[str, str]:
-        return os.environ | {"PYTHONPATH": str(ROOT), "BENCH_CACHE": str(self.folder / "cache")}
+        own = {"PYTHONPATH": str(ROOT), "BENCH_CACHE": str(self.folder / "cache")}
+        return os.environ | own | dict.fromkeys(("API_TOKEN", "MLFLOW_TRACKING_PASSWORD"), SECRET)
 
     def call(self, *words: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -99,6 +101,12 @@ def test_run_leaves_what_the_design_promises(done: Place) -> None:
     }
     runs = list(csv.DictReader((report / "runs.csv").read_text().splitlines()))
     assert {row["status"] for row in runs} == {"done"}
+
+
+def test_nothing_that_is_written_holds_the_environments_secrets(done: Place) -> None:
+    written = [path for path in done.folder.rglob("*") if path.is_file()]
+    assert done.folder / "results/mlflow.db" in written
+    assert [path for path in written if SECRET.encode() in path.read_bytes()] == []
 
 
 def test_running_again_does_nothing_and_says_so(done: Place) -> None:

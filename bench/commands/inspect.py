@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from rich.text import Text
 
 from bench.doctor import Check
+from bench.errors import DamagedError
 from bench.plan.cost import model_costs
 from bench.plan.expand import Plan
 from bench.record.store import Store, TrialFiles
 from bench.states import Status
 
+if TYPE_CHECKING:
+    from bench.plan.trial import Trial
+    from bench.train.footprint import Footprint
+
 COSTS = ("params", "trainable_params", "macs")
+MEMORY = ("peak MB", "free MB")
 
 
-def plan_rows(plan: Plan, *, cost: bool) -> list[dict[str, Any]]:
-    """One row per trial: `id, experiment, seed, axes` and the costs (None unless asked for)."""
+def plan_rows(
+    plan: Plan, *, cost: bool, memory: Mapping[str, Footprint] | None = None
+) -> list[dict[str, Any]]:
+    """One row per trial: `id, experiment, seed, axes` and the costs (None unless asked for).
+
+    With `memory`, each trial's, also `memory`: the fields of a `Footprint` and whether it `fits`.
+    """
     costs = model_costs(plan.trials) if cost else {}
     return [
         {
@@ -27,9 +39,33 @@ def plan_rows(plan: Plan, *, cost: bool) -> list[dict[str, Any]]:
             "seed": trial.seed,
             "axes": dict(trial.axes),
             **{name: getattr(costs.get(trial.id), name, None) for name in COSTS},
+            **({} if memory is None else {"memory": _told_memory(memory[trial.id])}),
         }
         for trial in plan.trials
     ]
+
+
+def _told_memory(found: Footprint) -> dict[str, Any]:
+    return asdict(found) | {"fits": found.fits}
+
+
+def memory_lines(plan: Plan, memory: Mapping[str, Footprint]) -> list[str]:
+    """A line for each arm that does not fit, or only in parts of its batches."""
+    arms = {trial.arm: (trial, memory[trial.id]) for trial in plan.trials}
+    return [line for trial, found in arms.values() if (line := _memory_line(trial, found))]
+
+
+def _memory_line(trial: Trial, found: Footprint) -> str | None:
+    name = ", ".join(trial.axes.values()) or "every trial"
+    if not found.fits:
+        takes = "more than there is" if found.peak_mb is None else f"about {found.peak_mb:,.0f} MB"
+        splits = trial.settings.train.micro_batch == "auto"
+        remedy = "its batches will be cut into parts" if splits else "train.micro_batch: auto helps"
+        return f"{name} takes {takes}, and {found.free_mb:,.0f} MB are free: {remedy}."
+    if found.micro_batch is not None:
+        whole = trial.settings.train.batch_size
+        return f"{name}: only {found.micro_batch} of {whole} images fit at once."
+    return None
 
 
 def plan_table(rows: Sequence[Mapping[str, Any]], axes: Sequence[str], *, cost: bool) -> Table:
@@ -37,11 +73,15 @@ def plan_table(rows: Sequence[Mapping[str, Any]], axes: Sequence[str], *, cost: 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("trial", *axes, "seed"):
         table.add_column(column, no_wrap=column == "trial")
-    for column in COSTS if cost else ():
+    memory = any("memory" in row for row in rows)
+    for column in (*(COSTS if cost else ()), *(MEMORY if memory else ())):
         table.add_column(column, justify="right")
     for row in rows:
         cells = [row["id"], *(row["axes"][axis] for axis in axes), str(row["seed"])]
-        _add(table, *cells, *(_count(row[name]) for name in COSTS if cost))
+        cells += [_count(row[name]) for name in COSTS if cost]
+        if memory:
+            cells += [_count(row["memory"][name]) for name in ("peak_mb", "free_mb")]
+        _add(table, *cells)
     return table
 
 
@@ -64,30 +104,34 @@ def status_rows(store: Store, experiment: str) -> list[dict[str, Any]]:
     recorded = {files.id: files for files in store.trials(experiment)}
     planned = [trial["id"] for trial in plan["trials"]]
     ids = list(dict.fromkeys([*planned, *recorded]))
-    running = store.holder(experiment) is not None
+    running = store.running(experiment)
     select = plan["select"]
     return [
-        _status_row(experiment, recorded.get(key) or store.trial(experiment, key), running, select)
+        _status_row(recorded.get(key) or store.trial(experiment, key), key in running, select)
         | {"in_plan": key in planned}
         for key in ids
     ]
 
 
 def _status_row(
-    experiment: str, files: TrialFiles, running: bool, select: Mapping[str, str] | None
+    files: TrialFiles, running: bool, select: Mapping[str, str] | None
 ) -> dict[str, Any]:
-    status, history = files.status(), files.history()
-    # nobody holds the experiment, so whoever was running this is gone
+    status = files.status()
+    try:
+        history, problem = files.history(), None
+    except DamagedError as error:
+        history, problem = [], str(error)
+    # nobody holds the trial, so whoever was running it is gone
     lost = status.status is Status.RUNNING and not running
     metric = select["metric"] if select else None
     values = [row[metric] for row in history if row.get(metric) is not None] if metric else []
     best = (max if select and select["mode"] == "max" else min)(values, default=None)  # type: ignore[type-var]
     return {
         "id": files.id,
-        "experiment": experiment,
+        "experiment": files.experiment,
         "status": str(Status.INTERRUPTED if lost else status.status),
         "failure": status.failure and str(status.failure),
-        "message": status.message,
+        "message": status.message or problem,
         "epoch": len(history),
         "metric": metric,
         "best": best,
@@ -102,7 +146,7 @@ def status_table(rows: Sequence[Mapping[str, Any]]) -> Table:
         table.add_column(column, no_wrap=column == "trial")
     for row in rows:
         best = "–" if row["best"] is None else f"{row['metric']} {row['best']:.4f}"
-        why = f"{row['failure']}: {row['message']}" if row["failure"] else ""
+        why = ": ".join(text for text in (row["failure"], row["message"]) if text)
         why = why if row["in_plan"] else "not in the latest plan"
         _add(table, row["experiment"], row["id"], row["status"], str(row["epoch"]), best, why)
     return table
@@ -123,5 +167,5 @@ def _add(table: Table, *cells: str) -> None:
     table.add_row(*map(Text, cells))
 
 
-def _count(value: int | None) -> str:
-    return "–" if value is None else f"{value:,}"
+def _count(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.0f}"

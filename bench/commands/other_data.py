@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from bench.errors import BenchError
+from bench.errors import BenchError, DamagedError
 from bench.plan.expand import Plan
 from bench.plan.trial import Trial, digest
 from bench.record.store import Store
@@ -16,14 +16,8 @@ from bench.states import Status
 
 
 def moved(plan: Plan, finished: Collection[str], store: Store) -> list[Trial]:
-    """Finished trials whose data was somewhere else when they were trained."""
-    return [
-        trial
-        for trial in plan.trials
-        if trial.id in finished
-        and store.trial(plan.experiment, trial.id).config()["settings"]["data"]
-        != trial.settings.data.model_dump(mode="json")
-    ]
+    """Finished trials whose data was somewhere else when they were trained, or is not known."""
+    return [trial for trial in plan.trials if trial.id in finished and _has_moved(trial, store)]
 
 
 def refuse(plan: Plan, fingerprints: Mapping[str, str], store: Store) -> None:
@@ -42,6 +36,15 @@ def refuse(plan: Plan, fingerprints: Mapping[str, str], store: Store) -> None:
             f"data.root holds now (the first: {other[0]}): give this experiment another name "
             "(experiment=…), or train them again with --force"
         )
+
+
+def _has_moved(trial: Trial, store: Store) -> bool:
+    try:
+        config = store.trial(trial.experiment, trial.id).config()
+    except DamagedError:
+        return True  # what is looked at again is written again
+    before = (config.get("settings") or {}).get("data")
+    return bool(before != trial.settings.data.model_dump(mode="json"))
 
 
 def _differs(trial: Trial, fingerprint: str | None, store: Store) -> bool:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from bench.errors import BenchError
 from bench.plan.expand import Plan, trial_config
 from bench.record.store import Store, TrialFiles
 
 
-def adopt(plan: Plan, store: Store) -> list[tuple[str, str]]:
+def adopt(plan: Plan, store: Store, others: Sequence[object] = ()) -> list[tuple[str, str]]:
     """Rename recorded trials that the plan has under other labels; returns old and new ids.
 
     An id ends in the seed and a hash of the settings, so the end tells that a trial is the same.
+
+    Raises:
+        BenchError: there are such trials, and `others` run the experiment under their old names.
     """
     recorded = {files.id: files for files in store.trials(plan.experiment)}
     planned = {trial.id for trial in plan.trials}
@@ -17,6 +23,11 @@ def adopt(plan: Plan, store: Store) -> list[tuple[str, str]]:
     renamed = []
     for trial in plan.trials:
         if trial.id not in recorded and (files := spare.pop(_same(trial.id), None)):
+            if others:
+                raise BenchError(
+                    f"{files.id} is called {trial.id} now, but {others[0]} is running "
+                    f"{plan.experiment!r}: wait for it, or stop it first"
+                )
             new = TrialFiles(files.folder.rename(files.folder.with_name(trial.id)))
             new.write_config(trial_config(trial))
             renamed.append((files.id, trial.id))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +14,23 @@ from rich.console import Console
 from bench.commands import other_data, renamed
 from bench.commands.exit_codes import ExitCode
 from bench.commands.reporting import check_writable, is_current, make_report
+from bench.commands.sharing import REPORT, SETUP, SharedTrials, refuse_force
+from bench.errors import DamagedError
 from bench.plan.expand import Plan, trial_config
 from bench.plan.pretrained import fetch_weights
 from bench.plan.trial import Trial
+from bench.record.leases import Leases
 from bench.record.live import LiveMirror
 from bench.record.mlflow import Mirror
 from bench.record.recorder import TrialRecorder
-from bench.record.store import Store
-from bench.run.events import Ended, EpochDone, Event
+from bench.record.store import Store, TrialFiles, TrialStatus
+from bench.run.events import Ended, EpochDone, Event, Retried
 from bench.run.executors.local import LocalExecutor
+from bench.run.forecast import room
+from bench.run.limits import Limits
 from bench.run.prepare import Costs, prepare
 from bench.run.progress import display
+from bench.run.retries import RETRIES
 from bench.run.runner import Choice, Outcome, choose, run
 from bench.run.shares import divide
 from bench.run.worker import Job
@@ -43,10 +49,45 @@ class RunOptions:
     retry_failed: bool = False
     force: bool = False
     fail_fast: bool = False
+    limits: Limits = field(default_factory=Limits)
+    retries: int = RETRIES
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One `run` and its part in the experiment; `setup` is closed once others may start, too."""
+
+    plan: Plan
+    options: RunOptions
+    console: Console
+    store: Store
+    leases: Leases
+    setup: ExitStack
+
+    @property
+    def page(self) -> Path:
+        """The report's."""
+        return self.options.reports / self.plan.experiment / "report.html"
+
+    def say(self, text: str) -> None:
+        """A line for a person."""
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def files(self, trial: Trial) -> TrialFiles:
+        """A trial's."""
+        return self.store.trial(trial.experiment, trial.id)
+
+    def standings(self, trials: Iterable[Trial]) -> dict[str, TrialStatus]:
+        """How far the trials are, by id."""
+        return {trial.id: self.files(trial).standing() for trial in trials}
 
 
 def run_plan(plan: Plan, options: RunOptions, console: Console) -> ExitCode:
     """Train every trial of the plan that is not finished, then make the report.
+
+    Other runs of the experiment may be there, with this plan or another: they share the trials by
+    their ids, and each waits for those of its plan that others have. `plan.json`, which the report
+    follows, is that of the run which started last.
 
     Progress goes to `console`; the report's path is printed last, on standard output.
 
@@ -54,133 +95,183 @@ def run_plan(plan: Plan, options: RunOptions, console: Console) -> ExitCode:
         BenchError: nothing was started, and why.
     """
     store = Store(options.results)
-    page = options.reports / plan.experiment / "report.html"
-    check_writable(page.parent)  # now, not after hours
-    with store.lock(plan.experiment), _terminated_is_interrupted():
-        for old, new in renamed.adopt(plan, store):
-            note = "the same settings under another label (`bench sync` renames it in MLflow too)"
-            _say(console, f"{old} is {new} now: {note}")
-        choice = _choose(plan, store, options)
-        _say(console, _describe(choice, len(plan.trials)))
-        todo = [trial for trial in plan.trials if trial.id in set(choice.todo)]
-        moved = other_data.moved(plan, choice.finished, store)
-        outcome = Outcome()
-        if todo or moved:
-            outcome = _train_left(plan, todo, moved, store, options, console)
-        else:
-            _put_new_plan_on_record(plan, store)
-    return _conclude(plan, choice, outcome, store, options, console)
+    check_writable(options.reports / plan.experiment)  # now, not after hours
+    with (
+        store.leases(plan.experiment) as leases,
+        ExitStack() as setup,
+        _terminated_is_interrupted(),
+    ):
+        return _run(_Run(plan, options, console, store, leases, setup))
 
 
-def _choose(plan: Plan, store: Store, options: RunOptions) -> Choice:
-    statuses = {
-        trial.id: store.trial(plan.experiment, trial.id).status().status for trial in plan.trials
-    }
-    return choose(statuses, retry_failed=options.retry_failed, force=options.force)
+def _run(here: _Run) -> ExitCode:
+    plan, options = here.plan, here.options
+    starting = "waiting for {}, which is starting this experiment, too"
+    here.setup.enter_context(here.leases.hold(SETUP, lambda who: here.say(starting.format(who))))
+    if options.force:
+        refuse_force(plan.experiment, here.leases, here.say)
+    others = here.leases.others()
+    for old, new in renamed.adopt(plan, here.store, others):
+        note = "the same settings under another label (`bench sync` renames it in MLflow too)"
+        here.say(f"{old} is {new} now: {note}")
+    before = here.standings(plan.trials)
+    for trial, found in before.items():
+        if found.status is Status.INTERRUPTED and found.message:
+            here.say(f"{trial} goes on: {found.message}")
+    statuses = {trial: standing.status for trial, standing in before.items()}
+    choice = choose(statuses, retry_failed=options.retry_failed, force=options.force)
+    here.say(_describe(choice, len(plan.trials)))
+    todo = [trial for trial in plan.trials if trial.id in set(choice.todo)]
+    if todo and others:
+        here.say(f"Sharing them with {', '.join(map(str, others))}.")
+    moved = other_data.moved(plan, choice.finished, here.store)
+    outcome = Outcome()
+    if todo or moved:
+        outcome = _train_left(here, todo, moved, before)
+    else:
+        _put_new_plan_on_record(plan, here.store)
+        here.setup.close()
+    return _conclude(here, choice, outcome)
 
 
 def _train_left(
-    plan: Plan,
+    here: _Run,
     todo: Sequence[Trial],
     moved: Sequence[Trial],
-    store: Store,
-    options: RunOptions,
-    console: Console,
+    before: Mapping[str, TrialStatus],
 ) -> Outcome:
     """Prepare, put the plan on record, and run what is left of it.
 
     The data of the finished trials in `moved` is looked at again: it may not be what it was.
     """
+    plan, options = here.plan, here.options
     fetch_weights(todo)
     machine = plan.machine
-    shares = divide(machine.device, options.jobs, machine.threads, len(todo))
+    shares = divide(machine.device, options.jobs, machine.threads, len(todo), room(todo))
+    if options.jobs and len(shares) < min(options.jobs, len(todo)):
+        here.say(f"{len(shares)} trials at a time, not {options.jobs}: no more fit on the GPUs.")
     epochs = {trial.id: trial.settings.train.epochs for trial in todo}
     # importing MLflow and making its database takes seconds, as preparing does: side by side
-    mirrored = _mirrored(store, plan.experiment, console)
-    with display(console, epochs, plan.select.metric) as shown, mirrored as changed:
+    shown_on = display(here.console, epochs, plan.select.metric)
+    with shown_on as shown, _mirrored(here) as changed:
         beside = max((share.beside for share in shares), default=1)
         prepared = prepare([*todo, *moved], shown.preparing, beside)
         if not options.force:
-            other_data.refuse(plan, prepared.fingerprints, store)
+            other_data.refuse(plan, prepared.fingerprints, here.store)
         for note in (*prepared.placements, *prepared.notes):
-            _say(console, note)
+            here.say(note)
         for caution in plan.cautions:
-            _say(console, f"Careful: {caution}.")
-        store.write_plan(plan.experiment, plan.record() | {"notes": list(prepared.notes)})
-        _put_on_record([*todo, *moved], store, force=options.force)
-        jobs = [_job(trial, plan, store, prepared.costs[trial.id]) for trial in todo]
-        recorders = {job.trial.id: job.recorder for job in jobs}
+            here.say(f"Careful: {caution}.")
+        here.store.write_plan(plan.experiment, plan.record() | {"notes": list(prepared.notes)})
+        recorders = {trial.id: _recorder(here, trial, prepared.costs[trial.id]) for trial in todo}
+        claims = _put_on_record(here, todo, moved, before, recorders)
+        here.setup.close()
+        return run(
+            [Job(trial, recorders[trial.id], recorders[trial.id].files.log) for trial in todo],
+            LocalExecutor(shares, options.limits),
+            _observer(recorders, changed, shown.observe),
+            claims=claims,
+            fail_fast=options.fail_fast,
+            retries=options.retries,
+        )
 
-        def observe(event: Event) -> None:
+
+def _observer(
+    recorders: Mapping[str, TrialRecorder],
+    changed: Callable[[TrialFiles], None],
+    show: Callable[[Event], None],
+) -> Callable[[Event], None]:
+    """What is done about an event: record, mirror, show."""
+
+    def observe(event: Event) -> None:
+        if isinstance(event, Ended | EpochDone | Retried):
+            recorder = recorders[event.trial]
             if isinstance(event, Ended) and not event.recorded:
-                recorder = recorders[event.trial]
                 recorder.stop(event.status, event.failure, event.message)
-            if isinstance(event, Ended | EpochDone):
-                changed(store.trial(plan.experiment, event.trial))
-            shown.observe(event)
+            if isinstance(event, Retried):
+                recorder.retry(event.message)
+            changed(recorder.files)  # others' too: whoever ended it may have died right then
+        show(event)
 
-        return run(jobs, LocalExecutor(shares), observe, fail_fast=options.fail_fast)
+    return observe
 
 
 def _put_new_plan_on_record(plan: Plan, store: Store) -> None:
     """Nothing is to be run, but the spec may say something else than before."""
-    before = store.plan(plan.experiment) or {}
+    before: Mapping[str, Any] = {}
+    with suppress(DamagedError):
+        before = store.plan(plan.experiment) or {}
     record = plan.record()
     if any(before.get(key) != value for key, value in record.items()):
         store.write_plan(plan.experiment, record | {"notes": before.get("notes", [])})
 
 
-def _put_on_record(trials: Sequence[Trial], store: Store, *, force: bool) -> None:
-    for trial in trials:
-        files = store.trial(trial.experiment, trial.id)
-        if force:
-            files.clear()
-        files.write_config(trial_config(trial))
+def _put_on_record(
+    here: _Run,
+    todo: Sequence[Trial],
+    moved: Sequence[Trial],
+    before: Mapping[str, TrialStatus],
+    recorders: Mapping[str, TrialRecorder],
+) -> SharedTrials:
+    """Write what is asked for, but for trials that other runs have, or have had since `before`."""
+    theirs = here.store.running(here.plan.experiment)
+    theirs |= {key for key, now in here.standings(todo).items() if now != before[key]}
+    for trial in [*todo, *moved]:
+        if here.options.force:
+            here.files(trial).clear()
+        if trial.id not in theirs:
+            here.files(trial).write_config(trial_config(trial))
+    if here.options.force:
+        before = here.standings(todo)
+    unwritten = {trial.id: trial for trial in todo if trial.id in theirs}
+    return SharedTrials(here.leases, recorders, before, unwritten)
 
 
-def _job(trial: Trial, plan: Plan, store: Store, costs: Costs) -> Job:
-    files = store.trial(trial.experiment, trial.id)
-    recorder = TrialRecorder(files, plan.select.metric, plan.metrics, costs)
-    return Job(trial, recorder, files.log)
+def _recorder(here: _Run, trial: Trial, costs: Costs) -> TrialRecorder:
+    return TrialRecorder(here.files(trial), here.plan.select.metric, here.plan.metrics, costs)
 
 
 @contextmanager
-def _mirrored(store: Store, experiment: str, console: Console) -> Iterator[Callable[[Any], None]]:
+def _mirrored(here: _Run) -> Iterator[Callable[[TrialFiles], None]]:
     """Mirror to MLflow in the background; at the end wait for the rest, or say what is missing."""
-    live = LiveMirror(Mirror(store), warn=lambda text: _say(console, text))
+    live = LiveMirror(Mirror(here.store), warn=here.say)
     try:
         yield live.changed
     finally:
         missing = live.close(MIRROR_SECONDS)
         if missing:
-            _say(
-                console, f"MLflow lacks {len(missing)} trials: `bench sync {experiment}` catches up"
-            )
+            remedy = f"`bench sync {here.plan.experiment}` catches up"
+            here.say(f"MLflow lacks {len(missing)} trials: {remedy}")
 
 
-def _conclude(
-    plan: Plan,
-    choice: Choice,
-    outcome: Outcome,
-    store: Store,
-    options: RunOptions,
-    console: Console,
-) -> ExitCode:
+def _conclude(here: _Run, choice: Choice, outcome: Outcome) -> ExitCode:
     if outcome.interrupted:
         left = len(choice.todo) - outcome.count(Status.DONE) - outcome.count(Status.FAILED)
-        _say(console, f"Interrupted with {left} trials left: the same command goes on from here.")
+        here.say(f"Interrupted with {left} trials left: the same command goes on from here.")
         return ExitCode.INTERRUPTED
     failed = outcome.count(Status.FAILED) + len(choice.failed_before)
     done = outcome.count(Status.DONE) + len(choice.finished)
     if choice.todo:
-        _say(console, f"{done} of {len(plan.trials)} trials done, {failed} failed.")
+        here.say(f"{done} of {len(here.plan.trials)} trials done, {failed} failed.")
     if failed:
-        _say(console, "Failed trials keep their log.txt; --retry-failed runs them again.")
-    report = options.reports / plan.experiment / "report.html"
-    if choice.todo or not is_current(store, plan.experiment, options.reports):
-        report = make_report(store, plan.experiment, options.reports)
-    print(report)
+        here.say("Failed trials keep their log.txt; --retry-failed runs them again.")
+    print(_report(here, anew=bool(choice.todo)))
     return ExitCode.SOME_FAILED if failed else ExitCode.OK
+
+
+def _report(here: _Run, *, anew: bool) -> Path:
+    """Make the report, unless another run does just now; without `anew`, only an outdated one."""
+    experiment, reports = here.plan.experiment, here.options.reports
+    before = _changed_at(here.page)
+    with here.leases.hold(REPORT):
+        others_did = _changed_at(here.page) != before
+        if others_did or (not anew and is_current(here.store, experiment, reports)):
+            return here.page
+        return make_report(here.store, experiment, reports)
+
+
+def _changed_at(path: Path) -> int | None:
+    return path.stat().st_mtime_ns if path.exists() else None
 
 
 def _describe(choice: Choice, total: int) -> str:
@@ -197,10 +288,6 @@ def _describe(choice: Choice, total: int) -> str:
         if trials
     ]
     return ", ".join([f"{len(choice.todo)} of {total} trials to run", *skipped]) + "."
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 @contextmanager

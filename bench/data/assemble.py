@@ -15,6 +15,7 @@ from bench.data.cache import Arrays
 from bench.errors import DataError
 
 Names = tuple[str, ...]
+_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,23 @@ def check_names(names: Mapping[str, Names], *, source: str, remedy: str) -> None
             seen[name] = split
 
 
+def _without(members: Names, skipped: Mapping[str, str]) -> Names:
+    return tuple(name for name in members if name not in skipped)
+
+
+def _skipped(skipped: Mapping[str, str], names: Mapping[str, Names]) -> str:
+    """How many samples are left out of what, and what is wrong with the first of them."""
+    total = sum(map(len, names.values()))
+    lost = {split: len(set(members) & skipped.keys()) for split, members in names.items()}
+    counts = ", ".join(f"{count} of {split}" for split, count in lost.items() if count)
+    reasons = list(skipped.values())
+    more = f"; and {len(reasons) - _SHOWN} more, listed in the cache" if reasons[_SHOWN:] else ""
+    return (
+        f"{len(skipped)} of {total:,} samples could not be read and are left out ({counts}): "
+        f"{'; '.join(reasons[:_SHOWN])}{more}"
+    )
+
+
 def assemble(
     arrays: Arrays,
     names: Mapping[str, Names],
@@ -54,7 +72,17 @@ def assemble(
     notes: Names = (),
     labelling: Labelling | None = None,
 ) -> Splits:
-    """Cut the arrays, which hold the splits one after the other, into `names`' splits."""
+    """Cut the arrays, which hold the splits one after the other, into `names`' splits.
+
+    Samples that were skipped are in no split; a note tells which and why.
+
+    Raises:
+        DataError: nothing is left of a split.
+    """
+    if arrays.skipped:
+        notes += (_skipped(arrays.skipped, names),)
+        names = {split: _without(members, arrays.skipped) for split, members in names.items()}
+        check_names(names, source="data.on_error: skip", remedy="none of it can be read: mend it")
     splits, start = {}, 0
     for split, members in names.items():
         part = slice(start, start := start + len(members))

@@ -4,7 +4,8 @@ A cache is a folder: `images.npy` (N, H, W, 3), `masks.npy` (N, H, W) where ther
 uint8, and `meta.json`. It is built beside its place and renamed into it, so it is there whole or
 not at all. Its name is a hash of everything its content depends on; it is never changed, only
 replaced when damaged. The whole folder may be deleted at any time. Labels are not in it: they are
-read with the names, every time.
+read with the names, every time. Samples that were skipped have no place in the arrays; the
+description names them.
 """
 
 from __future__ import annotations
@@ -13,23 +14,31 @@ import hashlib
 import json
 import os
 import shutil
+import uuid
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from filelock import FileLock
 
 from bench.data.base import Array, Progress
+from bench.data.locks import alone
 
 FORMAT = 1
 """Of the files below; another number is another key, so older caches are left alone."""
 
 Sample = tuple[Array, ...]
 """An image (H, W, 3) and, where there are masks, its mask (H, W), uint8."""
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Stands for a sample that cannot be made, and says why, in a line."""
+
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -41,11 +50,13 @@ class Arrays:
             stays in that process.
         masks: (N, H, W) uint8, likewise; None: has none.
         content: hash over all images and masks, in order.
+        skipped: samples that are not in the arrays, by name, and why.
     """
 
     images: Array
     masks: Array | None
     content: str
+    skipped: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -58,18 +69,19 @@ class Recipe:
         size: height and width of every sample, in pixels.
         samples: makes them, in the order of `names`.
         masks: whether samples have one.
+        skips: whether `samples` may give `Skipped` ones.
     """
 
     key: Mapping[str, Any]
     names: tuple[str, ...]
     size: int
-    samples: Callable[[], Iterable[Sample]]
+    samples: Callable[[], Iterable[Sample | Skipped]]
     masks: bool = True
+    skips: bool = False
 
-    @property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Of the cache's arrays, by file name."""
-        masks = (len(self.names), self.size, self.size)
+    def shapes(self, skipped: int = 0) -> dict[str, tuple[int, ...]]:
+        """Of the cache's arrays, by file name, where so many samples are skipped."""
+        masks = (len(self.names) - skipped, self.size, self.size)
         images: dict[str, tuple[int, ...]] = {"images.npy": (*masks, 3)}
         return images | {"masks.npy": masks} if self.masks else images
 
@@ -100,6 +112,8 @@ def cached(recipe: Recipe, progress: Progress | None = None) -> Arrays:
         return found
     try:
         return _build(folder, recipe, progress)
+    except BrokenPipeError:  # whoever is told of the progress is gone
+        raise
     except OSError as error:
         warnings.warn(
             f"the cache at {cache_root()} cannot be written ({error}): the data is decoded into "
@@ -113,89 +127,119 @@ def _load(folder: Path, recipe: Recipe) -> Arrays | None:
     """Map a cache into memory; None if it is not there, truncated or otherwise damaged."""
     try:
         meta = json.loads((folder / "meta.json").read_text("utf-8"))
+        skipped: dict[str, str] = meta.get("skipped", {})
+        if skipped and not recipe.skips:
+            return None
         arrays = {}
-        for name, shape in recipe.shapes.items():
+        for name, shape in recipe.shapes(len(skipped)).items():
             if (folder / name).stat().st_size != meta["bytes"][name]:
                 return None
             arrays[name] = np.load(folder / name, mmap_mode="c", allow_pickle=False)
             if arrays[name].shape != shape or arrays[name].dtype != np.uint8:
                 return None
-        return Arrays(arrays["images.npy"], arrays.get("masks.npy"), str(meta["content"]))
+        return Arrays(arrays["images.npy"], arrays.get("masks.npy"), str(meta["content"]), skipped)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def _build(folder: Path, recipe: Recipe, progress: Progress | None) -> Arrays:
-    """Fill the cache; of several processes that want the same one, the first builds it."""
+    """Fill the cache; of several processes that want the same one, the first builds it.
+
+    Where the file system has no locks each builds one, and the first that is ready stays.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_suffix(".lock")):
+    with alone(folder.with_suffix(".lock")) as locked:
         if (found := _load(folder, recipe)) is not None:
             return found
-        # We hold the lock: whatever lies here was left by a process that was killed.
-        for left in folder.parent.glob(f"{folder.name}.part*"):
+        # If we hold the lock, whatever lies here was left by a process that was killed.
+        for left in folder.parent.glob(f"{folder.name}.part*") if locked else ():
             shutil.rmtree(left, ignore_errors=True)
-        part = folder.with_suffix(f".part{os.getpid()}")
+        part = folder.with_suffix(f".part{uuid.uuid4().hex}")  # another machine has our pid, too
         try:
             part.mkdir()
             _write(part, recipe, progress)
-            shutil.rmtree(folder, ignore_errors=True)
-            part.rename(folder)
+            return _put_in_place(part, folder, recipe)
         finally:
             shutil.rmtree(part, ignore_errors=True)
-        if (built := _load(folder, recipe)) is None:
-            raise OSError(f"{folder} does not read back as written")
-        return built
+
+
+def _put_in_place(part: Path, folder: Path, recipe: Recipe) -> Arrays:
+    """Make `part` the cache, unless there is a good one by now."""
+    if (found := _load(folder, recipe)) is not None:
+        return found
+    shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):  # another one was put there just now
+        part.rename(folder)
+    if (built := _load(folder, recipe)) is None:
+        raise OSError(f"{folder} does not read back as written")
+    return built
 
 
 def _write(part: Path, recipe: Recipe, progress: Progress | None) -> None:
     """Write a cache's files, the description last."""
     content = hashlib.sha256()
+    skipped: dict[str, str] = {}
     # Plain writes, not a writable map: a full disk is then an error and not a dead process.
     with ExitStack() as stack:
-        files = [stack.enter_context((part / name).open("wb")) for name in recipe.shapes]
-        for file, shape in zip(files, recipe.shapes.values(), strict=True):
-            _write_header(file, shape)
-        for sample in _checked(recipe, progress):
+        files = [stack.enter_context((part / name).open("wb")) for name in recipe.shapes()]
+        _write_headers(files, recipe, skipped)
+        for name, sample in _checked(recipe, progress):
+            if isinstance(sample, Skipped):
+                skipped[name] = sample.reason
+                continue
             for file, array in zip(files, sample, strict=True):
                 content.update(array.data)
                 file.write(array.data)
+        _write_headers(files, recipe, skipped)
         for file in files:
             file.flush()
             os.fsync(file.fileno())
     meta = {
         "content": content.hexdigest(),
-        "count": len(recipe.names),
-        "bytes": {name: (part / name).stat().st_size for name in recipe.shapes},
+        "count": len(recipe.names) - len(skipped),
+        "bytes": {name: (part / name).stat().st_size for name in recipe.shapes()},
         "key": {key: value for key, value in recipe.key.items() if key != "files"},
-        "names": recipe.names,
+        "names": [name for name in recipe.names if name not in skipped],
+        "skipped": skipped,
     }
     (part / "meta.json").write_text(json.dumps(meta, indent=1), "utf-8")
 
 
-def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
-    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(file, header)
+def _write_headers(files: Sequence[BinaryIO], recipe: Recipe, skipped: Collection[str]) -> None:
+    """Numpy leaves room in a header for any number of samples, so it can be written again."""
+    for file, shape in zip(files, recipe.shapes(len(skipped)).values(), strict=True):
+        file.seek(0)
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
 
 
 def _build_in_memory(recipe: Recipe, progress: Progress | None) -> Arrays:
     content = hashlib.sha256()
-    images, *masks = (np.empty(shape, np.uint8) for shape in recipe.shapes.values())
-    for i, sample in enumerate(_checked(recipe, progress)):
-        for whole, array in zip((images, *masks), sample, strict=True):
+    skipped: dict[str, str] = {}
+    wholes = [np.empty(shape, np.uint8) for shape in recipe.shapes().values()]
+    for i, (name, sample) in enumerate(_checked(recipe, progress)):
+        if isinstance(sample, Skipped):
+            skipped[name] = sample.reason
+            continue
+        for whole, array in zip(wholes, sample, strict=True):
             content.update(array.data)
-            whole[i] = array
-    return Arrays(images, masks[0] if masks else None, content.hexdigest())
+            whole[i - len(skipped)] = array
+    images, *masks = (whole[: len(whole) - len(skipped)] for whole in wholes)
+    return Arrays(images, masks[0] if masks else None, content.hexdigest(), skipped)
 
 
-def _checked(recipe: Recipe, progress: Progress | None) -> Iterator[Sample]:
-    """The recipe's samples, counted, contiguous and of the promised shape."""
+def _checked(recipe: Recipe, progress: Progress | None) -> Iterator[tuple[str, Sample | Skipped]]:
+    """The recipe's samples by name, counted, contiguous and of the promised shape."""
     total = len(recipe.names)
-    expected = [shape[1:] for shape in recipe.shapes.values()]
+    expected = [shape[1:] for shape in recipe.shapes().values()]
     if progress:
         progress(0, total)
-    for done, sample in enumerate(recipe.samples(), start=1):
-        if (found := [array.shape for array in sample]) != expected:
+    for done, (name, sample) in enumerate(zip(recipe.names, recipe.samples(), strict=True), 1):
+        if isinstance(sample, Skipped):
+            yield name, sample
+        elif (found := [array.shape for array in sample]) != expected:
             raise ValueError(f"sample {done} has the shapes {found}, not {expected}")
-        yield tuple(np.ascontiguousarray(array) for array in sample)
+        else:
+            yield name, tuple(np.ascontiguousarray(array) for array in sample)
         if progress:
             progress(done, total)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from bench.data.assemble import Labelling, Names, assemble, check_names
 from bench.data.base import Progress, Splits
-from bench.data.decode import Single, load_images
+from bench.data.decode import Reading, Single, load_images
 from bench.data.folder import images_by_stem, listed_splits, split_by_index
-from bench.data.settings import Normalize, SplitFiles
+from bench.data.settings import Normalize, OnError, SplitFiles
 from bench.errors import DataError
 
 SPLITS = ("train", "val", "test")
@@ -29,6 +29,7 @@ class ClassFolder:
     splits: SplitFiles | None
     image_size: int
     normalize: Normalize
+    on_error: OnError
 
     def prepare(self, progress: Progress | None = None) -> Splits:
         """Find the images, share them out, decode them once.
@@ -47,11 +48,8 @@ class ClassFolder:
                 else listed_splits(root, self.splits, files)
             )
         everyone = [name for members in names.values() for name in members]
-        arrays = load_images(
-            [Single(name, files[name]) for name in everyone],
-            size=self.image_size,
-            progress=progress,
-        )
+        reading = Reading(root, self.image_size, self.on_error == "skip", progress)
+        arrays = load_images([Single(name, files[name]) for name in everyone], reading)
         label = {name: place for place, name in enumerate(self.classes)}
         labelling = Labelling(self.classes, {n: label[n.split("/")[-2]] for n in everyone})
         return assemble(arrays, names, (), self._notes(root, names), labelling)

@@ -8,8 +8,12 @@ stored. Pillow's faster, coarser JPEG decoding (`draft`) is not used.
 
 from __future__ import annotations
 
+import errno
+import stat
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,16 +25,44 @@ from PIL import Image
 from torch.nn.functional import interpolate
 
 from bench.data.base import Array, Progress
-from bench.data.cache import Arrays, Recipe, Sample, cached
+from bench.data.cache import Arrays, Recipe, Sample, Skipped, cached
 from bench.data.threads import in_threads
-from bench.errors import DataError
+from bench.errors import DataError, first_line
 
 MAX_PIXELS = 100_000_000
+SKIPPED_SHARE = 0.05
+"""More unreadable samples than this are no accident. One always may be."""
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "TIFF", "WEBP")
+"""What is read, whatever a file is called: others can have Pillow start programs (EPS)."""
 _SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 # Pillow spreads 2- and 4-bit grey over 0-255; a mask wants the stored values back.
 _GREY_STEP = {"L;2": 85, "L;4": 17}
 
+# What is wrong with the machine, not with the file.
+_OF_THE_MACHINE = frozenset(
+    {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT}
+)
+
+# Pillow's own check sees frames and tiles within a file, too; `_open` tells of it.
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
+
 T = TypeVar("T")
+
+
+class UnreadableError(DataError):
+    """One file that cannot be used; the rest of the data set may be.
+
+    Attributes:
+        told: what is wrong, with the file's name alone.
+    """
+
+    def __init__(self, file: Path, wrong: str, remedy: str) -> None:
+        self.told = f"{file.name}: {wrong}"
+        super().__init__(f"{file}: {wrong}: {remedy}")
+
+
+_MISSING = "put it back, or drop its name"
 
 
 @dataclass(frozen=True)
@@ -70,7 +102,7 @@ class Labels:
         strange = sorted(set(np.unique(mask).tolist()) - set(self.classes))
         if strange:
             found = ", ".join(map(str, strange[:5])) + (", …" if len(strange) > 5 else "")
-            raise DataError(f"{file}: unexpected mask value {found}: {self.remedy}")
+            raise UnreadableError(file, f"unexpected mask value {found}", self.remedy)
         return mask.astype(np.uint8)
 
     def apply(self, mask: Array) -> Array:
@@ -80,41 +112,88 @@ class Labels:
         return np.take(table, mask)
 
 
-def load_pairs(
-    pairs: Sequence[Pair], *, size: int, labels: Labels, progress: Progress | None = None
-) -> Arrays:
-    """All pairs at `size`×`size`, from the cache where they are unchanged since.
+@dataclass(frozen=True)
+class Reading:
+    """How the files of a data set are read.
+
+    Attributes:
+        root: the folder they are in; links lead nowhere else.
+        size: height and width that every image gets, in pixels.
+        skip: whether samples that cannot be read are left out, and named in `Arrays.skipped`.
+        progress: told how far it is.
+    """
+
+    root: Path
+    size: int
+    skip: bool = False
+    progress: Progress | None = None
+
+
+def load_pairs(pairs: Sequence[Pair], labels: Labels, reading: Reading) -> Arrays:
+    """All pairs, from the cache where they are unchanged since.
 
     A file counts as unchanged while its name, size and time of modification are.
 
     Raises:
-        DataError: a file is missing, unreadable or has an unexpected value.
+        DataError: a file is missing, unreadable or has an unexpected value; or too many are. A
+            link leads out of the root.
     """
     key = {
         **_decoder(),
-        "files": [[_identity(pair.image), _identity(pair.mask)] for pair in pairs],
+        "files": [[_identity(file, reading) for file in (pair.image, pair.mask)] for pair in pairs],
         "classes": sorted(labels.classes.items()),
     }
 
-    def samples() -> Iterator[Sample]:
-        return in_threads(lambda pair: decode_pair(pair, size=size, labels=labels), pairs)
+    def decode(pair: Pair) -> Sample:
+        return decode_pair(pair, size=reading.size, labels=labels)
 
-    return cached(Recipe(key, tuple(pair.name for pair in pairs), size, samples), progress)
+    names = tuple(pair.name for pair in pairs)
+    samples = partial(_samples, decode, pairs, reading)
+    recipe = Recipe(key, names, reading.size, samples, skips=reading.skip)
+    return cached(recipe, reading.progress)
 
 
-def load_images(files: Sequence[Single], *, size: int, progress: Progress | None = None) -> Arrays:
+def load_images(files: Sequence[Single], reading: Reading) -> Arrays:
     """Images without masks, else like `load_pairs`.
 
     Raises:
-        DataError: a file is missing or unreadable.
+        DataError: a file is missing or unreadable; or too many are. A link leads out of the root.
     """
-    key = {**_decoder(), "files": [_identity(file.image) for file in files]}
+    key = {**_decoder(), "files": [_identity(file.image, reading) for file in files]}
 
-    def samples() -> Iterator[Sample]:
-        return in_threads(lambda file: (resized(read_image(file.image), size),), files)
+    def decode(file: Single) -> Sample:
+        return (resized(read_image(file.image), reading.size),)
 
     names = tuple(file.name for file in files)
-    return cached(Recipe(key, names, size, samples, masks=False), progress)
+    samples = partial(_samples, decode, files, reading)
+    recipe = Recipe(key, names, reading.size, samples, masks=False, skips=reading.skip)
+    return cached(recipe, reading.progress)
+
+
+def _samples(
+    decode: Callable[[T], Sample], files: Sequence[T], reading: Reading
+) -> Iterator[Sample | Skipped]:
+    """What `decode` makes of each; those it cannot read are an error, or skipped."""
+    if not reading.skip:
+        yield from in_threads(decode, files)
+        return
+
+    def attempt(file: T) -> Sample | Skipped:
+        try:
+            return decode(file)
+        except UnreadableError as error:
+            return Skipped(error.told)
+
+    skipped, most = 0, max(1, int(SKIPPED_SHARE * len(files)))
+    for sample in in_threads(attempt, files):
+        if isinstance(sample, Skipped):
+            skipped += 1
+            if skipped > most:
+                raise DataError(
+                    f"{reading.root}: more than {most} of {len(files)} samples cannot be read, the "
+                    f"last one {sample.reason}: data.on_error: skip is for single ones; mend them"
+                )
+        yield sample
 
 
 def decode_pair(pair: Pair, *, size: int, labels: Labels) -> Sample:
@@ -123,9 +202,11 @@ def decode_pair(pair: Pair, *, size: int, labels: Labels) -> Sample:
     height, width = mask.shape
     # A mask may be stored smaller than its image, but not in another shape.
     if abs(image.width * height - image.height * width) > 0.02 * image.width * height:
-        raise DataError(
-            f"{pair.mask}: the mask is {width}×{height}, its image {pair.image.name} "
-            f"{image.width}×{image.height}: store both in the same orientation and shape"
+        raise UnreadableError(
+            pair.mask,
+            f"the mask is {width}×{height}, its image {pair.image.name} "
+            f"{image.width}×{image.height}",
+            "store both in the same orientation and shape",
         )
     # All of the mask is checked, also what the resize leaves out.
     stored = Image.fromarray(labels.check(mask, pair.mask))
@@ -157,25 +238,39 @@ def read_mask(file: Path) -> npt.NDArray[np.integer]:
 
 
 def _open(file: Path, convert: Callable[[Image.Image], T]) -> T:
-    """Decode a file with `convert`; whatever is wrong with it is a DataError that names it."""
+    """Decode a file with `convert`.
+
+    Raises:
+        UnreadableError: whatever is wrong with the file.
+        DataError: the machine is at fault; the message names the file, too.
+        MemoryError: there is none left.
+    """
     try:
-        with Image.open(file) as image:
+        with Image.open(file, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
-                raise DataError(
-                    f"{file}: {image.width}×{image.height} pixels are more than the "
-                    f"{MAX_PIXELS // 10**6} million allowed: store it smaller"
-                )
+                raise Image.DecompressionBombError(f"{image.width}×{image.height}")
             return convert(image)
-    except DataError:
+    except MemoryError:
         raise
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        wrong = f"more pixels than the {MAX_PIXELS // 10**6} million allowed ({error})"
+        raise UnreadableError(file, wrong, "store it smaller") from error
     except FileNotFoundError as error:
-        raise DataError(f"{file}: there is no such file: put it back, or drop its name") from error
+        raise UnreadableError(file, "there is no such file", _MISSING) from error
     # Pillow's decoders raise nearly anything on a broken file.
     except Exception as error:
-        raise DataError(
-            f"{file}: cannot be read as an image ({error}): replace the file, or take it out "
-            "of the data set"
-        ) from error
+        if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
+            raise DataError(f"{file}: cannot be read now ({error.strerror})") from error
+        wrong = f"cannot be read as an image ({_reason(error)})"
+        remedy = "replace the file, or take it out of the data set"
+        raise UnreadableError(file, wrong, remedy) from error
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong, without the path that Pillow says, too."""
+    if isinstance(error, PIL.UnidentifiedImageError):
+        return f"its content is none of {', '.join(FORMATS)}"
+    return getattr(error, "strerror", None) or first_line(error)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -228,11 +323,25 @@ def _decoder() -> dict[str, str]:
     }
 
 
-def _identity(file: Path) -> list[str | int]:
+def _identity(file: Path, reading: Reading) -> list[str | int | None]:
+    """What tells whether a file has changed."""
     try:
-        found = file.stat()
+        found = file.lstat()
+        if stat.S_ISLNK(found.st_mode):
+            found = file.stat()
+            check_link(file, reading.root)
     except OSError as error:
-        raise DataError(
-            f"{file}: cannot be read ({error.strerror}): put it back, or drop its name"
-        ) from error
+        if reading.skip and error.errno not in _OF_THE_MACHINE:
+            return [file.name, None, None]
+        raise UnreadableError(file, f"cannot be read ({error.strerror})", _MISSING) from error
     return [file.name, found.st_size, found.st_mtime_ns]
+
+
+def check_link(file: Path, root: Path) -> None:
+    """Raise a DataError where a link leads neither into the data's root nor into its own folder."""
+    target = file.resolve()
+    if not any(target.is_relative_to(folder.resolve()) for folder in (root, file.parent)):
+        raise DataError(
+            f"{file}: is a link to {target}, which is not in {root}: copy the file there, or set "
+            "data.root to a folder that holds both"
+        )

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from bench.data.assemble import Names, assemble, check_names
 from bench.data.base import Progress, Splits
-from bench.data.decode import Labels, Pair, load_pairs
-from bench.data.settings import Normalize, SplitFiles
+from bench.data.decode import Labels, Pair, Reading, check_link, load_pairs
+from bench.data.settings import Normalize, OnError, SplitFiles
 from bench.errors import DataError
 from bench.labels import IGNORE_LABEL
 
@@ -33,6 +33,7 @@ class Folder:
     splits: SplitFiles | None
     image_size: int
     normalize: Normalize
+    on_error: OnError
 
     def prepare(self, progress: Progress | None = None) -> Splits:
         """Pair the files, read the split files if there are any, decode once.
@@ -53,7 +54,8 @@ class Folder:
             for members in names.values()
             for name in members
         ]
-        arrays = load_pairs(pairs, size=self.image_size, labels=self._labels(), progress=progress)
+        reading = Reading(root, self.image_size, self.on_error == "skip", progress)
+        arrays = load_pairs(pairs, self._labels(), reading)
         return assemble(arrays, names, self.classes)
 
     def _default_splits(
@@ -115,6 +117,7 @@ def listed_splits(root: Path, files: SplitFiles, images: dict[str, Path]) -> dic
     """The splits that files under `root` list, whose every name must be among `images`."""
     names: dict[str, Names] = {}
     for split, file in (("train", files.train), ("val", files.val), ("test", files.test)):
+        check_link(root / file, root)
         names[split] = _listed(root / file, images)
     check_names(names, source=str(root), remedy="its split file lists no names: add some")
     return names

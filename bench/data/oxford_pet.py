@@ -9,12 +9,11 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
-
 from bench.data.assemble import Labelling, Names, assemble, check_names
 from bench.data.base import Progress, Splits
-from bench.data.decode import Labels, Pair, load_pairs
-from bench.data.settings import BREEDS, Border, Normalize
+from bench.data.decode import Labels, Pair, Reading, load_pairs
+from bench.data.locks import alone
+from bench.data.settings import BREEDS, Border, Normalize, OnError
 from bench.errors import DataError
 from bench.labels import IGNORE_LABEL
 
@@ -36,6 +35,7 @@ class OxfordPet:
     image_size: int
     normalize: Normalize
     border: Border
+    on_error: OnError
 
     def prepare(self, progress: Progress | None = None) -> Splits:
         """Find (or download) the files and decode them once.
@@ -57,12 +57,9 @@ class OxfordPet:
             remedy="trainval.txt needs at least two names and test.txt one",
         )
         pairs = trainval | test
-        arrays = load_pairs(
-            [pairs[name] for members in names.values() for name in members],
-            size=self.image_size,
-            labels=self._labels(),
-            progress=progress,
-        )
+        wanted = [pairs[name] for members in names.values() for name in members]
+        reading = Reading(root, self.image_size, self.on_error == "skip", progress)
+        arrays = load_pairs(wanted, self._labels(), reading)
         labelling = Labelling(BREEDS, breeds | others)
         notes = _notes(names, labelling)
         return assemble(arrays, names, ("background", "foreground"), notes, labelling)
@@ -90,7 +87,7 @@ def fetch(root: Path) -> None:
     part = root / f".{FOLDER}.part"
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with FileLock(root / f".{FOLDER}.lock"):
+        with alone(root / f".{FOLDER}.lock"):
             if _is_there(root):
                 return
             # An interrupted unpacking looks finished to torchvision; archives it checks itself.
@@ -146,6 +143,10 @@ def _listed(root: Path, split: str) -> tuple[dict[str, Pair], dict[str, int]]:
         ) from error
     files = zip(found._images, found._segs, strict=True)
     pairs = [Pair(image.stem, Path(image), Path(mask)) for image, mask in files]
+    images = root / FOLDER / "images"
+    for pair in pairs:
+        if pair.image.parent != images:
+            raise DataError(f"{listed}: a name leads to {pair.image}: names have no folders")
     by_name = {pair.name: pair for pair in pairs}
     if len(by_name) < len(pairs):
         raise DataError(f"{listed}: a name stands twice: list it once")

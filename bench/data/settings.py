@@ -11,6 +11,7 @@ from bench.settings import Settings, local
 
 Normalize = Literal["none", "unit", "symmetric", "imagenet"]
 Border = Literal["foreground", "ignore", "background"]
+OnError = Literal["fail", "skip"]
 PixelValue = Annotated[int, Field(ge=0, le=255)]
 
 
@@ -66,11 +67,21 @@ class DataSettings(Settings):
         return ()
 
 
+class FilesSettings(DataSettings):
+    """Common to every data set that is read from files."""
+
+    on_error: OnError = Field(
+        "fail",
+        description="a file that cannot be read ends the run (fail), or its sample is left out, "
+        "counted and named in the report (skip); more than 5% of them are an error all the same",
+    )
+
+
 DATASETS: Registry[DataSettings] = Registry("data set")
 
 
 @DATASETS.register("bench.data.oxford_pet:OxfordPet")
-class OxfordPetSettings(DataSettings):
+class OxfordPetSettings(FilesSettings):
     """Oxford-IIIT Pet (Parkhi et al. 2012): 37 breeds of cats and dogs with trimaps."""
 
     name: Literal["oxford_pet"] = "oxford_pet"
@@ -117,7 +128,7 @@ class SplitFiles(Settings):
 
 
 @DATASETS.register("bench.data.folder:Folder")
-class FolderSettings(DataSettings):
+class FolderSettings(FilesSettings):
     """Any pair of folders with images and masks of the same names."""
 
     name: Literal["folder"] = "folder"
@@ -148,7 +159,7 @@ class FolderSettings(DataSettings):
 
 
 @DATASETS.register("bench.data.class_folder:ClassFolder")
-class ClassFolderSettings(DataSettings):
+class ClassFolderSettings(FilesSettings):
     """Images in a folder per class: `root/cat/1.jpg`, or `root/train/cat/1.jpg` and so on."""
 
     name: Literal["class_folder"] = "class_folder"

@@ -7,22 +7,22 @@ from pathlib import Path
 
 import psutil
 
-_CGROUPS = Path("/sys/fs/cgroup")
-_MEMBERSHIP = Path("/proc/self/cgroup")
+CGROUPS = Path("/sys/fs/cgroup")
+MEMBERSHIP = Path("/proc/self/cgroup")
 
 
-def free_host_memory(root: Path = _CGROUPS, membership: Path = _MEMBERSHIP) -> int:
+def free_host_memory(root: Path = CGROUPS, membership: Path = MEMBERSHIP) -> int:
     """What this process may still take: of the machine's, and of its control groups' limits.
 
     Reads `memory.max` (version 2) and `memory.limit_in_bytes` (version 1) of the process's group
     and those above. What the system would drop to make room, like cached files, counts as free.
     """
-    limits = (_left(folder) for folder in _groups(root, membership))
+    limits = (_left(folder) for folder in memory_groups(root, membership))
     left = [limit for limit in limits if limit is not None]
     return max(0, min([psutil.virtual_memory().available, *left]))
 
 
-def _groups(root: Path, membership: Path) -> Iterator[Path]:
+def memory_groups(root: Path, membership: Path) -> Iterator[Path]:
     """The folders of the process's control groups of memory, and of those above."""
     try:
         lines = membership.read_text().splitlines()

@@ -14,6 +14,12 @@ import torch
 
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
+_SIGNS = (
+    "can't allocate memory",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
 _INTERVAL = 0.02  # seconds between two samples where the kernel does not keep the peak
 
 
@@ -48,6 +54,14 @@ class PeakMemory:
             return torch.cuda.max_memory_allocated(self._device) / 1e6
         peak = self._sampler.peak() if self._sampler else _high_water_mark()
         return None if peak is None else peak / 1e6
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there was no memory left, on a GPU or in the machine."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    # on a CPU torch has no error of its own for this, and CUDA's libraries have theirs
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
 
 
 def _reset_high_water_mark() -> bool:

@@ -24,14 +24,22 @@ HISTORY: tuple[str, ...] = (
 # prediction's figures (baseline_dice on the test split, baseline_val_dice on validation), <closing>
 # to what the task finds out of the best model alone (frechet, frechet_extractor). `compile_seconds`
 # is the part of `train_seconds` that torch.compile took, empty where nothing was compiled.
+# `micro_batch` is how many images went through the model at once at most, empty where whole batches
+# did; `skipped_steps` how many steps were passed over, empty where `train.bad_steps` allows none.
+# `health` is `healthy` or the kinds of what was found wrong (bench.health), empty where nothing was
+# looked at; summary.json tells more of each in `health_<kind>`.
 RUNS: tuple[str, ...] = (
-    "id", "experiment", "status", "failure", "message", "source", "seed", "<axes>",
-    "params", "trainable_params", "macs", "epochs", "best_epoch", "<best>", "<final>",
+    "id", "experiment", "status", "failure", "message", "health", "source", "seed",
+    "<axes>", "params", "trainable_params", "macs", "epochs", "best_epoch", "<best>", "<final>",
     "final_train_loss", "overfit_gap", "epochs_to_95pct", "seconds_to_95pct", "epoch_seconds",
     "train_seconds", "compile_seconds", "peak_memory_mb", "memory_kind", "<test>", "<baseline>",
-    "<closing>", "device", "threads", "precision", "channels_last", "deterministic",
-    "data_fingerprint", "torch", "git_commit",
+    "<closing>", "device", "threads", "precision", "micro_batch", "skipped_steps", "channels_last",
+    "deterministic", "data_fingerprint", "torch", "git_commit",
 )  # fmt: skip
 
-UNLISTED: tuple[str, ...] = ("images_per_second",)
-"""What summary.json has and runs.csv has not."""
+UNLISTED: tuple[str, ...] = ("images_per_second", "batchnorm_images")
+"""What summary.json has and runs.csv has not.
+
+`batchnorm_images`: how many images BatchNorm took its statistics from in training, where those are
+fewer than a batch.
+"""

@@ -18,7 +18,9 @@ import psutil
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from bench.errors import StoreError
+from bench.errors import DamagedError, StoreError
+
+Kinds = type | tuple[type, ...]
 
 _LEFTOVER = re.compile(r"\.(\d+)(-\w+\.tmp)?$")  # .history.csv.<pid>-x.tmp, .best.pt.<pid>
 
@@ -82,14 +84,18 @@ def read_text(path: Path) -> str | None:
     """The file's content, or None where there is no such file.
 
     Raises:
-        StoreError: the file is there and cannot be read.
+        DamagedError: the file is there and is no text.
+        StoreError: the system does not let it be read.
     """
     try:
         return path.read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise unreadable(path, error) from error
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise StoreError(f"{path}: cannot be read ({reason}): check its owner") from error
+    except UnicodeDecodeError as error:
+        raise damaged(path, error) from error
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
@@ -111,13 +117,25 @@ def remove_leftovers(folder: Path) -> None:
                 path.unlink()
 
 
-def unreadable(path: Path, reason: object) -> StoreError:
+def damaged(path: Path, reason: object) -> DamagedError:
     """The error for a record that is there and cannot be used."""
     line = str(reason).strip().splitlines()
-    return StoreError(
-        f"{path}: cannot be read ({line[0] if line else 'empty'}): "
-        "restore it, or delete the trial's folder and run the experiment again"
+    return DamagedError(
+        f"{path}: cannot be read ({line[0][:200] if line else 'empty'}): "
+        "restore it, or `bench run` its spec, which makes it anew"
     )
+
+
+def check(path: Path, record: Mapping[str, Any], kinds: Mapping[str, Kinds]) -> None:
+    """Refuse a record in which one of the keys in `kinds` is of another kind; it may lack some.
+
+    Raises:
+        DamagedError: names the key.
+    """
+    for key, kind in kinds.items():
+        value = record.get(key)
+        if key in record and (not isinstance(value, kind) or isinstance(value, bool)):
+            raise damaged(path, f"its {key} is {'null' if value is None else repr(value)}")
 
 
 def _read_mapping(path: Path, parse: Callable[[str], Any]) -> dict[str, Any] | None:
@@ -127,9 +145,9 @@ def _read_mapping(path: Path, parse: Callable[[str], Any]) -> dict[str, Any] | N
     try:
         record = parse(text)
     except (ValueError, YAMLError, RecursionError) as error:
-        raise unreadable(path, getattr(error, "problem", None) or error) from error
+        raise damaged(path, getattr(error, "problem", None) or error) from error
     if not isinstance(record, dict):
-        raise unreadable(path, "not a mapping")
+        raise damaged(path, "not a mapping")
     return record
 
 

@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
-
 from bench.errors import StoreError
 from bench.record import mlflow_fields as fields
 from bench.record.columns import Status
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 _METRICS_PER_BATCH, _PARAMS_PER_BATCH = 1000, 100
-_LOCK_SECONDS = 60.0
+_LOCK_SECONDS = 90.0  # longer than it takes to see that another machine's process is dead
 
 
 class MirrorError(StoreError):
@@ -88,7 +86,7 @@ class Mirror:
             MirrorError: MLflow failed; calling again goes on from there.
             StoreError: the trial's records cannot be read.
         """
-        if files.status().status is Status.PLANNED:
+        if files.status(strict=True).status is Status.PLANNED:
             return False
         known = self._known.pop(files, None)
         record = Record.read(files, known.record if known else None)
@@ -109,7 +107,7 @@ class Mirror:
         trials, pushed, problems = 0, 0, []
         for files in (files for name in names for files in self.store.trials(name)):
             try:
-                trials += files.status().status is not Status.PLANNED
+                trials += files.status(strict=True).status is not Status.PLANNED
                 pushed += self.sync_trial(files)
             except MirrorError:
                 raise
@@ -141,12 +139,11 @@ class Mirror:
         """One process at a time, so that what MLflow has does not change after asking it."""
         try:
             load(self.uri)  # not under the lock: it takes seconds
-            self.store.root.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.store.mlflow_lock, timeout=_LOCK_SECONDS):
+            with self.store.mirroring(_LOCK_SECONDS):
                 yield
         except MirrorError:
             raise
-        except Timeout as error:
+        except TimeoutError as error:
             raise MirrorError(
                 f"MLflow at {self.label}: another process has been writing for "
                 f"{_LOCK_SECONDS:.0f} s"

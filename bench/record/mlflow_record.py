@@ -45,7 +45,7 @@ class Record:
         digest = hashlib.sha256(b"\0".join((*contents, b""))).hexdigest()[:16]
         unchanged = before is not None and before.config_yaml == contents[0]
         config = before.config if before and unchanged else files.config()
-        status, history, summary = files.status(), files.history(), files.summary()
+        status, history, summary = files.status(strict=True), files.history(), files.summary()
         return cls(files, digest, contents[0], status, config, history, summary)
 
 

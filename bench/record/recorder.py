@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from bench.errors import StoreError
 from bench.record.columns import HISTORY, METRICS, Failure, Status
 from bench.record.files import remove_leftovers, replacing, write_json
+from bench.record.leases import Lease
 from bench.record.summary import summarise
 from bench.record.trial_files import Row, TrialFiles, TrialStatus, now
 
@@ -33,12 +34,14 @@ class TrialRecorder:
         select: the column that chooses the best epoch, `val/dice`.
         metrics: direction of every validation metric, without `val/`; of `select`'s too.
         facts: columns of runs.csv that are known before the trial: what its model costs.
+        lease: where several processes share the trials: nothing is written when it is lost.
     """
 
     files: TrialFiles
     select: str
     metrics: Mapping[str, Literal["min", "max"]]
     facts: Mapping[str, Any] = field(default_factory=dict)
+    lease: Lease | None = None
     _history: list[Row] = field(default_factory=list, repr=False)
 
     @property
@@ -51,11 +54,22 @@ class TrialRecorder:
         """Where the state to continue from is kept."""
         return self.files.last
 
+    @property
+    def previous(self) -> Path:
+        """Where an earlier state is kept, should the last one not be readable."""
+        return self.files.previous
+
+    def check(self) -> None:
+        """Raises LostLeaseError where another process has taken the trial over."""
+        if self.lease is not None:
+            self.lease.check()
+
     def begin(self, environment: Mapping[str, Any]) -> None:
-        """The trial starts, or goes on if there is a `last` to go on from."""
+        """The trial starts, or goes on if there is a state to go on from."""
+        self.check()
         remove_leftovers(self.files.folder)
         before = self._status()
-        going_on = self.last.exists()
+        going_on = self.last.exists() or self.previous.exists()
         if not going_on:
             self.files.clear()
         write_json(self.files.environment_path, environment)
@@ -65,16 +79,19 @@ class TrialRecorder:
                 pid=os.getpid(),
                 host=socket.gethostname(),
                 started=(before.started if going_on else None) or now(),
+                retries=before.retries,
             )
         )
 
     def resume(self, history: Sequence[Row]) -> None:
         """The history up to the checkpoint that training goes on from; what came after is void."""
+        self.check()
         self._history = list(history)
         self._write_history()
 
     def epoch(self, row: Row) -> None:
         """Add one epoch. The whole file is replaced, so that at no instant a row is half there."""
+        self.check()
         self._history.append(row)
         self._write_history()
         self.files.write_status(self._status())
@@ -83,17 +100,24 @@ class TrialRecorder:
         """Keep a sample picture, (H, W, 3), as PNG."""
         from PIL import Image  # a worker has it; a command that runs nothing need not
 
+        self.check()
         plain = re.sub(r"[^\w.-]+", "_", name).strip("._") or "picture"
         with replacing(self.files.samples / f"{plain}.png") as beside:
             Image.fromarray(image).save(beside, format="PNG")
 
     def finish(self, facts: Mapping[str, Any]) -> None:
         """Keep the summary, then say that the trial is done; both survive a power cut."""
+        self.check()
         self._summarise(self._history, facts)
         self.files.write_status(replace(self._status(), status=Status.DONE), durable=True)
 
     def stop(self, status: str, failure: str | None, message: str | None) -> None:
-        """The trial ended otherwise; also for the parent to say of a worker that died."""
+        """The trial ended otherwise; also for the parent to say of a worker that died.
+
+        Nothing is written about a trial that another process has taken over.
+        """
+        if self.lease is not None and not self.lease.held():
+            return
         if status == Status.FAILED:
             environment = self.files.environment()
             known = {name: environment[name] for name in _OF_MACHINE if name in environment}
@@ -105,6 +129,13 @@ class TrialRecorder:
                 failure=None if failure is None else Failure(failure),
                 message=message,
             )
+        )
+
+    def retry(self, message: str) -> None:
+        """The worker was killed, as the message says, and the trial will go on by itself."""
+        before = self._status()
+        self.files.write_status(
+            replace(before, status=Status.INTERRUPTED, message=message, retries=before.retries + 1)
         )
 
     def _summarise(self, history: Sequence[Row], facts: Mapping[str, Any]) -> None:

@@ -3,42 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
-import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from bench.errors import StoreError, nearest
-from bench.record.files import read_json, write_json
+from bench.record.files import write_json
+from bench.record.leases import Leases, held_names
+from bench.record.plan_file import read_plan
 from bench.record.trial_files import Row, TrialFiles, TrialStatus, now
 
-__all__ = ["Holder", "Row", "Store", "TrialFiles", "TrialStatus", "now"]
+LEASES = ".leases"
+__all__ = ["Row", "Store", "TrialFiles", "TrialStatus", "now"]
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
 _RESERVED = frozenset({"mlartifacts"})
-
-
-@dataclass(frozen=True)
-class Holder:
-    """Who runs an experiment just now.
-
-    Attributes:
-        pid: process id on `host`.
-        host: the machine's name.
-        since: ISO 8601, UTC.
-    """
-
-    pid: int
-    host: str
-    since: str
-
-    def __str__(self) -> str:
-        return f"process {self.pid} on {self.host}, since {self.since}"
 
 
 @dataclass(frozen=True)
@@ -57,10 +38,16 @@ class Store:
         """Where this store's own MLflow keeps artifacts."""
         return self.root / "mlartifacts"
 
-    @property
-    def mlflow_lock(self) -> Path:
-        """Locked by the one process that writes to MLflow."""
-        return self.root / ".mlflow.lock"
+    @contextlib.contextmanager
+    def mirroring(self, timeout: float) -> Iterator[None]:
+        """Be the one process that writes to MLflow.
+
+        Raises:
+            TimeoutError: another one was, for `timeout` seconds.
+            StoreError: the folder is not writable.
+        """
+        with Leases(self.root / LEASES) as leases, leases.hold("mlflow", timeout=timeout):
+            yield
 
     def experiments(self) -> list[str]:
         """Names of the experiments that have a plan or a trial, sorted."""
@@ -127,60 +114,23 @@ class Store:
         return self.experiment(experiment) / "plan.json"
 
     def plan(self, experiment: str) -> dict[str, Any] | None:
-        """The latest plan, or None."""
-        return read_json(self.plan_path(experiment))
+        """The latest plan, or None; a DamagedError where it is no plan."""
+        return read_plan(self.plan_path(experiment))
 
     def write_plan(self, experiment: str, record: Mapping[str, Any]) -> None:
         """Keep the plan; `written` is added."""
         write_json(self.plan_path(experiment), {**record, "written": now()})
 
-    def holder(self, experiment: str) -> Holder | None:
-        """Who runs the experiment just now; None: nobody, so a `running` trial was interrupted."""
-        path = self.experiment(experiment) / ".lock"
-        if not path.exists():
-            return None
-        try:
-            with FileLock(path, timeout=0):
-                return None
-        except (Timeout, OSError):
-            return self._read_holder(experiment)
+    def leases(self, experiment: str) -> Leases:
+        """Our part in who runs what of an experiment, once it is entered."""
+        return Leases(self.experiment(experiment) / LEASES)
 
-    @contextlib.contextmanager
-    def lock(self, experiment: str) -> Iterator[None]:
-        """Hold the experiment for one `run`; the system frees it when the process dies.
+    def running(self, experiment: str) -> set[str]:
+        """Ids of the trials that somebody runs just now; any other `running` one was interrupted.
 
-        Raises:
-            StoreError: somebody else holds it, and who; or the folder is not writable.
+        Of other machines this can only tell by the clock (see `held_names`).
         """
-        folder = self.experiment(experiment)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(folder / ".lock", timeout=0)
-            lock.acquire()
-        except Timeout as error:
-            raise StoreError(
-                f"experiment {experiment!r} is being run by {self._read_holder(experiment)}: "
-                "wait for it, or stop it first"
-            ) from error
-        except OSError as error:
-            raise StoreError(
-                f"{folder}: cannot be written ({error.strerror}): choose another --results folder"
-            ) from error
-        try:
-            holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": now()}
-            write_json(folder / ".holder.json", holder)
-            yield
-        finally:
-            lock.release()
-
-    def _read_holder(self, experiment: str) -> Holder:
-        record = None
-        with contextlib.suppress(StoreError):
-            record = read_json(self.experiment(experiment) / ".holder.json")
-        record = record or {}
-        return Holder(
-            int(record.get("pid", 0)), str(record.get("host", "?")), str(record.get("since", "?"))
-        )
+        return held_names(self.experiment(experiment) / LEASES)
 
 
 def _folders(path: Path) -> list[Path]:

@@ -6,19 +6,21 @@ import csv
 import io
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
-from bench.errors import StoreError
+from bench.errors import DamagedError, StoreError
 from bench.record.columns import Failure, Status
 from bench.record.files import (
+    Kinds,
+    check,
+    damaged,
     read_json,
     read_text,
     read_yaml,
-    unreadable,
     write_json,
     write_text,
     write_yaml,
@@ -26,10 +28,26 @@ from bench.record.files import (
 
 Row = Mapping[str, float | int | None]
 
+_MOST_DIGITS = 18  # of a whole number in 64 bits
+_TEXT = (str, type(None))
+_STATUS: Mapping[str, Kinds] = {
+    **dict.fromkeys(("status", "source"), str),
+    **dict.fromkeys(("failure", "message", "host", "started", "updated"), _TEXT),
+    "pid": (int, type(None)),
+}
+_CONFIG: Mapping[str, Kinds] = {
+    **dict.fromkeys(("id", "experiment", "common", "arm"), _TEXT),
+    **dict.fromkeys(("axes", "settings"), (dict, type(None))),
+    "seed": (int, type(None)),
+}
+
 
 @dataclass(frozen=True)
 class TrialStatus:
-    """status.json. Times are ISO 8601, UTC; `started` is the first start, not a resumption."""
+    """status.json. Times are ISO 8601, UTC; `started` is the first start, not a resumption.
+
+    `retries` is how often the trial was started again by itself, its worker having been killed.
+    """
 
     status: Status
     failure: Failure | None = None
@@ -39,6 +57,7 @@ class TrialStatus:
     host: str | None = None
     started: str | None = None
     updated: str | None = None
+    retries: int = 0
 
 
 @dataclass(frozen=True)
@@ -98,6 +117,11 @@ class TrialFiles:
         return self.folder / "last.pt"
 
     @property
+    def previous(self) -> Path:
+        """`previous.pt`: an earlier state, should `last.pt` not be readable."""
+        return self.folder / "previous.pt"
+
+    @property
     def samples(self) -> Path:
         """`samples/`: pictures."""
         return self.folder / "samples"
@@ -108,28 +132,65 @@ class TrialFiles:
         return self.folder / "mlflow.json"
 
     def config(self) -> dict[str, Any]:
-        """What was asked for; StoreError where it is missing or corrupt."""
+        """What was asked for; DamagedError where it is missing or damaged."""
         record = read_yaml(self.config_path)
         if record is None:
-            raise unreadable(self.config_path, "there is no such file")
+            raise damaged(self.config_path, "there is no such file")
+        check(self.config_path, record, _CONFIG)
         return record
 
     def write_config(self, record: Mapping[str, Any]) -> None:
         """Keep what was asked for."""
         write_yaml(self.config_path, record)
 
-    def status(self) -> TrialStatus:
-        """How far it has come; without a file, it is planned."""
+    def status(self, *, strict: bool = False) -> TrialStatus:
+        """How far it has come; without a file it is planned, with a damaged one interrupted.
+
+        For then the next `run` goes on from the last epoch, and says anew how far that is.
+
+        Raises:
+            DamagedError: with `strict`, where the file is damaged.
+            StoreError: the system does not let it be read.
+        """
+        try:
+            return self._status()
+        except DamagedError as error:
+            if strict:
+                raise
+            return TrialStatus(Status.INTERRUPTED, message=str(error))
+
+    def standing(self) -> TrialStatus:
+        """As `status`, but finished only where what has to be known of a finished trial is whole.
+
+        Otherwise it is interrupted, and going on from its last epoch makes the rest again. A lost
+        history is made again only where there are checkpoints: it is not worth training anew.
+        """
+        status = self.status()
+        if status.status is not Status.DONE:
+            return status
+        try:
+            if not self.summary():
+                raise damaged(self.summary_path, "empty")
+            if (self.last.exists() or self.previous.exists()) and not self.history():
+                raise damaged(self.history_path, "empty")
+        except DamagedError as error:
+            return replace(status, status=Status.INTERRUPTED, message=str(error))
+        return status
+
+    def _status(self) -> TrialStatus:
         record = read_json(self.status_path)
         if record is None:
             return TrialStatus(Status.PLANNED)
+        check(self.status_path, record, _STATUS)
         known = {k: v for k, v in record.items() if k in TrialStatus.__dataclass_fields__}
         try:
+            for time in (known.get("started"), known.get("updated")):
+                datetime.fromisoformat(time or now())
             failure = known.get("failure")
             known["failure"] = Failure(failure) if failure is not None else None
             return TrialStatus(**known | {"status": Status(known["status"])})
         except (KeyError, ValueError) as error:
-            raise unreadable(self.status_path, error) from error
+            raise damaged(self.status_path, error) from error
 
     def write_status(self, status: TrialStatus, *, durable: bool = False) -> None:
         """Keep how far it has come; `updated` becomes now."""
@@ -139,17 +200,19 @@ class TrialFiles:
     def history(self) -> list[dict[str, float | int | None]]:
         """One dict an epoch, exact; a half-written last line is dropped, an empty cell is None."""
         text = read_text(self.history_path)
-        lines = list(csv.reader(io.StringIO(text or "")))
-        if not lines:
-            return []
-        columns, rows = lines[0], lines[1:]
-        if rows and (not (text or "").endswith("\n") or len(rows[-1]) != len(columns)):
-            rows = rows[:-1]
         try:
+            lines = list(csv.reader(io.StringIO(text or "")))
+            if not lines:
+                return []
+            columns, rows = lines[0], lines[1:]
+            if rows and (not (text or "").endswith("\n") or len(rows[-1]) != len(columns)):
+                rows = rows[:-1]
             cells = [[_parse(cell) for cell in row] for row in rows]
-            return [dict(zip(columns, row, strict=True)) for row in cells]
-        except ValueError as error:
-            raise unreadable(self.history_path, error) from error
+            found = [dict(zip(columns, row, strict=True)) for row in cells]
+            _check_epochs(columns, found)
+        except (ValueError, csv.Error) as error:
+            raise damaged(self.history_path, error) from error
+        return found
 
     def write_history(self, rows: Sequence[Row], columns: Sequence[str]) -> None:
         """Replace the history, with `columns` in this order; floats read back equal to the bit."""
@@ -160,8 +223,12 @@ class TrialFiles:
         write_text(self.history_path, text.getvalue())
 
     def summary(self) -> dict[str, Any]:
-        """What runs.csv says of it; empty where it is not finished."""
-        return read_json(self.summary_path) or {}
+        """What runs.csv says of it: texts and numbers; empty where it is not finished."""
+        record = read_json(self.summary_path) or {}
+        for key, value in record.items():
+            if isinstance(value, dict | list):
+                raise damaged(self.summary_path, f"its {key} is no single value")
+        return record
 
     def environment(self) -> dict[str, Any]:
         """Machine and versions; empty where it has not started."""
@@ -198,11 +265,24 @@ def _order_of_deletion(path: Path) -> tuple[bool, bool, str]:
     return path.suffix != ".pt", path.name != "status.json", path.name
 
 
+def _check_epochs(columns: Sequence[str], rows: Sequence[Row]) -> None:
+    """Every row is an epoch, later than the one above; a ValueError otherwise."""
+    if len(set(columns)) < len(columns):
+        raise ValueError("two columns of one name")
+    epochs = [row.get("epoch") for row in rows]
+    before: int = 0
+    for epoch in epochs:
+        if not isinstance(epoch, int) or epoch <= before:
+            raise ValueError(f"epoch {epoch} after {before}")
+        before = epoch
+
+
 def _parse(cell: str) -> float | int | None:
     """The number in a cell; None where it is empty, ValueError where it is no number."""
     if cell == "":
         return None
-    return int(cell) if cell.lstrip("-").isdecimal() else float(cell)
+    whole = cell.lstrip("-").isdecimal() and len(cell) <= _MOST_DIGITS
+    return int(cell) if whole else float(cell)
 
 
 def _cell(value: Real | float | None) -> str:

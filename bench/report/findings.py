@@ -23,6 +23,7 @@ from bench.report.table import (
     text_facts,
     value_of,
 )
+from bench.report.terms import compiled
 from bench.report.wording import nice, words_of
 
 FEW = 3  # fewer seeds than this support no conclusion
@@ -161,14 +162,16 @@ def mixed(records: Records, facts: Sequence[Fact] = ()) -> list[str]:
         "precision": "costs cannot be compared, and results may differ",
         "channels_last": "epoch times cannot be compared",
         "deterministic": "epoch times cannot be compared",
+        "compile": "epoch times cannot be compared",
         "data_fingerprint": "the trials did not see the same data",
         "torch": "results may differ for that reason alone",
         "git_commit": "the program changed between trials",
         **dict.fromkeys(text_facts(records), "what depends on it cannot be compared"),
     }
     found = []
+    done = records.done.assign(compile=compiled(records))
     for column, consequence in consequences.items():
-        counts = records.done[column].value_counts()
+        counts = done[column].value_counts()
         meant = any(_explains(axis, column) for axis in records.axes)
         if len(counts) > 1 and not meant:
             found.append(_mixture(column, list(counts.items()), consequence))

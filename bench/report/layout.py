@@ -1,20 +1,20 @@
-"""Tables as people read them, written as HTML (by the template), Markdown or LaTeX."""
+"""Tables as people read them: numbers per arm and per trial as texts."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from bench.report import numbers
+from bench.report.cells import Cell, Column, Table, integers, sort_key, texts
 from bench.report.load import Records
+from bench.report.standing import Standing
 from bench.report.table import baseline_column, interval_of, result_columns, value_of
 from bench.report.wording import nice, title
-
-Align = Literal["left", "right"]
 
 COUNTS = ("params", "trainable_params", "macs")
 
@@ -27,58 +27,38 @@ COST_TITLES = {
 }
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One cell: what it shows, what it sorts by, a remark behind it, and a second, smaller line."""
-
-    text: str
-    key: float | str | None = None
-    note: str = ""
-    detail: str = ""
-
-    @property
-    def line(self) -> str:
-        """Both lines as one."""
-        return f"{self.text} {self.detail}".rstrip()
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column and its meaning."""
-
-    title: str
-    meaning: str
-    cells: list[Cell]
-    align: Align = "right"
-
-
-@dataclass(frozen=True)
-class Table:
-    """Columns of equal length."""
-
-    columns: list[Column]
-
-    @property
-    def rows(self) -> list[list[Cell]]:
-        """The cells row by row."""
-        return [list(row) for row in zip(*(c.cells for c in self.columns), strict=True)]
-
-
 def metric_decimals(summary: pd.DataFrame, column: str) -> int:
     """Decimals for a metric's column of `arm_summary`."""
     half = (summary[f"{column}_high"] - summary[f"{column}_low"]) / 2
     return numbers.decimals_for(summary[column], half)
 
 
-def arm_table(records: Records, summary: pd.DataFrame) -> Table:
-    """The summary per arm: labels, seeds, results with intervals, baseline, costs."""
+MARK_WORDS = {
+    Standing.BEST: "the best: it differs from every other arm",
+    Standing.TIED: "cannot be told from the best",
+}
+Marks = Mapping[str, Mapping[int, Standing]]
+
+
+def arm_table(
+    records: Records,
+    summary: pd.DataFrame,
+    marks: Marks | None = None,
+    fronts: pd.DataFrame | None = None,
+) -> Table:
+    """The summary per arm: labels, seeds, results with intervals, baseline, costs, Pareto fronts.
+
+    `marks` are the standings by column and arm, `fronts` the memberships of `pareto_members`.
+    """
     columns = _label_columns(records, summary)
     columns.append(_seeds_column(summary))
     for name in result_columns(records):
         if summary[name].notna().any():
-            columns.append(_metric_column(summary, name))
+            columns.append(_metric_column(summary, name, (marks or {}).get(name, {})))
     columns += _baseline_columns(records, summary)
     columns += _cost_columns(summary)
+    if fronts is not None and not fronts.empty:
+        columns.append(_front_column(records, fronts))
     return Table(columns)
 
 
@@ -86,63 +66,39 @@ def trial_table(records: Records) -> Table:
     """Every trial with its outcome: what the numbers per arm are made of."""
     runs = records.runs
     metric = records.select.metric
-    columns = [_text("Trial", "The trial's id: its folder under results/.", runs["id"])]
-    columns.append(_integers("Seed", "Root of every random stream of the trial.", runs["seed"]))
-    columns.append(_text("Status", "How far it has come.", runs["status"]))
-    columns.append(_integers("Epochs", "Epochs trained.", runs["epochs"]))
+    columns = [texts("Trial", "The trial's id: its folder under results/.", runs["id"], True)]
+    columns += [
+        texts(title(axis), f"Level of the axis {axis}.", runs[f"axis.{axis}"])
+        for axis, levels in records.axes.items()
+        if len(levels) > 1
+    ]
+    columns.append(integers("Seed", "Root of every random stream of the trial.", runs["seed"]))
+    columns.append(texts("Status", "How far it has come.", runs["status"]))
+    columns.append(integers("Epochs", "Epochs trained.", runs["epochs"]))
     columns.append(
-        _integers("Best epoch", f"The epoch with the best val {nice(metric)}.", runs["best_epoch"])
+        integers("Best epoch", f"The epoch with the best val {nice(metric)}.", runs["best_epoch"])
     )
     names = [f"best_val_{metric}", f"test_{metric}", "best_val_loss", "overfit_gap"]
     for name in dict.fromkeys([*names, *records.closing]):
         if name in runs and runs[name].notna().any():
             columns.append(_result(name, runs[name]))
     times = runs["train_seconds"]
-    cells = [Cell(numbers.seconds(v), _key(v)) for v in times]
+    cells = [Cell(numbers.seconds(v), sort_key(v)) for v in times]
     columns.append(Column("Training", MEANINGS["train_seconds"], cells))
     return Table(columns)
 
 
-def to_markdown(table: Table) -> str:
-    """A GitHub table."""
-    head = "| " + " | ".join(markdown(c.title) for c in table.columns) + " |"
-    rule = "|" + "|".join("---:" if c.align == "right" else "---" for c in table.columns) + "|"
-    body = ["| " + " | ".join(markdown(cell.line) for cell in row) + " |" for row in table.rows]
-    return "\n".join([head, rule, *body])
-
-
-def to_latex(table: Table) -> str:
-    """A `tabular` for the package booktabs."""
-    layout = "".join("r" if column.align == "right" else "l" for column in table.columns)
-    head = " & ".join(latex(c.title) for c in table.columns) + r" \\"
-    body = [" & ".join(latex(cell.line) for cell in row) + r" \\" for row in table.rows]
-    lines = [rf"\begin{{tabular}}{{{layout}}}", r"\toprule", head, r"\midrule", *body]
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
-
-
-def markdown(text: str) -> str:
-    """`text` as it is, on one line, whatever Markdown or HTML would make of its characters."""
-    line = " ".join(str(text).split())
-    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return "".join("\\" + c if c in r"\`*_[]|#~$!" else c for c in line)
-
-
-def latex(text: str) -> str:
-    """`text` with LaTeX's own characters escaped."""
-    special = {
-        **{c: "\\" + c for c in "&%$#_{}"},
-        "\\": r"\textbackslash{}",
-        "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}",
-        "–": "--",
-        "−": "$-$",
-        "±": r"$\pm$",
-        "·": r"$\cdot$",
-        "∞": r"$\infty$",
-        "<": r"\textless{}",
-        ">": r"\textgreater{}",
-    }
-    return "".join(special.get(c, c) for c in " ".join(str(text).split()))
+def trouble_table(told: pd.DataFrame) -> Table:
+    """Trials that did not go well: a frame with id, arm, status, failure and message."""
+    outcome = told["failure"].fillna(told["status"]).str.replace("_", " ")
+    return Table(
+        [
+            texts("Trial", "The trial's id: its folder under results/.", told["id"], True),
+            texts("Arm", "Its arm.", told["arm"]),
+            texts("Outcome", "What went wrong, or how far it has come.", outcome),
+            texts("Message", "What was said.", told["message"], wide=True),
+        ]
+    )
 
 
 MEANINGS = {
@@ -180,13 +136,13 @@ def meaning(name: str) -> str:
 
 def _label_columns(records: Records, summary: pd.DataFrame) -> list[Column]:
     columns = [
-        _text(title(axis), f"Level of the axis {axis}.", summary[f"axis.{axis}"])
+        texts(title(axis), f"Level of the axis {axis}.", summary[f"axis.{axis}"])
         for axis in records.axes
     ]
     if not columns:
-        columns.append(_text("Arm", "The only arm: the spec has no axis.", summary["arm"]))
+        columns.append(texts("Arm", "The only arm: the spec has no axis.", summary["arm"]))
     if summary["source"].nunique() > 1:
-        columns.append(_text("Source", "Where the histories were logged.", summary["source"]))
+        columns.append(texts("Source", "Where the histories were logged.", summary["source"]))
     return columns
 
 
@@ -204,7 +160,7 @@ def _seeds_column(summary: pd.DataFrame) -> Column:
     return Column("Seeds", about, cells)
 
 
-def _metric_column(summary: pd.DataFrame, name: str) -> Column:
+def _metric_column(summary: pd.DataFrame, name: str, marks: Mapping[int, Standing]) -> Column:
     decimals = metric_decimals(summary, name)
     cells = []
     for number in summary.index:
@@ -213,7 +169,9 @@ def _metric_column(summary: pd.DataFrame, name: str) -> Column:
         if 0 < found.n < value_of(summary, number, "n_done"):
             detail = f"{detail} (n = {found.n})".lstrip()
         text = numbers.fixed(found.mean, decimals)
-        cells.append(Cell(text, _key(found.mean), f"n = {found.n}", detail))
+        mark = marks.get(number)
+        note = f"n = {found.n}{f'; {MARK_WORDS[mark]}' if mark else ''}"
+        cells.append(Cell(text, sort_key(found.mean), note, detail, mark))
     return Column(title(name), f"{meaning(name)} Mean over seeds [95% t-interval].", cells)
 
 
@@ -221,10 +179,10 @@ def _baseline_columns(records: Records, summary: pd.DataFrame) -> list[Column]:
     metric = records.select.metric
     names = [baseline_column(f"{prefix}_{metric}") for prefix in ("test", "best_val")]
     found = next((n for n in names if n in summary and summary[n].notna().any()), None)
-    if found is None:
-        return []
+    if found is None or summary[found].nunique() == 1:
+        return []  # the headline tells a baseline that all arms share
     decimals = numbers.decimals_for(summary[found])
-    cells = [Cell(numbers.fixed(v, decimals), _key(v)) for v in summary[found]]
+    cells = [Cell(numbers.fixed(v, decimals), sort_key(v)) for v in summary[found]]
     return [Column(f"Baseline {nice(metric)}", meaning(found), cells)]
 
 
@@ -235,7 +193,7 @@ def _cost_columns(summary: pd.DataFrame) -> list[Column]:
         if name == "trainable_params" and not (values < summary["params"]).any():
             continue  # nothing is frozen
         if values.notna().any():
-            cells = [Cell(cost_text(name, v), _key(v), _exact(name, v)) for v in values]
+            cells = [Cell(cost_text(name, v), sort_key(v), _exact(name, v)) for v in values]
             columns.append(Column(heading, MEANINGS[name], cells))
     return columns
 
@@ -249,13 +207,29 @@ def cost_text(name: str, value: float) -> str:
     return numbers.scaled(value)
 
 
+def _front_column(records: Records, fronts: pd.DataFrame) -> Column:
+    """On which fronts each arm is."""
+    cells, titles = [], [COST_TITLES[str(cost)] for cost in fronts]
+    for row in fronts.itertuples(index=False):
+        known = {t: bool(m) for t, m in zip(titles, row, strict=True) if not pd.isna(m)}
+        names = [heading for heading, member in known.items() if member]
+        text = f"{len(names)} of {len(known)}" if known else numbers.MISSING
+        cells.append(Cell(text, len(names) if known else None, detail=", ".join(names)))
+    about = (
+        f"On how many fronts, against which costs ({', '.join(titles)}): no other arm has as good "
+        f"a best val {nice(records.select.metric)} at as low a cost. By means and medians, so a "
+        "description and no test. A cost that was not measured on equal terms is left out."
+    )
+    return Column("Pareto", about, cells, "left")
+
+
 def _exact(name: str, value: float) -> str:
     return numbers.exact(value) if name in COUNTS and math.isfinite(value) else ""
 
 
 def _plain_metric(name: str, values: pd.Series[float]) -> Column:
     decimals = numbers.decimals_for(values)
-    cells = [Cell(numbers.fixed(v, decimals), _key(v), repr(float(v))) for v in values]
+    cells = [Cell(numbers.fixed(v, decimals), sort_key(v), repr(float(v))) for v in values]
     return Column(title(name), meaning(name), cells)
 
 
@@ -263,24 +237,4 @@ def _result(name: str, values: pd.Series[Any]) -> Column:
     """A column of figures, or of texts where the task says something in words."""
     if is_numeric_dtype(values):
         return _plain_metric(name, values)
-    return _text(title(name), meaning(name), values)
-
-
-def _integers(heading: str, about: str, values: pd.Series[int]) -> Column:
-    cells = [
-        Cell(numbers.MISSING) if pd.isna(value) else Cell(str(int(value)), float(value))
-        for value in values
-    ]
-    return Column(heading, about, cells)
-
-
-def _text(heading: str, about: str, values: pd.Series[str]) -> Column:
-    cells = [
-        Cell(numbers.MISSING) if pd.isna(value) else Cell(str(value), str(value))
-        for value in values
-    ]
-    return Column(heading, about, cells, "left")
-
-
-def _key(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
+    return texts(title(name), meaning(name), values)

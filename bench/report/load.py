@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
+from pydantic import ValidationError
 
+from bench import health
 from bench.errors import StoreError
 from bench.record.columns import HISTORY, METRICS, RUNS, UNLISTED, Status
+from bench.record.files import damaged
 from bench.record.store import Store, TrialFiles, TrialStatus
 from bench.report.membership import LeftOut, belonging
 from bench.spec.hypotheses import Hypothesis
@@ -25,8 +29,8 @@ _INTEGERS = frozenset(
 _PER_METRIC = ("best_val_", "final_val_", "test_", "baseline_")
 _FLAGS = frozenset({"channels_last", "deterministic"})
 _TEXTS = frozenset(
-    {"id", "experiment", "status", "failure", "message", "source", "memory_kind", "device"}
-    | {"precision", "data_fingerprint", "torch", "git_commit"}
+    {"id", "experiment", "status", "failure", "message", "health", "source", "memory_kind"}
+    | {"device", "precision", "data_fingerprint", "torch", "git_commit"}
 )
 
 
@@ -60,6 +64,7 @@ class Records:
         left_out: recorded trials that do not belong here, and why.
         folders: where each trial's files are; planned ones that never started have none.
         hypotheses: what was claimed when the trials were planned.
+        findings: by id, what was found wrong with those that were looked at.
     """
 
     experiment: str
@@ -77,6 +82,7 @@ class Records:
     left_out: tuple[LeftOut, ...]
     folders: Mapping[str, Path]
     hypotheses: tuple[Hypothesis, ...] = ()
+    findings: Mapping[str, list[health.Finding]] = field(default_factory=dict)
 
     @property
     def done(self) -> pd.DataFrame:
@@ -103,6 +109,7 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
     summaries, problems = _summaries(files, [m["id"] for m in members])
     histories = _histories(files, [m["id"] for m in members], problems)
     statuses = _statuses(files, problems)
+    findings = _findings(summaries, problems)
     plan = plan or _plan_of(members, histories)
     select = Select(plan["select"]["metric"].removeprefix("val/"), plan["select"]["mode"])
     axes, metrics = _axes(plan["axes"], members), dict(plan["metrics"])
@@ -126,7 +133,8 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
         history=_typed(_history_frame(histories, metrics)),
         left_out=left_out,
         folders={m["id"]: files[m["id"]].folder for m in members if m["id"] in files},
-        hypotheses=tuple(map(Hypothesis.model_validate, plan.get("hypotheses", ()))),
+        hypotheses=_hypotheses(plan, store.plan_path(experiment)),
+        findings=findings,
     )
 
 
@@ -156,7 +164,8 @@ def closing_columns(summaries: Iterable[Mapping[str, Any]]) -> list[str]:
     """What summaries have beside the columns that every task's have."""
     others = {*RUNS, *UNLISTED}
     names = dict.fromkeys(key for summary in summaries for key in summary)
-    return [name for name in names if name not in others and not name.startswith(_PER_METRIC)]
+    prefixes = (*_PER_METRIC, f"{health.COLUMN}_")
+    return [name for name in names if name not in others and not name.startswith(prefixes)]
 
 
 def history_columns(metrics: Iterable[str]) -> list[str]:
@@ -197,6 +206,14 @@ def _plan_of(members: list[dict[str, Any]], histories: dict[str, list[Any]]) -> 
     }
 
 
+def _hypotheses(plan: Mapping[str, Any], path: Path) -> tuple[Hypothesis, ...]:
+    try:
+        return tuple(map(Hypothesis.model_validate, plan.get("hypotheses", ())))
+    except ValidationError as error:
+        reason = f"its hypotheses: {error.errors()[0]['msg']}"
+        raise damaged(path, reason) from error
+
+
 def _axes(planned: Mapping[str, list[str]], members: list[dict[str, Any]]) -> dict[str, list[str]]:
     """The levels in the plan's order, then those that only earlier trials have."""
     axes = {axis: dict.fromkeys(map(str, levels)) for axis, levels in planned.items()}
@@ -222,10 +239,27 @@ def _summaries(
     problems: dict[str, str] = {}
     for trial in (files[i] for i in ids if i in files):
         try:
-            found[trial.id] = trial.summary()
+            found[trial.id] = _usable(trial.summary(), trial)
         except StoreError as error:
             problems[trial.id] = str(error)
     return found, problems
+
+
+def _usable(summary: dict[str, Any], trial: TrialFiles) -> dict[str, Any]:
+    """The summary; a DamagedError where a figure in it is none."""
+    for key, value in summary.items():
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if key in _INTEGERS:
+            fits = number and math.isfinite(value) and value == int(value) and abs(value) < 2**63
+        elif key in _FLAGS:
+            fits = isinstance(value, bool)
+        elif key in _TEXTS:
+            fits = isinstance(value, str)
+        else:
+            fits = number or not (key in RUNS or key.startswith(_PER_METRIC))
+        if value is not None and not fits:
+            raise damaged(trial.summary_path, f"its {key} is {value!r}")
+    return summary
 
 
 def _histories(
@@ -247,6 +281,22 @@ def _statuses(files: Mapping[str, TrialFiles], problems: dict[str, str]) -> dict
             found[trial.id] = trial.status()
         except StoreError as error:
             problems.setdefault(trial.id, str(error))
+    return found
+
+
+def _findings(
+    summaries: Mapping[str, Mapping[str, Any]], problems: dict[str, str]
+) -> dict[str, list[health.Finding]]:
+    """What was found wrong with each trial that was looked at."""
+    found = {}
+    for trial, summary in summaries.items():
+        try:
+            findings = health.read(summary)
+        except ValueError as error:
+            problems.setdefault(trial, f"health: {error}")
+            continue
+        if findings is not None:
+            found[trial] = findings
     return found
 
 

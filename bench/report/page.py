@@ -17,18 +17,26 @@ from bench.plan.comparable import caution
 from bench.record.columns import Status
 from bench.record.files import write_bytes, write_json, write_text
 from bench.record.store import Store
-from bench.report import findings, layout
+from bench.report import findings, formats, layout
 from bench.report.arms import OWN, Arm, arm_numbers, arms_of
+from bench.report.effect_tables import Effects, all_effects
 from bench.report.figures import Drawing, draw_all
-from bench.report.hypotheses import outcomes, restated
+from bench.report.health import checked
+from bench.report.hypotheses import Outcome, outcomes, restated
 from bench.report.load import Records, load
 from bench.report.manifest import environment_facts
+from bench.report.pareto import pareto_members
 from bench.report.samples import sample_pictures
-from bench.report.table import arm_summary, text_facts, write_csv, write_csvs
+from bench.report.standing import standings_of
+from bench.report.table import arm_summary, text_facts, write_csvs
+from bench.report.table_files import table_files, write_tables
+from bench.report.terms import run_facts
+from bench.report.verdicts import cards, tally
 from bench.report.wording import title, words_of
 from bench.spec.hypotheses import Hypothesis
 
 TEMPLATES = Path(__file__).parent / "templates"
+TROUBLES = ("failures", "unfinished", "remarks")
 
 
 def write_report(
@@ -67,13 +75,13 @@ def write_one(records: Records, folder: Path) -> Path:
     arms = arms_of(records)
     summary = arm_summary(records)
     drawings = draw_all(records, summary, arms)
-    context = page_context(records, summary, arms, drawings)
+    tested, effects = outcomes(records), all_effects(records)
+    context = page_context(records, summary, arms, drawings, tested, effects)
     for drawing in drawings:
         write_bytes(folder / "figures" / f"{drawing.name}.png", drawing.png)
     write_csvs(records, folder)
-    write_json(folder / "verdicts.json", [outcome.record() for outcome in outcomes(records)])
-    write_csv(summary, folder / "tables" / "arms.csv")
-    write_text(folder / "tables" / "arms.tex", layout.to_latex(context["arm_table"]))
+    write_json(folder / "verdicts.json", [outcome.record() for outcome in tested])
+    write_tables(table_files(records, summary, context, tested), folder / "tables")
     templates = _templates()
     write_text(folder / "report.md", templates.get_template("report.md.j2").render(context))
     page = folder / "report.html"
@@ -82,25 +90,39 @@ def write_one(records: Records, folder: Path) -> Path:
 
 
 def page_context(
-    records: Records, summary: pd.DataFrame, arms: list[Arm], drawings: list[Drawing]
+    records: Records,
+    summary: pd.DataFrame,
+    arms: list[Arm],
+    drawings: list[Drawing],
+    tested: list[Outcome],
+    effects: list[Effects],
 ) -> dict[str, Any]:
     """What the templates show."""
     pictures, without = sample_pictures(records, summary, arms)
     facts = environment_facts(records)
+    facts = [*run_facts(records, {fact.name for fact in facts}), *facts]
     numbers = arm_numbers(records, arms)
     trials = records.runs["id"].groupby(numbers).agg(list)
-    return {
+    marks, fronts = standings_of(records, summary, arms), pareto_members(records, summary)
+    context = {
         "records": records,
         "arms": arms,
+        "cards": cards(records, tested),
+        "tally": tally(tested) if tested else "",
         "headline": findings.headline(records, summary, arms),
         "cautions": caution(records.incomparable, records.metrics, records.axes) + records.cautions,
         "progress": findings.progress(records),
         "sources": sorted({arm.source for arm in arms} - {OWN}),
         "baseline": findings.baseline_check(records, summary, arms),
+        "health": checked(records, arms),
         "mixed": findings.mixed(records, facts),
         "words": words_of(records.task),
-        "arm_table": layout.arm_table(records, summary),
+        "arm_table": layout.arm_table(records, summary, marks, fronts),
+        "marks": marks,
+        "fronts": fronts,
+        "marked": any(marks.values()),
         "told": _told(records),
+        "effects": effects,
         "trial_table": layout.trial_table(records),
         "trials": {arm.number: trials[arm.number] for arm in arms},
         "drawings": drawings,
@@ -111,6 +133,24 @@ def page_context(
         "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "version": __version__,
     }
+    return context | {"contents": contents(context)}
+
+
+def contents(context: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Anchor and title of every section that the page has."""
+    parts = [
+        ("verdicts", "Verdicts", context["cards"]),
+        ("findings", "At a glance", True),
+        ("arms", "Arms", True),
+        ("effects", "Effects of the axes", context["effects"]),
+        *((drawing.name, drawing.title, True) for drawing in context["drawings"]),
+        ("samples", context["words"].pictures, context["samples"]),
+        ("unfinished", "Failed or unfinished", any(context[name] for name in TROUBLES)),
+        ("left-out", "Left out", context["records"].left_out),
+        ("trials", "Trials", True),
+        ("manifest", "Settings and machine", True),
+    ]
+    return [(anchor, heading) for anchor, heading, there in parts if there]
 
 
 def _told(records: Records) -> list[tuple[str, list[str]]]:
@@ -119,22 +159,22 @@ def _told(records: Records) -> list[tuple[str, list[str]]]:
     return [(title(name), list(values)) for name, values in known.items() if len(values)]
 
 
-def _troubles(
-    records: Records, numbers: pd.Series[int], arms: list[Arm]
-) -> dict[str, list[dict[str, str]]]:
-    """The trials that failed, that are not finished, and finished ones with a message, as texts."""
+def _troubles(records: Records, numbers: pd.Series[int], arms: list[Arm]) -> dict[str, Any]:
+    """The trials that failed, that are not finished, and finished ones with a message, as tables.
+
+    None where there are none; `failed` counts the first.
+    """
     runs = records.runs[["id", "status", "failure", "message"]]
     labels = numbers.map({arm.number: arm.label for arm in arms})
-    texts = runs.fillna("").assign(arm=labels)
-    failed, done = texts["status"] == Status.FAILED, texts["status"] == Status.DONE
-    chosen = {
-        "failures": failed,
-        "unfinished": ~failed & ~done,
-        "remarks": done & (texts["message"] != ""),
-    }
+    told = runs.assign(arm=labels)
+    failed, done = told["status"] == Status.FAILED, told["status"] == Status.DONE
+    chosen = (failed, ~failed & ~done, done & told["message"].notna())
     return {
-        name: [{str(k): str(v) for k, v in row.items()} for row in texts[rows].to_dict("records")]
-        for name, rows in chosen.items()
+        "failed": int(failed.sum()),
+        **{
+            name: layout.trouble_table(told[rows]) if rows.any() else None
+            for name, rows in zip(TROUBLES, chosen, strict=True)
+        },
     }
 
 
@@ -148,8 +188,8 @@ def _templates() -> Environment:
     )
     environment.filters |= {
         "data_uri": _data_uri,
-        "md": layout.markdown,
-        "md_table": layout.to_markdown,
+        "md": formats.markdown,
+        "md_table": formats.to_markdown,
         "fenced": _fenced,
     }
     return environment

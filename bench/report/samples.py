@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from bench.record.store import TrialFiles
 from bench.report.arms import Arm
@@ -98,7 +98,7 @@ def _spread(epochs: list[int]) -> list[int]:
 def _shown(name: str, path: Path) -> Shown:
     try:
         return Shown(name, shrunk(path))
-    except (OSError, UnidentifiedImageError):
+    except Exception:  # Pillow raises nearly anything on a broken file, or one of too many pixels
         return Shown(name, None)
 
 

@@ -34,11 +34,49 @@ class EpochDone:
 
 
 @dataclass(frozen=True)
+class Alive:
+    """A worker's main thread gets on, though it has nothing to tell. For the executor alone."""
+
+    trial: str
+
+
+@dataclass(frozen=True)
+class Retried:
+    """A trial starts again by itself, from its last epoch, after its worker was ended.
+
+    Attributes:
+        message: how the worker was ended.
+        retry: the how many-th time this is in this run, from 1.
+        most: how many there can be.
+    """
+
+    trial: str
+    message: str
+    retry: int
+    most: int
+
+
+@dataclass(frozen=True)
+class Lost:
+    """Another run of the experiment has taken a trial over; what our worker does is void."""
+
+    trial: str
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """All that is left are trials of other runs of the experiment: how many, and whose."""
+
+    what: str
+
+
+@dataclass(frozen=True)
 class Ended:
     """A trial is over: done, failed or interrupted.
 
     Attributes:
         recorded: whether the worker has recorded it itself; one that was killed could not.
+        elsewhere: whether another run of the experiment did it.
     """
 
     trial: str
@@ -46,6 +84,7 @@ class Ended:
     failure: Failure | None = None
     message: str | None = None
     recorded: bool = True
+    elsewhere: bool = False
 
 
-Event = Started | Ticked | EpochDone | Ended
+Event = Started | Ticked | EpochDone | Retried | Lost | Waiting | Ended

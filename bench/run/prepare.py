@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection
 
 from bench.data.base import Splits
 from bench.errors import BenchError, DataError, told
+from bench.measure.oom_kills import oom_kills
 from bench.plan.trial import Trial, digest
 from bench.run.executors.local import worker_context
 from bench.run.worker import ignore_signals
@@ -51,6 +52,7 @@ def prepare(trials: Sequence[Trial], report: Report, beside: int = 1) -> Prepare
         BenchError: data is missing, a model cannot be built, …
     """
     context = worker_context()
+    killed_before = oom_kills()
     ours, theirs = context.Pipe()
     process = context.Process(target=_prepare, args=(list(trials), beside, theirs))  # type: ignore[attr-defined]
     process.start()
@@ -65,9 +67,9 @@ def prepare(trials: Sequence[Trial], report: Report, beside: int = 1) -> Prepare
                 case (str() as what, int() as done, int() as total):
                     report(what, done, total)
     except EOFError:
-        raise PreparationError(
-            "preparing the trials: the process was ended from outside (out of memory?)"
-        ) from None
+        memory = oom_kills() != killed_before
+        why = "by the system for want of memory" if memory else "from outside"
+        raise PreparationError(f"preparing the trials: the process was ended {why}") from None
     finally:
         ours.close()
         process.join(5)
@@ -87,6 +89,7 @@ def _prepare(trials: list[Trial], beside: int, connection: Connection) -> None:
 
 
 def _find(trials: list[Trial], beside: int, report: Report) -> Prepared:
+    from bench.data import duplicates
     from bench.data.settings import DATASETS
     from bench.plan.cost import model_costs
     from bench.train.placement import check_placement, choose
@@ -95,6 +98,7 @@ def _find(trials: list[Trial], beside: int, report: Report) -> Prepared:
     ready: dict[str, Splits] = {}
     fingerprints: dict[str, str] = {}
     placements: list[str] = []
+    notes: dict[str, None] = {}
     for trial in trials:
         check(trial)
     for trial in trials:
@@ -109,8 +113,8 @@ def _find(trials: list[Trial], beside: int, report: Report) -> Prepared:
             splits, target = ready[key].splits, trial.settings.task.target
             choice = choose(machine, splits, target, device, beside)
             placements.append(f"{what}: {choice}")
+            notes |= dict.fromkeys((*ready[key].notes, *duplicates.notes(splits)))
         fingerprints[trial.id] = ready[key].fingerprint
-    notes = dict.fromkeys(note for splits in ready.values() for note in splits.notes)
     costs = model_costs(trials, lambda what: report(f"cost of {what}", 0, 0))
     measured = {key: asdict(cost) for key, cost in costs.items()}
     return Prepared(measured, fingerprints, tuple(notes), tuple(placements))

@@ -19,7 +19,7 @@ from rich.progress import (
 )
 from rich.table import Column
 
-from bench.run.events import Ended, EpochDone, Event, Started, Ticked
+from bench.run.events import Ended, EpochDone, Event, Lost, Retried, Started, Ticked, Waiting
 from bench.states import Status
 
 Row = Mapping[str, float | int | None]
@@ -68,9 +68,23 @@ def describe(row: Row, metric: str) -> str:
 
 def verdict(event: Ended) -> str:
     """How a trial ended, in a line."""
+    whose = " by another run" if event.elsewhere else ""
     if event.status is Status.FAILED:
-        return f"{event.trial}: failed ({event.failure}): {event.message}"
-    return f"{event.trial}: {event.status}"
+        return f"{event.trial}: failed{whose} ({event.failure}): {event.message}"
+    return f"{event.trial}: {event.status}{whose}"
+
+
+def again(event: Retried) -> str:
+    """That a trial starts again, in a line."""
+    return (
+        f"{event.trial}: {event.message}; goes on from its last epoch, retry {event.retry} of "
+        f"{event.most}"
+    )
+
+
+def taken_over(event: Lost) -> str:
+    """That another run has a trial now, in a line."""
+    return f"{event.trial}: taken over by another run, which had not heard of this one for too long"
 
 
 class PlainDisplay:
@@ -108,6 +122,12 @@ class PlainDisplay:
             case EpochDone(trial, row):
                 self._rows[trial] = row
                 self._epoch(trial, row)
+            case Retried():
+                self._line(again(event))
+            case Lost():
+                self._line(taken_over(event))
+            case Waiting(what):
+                self._line(f"waiting for {what}")
             case Ended():
                 self._ended += 1
                 row = self._rows.get(event.trial, {})
@@ -130,6 +150,7 @@ class LiveDisplay:
         self._console, self._epochs, self._metric = console, epochs, metric
         self._done = dict.fromkeys(epochs, 0.0)
         self._ended = 0
+        self._waiting = ""
         self._lines: dict[str, TaskID] = {}
         self._bars = Progress(
             SpinnerColumn(),
@@ -173,6 +194,7 @@ class LiveDisplay:
             self._total = self._bars.add_task("all epochs", total=epochs, note=self._note())
         match event:
             case Started(trial):
+                self._waiting = ""
                 self._lines[trial] = self._bars.add_task(
                     trial, total=self._epochs[trial], note="starting"
                 )
@@ -180,6 +202,15 @@ class LiveDisplay:
                 self._move(trial, epoch - 1 + step / steps)
             case EpochDone(trial, row):
                 self._move(trial, float(row["epoch"] or 0), describe(row, self._metric))
+            case Retried():
+                self._remove(event.trial)
+                self._say(again(event), "yellow")
+            case Lost():
+                self._remove(event.trial)
+                self._done[event.trial] = 0.0
+                self._say(taken_over(event), "yellow")
+            case Waiting(what):
+                self._waiting = f", waiting for {what}"
             case Ended():
                 self._end(event)
         self._bars.update(self._total, completed=round(sum(self._done.values())), note=self._note())
@@ -192,13 +223,17 @@ class LiveDisplay:
     def _end(self, event: Ended) -> None:
         self._ended += 1
         self._done[event.trial] = float(self._epochs[event.trial])
-        line = self._lines.pop(event.trial, None)
+        self._remove(event.trial)
+        if event.status is Status.FAILED:
+            self._say(verdict(event), "red")
+
+    def _remove(self, trial: str) -> None:
+        line = self._lines.pop(trial, None)
         if line is not None:
             self._bars.remove_task(line)
-        if event.status is Status.FAILED:
-            self._console.print(
-                verdict(event), style="red", markup=False, highlight=False, soft_wrap=True
-            )
+
+    def _say(self, text: str, style: str) -> None:
+        self._console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
     def _end_preparation(self) -> None:
         if self._preparation is not None:
@@ -206,4 +241,4 @@ class LiveDisplay:
             self._preparation = None
 
     def _note(self) -> str:
-        return f"{self._ended}/{len(self._epochs)} trials ended"
+        return f"{self._ended}/{len(self._epochs)} trials ended{self._waiting}"

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from bench.run.events import Ended, Event
+from bench.run.events import Ended, Event, Lost, Retried, Waiting
 from bench.run.executors.base import Executor
+from bench.run.retries import RETRIES, Retries
 from bench.run.worker import Job
 from bench.states import Failure, Status
 
 POLL_SECONDS = 0.2
 STOP_SECONDS = 60.0
+LOOK_SECONDS = 1.0
+"""Between two looks at what other runs have."""
 
 
 @dataclass(frozen=True)
@@ -51,57 +56,178 @@ class Outcome:
         return sum(event.status is status for event in self.ended)
 
 
+class Claims(Protocol):
+    """Who runs which trial, where several runs share an experiment."""
+
+    def claim(self, trial: str) -> Ended | str | None:
+        """None: ours, from now on or already. Else who runs it now, or how others ended it."""
+        ...
+
+    def keeps(self, trial: str) -> bool:
+        """Whether a trial of ours still is: who is silent for too long is taken for dead."""
+        ...
+
+    def release(self, trial: str) -> None:
+        """We have done with a trial."""
+        ...
+
+
+class Alone:
+    """No other run has anything to do with these trials."""
+
+    def claim(self, _trial: str) -> None:
+        """Ours."""
+
+    def keeps(self, _trial: str) -> bool:
+        """Always."""
+        return True
+
+    def release(self, _trial: str) -> None:
+        """Nobody waits for it."""
+
+
 def run(
     jobs: Iterable[Job],
     executor: Executor,
     observe: Callable[[Event], None],
     *,
+    claims: Claims | None = None,
     fail_fast: bool = False,
+    retries: int = RETRIES,
 ) -> Outcome:
     """Run every job, as many at a time as the executor takes.
 
-    A failed trial is passed over, or with `fail_fast` ends the run. KeyboardInterrupt stops every
-    worker at its next step, resumable; a second one kills them.
+    A trial that another run has is put aside, and waited for in the end: when that run ends it,
+    its end is told like one of ours; when it gives it up or dies, the trial is ours.
+
+    A trial whose worker was killed starts again, `retries` times at most: that is told as a
+    `Retried`. A failed trial is passed over, or with `fail_fast` ends the run. KeyboardInterrupt
+    stops every worker at its next step, resumable; a second one kills them.
     """
-    outcome = Outcome()
+    work = _Work(deque(jobs), executor, observe, claims or Alone(), Retries(retries), fail_fast)
     try:
-        _run(deque(jobs), executor, observe, outcome, fail_fast)
+        work.go_on()
     except KeyboardInterrupt:
-        outcome.interrupted = True
-        _wind_down(executor, observe, outcome)
+        work.outcome.interrupted = True
+        work.wind_down()
     finally:
         executor.close()
-    return outcome
+    return work.outcome
 
 
-def _run(
-    pending: deque[Job],
-    executor: Executor,
-    observe: Callable[[Event], None],
-    outcome: Outcome,
-    fail_fast: bool,
-) -> None:
-    while pending or executor.busy:
-        while pending and executor.free:
-            executor.start(pending.popleft())
-        ended = _pass_on(executor.events(POLL_SECONDS), observe)
-        outcome.ended += ended
-        if fail_fast and any(event.status is Status.FAILED for event in ended):
-            pending.clear()
-            executor.ask_to_stop()
+@dataclass
+class _Work:
+    """A run's trials: `pending` are to be started, `ours` run; what ended is in `outcome`."""
 
+    pending: deque[Job]
+    executor: Executor
+    observe: Callable[[Event], None]
+    claims: Claims
+    retries: Retries
+    fail_fast: bool
+    outcome: Outcome = field(default_factory=Outcome)
+    ours: dict[str, Job] = field(default_factory=dict)
+    stopping: bool = False
+    told: str = ""
+    looked: float = -LOOK_SECONDS
+    checked: float = 0.0
 
-def _wind_down(executor: Executor, observe: Callable[[Event], None], outcome: Outcome) -> None:
-    """Let the workers stop by themselves, for a while."""
-    executor.ask_to_stop()
-    try:
-        for _ in range(int(STOP_SECONDS / POLL_SECONDS)):
-            if not executor.busy:
+    def go_on(self) -> None:
+        """Until every trial has ended."""
+        while self.pending or self.executor.busy:
+            self._start()
+            self._hear(self.executor.events(POLL_SECONDS))
+            self._check()
+
+    def wind_down(self) -> None:
+        """Let the workers stop by themselves, for a while."""
+        self._stop()
+        try:
+            for _ in range(int(STOP_SECONDS / POLL_SECONDS)):
+                if not self.executor.busy:
+                    return
+                self._hear([_unless_killed(e) for e in self.executor.events(POLL_SECONDS)])
+        except KeyboardInterrupt:
+            return
+
+    def _start(self) -> None:
+        """Fill the executor. If all that is left is others', look again only after a while."""
+        if time.monotonic() < self.looked + LOOK_SECONDS:
+            return
+        holders: Counter[str] = Counter()
+        for _ in range(len(self.pending)):
+            if not (self.pending and self.executor.free):
                 return
-            events = [_unless_killed(event) for event in executor.events(POLL_SECONDS)]
-            outcome.ended += _pass_on(events, observe)
-    except KeyboardInterrupt:
-        return
+            job = self.pending.popleft()
+            found = self.claims.claim(job.trial.id)
+            if found is None:
+                self.ours[job.trial.id] = job
+                self.executor.start(job)
+                self.told = ""
+            elif isinstance(found, Ended):
+                self._end(found)
+            else:
+                self.pending.append(job)
+                holders[found] += 1
+        if holders:
+            self.looked = time.monotonic()
+            self._tell(holders)
+
+    def _tell(self, holders: Counter[str]) -> None:
+        """Say whom we wait for, once there is nothing else to do."""
+        waiting = ", ".join(f"{_trials(count)} of {who}" for who, count in holders.items())
+        if waiting != self.told and not self.executor.busy:
+            self.told = waiting
+            self.observe(Waiting(waiting))
+
+    def _hear(self, events: Iterable[Event]) -> None:
+        for event in map(self.retries.instead_of, events):
+            if isinstance(event, Ended | Retried) and not self.claims.keeps(event.trial):
+                self._lose(event.trial)
+            elif isinstance(event, Ended):
+                self._end(event)
+            else:
+                self.observe(event)
+            if isinstance(event, Retried) and event.trial in self.ours:
+                self.pending.appendleft(self.ours[event.trial])
+                self.looked = -LOOK_SECONDS
+
+    def _end(self, event: Ended) -> None:
+        """Tell it, and give the trial back once that is on record."""
+        self.outcome.ended.append(event)
+        self.observe(event)
+        if self.ours.pop(event.trial, None):
+            self.claims.release(event.trial)
+        if self.fail_fast and event.status is Status.FAILED:
+            self._stop()
+
+    def _stop(self) -> None:
+        """Start nothing more, and ask what runs to stop."""
+        self.stopping = True
+        self.pending.clear()
+        self.retries.stop()
+        self.executor.ask_to_stop()
+
+    def _check(self) -> None:
+        """Every now and then: stop the workers of trials that others have taken over."""
+        if time.monotonic() < self.checked + LOOK_SECONDS:
+            return
+        self.checked = time.monotonic()
+        for trial in self.ours:
+            if not self.claims.keeps(trial):
+                self.executor.ask_to_stop(trial)
+
+    def _lose(self, trial: str) -> None:
+        """Another run has it: what ours did no longer counts."""
+        self.claims.release(trial)
+        job = self.ours.pop(trial)
+        self.observe(Lost(trial))
+        if not self.stopping:
+            self.pending.append(job)
+
+
+def _trials(count: int) -> str:
+    return "1 trial" if count == 1 else f"{count} trials"
 
 
 def _unless_killed(event: Event) -> Event:
@@ -109,9 +235,3 @@ def _unless_killed(event: Event) -> Event:
     if isinstance(event, Ended) and event.failure is Failure.KILLED:
         return Ended(event.trial, Status.INTERRUPTED, recorded=False)
     return event
-
-
-def _pass_on(events: Sequence[Event], observe: Callable[[Event], None]) -> list[Ended]:
-    for event in events:
-        observe(event)
-    return [event for event in events if isinstance(event, Ended)]

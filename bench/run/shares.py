@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from collections.abc import Callable, Sequence
 
 import psutil
 
@@ -14,11 +16,24 @@ WORKER_MEMORY = 4e9
 """Bytes of free memory for each worker that is not asked for."""
 
 
-def divide(device: str, jobs: int | None, threads: int | None, trials: int) -> list[Share]:
+CUDA_CONTEXT = 600.0
+"""MB that each process more takes on a GPU beside its tensors."""
+GPU_SHARE = 0.9
+"""Part of a GPU's free memory that predicted peaks may add up to: its allocator leaves gaps."""
+
+
+def divide(
+    device: str,
+    jobs: int | None,
+    threads: int | None,
+    trials: int,
+    room: Callable[[int], int] | None = None,
+) -> list[Share]:
     """One share per worker, for `trials` trials.
 
     With CUDA there are `jobs` workers, by default one for each GPU; if there are more, they are
-    dealt out to the GPUs in turn and run side by side. On a CPU there are `jobs` workers, by
+    dealt out to the GPUs in turn and run side by side, on each no more than there is `room` for,
+    which is asked how many of so many fit on one. On a CPU there are `jobs` workers, by
     default as many as there are cores and as memory allows: trials side by side on one thread each
     finish sooner than one after the other on all threads. Each has an equal part of the cores
     unless `threads` says otherwise.
@@ -31,10 +46,33 @@ def divide(device: str, jobs: int | None, threads: int | None, trials: int) -> l
         raise DeviceError("--device cuda: no CUDA device is visible (see `python -m bench doctor`)")
     leases = gpus or [""]
     workers = jobs or (len(gpus) if gpus else _workers(threads))
+    wanted = math.ceil(min(workers, trials) / len(leases))
+    if gpus and wanted > 1 and room is not None:
+        workers = min(workers, room(wanted) * len(gpus))
     each = threads or max(1, cpu_count() // workers)  # however few trials: they change the bits
     dealt = [leases[k % len(leases)] for k in range(min(workers, trials))]
     beside = Counter(dealt)
     return [Share(each, lease, beside[lease]) for lease in dealt]
+
+
+def side_by_side(peaks: Sequence[float | None], free: float, wanted: int) -> int:
+    """How many trials can be on one GPU at a time, whichever of them meet: 1 to `wanted`.
+
+    Args:
+        peaks: what each of them takes; None: more than there is.
+        free: what the GPU has left beside one process. All in MB.
+        wanted: no more than so many.
+    """
+    if None in peaks:
+        return 1
+    largest = sorted((peak for peak in peaks if peak is not None), reverse=True)
+    fitting = 1
+    while fitting < min(wanted, len(largest)):
+        more = sum(largest[: fitting + 1]) + fitting * CUDA_CONTEXT
+        if more > GPU_SHARE * free:
+            break
+        fitting += 1
+    return fitting
 
 
 def _workers(threads: int | None) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import faulthandler
 import os
 import signal
 import sys
@@ -11,9 +13,10 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from bench.errors import BenchError, DataError, first_line, told
+from bench.errors import BenchError, DataError, StoreError, first_line, told
 from bench.plan.trial import Trial
-from bench.run.events import Ended, EpochDone, Started, Ticked
+from bench.run import pulse
+from bench.run.events import Alive, Ended, EpochDone, Started, Ticked
 from bench.states import Failure, Status
 from bench.train.recorder import Recorder, Row
 
@@ -54,6 +57,7 @@ class Line:
     def __init__(self, trial: str, connection: Connection) -> None:
         self._trial = trial
         self._connection = connection
+        self._sending = threading.Lock()
         self._stop = threading.Event()
         threading.Thread(target=self._listen, daemon=True, name="listen").start()
 
@@ -73,13 +77,20 @@ class Line:
         """Say that an epoch is recorded."""
         self._send(EpochDone(self._trial, dict(row)))
 
-    def ended(self, status: Status, failure: Failure | None, message: str | None) -> None:
-        """Say how the trial ended."""
-        self._send(Ended(self._trial, status, failure, message))
+    def alive(self) -> None:
+        """Say that work goes on. From any thread."""
+        self._send(Alive(self._trial))
 
-    def _send(self, event: Started | Ticked | EpochDone | Ended) -> None:
+    def ended(
+        self, status: Status, failure: Failure | None, message: str | None, *, recorded: bool
+    ) -> None:
+        """Say how the trial ended, and whether that is on record."""
+        self._send(Ended(self._trial, status, failure, message, recorded))
+
+    def _send(self, event: Started | Ticked | EpochDone | Alive | Ended) -> None:
         try:
-            self._connection.send(event)
+            with self._sending:
+                self._connection.send(event)
         except OSError:
             _leave()  # the parent is gone
 
@@ -99,12 +110,18 @@ def work(job: Job, share: Share, connection: Connection) -> None:
     _redirect_output(job.log)
     if share.gpus is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = share.gpus
+    faulthandler.enable()  # a segmentation fault says where, in the log
     line = Line(job.trial.id, connection)
     line.started()
+    pulse.watch(line.alive)
     status, failure, message = _train(job, share, line)
+    recorded = True
     if status is not Status.DONE:
-        job.recorder.stop(status, failure, message)
-    line.ended(status, failure, message)
+        recorded = False
+        with contextlib.suppress(StoreError):  # a full disk, say: the parent tries again
+            job.recorder.stop(status, failure, message)
+            recorded = True
+    line.ended(status, failure, message, recorded=recorded)
     _leave()
 
 

@@ -12,7 +12,8 @@ from bench.augment.settings import (
     TransformSettings,
 )
 from bench.settings import Settings
-from bench.spec.schema import FreezeUpTo, TrialSettings
+from bench.spec.schema import TrialSettings
+from bench.spec.train_settings import FreezeUpTo
 
 _CHANGES_VALUES = ("bench.augment.color:", "bench.augment.texture:")
 """Where the transforms are that move no pixel."""
@@ -56,6 +57,12 @@ def _of_training(settings: TrialSettings) -> Iterator[Idle]:
         ("focal_gamma", train.loss != "focal", f"with loss: {train.loss}", ("train.loss",)),
         ("label_smoothing", task.target != "label", f"in {task.name}: images have no labels", ()),
         (
+            "micro_batch",
+            isinstance(train.micro_batch, int) and train.micro_batch >= train.batch_size,
+            f"with batch_size: {train.batch_size}, of which none is larger",
+            ("train.batch_size",),
+        ),
+        (
             "momentum",
             train.optimizer != "sgd",
             f"with optimizer: {train.optimizer}",
@@ -67,7 +74,6 @@ def _of_training(settings: TrialSettings) -> Iterator[Idle]:
             "with schedule: one_cycle, which has a warm-up of its own",
             ("train.schedule",),
         ),
-        ("freeze_statistics", freeze == "none", "where nothing is frozen", held),
         ("unfreeze_epoch", freeze == "none", "where nothing is frozen", held),
         (
             "encoder_lr",

@@ -14,7 +14,6 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
 from bench.augment.settings import AugmentSettings
 from bench.data.settings import DATASETS, CustomData, DataSettings
@@ -24,6 +23,7 @@ from bench.registry import Custom, Registry
 from bench.settings import Settings, local
 from bench.spec.hypotheses import Hypothesis
 from bench.spec.jsonschema import spec_schema
+from bench.spec.train_settings import FreezeUpTo, TrainSettings, located
 from bench.tasks.settings import TASKS, Mode, TaskSettings
 
 _BETTER: dict[Mode, str] = {"max": "higher: use max", "min": "lower: use min"}
@@ -36,11 +36,9 @@ AXIS_ROOTS = ("task", "data", "model", "augment", "train", "mistakes")
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 RESERVED = ("mlartifacts", "mlruns", "mlflow.db", "optuna.db")
 """Names under results/ that are no experiment's."""
-
-
-def located(message: str, *at: str) -> PydanticCustomError:
-    """A validator's error about the value at `at` below the one that is being validated."""
-    return PydanticCustomError("located", "{message}", {"message": message, "at": at})
+_PORTS = tuple(f"{port}{number}" for port in ("com", "lpt") for number in range(10))
+DEVICES = ("con", "prn", "aux", "nul", *_PORTS)
+"""Names that are no folder's on Windows, whatever follows their first dot."""
 
 
 def _part(registry: Registry[Any], custom: type[Custom] | None = None) -> Any:
@@ -57,102 +55,6 @@ def _part(registry: Registry[Any], custom: type[Custom] | None = None) -> Any:
     if custom is not None:
         choices.append(Annotated[custom, Tag("target")])
     return Annotated[Union[tuple(choices)], Discriminator(tag)]  # noqa: UP007 - built at run time
-
-
-class EarlyStopping(Settings):
-    """Stop when the selected metric has not improved for `patience` epochs."""
-
-    patience: int = Field(ge=1, description="epochs without improvement before stopping")
-    min_delta: float = Field(0.0, ge=0, description="what counts as an improvement, at least")
-
-
-class FreezeUpTo(Settings):
-    """Freeze the encoder from its input to one of its stages."""
-
-    up_to: str = Field(description="the last stage that is frozen; which there are: see the model")
-
-
-class TrainSettings(Settings):
-    """How one trial is trained."""
-
-    epochs: int = Field(100, ge=1, description="passes over the training images")
-    batch_size: int = Field(20, ge=1, description="training images a step")
-    val_batch_size: int | None = Field(
-        None, ge=1, description="images at once in validation; default: batch_size"
-    )
-    loss: Literal["cross_entropy", "dice", "cross_entropy+dice", "focal", "mse"] = Field(
-        "cross_entropy", description="what is minimised; default: the task's main one"
-    )
-    focal_gamma: float = Field(2.0, ge=0, description="focusing exponent of the focal loss")
-    label_smoothing: float = Field(
-        0.0, ge=0, lt=1, description="share of the label spread over all classes; classification"
-    )
-    optimizer: Literal["adam", "adamw", "sgd"] = Field("adam", description="how steps are taken")
-    lr: float = Field(1e-3, gt=0, description="learning rate, the peak where a schedule has one")
-    weight_decay: float = Field(0.0, ge=0, description="L2 for adam and sgd, decoupled for adamw")
-    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
-    schedule: Literal["constant", "cosine", "one_cycle"] = Field(
-        "constant", description="the learning rate's course over the epochs"
-    )
-    warmup_epochs: float = Field(
-        0.0, ge=0, description="linear warm-up, in epochs; one_cycle has its own"
-    )
-    clip_grad_norm: float | None = Field(
-        None, gt=0, description="the gradient's L2 norm is clipped to this"
-    )
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
-        "auto",
-        description="auto: bf16 on a CUDA device that has it, else fp32, which never means TF32",
-    )
-    channels_last: bool = Field(True, description="memory format; changes the last bits")
-    deterministic: bool = Field(False, description="only algorithms that give the same bits again")
-    compile: Literal["none", "default", "reduce-overhead", "max-autotune"] = Field(
-        "none",
-        description="a mode of torch.compile for full training batches; reduce-overhead: with "
-        "CUDA graphs",
-    )
-    early_stopping: EarlyStopping | None = Field(
-        None, description="stop before the last epoch when nothing improves any more"
-    )
-    ema: float | None = Field(
-        None, gt=0, lt=1, description="decay of a moving average of the weights, which is validated"
-    )
-    freeze: Literal["none", "encoder"] | FreezeUpTo = Field(
-        "none",
-        description="what is not trained: nothing, the encoder, or {up_to: STAGE} of it; its "
-        "dropout and stochastic depth are off",
-    )
-    freeze_statistics: bool = Field(
-        True, description="whether BatchNorm's running statistics are held where weights are frozen"
-    )
-    unfreeze_epoch: int | None = Field(
-        None, ge=2, description="from this epoch on nothing is frozen any more"
-    )
-    encoder_lr: float | None = Field(
-        None, gt=0, description="the encoder's own learning rate, on the same schedule"
-    )
-
-    @model_validator(mode="after")
-    def _fits_epochs(self) -> TrainSettings:
-        if self.warmup_epochs >= self.epochs:
-            raise located(
-                f"must be less than epochs ({self.epochs}), not {self.warmup_epochs:g}",
-                "warmup_epochs",
-            )
-        if self.early_stopping is not None and self.early_stopping.patience >= self.epochs:
-            raise located(
-                f"must be less than epochs ({self.epochs}), not {self.early_stopping.patience}, "
-                "or training never stops early",
-                "early_stopping",
-                "patience",
-            )
-        if self.unfreeze_epoch is not None and self.unfreeze_epoch > self.epochs:
-            raise located(
-                f"must be at most epochs ({self.epochs}), not {self.unfreeze_epoch}, "
-                "or nothing is ever unfrozen",
-                "unfreeze_epoch",
-            )
-        return self
 
 
 class Select(Settings):
@@ -357,6 +259,8 @@ class Sweep(Settings):
     def _not_reserved(cls, value: str) -> str:
         if value.lower() in RESERVED:
             raise ValueError(f"{value!r} is the name of a store; choose another")
+        if value.partition(".")[0].lower() in DEVICES:
+            raise ValueError(f"{value!r} is no folder's name on Windows; choose another")
         return value
 
     @field_validator("zip", mode="before")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -26,6 +27,17 @@ class Batch(NamedTuple):
     images: Tensor
     target: Tensor | None
     places: Tensor
+
+    def parts(self, size: int) -> list[Batch]:
+        """The batch cut into as few parts of at most `size` as there can be, of like sizes."""
+        count = math.ceil(len(self.images) / size)
+        images, places = self.images.tensor_split(count), self.places.tensor_split(count)
+        targets = [None] * count if self.target is None else self.target.tensor_split(count)
+        return [Batch(*fields) for fields in zip(images, targets, places, strict=True)]
+
+
+Share = Callable[[nn.Module], Tensor]
+"""A part's share in the loss of its batch, as a function of the model."""
 
 
 class Samples(NamedTuple):
@@ -77,6 +89,16 @@ class Task(Protocol):
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """The scalar to minimise, on the device."""
+        ...
+
+    def shares(self, batch: Batch, size: int) -> Sequence[Share]:
+        """The loss of a batch in shares of at most `size` samples: their sum is `loss`.
+
+        Random draws are those of `loss`, the model's own apart.
+
+        Raises:
+            ValueError: the loss is none that parts of a batch add up to.
+        """
         ...
 
     def meter(self) -> Meter:

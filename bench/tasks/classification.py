@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.tasks.base import Batch, Closing, Picture, Samples
+from bench.tasks.base import Batch, Closing, Picture, Samples, Share
 from bench.tasks.pictures import Caption, captioned, confusion_matrix
 
 TOP = 5
@@ -33,6 +33,14 @@ class Classification:
         """
         scores = model(batch.images).float()
         return F.cross_entropy(scores, _labels(batch), label_smoothing=self.label_smoothing)
+
+    def shares(self, batch: Batch, size: int) -> Sequence[Share]:
+        """The loss is a mean over images."""
+
+        def share(part: Batch) -> Share:
+            return lambda model: self.loss(model, part) * (len(part.images) / len(batch.images))
+
+        return [share(part) for part in batch.parts(size)]
 
     def meter(self) -> ClassificationMeter:
         """A fresh meter."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Literal
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.errors import BenchError
-from bench.tasks.base import Batch, Closing, Picture, Samples
+from bench.tasks.base import Batch, Closing, Picture, Samples, Share
 from bench.tasks.frechet import (
     LoadClassifier,
     described,
@@ -63,11 +63,27 @@ class Diffusion:
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Mean squared error of the predicted noise; noise and steps are drawn anew each time."""
-        images = batch.images
+        noise, time = self._drawn(batch.images)
+        return self.errors(model, batch.images, noise, time).mean()
+
+    def _drawn(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Noise like the images, and a step for each (B,)."""
         time = torch.randint(self.schedule.steps, (len(images),), device=images.device)
         # by shape, so that the memory format does not decide which pixel gets which draw
-        noise = torch.randn(images.shape, device=images.device)
-        return self.errors(model, images, noise, time).mean()
+        return torch.randn(images.shape, device=images.device), time
+
+    def shares(self, batch: Batch, size: int) -> Sequence[Share]:
+        """The loss is a mean over images; what is drawn is drawn for the whole batch."""
+        noise, time = self._drawn(batch.images)
+
+        def share(part: Batch, noise: Tensor, time: Tensor) -> Share:
+            return lambda model: (
+                self.errors(model, part.images, noise, time).sum() / len(batch.images)
+            )
+
+        parts = batch.parts(size)
+        drawn = noise.tensor_split(len(parts)), time.tensor_split(len(parts))
+        return [share(*each) for each in zip(parts, *drawn, strict=True)]
 
     def errors(self, model: nn.Module, images: Tensor, noise: Tensor, time: Tensor) -> Tensor:
         """(B,) each image's mean squared error of the predicted noise, in fp32."""

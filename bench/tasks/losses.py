@@ -60,6 +60,10 @@ def _sum(scores: Tensor, masks: Tensor) -> Tensor:
     return cross_entropy(scores, masks) + dice(scores, masks)
 
 
+MEANS = frozenset({"cross_entropy", "focal"})
+"""Those that are means over the pixels that count."""
+
+
 def segmentation_loss(name: str, focal_gamma: float) -> Loss:
     """The loss called `name` in a spec."""
     losses: dict[str, Loss] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.labels import IGNORE_LABEL
-from bench.tasks.base import Batch, Closing, Picture, Samples
-from bench.tasks.losses import EPSILON, segmentation_loss
+from bench.tasks.base import Batch, Closing, Picture, Samples, Share
+from bench.tasks.losses import EPSILON, MEANS, segmentation_loss
 from bench.tasks.pictures import side_by_side
 
 
@@ -59,6 +59,7 @@ class Segmentation:
     ) -> None:
         self.classes = classes
         self._criterion = segmentation_loss(loss, focal_gamma)
+        self._adds_up = loss in MEANS
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """The chosen loss of the model's scores, in fp32."""
@@ -67,6 +68,21 @@ class Segmentation:
     def criterion(self, scores: Tensor, masks: Tensor) -> Tensor:
         """The chosen loss of (B, K, H, W) scores, in fp32."""
         return self._criterion(scores.float(), masks)
+
+    def shares(self, batch: Batch, size: int) -> Sequence[Share]:
+        """The loss is a mean over the pixels that count, of which parts may have more or fewer.
+
+        Raises:
+            ValueError: it is the Dice loss, one figure of a whole batch.
+        """
+        if not self._adds_up:
+            raise ValueError("the Dice loss of a batch is not the sum of those of its parts")
+        whole = _counted(batch).clamp(min=1)
+
+        def share(part: Batch) -> Share:
+            return lambda model: self.loss(model, part) * (_counted(part) / whole)
+
+        return [share(part) for part in batch.parts(size)]
 
     def meter(self) -> SegmentationMeter:
         """A fresh meter."""
@@ -111,6 +127,11 @@ class Segmentation:
 def _masks(batch: Batch) -> Tensor:
     assert batch.target is not None, "segmentation is planned on data with masks only"
     return batch.target
+
+
+def _counted(batch: Batch) -> Tensor:
+    """How many pixels count."""
+    return (_masks(batch) != IGNORE_LABEL).sum()
 
 
 class SegmentationMeter:

@@ -1,38 +1,146 @@
-"""Checkpoints: plain state dicts, written beside and renamed into place."""
+"""Checkpoints: plain state dicts, whole at every instant, the last two states of a trial kept."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
-from collections.abc import Mapping
+import time
+import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from bench.errors import StoreError, first_line
+from bench.errors import DamagedError, StoreError, first_line
+
+DISK_SHARE = 0.02
+"""Part of a trial's time that may pass with waiting for the disk."""
 
 
-def save(path: Path, state: Mapping[str, Any]) -> None:
-    """Write `state` so that `path` is at every instant absent, the old one or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def save(
+    path: Path,
+    state: Mapping[str, Any],
+    *,
+    durable: bool = False,
+    keep: Path | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> float:
+    """Write `state` so that `path` is at every instant absent, the old one or the new one.
+
+    Equal states give files of equal bytes.
+
+    Args:
+        path: its folder is made if it is not there.
+        state: plain data and tensors.
+        durable: wait until the new one would survive a power cut.
+        keep: what the old one becomes, so that one of the two is there at every instant.
+        check: called last of all, to raise what keeps the new one from being put into place.
+
+    Returns:
+        Seconds waited for the disk.
+
+    Raises:
+        StoreError: the disk is full, the folder read-only, …
+    """
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        torch.save(dict(state), beside)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with beside.open("wb") as file:
+            torch.save(dict(state), file)
+            file.flush()
+            begun = time.monotonic()
+            if durable:
+                os.fsync(file.fileno())
+            waited = time.monotonic() - begun
+        check()
+        if keep is not None:
+            with contextlib.suppress(FileNotFoundError):
+                path.replace(keep)
         beside.replace(path)
+    except (OSError, RuntimeError) as error:
+        if (reason := _of_the_system(error)) is None:
+            raise
+        raise StoreError(
+            f"{path}: cannot be written ({reason.strerror}): free space or make the folder writable"
+        ) from error
     finally:
-        beside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+    return waited
 
 
 def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """Read a checkpoint; only plain data and tensors are accepted.
+    """Read a checkpoint; only plain data and tensors are accepted, and every byte is checked.
 
     Raises:
-        StoreError: the file is missing, cut short or holds code.
+        DamagedError: the file was cut short, or its checksums are wrong.
+        StoreError: the file is missing, cannot be read, or holds something else.
     """
+    _check_bytes(path)
     try:
-        found: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        found = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:  # torch raises half a dozen kinds
+        if "PytorchStreamReader" in str(error):
+            raise _damaged(path, error) from error
+        raise StoreError(f"{path}: not a readable checkpoint ({first_line(error)})") from error
+    if not isinstance(found, dict):
+        raise StoreError(f"{path}: not a readable checkpoint (a {type(found).__name__})")
+    return found
+
+
+class States:
+    """Keeps a trial's newest state in `last`, and an earlier one in `previous`.
+
+    After a power cut one of them is whole: what becomes `previous` has reached the disk. Waiting
+    for the disk takes `DISK_SHARE` of the time, so where epochs are shorter than that allows,
+    `last` alone is replaced meanwhile, and a power cut costs more than one epoch.
+    """
+
+    def __init__(
+        self, last: Path, previous: Path, check: Callable[[], None] = lambda: None
+    ) -> None:
+        self._last, self._previous, self._check = last, previous, check
+        self._last_is_durable = False  # another process wrote it, if it is there
+        self._next_wait = -float("inf")
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Keep the state; StoreError where it cannot be written."""
+        durable = time.monotonic() >= self._next_wait
+        keep = self._previous if self._last_is_durable else None
+        waited = save(self._last, state, durable=durable, keep=keep, check=self._check)
+        if durable:
+            self._next_wait = time.monotonic() + waited / DISK_SHARE
+        self._last_is_durable = durable
+
+
+def _check_bytes(path: Path) -> None:
+    """Compare the checksums, which torch writes and does not look at."""
+    try:
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+            broken = archive.testzip()
     except FileNotFoundError:
         raise StoreError(f"{path}: no checkpoint there") from None
-    except Exception as error:  # torch raises half a dozen kinds for a damaged file
-        raise StoreError(f"{path}: not a readable checkpoint ({first_line(error)})") from error
-    return found
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a nonsensical place in the file: its directory is broken
+            raise StoreError(f"{path}: cannot be read ({error.strerror})") from error
+        raise _damaged(path, error) from error
+    except Exception as error:  # zipfile raises half a dozen kinds, too
+        raise _damaged(path, error) from error
+    if broken is not None:
+        raise _damaged(path, f"wrong checksum of {broken}")
+
+
+def _damaged(path: Path, reason: Exception | str) -> DamagedError:
+    told = reason if isinstance(reason, str) else first_line(reason)
+    return DamagedError(f"{path}: not a readable checkpoint ({told})")
+
+
+def _of_the_system(error: BaseException | None) -> OSError | None:
+    """The system's own error behind what torch makes of it."""
+    while error is not None:
+        if isinstance(error, OSError):
+            return error
+        error = error.__cause__ or error.__context__
+    return None

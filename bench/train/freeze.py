@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from bench.errors import SpecError, nearest
-from bench.spec.schema import TrainSettings
+from bench.spec.train_settings import TrainSettings
 
 Parts = dict[str, list[nn.Module]]
 """An encoder's modules by stage, in order from the input."""
@@ -76,6 +76,10 @@ class Freezing:
         """Put what is frozen into evaluation mode; call it after the model's `train()`."""
         for module in self._still:
             module.training = False  # not eval(): children have a say of their own
+
+    def normalises_by_batch(self, model: nn.Module) -> bool:
+        """Whether any BatchNorm of the model takes its statistics from the batch in training."""
+        return any(isinstance(m, _BatchNorm) and m not in self._still for m in model.modules())
 
     def _is_still(self, module: nn.Module) -> bool:
         return self._settings.freeze_statistics or not isinstance(module, _BatchNorm)

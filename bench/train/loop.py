@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch import nn
 
-from bench.errors import DataError, SpecError, StoreError
+from bench.errors import DataError, StoreError, first_line
 from bench.measure.clock import Stopwatch
 from bench.measure.memory import PeakMemory
-from bench.plan.trial import Trial
-from bench.tasks.base import Batch, Picture, Samples, Task
+from bench.plan.trial import Trial, digest
+from bench.tasks.base import Picture, Samples, Task
 from bench.train import checkpoint
 from bench.train.batches import Batches
-from bench.train.compiling import CompileClock, compiled
-from bench.train.freeze import Freezing
-from bench.train.optim import make_optimizer, set_learning_rates
+from bench.train.compiling import CompileClock
+from bench.train.health import Health
+from bench.train.optim import set_learning_rates
 from bench.train.precision import Precision
 from bench.train.recorder import Recorder, Row
 from bench.train.seeding import seed_globals
+from bench.train.trainee import Trainee
 
 TICK_SECONDS = 0.5
 
@@ -34,7 +35,7 @@ class Interrupted(Exception):  # noqa: N818 - not an error
 
 
 class Diverged(Exception):  # noqa: N818 - the field's word
-    """The training loss is no longer a number."""
+    """The training loss is no longer a number, or was none in too many steps."""
 
 
 class Signals(Protocol):
@@ -65,6 +66,10 @@ class Progress:
     waited: int = 0
     compile_seconds: float = 0.0
     """Part of the epochs' training time."""
+    micro_batch: int | None = None
+    """How many images of a batch went through the model at once; None: all."""
+    skipped_steps: int = 0
+    """Steps passed over, `train.bad_steps` at most."""
 
     @property
     def epoch(self) -> int:
@@ -94,54 +99,38 @@ class Training:
         self.train_batches, self.val_batches, self.samples = train, val, samples
         self.fingerprint = fingerprint
         self.device, self.recorder, self.signals = device, recorder, signals
-        layout = torch.channels_last if self.settings.channels_last else torch.contiguous_format
-        self.model = model.to(device, memory_format=layout)  # type: ignore[call-overload]
-        self.freezing = Freezing(self.model, self.settings)
-        self.optimizer = make_optimizer(self.freezing.groups(), self.settings)
-        self.precision = Precision(self.settings.precision, device)
-        self.compiled = self._compiled()
-        self.average = (
-            None if self.settings.ema is None else _average(self.model, self.settings.ema)
-        )
-        self.progress = Progress()
+        self.trainee = Trainee(model, task, self.settings, device, images=len(train))
+        self.model, self.freezing = self.trainee.model, self.trainee.freezing
+        self.optimizer, self.average = self.trainee.optimizer, self.trainee.average
+        self.precision, self.step = self.trainee.precision, self.trainee.step
+        self.progress = Progress(micro_batch=self.step.micro_batch)
+        self.health = Health(self.model, self.optimizer, self.settings, self.average)
+        self.states = checkpoint.States(recorder.last, recorder.previous, recorder.check)
         self.memory = PeakMemory(device)
 
-    def _compiled(self) -> nn.Module | None:
-        """What full batches are trained with, if not the model as it is.
-
-        A smaller last batch is not worth compiling a second time, nor is validation, whose figures
-        are those of the model that is kept.
-        """
-        mode, least = self.settings.compile, self.settings.batch_size
-        if mode == "none":
-            return None
-        if len(self.train_batches) < least:
-            raise SpecError(
-                f"only full batches are compiled, and there are fewer than {least} images",
-                key="train.compile",
-            )
-        return compiled(self.model, mode)
-
     def run(self) -> None:
-        """Train to the last epoch, or until early stopping; go on where a checkpoint is."""
-        if self.recorder.last.exists():
-            self._resume()
+        """Train to the last epoch, or until early stopping."""
+        self._warn_of_batchnorm()
         while self.progress.epoch < self.settings.epochs and not self._waited_enough():
             row = self._epoch(self.progress.epoch + 1)
             self.progress.history.append(row)
+            self._show()  # first: what is behind the checkpoint is not made again
             self._keep(row)
-            self._show()
             self.recorder.epoch(row)
             self.signals.epoch(row)
 
     def _epoch(self, epoch: int) -> dict[str, float | int | None]:
         # code of the user's own may draw from the global generators: dropout does
         seed_globals(self.trial.seed, "epoch", epoch)
-        self._thaw(epoch)
+        self.trainee.begin(epoch)
         plan = self.train_batches.plan(epoch)
         with Stopwatch(self.device) as training, CompileClock() as compiling:
             loss = self._train(plan, epoch)
+        self.health.look(self.train_batches.steps(plan))
         self.progress.compile_seconds += compiling.seconds
+        if self.progress.micro_batch != self.step.micro_batch:  # memory ran out
+            self.progress.micro_batch = self.step.micro_batch
+            self._warn_of_batchnorm()
         with Stopwatch(self.device) as validating:
             metrics = self._validate()
         if not math.isfinite(loss):
@@ -158,17 +147,16 @@ class Training:
             "peak_memory_mb": self.memory.megabytes(),
         }
 
-    def _thaw(self, epoch: int) -> None:
-        """From the epoch on that unfreezes, the optimizer has what was frozen as well."""
-        for group in self.freezing.thaw(epoch):
-            self.optimizer.add_param_group(group)
-
     def _train(self, plan: Any, epoch: int) -> float:
-        """One epoch of steps; the mean loss over images. Nothing is read back before the end."""
+        """One epoch of steps; the mean loss over images, of steps that were taken.
+
+        Nothing is read back before the end, but with `train.bad_steps` their number at ticks.
+        """
         # the published mistake: validation's evaluation mode is never undone
-        self.model.train(mode="eval_mode_leak" not in self.trial.settings.mistakes or epoch == 1)
-        self.freezing.hold_still()
-        steps = self.train_batches.steps(plan)
+        self.trainee.train(mode="eval_mode_leak" not in self.trial.settings.mistakes or epoch == 1)
+        steps, bad = self.train_batches.steps(plan), self.step.bad_steps
+        if bad is not None:
+            bad.begin_epoch(self.progress.skipped_steps)
         total = torch.zeros((), device=self.device, dtype=torch.float64)
         told = time.monotonic()
         for step, batch in enumerate(self.train_batches.training(plan, epoch)):
@@ -179,53 +167,66 @@ class Training:
                 raise Interrupted
             if time.monotonic() - told > TICK_SECONDS:
                 told = time.monotonic()
+                self._refuse_too_many_bad_steps(epoch, step + 1)
                 self.signals.tick(epoch, step + 1, steps)
-        return float(total) / len(plan.order)
+        self._refuse_too_many_bad_steps(epoch, steps)
+        counted = len(plan.order) - (bad.images if bad is not None else 0)
+        return float(total) / counted if counted else math.nan
 
-    def step(self, batch: Batch) -> Tensor:
-        """One optimizer step; the loss, left on the device."""
-        self.optimizer.zero_grad()  # first, so that the forward pass has the gradients' memory
-        model = self.model
-        if self.compiled is not None and len(batch.images) == self.settings.batch_size:
-            model = self.compiled
-            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
-        with self.precision.autocast():
-            loss = self.task.loss(model, batch)
-        self.precision.step(loss, self.optimizer, self.model, self.settings.clip_grad_norm)
-        if self.average is not None:
-            self.average.update_parameters(self.model)
-        return loss.detach()
+    def _refuse_too_many_bad_steps(self, epoch: int, step: int) -> None:
+        bad = self.step.bad_steps
+        if bad is None:
+            return
+        self.progress.skipped_steps = bad.steps
+        if self.progress.skipped_steps > bad.allowed:
+            raise Diverged(
+                f"{self.progress.skipped_steps} training steps had a loss or gradient that is not "
+                f"finite, up to step {step} of epoch {epoch}; train.bad_steps allows {bad.allowed}"
+            )
 
-    @property
-    def validated(self) -> nn.Module:
-        """The model that is validated and kept: the average of the weights where there is one."""
-        return self.model if self.average is None else self.average.module
+    def _warn_of_batchnorm(self) -> None:
+        images = self.trainee.batchnorm_images
+        if images is not None:
+            print(
+                f"careful: BatchNorm takes its statistics from {images} images at a time, not from "
+                f"batches of {self.settings.batch_size} (train.micro_batch)",
+                flush=True,
+            )
 
     def _validate(self) -> dict[str, float]:
         leak = "grad_in_validation" in self.trial.settings.mistakes
-        return evaluate(self.validated, self.task, self.val_batches, self.precision, grad=leak)
+        model = self.trainee.validated
+        return evaluate(model, self.task, self.val_batches, self.precision, grad=leak)
 
     def _keep(self, row: Row) -> None:
-        """Note whether this is the best epoch, and write the checkpoints."""
+        """Note whether this is the best epoch, and write the checkpoints.
+
+        The state first: going on from it, the best epoch's weights can be written again.
+        """
         progress = self.progress
         value = row[self.trial.settings.select.metric]
         if value is not None and self._better(value, progress.best):
             progress.best, progress.best_epoch = float(value), progress.epoch
-            weights = {"model": self.validated.state_dict(), "epoch": progress.epoch}
-            checkpoint.save(self.recorder.best, weights)
         stopping = self.settings.early_stopping
         margin = stopping.min_delta if stopping else 0.0
         if value is not None and self._better(value, progress.reference, margin):
             progress.reference, progress.waited = float(value), 0
         else:
             progress.waited += 1
-        checkpoint.save(self.recorder.last, self._state())
+        self.states.save(self._state())
+        self._keep_best()
+
+    def _keep_best(self) -> None:
+        """Where this is the best epoch so far, keep its weights."""
+        if self.progress.best_epoch == self.progress.epoch:
+            weights = {"model": self.trainee.validated.state_dict(), "epoch": self.progress.epoch}
+            checkpoint.save(self.recorder.best, weights, check=self.recorder.check)
 
     def _show(self) -> None:
         """Pictures of this epoch, where the task wants them."""
         epoch, epochs = self.progress.epoch, self.settings.epochs
         if self.task.shows(epoch, epochs):
-            found = shown(self.validated, self.task, self.samples, self.precision)
+            found = shown(self.trainee.validated, self.task, self.samples, self.precision)
             for name, picture in found.items():
                 self.recorder.picture(f"epoch{epoch:0{len(str(epochs))}}_{name}", picture)
 
@@ -246,41 +247,47 @@ class Training:
             "scaler": self.precision.scaler.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
             "progress": asdict(self.progress),
+            "health": self.health.state(),
             "fingerprint": self.fingerprint,
+            "identity": digest(self.trial.identity),
             "threads": torch.get_num_threads(),
         }
 
-    def _resume(self) -> None:
-        state = self._saved()
-        torch.set_num_threads(state["threads"])  # another number would change the last bits
-        progress = Progress(**state["progress"])
-        self.model.load_state_dict(state["model"])
-        self._thaw(progress.epoch)  # the optimizer's state has the groups of that epoch
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.precision.scaler.load_state_dict(state["scaler"])
-        if self.average is not None:
-            self.average.load_state_dict(state["average"])
-        self.progress = progress
-        self.recorder.resume(progress.history)
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Put everything as it was after a saved epoch: `bench.train.resuming` chooses which.
 
-    def _saved(self) -> dict[str, Any]:
-        """The checkpoint to go on from, if it can be gone on from."""
-        try:
-            state = checkpoint.load(self.recorder.last, self.device)
-        except StoreError as error:
-            raise StoreError(f"{error}: delete it, and the trial starts anew") from error
+        Raises:
+            DataError: the data has changed since.
+            StoreError: the state does not fit.
+        """
         if state["fingerprint"] != self.fingerprint:
             raise DataError(
                 "the data is not what the first epochs of this trial were trained on: put it back, "
                 "or start anew with --force"
             )
-        return state
+        try:
+            self._restore(state)
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise StoreError(
+                f"{self.recorder.last}: not a state of this trial ({first_line(error)}): delete it "
+                "and previous.pt there, and `run --retry-failed` starts the trial anew"
+            ) from error
+        self._keep_best()
+        if self.progress.best_epoch == 0:
+            self.recorder.best.unlink(missing_ok=True)  # of an epoch that is void
+        self.recorder.resume(self.progress.history)
 
-
-def _average(model: nn.Module, decay: float) -> AveragedModel:
-    """An exponential moving average of the weights, and of BatchNorm's statistics."""
-    update = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]  # torch's lacks types
-    return AveragedModel(model, multi_avg_fn=update, use_buffers=True)
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        torch.set_num_threads(state["threads"])  # another number would change the last bits
+        progress = Progress(**state["progress"])
+        self.model.load_state_dict(state["model"])
+        self.trainee.begin(progress.epoch)  # the optimizer's state has the groups of that epoch
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.precision.scaler.load_state_dict(state["scaler"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        self.progress, self.step.micro_batch = progress, progress.micro_batch
+        self.health.resume(state.get("health"))
 
 
 def shown(

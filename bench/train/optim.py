@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from bench.spec.schema import TrainSettings
+from bench.spec.train_settings import TrainSettings
 from bench.train.freeze import Group
 
 ONE_CYCLE_START, ONE_CYCLE_END, ONE_CYCLE_PEAK = 1 / 25, 1 / 25e4, 0.3
@@ -27,7 +27,19 @@ def make_optimizer(groups: Sequence[Group], settings: TrainSettings) -> torch.op
         case "adamw":
             return torch.optim.AdamW(groups, **common)
         case "sgd":
-            return torch.optim.SGD(groups, momentum=settings.momentum, **common)
+            optimizer = torch.optim.SGD(groups, momentum=settings.momentum, **common)
+            start_momentum(optimizer)
+            return optimizer
+
+
+def start_momentum(optimizer: torch.optim.Optimizer) -> None:
+    """Let momentum begin with 0, to be called when parameters were added; the same to the bit.
+
+    torch leaves the first step to fill it: memory as it comes, where that step is not taken.
+    """
+    for group in optimizer.param_groups:
+        for weight in group["params"] if group.get("momentum") else ():
+            optimizer.state[weight].setdefault("momentum_buffer", torch.zeros_like(weight))
 
 
 def learning_rate(settings: TrainSettings, done: float, peak: float) -> float:

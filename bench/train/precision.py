@@ -33,23 +33,53 @@ class Precision:
             return nullcontext()
         return torch.autocast(self._device.type, dtype=_TYPES[self.name])
 
-    def step(
-        self,
-        loss: Tensor,
-        optimizer: torch.optim.Optimizer,
-        model: nn.Module,
-        clip_grad_norm: float | None,
-    ) -> None:
-        """Backward pass, clipping by the global norm if asked, and the optimizer's step.
-
-        Gradients are added to what there are.
-        """
+    def backward(self, loss: Tensor) -> None:
+        """Backward pass of the loss; gradients are added to what there are."""
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+
+    def step(
+        self, optimizer: torch.optim.Optimizer, model: nn.Module, clip_grad_norm: float | None
+    ) -> None:
+        """Clip the gradients by the global norm if asked, and take the optimizer's step."""
         if clip_grad_norm is not None:
             self.scaler.unscale_(optimizer)
             nn.utils.clip_grad_norm_(model.parameters(), clip_grad_norm)
         self.scaler.step(optimizer)
         self.scaler.update()
+
+    def step_if_finite(
+        self,
+        loss: Tensor,
+        optimizer: torch.optim.Optimizer,
+        model: nn.Module,
+        clip_grad_norm: float | None,
+    ) -> Tensor:
+        """As `step`, but not taken where loss or gradient is not finite; nothing is read back.
+
+        Returns whether it was not taken for that, a () bool on the device. A gradient that fp16
+        cannot hold only because the loss is scaled up lowers the scale, as ever, and is no sign of
+        anything: there it is False.
+        """
+        self.scaler.unscale_(optimizer)
+        finite, norm = loss.isfinite(), self._norm(optimizer, model, clip_grad_norm)
+        taken = finite & norm.isfinite()
+        optimizer.grad_scale = None  # type: ignore[attr-defined]  # fused optimizers read both
+        optimizer.found_inf = (~taken).float()  # type: ignore[attr-defined]
+        optimizer.step()
+        scale = self.scaler.scale(torch.ones_like(loss))
+        self.scaler.update()
+        return ~finite | (~taken & (scale <= 1))
+
+    def _norm(
+        self, optimizer: torch.optim.Optimizer, model: nn.Module, clip_grad_norm: float | None
+    ) -> Tensor:
+        """The global norm of the gradient, which is clipped if asked."""
+        if clip_grad_norm is not None:
+            return nn.utils.clip_grad_norm_(model.parameters(), clip_grad_norm)
+        trained = (weight for group in optimizer.param_groups for weight in group["params"])
+        return nn.utils.get_total_norm(
+            [weight.grad for weight in trained if weight.grad is not None]
+        )
 
 
 def check_precision(wanted: str, device: torch.device) -> None:

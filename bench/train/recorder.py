@@ -27,6 +27,15 @@ class Recorder(Protocol):
         """Where the state to continue from is kept."""
         ...
 
+    @property
+    def previous(self) -> Path:
+        """Where an earlier state is kept, should the last one not be readable."""
+        ...
+
+    def check(self) -> None:
+        """Before anything is put into place: raises where the trial is another process's by now."""
+        ...
+
     def begin(self, environment: Mapping[str, Any]) -> None:
         """The trial starts or goes on; `environment` describes the machine and the versions."""
         ...
@@ -45,6 +54,10 @@ class Recorder(Protocol):
 
     def finish(self, facts: Mapping[str, Any]) -> None:
         """The trial is done; `facts` are the columns of runs.csv that the history does not give."""
+        ...
+
+    def retry(self, message: str) -> None:
+        """The worker was killed, and the trial will go on by itself: said by the parent."""
         ...
 
     def stop(self, status: str, failure: str | None, message: str | None) -> None:

@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from bench import health
 from bench.data.base import Splits
 from bench.data.settings import DATASETS
-from bench.errors import DeviceError, SpecError
+from bench.errors import DeviceError, SpecError, StoreError, first_line
 from bench.measure.environment import environment
 from bench.models.settings import MODELS, ModelSettings
 from bench.models.weights_settings import SettledWeights
@@ -25,10 +26,11 @@ from bench.train import checkpoint
 from bench.train.batches import Batches, Normalised
 from bench.train.classifier import check_extractor, load_classifier
 from bench.train.compiling import check_compiler
-from bench.train.loop import Diverged, Signals, Training, evaluate, shown
+from bench.train.loop import Diverged, Progress, Signals, Training, evaluate, shown
 from bench.train.placement import Placement, check_placement, choose
 from bench.train.precision import Precision, check_precision
 from bench.train.recorder import Recorder
+from bench.train.resuming import saved_state
 from bench.train.seeding import seed_globals
 
 PICTURES = 4
@@ -67,9 +69,18 @@ class Parts:
         size = batch_size or train.val_batch_size or train.batch_size
         return Batches(self.placement[split], self.trial, size, self.device)
 
-    def load(self, weights: Path) -> None:
-        """Put a checkpoint's weights into the model."""
-        self.model.load_state_dict(checkpoint.load(weights, self.device)["model"])
+    def load(self, weights: Path) -> int:
+        """Put a checkpoint's weights into the model; the epoch that they are of.
+
+        Raises:
+            StoreError: the file is damaged, or another model's.
+        """
+        found = checkpoint.load(weights, self.device)
+        try:
+            self.model.load_state_dict(found["model"])
+        except (KeyError, RuntimeError, TypeError, AttributeError) as error:
+            raise StoreError(f"{weights}: another model's weights ({first_line(error)})") from error
+        return int(found.get("epoch", 0))
 
     def precision(self) -> Precision:
         """The trial's number format."""
@@ -122,10 +133,11 @@ def train_trial(trial: Trial, recorder: Recorder, signals: Signals, *, beside: i
     check(trial)
     parts = replace(build(trial), beside=beside)
     manifest = _manifest(parts)
+    saved = saved_state(trial, recorder, parts.model)
     recorder.begin(manifest)
     print(parts.placement.choice, flush=True)
     check_extractor(trial)
-    if not recorder.last.exists():
+    if saved is None:
         start(parts)
     training = Training(
         trial,
@@ -139,14 +151,27 @@ def train_trial(trial: Trial, recorder: Recorder, signals: Signals, *, beside: i
         recorder=recorder,
         signals=signals,
     )
+    if saved is not None:
+        training.resume(saved)
+        del saved  # as large as the weights and the optimizer's state together
     training.run()
-    if not recorder.best.exists():
-        raise Diverged(f"{trial.settings.select.metric} was never a finite number")
-    parts.load(recorder.best)
+    _load_best(parts, training.progress, recorder.best)
     closing = close(parts)
     for name, picture in (pictures(parts) | closing.pictures).items():
         recorder.picture(name, picture)
     recorder.finish(_facts(parts, training, manifest) | closing.facts)
+
+
+def _load_best(parts: Parts, progress: Progress, best: Path) -> None:
+    """Put the best epoch's weights into the model."""
+    if progress.best_epoch == 0:
+        raise Diverged(f"{parts.trial.settings.select.metric} was never a finite number")
+    epoch = parts.load(best)
+    if epoch != progress.best_epoch:
+        raise StoreError(
+            f"{best}: of epoch {epoch}, but the best one was {progress.best_epoch}: delete last.pt "
+            "and previous.pt there, and `run --retry-failed` starts the trial anew"
+        )
 
 
 def check(trial: Trial) -> None:
@@ -251,6 +276,22 @@ def _numerics() -> dict[str, bool]:
     return {"tf32": cudnn.allow_tf32 or matmul.allow_tf32, "cudnn_benchmark": cudnn.benchmark}
 
 
+def _findings(training: Training, baselines: Mapping[str, float]) -> list[health.Finding]:
+    """What is wrong with the training; the log tells."""
+    settings, progress = training.trial.settings, training.progress
+    metric = settings.select.metric.removeprefix("val/")
+    findings = training.health.findings(
+        progress.history,
+        settings.select,
+        best=progress.best,
+        baseline=baselines.get(f"baseline_val_{metric}"),
+        mistakes=settings.mistakes,
+    )
+    for finding in findings:
+        print(f"health: {finding.line()}", flush=True)
+    return findings
+
+
 def _facts(parts: Parts, training: Training, manifest: Mapping[str, Any]) -> dict[str, Any]:
     """What the history does not tell; the columns of runs.csv."""
     train = parts.trial.settings.train
@@ -262,12 +303,16 @@ def _facts(parts: Parts, training: Training, manifest: Mapping[str, Any]) -> dic
     return {
         **{f"test_{name}": value for name, value in parts.score("test").items()},
         **baselines,
+        **health.record(_findings(training, baselines)),
         "trainable_params": training.freezing.trainable,
         "compile_seconds": training.progress.compile_seconds or None,  # 0: nothing was compiled
         "memory_kind": training.memory.kind,
         "device": manifest["device"],
         "threads": torch.get_num_threads(),
         "precision": training.precision.name,
+        "micro_batch": training.progress.micro_batch,
+        "batchnorm_images": training.trainee.batchnorm_images,
+        "skipped_steps": training.progress.skipped_steps if train.bad_steps else None,
         "channels_last": train.channels_last,
         "deterministic": train.deterministic,
         "data_fingerprint": parts.data.fingerprint,

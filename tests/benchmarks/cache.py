@@ -26,7 +26,7 @@ from torch import Tensor
 
 from bench.data.base import Split
 from bench.data.cache import Arrays
-from bench.data.decode import Labels, Pair, decode_pair, load_pairs
+from bench.data.decode import Labels, Pair, Reading, decode_pair, load_pairs
 from bench.data.threads import in_threads
 from bench.spec.schema import Machine
 from bench.train.batches import Batches
@@ -53,7 +53,7 @@ def decoders(pairs: Sequence[Pair], size: int, threads: int) -> dict[str, Callab
 
     def into_the_cache() -> None:
         os.environ["BENCH_CACHE"] = f"{root}/{next(fills)}"  # a fresh one each time
-        load_pairs(pairs, size=size, labels=TRIMAP)
+        load_pairs(pairs, TRIMAP, Reading(PETS, size))
 
     def into_memory() -> None:
         one = partial(decode_pair, size=size, labels=TRIMAP)
@@ -85,7 +85,7 @@ def decoders(pairs: Sequence[Pair], size: int, threads: int) -> dict[str, Callab
                 list(pool.map(one, pairs))
 
         runs["OpenCV"] = with_opencv
-    runs["bench, opened again"] = lambda: load_pairs(pairs, size=size, labels=TRIMAP)
+    runs["bench, opened again"] = lambda: load_pairs(pairs, TRIMAP, Reading(PETS, size))
     return runs
 
 
@@ -166,7 +166,7 @@ def main() -> None:
             f"{len(pairs)} images and masks to {given.size}×{given.size}, {given.threads} threads"
         )
         show(f"{title}, {given.clock} time", found, base)
-        runs = epochs(load_pairs(pairs, size=given.size, labels=TRIMAP), given.size, given.batch)
+        runs = epochs(load_pairs(pairs, TRIMAP, Reading(PETS, given.size)), given.size, given.batch)
         found = medians(runs, given.rounds, clock)
         show(f"an epoch of {len(pairs)} in batches of {given.batch}", found, next(iter(found)))
 

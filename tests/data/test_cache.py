@@ -1,16 +1,21 @@
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bench.data import cache
-from bench.data.cache import Recipe, Sample, cache_root, cached
+from bench.data.cache import Recipe, Sample, Skipped, cache_root, cached
 
 N, SIZE = 5, 8
 
@@ -135,15 +140,43 @@ def test_a_full_disk_is_no_end(monkeypatch: pytest.MonkeyPatch):
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(cache, "_write_header", full)
+    monkeypatch.setattr(cache, "_write_headers", full)
     with pytest.warns(UserWarning, match="No space left"):
         assert cached(recipe()).images.shape == (N, SIZE, SIZE, 3)
     assert not list(cache_root().glob("*.part*"))
 
 
+def test_skipped_samples_have_no_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def some() -> Iterator[Sample | Skipped]:
+        for i, sample in enumerate(samples()):
+            yield Skipped("broken") if i in (0, 3) else sample
+
+    made = replace(recipe(), samples=some, skips=True)
+    found = [cached(made), cached(made)]
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "file" / "cache"))
+    (tmp_path / "file").write_text("in the way")
+    with pytest.warns(UserWarning, match="cannot be written"):
+        found.append(cached(made))
+    for arrays in found:
+        assert arrays.images[:, 0, 0, 0].tolist() == [1, 2, 4]
+        assert arrays.masks[:, 0, 0].tolist() == [1, 0, 0]
+        assert arrays.skipped == {"a": "broken", "d": "broken"}
+        assert arrays.content == found[0].content
+
+
+def test_a_cache_that_lacks_samples_does_not_serve_who_wants_all():
+    def some() -> Iterator[Sample | Skipped]:
+        yield Skipped("broken")
+        yield from list(samples())[1:]
+
+    cached(replace(recipe(), samples=some, skips=True))
+    found = cached(recipe())
+    assert (len(found.images), found.skipped) == (N, {})
+
+
 def test_a_cache_that_is_there_needs_no_lock(monkeypatch: pytest.MonkeyPatch):
     cached(recipe())
-    monkeypatch.setattr(cache, "FileLock", None)
+    monkeypatch.setattr(cache, "alone", None)
     assert len(cached(recipe()).images) == N
 
 
@@ -165,6 +198,35 @@ sys.stdin.readline()
 found = cached(Recipe({}, tuple("abcde"), 8, make))
 print(len(made), found.content)
 """
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_a_file_system_without_locks(
+    number: int, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+):
+    def flock(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    found = cached(recipe())
+    assert not [w for w in recwarn if "cannot be written" in str(w.message)]
+    assert isinstance(found.images, np.memmap)
+
+
+def test_without_locks_whoever_is_ready_first_stays(monkeypatch: pytest.MonkeyPatch):
+    """Another process fills the cache while this one makes the samples."""
+    monkeypatch.setattr(cache, "alone", lambda _: nullcontext(False))
+    folders = []
+
+    def late() -> Iterator[Sample]:
+        cached(recipe())
+        folders.append(next(cache_root().glob("*/meta.json")).stat().st_ino)
+        yield from recipe().samples()
+
+    found = cached(replace(recipe(), samples=late))
+    assert found.content == cached(recipe()).content
+    assert [path.stat().st_ino for path in cache_root().glob("*/meta.json")] == folders
+    assert not list(cache_root().glob("*.part*"))
 
 
 def test_two_processes_that_build_at_once_both_end_well():

@@ -86,6 +86,15 @@ def test_images_belong_to_their_labels(animals: Path):
         assert ((red > 90).astype(int) == 1 - split.labels).all()  # dogs, label 0, are red
 
 
+def test_an_unreadable_image_is_skipped_where_asked(animals: Path):
+    (animals / "cat" / "p3.png").write_bytes(b"rubbish")
+    fails(animals, r"p3\.png: cannot be read as an image")
+    train = prepared(animals, on_error="skip").splits["train"]
+    assert len(train) == 8
+    assert "cat/p3" not in train.names
+    assert train.labels.tolist() == [int(name.startswith("cat")) for name in train.names]
+
+
 def test_split_files(animals: Path):
     for split, names in (("train", "dog/p3\n\n cat/p1 \n"), ("val", "cat/p0"), ("test", "dog/p5")):
         (animals / f"{split}.txt").write_text(names)

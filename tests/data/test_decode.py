@@ -17,7 +17,10 @@ from bench.data import decode
 from bench.data.decode import (
     Labels,
     Pair,
+    Reading,
+    Single,
     decode_pair,
+    load_images,
     load_pairs,
     read_image,
     read_mask,
@@ -32,6 +35,10 @@ def saved(path: Path, pixels: Any, mode: str | None = None, **options: Any) -> P
     image = Image.fromarray(np.asarray(pixels))
     (image.convert(mode) if mode else image).save(path, **options)
     return path
+
+
+def reading(root: Path, **changes: Any) -> Reading:
+    return Reading(root, **({"size": 8} | changes))
 
 
 def red(**changes: int) -> np.ndarray[Any, Any]:
@@ -116,8 +123,56 @@ def test_a_truncated_image_is_named(tmp_path: Path, ending: str):
 def test_an_image_bomb_is_refused_unopened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     file = saved(tmp_path / "a.png", np.zeros((20, 30), np.uint8))
     monkeypatch.setattr(decode, "MAX_PIXELS", 599)
-    with pytest.raises(DataError, match=r"a\.png: 30×20 pixels are more than"):
+    with pytest.raises(DataError, match=r"a\.png: more pixels than .* allowed \(30×20\): store"):
         read_image(file)
+
+
+def png(path: Path, width: int, height: int, row: bytes = b"\0", bits: int = 8) -> Path:
+    """A grey PNG by hand, which need not have the pixels that it promises."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        check = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + check
+
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0))
+        + chunk(b"IDAT", zlib.compress(row))
+        + chunk(b"IEND", b"")
+    )
+    return path
+
+
+@pytest.mark.parametrize("side", [10_001, 20_000])  # Pillow warns of the one, refuses the other
+def test_a_real_bomb_is_one_line_that_names_the_file(
+    tmp_path: Path, side: int, recwarn: pytest.WarningsRecorder
+):
+    with pytest.raises(DataError, match=r"a\.png: more pixels than the 100 million") as caught:
+        read_image(png(tmp_path / "a.png", side, side))
+    assert "\n" not in str(caught.value)
+
+
+def test_what_would_start_a_program_is_not_read(tmp_path: Path):
+    script = "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n"
+    (tmp_path / "a.jpg").write_text(script)
+    assert Image.open(tmp_path / "a.jpg").format == "EPS"
+    with pytest.raises(DataError, match=r"a\.jpg: cannot be read .*its content is none of JPEG"):
+        read_image(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize("fault", [MemoryError(), OSError(24, "Too many open files")])
+def test_what_is_wrong_with_the_machine_is_not_the_files_fault(
+    tmp_path: Path, fault: Exception, monkeypatch: pytest.MonkeyPatch
+):
+    def broken(*_: object, **__: object) -> None:
+        raise fault
+
+    one = Single("a", saved(tmp_path / "a.png", red()))
+    monkeypatch.setattr(Image, "open", broken)
+    kind = MemoryError if isinstance(fault, MemoryError) else DataError
+    message = None if kind is MemoryError else r"a\.png: cannot be read now"
+    with pytest.raises(kind, match=message):
+        load_images([one], reading(tmp_path, skip=True))
 
 
 # Reading masks
@@ -143,19 +198,9 @@ def test_narrow_palettes_too(tmp_path: Path, bits: int):
 
 @pytest.mark.parametrize(("bits", "step"), [(2, 85), (4, 17)])
 def test_narrow_grey_gives_the_stored_values(tmp_path: Path, bits: int, step: int):
-    # Pillow cannot write narrow grey; a PNG by hand: one row of four pixels 0, 1, 2, 3.
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        check = struct.pack(">I", zlib.crc32(kind + data))
-        return struct.pack(">I", len(data)) + kind + data + check
-
+    # Pillow cannot write narrow grey: one row of four pixels 0, 1, 2, 3.
     row = bytes([0, 0b00011011]) if bits == 2 else bytes([0, 0x01, 0x23])
-    file = tmp_path / "m.png"
-    file.write_bytes(
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", struct.pack(">IIBBBBB", 4, 1, bits, 0, 0, 0, 0))
-        + chunk(b"IDAT", zlib.compress(row))
-        + chunk(b"IEND", b"")
-    )
+    file = png(tmp_path / "m.png", 4, 1, row, bits)
     assert np.asarray(Image.open(file)).tolist() == [[0, step, 2 * step, 3 * step]]
     assert read_mask(file).tolist() == [[0, 1, 2, 3]]
 
@@ -233,7 +278,7 @@ def test_a_changed_file_is_decoded_again_an_unchanged_one_is_not(tmp_path: Path)
 
     def load() -> tuple[str, int]:
         calls: list[int] = []
-        found = load_pairs([one], size=8, labels=LABELS, progress=lambda i, _: calls.append(i))
+        found = load_pairs([one], LABELS, reading(tmp_path, progress=lambda i, _: calls.append(i)))
         return found.content, len(calls)
 
     (first, made), (again, served) = load(), load()
@@ -247,7 +292,108 @@ def test_a_changed_file_is_decoded_again_an_unchanged_one_is_not(tmp_path: Path)
 def test_a_missing_file_is_named(tmp_path: Path):
     gone = Pair("a", tmp_path / "gone.jpg", tmp_path / "m.png")
     with pytest.raises(DataError, match=r"gone\.jpg: cannot be read.*put it back"):
-        load_pairs([gone], size=8, labels=LABELS)
+        load_pairs([gone], LABELS, reading(tmp_path))
+
+
+# Samples that cannot be read
+
+
+def several(folder: Path, count: int = 6) -> list[Pair]:
+    """Images of their number in every pixel, with masks."""
+    folder.mkdir()
+    return [
+        Pair(
+            f"s{i}",
+            saved(folder / f"s{i}.png", np.full((8, 8, 3), i, np.uint8)),
+            saved(folder / f"m{i}.png", np.full((8, 8), i % 2, np.uint8)),
+        )
+        for i in range(count)
+    ]
+
+
+def truncate(pairs: list[Pair]) -> str:
+    pairs[2].image.write_bytes(pairs[2].image.read_bytes()[:40])
+    return "s2.png: cannot be read as an image"
+
+
+def remove(pairs: list[Pair]) -> str:
+    pairs[2].mask.unlink()
+    return "m2.png: there is no such file"
+
+
+def repaint(pairs: list[Pair]) -> str:
+    saved(pairs[2].mask, np.full((8, 8), 9, np.uint8))
+    return "m2.png: unexpected mask value 9"
+
+
+def turn(pairs: list[Pair]) -> str:
+    saved(pairs[2].mask, np.zeros((8, 4), np.uint8))
+    return "m2.png: the mask is 4×8, its image s2.png 8×8"
+
+
+def bomb(pairs: list[Pair]) -> str:
+    png(pairs[2].image, 20_000, 20_000)
+    return "s2.png: more pixels than the 100 million allowed"
+
+
+@pytest.mark.parametrize("damage", [truncate, remove, repaint, turn, bomb])
+def test_a_sample_that_cannot_be_read_is_skipped_where_asked(tmp_path: Path, damage: Any):
+    pairs = several(tmp_path / "data")
+    wrong = damage(pairs)
+    with pytest.raises(DataError, match=r"[sm]2\.png: ") as caught:
+        load_pairs(pairs, LABELS, reading(tmp_path))
+    assert "\n" not in str(caught.value)
+    for _ in range(2):  # made, then from the cache
+        found = load_pairs(pairs, LABELS, reading(tmp_path, skip=True))
+        assert found.images[:, 0, 0, 0].tolist() == [0, 1, 3, 4, 5]
+        assert found.masks[:, 0, 0].tolist() == [0, 1, 1, 0, 1]
+        assert list(found.skipped) == ["s2"]
+        assert found.skipped["s2"].startswith(wrong)
+
+
+def test_skipping_nothing_is_the_same_data_from_the_same_cache(tmp_path: Path):
+    pairs = several(tmp_path / "data")
+    first = load_pairs(pairs, LABELS, reading(tmp_path))
+    calls: list[int] = []
+    again = load_pairs(
+        pairs, LABELS, reading(tmp_path, skip=True, progress=lambda i, _: calls.append(i))
+    )
+    assert (calls, again.content, again.skipped) == ([], first.content, {})
+
+
+def test_more_than_a_few_are_no_accident(tmp_path: Path):
+    pairs = several(tmp_path / "data", 50)
+    for pair in pairs[:2]:
+        pair.image.write_bytes(b"rubbish")
+    found = load_pairs(pairs, LABELS, reading(tmp_path, skip=True))
+    assert (len(found.images), len(found.skipped)) == (48, 2)
+    pairs[2].image.write_bytes(b"rubbish")
+    with pytest.raises(DataError, match=r"more than 2 of 50 samples cannot be read.*mend them"):
+        load_pairs(pairs, LABELS, reading(tmp_path, skip=True))
+
+
+# Links
+
+
+def test_links_stay_in_the_root(tmp_path: Path):
+    root, kept = tmp_path / "data" / "images", tmp_path / "data" / "kept"
+    for folder in (root, kept):
+        folder.mkdir(parents=True)
+    (root / "a.png").symlink_to(saved(kept / "x.png", red()))
+    load_images([Single("a", root / "a.png")], reading(tmp_path / "data"))
+    (root / "b.png").symlink_to(saved(tmp_path / "secret.png", red()))
+    for skip in (False, True):
+        with pytest.raises(DataError, match=r"b\.png: is a link to .*secret\.png, which is not in"):
+            load_images([Single("b", root / "b.png")], reading(tmp_path / "data", skip=skip))
+
+
+def test_a_folder_may_be_a_link_itself(tmp_path: Path):
+    away = tmp_path / "away"
+    away.mkdir()
+    saved(away / "x.png", red())
+    (away / "a.png").symlink_to("x.png")
+    (tmp_path / "images").symlink_to(away)
+    load_images([Single("a", tmp_path / "images" / "a.png")], reading(tmp_path))
 
 
 def test_resizing_is_pillows_to_a_level(tmp_path: Path):

@@ -87,6 +87,14 @@ def test_wrong_split_files(folder: Path, train: str | None, message: str):
     fails(folder, message, splits=files)
 
 
+def test_a_split_file_shows_no_file_of_somewhere_else(folder: Path, tmp_path: Path):
+    (tmp_path / "secret").write_text("hunter2")
+    (folder / "train.txt").symlink_to(tmp_path / "secret")
+    with pytest.raises(DataError, match=r"train\.txt: is a link to .*which is not in") as caught:
+        prepared(folder, splits=dict.fromkeys(("train", "val", "test"), "train.txt"))
+    assert "hunter2" not in str(caught.value)
+
+
 def test_values_and_ignore(folder: Path):
     for i in range(10):
         Image.fromarray(np.array([[0, 255, 128, 0]] * 4, np.uint8)).resize((30, 20)).save(
@@ -145,6 +153,27 @@ def test_too_few_images_for_three_splits(folder: Path):
 def test_an_unreadable_image_is_named(folder: Path):
     (folder / "images" / "p2.jpg").write_bytes(b"rubbish")
     fails(folder, r"p2\.jpg: cannot be read as an image")
+
+
+def test_an_unreadable_image_is_skipped_where_asked(folder: Path):
+    whole = prepared(folder)
+    assert prepared(folder, on_error="skip").fingerprint == whole.fingerprint
+    (folder / "images" / "p2.jpg").write_bytes(b"rubbish")
+    found = prepared(folder, on_error="skip")
+    assert found.splits["train"].names == ("p1", "p3", "p4", "p6", "p7", "p8", "p9")
+    assert found.splits["val"].names == whole.splits["val"].names
+    assert np.array_equal(found.splits["test"].images, whole.splits["test"].images)
+    assert np.array_equal(found.splits["train"].masks[1:], whole.splits["train"].masks[2:])
+    assert found.fingerprint != whole.fingerprint
+    assert found.notes == (
+        "1 of 10 samples could not be read and are left out (1 of train): p2.jpg: cannot be read "
+        "as an image (its content is none of JPEG, PNG, GIF, BMP, PPM, TIFF, WEBP)",
+    )
+
+
+def test_a_split_of_which_nothing_is_left(folder: Path):
+    (folder / "images" / "p0.jpg").write_bytes(b"rubbish")
+    fails(folder, "data.on_error: skip: the val split is empty: none of it", on_error="skip")
 
 
 def test_same_content_elsewhere_has_the_same_fingerprint(folder: Path, tmp_path: Path):

@@ -41,6 +41,22 @@ def config(trial: str, *, experiment: str = "pets", seed: int = 0) -> dict[str, 
     }
 
 
+def plan(*trials: str, **changes: object) -> dict[str, object]:
+    """plan.json of these trials, which share the settings of `config`."""
+    made = [{"id": trial, "seed": 0, "axes": {"model": "unet", "train.lr": "1e-3"},
+             "common": "c0ffee00", "arm": "0badcafe"} for trial in trials]  # fmt: skip
+    return {
+        "experiment": "pets",
+        "task": "segmentation",
+        "spec": "experiment: pets\n",
+        "common": "c0ffee00",
+        "axes": {"model": ["unet"], "train.lr": ["1e-3"]},
+        "select": {"metric": "val/dice", "mode": "max"},
+        "metrics": METRICS,
+        "trials": made,
+    } | changes
+
+
 def recorder_of(files: TrialFiles) -> TrialRecorder:
     return TrialRecorder(files, "val/dice", METRICS)
 

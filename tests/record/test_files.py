@@ -91,7 +91,7 @@ def test_a_corrupt_file_is_named_with_the_remedy(tmp_path: Path, name: str, cont
         (read_json if path.suffix == ".json" else read_yaml)(path)
     message = str(caught.value)
     assert message.startswith(f"{path}: cannot be read (")
-    assert message.endswith("restore it, or delete the trial's folder and run the experiment again")
+    assert message.endswith("restore it, or `bench run` its spec, which makes it anew")
     assert "\n" not in message
 
 

@@ -10,13 +10,13 @@ from bench.record.mlflow import Counts, Mirror, MirrorError
 from bench.record.mlflow_connect import local_path
 from bench.record.store import Store
 
-from .made_trials import begin, config, finish, recorder_of, row
+from .made_trials import begin, config, finish, plan, recorder_of, row
 from .seen_in_mlflow import children, client, losses, steps
 
 
 def test_a_finished_trial_is_all_there(mlflow_store: Store) -> None:
     store = mlflow_store
-    store.write_plan("pets", {"common": "c0ffee00", "spec": "experiment: pets\n", "trials": []})
+    store.write_plan("pets", plan())
     files = finish(begin(store, epochs=3))
     assert Mirror(store).sync() == Counts(trials=1, pushed=1)
 

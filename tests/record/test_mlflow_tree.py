@@ -5,7 +5,7 @@ import pytest
 from bench.record.mlflow import Mirror
 from bench.record.store import Store
 
-from .made_trials import begin, finish
+from .made_trials import begin, finish, plan
 from .seen_in_mlflow import children, client, losses, steps
 
 
@@ -30,7 +30,7 @@ def test_what_was_deleted_in_mlflow_comes_back(mlflow_store: Store, what: str) -
 def test_the_parent_is_as_its_children_are(mlflow_store: Store) -> None:
     ids = ["a", "b"]
     store = mlflow_store
-    store.write_plan("pets", {"trials": [{"id": i, "common": "c0ffee00"} for i in ids]})
+    store.write_plan("pets", plan(*ids))
     mirror = Mirror(store)
 
     def parent() -> str:

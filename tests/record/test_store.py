@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from bench.errors import StoreError
+from bench.record.leases import Lease
 from bench.record.store import Store
+
+from .made_trials import plan
 
 
 def make(store: Store, experiment: str, *trials: str) -> None:
@@ -54,12 +56,12 @@ def test_a_name_cannot_leave_the_folder(store: Store, name: str) -> None:
 
 def test_plan_round_trip(store: Store) -> None:
     assert store.plan("pets") is None
-    plan = {"experiment": "pets", "axes": {"model": ["unet"]}, "spec": "a: 1\n"}
-    store.write_plan("pets", plan)
+    written = plan("unet-s0")
+    store.write_plan("pets", written)
     found = store.plan("pets")
     assert found is not None
     assert found.pop("written").endswith("Z")
-    assert found == plan
+    assert found == written
 
 
 def test_find(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,53 +100,37 @@ def test_is_picklable_and_relative_roots_work(
     assert store.trial("pets", "t").experiment == "pets"
 
 
-HOLD = """
-import sys
-from pathlib import Path
-from bench.record.store import Store
-with Store(Path(sys.argv[1])).lock("pets"):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
+def test_who_runs_what(store: Store) -> None:
+    assert store.running("pets") == set()
+    with store.leases("pets") as ours:
+        lease = ours.claim("unet-s0")
+        assert store.running("pets") == {"unet-s0"}
+        assert store.running("others") == set()
+        assert isinstance(lease, Lease)
+        ours.release(lease)
+        assert store.running("pets") == set()
+    assert store.experiments() == []
 
 
-def test_a_second_run_is_told_who_holds_the_experiment(store: Store) -> None:
-    assert store.holder("pets") is None
-    other = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(store.root)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-    )  # fmt: skip
-    assert other.stdout is not None
-    assert other.stdout.readline() == b"held\n"
-    try:
-        who = f"process {other.pid} on {socket.gethostname()}, since 20"
-        with pytest.raises(StoreError, match=f"'pets' is being run by {who}"), store.lock("pets"):
+def test_one_process_at_a_time_writes_to_mlflow(store: Store) -> None:
+    with store.mirroring(1):  # noqa: SIM117 - the message is of the inner one
+        with pytest.raises(TimeoutError, match="mlflow is held by process"), store.mirroring(0.1):
             pass
-        assert str(store.holder("pets")).startswith(who)
-        with store.lock("others"):  # another experiment is free
-            holder = store.holder("others")
-            assert holder is not None
-            assert holder.pid == os.getpid()
-    finally:
-        other.kill()  # the lock goes with the process
-        other.communicate()
-    assert store.holder("pets") is None
-    with store.lock("pets"):
+    with store.mirroring(0):
         pass
-    with store.lock("pets"):
-        pass
+    assert store.experiments() == []
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_read_only_results_folder_is_one_clear_line(store: Store) -> None:
     store.root.mkdir()
     store.root.chmod(0o555)
-    with pytest.raises(StoreError, match="choose another --results folder"), store.lock("pets"):
+    with pytest.raises(StoreError, match="choose another --results folder"), store.leases("pets"):
         pass
 
 
 def test_a_results_folder_that_is_a_file_is_one_clear_line(store: Store) -> None:
     store.root.touch()
     assert store.experiments() == []
-    with pytest.raises(StoreError, match="choose another --results folder"), store.lock("pets"):
+    with pytest.raises(StoreError, match="choose another --results folder"), store.leases("pets"):
         pass

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import StoreError
+from bench.errors import DamagedError, StoreError
 from bench.record.columns import Failure, Status
 from bench.record.trial_files import TrialFiles, TrialStatus
 
@@ -52,13 +52,21 @@ def test_status_round_trip(files: TrialFiles) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ['{"status": "dona"}', "{}", '{"status": "failed", "failure": "bad luck"}', '{"sta']
-)
+    "text",
+    [
+        '{"status": "dona"}', "{}", '{"status": "failed", "failure": "bad luck"}', '{"sta', "",
+        '{"status": "done", "pid": "7"}', '{"status": "done", "message": ["x"]}',
+        '{"status": "done", "updated": "yesterday"}', '{"status": null}',
+    ],
+)  # fmt: skip
 def test_a_damaged_status_is_named(files: TrialFiles, text: str) -> None:
     files.folder.mkdir(parents=True)
     files.status_path.write_text(text)
-    with pytest.raises(StoreError, match=r"status\.json: cannot be read"):
-        files.status()
+    with pytest.raises(DamagedError, match=r"status\.json: cannot be read"):
+        files.status(strict=True)
+    found = files.status()
+    assert found.status is Status.INTERRUPTED  # the next run goes on from the last epoch
+    assert "status.json: cannot be read" in str(found.message)
 
 
 def test_a_newer_versions_extra_fields_are_passed_over(files: TrialFiles) -> None:
@@ -96,7 +104,14 @@ def test_a_half_written_last_line_is_dropped_at_whatever_byte(files: TrialFiles)
         assert files.history() == []
 
 
-@pytest.mark.parametrize("text", ["epoch,a\n1,x\n2,3\n", "epoch,a\n1\n2,3\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "epoch,a\n1,x\n2,3\n", "epoch,a\n1\n2,3\n", "a\n1\n", "epoch,a\n2,1\n1,1\n",
+        "epoch,a\n1,1\n1,2\n", "epoch,a\n1.5,1\n", "epoch,a\n,1\n", "epoch,a,a\n1,2,3\n",
+        "epoch,a\n0,1\n", f"epoch,a\n{10**30},1\n", 'epoch,a\n1,"' + "x" * 200_000 + '"\n',
+    ],
+)  # fmt: skip
 def test_a_damaged_middle_is_named(files: TrialFiles, text: str) -> None:
     files.folder.mkdir(parents=True)
     files.history_path.write_text(text)
@@ -118,3 +133,52 @@ def test_clear_forgets_results_and_keeps_what_was_asked_for(files: TrialFiles) -
         "config.yaml", "log.txt", "mlflow.json",
     ]  # fmt: skip
     assert files.status().status is Status.PLANNED
+
+
+def finished(files: TrialFiles) -> TrialFiles:
+    files.write_history([{"epoch": 1, "train/loss": 0.5}], ["epoch", "train/loss"])
+    files.summary_path.write_text('{"epochs": 1}')
+    files.last.write_bytes(b"state")
+    files.write_status(TrialStatus(Status.DONE))
+    return files
+
+
+def test_finished_is_what_is_whole(files: TrialFiles) -> None:
+    assert finished(files).standing().status is Status.DONE
+    for path, contents in {
+        files.summary_path: ["", "{}", '{"epochs": [1]}'],
+        files.history_path: ["", "epoch\n1", "epoch\nx\n2\n"],
+    }.items():
+        for content in contents:
+            path.write_text(content)
+            found = files.standing()
+            assert found.status is Status.INTERRUPTED, content
+            assert path.name in str(found.message)
+        finished(files)
+    files.summary_path.unlink()
+    assert files.standing().status is Status.INTERRUPTED
+
+
+def test_a_lost_history_alone_is_not_trained_again(files: TrialFiles) -> None:
+    finished(files).history_path.write_text("x")
+    assert files.standing().status is Status.INTERRUPTED
+    files.last.rename(files.previous)
+    assert files.standing().status is Status.INTERRUPTED
+    files.previous.unlink()
+    assert files.standing().status is Status.DONE
+
+
+def test_an_edited_history_is_read_as_it_is(files: TrialFiles) -> None:
+    rows = [{"epoch": epoch, "train/loss": epoch / 7} for epoch in (1, 2, 3)]
+    files.write_history(rows, list(rows[0]))
+    lines = files.history_path.read_text().splitlines(keepends=True)
+    files.history_path.write_text("".join([lines[0], lines[1], "3,9.5\n"]))
+    assert files.history() == [rows[0], {"epoch": 3, "train/loss": 9.5}]
+
+
+@pytest.mark.parametrize("text", ["axes: [1]", "settings: x", "arm: 3", "seed: one", "a", ""])
+def test_a_foreign_config_is_named(files: TrialFiles, text: str) -> None:
+    files.folder.mkdir(parents=True)
+    files.config_path.write_text(text)
+    with pytest.raises(DamagedError, match=r"config\.yaml: cannot be read"):
+        files.config()

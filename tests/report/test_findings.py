@@ -148,6 +148,14 @@ def test_mixed_hardware_is_flagged(tmp_path):
     ]
 
 
+def test_trials_of_which_some_were_compiled_are_flagged(tmp_path):
+    trials = study(models=("unet",), augments=("none",), seeds=2, epochs=2)
+    trials[0].summary["compile_seconds"] = 20.0
+    assert mixed(parts(tmp_path, trials)[0]) == [
+        "Mixed compile: compiled (1 trial), not compiled (1 trial); epoch times cannot be compared."
+    ]
+
+
 def test_what_an_axis_varies_is_not_flagged(tmp_path):
     trials = study(models=("unet",), augments=("none",), seeds=2, epochs=2)
     for trial, precision in zip(trials, ("fp32", "bf16"), strict=True):

@@ -3,30 +3,15 @@ from __future__ import annotations
 import pytest
 
 from bench.record.store import Store
-from bench.report.layout import (
-    Cell,
-    Column,
-    Table,
-    arm_table,
-    latex,
-    markdown,
-    meaning,
-    to_latex,
-    to_markdown,
-    trial_table,
-)
+from bench.report.arms import arms_of
+from bench.report.layout import arm_table, meaning, trial_table, trouble_table
 from bench.report.load import load
+from bench.report.pareto import pareto_members
+from bench.report.standing import Standing, standings_of
 from bench.report.table import arm_summary
 from bench.report.wording import nice, title
 
 from .made_records import MadeTrial, study, write_experiment
-
-TABLE = Table(
-    [
-        Column("Model", "", [Cell("u_net"), Cell("a|b")], "left"),
-        Column("Dice", "", [Cell("0.9", 0.9, "", "[0.8, 1.0]"), Cell("–")]),
-    ]
-)
 
 
 def made(root, trials):
@@ -37,35 +22,6 @@ def made(root, trials):
 
 def column(table, heading):
     return next(c for c in table.columns if c.title == heading)
-
-
-def test_markdown_table():
-    assert to_markdown(TABLE).splitlines() == [
-        "| Model | Dice |",
-        "|---|---:|",
-        "| u\\_net | 0.9 \\[0.8, 1.0\\] |",
-        "| a\\|b | – |",
-    ]
-
-
-def test_latex_table():
-    assert to_latex(TABLE).splitlines() == [
-        r"\begin{tabular}{lr}",
-        r"\toprule",
-        r"Model & Dice \\",
-        r"\midrule",
-        r"u\_net & 0.9 [0.8, 1.0] \\",
-        r"a|b & -- \\",
-        r"\bottomrule",
-        r"\end{tabular}",
-    ]
-
-
-def test_hostile_text_stays_text():
-    assert markdown("<b>&`x`\n# [y](z)") == "&lt;b&gt;&amp;\\`x\\` \\# \\[y\\](z)"
-    assert latex(r"50% \input{x}_^~&") == (
-        r"50\% \textbackslash{}input\{x\}\_\textasciicircum{}\textasciitilde{}\&"
-    )
 
 
 @pytest.mark.parametrize(
@@ -89,7 +45,7 @@ def test_arm_table(tmp_path):
     table = arm_table(*made(tmp_path, study(models=("unet",), seeds=3, epochs=5, failed=(1,))))
     assert [c.title for c in table.columns] == [
         "Model", "Augment", "Seeds", "Best val Dice", "Final val Dice", "Test Dice",
-        "Best val loss", "Final val loss", "Baseline Dice", "Params", "MACs", "Epoch", "Memory",
+        "Best val loss", "Final val loss", "Params", "MACs", "Epoch", "Memory",
     ]  # fmt: skip
     assert [(c.text, c.detail) for c in column(table, "Seeds").cells] == [
         ("2", "(1 failed)"), ("3", ""), ("3", ""),
@@ -97,8 +53,42 @@ def test_arm_table(tmp_path):
     params = column(table, "Params").cells[0]
     assert (params.text, params.note) == ("13.4 M", "13,395,394")
     assert column(table, "Memory").cells[0].text == "7.40 GB"
-    assert column(table, "Baseline Dice").cells[0].text == "0.560"
     assert len(table.rows) == 3
+
+
+def test_baselines_that_differ_have_a_column(tmp_path):
+    trials = study(models=("unet",), augments=("none", "elastic"), seeds=1, epochs=3)
+    trials[1].summary["baseline_dice"] = 0.25
+    found = column(arm_table(*made(tmp_path, trials)), "Baseline Dice")
+    assert [cell.text for cell in found.cells] == ["0.560", "0.250"]
+
+
+def test_marks_and_fronts_in_the_arm_table(tmp_path):
+    costs = {"a": 10, "b": 5}
+    trials = [
+        MadeTrial(seed, {"model": model}, summary={"best_val_dice": value, "macs": costs[model]})
+        for model, values in {"a": (0.5, 0.52, 0.51), "b": (0.8, 0.81, 0.82)}.items()
+        for seed, value in enumerate(values)
+    ]
+    records, summary = made(tmp_path, trials)
+    marks = standings_of(records, summary, arms_of(records))
+    table = arm_table(records, summary, marks, pareto_members(records, summary))
+    assert [cell.mark for cell in column(table, "Best val Dice").cells] == [None, Standing.BEST]
+    assert column(table, "Best val Dice").cells[1].note == (
+        "n = 3; the best: it differs from every other arm"
+    )
+    assert [(c.text, c.detail) for c in column(table, "Pareto").cells] == [
+        ("0 of 1", ""), ("1 of 1", "MACs"),
+    ]  # fmt: skip
+
+
+def test_trouble_table(tmp_path):
+    failed = MadeTrial(0, {"model": "a"}, status="failed", failure="out_of_memory", message="m")
+    records, _ = made(tmp_path, [failed, MadeTrial(1, {"model": "a"}, status="planned")])
+    table = trouble_table(records.runs.assign(arm="a"))
+    assert [cell.text for cell in column(table, "Outcome").cells] == ["out of memory", "planned"]
+    assert [cell.text for cell in column(table, "Message").cells] == ["m", "–"]
+    assert column(table, "Trial").trials
 
 
 def test_a_number_over_fewer_seeds_says_so(tmp_path):

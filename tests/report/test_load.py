@@ -22,14 +22,14 @@ def made(root, trials, **changes):
 def test_columns_are_the_contract_s(tmp_path):
     records = made(tmp_path, study(models=("unet",), augments=("none",), seeds=1, epochs=3))
     assert list(records.runs.columns) == [
-        "id", "experiment", "status", "failure", "message", "source", "seed", "axis.model",
-        "axis.augment", "params", "trainable_params", "macs", "epochs", "best_epoch",
+        "id", "experiment", "status", "failure", "message", "health", "source", "seed",
+        "axis.model", "axis.augment", "params", "trainable_params", "macs", "epochs", "best_epoch",
         "best_val_loss", "best_val_dice", "best_val_iou", "final_val_loss", "final_val_dice",
         "final_val_iou", "final_train_loss", "overfit_gap", "epochs_to_95pct",
         "seconds_to_95pct", "epoch_seconds", "train_seconds", "compile_seconds", "peak_memory_mb",
         "memory_kind", "test_loss", "test_dice", "test_iou", "baseline_dice", "baseline_iou",
         "baseline_val_dice", "baseline_val_iou", "device", "threads", "precision",
-        "channels_last", "deterministic", "data_fingerprint", "torch", "git_commit",
+        "micro_batch", "skipped_steps", "channels_last", "deterministic", "data_fingerprint", "torch", "git_commit",
     ]  # fmt: skip
     assert list(records.history.columns) == [
         "id", "epoch", "train/loss", "val/loss", "val/dice", "val/iou", "lr", "epoch_seconds",

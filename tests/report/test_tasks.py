@@ -100,7 +100,7 @@ def test_tables_show_the_tasks_metrics_and_what_is_frozen(tmp_path):
     titles = [column.title for column in arm_table(records, summary).columns]
     assert titles == [
         "Arm", "Seeds", "Best val loss", "Final val loss", "Test loss", "Fréchet distance",
-        "Baseline loss", "Params", "Trainable", "MACs", "Epoch", "Memory",
+        "Params", "Trainable", "MACs", "Epoch", "Memory",
     ]  # fmt: skip
     frozen = next(c for c in arm_table(records, summary).columns if c.title == "Trainable")
     assert [cell.text for cell in frozen.cells] == ["4.47 M", "13.4 M"]
@@ -110,7 +110,6 @@ def test_tables_show_the_tasks_metrics_and_what_is_frozen(tmp_path):
     records, summary, _ = parts(tmp_path / "other", classification(), CLASSIFICATION)
     titles = [column.title for column in arm_table(records, summary).columns]
     assert "Best val top-1 accuracy" in titles
-    assert "Baseline top-1 accuracy" in titles
     assert "Trainable" not in titles
 
 

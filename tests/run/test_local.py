@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
 
+from bench.errors import StoreError
 from bench.plan.trial import Trial
 from bench.record.recorder import TrialRecorder
 from bench.record.store import TrialFiles
-from bench.run.events import Ended, EpochDone, Event, Started
+from bench.run.events import Ended, EpochDone, Event, Retried, Started
+from bench.run.executors import local
 from bench.run.executors.local import LocalExecutor, worker_context
+from bench.run.limits import Limits
 from bench.run.runner import run
 from bench.run.worker import Job, Share
 from bench.states import Failure, Status
@@ -47,9 +52,19 @@ def send_imports(job: Job, connection: Connection) -> None:
     connection.send(sorted(set(sys.modules) - before))
 
 
-def go(*jobs: Job, workers: int = 1) -> list[Event]:
+def go(*jobs: Job, workers: int = 1, retries: int = 0, **options: Any) -> list[Event]:
+    """Run the jobs and keep record of what happens to them as `bench run` does."""
+    recorders = {job.trial.id: job.recorder for job in jobs}
     seen: list[Event] = []
-    run(jobs, LocalExecutor([Share(1, "")] * workers), seen.append)
+
+    def observe(event: Event) -> None:
+        seen.append(event)
+        if isinstance(event, Retried):
+            recorders[event.trial].retry(event.message)
+        if isinstance(event, Ended) and not event.recorded:
+            recorders[event.trial].stop(event.status, event.failure, event.message)
+
+    run(jobs, LocalExecutor([Share(1, "")] * workers, **options), observe, retries=retries)
     return seen
 
 
@@ -106,6 +121,8 @@ def test_the_fork_server_has_imported_what_a_trial_needs(
     [
         ("Crashing", Failure.CRASH, "RuntimeError: the model broke"),
         ("OutOfMainMemory", Failure.OUT_OF_MEMORY, "can't allocate memory"),
+        ("Segfaulting", Failure.CRASH, "ended by SIGSEGV (its log.txt says where)"),
+        ("Exiting", Failure.CRASH, "ended with exit code 3"),
         ("OutOfMemory", Failure.OUT_OF_MEMORY, "CUDA out of memory. Tried to allocate 8 GiB."),
         ("Missing", Failure.CRASH, "cannot be imported"),
     ],
@@ -132,12 +149,110 @@ def test_a_crash_leaves_its_traceback_in_the_log(tmp_path: Path) -> None:
     assert "over two lines" in log
 
 
-def test_a_killed_worker_is_told_of(tmp_path: Path) -> None:
-    bad, good = job(tmp_path, "Killed"), job(tmp_path)
+def test_a_segmentation_fault_leaves_its_place_in_the_log(tmp_path: Path) -> None:
+    bad = job(tmp_path, "Segfaulting")
+    go(bad)
+    assert "Segmentation fault" in bad.log.read_text()
+    assert "parts.py" in bad.log.read_text()
+
+
+@pytest.mark.parametrize("target", ["Killed", "KilledWithAChild"])
+def test_a_killed_worker_is_told_of(tmp_path: Path, target: str) -> None:
+    bad, good = job(tmp_path, target), job(tmp_path)
+    started = time.monotonic()
     ended = [event for event in go(bad, good) if isinstance(event, Ended)]
+    assert time.monotonic() - started < 15  # the child holds the line for 20 s
     assert ended[0].failure is Failure.KILLED
-    assert "SIGKILL" in str(ended[0].message)
+    assert ended[0].message == "the worker process was ended by SIGKILL"
+    assert files(bad).status().failure is Failure.KILLED
     assert ended[1].status is Status.DONE
+
+
+def test_a_killed_trial_goes_on_by_itself_to_the_same_end(tmp_path: Path) -> None:
+    marker = str(tmp_path / "marker")
+    model = {"target": "tests.run.parts:KilledOnce", "marker": marker}
+    cut, whole = (job(tmp_path / name, model=model) for name in ("cut", "whole"))
+    seen = go(cut, retries=2)
+    told = Retried(cut.trial.id, "the worker process was ended by SIGKILL", 1, 2)
+    assert told in seen
+    assert seen[-1] == Ended(cut.trial.id, Status.DONE)
+    assert files(cut).status().retries == 1
+    go(whole)
+    assert files(whole).status().retries == 0
+    assert results(files(cut).history()) == results(files(whole).history())
+
+
+def test_a_trial_that_is_always_killed_has_failed_after_its_retries(tmp_path: Path) -> None:
+    bad = job(tmp_path, "Killed")
+    seen = go(bad, retries=2)
+    assert [event.retry for event in seen if isinstance(event, Retried)] == [1, 2]
+    assert seen[-1].failure is Failure.KILLED
+    assert (files(bad).status().failure, files(bad).status().retries) == (Failure.KILLED, 2)
+
+
+def test_what_the_system_killed_for_want_of_memory_is_no_kill(tmp_path: Path) -> None:
+    counts = iter([3, 4, 4])  # at the start and after each of two kills: the system's, another's
+    bad = [job(tmp_path / name, "Killed") for name in ("a", "b")]
+    seen = go(*bad, retries=0, count_oom_kills=lambda: next(counts))
+    ended = [event for event in seen if isinstance(event, Ended)]
+    assert [event.failure for event in ended] == [Failure.OUT_OF_MEMORY, Failure.KILLED]
+    assert "for want of memory" in str(ended[0].message)
+
+
+def test_where_the_system_does_not_count_them_a_kill_is_a_kill(tmp_path: Path) -> None:
+    seen = go(job(tmp_path, "Killed"), count_oom_kills=lambda: None)
+    assert seen[-1].failure is Failure.KILLED
+
+
+def test_a_worker_that_hangs_is_ended_and_a_slow_one_is_not(tmp_path: Path) -> None:
+    bad = job(tmp_path, "Hanging")
+    slow = job(tmp_path, "Slow", train={"epochs": 16})  # 3 s without a tick
+    seen = go(bad, slow, workers=2, retries=2, limits=Limits(hung_after=2.0))
+    ended = {event.trial: event for event in seen if isinstance(event, Ended)}
+    assert ended[slow.trial.id].status is Status.DONE
+    assert ended[bad.trial.id].failure is Failure.TIMEOUT
+    assert "had not moved for 2s (--hung-after)" in str(files(bad).status().message)
+
+
+def test_a_trial_that_takes_too_long_is_ended_and_can_go_on(tmp_path: Path) -> None:
+    slow = job(tmp_path, "Slow", train={"epochs": 500})
+    seen = go(slow, limits=Limits(timeout=2.0))
+    assert seen[-1].failure is Failure.TIMEOUT
+    assert "not done after 2s (--timeout)" in str(files(slow).status().message)
+    done = len(files(slow).history())
+    assert done >= 1
+    assert files(slow).last.exists()
+    go(slow, limits=Limits(timeout=2.0))
+    assert len(files(slow).history()) > done
+
+
+def test_while_bench_itself_is_stopped_no_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter([0.0, 0.5, 100_000.5, 100_001.5])
+    monkeypatch.setattr(local, "time", SimpleNamespace(monotonic=lambda: next(times)))
+    clock = local._Clock()
+    found = []
+    for _ in range(3):
+        clock.tick()
+        found.append(clock.now)
+    assert found == [0.5, 0.5 + local.LONGEST_PAUSE, 1.5 + local.LONGEST_PAUSE]
+
+
+def test_a_failure_that_a_worker_cannot_record_is_left_to_the_parent(tmp_path: Path) -> None:
+    bad = job(tmp_path, "Crashing")
+    recorder = Unwritable(**vars(bad.recorder))
+    seen = go(Job(bad.trial, recorder, bad.log))
+    assert isinstance(seen[-1], Ended)
+    assert not seen[-1].recorded
+    assert files(bad).status().failure is Failure.CRASH
+
+
+class Unwritable(TrialRecorder):
+    """As on a disk that is full, but for the process that made it."""
+
+    def stop(self, *how: Any) -> None:
+        if multiprocessing.parent_process() is not None:
+            raise StoreError("no space left")
+        super().stop(*how)
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 20.0) -> None:

@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from bench.run.events import Ended, EpochDone, Started, Ticked
+from bench.run.events import Ended, EpochDone, Lost, Retried, Started, Ticked, Waiting
 from bench.run.progress import LiveDisplay, PlainDisplay, describe, display
 from bench.states import Failure, Status
 
@@ -27,11 +27,15 @@ def show(terminal: bool) -> str:
     with display(console, {"unet-s0": 2, "unet-s1": 2}, "val/dice") as shown:
         shown.preparing("data shapes", 3, 10)
         shown.observe(Started("unet-s0"))
+        shown.observe(Retried("unet-s0", "[bold] ended by SIGKILL", 1, 2))
+        shown.observe(Started("unet-s0"))
         shown.observe(Ticked("unet-s0", 1, 5, 10))
         shown.observe(EpochDone("unet-s0", ROW))
         shown.observe(Ended("unet-s0", Status.DONE))
         shown.observe(Started("unet-s1"))
-        shown.observe(Ended("unet-s1", Status.FAILED, Failure.CRASH, "[bold] boom"))
+        shown.observe(Lost("unet-s1"))
+        shown.observe(Waiting("1 trial of process 7 on x"))
+        shown.observe(Ended("unet-s1", Status.FAILED, Failure.CRASH, "[bold] boom", elsewhere=True))
     return text.getvalue()
 
 
@@ -40,10 +44,14 @@ def test_plain_lines_tell_everything() -> None:
     assert lines == [
         "preparing data shapes",
         "unet-s0: started",
+        "unet-s0: [bold] ended by SIGKILL; goes on from its last epoch, retry 1 of 2",
+        "unet-s0: started",
         "unet-s0: epoch 2/2  loss 0.2500  dice 0.7500  val loss 0.5000  s/epoch 1.50",
         "[1/2] unet-s0: done  loss 0.2500  dice 0.7500  val loss 0.5000  s/epoch 1.50",
         "unet-s1: started",
-        "[2/2] unet-s1: failed (crash): [bold] boom",
+        "unet-s1: taken over by another run, which had not heard of this one for too long",
+        "waiting for 1 trial of process 7 on x",
+        "[2/2] unet-s1: failed by another run (crash): [bold] boom",
     ]
 
 
@@ -52,6 +60,7 @@ def test_a_terminal_gets_bars() -> None:
     assert "all epochs" in text
     assert "2/2 trials ended" in text
     assert "[bold] boom" in text
+    assert "retry 1 of 2" in text
 
 
 @pytest.mark.parametrize(("terminal", "kind"), [(True, LiveDisplay), (False, PlainDisplay)])

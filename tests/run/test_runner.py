@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bench.run.events import Ended, EpochDone, Event, Started
+from bench.run.events import Ended, EpochDone, Event, Retried, Started
 from bench.run.runner import Choice, choose, run
 from bench.run.worker import Job
 from bench.states import Failure, Status
@@ -102,6 +102,43 @@ def test_fail_fast_stops_the_others() -> None:
     outcome = run([job(n) for n in "abc"], executor, lambda _: None, fail_fast=True)
     assert executor.started == ["a", "b"]
     assert outcome.count(Status.INTERRUPTED) == 1
+
+
+def killed(name: str) -> list[Any]:
+    return [Started(name), Ended(name, Status.FAILED, Failure.KILLED, "gone", recorded=False)]
+
+
+def test_a_killed_trial_starts_again_before_the_others() -> None:
+    executor = Scripted({"a": killed("a") + done("a"), "b": done("b")})
+    seen: list[Event] = []
+    outcome = run([job("a"), job("b")], executor, seen.append)
+    assert executor.started == ["a", "a", "b"]
+    assert seen[1] == Retried("a", "gone", 1, 2)
+    assert [event.status for event in outcome.ended] == [Status.DONE, Status.DONE]
+
+
+@pytest.mark.parametrize(("retries", "starts"), [(0, 1), (2, 3)])
+def test_retries_are_bounded(retries: int, starts: int) -> None:
+    executor = Scripted({"a": killed("a") * 5, "b": done("b")})
+    outcome = run([job("a"), job("b")], executor, lambda _: None, retries=retries)
+    assert executor.started == ["a"] * starts + ["b"]
+    assert outcome.ended[0].failure is Failure.KILLED
+
+
+def test_other_failures_are_not_tried_again() -> None:
+    executor = Scripted({"a": failed("a") * 2})
+    run([job("a")], executor, lambda _: None)
+    assert executor.started == ["a"]
+
+
+def test_fail_fast_waits_for_the_retries_and_ends_them() -> None:
+    executor = Scripted({"a": killed("a") + done("a"), "b": done("b")})
+    outcome = run([job("a"), job("b")], executor, lambda _: None, fail_fast=True)
+    assert outcome.count(Status.DONE) == 2
+    executor = Scripted({"a": killed("a") * 3, "b": done("b")})
+    outcome = run([job("a"), job("b")], executor, lambda _: None, fail_fast=True)
+    assert executor.started == ["a"] * 3
+    assert [event.failure for event in outcome.ended] == [Failure.KILLED]
 
 
 def test_ctrl_c_lets_workers_stop_by_themselves() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from bench.errors import DeviceError
 from bench.run import shares
-from bench.run.shares import divide
+from bench.run.shares import divide, side_by_side
 from bench.run.worker import Share
 
 
@@ -43,6 +43,37 @@ def test_more_workers_than_gpus_share_them_in_turn() -> None:
     first, second = Share(2, "2", 2), Share(2, "GPU-b", 2)
     assert divide("cuda", 4, None, 100) == [first, second, first, second]
     assert divide("auto", 3, None, 100) == [first, Share(2, "GPU-b", 1), first]
+
+
+@pytest.mark.usefixtures("machine")
+def test_no_more_beside_each_other_than_fit() -> None:
+    asked: list[int] = []
+
+    def room(wanted: int) -> int:
+        asked.append(wanted)
+        return 2
+
+    assert len(divide("cuda", 7, None, 100, room)) == 4
+    assert len(divide("cuda", 3, None, 100, room)) == 3
+    assert len(divide("cuda", 2, None, 100, room)) == 2
+    assert len(divide("cpu", 7, None, 100, room)) == 7
+    assert asked == [4, 2]
+
+
+@pytest.mark.parametrize(
+    ("peaks", "wanted", "expected"),
+    [
+        ([4000.0, 1000.0, 3000.0], 3, 2),  # 4000 + 3000 + 600 of 9000; 1000 + 600 more do not fit
+        ([4000.0, 1000.0, 2500.0], 3, 3),  # 4000 + 2500 + 1000 + 2 · 600 = 8700
+        ([4000.0, 1000.0, 2500.0], 2, 2),
+        ([8000.0, 500.0], 2, 1),
+        ([100.0, None], 2, 1),
+        ([20_000.0], 4, 1),
+        ([100.0], 4, 1),
+    ],
+)
+def test_side_by_side(peaks: list[float | None], wanted: int, expected: int) -> None:
+    assert side_by_side(peaks, 10_000, wanted) == expected
 
 
 @pytest.mark.usefixtures("machine")

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from bench.spec.effects import idle_settings
-from bench.spec.schema import TrainSettings, TrialSettings
+from bench.spec.schema import TrialSettings
+from bench.spec.train_settings import TrainSettings
 
 ENCODED = {"name": "resnet18_unet"}  # stages stem, layer1 … layer4
 FLIP = ["hflip"]

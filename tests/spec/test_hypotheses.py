@@ -57,9 +57,9 @@ def test_figures(metric: str, expected: list[Figure]) -> None:
 
 def test_columns_are_those_of_runs() -> None:
     words = {
-        "id", "experiment", "status", "failure", "message", "source", "seed", "memory_kind",
-        "device", "threads", "precision", "channels_last", "deterministic", "data_fingerprint",
-        "torch", "git_commit",
+        "id", "experiment", "status", "failure", "message", "health", "source", "seed",
+        "memory_kind", "device", "threads", "precision", "micro_batch", "skipped_steps",
+        "channels_last", "deterministic", "data_fingerprint", "torch", "git_commit",
     }  # fmt: skip
     assert set(COLUMNS) == {c for c in RUNS if not c.startswith("<")} - words
     assert columns(["dice"], ["frechet"])[len(COLUMNS) :] == [

@@ -8,7 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from bench.spec import yaml12
-from bench.spec.schema import Sweep, TrainSettings, TrialSettings, json_schema
+from bench.spec.schema import Sweep, TrialSettings, json_schema
+from bench.spec.train_settings import TrainSettings
 
 EXPERIMENTS = sorted((Path(__file__).parents[2] / "experiments").glob("*.yaml"))
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from bench.spec.schema import TrainSettings
+from bench.spec.train_settings import TrainSettings
 from bench.train.optim import learning_rate, make_optimizer, set_learning_rates
 
 

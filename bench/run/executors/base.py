@@ -33,8 +33,8 @@ class Executor(Protocol):
         """
         ...
 
-    def ask_to_stop(self) -> None:
-        """Ask every worker to stop at its next step, resumable."""
+    def ask_to_stop(self, trial: str | None = None) -> None:
+        """Ask every worker, or the one of a trial, to stop at its next step, resumable."""
         ...
 
     def close(self) -> None:

@@ -1,0 +1,97 @@
+"""Several `run`s of one experiment: what one does while the others are there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from bench.errors import BenchError
+from bench.plan.expand import trial_config
+from bench.plan.trial import Trial
+from bench.record.leases import Lease, Leases
+from bench.record.owners import Owner
+from bench.record.recorder import TrialRecorder
+from bench.record.trial_files import TrialStatus
+from bench.run.events import Ended
+from bench.states import Status
+
+SETUP = "setup"
+"""Held while a run chooses its trials, prepares them and puts them on record."""
+REPORT = "report"
+"""Held while a run writes the report."""
+
+
+class SharedTrials:
+    """The trials of one run, any of which another may have: `bench.run.runner.Claims`.
+
+    Args:
+        leases: this run's part in them.
+        recorders: of all trials to be run, by id; each is given its lease, and keeps it when it is
+            sent to a worker.
+        before: how they were when it was decided to run them.
+        unwritten: those whose config.yaml is another run's while that has the trial.
+    """
+
+    def __init__(
+        self,
+        leases: Leases,
+        recorders: Mapping[str, TrialRecorder],
+        before: Mapping[str, TrialStatus],
+        unwritten: Mapping[str, Trial],
+    ) -> None:
+        self._leases, self._recorders, self._before = leases, recorders, before
+        self._unwritten = dict(unwritten)
+
+    def claim(self, trial: str) -> Ended | str | None:
+        """None: ours now. Else who has it; or how it ended, in another run, since we started."""
+        recorder = self._recorders[trial]
+        if recorder.lease is not None and recorder.lease.held():
+            return None  # it starts again
+        found = self._leases.claim(trial)
+        if isinstance(found, Owner):
+            return str(found)
+        if (ended := self._ended(trial)) is not None:
+            self._leases.release(found)
+            return ended
+        self._take(trial, found)
+        return None
+
+    def keeps(self, trial: str) -> bool:
+        """Whether our lease still holds."""
+        lease = self._recorders[trial].lease
+        return lease is not None and lease.held()
+
+    def release(self, trial: str) -> None:
+        """Let others have it."""
+        recorder = self._recorders[trial]
+        if recorder.lease is not None:
+            self._leases.release(recorder.lease)
+            recorder.lease = None
+
+    def _take(self, trial: str, lease: Lease) -> None:
+        recorder = self._recorders[trial]
+        recorder.lease = lease
+        if (unwritten := self._unwritten.pop(trial, None)) is not None:
+            recorder.files.write_config(trial_config(unwritten))
+
+    def _ended(self, trial: str) -> Ended | None:
+        """A failure that was there before is what `--retry-failed` runs again."""
+        status = self._recorders[trial].files.standing()
+        if status.status not in (Status.DONE, Status.FAILED) or status == self._before[trial]:
+            return None
+        return Ended(trial, status.status, status.failure, status.message, elsewhere=True)
+
+
+def refuse_force(experiment: str, leases: Leases, say: Callable[[str], None]) -> None:
+    """Nothing is forgotten under the hands of another run.
+
+    Raises:
+        BenchError: there is one, and which.
+    """
+    for other in leases.others():
+        if not other.is_near():
+            say(f"--force: is {other} still running this? (up to {other.expiry:.0f} s)")
+    for other in leases.certain_others():
+        raise BenchError(
+            f"--force: {experiment!r} is being run by {other}, since {other.since}: wait for it, "
+            "or stop it first"
+        )

@@ -1,0 +1,102 @@
+"""Which process on which machine holds something, and whether that process is still there."""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Self
+
+import psutil
+
+from bench.record.trial_files import now
+
+_PROC = Path("/proc")
+
+
+@dataclass(frozen=True)
+class Owner:
+    """One process, as others may need to know it.
+
+    Attributes:
+        token: its own and nobody else's, now or ever.
+        pid: process id on `host`.
+        host: the machine's name.
+        place: machine, boot and process namespace: within one, `pid` and `birth` name a process.
+        birth: when it started, on a clock that nobody sets.
+        since: ISO 8601, UTC; for people.
+        expiry: seconds of silence after which it is taken for dead by other machines.
+    """
+
+    token: str
+    pid: int
+    host: str
+    place: str
+    birth: float | None
+    since: str
+    expiry: float
+
+    @classmethod
+    def here(cls, expiry: float) -> Self:
+        """This process, under a new token."""
+        pid = os.getpid()
+        token = uuid.uuid4().hex
+        return cls(token, pid, socket.gethostname(), _place(), _birth(pid), now(), expiry)
+
+    @classmethod
+    def read(cls, record: object) -> Self | None:
+        """From what `record()` gave; None where it is anything else."""
+        names = cls.__dataclass_fields__.keys()
+        if not isinstance(record, dict) or not record.keys() >= names:
+            return None
+        return cls(**{name: record[name] for name in names})
+
+    def record(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+    def is_near(self) -> bool:
+        """Whether its process can be looked up from here."""
+        return self.place == _place()
+
+    def is_dead(self) -> bool:
+        """Whether the process is known to be gone; one in another place may be, unknown to us.
+
+        A process with the same id that started at another time is another process.
+        """
+        return self.is_near() and _birth(self.pid) != self.birth
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}"
+
+
+@cache
+def _place() -> str:
+    """Two containers on one machine have one name and one boot, but two process namespaces."""
+    try:
+        boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
+        processes = (_PROC / "self/ns/pid").readlink().name
+    except OSError:  # no Linux
+        boot, processes = f"{uuid.getnode():x}", ""
+    return f"{socket.gethostname()} {boot} {processes}".strip()
+
+
+def _birth(pid: int) -> float | None:
+    """When the process started; None where there is none, or only its corpse.
+
+    From the kernel's ticks where there is /proc: psutil's time moves when the clock is set.
+    """
+    if (_PROC / "self/stat").exists():
+        try:
+            state, *fields = (_PROC / f"{pid}/stat").read_text().rpartition(")")[2].split()
+        except (OSError, ValueError):
+            return None
+        return None if state in "ZX" else float(fields[18])
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+    except psutil.Error:
+        return None

@@ -1,0 +1,227 @@
+"""What the axes change, as tables: one set for each figure of the trials."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pandas as pd
+from pandas.api.types import is_numeric_dtype
+
+from bench.report import numbers
+from bench.report.cells import Cell, Column, Table, probabilities, sort_key, texts
+from bench.report.effects import (
+    MOST_LEVELS,
+    interactions,
+    level_differences,
+    main_effects,
+)
+from bench.report.hypotheses import ALPHA
+from bench.report.load import Records
+from bench.report.power import FEWEST
+from bench.report.stats import Interval
+from bench.report.table import text_facts
+from bench.report.terms import comparable_axes
+from bench.report.wording import title
+
+TITLES = {
+    "overfit_gap": "Overfitting gap",
+    "epochs_to_95pct": "Epochs to 95% of the best",
+    "epoch_seconds": "Seconds per epoch",
+}
+PAIRED = (
+    "Paired by seed and by all other axes, which are averaged within a seed first; 95% t-interval, "
+    "not corrected."
+)
+
+
+@dataclass(frozen=True)
+class Effects:
+    """What the axes change in one figure of the trials.
+
+    Attributes:
+        column: the figure, a column of runs.csv.
+        heading: its name for people.
+        told: how many differences and interactions are real, in words.
+        frames: `differences`, `interactions`, `effects` as numbers, those that have rows.
+        tables: the same as texts.
+    """
+
+    column: str
+    heading: str
+    told: str
+    frames: dict[str, pd.DataFrame]
+    tables: dict[str, Table]
+
+
+def all_effects(records: Records) -> list[Effects]:
+    """The effects on every figure that can be compared along some axis, the selected one first."""
+    return [
+        effects_on(records, column)
+        for column in compared_columns(records)
+        if comparable_axes(records, column) and records.done[column].notna().any()
+    ]
+
+
+def compared_columns(records: Records) -> list[str]:
+    """The figures that a reader wants compared: results, overfitting, convergence, time."""
+    metric = records.select.metric
+    names = [f"best_val_{metric}", f"test_{metric}", "final_val_loss", "overfit_gap"]
+    same_kind = all(records.done[fact].nunique() <= 1 for fact in text_facts(records))
+    closing = [c for c in records.closing if same_kind and is_numeric_dtype(records.runs[c])]
+    names += [*closing, "epochs_to_95pct", "epoch_seconds"]
+    return [name for name in dict.fromkeys(names) if name in records.runs]
+
+
+def effects_on(records: Records, column: str) -> Effects:
+    """All effects on one figure."""
+    found = {
+        "differences": level_differences(records, column),
+        "interactions": interactions(records, column),
+        "effects": main_effects(records, column),
+    }
+    frames = {name: frame for name, frame in found.items() if len(frame)}
+    makers = {
+        "differences": differences_table,
+        "interactions": interactions_table,
+        "effects": effects_table,
+    }
+    heading = TITLES.get(column, title(column))
+    tables = {name: makers[name](frame) for name, frame in frames.items()}
+    return Effects(column, heading, _told(frames), frames, tables)
+
+
+def differences_table(found: pd.DataFrame) -> Table:
+    """The frame of `level_differences`."""
+    pairs = [f"{a} − {b}" for a, b in zip(found["a"], found["b"], strict=True)]
+    about = f"The later level minus the earlier one (first level only above {MOST_LEVELS} levels)."
+    return Table(
+        [
+            texts("Axis", "Which axis's levels are compared.", found["axis"]),
+            texts("Levels", about, pairs),
+            _estimates("Difference", PAIRED, found),
+            _seeds(found),
+            *_tests(found),
+            _conclusions(found, ("higher", "lower")),
+        ]
+    )
+
+
+def interactions_table(found: pd.DataFrame) -> Table:
+    """The frame of `interactions`."""
+    own = found["axis"] + ": " + found["a"] + " − " + found["b"]
+    others = found["other"] + ": " + found["c"] + " instead of " + found["d"]
+    about = "The first difference with the one level of the second axis minus that with the other."
+    return Table(
+        [
+            texts("Difference", "A difference between levels of one axis.", own),
+            texts("With", "The levels of another axis between which it is compared.", others),
+            _estimates("Change", f"{about} {PAIRED}", found),
+            _seeds(found),
+            *_tests(found),
+            _conclusions(found, ("higher", "lower")),
+        ]
+    )
+
+
+def effects_table(found: pd.DataFrame) -> Table:
+    """The frame of `main_effects`."""
+    decimals = _decimals(found)
+    means = [Cell(numbers.fixed(v, decimals), sort_key(v)) for v in found["mean"]]
+    about = (
+        "The level's mean minus the mean of all levels of its axis, over the strata of each seed "
+        "that have all levels; 95% t-interval over seeds, not corrected."
+    )
+    return Table(
+        [
+            texts("Axis", "The axis.", found["axis"]),
+            texts("Level", "The level.", found["level"]),
+            Column("Mean", "Over the strata of each seed that have all levels.", means),
+            _estimates("Effect", about, found),
+            _seeds(found),
+        ]
+    )
+
+
+def together(effects: Iterable[Effects], name: str) -> pd.DataFrame:
+    """One frame of all figures' `name`, with `figure` in front."""
+    frames = [e.frames[name].assign(figure=e.column) for e in effects if name in e.frames]
+    found = pd.concat(frames, ignore_index=True)
+    return found[["figure", *found.columns.drop("figure")]]
+
+
+def table_together(effects: Iterable[Effects], name: str) -> Table:
+    """One table of all figures' `name`, with the figure in front."""
+    chosen = [e for e in effects if name in e.tables]
+    headings = [e.heading for e in chosen for _ in e.tables[name].rows]
+    columns = [texts("Figure", "What is compared.", headings)]
+    for parts in zip(*(e.tables[name].columns for e in chosen), strict=True):
+        cells = [cell for part in parts for cell in part.cells]
+        columns.append(Column(parts[0].title, parts[0].meaning, cells, parts[0].align))
+    return Table(columns)
+
+
+def _decimals(found: pd.DataFrame) -> int:
+    return numbers.decimals_for(found["estimate"], (found["high"] - found["low"]) / 2)
+
+
+def _estimates(heading: str, about: str, found: pd.DataFrame) -> Column:
+    """Signed, with the interval beneath."""
+    decimals = _decimals(found)
+    cells = []
+    for row in found[["estimate", "low", "high", "n"]].itertuples(index=False):
+        interval = Interval(*row)
+        text = numbers.signed(interval.mean, decimals)
+        cells.append(Cell(text, sort_key(interval.mean), "", numbers.bounds(interval, decimals)))
+    return Column(heading, about, cells)
+
+
+def _seeds(found: pd.DataFrame) -> Column:
+    cells = [
+        Cell(str(n), int(n), detail=f"({lost} lost)" if lost else "")
+        for n, lost in zip(found["n"], found["lost"], strict=True)
+    ]
+    about = (
+        "Seeds with at least one complete pair; lost: planned pairs that lack a figure on one "
+        "side, or whose time was not measured on equal terms."
+    )
+    return Column("Seeds", about, cells)
+
+
+def _tests(found: pd.DataFrame) -> list[Column]:
+    return [
+        probabilities("p", "Two-sided paired t-test over seeds.", found["p"]),
+        probabilities(
+            "p (Holm)", "Corrected by Holm over this figure's table.", found["p_corrected"]
+        ),
+    ]
+
+
+def _conclusions(found: pd.DataFrame, words: tuple[str, str]) -> Column:
+    """What the corrected test says, in words."""
+    cells = []
+    for row in found[["estimate", "n", "p", "p_corrected"]].itertuples(index=False):
+        estimate, n, p, corrected = row
+        if corrected <= ALPHA:
+            text = words[0] if estimate > 0 else words[1]
+        elif n < FEWEST:
+            text = f"no test: under {FEWEST} seeds"
+        elif pd.isna(p):
+            text = "no test: no scatter"
+        else:
+            text = "not told apart"
+        cells.append(Cell(text, text))
+    return Column("Conclusion", f"At {ALPHA:.0%} after Holm's correction.", cells, "left")
+
+
+def _told(frames: dict[str, pd.DataFrame]) -> str:
+    """`2 of 7 differences real; 0 of 6 interactions`."""
+    parts = []
+    for name in ("differences", "interactions"):
+        if name in frames:
+            found = frames[name]
+            real = int((found["p_corrected"] <= ALPHA).sum())
+            parts.append(f"{real} of {len(found)} {name} real")
+            if found["p"].isna().all():
+                parts[-1] = f"{len(found)} {name}, none testable"
+    return "; ".join(parts)

@@ -1,0 +1,69 @@
+"""The report's tables as files: exact numbers as CSV, texts as Markdown and LaTeX."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from bench.record.columns import Status
+from bench.record.files import write_text
+from bench.report.cells import Table
+from bench.report.effect_tables import Effects, table_together, together
+from bench.report.formats import to_latex, to_markdown
+from bench.report.hypotheses import Outcome
+from bench.report.load import Records
+from bench.report.table import write_csv
+from bench.report.verdicts import verdict_table
+
+NAMES = ("arms", "verdicts", "differences", "interactions", "effects", "failures")
+
+
+class TableFile(NamedTuple):
+    """One table: its numbers, and how people read it."""
+
+    frame: pd.DataFrame
+    table: Table
+
+
+def table_files(
+    records: Records,
+    summary: pd.DataFrame,
+    context: Mapping[str, Any],
+    tested: Sequence[Outcome],
+) -> dict[str, TableFile]:
+    """The tables that the records have, by name; `context` is the page's."""
+    effects: Sequence[Effects] = context["effects"]
+    fronts = context["fronts"].add_prefix("pareto_")
+    marks = pd.DataFrame(
+        {f"{c}_standing": pd.Series(found, dtype="str") for c, found in context["marks"].items()},
+        index=summary.index,
+    )
+    found = {"arms": TableFile(summary.join([fronts, marks]), context["arm_table"])}
+    if tested:
+        rows = [{k: v for k, v in o.record().items() if k != "strata"} for o in tested]
+        frame = pd.DataFrame(rows).astype({"needs_seeds": "Int64"})
+        found["verdicts"] = TableFile(frame, verdict_table(tested))
+    for name in ("differences", "interactions", "effects"):
+        if any(name in each.frames for each in effects):
+            found[name] = TableFile(together(effects, name), table_together(effects, name))
+    if context["failures"]:
+        failed = records.runs[records.runs["status"] == Status.FAILED]
+        columns = ["id", "seed", *(f"axis.{axis}" for axis in records.axes), "failure", "message"]
+        found["failures"] = TableFile(failed[columns], context["failures"])
+    return found
+
+
+def write_tables(files: Mapping[str, TableFile], folder: Path) -> None:
+    """Write each as .csv, .md and .tex, and remove those of an earlier report that are gone."""
+    for name in NAMES:
+        paths = {ending: folder / f"{name}.{ending}" for ending in ("csv", "md", "tex")}
+        if name in files:
+            write_csv(files[name].frame, paths["csv"])
+            write_text(paths["md"], to_markdown(files[name].table) + "\n")
+            write_text(paths["tex"], to_latex(files[name].table))
+        else:
+            for path in paths.values():
+                path.unlink(missing_ok=True)

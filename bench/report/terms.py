@@ -1,0 +1,90 @@
+"""On which terms time and memory were measured: figures compare only where the terms are equal."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from bench.errors import StoreError
+from bench.record.store import TrialFiles
+from bench.report.load import Records
+from bench.report.manifest import Fact, merge
+from bench.report.pairing import MEMORY, TIMES
+
+_OF_TIMES = ("device", "threads", "deterministic", "precision", "channels_last")
+_OF_MEMORY = ("device", "memory_kind", "precision", "channels_last")
+_MACHINE = ("gpu", "cpu", "trials_per_device")
+_MANIFEST = (
+    "data_fingerprint", "git_commit", "torch", "device", "threads", "precision", "channels_last",
+    "deterministic", "compiled", "memory_kind",
+)  # fmt: skip
+COMPILE_AXIS = "train.compile"
+
+
+def unlike_apart(records: Records, column: str) -> pd.Series[str]:
+    """A text for every run, equal where `column` was measured on equal terms.
+
+    What an axis decides is a question of the experiment and does not make terms unequal. Figures
+    that are neither times nor memory compare always: their texts are all empty.
+    """
+    runs = records.runs
+    terms = pd.Series("", runs.index, dtype="str")
+    if column not in TIMES | MEMORY:
+        return terms
+    settings = {axis.split(".")[-1] for axis in records.axes}
+    for name in _OF_TIMES if column in TIMES else _OF_MEMORY:
+        if name not in settings:
+            terms += f"{name} " + runs[name].astype("str").fillna("") + "; "
+    if column in TIMES:
+        if COMPILE_AXIS not in records.axes:
+            terms += compiled(records) + "; "
+        terms += [_machine(_environment(records, name)) for name in runs["id"]]
+    return terms
+
+
+def on_equal_terms(records: Records, column: str) -> bool:
+    """Whether all finished trials that have `column` measured it on equal terms."""
+    known = records.runs[column].notna() & records.runs["id"].isin(records.done["id"])
+    return unlike_apart(records, column)[known].nunique() <= 1
+
+
+def compiled(records: Records) -> pd.Series[str]:
+    """`compiled` or `not compiled`, for every run."""
+    return records.runs["compile_seconds"].notna().map({True: "compiled", False: "not compiled"})
+
+
+def run_facts(records: Records, known: Collection[str] = ()) -> list[Fact]:
+    """What runs.csv says of how the finished trials ran, but for what is `known` already."""
+    done = records.done.assign(compiled=compiled(records) == "compiled")
+    names = [name for name in _MANIFEST if name not in known]
+    rows = done[names].astype(object).to_dict("records")
+    return merge([{str(k): v for k, v in row.items() if not pd.isna(v)} for row in rows])
+
+
+def comparable_axes(records: Records, column: str) -> list[str]:
+    """The axes along which `column` measures the same, with several levels each."""
+    apart = axes_apart(records, column)
+    return [axis for axis, levels in records.axes.items() if len(levels) > 1 and axis not in apart]
+
+
+def axes_apart(records: Records, column: str) -> tuple[str, ...]:
+    """The axes whose levels give the metric behind a column of runs.csv another meaning."""
+    if column in ("overfit_gap", "final_train_loss"):
+        return records.incomparable.get("loss", ())
+    for prefix in ("best_val_", "final_val_", "test_"):
+        if column.startswith(prefix):
+            return records.incomparable.get(column.removeprefix(prefix), ())
+    return ()
+
+
+def _environment(records: Records, name: str) -> Mapping[str, Any]:
+    try:
+        return TrialFiles(records.folders[name]).environment()
+    except (KeyError, StoreError):
+        return {}
+
+
+def _machine(environment: Mapping[str, Any], names: Iterable[str] = _MACHINE) -> str:
+    return "; ".join(f"{name} {environment.get(name)}" for name in names)

@@ -1,0 +1,104 @@
+"""How much memory the arms of a plan will take, each measured in a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any
+
+from bench.errors import BenchError, told
+from bench.plan.trial import Trial, digest
+from bench.run.executors.local import worker_context
+from bench.run.shares import side_by_side
+from bench.run.worker import ignore_signals
+
+if TYPE_CHECKING:
+    from bench.train.footprint import Footprint
+
+_WEIGHTLESS = frozenset({
+    "epochs", "lr", "encoder_lr", "weight_decay", "schedule", "warmup_epochs", "early_stopping",
+    "focal_gamma", "label_smoothing", "bad_steps", "compile",
+})  # fmt: skip
+"""Settings of training that do not change how much memory it takes, or not in the prediction."""
+
+
+class ForecastError(BenchError):
+    """A foreseen error on the other side, to be raised on this one."""
+
+
+def forecast(
+    trials: Iterable[Trial], report: Callable[[Trial], None] | None = None
+) -> dict[str, Footprint]:
+    """Each trial's id and the memory it will take; trials that are alike in it are measured once.
+
+    The data is prepared, where it never was. `report` is called with a trial before it is measured.
+
+    Raises:
+        BenchError: data is missing, a model cannot be built, …
+    """
+    known: dict[str, Footprint] = {}
+    found: dict[str, Footprint] = {}
+    for trial in trials:
+        key = digest(_identity(trial))
+        if key not in known:
+            if report is not None:
+                report(trial)
+            known[key] = _in_a_process(trial)
+        found[trial.id] = known[key]
+    return found
+
+
+def room(trials: Sequence[Trial]) -> Callable[[int], int]:
+    """How many of so many of these trials fit on one GPU, found out when asked."""
+
+    def fitting(wanted: int) -> int:
+        found = forecast(trials).values()
+        free = min(each.free_mb for each in found)
+        return side_by_side([each.peak_mb for each in found], free, wanted)
+
+    return fitting
+
+
+def _identity(trial: Trial) -> dict[str, Any]:
+    """What decides how much memory a trial takes."""
+    settings = trial.settings.identity()
+    train = {key: value for key, value in settings["train"].items() if key not in _WEIGHTLESS}
+    model = {key: value for key, value in settings["model"].items() if key != "weights"}
+    return {"task": settings["task"], "data": settings["data"], "model": model, "train": train}
+
+
+def _in_a_process(trial: Trial) -> Footprint:
+    """What is measured in a fresh process, which has nothing of other trials."""
+    context = worker_context()
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_measure, args=(trial, theirs))  # type: ignore[attr-defined]
+    process.start()
+    theirs.close()
+    try:
+        answer: Footprint | BenchError = ours.recv()
+    except EOFError:
+        raise ForecastError(
+            f"measuring the memory of {trial.id}: the process was ended from outside "
+            "(out of memory?)"
+        ) from None
+    finally:
+        ours.close()
+        process.join(5)
+        process.kill()
+    if isinstance(answer, BenchError):
+        raise answer
+    return answer
+
+
+def _measure(trial: Trial, connection: Connection) -> None:
+    from bench.train.footprint import footprint
+
+    ignore_signals()
+    try:
+        connection.send(footprint(trial))
+    except BrokenPipeError:
+        return  # the parent was interrupted
+    except BenchError as error:
+        connection.send(ForecastError(str(error)))
+    except Exception as error:  # a part of the user's own may raise anything
+        connection.send(ForecastError(f"measuring the memory of {trial.id}: {told(error)}"))

@@ -1,0 +1,156 @@
+"""How much memory a trial will take: a step or two of it, before hours are spent."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import psutil
+import torch
+
+from bench.data.base import Splits
+from bench.measure.activations import bytes_an_image
+from bench.measure.free_memory import free_host_memory
+from bench.measure.memory import PeakMemory, is_out_of_memory
+from bench.plan.trial import Trial
+from bench.tasks.base import Batch
+from bench.train.batches import Batches
+from bench.train.session import Parts, build, pick_device
+from bench.train.trainee import Trainee
+
+FEW = 2  # images of the steps on a CPU; BatchNorm needs two
+STEPS = 3  # the heap has grown to its size by then
+BEYOND_LIVE = 1.15
+"""Resident memory per byte of live activations: what operators need while they run, and gaps in the
+heap. Measured on a CPU: 1.06 to 1.27 for six models."""
+MB = 1e6
+
+Kind = Literal["allocated", "resident"]
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What one trial takes, and what there is.
+
+    Attributes:
+        peak_mb: the predicted `peak_memory_mb`; None: more than there is.
+        kind: what that measures, as in `PeakMemory`.
+        free_mb: what the device has for it.
+        micro_batch: images at once, where `train.micro_batch: auto` found that fewer fit.
+    """
+
+    peak_mb: float | None
+    kind: Kind
+    free_mb: float
+    micro_batch: int | None = None
+
+    @property
+    def fits(self) -> bool:
+        """Whether it is no more than there is."""
+        return self.peak_mb is not None and self.peak_mb <= self.free_mb
+
+
+def footprint(trial: Trial) -> Footprint:
+    """Predict the peak of a trial's memory; call it in a fresh process, which it fills.
+
+    On CUDA two steps and a validation batch are measured as they are. On a CPU a few small steps
+    are, and the rest follows from what forward passes take for each image more.
+    """
+    device = pick_device(trial.settings.machine.device)
+    kind: Kind = "allocated" if device.type == "cuda" else "resident"
+    free = _free(device)
+    rehearsal = Rehearsal(build(_heaviest(trial)))
+    try:
+        peak = rehearsal.measured() if kind == "allocated" else rehearsal.extrapolated()
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return Footprint(None, kind, free)
+    found = rehearsal.step.micro_batch if trial.settings.train.micro_batch == "auto" else None
+    return Footprint(peak, kind, free, found)
+
+
+def _free(device: torch.device) -> float:
+    """In MB; on a CPU with what this process has already, which counts as the trial's."""
+    if device.type == "cuda":
+        return float(torch.cuda.mem_get_info(device)[0]) / MB
+    return (free_host_memory() + psutil.Process().memory_info().rss) / MB
+
+
+def _heaviest(trial: Trial) -> Trial:
+    """The trial in its epochs of most memory, uncompiled."""
+    changes: dict[str, Any] = {"compile": "none"}
+    if trial.settings.train.unfreeze_epoch is not None:
+        changes |= {"freeze": "none", "unfreeze_epoch": None}
+    train = trial.settings.train.model_copy(update=changes)
+    return replace(trial, settings=trial.settings.model_copy(update={"train": train}))
+
+
+class Rehearsal:
+    """Steps of a trial, for what they take."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._settings, self._task, self._data = parts.trial.settings.train, parts.task, parts.data
+        self._train_batches = parts.batches("train", self._settings.batch_size)
+        self._val_batches = parts.batches("val")
+        self._trainee = Trainee(
+            parts.model, parts.task, self._settings, parts.device, images=len(self._train_batches)
+        )
+        self.step = self._trainee.step
+        self._memory = PeakMemory(parts.device)
+
+    def measured(self) -> float:
+        """The peak in MB of steps on whole batches and of a batch of validation."""
+        train = self._settings
+        self._train(train.batch_size, steps=2)  # the first makes the optimizer's state
+        self._validate(train.val_batch_size or train.batch_size)
+        return self._memory.megabytes() or math.nan
+
+    def extrapolated(self) -> float:
+        """The same from small steps, and from what a forward pass takes for each image more."""
+        self._train(FEW, steps=STEPS)
+        small = self._memory.megabytes() or math.nan
+        kept, seen = bytes_an_image(self._forward, FEW), bytes_an_image(self._validate, FEW)
+        batch = self._at_once()
+        whole = self._settings.val_batch_size or self._settings.batch_size
+        checked = min(whole, len(self._val_batches))
+        # validation's larger tensors do not fit into the gaps that training leaves in the heap
+        more = kept * (batch - FEW) + seen * max(0, checked - batch)
+        return small + (BEYOND_LIVE * more + _mapped(self._data)) / MB
+
+    def _at_once(self) -> int:
+        """How many of a training batch's images are in the model at a time."""
+        batch, size = self._settings.batch_size, self._settings.micro_batch
+        batch = min(batch, len(self._train_batches))
+        return math.ceil(batch / math.ceil(batch / size)) if isinstance(size, int) else batch
+
+    def _train(self, images: int, *, steps: int) -> None:
+        self._trainee.train()
+        batch = _batch(self._train_batches, images)
+        for _ in range(steps):
+            self.step(batch)
+
+    def _forward(self, images: int) -> None:
+        self._trainee.train()
+        batch = _batch(self._train_batches, images)
+        with self._trainee.precision.autocast():
+            self._task.loss(self._trainee.model, batch)
+
+    def _validate(self, images: int) -> None:
+        model = self._trainee.validated.eval()
+        with torch.inference_mode(), self._trainee.precision.autocast():
+            self._task.meter().update(model, _batch(self._val_batches, images))
+
+
+def _batch(batches: Batches, images: int) -> Batch:
+    """So many images, repeated where there are fewer."""
+    return batches.at(torch.arange(images) % len(batches))
+
+
+def _mapped(data: Splits) -> int:
+    """Bytes of the data that an epoch brings into memory from the cache."""
+    splits = (data.splits["train"], data.splits["val"])
+    arrays = (array for split in splits for array in (split.images, split.masks))
+    return sum(array.nbytes for array in arrays if isinstance(array, np.memmap))

@@ -1,0 +1,352 @@
+"""Looks at a model after each epoch for what goes wrong in silence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim.swa_utils import AveragedModel
+
+from bench.health import Finding, Kind
+from bench.spec.schema import Mistake, Select
+from bench.spec.train_settings import TrainSettings
+from bench.train.recorder import Row
+
+LAG = 0.02
+"""What may be left of running statistics' initial values: with 0.04 validation suffers, with 0.01
+only in networks whose activations vary little, so that what is left of the initial 1 outweighs.
+"""
+STUCK = 0.2
+"""The share of BatchNorms where it does that is too much."""
+AVERAGE_LAG = 0.05
+"""Of averaged weights."""
+FEWEST_STEPS = 5
+"""Where layers begin with zeros, gradients reach what is before them some steps later."""
+FEWEST_EPOCHS = 3
+"""Fewer epochs than this say nothing about what happens in each."""
+ROUNDING = 1e-5
+"""Relative; losses are sums of float32."""
+LOW_RATE = 0.01
+"""Of the highest learning rate: below it the loss may stand still."""
+NAMED = 3
+"""So many parts are named, and the others counted."""
+
+_MISTAKES: dict[Mistake, str] = {
+    "eval_mode_leak": "training went on in evaluation mode after the first validation",
+    "unpaired_masks": "transforms moved images and masks apart",
+    "grad_in_validation": "validation recorded gradients",
+}
+
+
+@dataclass
+class Notes:
+    """What was seen so far; plain data, kept with the trial's state.
+
+    Attributes:
+        epochs: how many there were.
+        initial: BatchNorms that began with mean 0 and variance 1.
+        updates: how often each BatchNorm's statistics have moved.
+        still: where they should have moved in an epoch and did not: in which first, in how many.
+        stuck: BatchNorms whose running variance is for the most part its initial value now.
+        unfed: parameters meant to be trained that had no gradient so far: for so many epochs and
+            steps.
+    """
+
+    epochs: int = 0
+    initial: list[str] = field(default_factory=list)
+    updates: dict[str, int] = field(default_factory=dict)
+    still: dict[str, list[int]] = field(default_factory=dict)
+    stuck: list[str] = field(default_factory=list)
+    unfed: dict[str, list[int]] = field(default_factory=dict)
+
+
+class Health:
+    """What was found in one trial's training.
+
+    A look costs one value a BatchNorm, and a row of the gradients of parameters that had none so
+    far: of all of them after the first epoch, mostly of none later.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        settings: TrainSettings,
+        average: AveragedModel | None = None,
+    ) -> None:
+        """Training is about to begin, with the weights that it begins with."""
+        self._model, self._optimizer = model, optimizer
+        self._average, self._ema = average, settings.ema
+        self._norms = {
+            name: module
+            for name, module in model.named_modules()
+            if isinstance(module, _BatchNorm) and module.num_batches_tracked is not None
+        }
+        # L2 decay moves the mean of the gradients where there are none
+        decays = settings.weight_decay > 0 and settings.optimizer != "adamw"
+        keeps_mean = settings.optimizer != "sgd" or settings.momentum > 0
+        self._remembers = keeps_mean and not decays
+        self._trained: set[str] = set()
+        self._notes = Notes(initial=_untouched(self._norms), updates=self._updates())
+
+    def state(self) -> dict[str, Any]:
+        """What `resume` takes."""
+        return asdict(self._notes)
+
+    def resume(self, state: Mapping[str, Any] | None) -> None:
+        """Go on where `state` was taken, the model being as it was then.
+
+        Without one, an earlier version having taken none, what was before is not known.
+        """
+        self._notes = Notes(updates=self._updates()) if state is None else Notes(**state)
+        self._trained = set(self._parameters())
+
+    @torch.no_grad()
+    def look(self, steps: int) -> None:
+        """An epoch of so many steps is over; the last one's gradients are still there."""
+        self._notes.epochs += 1
+        self._look_at_gradients(steps)
+        self._look_at_statistics()
+
+    def findings(
+        self,
+        history: Sequence[Row],
+        select: Select,
+        *,
+        best: float | None,
+        baseline: float | None,
+        mistakes: Sequence[Mistake] = (),
+    ) -> list[Finding]:
+        """What was found, at most one of a kind.
+
+        Args:
+            history: all epochs.
+            select: the selected metric.
+            best: its best value.
+            baseline: the trivial prediction's on validation; None where there is none.
+            mistakes: those made on purpose.
+        """
+        leak = "eval_mode_leak" in mistakes
+        found = {
+            Kind.BELOW_BASELINE: _below(select, best, baseline),
+            Kind.STATISTICS_STOPPED: self._stopped(),
+            Kind.STATISTICS_LAG: self._lagging(),
+            Kind.AVERAGE_LAG: self._average_lags(),
+            Kind.NO_GRADIENT: self._without_gradient(),
+            Kind.LOSS_FROZEN: frozen_loss(history),
+        }
+        findings = [
+            Finding(kind, text, expected=leak and kind is Kind.STATISTICS_STOPPED)
+            for kind, text in found.items()
+            if text is not None
+        ]
+        if mistakes:
+            told = "; ".join(f"{name}: {_MISTAKES[name]}" for name in mistakes)
+            findings.append(Finding(Kind.MISTAKE, told, expected=True))
+        return findings
+
+    def _parameters(self) -> dict[str, nn.Parameter]:
+        """What is meant to be trained now."""
+        named = self._model.named_parameters()
+        return {name: p for name, p in named if p.requires_grad and p.numel()}
+
+    def _look_at_gradients(self, steps: int) -> None:
+        trained, unfed = self._parameters(), self._notes.unfed
+        unfed |= {name: [0, 0] for name in trained if name not in self._trained}
+        self._trained = set(trained)
+        suspects = {name: trained[name] for name in unfed if name in trained}
+        fed = _not_zero({name: p.grad for name, p in suspects.items()})
+        if self._remembers:
+            fed |= _not_zero({n: self._mean(p) for n, p in suspects.items() if n not in fed})
+        for name in fed:
+            del unfed[name]
+        for seen in unfed.values():
+            seen[0] += 1
+            seen[1] += steps
+
+    def _mean(self, parameter: nn.Parameter) -> Tensor | None:
+        """The optimizer's mean of a parameter's gradients, if it has had any."""
+        state = self._optimizer.state.get(parameter, {})
+        found: Tensor | None = state.get("exp_avg", state.get("momentum_buffer"))
+        return found
+
+    def _look_at_statistics(self) -> None:
+        notes, now = self._notes, self._updates()
+        for name, module in self._norms.items():
+            moved = now[name] > notes.updates[name] and module.momentum != 0
+            if not moved and self._is_trained(name):
+                notes.still.setdefault(name, [notes.epochs, 0])[1] += 1
+        notes.updates = now
+        notes.stuck = self._stuck()
+
+    def _is_trained(self, norm: str) -> bool:
+        """Whether a BatchNorm is part of what is trained and in use; or its parent is."""
+        parent = norm.rpartition(".")[0]
+        own = dict(self._norms[norm].named_parameters(norm, recurse=False))
+        names = own or dict(self._model.get_submodule(parent).named_parameters(parent))
+        return any(name in self._trained and name not in self._notes.unfed for name in names)
+
+    def _updates(self) -> dict[str, int]:
+        counts = [module.num_batches_tracked for module in self._norms.values()]
+        found = torch.stack(counts).tolist() if counts else []  # type: ignore[arg-type]
+        return dict(zip(self._norms, found, strict=True))
+
+    def _stuck(self) -> list[str]:
+        """Where more than half of the median channel's running variance is what is left of 1.
+
+        `eps` is added to the variance where it is used.
+        """
+        left = {name: self._left(name) for name in self._notes.initial}
+        left = {name: part for name, part in left.items() if part > self._norms[name].eps}
+        norms = [self._norms[name] for name in left]
+        variances = [norm.running_var.median() for norm in norms if norm.running_var is not None]
+        found = torch.stack(variances).tolist() if variances else []
+        named = zip(left, norms, found, strict=True)
+        return [name for name, norm, variance in named if 2 * left[name] > variance + norm.eps]
+
+    def _left(self, norm: str) -> float:
+        """How much of the initial values is left; none under a plain mean (momentum None)."""
+        momentum, updates = self._norms[norm].momentum, self._notes.updates[norm]
+        return (1 - momentum) ** updates if momentum and updates else 0.0
+
+    def _stopped(self) -> str | None:
+        still = self._notes.still
+        if not still:
+            return None
+        first, count = min(first for first, _ in still.values()), max(n for _, n in still.values())
+        when = f"in {count} of {self._notes.epochs} epochs, first in epoch {first}"
+        return f"BatchNorm's running statistics of {_named(still)} stood still {when}"
+
+    def _lagging(self) -> str | None:
+        notes = self._notes
+        moving = [n for n in notes.initial if notes.updates[n] and n not in notes.still]
+        behind = [name for name in moving if self._left(name) > LAG]
+        stuck = [name for name in notes.stuck if name in moving]
+        if not behind and len(stuck) <= STUCK * len(moving):
+            return None
+        worst = max(behind or stuck, key=self._left)
+        return (
+            f"BatchNorm's statistics have moved by {_percent(1 - self._left(worst))} of the way "
+            f"from their initial values in {notes.updates[worst]} steps of momentum "
+            f"{self._norms[worst].momentum}; of {len(stuck)} of {len(moving)} most of the variance "
+            f"is still the initial one ({_named(stuck or behind)})"
+        )
+
+    def _average_lags(self) -> str | None:
+        """The average begins with the weights after the first step."""
+        if self._average is None or self._ema is None:
+            return None
+        steps = int(self._average.n_averaged)
+        left = self._ema ** (steps - 1)
+        if left <= AVERAGE_LAG:
+            return None
+        return (
+            f"the moving average of the weights is to {_percent(left)} still those after the first "
+            f"of {steps} steps, with train.ema {self._ema}"
+        )
+
+    def _without_gradient(self) -> str | None:
+        fed = self._trained - self._notes.unfed.keys()
+        sure = [name for name in self._notes.unfed if self._is_sure(name)]
+        unfed = [name for name in sure if not _may_cancel(name, fed)]
+        if not unfed:
+            return None
+        values = sum(self._model.get_parameter(name).numel() for name in unfed)
+        parts = _outermost(unfed, self._trained.difference(unfed))
+        return f"no gradient ever reached {_named(parts)} ({values:,} parameters)"
+
+    def _is_sure(self, name: str) -> bool:
+        """Whether what last steps show holds for all: stochastic depth passes layers over."""
+        epochs, steps = self._notes.unfed[name]
+        return steps >= FEWEST_STEPS and (self._remembers or epochs >= FEWEST_EPOCHS)
+
+
+def frozen_loss(history: Sequence[Row]) -> str | None:
+    """Where the training loss has not changed up to the end by more than rounding, if it has not.
+
+    Epochs at the end of a schedule, with hardly any learning rate, do not count. Nor does a loss
+    that came down to 0, where there is nothing left to learn.
+    """
+    peak = max((row["lr"] or 0.0 for row in history), default=0.0)
+    counted = [row for row in history if (row["lr"] or 0.0) >= LOW_RATE * peak]
+    losses = [row["train/loss"] or 0.0 for row in counted]
+    same = 0
+    while same < len(losses) and _is_close(losses[-1 - same], losses[-1]):
+        same += 1
+    if same < FEWEST_EPOCHS or (losses[-1] == 0 and same < len(losses)):
+        return None
+    first, last = counted[-same]["epoch"], counted[-1]["epoch"]
+    return f"the training loss is {losses[-1]:.6g} in each epoch from {first} to {last}"
+
+
+def _is_close(a: float, b: float) -> bool:
+    return math.isclose(a, b, rel_tol=ROUNDING)
+
+
+def _below(select: Select, best: float | None, baseline: float | None) -> str | None:
+    """The comparison with the trivial prediction, where that is as good."""
+    if best is None or baseline is None:
+        return None
+    better = best > baseline if select.mode == "max" else best < baseline
+    if better and not _is_close(best, baseline):
+        return None
+    return f"the best {select.metric} is {best:.4g}, the trivial prediction's {baseline:.4g}"
+
+
+def _untouched(norms: Mapping[str, _BatchNorm]) -> list[str]:
+    """Those with the statistics that a new BatchNorm has: mean 0, variance 1."""
+    new = [
+        (norm.running_mean == 0).all() & (norm.running_var == 1).all()  # type: ignore[union-attr]
+        for norm in norms.values()
+    ]
+    found = torch.stack(new).tolist() if new else []
+    return [name for name, is_new in zip(norms, found, strict=True) if is_new]
+
+
+def _not_zero(tensors: Mapping[str, Tensor | None]) -> set[str]:
+    """The names of those that have any other value than 0; most show it in their first row."""
+    known = {name: tensor for name, tensor in tensors.items() if tensor is not None}
+    found = _any({name: t[0] if t.dim() else t for name, t in known.items()})
+    return found | _any({name: t for name, t in known.items() if name not in found})
+
+
+def _any(tensors: Mapping[str, Tensor]) -> set[str]:
+    """The names of those that have any other value than 0; read back at once."""
+    if not tensors:
+        return set()
+    largest = torch.stack(torch._foreach_norm(list(tensors.values()), math.inf)).tolist()
+    return {name for name, value in zip(tensors, largest, strict=True) if value != 0}
+
+
+def _may_cancel(name: str, fed: set[str]) -> bool:
+    """Whether a parameter is the bias of a layer that learns: what follows may cancel it."""
+    return name.split(".")[-1] == "bias" and f"{name.removesuffix('bias')}weight" in fed
+
+
+def _outermost(names: Iterable[str], others: Iterable[str]) -> list[str]:
+    """The largest parts of a model that have parameters of `names` and none of `others`."""
+    alive = {prefix for name in others for prefix in _prefixes(name)}
+    parts = (next(p for p in _prefixes(name) if p not in alive) for name in names)
+    return list(dict.fromkeys(parts))
+
+
+def _prefixes(name: str) -> list[str]:
+    """`a.b` → `` (the whole model), `a`, `a.b`."""
+    path = name.split(".")
+    return [".".join(path[:end]) for end in range(len(path) + 1)]
+
+
+def _named(parts: Iterable[str]) -> str:
+    """The first parts' names, and how many more there are."""
+    names = [name or "the whole model" for name in parts]
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
+
+
+def _percent(part: float) -> str:
+    return f"{100 * part:.3g}%"

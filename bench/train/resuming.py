@@ -1,0 +1,109 @@
+"""Which saved state a trial goes on from: the last one that can be used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from bench.errors import DamagedError, StoreError
+from bench.plan.trial import Trial, digest
+from bench.train import checkpoint
+from bench.train.loop import Progress
+from bench.train.recorder import Recorder
+
+State = dict[str, Any]
+
+_NEEDED = ("model", "optimizer", "scaler", "average", "progress", "fingerprint", "threads")
+
+
+def saved_state(trial: Trial, recorder: Recorder, model: nn.Module) -> State | None:
+    """The state to go on from; None: there is none, and the trial starts from nothing.
+
+    That is `last.pt`; where it is damaged or another trial's, `previous.pt`, an epoch or more
+    earlier: the epochs between are trained again, to the same bits. Where neither can be read, both
+    are deleted and the trial starts from nothing. What was wrong is printed, for the log.
+
+    Raises:
+        StoreError: none can be used, but some could be read: they are left alone.
+    """
+    problems: list[str] = []
+    whole: list[str] = []
+    for path in (recorder.last, recorder.previous):
+        if not path.exists():
+            continue
+        try:
+            state = checkpoint.load(path)
+            if (problem := _unfit(state, trial, model)) is not None:
+                raise StoreError(f"{path}: {problem}")
+        except DamagedError as error:
+            problems.append(str(error))
+            continue
+        except StoreError as error:
+            whole.append(str(error))
+            problems.append(str(error))
+            continue
+        if (problem := _best_is_lost(state, recorder.best)) is None:
+            _tell(problems, f"going on from {path.name}")
+            return state
+        problems.append(f"{path}: {problem}")
+    if whole:
+        raise StoreError(
+            f"{whole[0]}: delete last.pt and previous.pt there, and `run --retry-failed` starts "
+            "the trial anew"
+        )
+    _tell(problems, "starting from nothing")
+    _delete(recorder.last, recorder.previous)
+    return None
+
+
+def _unfit(state: State, trial: Trial, model: nn.Module) -> str | None:
+    """Why this is no state of this trial, if so."""
+    lacking = [name for name in _NEEDED if name not in state]
+    if lacking:
+        return f"not a trial's state: it lacks {', '.join(lacking)}"
+    if state.get("identity", digest(trial.identity)) != digest(trial.identity):
+        return "the state of another trial"
+    strange = set(state["progress"]) - {field.name for field in fields(Progress)}
+    if strange:
+        return f"written by another version of bench: it has {', '.join(sorted(strange))}"
+    if _shapes(state["model"]) != _shapes(model.state_dict()):
+        return "the state of another model"
+    return None
+
+
+def _best_is_lost(state: State, best: Path) -> str | None:
+    """Why the best epoch's weights cannot be had any more, if so.
+
+    The state's own epoch's are made from it; those of a later one will be trained again.
+    """
+    progress = Progress(**state["progress"])
+    if progress.best_epoch in (0, progress.epoch):
+        return None
+    try:
+        epoch = checkpoint.load(best).get("epoch", 0)
+    except StoreError as error:
+        return f"of no use, since {error}"
+    if epoch == progress.best_epoch or epoch > progress.epoch:
+        return None
+    return f"of no use, since {best.name} is not of epoch {progress.best_epoch}, the best one"
+
+
+def _shapes(state: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: getattr(value, "shape", None) for name, value in state.items()}
+
+
+def _tell(problems: list[str], what: str) -> None:
+    for problem in problems:
+        print(f"{problem}: {what}", flush=True)
+
+
+def _delete(*paths: Path) -> None:
+    for path in paths:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be deleted ({error.strerror})") from error

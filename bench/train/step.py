@@ -1,0 +1,163 @@
+"""One optimizer step: of whole batches or of parts of them, taken or passed over."""
+
+from __future__ import annotations
+
+import gc
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from bench.measure.memory import is_out_of_memory
+from bench.spec.train_settings import TrainSettings
+from bench.tasks.base import Batch, Task
+from bench.train.precision import Precision
+from bench.train.undo import Buffers, random_state
+
+
+class Stepper:
+    """Takes the steps of one trial.
+
+    With `train.micro_batch` the gradient of a batch is the sum of those of its parts, which are of
+    equal size to one image. Under `auto` a step that runs out of memory is begun anew with parts of
+    half the size: gradients, buffers and random generators are as before the failed one. What the
+    optimizer itself needs does not depend on the parts, so there nothing is tried again.
+
+    Attributes:
+        micro_batch: how many images of a batch go through the model at once, at most; None: all.
+        bad_steps: the steps that were passed over, where `train.bad_steps` allows any.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        task: Task,
+        optimizer: torch.optim.Optimizer,
+        precision: Precision,
+        settings: TrainSettings,
+        *,
+        compiled: nn.Module | None,
+        average: AveragedModel | None,
+        device: torch.device,
+    ) -> None:
+        self._model, self._task, self._optimizer = model, task, optimizer
+        self._precision, self._settings, self._device = precision, settings, device
+        self._compiled, self._average = compiled, average
+        wanted = settings.micro_batch
+        self.micro_batch = wanted if isinstance(wanted, int) else None
+        self._retries = wanted == "auto"
+        self.bad_steps = BadSteps(settings.bad_steps, device) if settings.bad_steps else None
+        undoes = self._retries or self.bad_steps is not None
+        self._buffers = Buffers(model) if undoes else None
+
+    def __call__(self, batch: Batch) -> Tensor:
+        """One step; the loss, left on the device: 0 where the step was passed over."""
+        if self._buffers is not None:
+            self._buffers.keep()
+        loss = self._what_fits(batch) if self._retries else self._gradient(batch)
+        loss = self._take(loss, len(batch.images))
+        if self._average is not None:
+            self._average.update_parameters(self._model)
+        return loss
+
+    def _take(self, loss: Tensor, images: int) -> Tensor:
+        """The optimizer's part of the step."""
+        clip = self._settings.clip_grad_norm
+        if self.bad_steps is None:
+            self._precision.step(self._optimizer, self._model, clip)
+            return loss
+        bad = self._precision.step_if_finite(loss, self._optimizer, self._model, clip)
+        assert self._buffers is not None  # kept wherever a step may be passed over
+        self._buffers.put_back(bad)
+        return self.bad_steps.note(bad, loss, images)
+
+    def _gradient(self, batch: Batch) -> Tensor:
+        """Leave the gradient of the batch's loss in the parameters; the loss."""
+        self._optimizer.zero_grad()  # first, so that the forward pass has the gradients' memory
+        images = len(batch.images)
+        if self.micro_batch is not None and self.micro_batch < images:
+            return self._gradient_by_parts(batch, self.micro_batch)
+        model = self._model
+        if self._compiled is not None and images == self._settings.batch_size:
+            model = self._compiled
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+        with self._precision.autocast():
+            loss = self._task.loss(model, batch)
+        self._precision.backward(loss)
+        return loss.detach()
+
+    def _gradient_by_parts(self, batch: Batch, size: int) -> Tensor:
+        total = torch.zeros((), device=self._device)
+        for share in self._task.shares(batch, size):
+            with self._precision.autocast():
+                loss = share(self._model)
+            self._precision.backward(loss)
+            total += loss.detach()
+        return total
+
+    def _what_fits(self, batch: Batch) -> Tensor:
+        """As `_gradient`, with smaller and smaller parts as long as memory runs out."""
+        put_back = random_state(self._device)
+        while True:
+            try:
+                return self._gradient(batch)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error) or self._at_once(batch) == 1:
+                    raise
+            # out here, since the error holds on to what the failed step had computed
+            self._halve(batch)
+            put_back()
+            assert self._buffers is not None  # kept wherever a step may be begun anew
+            self._buffers.put_back()
+
+    def _at_once(self, batch: Batch) -> int:
+        return min(len(batch.images), self.micro_batch or len(batch.images))
+
+    def _halve(self, batch: Batch) -> None:
+        """Free the failed step's memory, and take half as many images at once from now on."""
+        before = self._at_once(batch)
+        self.micro_batch = math.ceil(before / 2)
+        print(
+            f"out of memory with {before} images at once: the gradient of a batch is summed up "
+            f"over parts of at most {self.micro_batch} from here on",
+            flush=True,
+        )
+        self._optimizer.zero_grad()
+        gc.collect()
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+class BadSteps:
+    """Counts, on the device, the steps that were passed over.
+
+    Such a step has a loss or a gradient that is not finite; weights, the optimizer's state and
+    buffers are after it what they were before. A moving average goes on with the old weights.
+    """
+
+    def __init__(self, allowed: int, device: torch.device) -> None:
+        self.allowed = allowed
+        self._steps = torch.zeros((), dtype=torch.int64, device=device)
+        self._images = torch.zeros((), dtype=torch.int64, device=device)
+
+    def note(self, bad: Tensor, loss: Tensor, images: int) -> Tensor:
+        """Count a step of so many images if it was `bad`, a () bool; its loss, or 0."""
+        self._steps += bad
+        self._images += bad * images
+        return torch.where(bad, 0.0, loss)
+
+    def begin_epoch(self, steps: int) -> None:
+        """An epoch begins; in those before, so many steps were passed over."""
+        self._steps.fill_(steps)
+        self._images.zero_()
+
+    @property
+    def steps(self) -> int:
+        """Steps passed over in the whole trial; reads back from the device."""
+        return int(self._steps)
+
+    @property
+    def images(self) -> int:
+        """Images in the steps of this epoch that were passed over; reads back from the device."""
+        return int(self._images)

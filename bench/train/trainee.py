@@ -1,0 +1,105 @@
+"""A model with all that it is trained by."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from bench.errors import SpecError
+from bench.spec.train_settings import TrainSettings
+from bench.tasks.base import Task
+from bench.train.compiling import compiled
+from bench.train.freeze import Freezing
+from bench.train.optim import make_optimizer, start_momentum
+from bench.train.precision import Precision
+from bench.train.step import Stepper
+
+
+class Trainee:
+    """A model on its device, ready for its first step.
+
+    Attributes:
+        model: the model that takes gradients.
+        freezing: what of it is not trained, and until when.
+        optimizer: of what is.
+        precision: its number format.
+        average: the moving average of its weights, where the settings want one.
+        step: takes a step on a batch.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        task: Task,
+        settings: TrainSettings,
+        device: torch.device,
+        *,
+        images: int,
+    ) -> None:
+        """`images` is how many there are to train on.
+
+        Raises:
+            SpecError: what is frozen is not there, or there are too few images to compile for.
+        """
+        layout = torch.channels_last if settings.channels_last else torch.contiguous_format
+        self.model = model.to(device, memory_format=layout)  # type: ignore[call-overload]
+        self.freezing = Freezing(self.model, settings)
+        self.optimizer = make_optimizer(self.freezing.groups(), settings)
+        self.precision = Precision(settings.precision, device)
+        self.average = None if settings.ema is None else _average(self.model, settings.ema)
+        self.step = Stepper(
+            self.model,
+            task,
+            self.optimizer,
+            self.precision,
+            settings,
+            compiled=_compiled(self.model, settings, images),
+            average=self.average,
+            device=device,
+        )
+
+    @property
+    def validated(self) -> nn.Module:
+        """The model that is validated and kept: the average of the weights where there is one."""
+        return self.model if self.average is None else self.average.module
+
+    def begin(self, epoch: int) -> None:
+        """From the epoch on that unfreezes, the optimizer has what was frozen as well."""
+        for group in self.freezing.thaw(epoch):
+            self.optimizer.add_param_group(group)
+            start_momentum(self.optimizer)
+
+    def train(self, mode: bool = True) -> None:
+        """Put the model into training mode, but for what is held still."""
+        self.model.train(mode=mode)
+        self.freezing.hold_still()
+
+    @property
+    def batchnorm_images(self) -> int | None:
+        """How many images BatchNorm takes its statistics from, where it is not a batch."""
+        by_batch = self.freezing.normalises_by_batch(self.model)
+        return self.step.micro_batch if by_batch else None
+
+
+def _compiled(model: nn.Module, settings: TrainSettings, images: int) -> nn.Module | None:
+    """What full batches are trained with, if not the model as it is.
+
+    A smaller last batch is not worth compiling a second time, nor is validation, whose figures are
+    those of the model that is kept.
+    """
+    if settings.compile == "none":
+        return None
+    if images < settings.batch_size:
+        raise SpecError(
+            "only full batches are compiled, and there are fewer than "
+            f"{settings.batch_size} images",
+            key="train.compile",
+        )
+    return compiled(model, settings.compile)
+
+
+def _average(model: nn.Module, decay: float) -> AveragedModel:
+    """An exponential moving average of the weights, and of BatchNorm's statistics."""
+    update = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]  # torch's lacks types
+    return AveragedModel(model, multi_avg_fn=update, use_buffers=True)

@@ -1,0 +1,63 @@
+"""What `bench plan --memory` shows."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from rich.console import Console
+
+from bench.commands.inspect import memory_lines, plan_rows, plan_table
+from bench.plan.expand import Plan, make_plan
+from bench.spec.load import load_spec
+from bench.train.footprint import Footprint
+
+SPEC = """\
+experiment: tiny
+task: segmentation
+data: {name: shapes}
+model: {name: unet, width: 0.05}
+grid:
+  train.batch_size: [4, 8, 16, 32]
+  train.micro_batch: [none, auto]
+seeds: 2
+"""
+FOUND = {
+    "4": Footprint(500.4, "allocated", 1000.0),
+    "8": Footprint(900.0, "allocated", 1000.0, micro_batch=4),
+    "16": Footprint(2000.0, "allocated", 1000.0),
+    "32": Footprint(None, "allocated", 1000.0),
+}
+
+
+def planned(folder: Path) -> tuple[Plan, dict[str, Footprint]]:
+    (folder / "spec.yaml").write_text(SPEC)
+    plan = make_plan(load_spec(folder / "spec.yaml"))
+    return plan, {trial.id: FOUND[trial.axes["train.batch_size"]] for trial in plan.trials}
+
+
+def test_rows_and_table(tmp_path: Path) -> None:
+    plan, found = planned(tmp_path)
+    rows = plan_rows(plan, cost=False, memory=found)
+    assert rows[0]["memory"] == {
+        "peak_mb": 500.4, "kind": "allocated", "free_mb": 1000.0, "micro_batch": None, "fits": True,
+    }  # fmt: skip
+    assert "memory" not in plan_rows(plan, cost=False)[0]
+    printed = io.StringIO()
+    Console(file=printed, width=120).print(plan_table(rows, list(plan.axes), cost=False))
+    header, first, *_, last = printed.getvalue().splitlines()
+    assert header.split()[-4:] == ["peak", "MB", "free", "MB"]
+    assert first.split()[-2:] == ["500", "1,000"]
+    assert last.split()[-2:] == ["–", "1,000"]
+
+
+def test_a_line_for_each_arm_that_does_not_fit(tmp_path: Path) -> None:
+    assert memory_lines(*planned(tmp_path)) == [
+        "8, none: only 4 of 8 images fit at once.",
+        "8, auto: only 4 of 8 images fit at once.",
+        "16, none takes about 2,000 MB, and 1,000 MB are free: train.micro_batch: auto helps.",
+        "16, auto takes about 2,000 MB, and 1,000 MB are free: its batches will be cut into parts.",
+        "32, none takes more than there is, and 1,000 MB are free: train.micro_batch: auto helps.",
+        "32, auto takes more than there is, and 1,000 MB are free: its batches will be cut into "
+        "parts.",
+    ]

@@ -1,0 +1,96 @@
+"""Predicted memory against what a trial then takes, and what is measured again for which trial."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench.plan.trial import Trial
+from bench.run import forecast as module
+from bench.run.forecast import ForecastError, forecast, room
+from bench.train.footprint import Footprint
+from tests.benchmarks.memory import measured
+from tests.making import make_trial
+
+
+class Deep(nn.Module):
+    """Keeps much and computes little: 12 maps of 32 channels for each image."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(in_channels, 32, 1)
+        self.middle = nn.Sequential(*(nn.Sigmoid() for _ in range(11)))
+        self.last = nn.Conv2d(32, out_channels, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        scores: Tensor = self.last(self.middle(self.first(images)))
+        return scores
+
+
+class Broken(Deep):
+    def forward(self, images: Tensor) -> Tensor:
+        raise TypeError("the model broke\nover two lines")
+
+
+def made(kind: str = "Deep", batch: int = 16, seed: int = 0, **train: Any) -> Trial:
+    return make_trial(
+        seed,
+        model={"target": f"tests.run.test_forecast:{kind}"},
+        data={"image_size": 128, "train": 16, "val": 2, "test": 1},
+        train={"epochs": 1, "batch_size": batch, **train},
+    )
+
+
+def test_what_is_predicted_is_what_is_taken() -> None:
+    """An image keeps 12 maps of 32×128² floats, 25 MB, of which gaps in the heap make 29."""
+    whole, part = made(), made(micro_batch=4)
+    found = forecast([whole, part])
+    peak, small = found[whole.id].peak_mb, found[part.id].peak_mb
+    assert peak is not None
+    assert small is not None
+    assert peak == pytest.approx(measured(whole), rel=0.2)
+    assert 300 < peak - small < 420
+    assert found[whole.id].kind == "resident"
+    assert found[whole.id].free_mb > 100
+
+
+def test_trials_that_are_alike_in_it_are_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[Trial] = []
+
+    def count(trial: Trial) -> Footprint:
+        counted.append(trial)
+        return Footprint(100.0 * len(counted), "allocated", 1500.0)
+
+    monkeypatch.setattr(module, "_in_a_process", count)
+    trials = [
+        made(), made(seed=1), made(lr=0.1), made(bad_steps=1), made(batch=8), made(ema=0.5),
+        make_trial(), make_trial(augment=["hflip"]),
+    ]  # fmt: skip
+    told: list[Trial] = []
+    found = forecast(trials, told.append)
+    assert [found[trial.id].peak_mb for trial in trials] == [
+        100, 100, 100, 100, 200, 300, 400, 400,
+    ]  # fmt: skip
+    assert told == counted
+    counted.clear()
+    assert room(trials[3:6])(3) == 2  # 300 + 200 + 100 and 600 for each of two contexts: too much
+
+
+def test_a_model_that_breaks_is_named() -> None:
+    with pytest.raises(ForecastError, match=r"memory of s0-.*TypeError: the model broke \("):
+        forecast([made("Broken")])
+
+
+class TooLarge(Deep):
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images) + torch.empty(10**15)[0]
+
+
+def test_more_than_there_is() -> None:
+    trial = made("TooLarge")
+    found = forecast([trial])[trial.id]
+    assert found.peak_mb is None
+    assert not found.fits
