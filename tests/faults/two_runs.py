@@ -192,7 +192,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--without-locks", action="store_true")
     options = parser.parse_args(arguments)
     total: Counter[str] = Counter()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         alone = Place(Path(folder) / "alone")
         alone.write(options.epochs, options.seeds)
         with running(alone.start()) as (run,):
