@@ -267,6 +267,7 @@ def test_brackets_are_no_markup(tmp_path: Path) -> None:
 WRONG: dict[str, tuple[list[str], str]] = {
     "no such spec": (["run", "nowhere.yaml"], "nowhere.yaml"),
     "unknown override": (["run", "spec.yaml", "train.epoch=1"], "did you mean"),
+    "unknown time": (["run", "spec.yaml", "--hung-after", "soon"], "--hung-after soon"),
     "unknown device": (["run", "spec.yaml", "--device", "tpu"], "device"),
     "unknown experiment": (["report", "nothing"], "no experiment 'nothing'"),
     "unknown trial": (["evaluate", "nothing"], "no trial 'nothing'"),

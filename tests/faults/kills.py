@@ -1,4 +1,4 @@
-"""SIGKILL at random instants, to workers, to the parent, to both; everything must come out the same.
+"""SIGKILL at random instants, to workers, the parent, or both: everything must come out the same.
 
     python -m tests.faults.kills --kills 200 [--seed 0]
 
@@ -49,7 +49,7 @@ task: segmentation
 data: {name: shapes, image_size: 32, train: 24, val: 8, test: 8}
 train: {epochs: EPOCHS, batch_size: 6, lr: 3e-3, schedule: cosine, optimizer: adamw}
 model: {name: unet, width: 0.1}
-augment: [{hflip: {p: 0.5}}, {elastic: {p: 0.5}}, {brightness_contrast: {p: 0.5}}]
+augment: [{hflip: {p: 0.5}}, {elastic: {p: 0.5}}, {brightness: {p: 0.5}}]
 grid: {train.loss: [cross_entropy, dice]}
 """,
     "diff": """\
@@ -177,7 +177,19 @@ def workers(run: subprocess.Popen[bytes]) -> list[psutil.Process]:
         return []
 
 
-def strike(place: Place, run: subprocess.Popen[bytes], draw: random.Random) -> str | None:
+def training(place: Place, processes: Sequence[psutil.Process]) -> int:
+    """How many of the processes train a trial that has finished an epoch, and not the last one."""
+    pids = {process.pid for process in processes}
+    statuses = [(_json(folder / "status.json"), folder) for folder in place.trials()]
+    return sum(
+        status["status"] == "running" and status["pid"] in pids and bool(history(folder))
+        for status, folder in statuses
+    )
+
+
+def strike(
+    place: Place, run: subprocess.Popen[bytes], draw: random.Random, tally: Tally
+) -> str | None:
     """Kill at some instant; says whom, None where the run had ended before."""
     whom = draw.choices(["worker", "parent", "both"], [0.75, 0.15, 0.1])[0]
     if whom == "worker" or draw.random() < 0.7:  # else perhaps while it starts or prepares
@@ -192,18 +204,20 @@ def strike(place: Place, run: subprocess.Popen[bytes], draw: random.Random) -> s
         victims = workers(run)
         if not victims:
             return None
-        draw.choice(victims).kill()
-    elif whom == "parent":
-        run.kill()
-        run.wait()
-    else:
+        victim = draw.choice(victims)
+        tally.counts["cut"] += training(place, [victim])
+        victim.kill()
+        return whom
+    tally.counts["cut"] += training(place, workers(run))
+    if whom == "both":
         family = [psutil.Process(run.pid), *psutil.Process(run.pid).children(recursive=True)]
         for process in family:
             try:
                 process.kill()
             except psutil.NoSuchProcess:
                 continue
-        run.wait()
+    run.kill()
+    run.wait()
     return whom
 
 
@@ -216,7 +230,6 @@ def check_on_the_way(
         found = history(folder)
         tally.expect(found == whole[: len(found)], f"{folder}: rows that are not the expected ones")
         if found and _json(folder / "status.json")["status"] != "done":
-            tally.counts["cut"] += 1
             tally.expect(_one_is_whole(folder), f"{folder}: no checkpoint to go on from")
     for trial, before in finished.items():
         now = record(place.folder / "results" / place.name / trial)
@@ -269,7 +282,7 @@ def disturbed(
             if run.poll() is not None:
                 tally.counts["starts"] += 1
                 run = place.run()
-            whom = strike(place, run, draw) if kills > 0 else None
+            whom = strike(place, run, draw, tally) if kills > 0 else None
             if whom is not None:
                 kills -= 1
                 tally.counts[whom] += 1

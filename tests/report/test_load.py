@@ -29,7 +29,8 @@ def test_columns_are_the_contract_s(tmp_path):
         "seconds_to_95pct", "epoch_seconds", "train_seconds", "compile_seconds", "peak_memory_mb",
         "memory_kind", "test_loss", "test_dice", "test_iou", "baseline_dice", "baseline_iou",
         "baseline_val_dice", "baseline_val_iou", "device", "threads", "precision",
-        "micro_batch", "skipped_steps", "channels_last", "deterministic", "data_fingerprint", "torch", "git_commit",
+        "micro_batch", "skipped_steps", "channels_last", "deterministic", "data_fingerprint",
+        "torch", "git_commit",
     ]  # fmt: skip
     assert list(records.history.columns) == [
         "id", "epoch", "train/loss", "val/loss", "val/dice", "val/iou", "lr", "epoch_seconds",
