@@ -136,7 +136,8 @@ def plan(
     planned = _plan(spec, overrides, results)
     footprints = forecast(planned.trials) if memory else None
     rows = plan_rows(planned, cost=cost, memory=footprints)
-    lines = [*memory_lines(planned, footprints or {}), *outlook_lines(planned)]
+    told = [] if footprints is None else memory_lines(planned, footprints)
+    lines = [*told, *outlook_lines(planned)]
     if as_json:
         print(json.dumps(rows, indent=2))
         for line in lines:

@@ -233,7 +233,7 @@ class Health:
         return (
             f"BatchNorm's statistics have moved by {_percent(1 - self._left(worst))} of the way "
             f"from their initial values in {notes.updates[worst]} steps of momentum "
-            f"{self._norms[worst].momentum}; of {len(stuck)} of {len(moving)} most of the variance "
+            f"{self._norms[worst].momentum}; in {len(stuck)} of {len(moving)} most of the variance "
             f"is still the initial one ({_named(stuck or behind)})"
         )
 
