@@ -51,5 +51,6 @@ def put_plan(root: Path, *trials: Trial) -> None:
     ]
     labels = list(dict.fromkeys(trial.axes["model"] for trial in trials))
     select = {"metric": "val/top1", "mode": "max"}
-    record = {"trials": planned, "select": select, "common": trials[0].common}
+    record = {"task": "classification", "spec": None, "metrics": {"top1": "max"}}
+    record |= {"trials": planned, "select": select, "common": trials[0].common}
     Store(root).write_plan("kinds", record | {"axes": {"model": labels}})

@@ -320,6 +320,7 @@ def test_the_store_is_looked_up(tmp_path: Path) -> None:
     ]
     select = {"metric": "val/top1", "mode": "max"}
     record = {"trials": trials, "select": select, "common": "c", "axes": {"model": ["small"]}}
+    record |= {"task": "classification", "spec": None, "metrics": {"top1": "max"}}
     Store(root).write_plan("breeds", record)
     found = lookup(Store(root), tmp_path)("breeds")
     assert (found.name, found.mode) == ("breeds", "max")
