@@ -34,8 +34,11 @@ _VARIABLES = (
     "CUDA_VISIBLE_DEVICES",
     "MKL_NUM_THREADS",
     "OMP_NUM_THREADS",
+    "PYTORCH_ALLOC_CONF",
+    "PYTORCH_CUDA_ALLOC_CONF",
+    "PYTORCH_JIT",
+    "PYTORCH_NVML_BASED_CUDA_CHECK",
 )
-_PREFIXES = ("PYTORCH_",)
 
 
 def environment(device: torch.device | str) -> dict[str, Any]:
@@ -135,5 +138,5 @@ def _variables(variables: Mapping[str, str]) -> dict[str, str]:
     return {
         name: value
         for name, value in sorted(variables.items())
-        if name in _VARIABLES or name.startswith(_PREFIXES)
+        if name in _VARIABLES
     }

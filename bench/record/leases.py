@@ -230,6 +230,7 @@ class Leases:
         while not self._leaving.wait(self.owner.expiry / _BEATS):
             with suppress(OSError, StoreError):
                 self._beat()
+            with suppress(OSError, StoreError):
                 self.others()
 
     def _beat(self) -> None:

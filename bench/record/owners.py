@@ -52,7 +52,13 @@ class Owner:
         names = cls.__dataclass_fields__.keys()
         if not isinstance(record, dict) or not record.keys() >= names:
             return None
-        return cls(**{name: record[name] for name in names})
+        owner = cls(**{name: record[name] for name in names})
+        texts = (owner.token, owner.host, owner.place, owner.since)
+        numbers = (owner.pid, owner.expiry, 0 if owner.birth is None else owner.birth)
+        right = all(isinstance(text, str) for text in texts) and all(
+            isinstance(number, int | float) for number in numbers
+        )
+        return owner if right else None
 
     def record(self) -> dict[str, Any]:
         """For JSON."""

@@ -107,7 +107,9 @@ def draw_curves(ax: Axes, data: pd.DataFrame, arms: Sequence[Arm], metric: str) 
     )
     if here["epoch"].nunique() == 1:
         ax.set_xlim(here["epoch"].iloc[0] - 1, here["epoch"].iloc[0] + 1)
-    lowest, highest = here["lowest"].min(), here["highest"].max()
+    # an infinite loss has no place on an axis; its curve leaves the frame
+    ends = here[["lowest", "highest"]].replace([math.inf, -math.inf], math.nan)
+    lowest, highest = ends["lowest"].min(), ends["highest"].max()
     if "loss" in metric and lowest > 0 and highest > 20 * lowest:
         ax.set_yscale("log")
         _plain_ticks(ax.yaxis)

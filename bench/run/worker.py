@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from bench.errors import BenchError, DataError, StoreError, first_line, told
+from bench.errors import BenchError, DataError, StoreError, told
 from bench.plan.trial import Trial
 from bench.run import pulse
 from bench.run.events import Alive, Ended, EpochDone, Started, Ticked
@@ -128,6 +128,7 @@ def work(job: Job, share: Share, connection: Connection) -> None:
 def _train(job: Job, share: Share, line: Line) -> tuple[Status, Failure | None, str | None]:
     import torch
 
+    from bench.measure.memory import is_out_of_memory
     from bench.train.loop import Diverged, Interrupted
     from bench.train.session import train_trial
 
@@ -140,16 +141,14 @@ def _train(job: Job, share: Share, line: Line) -> tuple[Status, Failure | None, 
         return Status.FAILED, Failure.DIVERGED, str(error)
     except DataError as error:
         return Status.FAILED, Failure.DATA, str(error)
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        traceback.print_exc()
-        return Status.FAILED, Failure.OUT_OF_MEMORY, first_line(error)
     except BenchError as error:
         return Status.FAILED, Failure.CRASH, str(error)
     except Exception as error:
         traceback.print_exc()
-        # on a CPU torch has no error of its own for this
-        memory = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-        return Status.FAILED, Failure.OUT_OF_MEMORY if memory else Failure.CRASH, told(error)
+        if is_out_of_memory(error):
+            remedy = "train.micro_batch: auto or a smaller train.batch_size helps"
+            return Status.FAILED, Failure.OUT_OF_MEMORY, f"{told(error)} ({remedy})"
+        return Status.FAILED, Failure.CRASH, told(error)
     return Status.DONE, None, None
 
 

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.optim.swa_utils import AveragedModel
 
 from bench.health import Finding, Kind
 from bench.spec.schema import Mistake, Select
 from bench.spec.train_settings import TrainSettings
+from bench.train.average import Average
 from bench.train.recorder import Row
 
 LAG = 0.02
@@ -77,7 +77,7 @@ class Health:
         model: nn.Module,
         optimizer: torch.optim.Optimizer,
         settings: TrainSettings,
-        average: AveragedModel | None = None,
+        average: Average | None = None,
     ) -> None:
         """Training is about to begin, with the weights that it begins with."""
         self._model, self._optimizer = model, optimizer
@@ -241,7 +241,7 @@ class Health:
         """The average begins with the weights after the first step."""
         if self._average is None or self._ema is None:
             return None
-        steps = int(self._average.n_averaged)
+        steps = self._average.steps
         left = self._ema ** (steps - 1)
         if left <= AVERAGE_LAG:
             return None

@@ -7,11 +7,11 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 from bench.measure.memory import is_out_of_memory
 from bench.spec.train_settings import TrainSettings
 from bench.tasks.base import Batch, Task
+from bench.train.average import Average
 from bench.train.precision import Precision
 from bench.train.undo import Buffers, random_state
 
@@ -38,7 +38,7 @@ class Stepper:
         settings: TrainSettings,
         *,
         compiled: nn.Module | None,
-        average: AveragedModel | None,
+        average: Average | None,
         device: torch.device,
     ) -> None:
         self._model, self._task, self._optimizer = model, task, optimizer
@@ -58,7 +58,7 @@ class Stepper:
         loss = self._what_fits(batch) if self._retries else self._gradient(batch)
         loss = self._take(loss, len(batch.images))
         if self._average is not None:
-            self._average.update_parameters(self._model)
+            self._average.update(self._model)
         return loss
 
     def _take(self, loss: Tensor, images: int) -> Tensor:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from bench.errors import SpecError
 from bench.spec.train_settings import TrainSettings
 from bench.tasks.base import Task
+from bench.train.average import Average
 from bench.train.compiling import compiled
 from bench.train.freeze import Freezing
 from bench.train.optim import make_optimizer, start_momentum
@@ -47,7 +47,7 @@ class Trainee:
         self.freezing = Freezing(self.model, settings)
         self.optimizer = make_optimizer(self.freezing.groups(), settings)
         self.precision = Precision(settings.precision, device)
-        self.average = None if settings.ema is None else _average(self.model, settings.ema)
+        self.average = None if settings.ema is None else Average(self.model, settings.ema)
         self.step = Stepper(
             self.model,
             task,
@@ -97,9 +97,3 @@ def _compiled(model: nn.Module, settings: TrainSettings, images: int) -> nn.Modu
             key="train.compile",
         )
     return compiled(model, settings.compile)
-
-
-def _average(model: nn.Module, decay: float) -> AveragedModel:
-    """An exponential moving average of the weights, and of BatchNorm's statistics."""
-    update = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]  # torch's lacks types
-    return AveragedModel(model, multi_avg_fn=update, use_buffers=True)

@@ -170,9 +170,12 @@ def _json(path: Path) -> dict[str, Any]:
 def workers(run: subprocess.Popen[bytes]) -> list[psutil.Process]:
     """The processes that train or prepare: the fork server's children."""
     try:
-        below = psutil.Process(run.pid).children(recursive=True)
-        servers = {p.pid for p in below if "forkserver" in " ".join(p.cmdline())}
-        return [p for p in below if p.ppid() in servers and p.pid not in servers]
+        servers = [
+            child
+            for child in psutil.Process(run.pid).children()
+            if "forkserver" in " ".join(child.cmdline())
+        ]
+        return [worker for server in servers for worker in server.children()]
     except psutil.Error:
         return []
 

@@ -18,6 +18,7 @@ def test_can_be_written_as_json_and_tells_no_secret(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "hunter2")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setenv("PYTORCH_ALLOC_CONF", "expandable_segments:True")
+    monkeypatch.setenv("PYTORCH_SECRET", "hunter2")
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     found = environment("cpu")
     text = json.dumps(found, allow_nan=False)

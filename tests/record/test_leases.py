@@ -361,3 +361,17 @@ def test_expiry_from_the_environment(folder: Path, monkeypatch: pytest.MonkeyPat
         monkeypatch.setenv("BENCH_LEASE_SECONDS", wrong)
         with pytest.raises(BenchError, match="above 0"):
             Leases(folder)
+
+
+@pytest.mark.parametrize("change", [{"expiry": None}, {"pid": "7"}, {"host": 1}, {"token": []}])
+def test_a_card_that_says_nothing_we_know_is_nobodys(change: dict[str, object]) -> None:
+    assert Owner.read(Owner.here(60).record() | change) is None
+
+
+def test_a_foreign_card_does_not_silence_us(folder: Path) -> None:
+    other = leave_behind(folder)
+    card = folder / "runs" / other.token
+    card.write_text(json.dumps(other.record() | {"expiry": None}))
+    with Leases(folder) as ours:
+        assert isinstance(ours.claim("b"), Lease)
+        assert ours.others() == []

@@ -108,6 +108,15 @@ def scores_axes(root, values, baseline):
     return ax
 
 
+@pytest.mark.parametrize("value", [math.inf, math.nan])
+def test_a_value_that_is_not_finite_costs_no_figure(tmp_path, value):
+    history = [row(1, 3e30, 0.5), row(2, 2.0, 0.6), row(3, 0.01, 0.9)]
+    history[0]["val/loss"] = value
+    trials = [MadeTrial(seed, history=history) for seed in (0, 1)]
+    names = {drawn.name for drawn in figures.draw_all(*parts(tmp_path, trials))}
+    assert "learning_curves" in names
+
+
 def test_every_seed_is_a_point_and_the_baseline_a_line(tmp_path):
     ax = scores_axes(tmp_path, {"a": [0.8, 0.81, 0.82], "b": [0.6, 0.61, 0.62]}, 0.56)
     points = [p for scatter in ax.collections for p in scatter.get_offsets()[:, 0]]

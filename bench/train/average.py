@@ -1,0 +1,58 @@
+"""A moving average of a model's weights."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class Average:
+    """An exponential moving average of the weights, and of BatchNorm's statistics.
+
+    torch's `AveragedModel` keeps its count on the CPU and copies it to the device in every update,
+    which waits for all work queued there; nothing is read back or copied across here.
+
+    Attributes:
+        module: a model like the one that is averaged, with the average as its weights.
+        steps: how many updates there were. The first one copies.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        """`decay` is the weight of the average in each update, the new weights having the rest."""
+        self.module = copy.deepcopy(model).requires_grad_(False)
+        self.steps = 0
+        self._share = 1 - decay
+
+    @torch.no_grad()
+    def update(self, model: nn.Module) -> None:
+        """Move by one step towards the weights of `model`; counts, which are whole, are copied."""
+        ours, theirs = [*_tensors(self.module)], [*_tensors(model)]
+        moving = [tensor.is_floating_point() and self.steps > 0 for tensor in ours]
+        averages = [tensor for tensor, moves in zip(ours, moving, strict=True) if moves]
+        targets = [tensor for tensor, moves in zip(theirs, moving, strict=True) if moves]
+        if averages:
+            torch._foreach_lerp_(averages, targets, self._share)
+        copies = [tensor for tensor, moves in zip(ours, moving, strict=True) if not moves]
+        if copies:
+            sources = [tensor for tensor, moves in zip(theirs, moving, strict=True) if not moves]
+            torch._foreach_copy_(copies, sources)
+        self.steps += 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """What `load_state_dict` goes on from."""
+        return {"module": self.module.state_dict(), "steps": self.steps}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from where `state_dict` was."""
+        self.module.load_state_dict(state["module"])
+        self.steps = state["steps"]
+
+
+def _tensors(model: nn.Module) -> Iterator[Tensor]:
+    """Parameters and buffers, those included that no checkpoint has."""
+    yield from model.parameters()
+    yield from model.buffers()
