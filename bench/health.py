@@ -22,6 +22,9 @@ class Kind(StrEnum):
     AVERAGE_LAG = "average_lag"
     NO_GRADIENT = "no_gradient"
     LOSS_FROZEN = "loss_frozen"
+    NOT_FINITE = "not_finite"
+    SKIPPED_STEPS = "skipped_steps"
+    SMALL_BATCHES = "small_batches"
     MISTAKE = "mistake"
 
 
@@ -71,6 +74,22 @@ ADVICE: Mapping[Kind, Advice] = {
         "the training loss stopped changing",
         "nothing is learnt any more, and the remaining epochs are wasted",
         "lower train.lr, or look for activations that are all 0 or saturated",
+    ),
+    Kind.NOT_FINITE: Advice(
+        "the validation loss was not finite in some epochs",
+        "the training was about to diverge, or did for a while",
+        "lower train.lr, or set train.clip_grad_norm",
+    ),
+    Kind.SKIPPED_STEPS: Advice(
+        "training steps were skipped because their loss or gradient was not finite",
+        "train.bad_steps allowed it; what was trained is fewer steps than the others'",
+        "lower train.lr, or look for images that overflow",
+    ),
+    Kind.SMALL_BATCHES: Advice(
+        "BatchNorm saw fewer images at a time than a batch has",
+        "gradients add up to those of the whole batch, BatchNorm's statistics do not: not quite "
+        "the training that was asked for",
+        "compare with arms of the same micro_batch only, or use a smaller train.batch_size for all",
     ),
     Kind.MISTAKE: Advice(
         "a known mistake was made on purpose",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -286,10 +287,27 @@ def _findings(training: Training, baselines: Mapping[str, float]) -> list[health
         best=progress.best,
         baseline=baselines.get(f"baseline_val_{metric}"),
         mistakes=settings.mistakes,
-    )
+    ) + _of_steps(training)
     for finding in findings:
         print(f"health: {finding.line()}", flush=True)
     return findings
+
+
+def _of_steps(training: Training) -> list[health.Finding]:
+    """What was done otherwise than asked for, because it could not be done so."""
+    found = []
+    losses = [(row["epoch"], row["val/loss"]) for row in training.progress.history]
+    epochs = [epoch for epoch, loss in losses if loss is not None and not math.isfinite(loss)]
+    if epochs:
+        text = f"in {len(epochs)} of {len(training.progress.history)} epochs, first in {epochs[0]}"
+        found.append(health.Finding(health.Kind.NOT_FINITE, text))
+    if skipped := training.progress.skipped_steps:
+        found.append(health.Finding(health.Kind.SKIPPED_STEPS, f"{skipped} steps were skipped"))
+    if images := training.trainee.batchnorm_images:
+        batch = training.settings.batch_size
+        text = f"BatchNorm takes its statistics from {images} images, of batches of {batch}"
+        found.append(health.Finding(health.Kind.SMALL_BATCHES, text))
+    return found
 
 
 def _facts(parts: Parts, training: Training, manifest: Mapping[str, Any]) -> dict[str, Any]:

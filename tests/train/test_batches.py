@@ -95,3 +95,22 @@ def test_a_few_samples_in_the_order_they_are_asked_for() -> None:
     assert batch.places.tolist() == [7, 2]
     assert torch.equal(batch.images, whole.images[[7, 2]])
     assert torch.equal(batch.target, whole.target[[7, 2]])
+
+
+def test_every_step_and_every_epoch_has_draws_of_its_own() -> None:
+    rotate = {"transforms": [{"rotate": {"p": 1, "degrees": 90}}]}
+    data = {"name": "shapes", "image_size": 16, "train": 2, "val": 1, "test": 1}
+    parts = build(make_trial(data=data, augment=rotate, train={"batch_size": 1}))
+    # the same two samples in every epoch: order decides which is which
+    batches, seen = parts.batches("train", 1), {}
+    for epoch in (1, 2, 3):
+        for step, batch in enumerate(batches.training(batches.plan(epoch), epoch)):
+            seen[epoch, step] = int(batch.places[0]), batch.images.clone()
+    for place in (0, 1):
+        looks = [images for found, images in seen.values() if found == place]
+        assert len(looks) == 3
+        assert not any(torch.equal(looks[a], looks[b]) for a, b in ((0, 1), (0, 2), (1, 2)))
+    plan = batches.plan(1)
+    twice = plan._replace(order=torch.zeros(2, dtype=torch.int64))
+    first, second = (batch.images.clone() for batch in batches.training(twice, 1))
+    assert not torch.equal(first, second)

@@ -13,7 +13,7 @@ from torch import nn
 from bench.health import Finding, Kind, read
 from bench.spec.schema import Select, TrialSettings
 from bench.spec.train_settings import TrainSettings
-from bench.train import checkpoint
+from bench.train import checkpoint, loop
 from bench.train.health import Health, frozen_loss
 from bench.train.loop import Interrupted
 from bench.train.placement import Placement
@@ -56,12 +56,31 @@ TINY = {"data": SHAPES | {"train": 16}, "train": {"epochs": 10, "batch_size": 4}
         {"augment": [{"elastic": {"p": 0.5}}, "hflip"], "train": {"optimizer": "sgd", "lr": 0.1}},
         {"model": net(momentum=0.6), "train": {"epochs": 1}},
         {"model": net(frozen=True), "train": {"ema": 0.8, "weight_decay": 0.01}},
-        {"train": {"micro_batch": 3, "schedule": "one_cycle", "bad_steps": 1}},
+        {"train": {"schedule": "one_cycle", "bad_steps": 1}},
     ],
 )
 def test_healthy(tmp_path: Path, changes: dict[str, Any]) -> None:
     found = recorded(tmp_path, **changes).facts
     assert {k: v for k, v in found.items() if k.startswith("health")} == {"health": "healthy"}
+
+
+def test_batch_norm_of_smaller_batches_is_told(tmp_path: Path) -> None:
+    model = {"name": "resnet18_unet", "width": 0.05}
+    found = findings(tmp_path, model=model, train={"micro_batch": 3, "epochs": 1})
+    text = "BatchNorm takes its statistics from 3 images, of batches of 8"
+    assert found[Kind.SMALL_BATCHES].text == text
+
+
+def test_a_loss_that_is_not_finite_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = loop.evaluate
+    calls = iter(range(99))
+
+    def overflowing(*arguments: Any, **options: Any) -> dict[str, float]:
+        return whole(*arguments, **options) | ({"loss": math.inf} if next(calls) == 1 else {})
+
+    monkeypatch.setattr(loop, "evaluate", overflowing)
+    found = findings(tmp_path)
+    assert found[Kind.NOT_FINITE].text == "in 1 of 4 epochs, first in 2"
 
 
 UNET = {"model": {"name": "resnet18_unet", "width": 0.1}}
@@ -257,7 +276,10 @@ def test_findings_of_a_resumed_trial_are_the_same(tmp_path: Path) -> None:
         "train": {"ema": 0.99},
     }
     whole = findings(tmp_path / "whole", **changes)
-    assert whole.keys() == set(Kind) - {Kind.STATISTICS_LAG, Kind.LOSS_FROZEN}
+    assert whole.keys() == {
+        Kind.BELOW_BASELINE, Kind.STATISTICS_STOPPED, Kind.AVERAGE_LAG, Kind.NO_GRADIENT,
+        Kind.MISTAKE,
+    }  # fmt: skip
     with pytest.raises(Interrupted):
         recorded(tmp_path / "cut", stop_after=12, **changes)
     assert findings(tmp_path / "cut", **changes) == whole

@@ -41,6 +41,7 @@ def test_optimizers_take_the_settings(name: str) -> None:
     optimizer = make_optimizer([{"params": [parameter], "peak": 0.5}], chosen)
     assert type(optimizer).__name__.lower() == name
     assert optimizer.defaults["weight_decay"] == 0.01
+    assert optimizer.defaults["fused"] is True
     set_learning_rates(optimizer, chosen, 0.0)
     parameter.sum().backward()
     optimizer.step()

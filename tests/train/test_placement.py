@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,22 @@ def test_a_consumer_that_stops_leaves_no_threads() -> None:
     assert readers()
     batches.close()  # type: ignore[attr-defined]
     assert readers() == []
+
+
+def test_no_more_than_a_few_batches_are_read_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    gathered: list[int] = []
+    take = np.take
+
+    def counted(array: Any, places: Any, **options: Any) -> Any:
+        gathered.append(int(places[0]))
+        return take(array, places, **options)
+
+    monkeypatch.setattr(np, "take", counted)
+    batches = placed("stream", target="none", threads=2).read(torch.arange(11), 1)
+    next(batches)
+    time.sleep(0.2)
+    assert sorted(gathered) == [0, 1, 2, 3]
+    batches.close()  # type: ignore[attr-defined]  # it is a generator
 
 
 def test_an_error_while_reading_reaches_the_consumer(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -293,6 +293,7 @@ def test_bad_steps_are_counted_and_left_out_of_the_loss(
     flawed(monkeypatch, 3, 4)
     found = trained(tmp_path / "2", **settings("Flawed", bad_steps=2))
     assert found.facts["skipped_steps"] == 2
+    assert found.facts["health_skipped_steps"] == "2 steps were skipped"
     losses = [row["train/loss"] for row in found.rows]
     assert all(math.isfinite(loss or math.nan) for loss in losses)
     assert len({round(loss or 0, 1) for loss in losses}) <= 2  # not a mean with zeros
