@@ -135,8 +135,4 @@ def _version(name: str) -> str | None:
 
 def _variables(variables: Mapping[str, str]) -> dict[str, str]:
     """Those of `variables` that may be recorded."""
-    return {
-        name: value
-        for name, value in sorted(variables.items())
-        if name in _VARIABLES
-    }
+    return {name: value for name, value in sorted(variables.items()) if name in _VARIABLES}

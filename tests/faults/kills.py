@@ -292,7 +292,6 @@ def disturbed(
                 check_on_the_way(place, expected, finished, tally)
             elif kills == 0:
                 run.wait(LIMIT_SECONDS)
-                kills = -(run.returncode != 0)
     finally:
         if run.poll() is None:
             os.killpg(run.pid, signal.SIGKILL)
@@ -329,10 +328,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=25)
     parser.add_argument("--per-run", type=int, default=10, help="kills of each spec and round")
+    parser.add_argument("--folder", type=Path, help="where; default: a temporary one")
     parser.add_argument("--specs", nargs="+", choices=list(SPECS), default=list(SPECS))
     options = parser.parse_args(arguments)
     tally, begun, number = Tally(), time.monotonic(), 0
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.folder or temporary
         alone = {n: undisturbed(Place(Path(folder) / "alone" / n, n), options.epochs)
                  for n in options.specs}  # fmt: skip
         while (left := options.kills - _kills(tally)) > 0:
