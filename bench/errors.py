@@ -40,6 +40,10 @@ class DamagedError(StoreError):
     """A record that was cut short, or is not what was written: it has to be made again."""
 
 
+class UnwritableError(StoreError):
+    """A disk that is full or read-only: no trial's fault, and nothing more can be recorded."""
+
+
 class DeviceError(BenchError):
     """A device that was asked for and is not there."""
 

@@ -49,9 +49,9 @@ def _has_moved(trial: Trial, store: Store) -> bool:
 
 def _differs(trial: Trial, fingerprint: str | None, store: Store) -> bool:
     files = store.trial(trial.experiment, trial.id)
-    if fingerprint is None or files.status().status is not Status.DONE:
+    if fingerprint is None or files.standing().status is not Status.DONE:
         return False
-    return files.summary().get("data_fingerprint") != fingerprint
+    return files.summary().get("data_fingerprint") not in (None, fingerprint)
 
 
 def _kind(trial: Trial) -> str:

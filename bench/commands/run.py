@@ -15,7 +15,7 @@ from bench.commands import other_data, renamed
 from bench.commands.exit_codes import ExitCode
 from bench.commands.reporting import check_writable, is_current, make_report
 from bench.commands.sharing import REPORT, SETUP, SharedTrials, refuse_force
-from bench.errors import DamagedError
+from bench.errors import DamagedError, UnwritableError
 from bench.plan.expand import Plan, trial_config
 from bench.plan.pretrained import fetch_weights
 from bench.plan.trial import Trial
@@ -117,7 +117,7 @@ def _run(here: _Run) -> ExitCode:
     before = here.standings(plan.trials)
     for trial, found in before.items():
         if found.status is Status.INTERRUPTED and found.message:
-            here.say(f"{trial} goes on: {found.message}")
+            here.say(f"{trial} goes on; before: {found.message}")
     statuses = {trial: standing.status for trial, standing in before.items()}
     choice = choose(statuses, retry_failed=options.retry_failed, force=options.force)
     here.say(_describe(choice, len(plan.trials)))
@@ -187,13 +187,22 @@ def _observer(
         if isinstance(event, Ended | EpochDone | Retried):
             recorder = recorders[event.trial]
             if isinstance(event, Ended) and not event.recorded:
-                recorder.stop(event.status, event.failure, event.message)
+                _record(event, recorder)
             if isinstance(event, Retried):
                 recorder.retry(event.message)
             changed(recorder.files)  # others' too: whoever ended it may have died right then
         show(event)
 
     return observe
+
+
+def _record(event: Ended, recorder: TrialRecorder) -> None:
+    """What its worker could not. Interrupted on a full disk, it stays `running`: just as well."""
+    try:
+        recorder.stop(event.status, event.failure, event.message)
+    except UnwritableError:
+        if event.status is not Status.INTERRUPTED:
+            raise
 
 
 def _put_new_plan_on_record(plan: Plan, store: Store) -> None:
@@ -247,6 +256,8 @@ def _mirrored(here: _Run) -> Iterator[Callable[[TrialFiles], None]]:
 def _conclude(here: _Run, choice: Choice, outcome: Outcome) -> ExitCode:
     if outcome.interrupted:
         left = len(choice.todo) - outcome.count(Status.DONE) - outcome.count(Status.FAILED)
+        if outcome.reason:
+            here.say(f"Nothing can be recorded any more: {outcome.reason}.")
         here.say(f"Interrupted with {left} trials left: the same command goes on from here.")
         return ExitCode.INTERRUPTED
     failed = outcome.count(Status.FAILED) + len(choice.failed_before)

@@ -182,13 +182,14 @@ def load_trial(config: Mapping[str, Any]) -> Trial:
     try:
         settings = TrialSettings.model_validate(config["settings"])
         trial = Trial(config["experiment"], config["seed"], config["axes"], settings)
+        made = trial.id
     except (ValidationError, KeyError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise StoreError(f"the configuration of trial {name} cannot be used: {reason}") from error
-    if trial.id != name:
+    if made != name:
         raise StoreError(
             f"the configuration of trial {name} was changed, or written by another version of "
-            f"bench: its settings now make trial {trial.id}"
+            f"bench: its settings now make trial {made}"
         )
     return trial
 

@@ -18,7 +18,7 @@ import psutil
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from bench.errors import DamagedError, StoreError
+from bench.errors import DamagedError, StoreError, UnwritableError
 
 Kinds = type | tuple[type, ...]
 
@@ -33,7 +33,7 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
     killed. `durable` forces the bytes to the disk first, so that they survive a power cut too.
 
     Raises:
-        StoreError: the folder is read-only, the disk is full, …
+        UnwritableError: the folder is read-only, the disk is full, …
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:6]}.tmp")
     try:
@@ -44,7 +44,7 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
         beside.replace(path)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise StoreError(
+        raise UnwritableError(
             f"{path}: cannot be written ({reason}): free space or make the folder writable"
         ) from error
     finally:

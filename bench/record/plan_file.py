@@ -40,8 +40,7 @@ def read_plan(path: Path) -> dict[str, Any] | None:
     check(path, record, _KINDS | _OPTIONAL)
     _have(path, record, _KINDS)
     select = record["select"]
-    directions = {**record["metrics"], select.get("metric"): select.get("mode")}
-    for metric, mode in directions.items():
+    for metric, mode in [*record["metrics"].items(), (select.get("metric"), select.get("mode"))]:
         if not isinstance(metric, str) or mode not in _MODES:
             raise damaged(path, f"{metric!r} is better {mode!r}")
     lists = [*record["axes"].values(), *record.get("incomparable", {}).values()]

@@ -137,6 +137,8 @@ class TrialFiles:
         if record is None:
             raise damaged(self.config_path, "there is no such file")
         check(self.config_path, record, _CONFIG)
+        if not all(isinstance(axis, str) for axis in record.get("axes") or ()):
+            raise damaged(self.config_path, "the name of an axis is no text")
         return record
 
     def write_config(self, record: Mapping[str, Any]) -> None:
@@ -169,10 +171,13 @@ class TrialFiles:
         if status.status is not Status.DONE:
             return status
         try:
-            if not self.summary():
+            if not (summary := self.summary()):
                 raise damaged(self.summary_path, "empty")
-            if (self.last.exists() or self.previous.exists()) and not self.history():
-                raise damaged(self.history_path, "empty")
+            if self.last.exists() or self.previous.exists():
+                rows = len(self.history())
+                if not rows or rows != summary.get("epochs", rows):
+                    told = f"it has {rows} of {summary.get('epochs', 'its')} epochs"
+                    raise damaged(self.history_path, told)
         except DamagedError as error:
             return replace(status, status=Status.INTERRUPTED, message=str(error))
         return status

@@ -50,6 +50,8 @@ class Outcome:
 
     ended: list[Ended] = field(default_factory=list)
     interrupted: bool = False
+    reason: str | None = None
+    """Why it was interrupted, if not by a person: nothing can be recorded any more."""
 
     def count(self, status: Status) -> int:
         """How many ended so."""
@@ -199,6 +201,9 @@ class _Work:
         if self.ours.pop(event.trial, None):
             self.claims.release(event.trial)
         if self.fail_fast and event.status is Status.FAILED:
+            self._stop()
+        if event.status is Status.INTERRUPTED and event.message and not event.elsewhere:
+            self.outcome.interrupted, self.outcome.reason = True, event.message
             self._stop()
 
     def _stop(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import faulthandler
 import os
 import signal
@@ -13,12 +14,14 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from bench.errors import BenchError, DataError, StoreError, told
+from bench.errors import BenchError, DataError, StoreError, UnwritableError, told
 from bench.plan.trial import Trial
 from bench.run import pulse
 from bench.run.events import Alive, Ended, EpochDone, Started, Ticked
 from bench.states import Failure, Status
 from bench.train.recorder import Recorder, Row
+
+_UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
 
 
 @dataclass(frozen=True)
@@ -141,9 +144,13 @@ def _train(job: Job, share: Share, line: Line) -> tuple[Status, Failure | None, 
         return Status.FAILED, Failure.DIVERGED, str(error)
     except DataError as error:
         return Status.FAILED, Failure.DATA, str(error)
+    except UnwritableError as error:
+        return Status.INTERRUPTED, None, str(error)
     except BenchError as error:
         return Status.FAILED, Failure.CRASH, str(error)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _UNWRITABLE:  # the log's disk is full
+            return Status.INTERRUPTED, None, f"{job.log}: cannot be written ({error.strerror})"
         traceback.print_exc()
         if is_out_of_memory(error):
             remedy = "train.micro_batch: auto or a smaller train.batch_size helps"
@@ -171,6 +178,7 @@ def _redirect_output(log: Path) -> None:
 
 def _leave() -> None:
     """End at once: tearing torch down takes longer than a small trial's start."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):  # a full disk
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(0)

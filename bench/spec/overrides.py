@@ -29,7 +29,7 @@ def apply_overrides(document: Document, overrides: Sequence[str]) -> None:
 
 
 def _put(document: Document, override: str) -> tuple[KeyPath, Place]:
-    place = Place(f"override {override!r}")
+    place = Place(f"override {shown(override)}")
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
         raise SpecError("write key=value, for example train.lr=3e-4", source=place.source)

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from bench.errors import DamagedError, StoreError, first_line
+from bench.errors import DamagedError, StoreError, UnwritableError, first_line
 
 DISK_SHARE = 0.02
 """Part of a trial's time that may pass with waiting for the disk."""
@@ -42,7 +42,7 @@ def save(
         Seconds waited for the disk.
 
     Raises:
-        StoreError: the disk is full, the folder read-only, …
+        UnwritableError: the disk is full, the folder read-only, …
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -62,7 +62,7 @@ def save(
     except (OSError, RuntimeError) as error:
         if (reason := _of_the_system(error)) is None:
             raise
-        raise StoreError(
+        raise UnwritableError(
             f"{path}: cannot be written ({reason.strerror}): free space or make the folder writable"
         ) from error
     finally:
@@ -106,7 +106,7 @@ class States:
         self._next_wait = -float("inf")
 
     def save(self, state: Mapping[str, Any]) -> None:
-        """Keep the state; StoreError where it cannot be written."""
+        """Keep the state; UnwritableError where it cannot be written."""
         durable = time.monotonic() >= self._next_wait
         keep = self._previous if self._last_is_durable else None
         waited = save(self._last, state, durable=durable, keep=keep, check=self._check)

@@ -41,7 +41,7 @@ CLOCKS = frozenset(
     {"epoch_seconds", "val_seconds", "images_per_second", "peak_memory_mb", "train_seconds"}
     | {"seconds_to_95pct", "compile_seconds"}
 )
-COMMON = "seeds: 2\nmachine: {threads: 1, device: cpu}\n"
+COMMON = "seeds: {seeds}\nmachine: {{threads: 1, device: cpu}}\n"
 SPECS = {
     "seg": """\
 experiment: seg
@@ -104,10 +104,10 @@ class Place:
     folder: Path
     name: str
 
-    def write(self, epochs: int) -> None:
+    def write(self, epochs: int, seeds: int = 2) -> None:
         """The spec."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        text = SPECS[self.name].replace("EPOCHS", str(epochs)) + COMMON
+        text = SPECS[self.name].replace("EPOCHS", str(epochs)) + COMMON.format(seeds=seeds)
         (self.folder / f"{self.name}.yaml").write_text(text)
 
     def start(self, *words: str) -> subprocess.Popen[bytes]:
@@ -191,16 +191,21 @@ def training(place: Place, processes: Sequence[psutil.Process]) -> int:
 
 
 def strike(
-    place: Place, run: subprocess.Popen[bytes], draw: random.Random, tally: Tally
+    place: Place,
+    run: subprocess.Popen[bytes],
+    draw: random.Random,
+    tally: Tally,
+    whom: str | None = None,
+    within: float = 4.0,
 ) -> str | None:
-    """Kill at some instant; says whom, None where the run had ended before."""
-    whom = draw.choices(["worker", "parent", "both"], [0.75, 0.15, 0.1])[0]
+    """Kill at some instant of so many seconds; says whom, None where the run had ended before."""
+    whom = whom or draw.choices(["worker", "parent", "both"], [0.75, 0.15, 0.1])[0]
     if whom == "worker" or draw.random() < 0.7:  # else perhaps while it starts or prepares
         while not workers(run):
             if run.poll() is not None:
                 return None
             time.sleep(0.02)
-    time.sleep(draw.uniform(0, 2 if whom == "worker" else 4))
+    time.sleep(draw.uniform(0, within / 2 if whom == "worker" else within))
     if run.poll() is not None:
         return None
     if whom == "worker":
@@ -326,8 +331,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--epochs", type=int, default=25)
-    parser.add_argument("--per-run", type=int, default=10, help="kills of each spec and round")
+    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--per-run", type=int, default=15, help="kills of each spec and round")
     parser.add_argument("--folder", type=Path, help="where; default: a temporary one")
     parser.add_argument("--specs", nargs="+", choices=list(SPECS), default=list(SPECS))
     options = parser.parse_args(arguments)

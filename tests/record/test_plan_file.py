@@ -24,6 +24,7 @@ def test_a_plan_comes_back_and_none_is_none(tmp_path: Path) -> None:
     [
         {"trials": {}}, {"trials": ["a"]}, {"trials": [{"id": "a"}]}, {"axes": {"model": "unet"}},
         {"select": {"metric": "val/dice", "mode": "most"}}, {"select": {"mode": "max"}},
+        {"select": {"metric": {}, "mode": "max"}},
         {"metrics": {"dice": "up"}}, {"spec": 3}, {"common": None}, {"notes": "x"},
         {"incomparable": {"loss": 3}}, {"hypotheses": {}},
     ],

@@ -147,7 +147,7 @@ def test_finished_is_what_is_whole(files: TrialFiles) -> None:
     assert finished(files).standing().status is Status.DONE
     for path, contents in {
         files.summary_path: ["", "{}", '{"epochs": [1]}'],
-        files.history_path: ["", "epoch\n1", "epoch\nx\n2\n"],
+        files.history_path: ["", "epoch\n1", "epoch\nx\n2\n", "epoch\n1\n2\n"],
     }.items():
         for content in contents:
             path.write_text(content)
@@ -176,7 +176,9 @@ def test_an_edited_history_is_read_as_it_is(files: TrialFiles) -> None:
     assert files.history() == [rows[0], {"epoch": 3, "train/loss": 9.5}]
 
 
-@pytest.mark.parametrize("text", ["axes: [1]", "settings: x", "arm: 3", "seed: one", "a", ""])
+@pytest.mark.parametrize(
+    "text", ["axes: [1]", "axes: {1: a}", "settings: x", "arm: 3", "seed: one", "a", ""]
+)
 def test_a_foreign_config_is_named(files: TrialFiles, text: str) -> None:
     files.folder.mkdir(parents=True)
     files.config_path.write_text(text)
