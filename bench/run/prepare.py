@@ -89,9 +89,11 @@ def _prepare(trials: list[Trial], beside: int, connection: Connection) -> None:
 
 
 def _find(trials: list[Trial], beside: int, report: Report) -> Prepared:
+    from bench.augment.foreign import check_foreign
     from bench.data import duplicates
     from bench.data.settings import DATASETS
     from bench.plan.cost import model_costs
+    from bench.train.compiling import check_batches
     from bench.train.placement import check_placement, choose
     from bench.train.session import check, pick_device
 
@@ -114,6 +116,8 @@ def _find(trials: list[Trial], beside: int, report: Report) -> Prepared:
             choice = choose(machine, splits, target, device, beside)
             placements.append(f"{what}: {choice}")
             notes |= dict.fromkeys((*ready[key].notes, *duplicates.notes(splits)))
+        check_batches(trial.settings.train, len(ready[key].splits["train"]))
+        check_foreign(trial.settings.augment, data.image_size)
         fingerprints[trial.id] = ready[key].fingerprint
     costs = model_costs(trials, lambda what: report(f"cost of {what}", 0, 0))
     measured = {key: asdict(cost) for key, cost in costs.items()}

@@ -13,7 +13,8 @@ from typing import Any, Self
 import torch
 from torch import nn
 
-from bench.errors import DeviceError
+from bench.errors import DeviceError, SpecError
+from bench.spec.train_settings import TrainSettings
 
 _REMEDY = "install it, or set train.compile: none"
 
@@ -31,6 +32,20 @@ def check_compiler(mode: str, device: torch.device) -> None:
     missing = _no_triton() if device.type == "cuda" else _no_cpp_compiler()
     if missing is not None:
         raise DeviceError(f"train.compile: {mode} needs {missing}: {_REMEDY}")
+
+
+def check_batches(settings: TrainSettings, images: int) -> None:
+    """Refuse to compile for full batches where `images` to train on do not make one.
+
+    Raises:
+        SpecError: they do not.
+    """
+    if settings.compile != "none" and images < settings.batch_size:
+        raise SpecError(
+            f"only full batches are compiled, and {images} training images do not make one of "
+            f"{settings.batch_size}: a smaller train.batch_size helps",
+            key="train.compile",
+        )
 
 
 def _no_cpp_compiler() -> str | None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from bench.errors import SpecError
 from bench.spec.train_settings import TrainSettings
 from bench.tasks.base import Task
 from bench.train.average import Average
-from bench.train.compiling import compiled
+from bench.train.compiling import check_batches, compiled
 from bench.train.freeze import Freezing
 from bench.train.optim import make_optimizer, start_momentum
 from bench.train.precision import Precision
@@ -90,10 +89,5 @@ def _compiled(model: nn.Module, settings: TrainSettings, images: int) -> nn.Modu
     """
     if settings.compile == "none":
         return None
-    if images < settings.batch_size:
-        raise SpecError(
-            "only full batches are compiled, and there are fewer than "
-            f"{settings.batch_size} images",
-            key="train.compile",
-        )
+    check_batches(settings, images)
     return compiled(model, settings.compile)

@@ -113,8 +113,10 @@ def albumentations(images: torch.Tensor, masks: torch.Tensor) -> Iterator[tuple[
             yield f"{noise} noise, {way}", partial(run, change, way)
 
 
-def composed(library: ModuleType, cv2: ModuleType, size: tuple[int, ...], noise: str) -> Any:
-    """The same four of albumentations, for an image and a mask."""
+def composed(
+    library: ModuleType, cv2: ModuleType, size: tuple[int, ...], noise: str, *more: Any
+) -> Any:
+    """The same four of albumentations, for an image and a mask, and what comes after them."""
     return library.Compose(
         [
             library.HorizontalFlip(p=1),
@@ -127,6 +129,7 @@ def composed(library: ModuleType, cv2: ModuleType, size: tuple[int, ...], noise:
                 border_mode=cv2.BORDER_REFLECT,
                 p=1,
             ),
+            *more,
             library.pytorch.ToTensorV2(),
         ]
     )

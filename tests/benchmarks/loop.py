@@ -105,8 +105,9 @@ class Bare:
         total = torch.zeros((), device=self.device)
         for index in order.split(self.size):
             with self.autocast():
-                scores = self.model(images[index])
-                loss = F.cross_entropy(scores.float(), masks[index].long(), ignore_index=255)
+                scores = self.model(rows(images, index))
+                truth = masks.index_select(0, index).long()
+                loss = F.cross_entropy(scores.float(), truth, ignore_index=255)
             loss.backward()
             self.optimizer.step()
             self.optimizer.zero_grad()
@@ -135,6 +136,13 @@ class Bare:
     def epoch(self) -> None:
         self.train()
         self.validate()
+
+
+def rows(images: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """`images[index]`, copied as they lie in memory, which is fastest."""
+    if images.is_contiguous():
+        return images.index_select(0, index)
+    return images.permute(0, 2, 3, 1).index_select(0, index).permute(0, 3, 1, 2)
 
 
 def everything(parts: Parts, split: str) -> tuple[torch.Tensor, torch.Tensor]:

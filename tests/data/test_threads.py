@@ -44,8 +44,10 @@ def test_no_more_is_done_ahead_than_asked_for() -> None:
 
 def test_stopping_early_waits_for_nothing_but_what_has_begun() -> None:
     go = threading.Event()
+    begun: list[int] = []
 
     def wait(x: int) -> int:
+        begun.append(x)
         if x:
             go.wait(5)
         return x
@@ -56,4 +58,5 @@ def test_stopping_early_waits_for_nothing_but_what_has_begun() -> None:
     start = time.monotonic()
     results.close()
     assert time.monotonic() - start < 2
+    assert begun in ([0], [0, 1])  # what waited for the one thread was never begun
     assert running() == []
