@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 
 from bench import __version__
+from bench.commands.arguments import (
+    REPORTS,
+    RESULTS,
+    AsJson,
+    Device,
+    DeviceName,
+    Overrides,
+    Results,
+    Spec,
+)
 from bench.commands.exit_codes import ExitCode
+from bench.commands.search_line import search
 from bench.errors import BenchError, StoreError, told
 
 if TYPE_CHECKING:
@@ -31,40 +42,17 @@ app = typer.Typer(
 )
 
 
-class DeviceName(StrEnum):
-    """Where to compute; auto: a GPU where there is one."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
-
-
-Results = Annotated[Path, typer.Option("--results", help="Folder of all records.")]
-Spec = Annotated[Path, typer.Argument(help="The spec, a YAML file.", show_default=False)]
-Overrides = Annotated[
-    list[str] | None, typer.Argument(help="Settings to change: key=value, as in train.epochs=2.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Device = Annotated[DeviceName, typer.Option(help="Where to compute.")]
-RESULTS = Path("results")
-REPORTS = Path("reports")
-
-
 def _plan(spec: Path, overrides: list[str] | None, results: Path) -> Plan:
-    from bench.commands.earlier import finished, lookup, try_extractor
+    from bench.commands.settling import settler
     from bench.plan.expand import check_targets, make_plan
-    from bench.plan.extractor import settle_extractors
-    from bench.plan.pretrained import check_weights, settle_weights
-    from bench.record.store import Store
+    from bench.plan.pretrained import check_weights
     from bench.spec.load import load_spec
 
     plan = make_plan(load_spec(spec, overrides or ()))
     check_targets(plan)
-    store = Store(results)
-    earlier = lookup(store, spec.parent)
-    plan = settle_weights(plan, earlier)
+    plan = settler(results, spec.parent)(plan)
     check_weights(plan)
-    return settle_extractors(plan, earlier, finished(store), try_extractor)
+    return plan
 
 
 @app.command()
@@ -113,6 +101,9 @@ def run(
     limits = Limits(duration(timeout, "--timeout"), duration(hung_after, "--hung-after"))
     options = RunOptions(results, reports, jobs, retry_failed, force, fail_fast, limits, retries)
     sys.exit(run_plan(_plan(spec, changes, results), options, Console(stderr=True)))
+
+
+app.command()(search)
 
 
 @app.command()
@@ -179,14 +170,20 @@ def report(
     experiments: Annotated[
         list[str] | None, typer.Argument(help="Names or spec files; default: all.")
     ] = None,
+    together: Annotated[
+        str | None, typer.Option(help="One report on all of them, under this name.")
+    ] = None,
     out: Annotated[Path, typer.Option("--out", help="Folder of reports.")] = REPORTS,
     results: Results = RESULTS,
 ) -> None:
     """Make the report of an experiment from its records."""
-    from bench.commands.reporting import make_report, named
+    from bench.commands.reporting import make_report, named, report_together
     from bench.record.store import Store
 
     store = Store(results)
+    if together is not None:
+        print(report_together(store, experiments or [], together, out))
+        return
     wanted = experiments or store.experiments()
     if not wanted:
         raise BenchError(f"no experiments in {store.root}: `bench run` makes one")
@@ -195,6 +192,35 @@ def report(
     for page in made:
         print(page)
     _tell(problems)
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="A CSV file, an epoch a line.", show_default=False)],
+    experiment: Annotated[str, typer.Option(help="The experiment to put the histories into.")],
+    source: Annotated[str, typer.Option(help="Where they were logged, in a few words.")],
+    better: Annotated[
+        list[str] | None,
+        typer.Option(help="METRIC=max or METRIC=min, for a metric that bench does not know."),
+    ] = None,
+    select: Annotated[
+        str | None,
+        typer.Option(help="The metric whose best epoch counts; default: the plan's, or val/dice."),
+    ] = None,
+    force: Annotated[bool, typer.Option(help="Replace what is recorded otherwise.")] = False,
+    results: Results = RESULTS,
+) -> None:
+    """Put histories logged elsewhere beside the trials of an experiment.
+
+    Columns: epoch, metrics as in history.csv (train/loss, val/loss, val/dice, lr, …), perhaps seed;
+    every other column is an axis, and its cells are labels.
+    """
+    from bench.commands.import_trials import Asked, import_log
+    from bench.record.store import Store
+
+    asked = Asked(experiment, source, tuple(better or ()), select, force)
+    for line in import_log(Store(results), file, asked):
+        print(line)
 
 
 @app.command()
@@ -342,6 +368,8 @@ def main() -> NoReturn:
     # parts named by `target:` may lie in the working folder, also for the installed script
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(1, str(Path.cwd()))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a file's name may be no text
     debug = "--debug" in sys.argv
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
     _exit(lambda: app(arguments, prog_name="bench"), debug)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+OWN = "bench"
+"""The source of trials that were trained here; any other names where a history was logged."""
+
 
 class Status(StrEnum):
     """How far a trial has come."""
@@ -13,6 +16,9 @@ class Status(StrEnum):
     DONE = "done"
     FAILED = "failed"
     INTERRUPTED = "interrupted"
+    PRUNED = "pruned"
+    """Ended by a search before its last epoch, as others did better: no failure, and not to be
+    gone on with."""
 
 
 class Failure(StrEnum):

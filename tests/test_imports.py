@@ -21,7 +21,7 @@ ALLOWED = {
     "run": {"spec", "plan", "train"},
     "record": {"spec", "plan"},
     "report": {"spec", "plan", "record"},
-    "search": {"spec", "plan", "run"},
+    "search": {"spec", "plan", "run", "record"},
     "commands": STAGES - {"cli"},
     "cli": STAGES,
 }
@@ -64,13 +64,15 @@ def test_every_stage_has_a_rule() -> None:
 
 
 LIGHT = {
-    "bench.cli": {"torch", "mlflow", "pandas", "pydantic"},
+    "bench.cli": {"torch", "mlflow", "pandas", "pydantic", "optuna"},
     "bench.spec.load": {"torch", "mlflow", "pandas"},
     "bench.plan.expand": {"torch", "mlflow", "pandas"},
     "bench.record.store": {"torch", "mlflow", "pandas"},
     "bench.run.runner": {"torch", "mlflow"},
-    "bench.report.page": {"torch", "mlflow"},
-    "bench.commands.run": {"torch"},
+    "bench.report.page": {"torch", "mlflow", "optuna"},
+    "bench.commands.run": {"torch", "optuna"},
+    "bench.commands.search": {"torch", "optuna"},
+    "bench.search.driver": {"torch", "mlflow"},
 }
 
 

@@ -11,14 +11,15 @@ from rich.text import Text
 
 from bench.doctor import Check
 from bench.errors import DamagedError
+from bench.measure.footprint import Footprint
 from bench.plan.cost import model_costs
 from bench.plan.expand import Plan
 from bench.record.store import Store, TrialFiles
-from bench.states import Status
+from bench.report.imported import select_of
+from bench.states import OWN, Status
 
 if TYPE_CHECKING:
     from bench.plan.trial import Trial
-    from bench.train.footprint import Footprint
 
 COSTS = ("params", "trainable_params", "macs")
 MEMORY = ("peak MB", "free MB")
@@ -50,22 +51,31 @@ def _told_memory(found: Footprint) -> dict[str, Any]:
 
 
 def memory_lines(plan: Plan, memory: Mapping[str, Footprint]) -> list[str]:
-    """A line for each arm that does not fit, or only in parts of its batches."""
+    """A line for each arm that does not fit, or only in parts of its batches, or is not known."""
     arms = {trial.arm: (trial, memory[trial.id]) for trial in plan.trials}
     return [line for trial, found in arms.values() if (line := _memory_line(trial, found))]
 
 
 def _memory_line(trial: Trial, found: Footprint) -> str | None:
     name = ", ".join(trial.axes.values()) or "every trial"
+    if found.problem is not None:
+        return f"{name}: not known: {found.problem}."
     if not found.fits:
         takes = "more than there is" if found.peak_mb is None else f"about {found.peak_mb:,.0f} MB"
-        splits = trial.settings.train.micro_batch == "auto"
-        remedy = "its batches will be cut into parts" if splits else "train.micro_batch: auto helps"
-        return f"{name} takes {takes}, and {found.free_mb:,.0f} MB are free: {remedy}."
+        free = f"{found.free_mb or 0:,.0f} MB are free"
+        return f"{name} takes {takes}, and {free}: {_memory_remedy(trial, found)}."
     if found.micro_batch is not None:
         whole = trial.settings.train.batch_size
         return f"{name}: only {found.micro_batch} of {whole} images fit at once."
     return None
+
+
+def _memory_remedy(trial: Trial, found: Footprint) -> str:
+    if found.parts_fit is False:
+        return "not even the smallest part of a batch fits; smaller images or a smaller model help"
+    if trial.settings.train.micro_batch == "auto":
+        return "its batches will be cut into parts"
+    return f"train.micro_batch: auto {'helps' if found.parts_fit else 'may help'}"
 
 
 def plan_table(rows: Sequence[Mapping[str, Any]], axes: Sequence[str], *, cost: bool) -> Table:
@@ -123,6 +133,8 @@ def _status_row(
         history, problem = [], str(error)
     # nobody holds the trial, so whoever was running it is gone
     lost = status.status is Status.RUNNING and not running
+    if select is None and status.source != OWN:
+        select = select_of([files.config()])
     metric = select["metric"] if select else None
     values = [row[metric] for row in history if row.get(metric) is not None] if metric else []
     best = (max if select and select["mode"] == "max" else min)(values, default=None)  # type: ignore[type-var]
@@ -136,6 +148,7 @@ def _status_row(
         "metric": metric,
         "best": best,
         "updated": status.updated,
+        "source": status.source,
     }
 
 
@@ -147,7 +160,10 @@ def status_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     for row in rows:
         best = "–" if row["best"] is None else f"{row['metric']} {row['best']:.4f}"
         why = ": ".join(text for text in (row["failure"], row["message"]) if text)
-        why = why if row["in_plan"] else "not in the latest plan"
+        if row["source"] != OWN:
+            why = f"imported: {row['source']}"
+        elif not row["in_plan"]:
+            why = "not in the latest plan"
         _add(table, row["experiment"], row["id"], row["status"], str(row["epoch"]), best, why)
     return table
 

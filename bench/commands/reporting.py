@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.errors import BenchError
@@ -27,6 +29,13 @@ def make_report(
 
     changed = {} if hypotheses is None else {experiment: hypotheses}
     return write_report(store, [experiment], reports, changed)
+
+
+def report_together(store: Store, texts: Sequence[str], name: str, reports: Path) -> Path:
+    """Write one report on several experiments, given by name or spec file; returns its path."""
+    from bench.report.page import write_together
+
+    return write_together(store, [named(store, text)[0] for text in texts], name, reports)
 
 
 def named(store: Store, text: str) -> tuple[str, tuple[Hypothesis, ...] | None]:
@@ -64,6 +73,8 @@ def is_current(store: Store, experiment: str, reports: Path) -> bool:
     if not page.exists():
         return False
     made = page.stat().st_mtime
+    if made > time.time():  # the clock was set back since: nothing can be told by it
+        return False
     sources = [store.plan_path(experiment)]
     sources += [trial.status_path for trial in store.trials(experiment)]
     return all(path.stat().st_mtime <= made for path in sources if path.exists())

@@ -99,7 +99,7 @@ def run_plan(plan: Plan, options: RunOptions, console: Console) -> ExitCode:
     with (
         store.leases(plan.experiment) as leases,
         ExitStack() as setup,
-        _terminated_is_interrupted(),
+        terminated_is_interrupted(),
     ):
         return _run(_Run(plan, options, console, store, leases, setup))
 
@@ -153,7 +153,7 @@ def _train_left(
     epochs = {trial.id: trial.settings.train.epochs for trial in todo}
     # importing MLflow and making its database takes seconds, as preparing does: side by side
     shown_on = display(here.console, epochs, plan.select.metric)
-    with shown_on as shown, _mirrored(here) as changed:
+    with shown_on as shown, mirrored(here.store, plan.experiment, here.say) as changed:
         beside = max((share.beside for share in shares), default=1)
         prepared = prepare([*todo, *moved], shown.preparing, beside)
         if not options.force:
@@ -169,14 +169,14 @@ def _train_left(
         return run(
             [Job(trial, recorders[trial.id], recorders[trial.id].files.log) for trial in todo],
             LocalExecutor(shares, options.limits),
-            _observer(recorders, changed, shown.observe),
+            observer(recorders, changed, shown.observe),
             claims=claims,
             fail_fast=options.fail_fast,
             retries=options.retries,
         )
 
 
-def _observer(
+def observer(
     recorders: Mapping[str, TrialRecorder],
     changed: Callable[[TrialFiles], None],
     show: Callable[[Event], None],
@@ -241,16 +241,18 @@ def _recorder(here: _Run, trial: Trial, costs: Costs) -> TrialRecorder:
 
 
 @contextmanager
-def _mirrored(here: _Run) -> Iterator[Callable[[TrialFiles], None]]:
+def mirrored(
+    store: Store, experiment: str, say: Callable[[str], None]
+) -> Iterator[Callable[[TrialFiles], None]]:
     """Mirror to MLflow in the background; at the end wait for the rest, or say what is missing."""
-    live = LiveMirror(Mirror(here.store), warn=here.say)
+    live = LiveMirror(Mirror(store), warn=say)
     try:
         yield live.changed
     finally:
         missing = live.close(MIRROR_SECONDS)
         if missing:
-            remedy = f"`bench sync {here.plan.experiment}` catches up"
-            here.say(f"MLflow lacks {len(missing)} trials: {remedy}")
+            remedy = f"`bench sync {experiment}` catches up"
+            say(f"MLflow lacks {len(missing)} trials: {remedy}")
 
 
 def _conclude(here: _Run, choice: Choice, outcome: Outcome) -> ExitCode:
@@ -302,7 +304,7 @@ def _describe(choice: Choice, total: int) -> str:
 
 
 @contextmanager
-def _terminated_is_interrupted() -> Iterator[None]:
+def terminated_is_interrupted() -> Iterator[None]:
     """SIGTERM (a scheduler's end of time) stops a run as Ctrl-C does: resumable."""
 
     def interrupt(*_: object) -> None:

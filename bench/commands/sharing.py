@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from bench.errors import BenchError
 from bench.plan.expand import trial_config
@@ -38,8 +39,16 @@ class SharedTrials:
         before: Mapping[str, TrialStatus],
         unwritten: Mapping[str, Trial],
     ) -> None:
-        self._leases, self._recorders, self._before = leases, recorders, before
-        self._unwritten = dict(unwritten)
+        self._leases = leases
+        self._recorders, self._before = dict(recorders), dict(before)
+        self._unwritten = {key: trial_config(trial) for key, trial in unwritten.items()}
+
+    def add(
+        self, trial: str, recorder: TrialRecorder, before: TrialStatus, config: Mapping[str, Any]
+    ) -> None:
+        """One trial more, as it is `before` it is claimed; `config` is written when it is ours."""
+        self._recorders[trial], self._before[trial] = recorder, before
+        self._unwritten[trial] = config
 
     def claim(self, trial: str) -> Ended | str | None:
         """None: ours now. Else who has it; or how it ended, in another run, since we started."""
@@ -71,7 +80,7 @@ class SharedTrials:
         recorder = self._recorders[trial]
         recorder.lease = lease
         if (unwritten := self._unwritten.pop(trial, None)) is not None:
-            recorder.files.write_config(trial_config(unwritten))
+            recorder.files.write_config(unwritten)
 
     def _ended(self, trial: str) -> Ended | None:
         """A failure that was there before is what `--retry-failed` runs again."""

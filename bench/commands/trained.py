@@ -17,9 +17,11 @@ from bench.errors import BenchError, StoreError
 from bench.plan.expand import load_trial
 from bench.record.files import replacing, write_text
 from bench.record.store import Store, TrialFiles
+from bench.report.imported import is_imported
 from bench.tasks.base import Picture
 from bench.tasks.classification import Classification
-from bench.tasks.pictures import PALETTE, overlay
+from bench.tasks.palette import PALETTE
+from bench.tasks.pictures import overlay
 from bench.train.session import Parts, build, entering, predict
 
 
@@ -82,12 +84,17 @@ def _small(parts: Parts, image: Image.Image) -> Picture:
 
 def _trained(files: TrialFiles, device: str) -> Parts:
     """The trial's parts with its best weights, wherever it was trained."""
+    if is_imported(config := files.config()):
+        raise StoreError(
+            f"{files.folder}: was imported from {config['source']} and has a history only, no "
+            "model: `bench run` a spec that trains it"
+        )
     if not files.best.exists():
         raise StoreError(
             f"{files.folder}: no best.pt, the trial is {files.status().status}: "
             "`bench run` its spec first"
         )
-    trial = load_trial(files.config())
+    trial = load_trial(config)
     machine = trial.settings.machine.model_copy(update={"device": device, "placement": "auto"})
     settings = trial.settings.model_copy(update={"machine": machine})
     parts = build(replace(trial, settings=settings))

@@ -9,6 +9,7 @@ stored. Pillow's faster, coarser JPEG decoding (`draft`) is not used.
 from __future__ import annotations
 
 import errno
+import re
 import stat
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -248,12 +249,15 @@ def _open(file: Path, convert: Callable[[Image.Image], T]) -> T:
     try:
         with Image.open(file, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
-                raise Image.DecompressionBombError(f"{image.width}×{image.height}")
+                raise Image.DecompressionBombError(f"{image.width * image.height} pixels")
             return convert(image)
     except MemoryError:
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        wrong = f"more pixels than the {MAX_PIXELS // 10**6} million allowed ({error})"
+        # Pillow tells of its own limit, too, which is another one
+        found = re.search(r"\d+", str(error))
+        size = f"{int(found[0]):,} pixels" if found else "its pixels"
+        wrong = f"{size} are more than the {MAX_PIXELS:,} allowed"
         raise UnreadableError(file, wrong, "store it smaller") from error
     except FileNotFoundError as error:
         raise UnreadableError(file, "there is no such file", _MISSING) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from bench.errors import nearest
@@ -48,6 +48,25 @@ def labels_in_use(axes: dict[str, Axis], arms: list[Arm]) -> dict[str, tuple[str
         name: tuple(label for label in axis.levels if label in used[name])
         for name, axis in axes.items()
     }
+
+
+def refuse_several_tasks(spec: Spec, axes: Iterable[Axis]) -> None:
+    """Metrics, selection and the words of the report are a task's: an experiment has one.
+
+    Raises:
+        SpecError: an axis would give it several; names the line.
+    """
+    for axis in (axis for axis in axes if axis.name in ("task", "task.name")):
+        names: list[Any] = []
+        for level in axis.levels.values():
+            named = isinstance(level.value, dict)
+            names.append(level.value.get("name") if named else level.value)
+            if names[-1] != names[0]:
+                raise spec.document.error(
+                    level.where,
+                    f"an experiment has one task, here {shown(names[0])} and {shown(names[-1])}: "
+                    "make a spec for each; axes can be its settings (task.…)",
+                )
 
 
 def _check_size(spec: Spec, groups: list[Group]) -> None:

@@ -67,7 +67,7 @@ def read_groups(spec: Spec) -> list[Group]:
     for where, axes, together in _declared(spec):
         group = []
         for name, levels in axes.items():
-            axis = _new_axis(spec.document, name, (*where, name), seen)
+            axis = new_axis(spec.document, name, (*where, name), seen)
             _add_levels(spec.document, axis, levels, again=together)
             group.append(axis)
         if together:
@@ -87,7 +87,12 @@ def _declared(spec: Spec) -> Iterator[tuple[KeyPath, dict[str, Any], bool]]:
                 yield ("zip",) if one else ("zip", i), axes, True
 
 
-def _new_axis(document: Document, name: str, where: KeyPath, seen: dict[str, KeyPath]) -> Axis:
+def new_axis(document: Document, name: str, where: KeyPath, seen: dict[str, KeyPath]) -> Axis:
+    """An axis without levels; `seen` are those there are already.
+
+    Raises:
+        SpecError: it can be no axis, or is there already.
+    """
     root = name.split(".")[0]
     if root not in AXIS_ROOTS:
         if root in TrialSettings.model_fields or root in Sweep.model_fields:

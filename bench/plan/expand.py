@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from bench.errors import SpecError, StoreError
-from bench.plan.arms import Arm, choices, labels_in_use, make_arms
+from bench.plan.arms import Arm, choices, labels_in_use, make_arms, refuse_several_tasks
 from bench.plan.axes import Axis
 from bench.plan.comparable import caution, incomparable
 from bench.plan.hypotheses import checked_hypotheses
@@ -21,7 +21,6 @@ from bench.registry import Custom, load_target
 from bench.settings import Settings
 from bench.spec.hypotheses import Hypothesis
 from bench.spec.load import Spec
-from bench.spec.messages import shown
 from bench.spec.schema import Machine, Select, TrialSettings
 from bench.spec.yaml12 import KeyPath
 from bench.tasks.settings import Mode
@@ -112,8 +111,11 @@ def make_plan(spec: Spec) -> Plan:
     Raises:
         SpecError: anything that cannot be planned, with the file, line and key that is to blame.
     """
+    if spec.sweep.search is not None:
+        message = "is for `bench search`: a search has no plan, it decides as it goes"
+        raise spec.document.error(("search",), message)
     axes, arms = make_arms(spec)
-    _refuse_several_tasks(spec, axes)
+    refuse_several_tasks(spec, axes.values())
     checked = [(arm, spec.settings(choices(axes, arm))) for arm in arms]
     refuse_idle(spec, axes, checked)
     trials = tuple(
@@ -124,21 +126,6 @@ def make_plan(spec: Spec) -> Plan:
     _refuse_twins(spec, axes, trials[: len(arms)])
     plan = Plan(spec, labels_in_use(axes, arms), trials)
     return replace(plan, hypotheses=checked_hypotheses(plan))
-
-
-def _refuse_several_tasks(spec: Spec, axes: dict[str, Axis]) -> None:
-    """Metrics, selection and the words of the report are a task's: an experiment has one."""
-    for axis in (axes[name] for name in ("task", "task.name") if name in axes):
-        names: list[Any] = []
-        for level in axis.levels.values():
-            named = isinstance(level.value, dict)
-            names.append(level.value.get("name") if named else level.value)
-            if names[-1] != names[0]:
-                raise spec.document.error(
-                    level.where,
-                    f"an experiment has one task, here {shown(names[0])} and {shown(names[-1])}: "
-                    "make a spec for each; axes can be its settings (task.…)",
-                )
 
 
 def _refuse_twins(spec: Spec, axes: dict[str, Axis], trials: tuple[Trial, ...]) -> None:

@@ -13,6 +13,8 @@ from typing import Any
 
 from bench.spec.schema import TrialSettings
 
+NO_LEVEL = "–"
+"""The label of an axis that has no level in a trial: a search's dimension under its `when`."""
 _FIRST_AXES = ("model", "augment")
 _MAX_LABELS = 150  # characters of an id: with seed and hash it must fit a file name
 
@@ -48,9 +50,7 @@ class Trial:
         Labels stand in a fixed order (model, augment, then by the axis's name), so that the order
         of axes in the spec does not matter.
         """
-        axes = sorted(self.axes, key=lambda axis: (*(axis != first for first in _FIRST_AXES), axis))
-        labels = "-".join(_slug(self.axes[axis]) for axis in axes)[:_MAX_LABELS]
-        return "-".join([*filter(None, [labels]), f"s{self.seed}", digest(self.identity)])
+        return named(self.axes, f"s{self.seed}", self.identity)
 
     @cached_property
     def arm(self) -> str:
@@ -58,18 +58,31 @@ class Trial:
         return digest(self.settings.identity())
 
     @cached_property
-    def common(self) -> str:
-        """Hash of the settings that no axis touches: trials that share it belong in one table."""
+    def held(self) -> dict[str, Any]:
+        """The settings that no axis touches, without what cannot change a result."""
         settings = self.settings.identity()
         for axis in self.axes:
             path = axis.split(".")
             # a part's name decides which other settings the part has
             _remove(settings, path[:-1] if path[-1] in {"name", "target"} else path)
-        return digest({"settings": settings, "axes": sorted(self.axes)})
+        return settings
+
+    @cached_property
+    def common(self) -> str:
+        """Hash of the settings that no axis touches: trials that share it belong in one table."""
+        return digest({"settings": self.held, "axes": sorted(self.axes)})
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled by its fields: read-only mappings cannot be."""
         return Trial, (self.experiment, self.seed, dict(self.axes), self.settings)
+
+
+def named(axes: Mapping[str, str], kind: str, identity: Any) -> str:
+    """`<labels>-<kind>-<hash of the identity>`: the name of a trial, and of its folder."""
+    ordered = sorted(axes, key=lambda axis: (*(axis != first for first in _FIRST_AXES), axis))
+    levels = [axes[axis] for axis in ordered if axes[axis] != NO_LEVEL]
+    labels = "-".join(map(_slug, levels))[:_MAX_LABELS]
+    return "-".join([*filter(None, [labels]), kind, digest(identity)])
 
 
 def digest(value: Any) -> str:

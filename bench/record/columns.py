@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bench.states import Failure, Status
 
-__all__ = ["HISTORY", "METRICS", "RUNS", "UNLISTED", "Failure", "Status"]
+__all__ = ["HISTORY", "HISTORY_DIGEST", "METRICS", "RUNS", "UNLISTED", "Failure", "Status"]
 
 # history.csv: one row an epoch; the task's validation metrics stand where `METRICS` is.
 METRICS = "<metrics>"
@@ -37,9 +37,10 @@ RUNS: tuple[str, ...] = (
     "deterministic", "data_fingerprint", "torch", "git_commit",
 )  # fmt: skip
 
-UNLISTED: tuple[str, ...] = ("images_per_second", "batchnorm_images")
+HISTORY_DIGEST = "history_digest"
+UNLISTED: tuple[str, ...] = ("images_per_second", "batchnorm_images", HISTORY_DIGEST)
 """What summary.json has and runs.csv has not.
 
 `batchnorm_images`: how many images BatchNorm took its statistics from in training, where those are
-fewer than a batch.
+fewer than a batch. `history_digest`: of the history.csv that the summary was made of.
 """

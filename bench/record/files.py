@@ -60,7 +60,7 @@ def write_bytes(path: Path, content: bytes, *, durable: bool = False) -> None:
 
 def write_text(path: Path, text: str, *, durable: bool = False) -> None:
     """Replace the file's content, UTF-8."""
-    write_bytes(path, text.encode(), durable=durable)
+    write_bytes(path, _sayable(text).encode(), durable=durable)
 
 
 def write_json(path: Path, record: Any, *, durable: bool = False) -> None:
@@ -100,7 +100,7 @@ def read_text(path: Path) -> str | None:
 
 def read_json(path: Path) -> dict[str, Any] | None:
     """The JSON object in a file, or None where there is no such file; else as `read_text`."""
-    return _read_mapping(path, json.loads)
+    return _read_mapping(path, _parse_json)
 
 
 def read_yaml(path: Path) -> dict[str, Any] | None:
@@ -154,7 +154,7 @@ def _read_mapping(path: Path, parse: Callable[[str], Any]) -> dict[str, Any] | N
 def _plain(value: Any, *, strict: bool = True) -> Any:
     """Only what JSON and YAML know; with `strict`, numbers that are not finite become None."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item, strict=strict) for key, item in value.items()}
+        return {_sayable(str(key)): _plain(item, strict=strict) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_plain(item, strict=strict) for item in value]
     if value is None or isinstance(value, bool):
@@ -164,7 +164,17 @@ def _plain(value: Any, *, strict: bool = True) -> Any:
     if isinstance(value, Real):
         number = float(value)
         return number if math.isfinite(number) or not strict else None
-    return str(value)  # paths, enums, times
+    return _sayable(str(value))  # texts, paths, enums, times
+
+
+def _sayable(text: str) -> str:
+    r"""What UTF-8 cannot say, bytes of file names that are no text among it, as `\udcff`."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+def _parse_json(text: str) -> Any:
+    found = json.loads(text)
+    return _plain(found, strict=False) if "\\u" in text else found
 
 
 def _force(path: Path) -> None:

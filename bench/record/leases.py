@@ -30,7 +30,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from bench.errors import BenchError, StoreError
+from bench.errors import BenchError, StoreError, UnwritableError
 from bench.record.files import read_json, read_text, write_json
 from bench.record.owners import Owner
 
@@ -143,7 +143,7 @@ class Leases:
         """Our lease on `name` from now on, or who has it. Returns at once.
 
         Raises:
-            StoreError: the folder cannot be written.
+            UnwritableError: the folder cannot be written.
         """
         folder = self._folder / name
         try:
@@ -158,7 +158,7 @@ class Leases:
                     self._held.add(lease)
                     return lease
         except OSError as error:
-            raise StoreError(
+            raise UnwritableError(
                 f"{error.filename or folder}: cannot be written ({error.strerror}): free space or "
                 "make the folder writable"
             ) from error

@@ -17,6 +17,7 @@ RUN_STATUS = {
     Status.DONE: "FINISHED",
     Status.FAILED: "FAILED",
     Status.INTERRUPTED: "KILLED",
+    Status.PRUNED: "KILLED",  # as Optuna's own mirror has it; the tag bench.status tells which
 }
 
 _SYSTEM = frozenset({"epoch_seconds", "val_seconds", "images_per_second", "peak_memory_mb"})
@@ -41,7 +42,9 @@ def trial_tags(config: Mapping[str, Any], status: TrialStatus) -> dict[str, str]
     """`bench.id`, `bench.common`, … and how the trial stands."""
     facts = {name: config.get(name) for name in ("id", "experiment", "seed", "common", "arm")}
     state = {name: getattr(status, name) for name in ("status", "failure", "message", "source")}
-    found = {"kind": "trial"} | facts | state
+    # of a trial of a search: what for, and its number in the study
+    part = {f"search.{name}": value for name, value in (config.get("search") or {}).items()}
+    found = {"kind": "trial"} | facts | state | part
     return {f"bench.{name}": _value("" if v is None else v) for name, v in found.items()}
 
 

@@ -75,10 +75,12 @@ class Tree:
 
     def _create_parent(self, experiment: str, common: str) -> Run:
         tags = {"bench.kind": "experiment", "bench.experiment": experiment, "bench.common": common}
+        plan = self._plan(experiment)
+        study = plan.get("search") or {}
+        tags |= {f"bench.study.{name}": str(value) for name, value in study.items()}
         run = self._client.create_run(
             self.experiment(experiment), tags=tags | SOURCE, run_name=f"{experiment} {common}"
         )
-        plan = self._plan(experiment)
         if plan.get("common") == common and plan.get("spec"):
             self._client.log_text(run.info.run_id, str(plan["spec"]), "spec.yaml")
         return run
@@ -91,7 +93,8 @@ class Tree:
         states = {_status(trial) for trial in trials}
         if states & {Status.RUNNING, Status.FAILED}:
             return Status.RUNNING if Status.RUNNING in states else Status.FAILED
-        return Status.DONE if states == {Status.DONE} else Status.INTERRUPTED
+        ended = Status.DONE in states and states <= {Status.DONE, Status.PRUNED}
+        return Status.DONE if ended else Status.INTERRUPTED
 
     def _plan(self, experiment: str) -> dict[str, Any]:
         with contextlib.suppress(StoreError):  # a damaged plan is no reason to mirror nothing

@@ -23,6 +23,7 @@ _OPTIONAL: dict[str, Kinds] = {
     "cautions": list,
     "incomparable": dict,
     "hypotheses": list,
+    "search": dict,
 }
 _TRIAL: dict[str, Kinds] = {"id": str, "seed": (int, type(None)), "axes": dict, "arm": str}
 

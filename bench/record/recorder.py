@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench.errors import StoreError
-from bench.record.columns import HISTORY, METRICS, Failure, Status
+from bench.record.columns import HISTORY, HISTORY_DIGEST, METRICS, Failure, Status
 from bench.record.files import remove_leftovers, replacing, write_json
 from bench.record.leases import Lease
 from bench.record.summary import summarise
@@ -118,7 +118,7 @@ class TrialRecorder:
         """
         if self.lease is not None and not self.lease.held():
             return
-        if status == Status.FAILED:
+        if status in (Status.FAILED, Status.PRUNED):
             environment = self.files.environment()
             known = {name: environment[name] for name in _OF_MACHINE if name in environment}
             self._summarise(self.files.history(), known)
@@ -139,7 +139,10 @@ class TrialRecorder:
         )
 
     def _summarise(self, history: Sequence[Row], facts: Mapping[str, Any]) -> None:
-        summary = summarise(history, self.select, self.metrics) if history else {}
+        summary: dict[str, Any] = {}
+        if history:
+            summary = summarise(history, self.select, self.metrics)
+            summary[HISTORY_DIGEST] = self.files.history_digest()
         record = summary | dict(self.facts) | dict(facts)
         write_json(self.files.summary_path, record, durable=True)
 

@@ -8,12 +8,13 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
 from bench.errors import DamagedError, StoreError
-from bench.record.columns import Failure, Status
+from bench.record.columns import HISTORY_DIGEST, Failure, Status
 from bench.record.files import (
     Kinds,
     check,
@@ -25,6 +26,7 @@ from bench.record.files import (
     write_text,
     write_yaml,
 )
+from bench.states import OWN
 
 Row = Mapping[str, float | int | None]
 
@@ -36,8 +38,8 @@ _STATUS: Mapping[str, Kinds] = {
     "pid": (int, type(None)),
 }
 _CONFIG: Mapping[str, Kinds] = {
-    **dict.fromkeys(("id", "experiment", "common", "arm"), _TEXT),
-    **dict.fromkeys(("axes", "settings"), (dict, type(None))),
+    **dict.fromkeys(("id", "experiment", "common", "arm", "source", "file"), _TEXT),
+    **dict.fromkeys(("axes", "settings", "metrics", "select", "search"), (dict, type(None))),
     "seed": (int, type(None)),
 }
 
@@ -52,7 +54,7 @@ class TrialStatus:
     status: Status
     failure: Failure | None = None
     message: str | None = None
-    source: str = "bench"
+    source: str = OWN
     pid: int | None = None
     host: str | None = None
     started: str | None = None
@@ -178,6 +180,7 @@ class TrialFiles:
                 if not rows or rows != summary.get("epochs", rows):
                     told = f"it has {rows} of {summary.get('epochs', 'its')} epochs"
                     raise damaged(self.history_path, told)
+                self.check_history(summary)
         except DamagedError as error:
             return replace(status, status=Status.INTERRUPTED, message=str(error))
         return status
@@ -218,6 +221,19 @@ class TrialFiles:
         except (ValueError, csv.Error) as error:
             raise damaged(self.history_path, error) from error
         return found
+
+    def history_digest(self) -> str:
+        """Of the file's text."""
+        return sha256((read_text(self.history_path) or "").encode()).hexdigest()[:16]
+
+    def check_history(self, summary: Mapping[str, Any]) -> None:
+        """Refuse a history that is not the one which the trial's `summary` was made of.
+
+        Raises:
+            DamagedError: somebody has changed it. A summary of an older version cannot tell.
+        """
+        if summary.get(HISTORY_DIGEST, (digest := self.history_digest())) != digest:
+            raise damaged(self.history_path, "it was changed after the trial had ended")
 
     def write_history(self, rows: Sequence[Row], columns: Sequence[str]) -> None:
         """Replace the history, with `columns` in this order; floats read back equal to the bit."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bench.report.load import Records
+from bench.states import OWN
 
-OWN = "bench"
 NO_LABEL = "–"
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart; the pale ones come last.
@@ -22,6 +22,13 @@ DASHES: tuple[tuple[float, ...], ...] = (
     (6.0, 1.5, 1.2, 1.5),
     (2.5, 1.0),
     (6.0, 1.2, 1.2, 1.2, 1.2, 1.2),
+)
+# Arms logged elsewhere are drawn in these, never solid.
+FOREIGN_DASHES: tuple[tuple[float, ...], ...] = (
+    (7.0, 3.0),
+    (3.0, 3.0),
+    (9.0, 3.0, 2.0, 3.0),
+    (5.0, 2.0, 1.2, 2.0, 1.2, 2.0),
 )
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 # How far each style's colour is mixed with white: a second cue beside dashes and markers.
@@ -77,7 +84,7 @@ def arms_of(records: Records) -> list[Arm]:
                 levels=levels,
                 source=key[-1],
                 color=_tinted(PALETTE[place % len(PALETTE)], _TINTS[style % len(_TINTS)]),
-                dashes=DASHES[style % len(DASHES)],
+                dashes=_dashes(style, key[-1]),
                 marker=MARKERS[style % len(MARKERS)],
             )
         )
@@ -99,7 +106,8 @@ def _keys(records: Records) -> list[tuple[str, ...]]:
 def _roles(records: Records, keys: list[tuple[str, ...]]) -> tuple[str | None, list[str]]:
     """The axis shown by colour (`model`, if it varies) and those shown by style, in order."""
     axes = list(records.axes)
-    varying = [axis for i, axis in enumerate(axes) if len({key[i] for key in keys}) > 1]
+    levels = {axis: {key[i] for key in keys} - {NO_LABEL} for i, axis in enumerate(axes)}
+    varying = [axis for axis in axes if len(levels[axis]) > 1]
     if not varying:
         return None, []
     hue = "model" if "model" in varying else varying[0]
@@ -111,8 +119,13 @@ def _label(
 ) -> str:
     """The levels on the axes that vary, and the source where there are several."""
     names = [levels[a] for a in records.axes if a in varying] or list(levels.values())
-    label = " · ".join(names) or records.experiment
+    label = " · ".join(name for name in names if name != NO_LABEL) or records.experiment
     return f"{label} ({source})" if several and source != OWN else label
+
+
+def _dashes(style: int, source: str) -> tuple[float, ...]:
+    kinds = DASHES if source == OWN else FOREIGN_DASHES
+    return kinds[style % len(kinds)]
 
 
 def _tinted(color: str, white: float) -> str:

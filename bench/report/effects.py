@@ -31,6 +31,8 @@ MOST_LEVELS = 12
 MOST_CONTRASTS = 36
 """Two axes with more pairs of pairs of levels: only those with either first level."""
 
+NO_SEED = -1
+"""Stands for the seed of the one run of an arm whose log names none."""
 _NO_SCATTER = 1e-12  # of the largest difference: what rounding alone leaves
 
 Pair = tuple[int, int]
@@ -86,15 +88,17 @@ def grid(
 ) -> Grid:
     """`column` of runs.csv by the levels of `axes`.
 
-    Trials of one source pair with each other only, and those without a seed with none. `terms` are
-    `unlike_apart`'s, where they are known already.
+    Only trials of `records.protocol`, so that none logged elsewhere stands beside ours; runs whose
+    log names no seed are the one repeat of their arm. `terms` are `unlike_apart`'s, where they are
+    known already.
     """
     measured = unlike_apart(records, column) if terms is None else terms
     asked = [f"axis.{axis}" for axis in axes]
-    runs = records.runs[records.runs[["seed", *asked]].notna().all(axis=1)]
+    runs = records.runs[records.runs["source"] == records.protocol]
+    runs = runs[runs[asked].notna().all(axis=1)]
     labels = runs[[f"axis.{axis}" for axis in records.axes]].fillna(NO_LABEL)
     rows = labels.drop(columns=asked)
-    rows = rows.assign(source=runs["source"].fillna(NO_LABEL), seed=runs["seed"].astype("int64"))
+    rows = rows.assign(seed=runs["seed"].fillna(NO_SEED).astype("int64"))
     key = rows.groupby(list(rows), sort=True).ngroup().to_numpy()
     place, count = _cells(records, labels, axes)
     first = ~pd.DataFrame({"key": key, "place": place}).duplicated().to_numpy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import pandas as pd
 from bench.record.columns import Status
 from bench.report import numbers
 from bench.report.arms import Arm, arm_numbers
+from bench.report.health import below_baseline
 from bench.report.layout import metric_decimals
 from bench.report.load import Records
 from bench.report.manifest import Fact
@@ -23,9 +25,12 @@ from bench.report.table import (
     text_facts,
     value_of,
 )
-from bench.report.terms import compiled
+from bench.report.terms import axes_apart, compiled
 from bench.report.wording import nice, words_of
+from bench.states import OWN
 
+_HARDWARE = ("gpu", "cpu", "trials_per_device")
+_VERSIONS = ("bench", "python", "torchvision", "cuda", "cudnn", "gpu_driver", "packages.")
 FEW = 3  # fewer seeds than this support no conclusion
 
 
@@ -43,7 +48,8 @@ class BaselineCheck:
 
     Attributes:
         text: the comparison in words.
-        warnings: a sentence for each arm that is not clearly better.
+        warnings: a sentence for each arm that is not clearly better, but for those of which the
+            health checks tell it.
     """
 
     text: str
@@ -52,8 +58,17 @@ class BaselineCheck:
 
 def headline(records: Records, summary: pd.DataFrame, arms: list[Arm]) -> Headline:
     """Which arm has the best selected metric, by how much, and whether that means anything."""
+    column = f"best_val_{records.select.metric}"
+    compared = summary[summary["source"] == records.protocol]
+    found = _headline(records, compared, arms, column)
+    return dataclasses.replace(
+        found, sentences=found.sentences + _references(records, summary, arms, column)
+    )
+
+
+def _headline(records: Records, summary: pd.DataFrame, arms: list[Arm], column: str) -> Headline:
+    """What there is to say of the arms of one protocol."""
     metric, mode = records.select.metric, records.select.mode
-    column = f"best_val_{metric}"
     order = ranking(summary, column, mode)
     if not order:
         done = len(records.done)
@@ -61,25 +76,27 @@ def headline(records: Records, summary: pd.DataFrame, arms: list[Arm]) -> Headli
         return Headline(text or "No trial is finished yet.", [progress(records)])
     strata = _strata(records, arms, order)
     if len(strata) > 1:
-        axes = ", ".join(records.incomparable[metric])
+        axes = ", ".join(axes_apart(records, column))
         told = [s for group in strata for s in _within(records, summary, arms, group, column)]
         title = f"Validation {nice(metric)} cannot rank the levels of {axes}."
-        return Headline(title, [_seeds(interval_of(summary, order[0], column)), *told])
+        return Headline(title, [_seeds(records, interval_of(summary, order[0], column)), *told])
     first = interval_of(summary, order[0], column)
     best = f"{first_words(mode)} validation {nice(metric)}"
     value = numbers.interval(first, metric_decimals(summary, column))
     if len(order) == 1:
         title = f"{arms[order[0]].label} reaches a validation {nice(metric)} of {value}."
-        return Headline(title, [_seeds(first), "There is no second arm to compare it with."])
+        return Headline(
+            title, [_seeds(records, first), "There is no second arm to compare it with."]
+        )
     title = f"{arms[order[0]].label} has the {best}: {value}."
-    sentences = [_seeds(first), *_against(records, summary, arms, order, column)]
+    sentences = [_seeds(records, first), *_against(records, summary, arms, order, column)]
     sentences += _on_test(records, summary, arms, order[0])
     return Headline(title, sentences)
 
 
 def _strata(records: Records, arms: Sequence[Arm], order: Sequence[int]) -> list[list[int]]:
     """The arms in `order` by groups in which the selected metric measures the same."""
-    axes = records.incomparable.get(records.select.metric, ())
+    axes = axes_apart(records, f"best_val_{records.select.metric}")
     found: dict[tuple[str, ...], list[int]] = {}
     for arm in arms:
         found.setdefault(tuple(arm.levels[axis] for axis in axes), []).append(arm.number)
@@ -91,15 +108,36 @@ def _within(
     records: Records, summary: pd.DataFrame, arms: Sequence[Arm], order: list[int], column: str
 ) -> list[str]:
     """What can be said of arms, best first, in which the selected metric measures the same."""
-    metric, mode = records.select.metric, records.select.mode
+    mode = records.select.mode
     best, decimals = arms[order[0]], metric_decimals(summary, column)
     value = numbers.interval(interval_of(summary, best.number, column), decimals)
     if len(order) == 1:
         return [f"{best.label} reaches {value}."]
-    where = ", ".join(f"{axis} {best.levels[axis]}" for axis in records.incomparable[metric])
+    where = ", ".join(f"{axis} {best.levels[axis]}" for axis in axes_apart(records, column))
     told = [f"With {where}, {best.label} has the {first_words(mode)}: {value}."]
     told += _against(records, summary, arms, order, column)
     return told + _on_test(records, summary.loc[order], arms, best.number)
+
+
+def _references(
+    records: Records, summary: pd.DataFrame, arms: Sequence[Arm], column: str
+) -> list[str]:
+    """The best arm of every source whose trials are compared with nothing of the others'."""
+    told, mode = [], records.select.mode
+    for source in summary["source"].unique():
+        theirs = summary[summary["source"] == source]
+        order = ranking(theirs, column, mode)
+        if source == records.protocol or not order:
+            continue
+        found = interval_of(theirs, order[0], column)
+        value = numbers.interval(found, metric_decimals(theirs, column))
+        which = f"{arms[order[0]].label} the {first_words(mode)}, " if len(order) > 1 else ""
+        count = "from one run" if found.n == 1 else f"mean over {found.n} seeds"
+        told.append(
+            f"For reference, logged elsewhere by {source} and never paired with the others: "
+            f"{which}{value} ({count})."
+        )
+    return told
 
 
 def first_words(mode: str) -> str:
@@ -130,7 +168,7 @@ def baseline_check(
         return None
     base, split = baseline_column(column), "test" if column == columns[0] else "validation"
     decimals = metric_decimals(summary, column)
-    warnings, compared = [], 0
+    warnings, compared, better, told = [], 0, 0, below_baseline(records, arms)
     for arm in arms:
         found, floor = interval_of(summary, arm.number, column), value_of(summary, arm.number, base)
         if math.isnan(found.mean) or math.isnan(floor):
@@ -138,15 +176,17 @@ def baseline_check(
         compared += 1
         near = found.low if sign > 0 else found.high
         values = f"{numbers.interval(found, decimals)} against {numbers.fixed(floor, decimals)}"
-        if sign * (found.mean - floor) <= 0:
-            warnings.append(f"{arm.label} is not better than the trivial prediction: {values}.")
-        elif sign * (near - floor) <= 0:
-            warnings.append(f"{arm.label} is not clearly better than it: {values}.")
+        worse, unclear = sign * (found.mean - floor) <= 0, sign * (near - floor) <= 0
+        if not (worse or unclear):
+            better += 1
+        elif arm.number not in told:
+            what = "better than the trivial prediction" if worse else "clearly better than it"
+            warnings.append(f"{arm.label} is not {what}: {values}.")
     known = summary[base].dropna()
     low, high = (numbers.fixed(float(v), decimals) for v in (known.min(), known.max()))
     trivial = words_of(records.task).trivial
     text = f"{trivial} gives a {split} {nice(metric)} of {low if low == high else f'{low}–{high}'}"
-    verdict = f"; {compared - len(warnings)} of {plural(compared, 'arm')} clearly better."
+    verdict = f"; {better} of {plural(compared, 'arm')} clearly better."
     return BaselineCheck(text + verdict, warnings)
 
 
@@ -170,16 +210,31 @@ def mixed(records: Records, facts: Sequence[Fact] = ()) -> list[str]:
     }
     found = []
     done = records.done.assign(compile=compiled(records))
+    done = done[done["source"] == OWN]
     for column, consequence in consequences.items():
         counts = done[column].value_counts()
         meant = any(_explains(axis, column) for axis in records.axes)
         if len(counts) > 1 and not meant:
             found.append(_mixture(column, list(counts.items()), consequence))
-    names = ("gpu", "cpu", "trials_per_device")
-    hardware = [fact for fact in facts if fact.name in names and fact.mixed]
-    return found + [
+    hardware = [fact for fact in facts if fact.name in _HARDWARE and fact.mixed]
+    found += [
         _mixture(fact.name, fact.values, "epoch times cannot be compared") for fact in hardware
     ]
+    return found + _versions(facts)
+
+
+def _versions(facts: Sequence[Fact]) -> list[str]:
+    """One sentence on versions that differ, torch's apart: the first few, and how many more."""
+    differing = [
+        f"{fact.name.removeprefix('packages.')} {' and '.join(str(v) for v, _ in fact.values)}"
+        for fact in facts
+        if fact.mixed and fact.name.startswith(_VERSIONS) and fact.name != "packages.torch"
+    ]
+    if not differing:
+        return []
+    more = f" and {len(differing) - FEW} more" if len(differing) > FEW else ""
+    text = f"Mixed versions: {', '.join(differing[:FEW])}{more}"
+    return [f"{text}; results may differ for that reason alone."]
 
 
 def _mixture(name: str, counts: Sequence[tuple[object, int]], consequence: str) -> str:
@@ -199,7 +254,9 @@ def _compared(summary: pd.DataFrame, column: str) -> bool:
     return base in summary and bool((summary[base].notna() & summary[column].notna()).any())
 
 
-def _seeds(found: Interval) -> str:
+def _seeds(records: Records, found: Interval) -> str:
+    if found.n == 1 and records.protocol != OWN:
+        return "From one run logged elsewhere: how far others would scatter is not known."
     if found.n == 1:
         return "From one seed: how far other seeds would scatter is not known."
     return f"Mean over {found.n} seeds, in brackets the 95% t-interval."

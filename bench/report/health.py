@@ -72,6 +72,17 @@ def checked(records: Records, arms: Sequence[Arm]) -> Checked | None:
     return Checked(text, groups)
 
 
+def below_baseline(records: Records, arms: Sequence[Arm]) -> set[int]:
+    """The arms of whose finished trials none was ever better than the trivial prediction."""
+    numbers = dict(zip(records.runs["id"], arm_numbers(records, arms), strict=True))
+    better: dict[int, bool] = {}
+    for trial in records.done["id"]:
+        kinds = {finding.kind for finding in records.findings.get(trial, ())}
+        number = int(numbers[trial])
+        better[number] = better.get(number, False) or Kind.BELOW_BASELINE not in kinds
+    return {number for number, any_is in better.items() if not any_is}
+
+
 def _with(
     records: Records, done: Sequence[str], kind: Kind, expected: bool
 ) -> list[tuple[str, Finding]]:

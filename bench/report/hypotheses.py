@@ -148,11 +148,14 @@ def outcomes(records: Records) -> list[Outcome]:
 
 
 def restated(records: Records, hypotheses: tuple[Hypothesis, ...]) -> Records:
-    """The records with other hypotheses than those planned, which a note tells."""
+    """The records with other hypotheses than those planned, which a caution tells."""
     if hypotheses == records.hypotheses:
         return records
-    note = "The hypotheses are the spec's as it stands now; those of the trials' plan differ."
-    return dataclasses.replace(records, hypotheses=hypotheses, notes=(*records.notes, note))
+    planned = "those of the trials' plan differ" if records.spec else "no trial was planned by it"
+    caution = f"the hypotheses are the spec's as it stands now; {planned}"
+    return dataclasses.replace(
+        records, hypotheses=hypotheses, cautions=(*records.cautions, caution)
+    )
 
 
 def finding(hypothesis: Hypothesis, differences: Sequence[float] | Floats) -> Finding:

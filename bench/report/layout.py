@@ -48,13 +48,15 @@ def arm_table(
 ) -> Table:
     """The summary per arm: labels, seeds, results with intervals, baseline, costs, Pareto fronts.
 
+    What is left after the last epoch stands in the table of the course of training.
+
     `marks` are the standings by column and arm, `fronts` the memberships of `pareto_members`.
     """
-    columns = _label_columns(records, summary)
+    columns = label_columns(records, summary)
     columns.append(_seeds_column(summary))
     for name in result_columns(records):
-        if summary[name].notna().any():
-            columns.append(_metric_column(summary, name, (marks or {}).get(name, {})))
+        if summary[name].notna().any() and not name.startswith("final_"):
+            columns.append(metric_column(summary, name, (marks or {}).get(name, {})))
     columns += _baseline_columns(records, summary)
     columns += _cost_columns(summary)
     if fronts is not None and not fronts.empty:
@@ -73,7 +75,8 @@ def trial_table(records: Records) -> Table:
         if len(levels) > 1
     ]
     columns.append(integers("Seed", "Root of every random stream of the trial.", runs["seed"]))
-    columns.append(texts("Status", "How far it has come.", runs["status"]))
+    if runs["status"].nunique() > 1:
+        columns.append(texts("Status", "How far it has come.", runs["status"]))
     columns.append(integers("Epochs", "Epochs trained.", runs["epochs"]))
     columns.append(
         integers("Best epoch", f"The epoch with the best val {nice(metric)}.", runs["best_epoch"])
@@ -134,7 +137,8 @@ def meaning(name: str) -> str:
     return nice(name)
 
 
-def _label_columns(records: Records, summary: pd.DataFrame) -> list[Column]:
+def label_columns(records: Records, summary: pd.DataFrame) -> list[Column]:
+    """What tells the arms apart: their labels, and their source where there are several."""
     columns = [
         texts(title(axis), f"Level of the axis {axis}.", summary[f"axis.{axis}"])
         for axis in records.axes
@@ -160,7 +164,8 @@ def _seeds_column(summary: pd.DataFrame) -> Column:
     return Column("Seeds", about, cells)
 
 
-def _metric_column(summary: pd.DataFrame, name: str, marks: Mapping[int, Standing]) -> Column:
+def metric_column(summary: pd.DataFrame, name: str, marks: Mapping[int, Standing]) -> Column:
+    """A column of results: means with their intervals, and marks on the best."""
     decimals = metric_decimals(summary, name)
     cells = []
     for number in summary.index:
@@ -214,11 +219,12 @@ def _front_column(records: Records, fronts: pd.DataFrame) -> Column:
         known = {t: bool(m) for t, m in zip(titles, row, strict=True) if not pd.isna(m)}
         names = [heading for heading, member in known.items() if member]
         text = f"{len(names)} of {len(known)}" if known else numbers.MISSING
-        cells.append(Cell(text, len(names) if known else None, detail=", ".join(names)))
+        cells.append(Cell(text, len(names) if known else None, ", ".join(names)))
     about = (
-        f"On how many fronts, against which costs ({', '.join(titles)}): no other arm has as good "
-        f"a best val {nice(records.select.metric)} at as low a cost. By means and medians, so a "
-        "description and no test. A cost that was not measured on equal terms is left out."
+        f"On how many fronts, of those against {', '.join(titles)}: no other arm has as good a "
+        f"best val {nice(records.select.metric)} at as low a cost. Point at a number for which. By "
+        "means and medians, so a description and no test. A cost that was not measured on equal "
+        "terms is left out."
     )
     return Column("Pareto", about, cells, "left")
 

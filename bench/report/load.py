@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 from pydantic import ValidationError
@@ -16,11 +17,11 @@ from bench.errors import StoreError
 from bench.record.columns import HISTORY, METRICS, RUNS, UNLISTED, Status
 from bench.record.files import damaged
 from bench.record.store import Store, TrialFiles, TrialStatus
+from bench.report.directions import Mode, default_metric, direction
+from bench.report.imported import Origin, judged_again, metrics_of, origins, select_of
 from bench.report.membership import LeftOut, belonging
 from bench.spec.hypotheses import Hypothesis
-from bench.tasks.settings import TASKS
-
-Mode = Literal["min", "max"]
+from bench.states import OWN
 
 _INTEGERS = frozenset(
     {"seed", "params", "trainable_params", "macs", "epochs", "best_epoch", "epochs_to_95pct"}
@@ -65,6 +66,10 @@ class Records:
         folders: where each trial's files are; planned ones that never started have none.
         hypotheses: what was claimed when the trials were planned.
         findings: by id, what was found wrong with those that were looked at.
+        origins: where imported trials come from.
+        parts: the experiments that are here together, on one axis; none where it is one.
+        apart: axes along which nothing can be compared, neither figures nor costs.
+        unlike: settings in which the parts differ though no axis decides them: a value for each.
     """
 
     experiment: str
@@ -83,6 +88,31 @@ class Records:
     folders: Mapping[str, Path]
     hypotheses: tuple[Hypothesis, ...] = ()
     findings: Mapping[str, list[health.Finding]] = field(default_factory=dict)
+    origins: tuple[Origin, ...] = ()
+    parts: tuple[str, ...] = ()
+    apart: tuple[str, ...] = ()
+    unlike: Mapping[str, list[str]] = field(default_factory=dict)
+
+    @cached_property
+    def protocol(self) -> str:
+        """The source whose trials are compared and tested: ours, else that of most trials.
+
+        Others trained with other programs, on other machines, perhaps on other data. They are
+        shown as references, and no trial of theirs makes a pair with one of ours.
+        """
+        counts = self.runs["source"].value_counts()
+        return OWN if OWN in counts.index or counts.empty else str(counts.index[0])
+
+    @cached_property
+    def environments(self) -> dict[str, dict[str, Any]]:
+        """Every trial's environment.json by id; empty where there is none, and told if damaged."""
+        found = {}
+        for name, folder in self.folders.items():
+            try:
+                found[name] = TrialFiles(folder).environment()
+            except StoreError:
+                found[name] = {"environment.json": "cannot be read"}
+        return found
 
     @property
     def done(self) -> pd.DataFrame:
@@ -107,13 +137,15 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
         store.existing(experiment)
     members, left_out = belonging(plan, files)
     summaries, problems = _summaries(files, [m["id"] for m in members])
-    histories = _histories(files, [m["id"] for m in members], problems)
+    histories = _histories(files, [m["id"] for m in members], summaries, problems)
     statuses = _statuses(files, problems)
     findings = _findings(summaries, problems)
     plan = plan or _plan_of(members, histories)
     select = Select(plan["select"]["metric"].removeprefix("val/"), plan["select"]["mode"])
-    axes, metrics = _axes(plan["axes"], members), dict(plan["metrics"])
+    axes, metrics = _axes(plan["axes"], members), {**plan["metrics"]}
+    metrics = metrics | {k: v for k, v in metrics_of(members).items() if k not in metrics}
     metrics.setdefault(select.metric, select.mode)
+    summaries |= judged_again(members, histories, f"val/{select.metric}", metrics)
     rows = [
         _row(experiment, member, statuses.get(member["id"]), summaries, problems)
         for member in members
@@ -129,12 +161,13 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
         select=select,
         incomparable=_incomparable(plan.get("incomparable", {}), axes),
         closing=tuple(closing_columns(summaries.values())),
-        runs=_typed(pd.DataFrame(rows, columns=runs_columns(axes, metrics, summaries.values()))),
-        history=_typed(_history_frame(histories, metrics)),
+        runs=typed(pd.DataFrame(rows, columns=runs_columns(axes, metrics, summaries.values()))),
+        history=typed(_history_frame(histories, metrics)),
         left_out=left_out,
         folders={m["id"]: files[m["id"]].folder for m in members if m["id"] in files},
         hypotheses=_hypotheses(plan, store.plan_path(experiment)),
         findings=findings,
+        origins=origins(members),
     )
 
 
@@ -175,15 +208,6 @@ def history_columns(metrics: Iterable[str]) -> list[str]:
     return ["id", *expanded]
 
 
-def direction(metric: str) -> Mode:
-    """The direction of a metric that no plan declares: a task's, else losses and errors fall."""
-    for name in TASKS.names():
-        known = TASKS.entry(name).settings().metrics(("background", "foreground"))
-        if metric in known:
-            return known[metric]
-    return "min" if "loss" in metric or "error" in metric else "max"
-
-
 def _plan_of(members: list[dict[str, Any]], histories: dict[str, list[Any]]) -> dict[str, Any]:
     """What a plan would say, read off the trials themselves."""
     settings: dict[str, Any] = next((m["settings"] for m in members if m.get("settings")), {})
@@ -194,15 +218,18 @@ def _plan_of(members: list[dict[str, Any]], histories: dict[str, list[Any]]) -> 
         for key in row
         if key.startswith("val/")
     }
-    metrics = {name: direction(name) for name in sorted(names, key=lambda n: n != "loss")}
-    best = next((n for n in ("dice", *metrics) if n in metrics and n != "loss"), "loss")
+    told = metrics_of(members)
+    metrics: dict[str, Mode] = {
+        name: told.get(name) or direction(name) for name in sorted(names, key=lambda n: n != "loss")
+    }
+    best = default_metric(metrics)
     default = {"metric": f"val/{best}", "mode": metrics.get(best, "min")}
     return {
         "task": (settings.get("task") or {}).get("name", ""),
         "spec": None,
         "axes": {},
         "metrics": metrics,
-        "select": settings.get("select") or default,
+        "select": settings.get("select") or select_of(members) or default,
     }
 
 
@@ -263,12 +290,17 @@ def _usable(summary: dict[str, Any], trial: TrialFiles) -> dict[str, Any]:
 
 
 def _histories(
-    files: Mapping[str, TrialFiles], ids: list[str], problems: dict[str, str]
+    files: Mapping[str, TrialFiles],
+    ids: list[str],
+    summaries: Mapping[str, Mapping[str, Any]],
+    problems: dict[str, str],
 ) -> dict[str, list[dict[str, float | int | None]]]:
+    """Every trial's; one that is not what its summary was made of is told."""
     found = {}
     for trial in (files[i] for i in ids if i in files):
         try:
             found[trial.id] = trial.history()
+            trial.check_history(summaries.get(trial.id, {}))
         except StoreError as error:
             problems.setdefault(trial.id, str(error))
     return found
@@ -317,7 +349,7 @@ def _row(
         "status": str(status.status),
         "failure": str(status.failure) if status.failure else None,
         "message": "; ".join(messages) or None,
-        "source": status.source,
+        "source": member.get("source") or status.source,
         "seed": member["seed"],
         **{f"axis.{axis}": str(label) for axis, label in member["axes"].items()},
     }
@@ -330,7 +362,7 @@ def _history_frame(
     return pd.DataFrame(rows, columns=history_columns(metrics))
 
 
-def _typed(frame: pd.DataFrame) -> pd.DataFrame:
+def typed(frame: pd.DataFrame) -> pd.DataFrame:
     """Columns as what they are: counts whole (NA where missing), texts as text, else numbers."""
     for column in frame.columns:
         if column in _INTEGERS:

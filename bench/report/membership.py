@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 from bench.errors import StoreError
 from bench.record.store import TrialFiles
+from bench.report.imported import in_the_file_s_order, is_imported
+from bench.states import OWN
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -45,7 +47,7 @@ def belonging(
         others, strangers = _same_settings(plan, others)
         others, doubles = _one_arm_per_labels(planned, others, files)
         left_out += [*strangers, *doubles]
-    return planned + others, tuple(sorted(left_out))
+    return planned + in_the_file_s_order(others), tuple(sorted(left_out))
 
 
 def _same_settings(
@@ -54,7 +56,9 @@ def _same_settings(
     """Those with the plan's axes and common settings, and the rest."""
     kept, left_out = [], []
     for trial in others:
-        if set(trial["axes"]) != set(plan["axes"]):
+        if is_imported(trial):
+            kept.append(trial)
+        elif set(trial["axes"]) != set(plan["axes"]):
             axes = ", ".join(trial["axes"]) or "none"
             left_out.append(LeftOut(trial["id"], f"other axes than the plan's: {axes}"))
         elif trial.get("common") != plan["common"]:
@@ -82,7 +86,9 @@ def _one_arm_per_labels(
 
 
 def _labels(trial: Mapping[str, Any]) -> Labels:
-    return tuple(sorted((axis, str(label)) for axis, label in trial["axes"].items()))
+    """The source, then the labels by their axes' names."""
+    labels = sorted((axis, str(label)) for axis, label in trial["axes"].items())
+    return (("", str(trial.get("source") or OWN)), *labels)
 
 
 def _updated(trial: TrialFiles) -> str:

@@ -15,25 +15,28 @@ from bench import __version__
 from bench.errors import StoreError
 from bench.plan.comparable import caution
 from bench.record.columns import Status
-from bench.record.files import write_bytes, write_json, write_text
+from bench.record.files import write_json, write_text
 from bench.record.store import Store
 from bench.report import findings, formats, layout
-from bench.report.arms import OWN, Arm, arm_numbers, arms_of
+from bench.report.arms import Arm, arm_numbers, arms_of
 from bench.report.effect_tables import Effects, all_effects
-from bench.report.figures import Drawing, draw_all
+from bench.report.figures import Drawing, Study, draw_all, write_figures
 from bench.report.health import checked
 from bench.report.hypotheses import Outcome, outcomes, restated
+from bench.report.learning import learning_summary, learning_table
 from bench.report.load import Records, load
-from bench.report.manifest import environment_facts
+from bench.report.manifest import environment_facts, manifest_record, shown
 from bench.report.pareto import pareto_members
 from bench.report.samples import sample_pictures
 from bench.report.standing import standings_of
 from bench.report.table import arm_summary, text_facts, write_csvs
 from bench.report.table_files import table_files, write_tables
 from bench.report.terms import run_facts
+from bench.report.together import combined
 from bench.report.verdicts import cards, tally
 from bench.report.wording import title, words_of
 from bench.spec.hypotheses import Hypothesis
+from bench.states import OWN
 
 TEMPLATES = Path(__file__).parent / "templates"
 TROUBLES = ("failures", "unfinished", "remarks")
@@ -70,17 +73,32 @@ def write_report(
     return pages[-1]
 
 
+def write_together(store: Store, experiments: Sequence[str], name: str, out: Path) -> Path:
+    """Write one report on several experiments into `out/<name>/`; returns report.html's path.
+
+    Raises:
+        StoreError: as `write_report`; or the experiments, or the name, do not go together.
+    """
+    store.experiment(name)  # it becomes a folder, too
+    if name in store.experiments():
+        raise StoreError(f"--together {name}: is an experiment, whose report lies there")
+    if len(set(experiments)) < 2:
+        raise StoreError("--together: name the experiments, at least two")
+    records = combined([load(store, each) for each in dict.fromkeys(experiments)], name)
+    return write_one(records, out / name)
+
+
 def write_one(records: Records, folder: Path) -> Path:
     """Write one experiment's report into `folder` and return the path of report.html."""
     arms = arms_of(records)
     summary = arm_summary(records)
-    drawings = draw_all(records, summary, arms)
     tested, effects = outcomes(records), all_effects(records)
+    drawings = draw_all(Study(records, summary, arms, tested, effects))
     context = page_context(records, summary, arms, drawings, tested, effects)
-    for drawing in drawings:
-        write_bytes(folder / "figures" / f"{drawing.name}.png", drawing.png)
+    write_figures(drawings, folder / "figures")
     write_csvs(records, folder)
     write_json(folder / "verdicts.json", [outcome.record() for outcome in tested])
+    write_json(folder / "manifest.json", manifest_record(records))
     write_tables(table_files(records, summary, context, tested), folder / "tables")
     templates = _templates()
     write_text(folder / "report.md", templates.get_template("report.md.j2").render(context))
@@ -103,6 +121,7 @@ def page_context(
     facts = [*run_facts(records, {fact.name for fact in facts}), *facts]
     numbers = arm_numbers(records, arms)
     trials = records.runs["id"].groupby(numbers).agg(list)
+    learning = learning_summary(records, summary, arms)
     marks, fronts = standings_of(records, summary, arms), pareto_members(records, summary)
     context = {
         "records": records,
@@ -122,6 +141,8 @@ def page_context(
         "fronts": fronts,
         "marked": any(marks.values()),
         "told": _told(records),
+        "learning": learning,
+        "learning_table": learning_table(records, summary, learning, marks),
         "effects": effects,
         "trial_table": layout.trial_table(records),
         "trials": {arm.number: trials[arm.number] for arm in arms},
@@ -129,9 +150,10 @@ def page_context(
         "samples": pictures,
         "arms_without_samples": without,
         **_troubles(records, numbers, arms),
-        "facts": facts,
+        "facts": shown(facts),
         "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "version": __version__,
+        "command": _command(records),
     }
     return context | {"contents": contents(context)}
 
@@ -141,7 +163,9 @@ def contents(context: Mapping[str, Any]) -> list[tuple[str, str]]:
     parts = [
         ("verdicts", "Verdicts", context["cards"]),
         ("findings", "At a glance", True),
+        ("unlike", "What sets them apart", context["records"].unlike),
         ("arms", "Arms", True),
+        ("learning", "Course of training", True),
         ("effects", "Effects of the axes", context["effects"]),
         *((drawing.name, drawing.title, True) for drawing in context["drawings"]),
         ("samples", context["words"].pictures, context["samples"]),
@@ -151,6 +175,13 @@ def contents(context: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("manifest", "Settings and machine", True),
     ]
     return [(anchor, heading) for anchor, heading, there in parts if there]
+
+
+def _command(records: Records) -> str:
+    """The arguments of `bench report` that make this report."""
+    if records.parts:
+        return f"{' '.join(records.parts)} --together {records.experiment}"
+    return records.experiment
 
 
 def _told(records: Records) -> list[tuple[str, list[str]]]:

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
-from bench.errors import StoreError
 from bench.record.columns import Status
-from bench.record.store import TrialFiles
-from bench.report.arms import NO_LABEL, OWN
+from bench.report.arms import NO_LABEL
 from bench.report.load import Records
 from bench.report.stats import Floats
+from bench.report.terms import unlike_apart
 from bench.spec.hypotheses import Hypothesis, figures, sides
-
-TIMES = frozenset({"epoch_seconds", "train_seconds", "seconds_to_95pct", "compile_seconds"})
-MEMORY = frozenset({"peak_memory_mb"})
+from bench.states import OWN
 
 Key = tuple[str, ...]
+Seed = int | None
+"""None is the one run of an arm whose log names no seed."""
 
 
 @dataclass(frozen=True)
@@ -29,18 +28,20 @@ class Stratum:
 
     Attributes:
         axes: these levels; with `source` where there are trials that others logged.
-        differences: a − b by seed, where both are known.
+        differences: a − b by seed, where both are known; under None that of two single runs.
         missing: trials without the figure whose counterpart is there or was planned: they failed,
             are not finished, or did not record it.
         unpaired: trials without a counterpart of the same seed on the other side.
         unlike: pairs left out because time or memory was not measured on equal terms.
+        source: who logged them.
     """
 
     axes: Mapping[str, str]
-    differences: Mapping[int, float]
+    differences: Mapping[Seed, float]
     missing: int = 0
     unpaired: int = 0
     unlike: int = 0
+    source: str = OWN
 
 
 @dataclass(frozen=True)
@@ -50,37 +51,52 @@ class Pairs:
     Attributes:
         strata: in the order of the axes' levels.
         along: axes whose level differs together with the sides' own: label of a, label of b.
+        source: who logged the trials that the hypothesis is tested on. Ours where there are any,
+            else one other's, of most pairs: different protocols make no common sample. The strata
+            of others are shown and counted nowhere else.
     """
 
     strata: tuple[Stratum, ...]
     along: Mapping[str, tuple[str, str]]
+    source: str = OWN
+
+    @property
+    def tested(self) -> list[Stratum]:
+        """The strata behind the verdict."""
+        return [stratum for stratum in self.strata if stratum.source == self.source]
 
     @property
     def by_seed(self) -> Floats:
         """One difference a seed: the mean over the strata that have the seed's pair."""
-        found: dict[int, list[float]] = {}
-        for stratum in self.strata:
+        found: dict[Seed, list[float]] = {}
+        for stratum in self.tested:
             for seed, difference in stratum.differences.items():
                 found.setdefault(seed, []).append(difference)
-        return np.array([np.mean(found[seed]) for seed in sorted(found)], dtype=float)
+        return np.array([np.mean(found[seed]) for seed in sorted(found, key=_order)], dtype=float)
+
+    @property
+    def unit(self) -> str:
+        """What is counted: `seed`, or `run` where a log names no seeds."""
+        seeds = {seed for stratum in self.tested for seed in stratum.differences}
+        return "run" if seeds == {None} else "seed"
 
     def count(self, what: str) -> int:
-        """`missing`, `unpaired` or `unlike` in all strata together."""
-        return sum(getattr(stratum, what) for stratum in self.strata)
+        """`missing`, `unpaired` or `unlike` in all strata behind the verdict together."""
+        return sum(getattr(stratum, what) for stratum in self.tested)
 
 
 @dataclass
 class _Side:
-    """One side's trials of a stratum: rows of `records.runs` by seed, and those that repeat none.
+    """One side's trials of a stratum: rows of `records.runs` by seed, and those that repeat one.
 
-    A trial without a seed, and a second one of the same seed, cannot be paired.
+    A second trial of the same seed, or without any, cannot be paired.
     """
 
-    by_seed: dict[int, int] = field(default_factory=dict)
+    by_seed: dict[Seed, int] = field(default_factory=dict)
     others: int = 0
 
-    def add(self, row: int, seed: int | None) -> None:
-        if seed is None or seed in self.by_seed:
+    def add(self, row: int, seed: Seed) -> None:
+        if seed in self.by_seed:
             self.others += 1
         else:
             self.by_seed[seed] = row
@@ -94,8 +110,8 @@ def pairs_of(records: Records, hypothesis: Hypothesis) -> Pairs:
     arms = _arms(records)
     found = sides(hypothesis, arms)
     sources = list(records.runs["source"].fillna(NO_LABEL))
-    with_source = any(source != OWN for source in sources)
-    axes = [*found.strata, *(["source"] if with_source else [])]
+    axes = [*found.strata, "source"]
+    shown = axes if any(source != OWN for source in sources) else found.strata
     seeds = [None if pd.isna(seed) else int(seed) for seed in records.runs["seed"]]
 
     def by_stratum(rows: Sequence[int]) -> dict[Key, _Side]:
@@ -107,16 +123,24 @@ def pairs_of(records: Records, hypothesis: Hypothesis) -> Pairs:
         return strata
 
     of_a, of_b = by_stratum(found.a), by_stratum(found.b)
-    values = _values(records, hypothesis)
-    terms = _terms(records, hypothesis, [*hypothesis.a, *found.along])
+    values, terms = _values(records, hypothesis), _terms(records, hypothesis)
     strata = []
     for key in sorted({**of_a, **of_b}, key=_position(records, axes)):
-        levels, a = dict(zip(axes, key, strict=True)), of_a.get(key, _Side())
+        levels, a = dict(zip(shown, key, strict=False)), of_a.get(key, _Side())
         if isinstance(hypothesis.b, dict):
-            strata.append(_paired(levels, a, of_b.get(key, _Side()), values, terms))
+            made = _paired(levels, a, of_b.get(key, _Side()), values, terms)
         else:
-            strata.append(_against(levels, a, float(hypothesis.b), values))
-    return Pairs(tuple(strata), found.along)
+            made = _against(levels, a, float(hypothesis.b), values)
+        strata.append(replace(made, source=key[-1]))
+    return Pairs(tuple(strata), found.along, _protocol(strata))
+
+
+def _protocol(strata: Sequence[Stratum]) -> str:
+    """Whose trials a hypothesis is tested on; ours where there are any."""
+    pairs: dict[str, int] = {}
+    for stratum in strata:
+        pairs[stratum.source] = pairs.get(stratum.source, 0) + len(stratum.differences)
+    return OWN if OWN in pairs or not pairs else max(pairs, key=lambda source: pairs[source])
 
 
 def _arms(records: Records) -> list[dict[str, str]]:
@@ -131,9 +155,9 @@ def _arms(records: Records) -> list[dict[str, str]]:
 def _paired(
     axes: Mapping[str, str], a: _Side, b: _Side, values: Floats, terms: Sequence[str]
 ) -> Stratum:
-    differences: dict[int, float] = {}
+    differences: dict[Seed, float] = {}
     missing = unlike = 0
-    for seed in sorted(a.by_seed.keys() & b.by_seed.keys()):
+    for seed in sorted(a.by_seed.keys() & b.by_seed.keys(), key=_order):
         row, other = a.by_seed[seed], b.by_seed[seed]
         absent = math.isnan(values[row]) + math.isnan(values[other])
         missing += absent
@@ -147,7 +171,8 @@ def _paired(
 
 def _against(axes: Mapping[str, str], a: _Side, value: float, values: Floats) -> Stratum:
     """A side against a fixed value: each seed is one difference."""
-    found = {seed: float(values[row]) - value for seed, row in sorted(a.by_seed.items())}
+    seeds = sorted(a.by_seed, key=_order)
+    found = {seed: float(values[a.by_seed[seed]]) - value for seed in seeds}
     known = {seed: difference for seed, difference in found.items() if not math.isnan(difference)}
     return Stratum(axes, known, len(found) - len(known), a.others)
 
@@ -170,33 +195,16 @@ def _figure(records: Records, column: str, epoch: int | None) -> Floats:
     return runs["id"].map(at[column]).to_numpy(dtype=float, na_value=np.nan)
 
 
-def _terms(records: Records, hypothesis: Hypothesis, asked: Sequence[str]) -> list[str]:
-    """On which terms each run's time or memory was measured, as a text; else all the same.
-
-    What the axes in `asked` decide is the question, so it does not make terms unequal.
-    """
-    measured = {figure.column for figure in figures(hypothesis.metric)}
-    columns = ["device"] if measured & (TIMES | MEMORY) else []
-    columns += ["memory_kind"] if measured & MEMORY else []
-    columns += ["deterministic"] if measured & TIMES else []
-    settings = {axis.split(".")[-1] for axis in asked}
-    known = [list(records.runs[column]) for column in columns if column not in settings]
-    texts = ["; ".join(str(values[row]) for values in known) for row in range(len(records.runs))]
-    if measured & TIMES:
-        machines = [_machine(records, name) for name in records.runs["id"]]
-        return [f"{text}; {machine}" for text, machine in zip(texts, machines, strict=True)]
-    return texts
+def _terms(records: Records, hypothesis: Hypothesis) -> list[str]:
+    """On which terms each run's time or memory was measured, as a text; else all the same."""
+    columns = [figure.column for figure in figures(hypothesis.metric)]
+    parts = [list(unlike_apart(records, column)) for column in dict.fromkeys(columns)]
+    return ["; ".join(texts) for texts in zip(*parts, strict=True)]
 
 
-def _machine(records: Records, name: str) -> str:
-    """What a trial's time was taken on, and how much of it the trial had."""
-    try:
-        known = TrialFiles(records.folders[name]).environment()
-    except (KeyError, StoreError):
-        return ""
-    if known.get("gpu"):
-        return f"{known['gpu']}, {known.get('trials_per_device')} at a time"
-    return f"{known.get('cpu')}, {known.get('threads')} threads"
+def _order(seed: Seed) -> tuple[bool, int]:
+    """Seeds in order, the run without one last."""
+    return seed is None, seed or 0
 
 
 def _position(records: Records, axes: Sequence[str]) -> Callable[[Key], list[tuple[int, str]]]:

@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bench.report.load import Mode, Records
+from bench.report.directions import Mode
+from bench.report.load import Records
 from bench.report.terms import axes_apart, on_equal_terms
 
 COSTS = ("macs", "epoch_seconds", "peak_memory_mb", "params")

@@ -7,6 +7,7 @@ from bench.report.hypotheses import Basis, Outcome, Verdict
 from bench.report.stats import Interval
 from bench.report.wording import nice
 from bench.spec.hypotheses import Figure, Hypothesis, figures
+from bench.states import OWN
 
 _LARGE = 1e4  # figures from here on are told with a prefix: 12.7 M
 _SINGULAR = {
@@ -33,7 +34,9 @@ def sentence(outcome: Outcome) -> str:
     5 seeds: supported.
     """
     seeds = outcome.finding.estimate.n
-    found = f"{_difference(outcome)}, {_plural(seeds, 'seed')}" if seeds else _nothing(outcome)
+    unit = outcome.pairs.unit
+    count = _plural(seeds, unit) if unit == "seed" else "one run of each arm"
+    found = f"{_difference(outcome)}, {count}" if seeds else _nothing(outcome)
     return f"{found}: {outcome.verdict}{_remark(outcome)}."
 
 
@@ -112,6 +115,7 @@ def _remark(outcome: Outcome) -> str:
     notes = [*_why(outcome)]
     along = ", ".join(f"{axis} {a} against {b}" for axis, (a, b) in outcome.pairs.along.items())
     notes += [f"the sides also differ in {along}"] if along else []
+    notes += _of_others(outcome)
     counts = {
         "missing": "without this figure",
         "unpaired": "without a counterpart",
@@ -122,6 +126,16 @@ def _remark(outcome: Outcome) -> str:
         noun = "pair" if name == "unlike" else "trial"
         notes += [f"{_plural(count, noun)} {words}"] if count else []
     return "".join(f"; {note}" for note in notes)
+
+
+def _of_others(outcome: Outcome) -> list[str]:
+    """Whose trials it is about if not ours, and whose stand beside without counting."""
+    pairs = outcome.pairs
+    notes = [f"logged elsewhere by {pairs.source}"] if pairs.source != OWN else []
+    others = {stratum.source for stratum in pairs.strata if stratum.differences} - {pairs.source}
+    if others:
+        notes.append(f"not counted, being another protocol: {', '.join(sorted(others))}")
+    return notes
 
 
 def _why(outcome: Outcome) -> list[str]:

@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 
 from bench.report import stats
-from bench.report.arms import OWN, Arm, arm_numbers
+from bench.report.arms import Arm, arm_numbers
+from bench.report.directions import Mode
 from bench.report.effects import summarized
 from bench.report.hypotheses import ALPHA
-from bench.report.load import Mode, Records
+from bench.report.load import Records
 from bench.report.table import result_columns
 from bench.report.terms import axes_apart
 
@@ -33,9 +34,10 @@ def standings(
 ) -> dict[int, Standing]:
     """The arms that deserve a mark in `column` of runs.csv, by number.
 
-    Our own arms that have the figure are compared with the one that has the best mean by paired
-    t-tests over seeds, corrected by Holm over these comparisons. An arm with fewer than three seeds
-    in common with it cannot be told from it. Where nothing can be told apart nothing is marked.
+    Arms of one source, ours where there are any, that have the figure are compared with the one
+    that has the best mean by paired t-tests over seeds, corrected by Holm over these comparisons.
+    An arm with fewer than three seeds in common with it cannot be told from it. Where nothing can
+    be told apart nothing is marked.
     Arms on different levels of an axis that gives the metric another meaning are not compared.
 
     That the best was picked by its mean does not make a wrong `best` likelier than 5%: the test is
@@ -44,7 +46,7 @@ def standings(
     apart = axes_apart(records, column)
     groups: dict[tuple[str, ...], list[int]] = {}
     for arm in arms:
-        if arm.source == OWN:
+        if arm.source == records.protocol:
             groups.setdefault(tuple(arm.levels[axis] for axis in apart), []).append(arm.number)
     table = _by_seed(records, arms, column)
     found: dict[int, Standing] = {}

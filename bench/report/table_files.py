@@ -18,7 +18,7 @@ from bench.report.load import Records
 from bench.report.table import write_csv
 from bench.report.verdicts import verdict_table
 
-NAMES = ("arms", "verdicts", "differences", "interactions", "effects", "failures")
+NAMES = ("arms", "learning", "verdicts", "differences", "interactions", "effects", "failures")
 
 
 class TableFile(NamedTuple):
@@ -42,6 +42,7 @@ def table_files(
         index=summary.index,
     )
     found = {"arms": TableFile(summary.join([fronts, marks]), context["arm_table"])}
+    found["learning"] = TableFile(context["learning"], context["learning_table"])
     if tested:
         rows = [{k: v for k, v in o.record().items() if k != "strata"} for o in tested]
         frame = pd.DataFrame(rows).astype({"needs_seeds": "Int64"})

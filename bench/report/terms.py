@@ -7,12 +7,12 @@ from typing import Any
 
 import pandas as pd
 
-from bench.errors import StoreError
-from bench.record.store import TrialFiles
 from bench.report.load import Records
 from bench.report.manifest import Fact, merge
-from bench.report.pairing import MEMORY, TIMES
+from bench.states import OWN
 
+TIMES = frozenset({"epoch_seconds", "train_seconds", "seconds_to_95pct", "compile_seconds"})
+MEMORY = frozenset({"peak_memory_mb"})
 _OF_TIMES = ("device", "threads", "deterministic", "precision", "channels_last")
 _OF_MEMORY = ("device", "memory_kind", "precision", "channels_last")
 _MACHINE = ("gpu", "cpu", "trials_per_device")
@@ -40,7 +40,7 @@ def unlike_apart(records: Records, column: str) -> pd.Series[str]:
     if column in TIMES:
         if COMPILE_AXIS not in records.axes:
             terms += compiled(records) + "; "
-        terms += [_machine(_environment(records, name)) for name in runs["id"]]
+        terms += [_machine(records.environments.get(name, {})) for name in runs["id"]]
     return terms
 
 
@@ -51,14 +51,25 @@ def on_equal_terms(records: Records, column: str) -> bool:
 
 
 def compiled(records: Records) -> pd.Series[str]:
-    """`compiled` or `not compiled`, for every run."""
-    return records.runs["compile_seconds"].notna().map({True: "compiled", False: "not compiled"})
+    """`not compiled`, `compiled (default)` or another mode; of older records `compiled` alone."""
+    seconds = records.runs["compile_seconds"].notna()
+    modes = [records.environments.get(name, {}).get("compile") for name in records.runs["id"]]
+    told = [_mode(mode, known) for mode, known in zip(modes, seconds, strict=True)]
+    return pd.Series(told, records.runs.index, dtype="str")
+
+
+def _mode(mode: str | None, took_time: bool) -> str:
+    if mode in (None, "none"):
+        return "compiled" if took_time else "not compiled"
+    return f"compiled ({mode})"
 
 
 def run_facts(records: Records, known: Collection[str] = ()) -> list[Fact]:
     """What runs.csv says of how the finished trials ran, but for what is `known` already."""
-    done = records.done.assign(compiled=compiled(records) == "compiled")
-    names = [name for name in _MANIFEST if name not in known]
+    done = records.done.assign(compiled=compiled(records) != "not compiled")
+    done = done[done["source"] == OWN]
+    told = {*known, *(["compiled"] if "compile" in known else [])}
+    names = [name for name in _MANIFEST if name not in told]
     rows = done[names].astype(object).to_dict("records")
     return merge([{str(k): v for k, v in row.items() if not pd.isna(v)} for row in rows])
 
@@ -70,20 +81,17 @@ def comparable_axes(records: Records, column: str) -> list[str]:
 
 
 def axes_apart(records: Records, column: str) -> tuple[str, ...]:
-    """The axes whose levels give the metric behind a column of runs.csv another meaning."""
+    """The axes along which a column of runs.csv cannot be compared.
+
+    Those whose levels give the metric behind it another meaning, and those of `records.apart`.
+    """
+    found: tuple[str, ...] = ()
     if column in ("overfit_gap", "final_train_loss"):
-        return records.incomparable.get("loss", ())
+        found = records.incomparable.get("loss", ())
     for prefix in ("best_val_", "final_val_", "test_"):
         if column.startswith(prefix):
-            return records.incomparable.get(column.removeprefix(prefix), ())
-    return ()
-
-
-def _environment(records: Records, name: str) -> Mapping[str, Any]:
-    try:
-        return TrialFiles(records.folders[name]).environment()
-    except (KeyError, StoreError):
-        return {}
+            found = records.incomparable.get(column.removeprefix(prefix), ())
+    return tuple(dict.fromkeys((*records.apart, *found)))
 
 
 def _machine(environment: Mapping[str, Any], names: Iterable[str] = _MACHINE) -> str:

@@ -116,7 +116,7 @@ def _facts(outcome: Outcome) -> list[tuple[str, str]]:
         ("figure", metric_words(hypothesis.metric)),
         ("expected", f"{expected}{margin}"),
         ("a − b [95% t-interval]", f"{text} {bounds}".rstrip()),
-        ("seeds", str(found.estimate.n)),
+        (f"{outcome.pairs.unit}s", str(found.estimate.n)),
         ("p", p_text(found.p)),
         ("p (Holm)", p_text(outcome.p_corrected)),
     ]
@@ -139,8 +139,8 @@ def _strata_table(outcome: Outcome) -> Table:
         probabilities("p", "Not corrected.", [f.p for f in outcome.strata]),
     ]
     for what, words in _COUNTED.items():
-        if outcome.pairs.count(what):
-            counts = [getattr(stratum, what) for stratum in strata]
+        counts = [getattr(stratum, what) for stratum in strata]
+        if any(counts):
             columns.append(integers(what.capitalize(), words.capitalize(), counts))
     return Table(columns)
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench.errors import BenchError, told
+from bench.measure.footprint import Footprint
 from bench.plan.trial import Trial, digest
 from bench.run.executors.local import worker_context
 from bench.run.shares import side_by_side
 from bench.run.worker import ignore_signals
 
-if TYPE_CHECKING:
-    from bench.train.footprint import Footprint
-
-_WEIGHTLESS = frozenset({
+LIMIT_SECONDS = 300.0
+"""For a few steps. Preparing the data may take any time."""
+_DATA_READY = "data"
+WEIGHTLESS = frozenset({
     "epochs", "lr", "encoder_lr", "weight_decay", "schedule", "warmup_epochs", "early_stopping",
     "focal_gamma", "label_smoothing", "bad_steps", "compile",
 })  # fmt: skip
@@ -23,7 +24,7 @@ _WEIGHTLESS = frozenset({
 
 
 class ForecastError(BenchError):
-    """A foreseen error on the other side, to be raised on this one."""
+    """Why the memory of a trial could not be measured."""
 
 
 def forecast(
@@ -32,9 +33,10 @@ def forecast(
     """Each trial's id and the memory it will take; trials that are alike in it are measured once.
 
     The data is prepared, where it never was. `report` is called with a trial before it is measured.
+    What cannot be measured has its `problem` instead.
 
     Raises:
-        BenchError: data is missing, a model cannot be built, …
+        ForecastError: nothing could be measured; why, of the first.
     """
     known: dict[str, Footprint] = {}
     found: dict[str, Footprint] = {}
@@ -43,17 +45,23 @@ def forecast(
         if key not in known:
             if report is not None:
                 report(trial)
-            known[key] = _in_a_process(trial)
+            known[key] = _measured(trial)
         found[trial.id] = known[key]
+    problems = [each.problem for each in found.values() if each.problem is not None]
+    if problems and len(problems) == len(found):
+        raise ForecastError(problems[0])
     return found
 
 
 def room(trials: Sequence[Trial]) -> Callable[[int], int]:
-    """How many of so many of these trials fit on one GPU, found out when asked."""
+    """How many of so many of these trials fit on one GPU, found out when asked.
+
+    One, where that is not known of some.
+    """
 
     def fitting(wanted: int) -> int:
         found = forecast(trials).values()
-        free = min(each.free_mb for each in found)
+        free = min(each.free_mb or 0.0 for each in found)
         return side_by_side([each.peak_mb for each in found], free, wanted)
 
     return fitting
@@ -62,9 +70,16 @@ def room(trials: Sequence[Trial]) -> Callable[[int], int]:
 def _identity(trial: Trial) -> dict[str, Any]:
     """What decides how much memory a trial takes."""
     settings = trial.settings.identity()
-    train = {key: value for key, value in settings["train"].items() if key not in _WEIGHTLESS}
+    train = {key: value for key, value in settings["train"].items() if key not in WEIGHTLESS}
     model = {key: value for key, value in settings["model"].items() if key != "weights"}
     return {"task": settings["task"], "data": settings["data"], "model": model, "train": train}
+
+
+def _measured(trial: Trial) -> Footprint:
+    try:
+        return _in_a_process(trial)
+    except ForecastError as error:
+        return Footprint(None, None, None, problem=str(error))
 
 
 def _in_a_process(trial: Trial) -> Footprint:
@@ -75,7 +90,7 @@ def _in_a_process(trial: Trial) -> Footprint:
     process.start()
     theirs.close()
     try:
-        answer: Footprint | BenchError = ours.recv()
+        answer = _answer(trial, ours)
     except EOFError:
         raise ForecastError(
             f"measuring the memory of {trial.id}: the process was ended from outside "
@@ -83,11 +98,24 @@ def _in_a_process(trial: Trial) -> Footprint:
         ) from None
     finally:
         ours.close()
-        process.join(5)
-        process.kill()
-    if isinstance(answer, BenchError):
+        process.kill()  # it has answered, or does not
+        process.join()
+    if isinstance(answer, ForecastError):
         raise answer
     return answer
+
+
+def _answer(trial: Trial, line: Connection) -> Footprint | ForecastError:
+    """What the process finds; it says when the data is ready, and then has a limit."""
+    limit = None
+    while line.poll(limit):
+        answer: Footprint | ForecastError | str = line.recv()
+        if not isinstance(answer, str):
+            return answer
+        limit = LIMIT_SECONDS
+    raise ForecastError(
+        f"measuring the memory of {trial.id}: a few steps took more than {LIMIT_SECONDS:.0f} s"
+    )
 
 
 def _measure(trial: Trial, connection: Connection) -> None:
@@ -95,7 +123,7 @@ def _measure(trial: Trial, connection: Connection) -> None:
 
     ignore_signals()
     try:
-        connection.send(footprint(trial))
+        connection.send(footprint(trial, lambda: connection.send(_DATA_READY)))
     except BrokenPipeError:
         return  # the parent was interrupted
     except BenchError as error:

@@ -46,11 +46,16 @@ class Display(Protocol):
         ...
 
 
-def display(console: Console, epochs: Mapping[str, int], metric: str) -> Display:
-    """The display that fits the console; `epochs` are those planned for each trial to run."""
-    if console.is_terminal:
-        return LiveDisplay(console, epochs, metric)
-    return PlainDisplay(console, epochs, metric)
+def display(
+    console: Console, epochs: Mapping[str, int], metric: str, total: int | None = None
+) -> Display:
+    """The display that fits the console; `epochs` are those planned for each trial to run.
+
+    Where trials are decided on as others end, `epochs` grows, and `total` says how many there are
+    to be.
+    """
+    kind = LiveDisplay if console.is_terminal else PlainDisplay
+    return kind(console, epochs, metric, total)
 
 
 def describe(row: Row, metric: str) -> str:
@@ -71,6 +76,8 @@ def verdict(event: Ended) -> str:
     whose = " by another run" if event.elsewhere else ""
     if event.status is Status.FAILED:
         return f"{event.trial}: failed{whose} ({event.failure}): {event.message}"
+    if event.status is Status.PRUNED:
+        return f"{event.trial}: {event.message}{whose}"
     return f"{event.trial}: {event.status}{whose}"
 
 
@@ -90,9 +97,15 @@ def taken_over(event: Lost) -> str:
 class PlainDisplay:
     """A line per event worth keeping; what a log file or a CI shows."""
 
-    def __init__(self, console: Console, epochs: Mapping[str, int], metric: str) -> None:
+    def __init__(
+        self,
+        console: Console,
+        epochs: Mapping[str, int],
+        metric: str,
+        total: int | None = None,
+    ) -> None:
         self._console, self._metric = console, metric
-        self._epochs = epochs
+        self._epochs, self._most = epochs, total
         self._ended = 0
         self._rows: dict[str, Row] = {}
         self._prepared: str | None = None
@@ -132,7 +145,8 @@ class PlainDisplay:
                 self._ended += 1
                 row = self._rows.get(event.trial, {})
                 told = f"  {describe(row, self._metric)}" if event.status is Status.DONE else ""
-                self._line(f"[{self._ended}/{len(self._epochs)}] {verdict(event)}{told}")
+                total = self._most or len(self._epochs)
+                self._line(f"[{self._ended}/{total}] {verdict(event)}{told}")
 
     def _epoch(self, trial: str, row: Row) -> None:
         epoch, epochs = int(row["epoch"] or 0), self._epochs[trial]
@@ -146,8 +160,15 @@ class PlainDisplay:
 class LiveDisplay:
     """A bar for the experiment with the time left, and a line for each running trial."""
 
-    def __init__(self, console: Console, epochs: Mapping[str, int], metric: str) -> None:
+    def __init__(
+        self,
+        console: Console,
+        epochs: Mapping[str, int],
+        metric: str,
+        total: int | None = None,
+    ) -> None:
         self._console, self._epochs, self._metric = console, epochs, metric
+        self._most = total
         self._done = dict.fromkeys(epochs, 0.0)
         self._ended = 0
         self._waiting = ""
@@ -190,8 +211,7 @@ class LiveDisplay:
         self._bars.start()
         self._end_preparation()
         if self._total is None:
-            epochs = sum(self._epochs.values())
-            self._total = self._bars.add_task("all epochs", total=epochs, note=self._note())
+            self._total = self._bars.add_task("all epochs", total=self._all(), note=self._note())
         match event:
             case Started(trial):
                 self._waiting = ""
@@ -213,7 +233,14 @@ class LiveDisplay:
                 self._waiting = f", waiting for {what}"
             case Ended():
                 self._end(event)
-        self._bars.update(self._total, completed=round(sum(self._done.values())), note=self._note())
+        done = round(sum(self._done.values()))
+        self._bars.update(self._total, completed=done, total=self._all(), note=self._note())
+
+    def _all(self) -> int:
+        """Epochs; of trials that are not decided on yet, as many as the others have."""
+        known = sum(self._epochs.values())
+        missing = max(0, (self._most or 0) - len(self._epochs))
+        return known + round(missing * known / max(1, len(self._epochs)))
 
     def _move(self, trial: str, epochs: float, note: str | None = None) -> None:
         self._done[trial] = epochs
@@ -226,6 +253,8 @@ class LiveDisplay:
         self._remove(event.trial)
         if event.status is Status.FAILED:
             self._say(verdict(event), "red")
+        if event.status is Status.PRUNED:
+            self._say(verdict(event), "dim")
 
     def _remove(self, trial: str) -> None:
         line = self._lines.pop(trial, None)
@@ -241,4 +270,5 @@ class LiveDisplay:
             self._preparation = None
 
     def _note(self) -> str:
-        return f"{self._ended}/{len(self._epochs)} trials ended{self._waiting}"
+        total = self._most or len(self._epochs)
+        return f"{self._ended}/{total} trials ended{self._waiting}"

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from bench.errors import UnwritableError
 from bench.run.events import Ended, Event, Lost, Retried, Waiting
 from bench.run.executors.base import Executor
 from bench.run.retries import RETRIES, Retries
@@ -74,6 +75,36 @@ class Claims(Protocol):
         ...
 
 
+class Source(Protocol):
+    """Jobs that are decided on one after the other, whenever a worker is free."""
+
+    def next(self) -> Job | None:
+        """One more job; None: none just now."""
+        ...
+
+    def over(self) -> bool:
+        """Whether there will be no more."""
+        ...
+
+    def stop(self) -> None:
+        """There will be no more, whatever was asked for."""
+        ...
+
+
+class Nothing:
+    """No further jobs."""
+
+    def next(self) -> None:
+        """None."""
+
+    def over(self) -> bool:
+        """From the beginning."""
+        return True
+
+    def stop(self) -> None:
+        """It has stopped."""
+
+
 class Alone:
     """No other run has anything to do with these trials."""
 
@@ -94,23 +125,31 @@ def run(
     observe: Callable[[Event], None],
     *,
     claims: Claims | None = None,
+    source: Source | None = None,
     fail_fast: bool = False,
     retries: int = RETRIES,
 ) -> Outcome:
-    """Run every job, as many at a time as the executor takes.
+    """Run every job, and those of `source`, as many at a time as the executor takes.
 
     A trial that another run has is put aside, and waited for in the end: when that run ends it,
     its end is told like one of ours; when it gives it up or dies, the trial is ours.
 
     A trial whose worker was killed starts again, `retries` times at most: that is told as a
     `Retried`. A failed trial is passed over, or with `fail_fast` ends the run. KeyboardInterrupt
-    stops every worker at its next step, resumable; a second one kills them.
+    stops every worker at its next step, resumable; a second one kills them. So does a disk on which
+    nothing can be recorded any more.
     """
-    work = _Work(deque(jobs), executor, observe, claims or Alone(), Retries(retries), fail_fast)
+    more = source or Nothing()
+    work = _Work(
+        deque(jobs), more, executor, observe, claims or Alone(), Retries(retries), fail_fast
+    )
     try:
         work.go_on()
     except KeyboardInterrupt:
         work.outcome.interrupted = True
+        work.wind_down()
+    except UnwritableError as error:
+        work.outcome.interrupted, work.outcome.reason = True, str(error)
         work.wind_down()
     finally:
         executor.close()
@@ -122,6 +161,7 @@ class _Work:
     """A run's trials: `pending` are to be started, `ours` run; what ended is in `outcome`."""
 
     pending: deque[Job]
+    source: Source
     executor: Executor
     observe: Callable[[Event], None]
     claims: Claims
@@ -136,7 +176,7 @@ class _Work:
 
     def go_on(self) -> None:
         """Until every trial has ended."""
-        while self.pending or self.executor.busy:
+        while self.pending or self.executor.busy or not self.source.over():
             self._start()
             self._hear(self.executor.events(POLL_SECONDS))
             self._check()
@@ -149,31 +189,41 @@ class _Work:
                 if not self.executor.busy:
                     return
                 self._hear([_unless_killed(e) for e in self.executor.events(POLL_SECONDS)])
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, UnwritableError):
             return
 
     def _start(self) -> None:
         """Fill the executor. If all that is left is others', look again only after a while."""
-        if time.monotonic() < self.looked + LOOK_SECONDS:
-            return
+        if time.monotonic() >= self.looked + LOOK_SECONDS:
+            self._look()
+        while self.executor.free and (job := self.source.next()) is not None:
+            self._claim(job)
+
+    def _look(self) -> None:
+        """Start what is pending, as far as others do not have it."""
         holders: Counter[str] = Counter()
         for _ in range(len(self.pending)):
             if not (self.pending and self.executor.free):
                 return
-            job = self.pending.popleft()
-            found = self.claims.claim(job.trial.id)
-            if found is None:
-                self.ours[job.trial.id] = job
-                self.executor.start(job)
-                self.told = ""
-            elif isinstance(found, Ended):
-                self._end(found)
-            else:
-                self.pending.append(job)
-                holders[found] += 1
+            if (who := self._claim(self.pending.popleft())) is not None:
+                holders[who] += 1
         if holders:
             self.looked = time.monotonic()
             self._tell(holders)
+
+    def _claim(self, job: Job) -> str | None:
+        """Start a job if it is ours; else who has it, or None where others have ended it."""
+        found = self.claims.claim(job.trial.id)
+        if found is None:
+            self.ours[job.trial.id] = job
+            self.executor.start(job)
+            self.told = ""
+        elif isinstance(found, Ended):
+            self._end(found)
+        else:
+            self.pending.append(job)
+            return found
+        return None
 
     def _tell(self, holders: Counter[str]) -> None:
         """Say whom we wait for, once there is nothing else to do."""
@@ -210,6 +260,7 @@ class _Work:
         """Start nothing more, and ask what runs to stop."""
         self.stopping = True
         self.pending.clear()
+        self.source.stop()
         self.retries.stop()
         self.executor.ask_to_stop()
 

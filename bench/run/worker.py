@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import faulthandler
+import io
 import os
 import signal
 import sys
@@ -32,11 +33,13 @@ class Job:
         trial: what to train.
         recorder: where its results go.
         log: file that takes what the worker prints.
+        test: whether the best epoch is scored on the test split.
     """
 
     trial: Trial
     recorder: Recorder
     log: Path
+    test: bool = True
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,7 @@ def _train(job: Job, share: Share, line: Line) -> tuple[Status, Failure | None, 
 
     torch.set_num_threads(share.threads)
     try:
-        train_trial(job.trial, job.recorder, line, beside=share.beside)
+        train_trial(job.trial, job.recorder, line, beside=share.beside, test=job.test)
     except Interrupted:
         return Status.INTERRUPTED, None, None
     except Diverged as error:
@@ -174,6 +177,9 @@ def _redirect_output(log: Path) -> None:
     os.dup2(target, 1)
     os.dup2(target, 2)
     os.close(target)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a file's name may be no text
 
 
 def _leave() -> None:

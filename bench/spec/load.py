@@ -15,6 +15,7 @@ from bench.spec.merge import Choice, merged_settings
 from bench.spec.messages import problems
 from bench.spec.overrides import apply_overrides
 from bench.spec.schema import Sweep, TrialSettings
+from bench.spec.search import search_keys
 from bench.spec.yaml12 import KeyPath
 
 
@@ -66,6 +67,9 @@ def _sweep(document: Document) -> Sweep:
 
 
 def _known(path: KeyPath) -> Iterable[str]:
+    """The keys that the sweep knows in the mapping at `path`."""
+    if path[:1] == ("search",):
+        return search_keys(path[1:])
     return Hypothesis.model_fields if path[:1] == ("hypotheses",) else _KEYS
 
 

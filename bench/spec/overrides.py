@@ -96,7 +96,7 @@ def _next_key(
 
 
 def _holds_axes(path: KeyPath) -> bool:
-    return path in {("grid",), ("zip",)} or (
+    return path in {("grid",), ("zip",), ("search", "space")} or (
         len(path) == 2 and path[0] == "zip" and isinstance(path[1], int)
     )
 
@@ -149,6 +149,8 @@ def _axes(document: Document) -> Iterator[tuple[str, KeyPath]]:
     ]
     if isinstance(document.tree.get("zip"), list):
         groups += [(("zip", i), group) for i, group in enumerate(document.tree["zip"])]
+    if isinstance(document.tree.get("search"), dict):
+        groups.append((("search", "space"), document.tree["search"].get("space")))
     for where, group in groups:
         if isinstance(group, dict):
             yield from ((axis, (*where, axis)) for axis in group)

@@ -23,6 +23,7 @@ from bench.registry import Custom, Registry
 from bench.settings import Settings, local
 from bench.spec.hypotheses import Hypothesis
 from bench.spec.jsonschema import spec_schema
+from bench.spec.search import Search
 from bench.spec.train_settings import FreezeUpTo, TrainSettings, located
 from bench.tasks.settings import TASKS, Mode, TaskSettings
 
@@ -34,7 +35,7 @@ AXIS_ROOTS = ("task", "data", "model", "augment", "train", "mistakes")
 """The sections that axes may vary, of `task` all but which task it is: an experiment has one."""
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
-RESERVED = ("mlartifacts", "mlruns", "mlflow.db", "optuna.db")
+RESERVED = ("mlartifacts", "mlruns", "mlflow.db", "optuna.db", "optuna.journal")
 """Names under results/ that are no experiment's."""
 _PORTS = tuple(f"{port}{number}" for port in ("com", "lpt") for number in range(10))
 DEVICES = ("con", "prn", "aux", "nul", *_PORTS)
@@ -252,6 +253,9 @@ class Sweep(Settings):
     )
     hypotheses: tuple[Hypothesis, ...] = Field(
         (), strict=False, description="what is claimed of the arms; the report tests it"
+    )
+    search: Search | None = Field(
+        None, description="instead of a grid: a search for the best settings, by `bench search`"
     )
 
     @field_validator("experiment")

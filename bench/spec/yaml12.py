@@ -23,6 +23,7 @@ _BOOL = re.compile(r"(?:(true|True|TRUE)|false|False|FALSE)\Z")
 _INT = re.compile(r"[-+]?[0-9]+\Z")
 _BASED = re.compile(r"0(?:o[0-7]+|x[0-9a-fA-F]+)\Z")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
+_HALF = re.compile("[\ud800-\udfff]")
 _NOT_FINITE = re.compile(r"(?:[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z")
 
 
@@ -144,6 +145,8 @@ class _Reader:
             raise self.error("anchors and aliases (& and *) are not supported", event, path)
         if event.tag is not None:
             raise self.error("tags (!) are not supported", event, path)
+        if _HALF.search(getattr(event, "value", None) or ""):
+            raise self.error("half a character, which no file can hold", event, path)
 
     def error(self, message: str, event: Any, path: KeyPath) -> SpecError:
         line = event.start_mark.line + 1

@@ -23,7 +23,7 @@ from bench.tasks.frechet import (
 )
 from bench.tasks.frechet_settings import FrechetSettings, SettledExtractor
 from bench.tasks.noise import fixed_noise, fixed_times, schedule
-from bench.tasks.pictures import GAP
+from bench.tasks.palette import GAP
 from bench.tasks.sampling import ddim, ddpm, start
 from bench.tasks.settings import DIFFUSION_QUARTERS
 

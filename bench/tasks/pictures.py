@@ -12,21 +12,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from bench.labels import IGNORE_LABEL
 from bench.tasks.base import Picture
+from bench.tasks.palette import CONFUSED, EXTRA, GAP, IGNORED, MISSED, PALETTE
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart; black is the background.
-PALETTE = np.array(
-    [
-        (0, 0, 0), (230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66),
-        (0, 114, 178), (213, 94, 0), (204, 121, 167), (153, 153, 153),
-    ],
-    np.uint8,
-)  # fmt: skip
-IGNORED = np.array((90, 90, 90), np.uint8)
-MISSED = np.array((213, 94, 0), np.uint8)
-EXTRA = np.array((86, 180, 233), np.uint8)
-CONFUSED = np.array((240, 228, 66), np.uint8)
 RIGHT = np.array((0, 114, 178), np.uint8)
-GAP = 2
 TILE = 160  # pixels: a captioned image is at least so wide
 FONT = 12
 MOST_CLASSES = 100

@@ -14,6 +14,8 @@ from bench.tasks.base import Batch, Closing, Picture, Samples, Share
 from bench.tasks.losses import EPSILON, MEANS, segmentation_loss
 from bench.tasks.pictures import side_by_side
 
+AT_ONCE = 4  # images that go through the model for pictures: no more memory than training takes
+
 
 class Overlap(NamedTuple):
     """Dice and IoU, each (B, K-1): per image and foreground class."""
@@ -109,7 +111,8 @@ class Segmentation:
     def pictures(self, model: nn.Module, samples: Samples) -> dict[str, Picture]:
         """Image, truth, prediction and error map side by side, by the sample's name."""
         truths = _masks(samples.batch).cpu().numpy()
-        predictions = self.predict(model, samples.batch.images).cpu().numpy()
+        parts = samples.batch.parts(AT_ONCE)
+        predictions = torch.cat([self.predict(model, part.images) for part in parts]).cpu().numpy()
         shown = zip(samples.names, samples.images, truths, predictions, strict=True)
         return {name: side_by_side(*panels) for name, *panels in shown}
 

@@ -23,12 +23,14 @@ class TaskSettings(Settings):
         takes_time: whether models are called with a time step (B,) int64 beside the images.
         losses: those that it can minimise, the default first.
         normalize: what `data.normalize` may be; None: anything.
+        pictured: how many validation samples its closing pictures show.
     """
 
     target: ClassVar[Target] = "mask"
     takes_time: ClassVar[bool] = False
     losses: ClassVar[tuple[str, ...]] = ()
     normalize: ClassVar[frozenset[str] | None] = None
+    pictured: ClassVar[int] = 4
 
     @abstractmethod
     def metrics(self, classes: tuple[str, ...]) -> dict[str, Mode]:
@@ -58,6 +60,7 @@ class SegmentationSettings(TaskSettings):
     """A class for every pixel."""
 
     losses: ClassVar[tuple[str, ...]] = ("cross_entropy", "dice", "cross_entropy+dice", "focal")
+    pictured: ClassVar[int] = 12  # enough for a worst, a median and a best one among them
     name: Literal["segmentation"] = "segmentation"
 
     def metrics(self, classes: tuple[str, ...]) -> dict[str, Mode]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import psutil
@@ -12,6 +13,7 @@ import torch
 
 from bench.data.base import Splits
 from bench.measure.activations import bytes_an_image
+from bench.measure.footprint import Footprint, Kind
 from bench.measure.free_memory import free_host_memory
 from bench.measure.memory import PeakMemory, is_out_of_memory
 from bench.plan.trial import Trial
@@ -27,49 +29,33 @@ BEYOND_LIVE = 1.15
 heap. Measured on a CPU: 1.06 to 1.27 for six models."""
 MB = 1e6
 
-Kind = Literal["allocated", "resident"]
 
-
-@dataclass(frozen=True)
-class Footprint:
-    """What one trial takes, and what there is.
-
-    Attributes:
-        peak_mb: the predicted `peak_memory_mb`; None: more than there is.
-        kind: what that measures, as in `PeakMemory`.
-        free_mb: what the device has for it.
-        micro_batch: images at once, where `train.micro_batch: auto` found that fewer fit.
-    """
-
-    peak_mb: float | None
-    kind: Kind
-    free_mb: float
-    micro_batch: int | None = None
-
-    @property
-    def fits(self) -> bool:
-        """Whether it is no more than there is."""
-        return self.peak_mb is not None and self.peak_mb <= self.free_mb
-
-
-def footprint(trial: Trial) -> Footprint:
+def footprint(trial: Trial, data_is_ready: Callable[[], None] = lambda: None) -> Footprint:
     """Predict the peak of a trial's memory; call it in a fresh process, which it fills.
 
     On CUDA two steps and a validation batch are measured as they are. On a CPU a few small steps
-    are, and the rest follows from what forward passes take for each image more.
+    are, and the rest follows from what forward passes take for each image more. Preparing the data
+    may take long: `data_is_ready` is called after it.
     """
     device = pick_device(trial.settings.machine.device)
     kind: Kind = "allocated" if device.type == "cuda" else "resident"
-    free = _free(device)
-    rehearsal = Rehearsal(build(_heaviest(trial)))
+    parts = build(_heaviest(trial))
+    data = parts.data
+    data_is_ready()
+    rehearsal, free = Rehearsal(parts, data), _free(device)
+    splits = trial.settings.train.micro_batch == "auto"
     try:
         peak = rehearsal.measured() if kind == "allocated" else rehearsal.extrapolated()
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        return Footprint(None, kind, free)
-    found = rehearsal.step.micro_batch if trial.settings.train.micro_batch == "auto" else None
-    return Footprint(peak, kind, free, found)
+        # on CUDA `auto` has come down to a single image; on a CPU there were but a few
+        return Footprint(
+            None, kind, free, parts_fit=False if splits or kind == "resident" else None
+        )
+    if kind == "allocated":
+        return Footprint(peak, kind, free, rehearsal.step.micro_batch if splits else None, True)
+    return Footprint(peak, kind, free, parts_fit=rehearsal.least() <= free)
 
 
 def _free(device: torch.device) -> float:
@@ -91,8 +77,8 @@ def _heaviest(trial: Trial) -> Trial:
 class Rehearsal:
     """Steps of a trial, for what they take."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._settings, self._task, self._data = parts.trial.settings.train, parts.task, parts.data
+    def __init__(self, parts: Parts, data: Splits) -> None:
+        self._settings, self._task, self._data = parts.trial.settings.train, parts.task, data
         self._train_batches = parts.batches("train", self._settings.batch_size)
         self._val_batches = parts.batches("val")
         self._trainee = Trainee(
@@ -111,14 +97,22 @@ class Rehearsal:
     def extrapolated(self) -> float:
         """The same from small steps, and from what a forward pass takes for each image more."""
         self._train(FEW, steps=STEPS)
-        small = self._memory.megabytes() or math.nan
-        kept, seen = bytes_an_image(self._forward, FEW), bytes_an_image(self._validate, FEW)
-        batch = self._at_once()
+        self._small = self._memory.megabytes() or math.nan
+        self._kept = bytes_an_image(self._forward, FEW)
+        self._seen = bytes_an_image(self._validate, FEW)
+        return self._with(self._at_once())
+
+    def least(self) -> float:
+        """After `extrapolated`: the same with an image at a time in training."""
+        return self._with(1)
+
+    def _with(self, batch: int) -> float:
+        """The peak in MB with so many images at a time in training."""
         whole = self._settings.val_batch_size or self._settings.batch_size
         checked = min(whole, len(self._val_batches))
         # validation's larger tensors do not fit into the gaps that training leaves in the heap
-        more = kept * (batch - FEW) + seen * max(0, checked - batch)
-        return small + (BEYOND_LIVE * more + _mapped(self._data)) / MB
+        more = self._kept * (batch - FEW) + self._seen * max(0, checked - batch)
+        return self._small + (BEYOND_LIVE * more + _mapped(self._data)) / MB
 
     def _at_once(self) -> int:
         """How many of a training batch's images are in the model at a time."""

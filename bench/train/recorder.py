@@ -61,5 +61,5 @@ class Recorder(Protocol):
         ...
 
     def stop(self, status: str, failure: str | None, message: str | None) -> None:
-        """The trial ended otherwise: `failed` with its kind, or `interrupted`."""
+        """The trial ended otherwise: `failed` with its kind, `interrupted` or `pruned`."""
         ...

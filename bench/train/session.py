@@ -91,10 +91,10 @@ class Parts:
         """The task's metrics of the model as it is on one split."""
         return evaluate(self.model, self.task, self.batches(split), self.precision())
 
-    def samples(self, split: str) -> Samples:
+    def samples(self, split: str, count: int = PICTURES) -> Samples:
         """A few samples of one split, evenly spaced."""
         found = self.data.splits[split]
-        chosen = np.unique(np.linspace(0, len(found) - 1, PICTURES).astype(int))
+        chosen = np.unique(np.linspace(0, len(found) - 1, count).astype(int))
         return Samples(
             tuple(found.names[index] for index in chosen),
             np.asarray(found.images[chosen]),
@@ -122,10 +122,13 @@ def build(trial: Trial) -> Parts:
     return Parts(trial, device, task, model.to(device))
 
 
-def train_trial(trial: Trial, recorder: Recorder, signals: Signals, *, beside: int = 1) -> None:
+def train_trial(
+    trial: Trial, recorder: Recorder, signals: Signals, *, beside: int = 1, test: bool = True
+) -> None:
     """Train one trial, or go on with it, and record everything that is to be known of it.
 
-    `beside` is how many trials the device has at a time, this one included.
+    `beside` is how many trials the device has at a time, this one included. Without `test`, nothing
+    is computed from the test split: who chooses among trials must not have seen it.
 
     Raises:
         Interrupted: asked to stop; resumable.
@@ -157,10 +160,10 @@ def train_trial(trial: Trial, recorder: Recorder, signals: Signals, *, beside: i
         del saved  # as large as the weights and the optimizer's state together
     training.run()
     _load_best(parts, training.progress, recorder.best)
-    closing = close(parts)
+    closing = close(parts) if test else Closing()
     for name, picture in (pictures(parts) | closing.pictures).items():
         recorder.picture(name, picture)
-    recorder.finish(_facts(parts, training, manifest) | closing.facts)
+    recorder.finish(_facts(parts, training, manifest, test=test) | closing.facts)
 
 
 def _load_best(parts: Parts, progress: Progress, best: Path) -> None:
@@ -209,7 +212,8 @@ def start(parts: Parts) -> None:
 
 def pictures(parts: Parts, split: str = "val") -> dict[str, Picture]:
     """What the model makes of a few samples: evenly spaced, the same ones for every trial."""
-    return shown(parts.model, parts.task, parts.samples(split), parts.precision())
+    samples = parts.samples(split, parts.trial.settings.task.pictured)
+    return shown(parts.model, parts.task, samples, parts.precision())
 
 
 def close(parts: Parts) -> Closing:
@@ -265,6 +269,7 @@ def _manifest(parts: Parts) -> dict[str, Any]:
     return {
         **environment(parts.device),
         **_numerics(),
+        "compile": parts.trial.settings.train.compile,
         "trials_per_device": parts.beside,
         "placement": choice.kind,
         "placement_why": choice.why,
@@ -310,16 +315,20 @@ def _of_steps(training: Training) -> list[health.Finding]:
     return found
 
 
-def _facts(parts: Parts, training: Training, manifest: Mapping[str, Any]) -> dict[str, Any]:
+def _facts(
+    parts: Parts, training: Training, manifest: Mapping[str, Any], *, test: bool
+) -> dict[str, Any]:
     """What the history does not tell; the columns of runs.csv."""
     train = parts.trial.settings.train
+    scores = parts.score("test") if test else {}
     baselines = {
         f"baseline_{prefix}{name}": value
         for prefix, split in (("", "test"), ("val_", "val"))
+        if test or split != "test"
         for name, value in parts.task.baseline(parts.batches(split).in_order()).items()
     }
     return {
-        **{f"test_{name}": value for name, value in parts.score("test").items()},
+        **{f"test_{name}": value for name, value in scores.items()},
         **baselines,
         **health.record(_findings(training, baselines)),
         "trainable_params": training.freezing.trainable,

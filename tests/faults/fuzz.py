@@ -10,9 +10,9 @@ says by which `--seed` and `--only` to see an input again.
 from __future__ import annotations
 
 import argparse
-import copy
 import io
 import json
+import os
 import random
 import shutil
 import signal
@@ -36,6 +36,7 @@ from bench.commands.inspect import status_rows, status_table
 from bench.data.decode import read_image, read_mask
 from bench.errors import BenchError
 from bench.plan.expand import load_trial, make_plan, trial_config
+from bench.plan.trial import Trial
 from bench.record import mlflow_fields
 from bench.record.mlflow_record import Record, agrees, memory_of
 from bench.record.recorder import TrialRecorder
@@ -47,29 +48,14 @@ from bench.spec.load import load_spec
 from bench.states import Status
 from bench.train import checkpoint
 from bench.train.session import train_trial
-from tests.making import Silent
+from tests.faults.mutations import BOMB, TOKENS, bytes_of, deep, tree_of
+from tests.making import MemoryRecorder, Silent
 
 ROOT = Path(__file__).parents[2]
 LIMIT_SECONDS = 30
 REPORTS_EACH = 25
 """Every how many-th of the record files a whole report is made, which takes a second."""
 
-TOKENS = [
-    "", "null", "~", "true", "no", "0", "-1", "1e-3", "1e999", ".nan", "NaN", "Infinity", "-0",
-    "9" * 400, "9" * 5000, "1_000", "0x1F", "[]", "{}", "[[]]", "{a: 1}", "[1, 2, 3]", '"x"', "'",
-    '"', "&a", "*a", "!!python/object:os.system x", "<<", "- ", ": ", "\t", "\n", "#", "|", ">",
-    "\u00e9", "\u202e", "\U0001f600", "\x00", "\ufeff", "../../etc", "/etc/passwd", "..", "a" * 300,
-    "[" * 2000, "{a: " * 200, "target: os:system", "name: unet", ",", "}", "]", "%", "@", "`",
-    "2024-01-01", "1:30", "=", "mlartifacts", "CON", "x;y", "<b>", "{{ 7 * 7 }}", "$(id)",
-]  # fmt: skip
-VALUES: list[Any] = [
-    None, True, False, 0, -1, 1, 2, 10**30, 10**9, 1.5, -0.0, 1e300, float("inf"), float("nan"), "",
-    "x", "none", "..", "a" * 300, "\u00e9\x00", "9" * 30, [], {}, [None], [[]], [1, "a", {}],
-    {"a": 1}, {"name": "unet"}, {"target": "os:getcwd"}, {"": ""}, ["x"] * 50,
-]  # fmt: skip
-BOMB = "a0: &a0 [x, x]\n" + "".join(
-    f"a{k}: &a{k} [*a{k - 1}, *a{k - 1}, *a{k - 1}]\n" for k in range(1, 40)
-)
 SPEC = """\
 experiment: made
 task: segmentation
@@ -89,87 +75,6 @@ Fuzz = Callable[[random.Random, Path], object]
 
 class Hang(BaseException):
     """The time limit is over."""
-
-
-def bytes_of(text: bytes, draw: random.Random) -> bytes:
-    """A change anywhere, or a few."""
-    for _ in range(draw.choice([1, 1, 1, 2, 3])):
-        text = draw.choice(_BYTE_CHANGES)(text, draw)
-    return text
-
-
-def _cut(text: bytes, draw: random.Random) -> bytes:
-    return text[: draw.randint(0, len(text))]
-
-
-def _without(text: bytes, draw: random.Random) -> bytes:
-    start = draw.randint(0, len(text))
-    return text[:start] + text[start + draw.randint(1, 40) :]
-
-
-def _flipped(text: bytes, draw: random.Random) -> bytes:
-    changed = bytearray(text)
-    for _ in range(draw.randint(1, 8) if changed else 0):
-        changed[draw.randrange(len(changed))] ^= 1 << draw.randrange(8)
-    return bytes(changed)
-
-
-def _with_token(text: bytes, draw: random.Random) -> bytes:
-    start = draw.randint(0, len(text))
-    return text[:start] + draw.choice(TOKENS).encode() + text[start + draw.choice([0, 0, 1, 5]) :]
-
-
-def _word_replaced(text: bytes, draw: random.Random) -> bytes:
-    words = text.split(b" ")
-    words[draw.randrange(len(words))] = draw.choice(TOKENS).encode()
-    return b" ".join(words)
-
-
-def _line_moved(text: bytes, draw: random.Random) -> bytes:
-    lines = text.splitlines(keepends=True) or [b""]
-    line = lines[draw.randrange(len(lines))]
-    if draw.random() < 0.5:
-        lines.remove(line)
-    lines.insert(draw.randint(0, len(lines)), draw.choice([b"", b"  ", b"- "]) + line)
-    return b"".join(lines)
-
-
-_BYTE_CHANGES = [_cut, _without, _flipped, _with_token, _word_replaced, _line_moved]
-
-
-def tree_of(tree: Any, draw: random.Random) -> Any:
-    """A value or key changed, or a few."""
-    tree = copy.deepcopy(tree)
-    for _ in range(draw.choice([1, 1, 1, 2, 3])):
-        places = list(_places(tree))
-        if not places:
-            return draw.choice(VALUES)
-        node, key = draw.choice(places)
-        what = draw.random()
-        if what < 0.2:
-            del node[key]
-        elif what < 0.3 and isinstance(node, dict):
-            node[draw.choice(TOKENS)] = node.pop(key)
-        elif what < 0.4:
-            node[key] = copy.deepcopy(draw.choice(places)[0])  # something else of the same file
-        else:
-            node[key] = copy.deepcopy(draw.choice(VALUES))
-    return tree
-
-
-def _places(tree: Any) -> Any:
-    items = tree.items() if isinstance(tree, dict) else enumerate(tree)
-    for key, value in list(items):
-        yield tree, key
-        if isinstance(value, dict | list):
-            yield from _places(value)
-
-
-def deep(draw: random.Random) -> str:
-    """Nested beyond reason."""
-    depth = draw.choice([40, 500, 5000])
-    opening, closing = draw.choice([("[", "]"), ("{a: ", "}"), ("- ", ""), ("{? [", "]}")])
-    return "experiment: x\ntask: " + opening * depth + closing * draw.choice([0, depth])
 
 
 class Specs:
@@ -202,13 +107,13 @@ class Overrides(Specs):
     def __call__(self, draw: random.Random, folder: Path) -> object:
         path, number = folder / "spec.yaml", draw.randrange(len(self.texts))
         path.write_bytes(self.texts[number])
-        words = []
+        words, words_said = list[str](), [*TOKENS, os.fsdecode(b"\xff.png")]
         for _ in range(draw.randint(1, 3)):
             places = list(_paths(self.trees[number]))
             key = ".".join(map(str, draw.choice(places)))
             if draw.random() < 0.4:
                 key = bytes_of(key.encode(), draw).decode(errors="replace")
-            words.append(f"{key}{draw.choice(['=', '=', '=', '', '=='])}{draw.choice(TOKENS)}")
+            words.append(f"{key}{draw.choice(['=', '=', '=', '', '=='])}{draw.choice(words_said)}")
         return make_plan(load_spec(path, words))
 
 
@@ -236,12 +141,16 @@ class Records:
         for trial in self.plan.trials:
             files = store.trial("made", trial.id)
             files.write_config(trial_config(trial))
-            recorder = TrialRecorder(files, self.plan.select.metric, self.plan.metrics)
             with redirect_stdout(io.StringIO()):
-                train_trial(trial, recorder, Silent())
+                train_trial(trial, self.recorder(self.whole, trial), Silent())
             files.mlflow_path.write_text('{"run_id": "a", "epochs_logged": 2, "finished": true}')
         self.fingerprint = files.summary()["data_fingerprint"]
         self.count = 0
+
+    def recorder(self, root: Path, trial: Trial) -> TrialRecorder:
+        """A trial's."""
+        files = Store(root).trial("made", trial.id)
+        return TrialRecorder(files, self.plan.select.metric, self.plan.metrics)
 
     def __call__(self, draw: random.Random, folder: Path) -> object:
         self.count += 1
@@ -319,16 +228,29 @@ class Records:
 
 
 class Checkpoints:
-    """States and weights."""
+    """States and weights: bytes, as they are read; and whole states of other content, gone on with.
+
+    What is wrong with a state may be found late, in torch: in a worker that is a failed trial's
+    message.
+    """
 
     def __init__(self, folder: Path) -> None:
         made = Records(folder)
+        self.trial = made.plan.trials[0]
+        self.recorder = made.recorder(made.whole, self.trial)
         self.files = [path.read_bytes() for path in sorted(made.whole.rglob("*.pt"))]
+        self.state = checkpoint.load(self.recorder.last)
 
     def __call__(self, draw: random.Random, folder: Path) -> object:
-        path = folder / "last.pt"
-        path.write_bytes(bytes_of(draw.choice(self.files), draw))
-        return checkpoint.load(path)
+        if draw.random() < 0.7:
+            path = folder / "last.pt"
+            path.write_bytes(bytes_of(draw.choice(self.files), draw))
+            return checkpoint.load(path)
+        recorder = MemoryRecorder(folder)
+        checkpoint.save(recorder.last, {"a": 1} | tree_of(self.state, draw))
+        with redirect_stdout(io.StringIO()):
+            train_trial(self.trial, recorder, Silent())
+        return recorder.facts
 
 
 class Images:

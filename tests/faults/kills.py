@@ -5,17 +5,16 @@
 Twelve trials (segmentation with augmentation, diffusion with a moving average, classification; four
 each) are run once undisturbed. Then the same, round after round in a fresh folder, while processes
 are killed and `bench run` is started again, until all trials are done. After each kill: no finished
-trial may be lost or changed, every history must be a beginning of the undisturbed one, and one of
-the last two checkpoints must be whole. After each round: histories (without what a clock says),
-best checkpoints, summaries and pictures must be the same to the bit, with one row per trial in the
-report and one run per trial in MLflow. Exits with 1 on any violation.
+trial may be lost or changed, no row be lost or trained again (what a clock said in it stays),
+every history must be a beginning of the undisturbed one, and one of the last two checkpoints must
+be whole. After each round: histories (without what a clock says), best checkpoints, summaries and
+pictures must be the same to the bit, with one row per trial in the report and one run per trial in
+MLflow, and no traceback anywhere. Exits with 1 on any violation.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import json
 import os
 import random
 import signal
@@ -28,48 +27,15 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import psutil
 
 from bench.errors import StoreError
 from bench.train import checkpoint
+from tests.faults.place import SPECS, Place, Record, history, read_json, record
 
-ROOT = Path(__file__).parents[2]
 LIMIT_SECONDS = 600.0
-CLOCKS = frozenset(
-    {"epoch_seconds", "val_seconds", "images_per_second", "peak_memory_mb", "train_seconds"}
-    | {"seconds_to_95pct", "compile_seconds"}
-)
-COMMON = "seeds: {seeds}\nmachine: {{threads: 1, device: cpu}}\n"
-SPECS = {
-    "seg": """\
-experiment: seg
-task: segmentation
-data: {name: shapes, image_size: 32, train: 24, val: 8, test: 8}
-train: {epochs: EPOCHS, batch_size: 6, lr: 3e-3, schedule: cosine, optimizer: adamw}
-model: {name: unet, width: 0.1}
-augment: [{hflip: {p: 0.5}}, {elastic: {p: 0.5}}, {brightness: {p: 0.5}}]
-grid: {train.loss: [cross_entropy, dice]}
-""",
-    "diff": """\
-experiment: diff
-task: {name: diffusion, samples: 2, ddim_steps: 2, ddpm_steps: 2, show_every: 5}
-data: {name: shapes, image_size: 32, normalize: symmetric, train: 12, val: 6, test: 6}
-train: {epochs: EPOCHS, batch_size: 6, lr: 1e-3, ema: 0.9}
-model: {name: ddpm_unet, width: 0.05, attention: false}
-grid: {train.lr: [1e-3, 3e-4]}
-""",
-    "class": """\
-experiment: class
-task: classification
-data: {name: shapes, image_size: 32, train: 24, val: 12, test: 12, kinds: 3}
-train: {epochs: EPOCHS, batch_size: 8, optimizer: sgd, lr: 0.05}
-model: {name: resnet, depth: 18, width: 0.1}
-augment: [{hflip: {p: 0.5}}]
-grid: {train.momentum: [0.9, 0.5]}
-""",
-}
+PREPARING = "preparing the trials: the process was ended from outside"
 
 
 @dataclass
@@ -86,85 +52,35 @@ class Tally:
             print(f"VIOLATION: {what}", flush=True)
 
 
-@dataclass(frozen=True)
-class Record:
-    """All that must not depend on what happened to a trial's processes."""
+@dataclass
+class Seen:
+    """What was on disk of one place's trials at the last look.
 
-    status: str
-    history: tuple[tuple[tuple[str, str], ...], ...]
-    best: bytes
-    summary: str
-    pictures: tuple[tuple[str, bytes], ...]
+    Attributes:
+        finished: everything of those that were finished.
+        rows: the lines of each history, with what a clock said: of an epoch that is trained twice,
+            that differs.
+    """
 
+    finished: dict[str, Record] = field(default_factory=dict)
+    rows: dict[str, list[str]] = field(default_factory=dict)
 
-@dataclass(frozen=True)
-class Place:
-    """A folder with a spec that `bench run` is called in."""
-
-    folder: Path
-    name: str
-
-    def write(self, epochs: int, seeds: int = 2) -> None:
-        """The spec."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        text = SPECS[self.name].replace("EPOCHS", str(epochs)) + COMMON.format(seeds=seeds)
-        (self.folder / f"{self.name}.yaml").write_text(text)
-
-    def start(self, *words: str) -> subprocess.Popen[bytes]:
-        """A `bench` command in a process group of its own; what it says is added to said.txt."""
-        environment = os.environ | {
-            "PYTHONPATH": str(ROOT),
-            "BENCH_CACHE": str(self.folder / "cache"),
-            "OMP_NUM_THREADS": "1",
-        }
-        with (self.folder / "said.txt").open("ab") as said:
-            return subprocess.Popen(
-                [sys.executable, "-m", "bench", *words], cwd=self.folder, env=environment,
-                stdout=said, stderr=said, start_new_session=True,
-            )  # fmt: skip
-
-    def run(self) -> subprocess.Popen[bytes]:
-        """`bench run`, two trials at a time, with as many retries as it takes."""
-        return self.start("run", f"{self.name}.yaml", "-j", "2", "--retries", "1000")
-
-    def trials(self) -> list[Path]:
-        """The folders of trials that have begun."""
-        found = (self.folder / "results" / self.name).glob("*/status.json")
-        return sorted(path.parent for path in found)
-
-    def records(self) -> dict[str, Record]:
-        """Every trial's."""
-        return {folder.name: record(folder) for folder in self.trials()}
-
-    def rows(self) -> list[dict[str, str]]:
-        """The report's runs.csv."""
-        path = self.folder / "reports" / self.name / "runs.csv"
-        return list(csv.DictReader(path.read_text().splitlines()))
-
-
-def record(folder: Path) -> Record:
-    """What is on disk of one trial."""
-    summary = {k: v for k, v in _json(folder / "summary.json").items() if k not in CLOCKS}
-    best = folder / "best.pt"
-    return Record(
-        _json(folder / "status.json")["status"],
-        history(folder),
-        best.read_bytes() if best.exists() else b"",
-        json.dumps(summary, sort_keys=True),
-        tuple((path.name, path.read_bytes()) for path in sorted(folder.glob("samples/*.png"))),
-    )
-
-
-def history(folder: Path) -> tuple[tuple[tuple[str, str], ...], ...]:
-    """history.csv as text, without what a clock says."""
-    path = folder / "history.csv"
-    lines = path.read_text().splitlines() if path.exists() else []
-    rows = csv.DictReader(lines)
-    return tuple(tuple((k, v) for k, v in row.items() if k not in CLOCKS) for row in rows)
-
-
-def _json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text()) if path.exists() else {}
+    def look(self, place: Place, tally: Tally) -> None:
+        """Nothing that was there at the last look may be gone or changed."""
+        for folder in place.trials():
+            path = folder / "history.csv"
+            lines = path.read_text().splitlines() if path.exists() else []
+            before = self.rows.get(folder.name, [])
+            kept = lines[: len(before)] == before
+            tally.expect(kept, f"{folder}: rows are gone, or were trained again")
+            self.rows[folder.name] = lines
+        for trial, was in self.finished.items():
+            now = record(place.folder / "results" / place.name / trial)
+            tally.expect(now == was, f"{trial}: was finished, and is not what it was")
+        for folder in place.trials():
+            done = read_json(folder / "status.json")["status"] == "done"
+            if done and folder.name not in self.finished:
+                self.finished[folder.name] = record(folder)
 
 
 def workers(run: subprocess.Popen[bytes]) -> list[psutil.Process]:
@@ -183,7 +99,7 @@ def workers(run: subprocess.Popen[bytes]) -> list[psutil.Process]:
 def training(place: Place, processes: Sequence[psutil.Process]) -> int:
     """How many of the processes train a trial that has finished an epoch, and not the last one."""
     pids = {process.pid for process in processes}
-    statuses = [(_json(folder / "status.json"), folder) for folder in place.trials()]
+    statuses = [(read_json(folder / "status.json"), folder) for folder in place.trials()]
     return sum(
         status["status"] == "running" and status["pid"] in pids and bool(history(folder))
         for status, folder in statuses
@@ -194,6 +110,7 @@ def strike(
     place: Place,
     run: subprocess.Popen[bytes],
     draw: random.Random,
+    seen: Seen,
     tally: Tally,
     whom: str | None = None,
     within: float = 4.0,
@@ -208,6 +125,7 @@ def strike(
     time.sleep(draw.uniform(0, within / 2 if whom == "worker" else within))
     if run.poll() is not None:
         return None
+    seen.look(place, tally)
     if whom == "worker":
         victims = workers(run)
         if not victims:
@@ -229,22 +147,15 @@ def strike(
     return whom
 
 
-def check_on_the_way(
-    place: Place, expected: dict[str, Record], finished: dict[str, Record], tally: Tally
-) -> None:
-    """What must hold at every instant; `finished` is what was finished at the last look."""
+def check_on_the_way(place: Place, expected: dict[str, Record], seen: Seen, tally: Tally) -> None:
+    """What must hold at every instant."""
+    seen.look(place, tally)
     for folder in place.trials():
         whole = expected[folder.name].history
         found = history(folder)
         tally.expect(found == whole[: len(found)], f"{folder}: rows that are not the expected ones")
-        if found and _json(folder / "status.json")["status"] != "done":
+        if found and read_json(folder / "status.json")["status"] != "done":
             tally.expect(_one_is_whole(folder), f"{folder}: no checkpoint to go on from")
-    for trial, before in finished.items():
-        now = record(place.folder / "results" / place.name / trial)
-        tally.expect(now == before, f"{trial}: was finished, and is not what it was")
-    for folder in place.trials():
-        if _json(folder / "status.json")["status"] == "done" and folder.name not in finished:
-            finished[folder.name] = record(folder)
 
 
 def _one_is_whole(folder: Path) -> bool:
@@ -260,7 +171,9 @@ def _one_is_whole(folder: Path) -> bool:
 
 def check_mlflow(place: Place, epochs: int, trials: int, tally: Tally) -> None:
     """After a sync: one run per trial, every epoch once."""
-    tally.expect(place.start("sync").wait(LIMIT_SECONDS) == 0, f"{place.folder}: sync failed")
+    synced = place.start("sync").wait(LIMIT_SECONDS) == 0
+    said = (place.folder / "said.txt").read_text()[-2000:]
+    tally.expect(synced, f"{place.folder}: sync failed: {said}")
     database = sqlite3.connect(place.folder / "results" / "mlflow.db")
     active = (
         "SELECT r.run_uuid FROM runs r JOIN tags t ON t.run_uuid = r.run_uuid "
@@ -279,7 +192,7 @@ def disturbed(
     place: Place, expected: dict[str, Record], kills: int, draw: random.Random, tally: Tally
 ) -> None:
     """Run it with at most so many kills, to the end."""
-    finished: dict[str, Record] = {}
+    seen = Seen()
     begun = time.monotonic()
     run = place.run()
     try:
@@ -288,19 +201,22 @@ def disturbed(
                 tally.expect(False, f"{place.folder}: not done in {LIMIT_SECONDS:.0f} s")
                 return
             if run.poll() is not None:
+                said = (place.folder / "said.txt").read_text()[-2000:]
+                killed = run.returncode == -signal.SIGKILL or PREPARING in said
+                tally.expect(killed, f"{place.folder}: it ended by itself: {said}")
                 tally.counts["starts"] += 1
                 run = place.run()
-            whom = strike(place, run, draw, tally) if kills > 0 else None
+            whom = strike(place, run, draw, seen, tally) if kills > 0 else None
             if whom is not None:
                 kills -= 1
                 tally.counts[whom] += 1
-                check_on_the_way(place, expected, finished, tally)
+                check_on_the_way(place, expected, seen, tally)
             elif kills == 0:
                 run.wait(LIMIT_SECONDS)
     finally:
         if run.poll() is None:
             os.killpg(run.pid, signal.SIGKILL)
-    check_on_the_way(place, expected, finished, tally)
+    check_on_the_way(place, expected, seen, tally)
 
 
 def check_result(place: Place, expected: dict[str, Record], tally: Tally) -> None:
@@ -315,6 +231,10 @@ def check_result(place: Place, expected: dict[str, Record], tally: Tally) -> Non
     tally.expect(sorted(rows) == sorted(expected), f"{place.folder}: runs.csv has {rows}")
     left = list((place.folder / "results").rglob("*/.*.pt.*"))
     tally.expect(not left, f"{place.folder}: left behind: {left}")
+    for said in (place.folder / "said.txt", *place.folder.rglob("log.txt")):
+        text = said.read_text()
+        told = any(word in text for word in ("Traceback", "was not foreseen"))
+        tally.expect(not told, f"{said}: a traceback: {text[-2000:] if told else ''}")
 
 
 def undisturbed(place: Place, epochs: int) -> dict[str, Record]:
@@ -343,7 +263,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                  for n in options.specs}  # fmt: skip
         while (left := options.kills - _kills(tally)) > 0:
             name = options.specs[number % len(options.specs)]
-            place = Place(Path(folder) / str(number) / name, name)
+            place = Place(Path(folder) / f"{options.seed}-{number}" / name, name)
             place.write(options.epochs)
             draw = random.Random(1000 * options.seed + number)
             disturbed(place, alone[name], min(left, options.per_run), draw, tally)
@@ -369,7 +289,7 @@ def _print_table(tally: Tally, seconds: float) -> None:
         "  of the parent": counts["parent"],
         "  of all": counts["both"],
         "`bench run` started again": counts["starts"],
-        "trials cut short and gone on with": counts["cut"],
+        "trainings cut short and gone on with": counts["cut"],
         "trials finished, bit-identical": counts["trials"],
         "violations": len(tally.violations),
         "seconds": round(seconds),

@@ -13,7 +13,8 @@ from bench.plan.expand import make_plan, trial_config
 from bench.record.recorder import TrialRecorder
 from bench.record.store import Store
 from bench.spec.load import load_spec
-from tests.faults.kills import Place, Record, Tally, check_on_the_way, strike
+from tests.faults.kills import Seen, Tally, check_on_the_way, strike
+from tests.faults.place import Place, Record
 from tests.making import Silent
 
 EPOCHS = 20
@@ -37,19 +38,19 @@ def test_killed_and_started_again_nothing_is_lost_and_nothing_is_different(tmp_p
     for one in (alone, place):
         one.write(EPOCHS, seeds=1)
     expected = trained_here(alone)
-    tally, draw, finished = Tally(), random.Random(0), dict[str, Record]()
+    tally, draw, seen = Tally(), random.Random(0), Seen()
     run = place.run()
     try:
         for whom in ("worker", "both"):
-            assert strike(place, run, draw, tally, whom, within=1.0) in (whom, None)
-            check_on_the_way(place, expected, finished, tally)
+            assert strike(place, run, draw, seen, tally, whom, within=1.0) in (whom, None)
+            check_on_the_way(place, expected, seen, tally)
         if run.poll() is not None:
             run = place.run()
         assert run.wait(200) == 0, (place.folder / "said.txt").read_text()
     finally:
         if run.poll() is None:
             os.killpg(run.pid, signal.SIGKILL)
-    check_on_the_way(place, expected, finished, tally)
+    check_on_the_way(place, expected, seen, tally)
     assert tally.violations == []
     found = place.records()
     assert set(found) == set(expected)

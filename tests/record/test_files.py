@@ -59,6 +59,19 @@ def test_json_is_strict_and_takes_numpy_and_paths(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+def test_half_a_character_is_written_out(tmp_path: Path) -> None:
+    """As of a file's name that is no text: nothing else in the record is lost for it."""
+    path = tmp_path / "a.json"
+    write_json(path, {"message": os.fsdecode(b"b\xff.png") + ": ä", os.fsdecode(b"\xfe"): 1})
+    assert read_json(path) == {"message": "b\\udcff.png: ä", "\\udcfe": 1}
+    path.write_text(r'{"message": "\ud800 and \u00e4", "more": [1, NaN]}')  # by another program
+    found = read_json(path)
+    assert found is not None
+    assert found["message"] == "\\ud800 and ä"
+    write_text(tmp_path / "a.csv", "x\ud800\n")
+    assert (tmp_path / "a.csv").read_text() == "x\\ud800\n"
+
+
 def test_yaml_keeps_types_order_and_text_that_looks_like_something_else(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     record = {

@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from bench.tasks.palette import GAP, PALETTE
+
 METRICS = {"loss": "min", "dice": "max", "iou": "max"}
 COLUMNS = (
     "epoch", "train/loss", "val/loss", "val/dice", "val/iou", "lr", "epoch_seconds",
@@ -85,6 +87,8 @@ def write_trial(results: Path, experiment: str, trial: MadeTrial) -> Path:
         "arm": trial.arm_hash,
         "settings": settings if trial.source == "bench" else {},
     }
+    if trial.source != "bench":
+        config |= {"source": trial.source, "file": "log.csv", "place": 0}
     status = {
         "status": trial.status,
         "failure": trial.failure,
@@ -278,7 +282,7 @@ def environment() -> dict[str, Any]:
 
 
 def write_samples(folder: Path, count: int = 4, size: int = 96) -> None:
-    """Strips of image, truth, prediction and errors, as the tasks draw them."""
+    """Strips of image, truth, prediction and errors, as segmentation draws them."""
     (folder / "samples").mkdir(exist_ok=True)
     for i in range(count):
         rng = np.random.default_rng(i)
@@ -286,9 +290,10 @@ def write_samples(folder: Path, count: int = 4, size: int = 96) -> None:
         truth = (x / 0.3) ** 2 + ((y - 0.1) / 0.2) ** 2 < 1
         guess = ((x - 0.05) / 0.28) ** 2 + ((y - 0.08) / 0.22) ** 2 < 1
         image = rng.integers(60, 140, (size, size, 3)) + truth[..., None] * 70
-        panels = [image, truth[..., None] * [230, 159, 0], guess[..., None] * [230, 159, 0]]
+        gap = np.full((size, GAP, 3), 255)
+        panels = [image, gap, PALETTE[truth.astype(int)], gap, PALETTE[guess.astype(int)], gap]
         panels.append(image // 2 + (truth != guess)[..., None] * [100, 60, 0])
-        strip = np.concatenate([np.broadcast_to(p, (size, size, 3)) for p in panels], axis=1)
+        strip = np.concatenate(panels, axis=1)
         Image.fromarray(strip.clip(0, 255).astype(np.uint8)).save(
             folder / "samples" / f"image_{i}.png"
         )

@@ -63,6 +63,8 @@ def test_it_opens_without_an_error_or_a_request(browser, page, scheme, width):
 
 def test_every_figure_is_there(browser, page):
     browser.open(page)
+    browser.run("for (const folded of document.querySelectorAll('details')) folded.open = true")
+    browser.run("new Promise((done) => setTimeout(done, 50))")
     drawn = browser.run("""[...document.images].map((image) =>
         image.complete && image.naturalWidth > 0 && image.getBoundingClientRect().width > 100)""")
     assert len(drawn) >= len(list(page.parent.glob("figures/*.png"))) + 2

@@ -20,7 +20,7 @@ from bench.report.load import load
 from bench.report.pairing import pairs_of
 from bench.spec.hypotheses import Hypothesis
 
-from .made_records import MadeTrial, write_experiment
+from .made_records import MadeTrial, write_experiment, write_trial
 
 DICE = "best_val_dice"
 
@@ -192,3 +192,22 @@ def test_pairs_of_pairs_are_few(tmp_path):
 def test_no_axis_no_effects(tmp_path):
     made = records(tmp_path, [trial(0, 0.5)])
     assert all(f(made, DICE).empty for f in (level_differences, interactions, main_effects))
+
+
+def test_others_trials_are_no_further_seeds(tmp_path):
+    """Ours alone where there are any; else single runs make one pair, which tests nothing."""
+    own = [trial(s, v, model=m) for m, v in (("a", 0.5), ("b", 0.7)) for s in range(3)]
+    theirs = [trial(s, v, model=m, source="x") for m, v in (("a", 0.9), ("b", 0.1))
+              for s in (0, None)]  # fmt: skip
+    for each in theirs:
+        each.arm = f"x{each.axes['model']}"
+    write_experiment(tmp_path / "both", "exp", own)
+    write_experiment(tmp_path / "x", "exp", [])
+    for each in theirs:
+        write_trial(tmp_path / "both", "exp", each)
+        write_trial(tmp_path / "x", "exp", each)
+    (row,) = level_differences(load(Store(tmp_path / "both"), "exp"), DICE).itertuples()
+    assert (row.n, row.estimate) == (3, pytest.approx(0.2))
+    (row,) = level_differences(load(Store(tmp_path / "x"), "exp"), DICE).itertuples()
+    assert (row.n, row.estimate) == (2, pytest.approx(-0.8))
+    assert math.isnan(row.p)

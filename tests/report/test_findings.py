@@ -161,3 +161,15 @@ def test_what_an_axis_varies_is_not_flagged(tmp_path):
     for trial, precision in zip(trials, ("fp32", "bf16"), strict=True):
         trial.axes["train.precision"] = trial.summary["precision"] = precision
     assert mixed(parts(tmp_path, trials)[0]) == []
+
+
+def test_mixed_versions_are_one_sentence(tmp_path):
+    trials = arm("a", [0.5, 0.6])
+    for trial, version in zip(trials, ("1", "2"), strict=True):
+        trial.environment = {"python": f"3.1{version}", "hostname": version, "packages": {
+            "torch": version, "scipy": version, "seaborn": version, "pandas": version}}  # fmt: skip
+    records, _, _ = parts(tmp_path, trials)
+    assert mixed(records, environment_facts(records)) == [
+        "Mixed versions: python 3.11 and 3.12, scipy 1 and 2, seaborn 1 and 2 and 1 more; results "
+        "may differ for that reason alone."
+    ]

@@ -6,9 +6,11 @@ import pytest
 from bench.health import ADVICE, Finding, Kind, record
 from bench.record.store import Store
 from bench.report.arms import arms_of
-from bench.report.health import checked
+from bench.report.findings import baseline_check
+from bench.report.health import below_baseline, checked
 from bench.report.load import load
 from bench.report.page import write_report
+from bench.report.table import arm_summary
 
 from .made_records import MadeTrial, study, write_experiment
 
@@ -86,6 +88,21 @@ def test_a_kind_of_a_later_version_is_told(tmp_path):
     records = records_of(tmp_path, trials)
     assert "'too_good'" in records.runs["message"][0]
     assert checked(records, arms_of(records)).text.endswith("1 trial not looked at.")
+
+
+def test_what_the_health_checks_tell_of_the_baseline_is_not_told_again(tmp_path):
+    """Of an arm whose trials were all below it; of the other arm one was better."""
+    below = [Finding(Kind.BELOW_BASELINE, "the best val/dice is 0.4, the trivial prediction's 0.9")]
+    trials = trials_with(below, [], below, below)
+    for trial in trials:
+        trial.summary |= {"test_dice": 0.4, "baseline_dice": 0.9}
+    records = records_of(tmp_path, trials)
+    arms = arms_of(records)
+    told = below_baseline(records, arms)
+    assert [arm.label for arm in arms if arm.number in told] == ["elastic"]
+    found = baseline_check(records, arm_summary(records), arms)
+    assert "0 of 2 arms clearly better" in found.text
+    assert [warning.split(" is not ")[0] for warning in found.warnings] == ["none"]
 
 
 def test_on_top_of_the_page(tmp_path):

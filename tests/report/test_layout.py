@@ -44,8 +44,8 @@ def test_meanings():
 def test_arm_table(tmp_path):
     table = arm_table(*made(tmp_path, study(models=("unet",), seeds=3, epochs=5, failed=(1,))))
     assert [c.title for c in table.columns] == [
-        "Model", "Augment", "Seeds", "Best val Dice", "Final val Dice", "Test Dice",
-        "Best val loss", "Final val loss", "Params", "MACs", "Epoch", "Memory",
+        "Model", "Augment", "Seeds", "Best val Dice", "Test Dice", "Best val loss", "Params",
+        "MACs", "Epoch", "Memory",
     ]  # fmt: skip
     assert [(c.text, c.detail) for c in column(table, "Seeds").cells] == [
         ("2", "(1 failed)"), ("3", ""), ("3", ""),
@@ -77,7 +77,7 @@ def test_marks_and_fronts_in_the_arm_table(tmp_path):
     assert column(table, "Best val Dice").cells[1].note == (
         "n = 3; the best: it differs from every other arm"
     )
-    assert [(c.text, c.detail) for c in column(table, "Pareto").cells] == [
+    assert [(c.text, c.note) for c in column(table, "Pareto").cells] == [
         ("0 of 1", ""), ("1 of 1", "MACs"),
     ]  # fmt: skip
 

@@ -7,7 +7,8 @@ import pytest
 
 from bench.errors import StoreError
 from bench.record.store import Store
-from bench.report.load import direction, load
+from bench.report.directions import direction
+from bench.report.load import load
 
 from .made_records import MadeTrial, study, write_experiment, write_plan, write_trial
 

@@ -67,7 +67,8 @@ def test_all_files_are_there(whole):
     assert whole[0] == folder.parent / "exp" / "report.html"
     files = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
     assert files >= {"report.html", "report.md", "runs.csv", "history.csv", "verdicts.json"}
-    assert {"figures/scores.png", "figures/learning_curves.png", "figures/cost.png"} <= files
+    for name in ("hypotheses", "scores", "learning_curves", "pareto", "predictions"):
+        assert {f"figures/{name}.png", f"figures/{name}.svg"} <= files
     tables = ("arms", "verdicts", "differences", "interactions", "effects", "failures")
     assert {name for name in files if name.startswith("tables/")} == {
         f"tables/{name}.{ending}" for name in tables for ending in ("csv", "md", "tex")
@@ -81,7 +82,7 @@ def test_the_page_asks_for_nothing_outside(whole):
         assert link.startswith(("#", "data:")), link[:60]
     assert "http" not in text.split("<main>")[0].replace("http-equiv", "")
     assert not re.search(r"@import|url\(", text)
-    assert page.count("img", **{"class": "plot"}) == 3
+    assert page.count("img", **{"class": "plot"}) == 12
 
 
 def test_links_within_the_page_lead_somewhere(whole):
@@ -113,7 +114,7 @@ def test_pictures_of_one_trial_per_arm(whole):
 def test_markdown_figures_exist(whole):
     markdown = whole[0].with_name("report.md")
     figures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", markdown.read_text())
-    assert len(figures) == 3
+    assert len(figures) == 12
     assert all((markdown.parent / figure).is_file() for figure in figures)
 
 
@@ -185,7 +186,12 @@ def test_one_arm_one_seed(tmp_path, axes):
     trials[0].axes = dict(axes)
     path, page = report(tmp_path, trials)
     assert "no second arm" in path.read_text()
-    assert page.count("img", **{"class": "plot"}) == 3
+    pictures = [p.stem for p in (path.parent / "figures").glob("*.svg")]
+    assert sorted(pictures) == [
+        "budgets", "convergence", "learning_curves", "overfitting", "pareto", "scores",
+        "throughput",
+    ]  # fmt: skip
+    assert page.count("img", **{"class": "plot"}) == len(pictures)
 
 
 def test_histories_logged_elsewhere(tmp_path):
@@ -199,8 +205,11 @@ def test_histories_logged_elsewhere(tmp_path):
     path = write_report(Store(tmp_path / "results"), ["logged"], tmp_path / "reports")
     text = path.read_text()
     assert "Logged elsewhere: A &amp; B, 2024." in text
-    assert "No plan is recorded" in text
-    assert Page(text).count("img", **{"class": "plot"}) == 2
+    assert "No spec is recorded: these trials were not trained by bench" in text
+    assert "<td>A &amp; B, 2024</td><td>log.csv</td>" in text
+    pictures = {p.stem for p in (path.parent / "figures").glob("*.svg")}
+    assert {"scores", "learning_curves", "overfitting", "convergence"} <= pictures
+    assert not {"pareto", "throughput"} & pictures  # a log tells no cost
 
 
 def test_several_experiments_each_get_a_folder(tmp_path):

@@ -11,7 +11,7 @@ from bench.report.load import Records, load
 from bench.report.pairing import Pairs, pairs_of
 from bench.spec.hypotheses import Hypothesis
 
-from .made_records import MadeTrial, write_experiment
+from .made_records import MadeTrial, write_experiment, write_trial
 
 
 def claim(metric: str = "best_val_dice", **changes: Any) -> Hypothesis:
@@ -93,22 +93,48 @@ def test_unpaired_arms_and_seeds_are_counted(tmp_path: Path) -> None:
     ]
 
 
-def test_trials_without_a_seed_pair_with_none(tmp_path: Path) -> None:
-    logged = [trial(None, 0.5, label, source="elsewhere") for label in "ab"]
+def test_runs_without_a_seed_make_one_pair(tmp_path: Path) -> None:
+    """However many strata they are in, and a second one of an arm makes none."""
+    logged = [
+        trial(None, dice, *labels, source="elsewhere", arm=str(dice))
+        for dice, labels in ((0.5, "ax"), (0.25, "bx"), (0.75, "ay"), (0.25, "by"), (0.9, "by"))
+    ]
     found = paired(tmp_path, logged, claim())
-    assert len(found.by_seed) == 0
-    assert counts(found) == (0, 2, 0)
-    assert [dict(stratum.axes) for stratum in found.strata] == [{"source": "elsewhere"}]
+    assert (list(found.by_seed), found.unit, found.source) == ([0.375], "run", "elsewhere")
+    assert counts(found) == (0, 1, 0)
+    assert [stratum.axes["augment"] for stratum in found.strata] == ["x", "y"]
+    assert {stratum.axes["source"] for stratum in found.strata} == {"elsewhere"}
 
 
 def test_sources_do_not_mix(tmp_path: Path) -> None:
-    own = [trial(0, 0.5, "a"), trial(0, 0.25, "b")]
-    theirs = [trial(0, 0.9, "a", source="x", arm="1"), trial(0, 0.4, "b", source="x", arm="2")]
-    write_experiment(tmp_path, "exp", own + theirs)
-    (tmp_path / "exp" / "plan.json").unlink()  # so that all of them belong
+    """Ours are tested; others' seeds are no further seeds, nor an average with ours."""
+    own = [trial(0, 0.5, "a"), trial(0, 0.25, "b"), trial(1, 0.5, "a")]
+    theirs = [
+        trial(seed, dice, model, source="x", arm=f"x {model}")
+        for model, dice in (("a", 0.9), ("b", 0.4))
+        for seed in (0, 1)
+    ]
+    write_experiment(tmp_path, "exp", own)
+    for each in theirs:
+        write_trial(tmp_path, "exp", each)
     found = pairs_of(load(Store(tmp_path), "exp"), claim())
     by_source = {stratum.axes["source"]: stratum.differences for stratum in found.strata}
-    assert by_source == {"bench": {0: 0.25}, "x": pytest.approx({0: 0.5})}
+    assert by_source == {"bench": {0: 0.25}, "x": pytest.approx({0: 0.5, 1: 0.5})}
+    assert (list(found.by_seed), found.source, counts(found)) == ([0.25], "bench", (0, 1, 0))
+
+
+def test_where_none_is_ours_the_source_with_most_pairs_is_tested(tmp_path: Path) -> None:
+    logged = [
+        trial(seed, dice, model, source=source)
+        for source, seeds in (("x", [None]), ("y", [0, 1, 2]))
+        for seed in seeds
+        for model, dice in (("a", 0.9), ("b", 0.4))
+    ]
+    write_experiment(tmp_path, "exp", [])
+    for each in logged:
+        write_trial(tmp_path, "exp", each)
+    found = pairs_of(load(Store(tmp_path), "exp"), claim())
+    assert (found.source, found.unit, len(found.by_seed)) == ("y", "seed", 3)
 
 
 def test_what_varies_along_is_no_stratum(tmp_path: Path) -> None:

@@ -8,9 +8,8 @@ import pandas as pd
 import pytest
 
 from bench.record.store import Store
-from bench.report import figures
 from bench.report.arms import arms_of
-from bench.report.figures import curve_data
+from bench.report.figures import Study, by_arm, curves, fronts
 from bench.report.findings import baseline_check, headline, mixed
 from bench.report.layout import arm_table, meaning, trial_table
 from bench.report.load import load
@@ -99,7 +98,7 @@ def test_tables_show_the_tasks_metrics_and_what_is_frozen(tmp_path):
     records, summary, _ = parts(tmp_path, diffusion(), DIFFUSION)
     titles = [column.title for column in arm_table(records, summary).columns]
     assert titles == [
-        "Arm", "Seeds", "Best val loss", "Final val loss", "Test loss", "Fréchet distance",
+        "Arm", "Seeds", "Best val loss", "Test loss", "Fréchet distance",
         "Params", "Trainable", "MACs", "Epoch", "Memory",
     ]  # fmt: skip
     frozen = next(c for c in arm_table(records, summary).columns if c.title == "Trainable")
@@ -145,7 +144,7 @@ def test_every_task_has_its_words_and_its_metrics_meanings():
     assert "lower is better" in meaning("frechet")
 
 
-def test_curves_of_very_many_metrics_show_the_main_ones(tmp_path, monkeypatch):
+def test_curves_of_very_many_metrics_are_paged_the_main_ones_first(tmp_path, monkeypatch):
     names = [f"dice_class{i}" for i in range(12)]
     history = [
         {"epoch": e, "train/loss": 1.0, "val/loss": 1.0, **{f"val/{n}": 0.1 * e for n in names}}
@@ -153,20 +152,18 @@ def test_curves_of_very_many_metrics_show_the_main_ones(tmp_path, monkeypatch):
     ]
     plan = {"metrics": {"loss": "min"} | dict.fromkeys(names, "max"),
             "select": {"metric": "val/dice_class9", "mode": "max"}}  # fmt: skip
-    records, summary, arms = parts(tmp_path, [MadeTrial(0, history=history)], plan)
+    records, *_ = parts(tmp_path, [MadeTrial(0, history=history)], plan)
     drawn = []
-    monkeypatch.setattr(figures, "draw_curves", lambda ax, data, arms, metric: drawn.append(metric))
-    drawing = figures.learning_curves(records, summary, arms)
-    assert drawing is not None
+    monkeypatch.setattr(curves, "draw_curves", lambda *given: drawn.append(given[3]))
+    drawing = curves.learning_curves(Study.of(records))
     assert drawn[:4] == ["train/loss", "val/loss", "val/dice_class9", "val/dice_class0"]
-    assert len(drawn) == 8
-    assert "Shown: 8 of 14 metrics; history.csv has all." in drawing.caption
-    assert curve_data(records, arms)["metric"].nunique() == 14
+    assert len(drawn) == 14
+    assert len(drawing.pages) == 2
 
 
 def test_selected_loss_falls_towards_cheap(tmp_path):
-    found = parts(tmp_path, diffusion(seeds=1), DIFFUSION)
-    cost = figures.costs(*found)
+    records, *_ = parts(tmp_path, diffusion(seeds=1), DIFFUSION)
+    cost = fronts.fronts(Study.of(records))
     assert cost is not None
     assert cost.title == "Loss against cost"
     assert cost.caption.startswith("Down is better and left is cheaper.")
@@ -193,7 +190,7 @@ def test_a_loss_under_other_noise_names_no_best_arm(tmp_path):
     assert first.title == CANNOT
     assert first.sentences[1].startswith("linear reaches 0.051")
     assert first.sentences[2].startswith("cosine reaches 0.081")
-    drawing = figures.scores(records, summary, arms)
+    drawing = by_arm.scores(Study.of(records))
     assert drawing is not None
     assert "Losses on different levels of task.noise cannot be compared." in drawing.caption
 

@@ -37,7 +37,7 @@ def test_equal_terms(tmp_path):
         ({"precision": "fp32"}, True),
         ({"threads": 1}, False),
         ({"deterministic": True}, False),
-        ({"compile_seconds": 12.0}, False),
+        ({"compile_seconds": 12.0}, False),  # a record of before environments told the mode
     ],
 )
 def test_unequal_terms(tmp_path, change, memory_too):
@@ -47,9 +47,12 @@ def test_unequal_terms(tmp_path, change, memory_too):
     assert (unlike_apart(made, "macs") == "").all()
 
 
-@pytest.mark.parametrize("change", [{"gpu": "Y"}, {"trials_per_device": 2}, {"cpu": "other"}])
+@pytest.mark.parametrize(
+    "change",
+    [{"compile": "max-autotune"}, {"gpu": "Y"}, {"trials_per_device": 2}, {"cpu": "other"}],
+)
 def test_the_machine_is_part_of_a_times_terms(tmp_path, change):
-    same = {"gpu": "X", "trials_per_device": 1, "cpu": "made"}
+    same = {"gpu": "X", "trials_per_device": 1, "cpu": "made", "compile": "default"}
     made = records(tmp_path, {}, {}, environments=[same, same | change])
     assert not on_equal_terms(made, "epoch_seconds")
     assert on_equal_terms(made, "peak_memory_mb")

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from bench.measure.footprint import Footprint
 from bench.plan.trial import Trial
 from bench.run import forecast as module
 from bench.run.forecast import ForecastError, forecast, room
-from bench.train.footprint import Footprint
 from tests.benchmarks.memory import measured
 from tests.making import make_trial
 
@@ -79,18 +80,42 @@ def test_trials_that_are_alike_in_it_are_measured_once(monkeypatch: pytest.Monke
     assert room(trials[3:6])(3) == 2  # 300 + 200 + 100 and 600 for each of two contexts: too much
 
 
-def test_a_model_that_breaks_is_named() -> None:
-    with pytest.raises(ForecastError, match=r"memory of s0-.*TypeError: the model broke \("):
-        forecast([made("Broken")])
-
-
 class TooLarge(Deep):
     def forward(self, images: Tensor) -> Tensor:
         return super().forward(images) + torch.empty(10**15)[0]
 
 
-def test_more_than_there_is() -> None:
-    trial = made("TooLarge")
-    found = forecast([trial])[trial.id]
-    assert found.peak_mb is None
-    assert not found.fits
+class Endless(Deep):
+    def forward(self, images: Tensor) -> Tensor:
+        threading.Event().wait()
+        return super().forward(images)
+
+
+def test_one_that_cannot_be_measured_does_not_spoil_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One breaks, one never ends, and one takes more than there is, with an image, too."""
+    monkeypatch.setattr(module, "LIMIT_SECONDS", 2.0)
+    trials = [made(kind, batch=4) for kind in ("Broken", "Endless", "TooLarge")]
+    broken, endless, large = (forecast(trials)[trial.id] for trial in trials)
+    assert (broken.peak_mb, broken.fits) == (None, None)
+    told = f"measuring the memory of {trials[0].id}: TypeError: the model broke ("
+    assert (broken.problem or "").startswith(told)
+    told = f"measuring the memory of {trials[1].id}: a few steps took more than 2 s"
+    assert endless.problem == told
+    assert (large.peak_mb, large.fits, large.parts_fit) == (None, False, False)
+    with pytest.raises(ForecastError, match=r"memory of s0-.*TypeError: the model broke \("):
+        forecast([trials[0]])  # there are no others
+
+
+def test_not_even_a_part_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch of 16 takes 400 MB more than a single image."""
+    from bench.train import footprint as measuring
+
+    trial = made()
+    monkeypatch.setattr(measuring, "_free", lambda _: 0.0)
+    least = measuring.footprint(trial)
+    monkeypatch.setattr(measuring, "_free", lambda _: (least.peak_mb or 0) - 100)
+    assert (least.fits, least.parts_fit) == (False, False)
+    found = measuring.footprint(trial)
+    assert (found.fits, found.parts_fit) == (False, True)

@@ -135,6 +135,10 @@ def test_as_good_as_trivial_is_not_better() -> None:
     assert kinds(0.6, 0.5, "min") == kinds(0.4, 0.5, "max") == [Kind.BELOW_BASELINE]
     assert kinds(0.4, 0.5, "min") == kinds(0.6, 0.5, "max") == []
     assert kinds(None, 0.5, "max") == kinds(0.4, None, "max") == []
+    # better by rounding only: less than 1e-5 of it
+    assert kinds(0.500004, 0.5, "max") == kinds(0.499996, 0.5, "min") == [Kind.BELOW_BASELINE]
+    assert kinds(0.500006, 0.5, "max") == kinds(0.499994, 0.5, "min") == []
+    assert kinds(1e-9, 0.0, "max") == []  # beside 0 nothing is close
 
 
 def test_the_leak_is_found_and_expected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -185,6 +189,26 @@ def test_small_activations_lag_longer(tmp_path: Path) -> None:
     assert not lags(1.0)
 
 
+@pytest.mark.parametrize(
+    ("variance", "eps", "stuck"),
+    [
+        (0.061, 1e-3, True),  # 0.0625 is more than 0.061 + 0.001
+        (0.062, 1e-3, False),  # and less than 0.062 + 0.001
+        (0.062, 1e-5, True),
+        (0.0001, 0.04, False),  # what is left is less than eps, which outweighs it
+        (0.0001, 0.02, True),
+    ],
+)
+def test_what_counts_as_stuck(variance: float, eps: float, stuck: bool) -> None:
+    """0.5^5 = 0.03125 of the initial variance is left; eps is added to all of it."""
+    norm = nn.BatchNorm1d(2, eps=eps, momentum=0.5)
+    health = Health(norm, torch.optim.Adam(norm.parameters()), TrainSettings())
+    norm.num_batches_tracked += 5
+    norm.running_var = torch.tensor([variance, variance])
+    health.look(5)
+    assert health._notes.stuck == ([""] if stuck else [])
+
+
 def test_learnt_statistics_do_not_lag() -> None:
     norm = nn.BatchNorm2d(1, momentum=0.01)
     norm.running_mean = torch.ones(1)
@@ -224,6 +248,26 @@ def test_a_layer_left_out_of_last_steps_is_trained(tmp_path: Path, optimizer: st
     """36 images in batches of 8: the last one is of 4, and passes `middle` over."""
     data, train = SHAPES | {"train": 36}, {"optimizer": optimizer}
     assert findings(tmp_path, data=data, train=train, model=net(skipped=True)) == {}
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "epochs", "steps", "found"),
+    [
+        ("adam", 1, 4, False), ("adam", 1, 5, True), ("adam", 2, 2, False), ("adam", 5, 1, True),
+        ("sgd", 2, 9, False), ("sgd", 3, 1, False), ("sgd", 3, 2, True), ("sgd", 1, 99, False),
+    ],
+)  # fmt: skip
+def test_when_it_is_sure_that_no_gradient_comes(
+    optimizer: str, epochs: int, steps: int, found: bool
+) -> None:
+    """Five steps where the optimizer remembers gradients; without, three epochs as well."""
+    layer = nn.Linear(2, 2, bias=False)
+    settings = TrainSettings.model_validate({"optimizer": optimizer, "momentum": 0.0})
+    health = Health(layer, torch.optim.Adam(layer.parameters()), settings)
+    for _ in range(epochs):
+        health.look(steps)
+    kinds = [f.kind for f in health.findings([], DICE, best=None, baseline=None)]
+    assert kinds == [Kind.NO_GRADIENT] * found
 
 
 def test_a_bias_that_is_cancelled_is_no_fault() -> None:

@@ -1,0 +1,249 @@
+"""`bench import`: histories logged elsewhere stand beside our own trials, marked with their source.
+
+An imported trial has the files of one of ours but those that only training makes: no checkpoint,
+no environment, and no cost that its log does not tell. No plan names it, so `run` leaves it alone.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from bench.commands.import_csv import Logged, LoggedTrial, read_log
+from bench.errors import BenchError, DamagedError, nearest
+from bench.plan.trial import digest, named
+from bench.record.columns import HISTORY, METRICS
+from bench.record.files import read_text, write_json, write_text
+from bench.record.store import Store, TrialFiles, TrialStatus, now
+from bench.record.summary import summarise
+from bench.report.directions import Mode, default_metric, known_direction
+from bench.states import OWN, Status
+
+_LONGEST = 80  # characters of a source: it stands in tables
+_MODES: Mapping[str, Mode] = {"min": "min", "max": "max"}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command line says besides the file.
+
+    Attributes:
+        experiment: where the trials go.
+        source: where they were logged; a part of what they are.
+        better: directions of metrics that no task has, as `accuracy=max`.
+        select: the metric whose best epoch counts; None: the plan's, else `val/dice` or the first.
+        force: replace trials that are recorded with other figures.
+    """
+
+    experiment: str
+    source: str
+    better: Sequence[str] = ()
+    select: str | None = None
+    force: bool = False
+
+
+class _State(Enum):
+    NEW = "new"
+    SAME = "the same"
+    OUTDATED = "the same figures, judged otherwise, or not wholly written"
+    OTHER = "other figures"
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """Metrics and which of them chooses the best epoch."""
+
+    metrics: dict[str, Mode]
+    select: str
+
+    @property
+    def record(self) -> dict[str, Any]:
+        mode = self.metrics[self.select.removeprefix("val/")]
+        return {"metrics": self.metrics, "select": {"metric": self.select, "mode": mode}}
+
+
+def import_log(store: Store, path: Path, asked: Asked) -> list[str]:
+    """Record the histories in a CSV file; returns what was done, a line each.
+
+    The same file again changes nothing. A trial is known by its experiment, source, labels and
+    seed; where that is recorded with other figures, nothing at all is written without `force`.
+
+    Raises:
+        BenchError: the file or the request cannot be used, or would replace what is recorded.
+    """
+    _check_source(asked.source)
+    folder = store.experiment(asked.experiment)
+    logged = read_log(path)
+    judged = _judged(store, logged, asked)
+    configs = [_config(trial, place, path, asked, judged)
+               for place, trial in enumerate(logged.trials)]  # fmt: skip
+    files = [TrialFiles(folder / config["id"]) for config in configs]
+    histories = [_history(logged, trial) for trial in logged.trials]
+    states = [_state(*each) for each in zip(files, configs, histories, strict=True)]
+    others = [f for f, state in zip(files, states, strict=True) if state is _State.OTHER]
+    if others and not asked.force:
+        raise BenchError(
+            f"{path}: {len(others)} of {len(files)} trials are recorded with other figures, the "
+            f"first as {others[0].folder}: --force replaces them, another --source keeps both"
+        )
+    for one, config, history, state in zip(files, configs, histories, states, strict=True):
+        if state is not _State.SAME:
+            _write(one, config, history, judged)
+    return _told(store, logged, asked, judged, [f.id for f in files], states)
+
+
+def _check_source(source: str) -> None:
+    if not source.strip() or not source.isprintable() or len(source) > _LONGEST:
+        raise BenchError(f"--source: say where it was logged, in at most {_LONGEST} characters")
+    if source.strip().lower() == OWN:
+        raise BenchError(f"--source {source}: that is what our own trials have; say whose it is")
+
+
+def _judged(store: Store, logged: Logged, asked: Asked) -> _Judged:
+    """Directions and the selected metric: those of the experiment's plan, where it has one."""
+    plan = store.plan(asked.experiment) or {}
+    metrics: dict[str, Mode] = dict(plan.get("metrics", {}))
+    given = dict(_given(text, logged) for text in asked.better)
+    for name, mode in given.items():
+        if metrics.get(name, mode) != mode or (known_direction(name) or mode) != mode:
+            raise BenchError(f"--better {name}={mode}: it is known to be better the other way")
+    found: dict[str, Mode] = {}
+    for name in logged.metrics:
+        mode = metrics.get(name) or known_direction(name) or given.get(name)
+        if mode is None:
+            raise BenchError(
+                f"val/{name}: is more of it better, or less? say --better {name}=max or "
+                f"--better {name}=min"
+            )
+        found[name] = mode
+    planned = plan.get("select", {}).get("metric")
+    select = asked.select or planned or f"val/{default_metric(found)}"
+    name = select.removeprefix("val/")
+    if asked.select and planned and asked.select != planned:
+        raise BenchError(f"--select {asked.select}: the plan of {asked.experiment} has {planned}")
+    if asked.select and (name not in found or not select.startswith("val/")):
+        hint = nearest(select, [f"val/{metric}" for metric in found])
+        raise BenchError(f"--select {select}: the file has no such metric{hint}")
+    return _Judged(found | ({} if name in found else {name: plan["select"]["mode"]}), select)
+
+
+def _given(text: str, logged: Logged) -> tuple[str, Mode]:
+    """`accuracy=max` or `val/accuracy=max`."""
+    name, _, word = text.partition("=")
+    name = name.strip().removeprefix("val/")
+    if word.strip() not in _MODES:
+        raise BenchError(f"--better {text}: write METRIC=max or METRIC=min")
+    if name not in logged.metrics:
+        hint = nearest(name, logged.metrics)
+        raise BenchError(f"--better {text}: the file has no val/{name}{hint}")
+    return name, _MODES[word.strip()]
+
+
+def _config(
+    trial: LoggedTrial, place: int, path: Path, asked: Asked, judged: _Judged
+) -> dict[str, Any]:
+    """config.yaml; `place` is the trial's in the file, which gives the levels their order."""
+    arm = {"imported": asked.source, "axes": dict(trial.axes)}
+    kind = "imported" if trial.seed is None else f"imported_s{trial.seed}"
+    return {
+        "id": named(trial.axes, kind, arm | {"seed": trial.seed}),
+        "experiment": asked.experiment,
+        "seed": trial.seed,
+        "axes": dict(trial.axes),
+        "common": f"imported-{digest(asked.source)}",
+        "arm": digest(arm),
+        "settings": {},
+        "source": asked.source,
+        "file": path.name,
+        "place": place,
+        **judged.record,
+    }
+
+
+def _history(logged: Logged, trial: LoggedTrial) -> str:
+    """history.csv: its columns in our order, its figures as they stand in the file."""
+    metrics = [f"val/{name}" for name in logged.metrics]
+    others = [name for name in logged.columns if name not in (*metrics, *HISTORY)]
+    expanded = [n for c in HISTORY for n in ([*metrics, *others] if c == METRICS else [c])]
+    columns = [name for name in expanded if name in ("epoch", *logged.columns)]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([row[column] for column in columns] for row in trial.rows)
+    return text.getvalue()
+
+
+def _state(files: TrialFiles, config: Mapping[str, Any], history: str) -> _State:
+    """How what is recorded stands to what is to be recorded."""
+    if not files.config_path.exists():
+        return _State.NEW
+    try:
+        if read_text(files.history_path) not in (None, history):
+            return _State.OTHER
+        known = {**files.config(), "file": config["file"]}  # a file may be renamed
+        whole = files.standing().status is Status.DONE and known == config
+    except DamagedError:
+        whole = False
+    return _State.SAME if whole else _State.OUTDATED
+
+
+def _write(files: TrialFiles, config: Mapping[str, Any], history: str, judged: _Judged) -> None:
+    """All files of a trial; the status comes last, and says that the others are there."""
+    files.write_config(config)
+    write_text(files.history_path, history)
+    summary = summarise(files.history(), judged.select, judged.metrics)
+    write_json(files.summary_path, summary, durable=True)
+    status = TrialStatus(Status.DONE, source=config["source"], started=now())
+    files.write_status(status, durable=True)
+
+
+def _told(
+    store: Store,
+    logged: Logged,
+    asked: Asked,
+    judged: _Judged,
+    ids: Sequence[str],
+    states: Sequence[_State],
+) -> list[str]:
+    words = {
+        _State.NEW: "imported",
+        _State.OTHER: "replaced",
+        _State.OUTDATED: "written anew with the same figures",
+        _State.SAME: "recorded before and unchanged",
+    }
+    counts = [f"{states.count(state)} {text}" for state, text in words.items() if state in states]
+    axes = ", ".join(logged.axes) or "none"
+    lengths = sorted({len(trial.rows) for trial in logged.trials})
+    epochs = "–".join(map(str, dict.fromkeys([lengths[0], lengths[-1]])))
+    lines = [
+        f"{asked.experiment}: {', '.join(counts)} (axes: {axes}; {epochs} epochs; the best epoch "
+        f"is that of {judged.record['select']['mode']} {judged.select})."
+    ]
+    unshown = [name for name in logged.columns if name.startswith("train/")
+               and name not in HISTORY]  # fmt: skip
+    if unshown:
+        lines.append(f"Kept in history.csv, but in no report: {', '.join(unshown)}.")
+    if left := _left(store, asked, ids):
+        lines.append(
+            f"{len(left)} more trials of this source are recorded and not in this file; they stay "
+            f"(the first: {left[0].folder})."
+        )
+    return lines
+
+
+def _left(store: Store, asked: Asked, ids: Sequence[str]) -> list[TrialFiles]:
+    """Recorded trials of the same source that the file does not have."""
+    left = []
+    for trial in store.trials(asked.experiment):
+        if trial.id not in ids and "-imported" in trial.id:
+            try:
+                if trial.config().get("source") == asked.source:
+                    left.append(trial)
+            except DamagedError:
+                continue
+    return left

@@ -1,0 +1,165 @@
+"""`bench search`: ask for points, train them, choose, confirm what was chosen, report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from bench.commands.exit_codes import ExitCode
+from bench.commands.reporting import check_writable, make_report
+from bench.commands.run import terminated_is_interrupted
+from bench.commands.search_call import Call, SearchOptions, Settle
+from bench.commands.search_floor import Floor
+from bench.commands.search_results import (
+    told_best,
+    told_states,
+    unchanged_record,
+    write_best,
+    write_record,
+)
+from bench.commands.sharing import REPORT
+from bench.errors import BenchError
+from bench.plan.expand import Plan
+from bench.record.owners import Owner
+from bench.record.store import Store
+from bench.run.runner import Outcome
+
+if TYPE_CHECKING:
+    from bench.search.opening import Request
+    from bench.search.outcome import Confirmation
+    from bench.search.study import Study
+
+STUDY = "study"
+"""Held by the process that has a study in SQLite."""
+POINT = "point"
+"""Held while a trial is made in a study, so that there are not more than were asked for."""
+
+
+def run_search(
+    asked: Request, samples: Plan, settle: Settle, options: SearchOptions, console: Console
+) -> ExitCode:
+    """Try points until there are as many as were asked for, and train the best again.
+
+    Other processes may be there with the same study, on this machine or another. The report's path
+    is printed last, on standard output.
+
+    Raises:
+        BenchError: nothing was started, and why.
+    """
+    store = Store(options.results)
+    check_writable(options.reports / samples.experiment)  # now, not after hours
+    with store.leases(samples.experiment) as leases, terminated_is_interrupted():
+        call = Call(asked, samples, settle, options, console, store, leases)
+        with _joined(call) as study:
+            return _search(call, study, Floor(call, study))
+
+
+@contextmanager
+def _joined(call: Call) -> Iterator[Study]:
+    """Our part in the study, which is made where it is not there."""
+    from bench.search.presence import Presence
+    from bench.search.storages import open_place, told
+    from bench.search.study import Study, Terms, join
+
+    asked, search = call.asked, call.asked.space.search
+    place = open_place(search.storage, call.options.results)
+    if not place.shared:
+        _refuse_company(call, place.name)
+    held = call.samples.trials[0].held
+    terms = Terms(asked.space.record(), asked.aims, search.seeds_per_trial, held)
+    with told(place.name):
+        joined = join(place, call.experiment, terms, asked.sampler, asked.pruner)
+        number = place.storage.get_study_id_from_name(call.experiment)
+        with Presence(place.storage, number, call.leases.owner, beating=place.shared) as presence:
+            yield Study(
+                place,
+                joined,
+                presence,
+                target=search.trials,
+                enqueued=asked.enqueued,
+                guard=lambda: call.leases.hold(POINT),
+                say=call.say,
+            )
+
+
+def _refuse_company(call: Call, place: str) -> None:
+    """SQLite is for one process at a time; the lease goes back with all others in the end."""
+    found = call.leases.claim(STUDY)
+    if isinstance(found, Owner):
+        raise BenchError(
+            f"{call.experiment!r} is being searched by {found}, in {place}, which is for one "
+            "process at a time: search.storage=journal lets several share a search"
+        )
+
+
+def _search(call: Call, study: Study, floor: Floor) -> ExitCode:
+    from bench.search.study import CHOSEN
+
+    left = study.unfinished()
+    done = f"{study.target - left} of {study.target} points are finished"
+    call.say(f"Study {call.experiment!r} in {study.place.name}: {done}.")
+    ended_before = bool(study.optuna.user_attrs.get(CHOSEN)) and not call.options.more
+    if left and ended_before:
+        call.say("It was ended with fewer points than asked for; --timeout or --trials goes on.")
+    elif left:
+        outcome = floor.try_points()
+        if outcome.interrupted:
+            return _interrupted(call, study, outcome)
+        if floor.late and _is_being_tried(study):
+            call.say("Others are trying points still; the last one to end chooses.")
+            return _conclude(call, study, floor, [], over=False)
+    return _choose(call, study, floor)
+
+
+def _is_being_tried(study: Study) -> bool:
+    from bench.search.points import State, state_of
+
+    return any(state_of(trial) is State.RUNNING for trial in study.trials())
+
+
+def _choose(call: Call, study: Study, floor: Floor) -> ExitCode:
+    """Choose, confirm, and write everything down."""
+    from bench.search.choosing import choose
+    from bench.search.study import CHOSEN
+
+    chosen = choose(study.trials(), call.asked.aims, call.asked.space.search.chosen)
+    numbers = [trial.number for trial in chosen]
+    before = study.optuna.user_attrs.get(CHOSEN) or []
+    if numbers and (not before or before[-1] != numbers):
+        study.optuna.set_user_attr(CHOSEN, [*before, numbers])
+    outcome, confirmations = floor.confirm(chosen)
+    if outcome.interrupted:
+        return _interrupted(call, study, outcome)
+    return _conclude(call, study, floor, confirmations, over=True)
+
+
+def _interrupted(call: Call, study: Study, outcome: Outcome) -> ExitCode:
+    write_record(call, study, [], over=False)
+    if outcome.reason:
+        call.say(f"Nothing can be recorded any more: {outcome.reason}.")
+    left = study.unfinished()
+    what = f"{left} points left" if left else "the confirmation left"
+    call.say(f"Interrupted with {what}: the same command goes on from here.")
+    return ExitCode.INTERRUPTED
+
+
+def _conclude(
+    call: Call, study: Study, floor: Floor, confirmations: Sequence[Confirmation], *, over: bool
+) -> ExitCode:
+    with call.leases.hold(REPORT):
+        record = None if floor.worked or not over else unchanged_record(call)
+        if record is None:
+            floor.recall()
+            record = write_record(call, study, confirmations, over=over)
+            if over:
+                write_best(call, study, record)
+            make_report(call.store, call.experiment, call.options.reports)
+    call.say(told_states(record))
+    for line in told_best(call, record) if over else ():
+        call.say(line)
+    print(call.options.reports / call.experiment / "report.html")
+    complete = any(trial["state"] == "complete" for trial in record["trials"])
+    return ExitCode.OK if complete and not floor.broken else ExitCode.SOME_FAILED

@@ -1,0 +1,72 @@
+"""One call of `bench search`: what it was given, and its part in the experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from bench.plan.expand import Plan
+from bench.record.leases import Leases
+from bench.record.store import Store
+from bench.run.limits import Limits
+from bench.run.retries import RETRIES
+
+if TYPE_CHECKING:
+    from bench.search.opening import Request
+
+Settle = Callable[[Plan], Plan]
+"""Settles what trials name by other experiments and files."""
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """What the command line says besides the spec.
+
+    Attributes:
+        timeout: seconds after which no further point is begun, instead of the spec's.
+        more: go on, though the search has ended before.
+    """
+
+    results: Path
+    reports: Path
+    jobs: int | None = None
+    timeout: float | None = None
+    more: bool = False
+    retry_failed: bool = False
+    limits: Limits = field(default_factory=Limits)
+    retries: int = RETRIES
+
+
+@dataclass(frozen=True)
+class Call:
+    """One `bench search` at work.
+
+    Attributes:
+        asked: what the spec asks for.
+        samples: a plan of trials of every kind.
+        settle: settles what trials name by other experiments.
+        console: for people.
+        store: where records are.
+        leases: its part in who does what.
+    """
+
+    asked: Request
+    samples: Plan
+    settle: Settle
+    options: SearchOptions
+    console: Console
+    store: Store
+    leases: Leases
+
+    @property
+    def experiment(self) -> str:
+        """The experiment's name, and the study's."""
+        return self.samples.experiment
+
+    def say(self, text: str) -> None:
+        """A line for a person."""
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)

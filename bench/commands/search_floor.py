@@ -1,0 +1,231 @@
+"""Where the trials of a search run: trying points, and training again what was chosen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from bench.commands import other_data
+from bench.commands.run import mirrored, observer
+from bench.commands.search_call import Call
+from bench.commands.sharing import SETUP, SharedTrials
+from bench.commands.workshop import TrialWorkshop
+from bench.plan.expand import Plan
+from bench.plan.pretrained import fetch_weights
+from bench.plan.trial import Trial
+from bench.record.store import TrialFiles
+from bench.run.events import Ended, Event
+from bench.run.executors.local import LocalExecutor
+from bench.run.forecast import room
+from bench.run.prepare import prepare
+from bench.run.progress import Display, display
+from bench.run.runner import Outcome, Source, run
+from bench.run.shares import divide
+from bench.run.worker import Job, Share
+from bench.states import Failure, Status
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+    from bench.search.outcome import Confirmation
+    from bench.search.study import Study
+
+_OF_THE_POINT = (Failure.DIVERGED, Failure.OUT_OF_MEMORY)
+"""Failures that say something of a point, not of the machine or the program."""
+
+
+class Floor:
+    """The workers of one search, and what its trials share.
+
+    Attributes:
+        worked: whether there was anything to train.
+        broken: whether a trial failed by no fault of its point.
+        late: whether the time for new points is over.
+    """
+
+    def __init__(self, call: Call, study: Study) -> None:
+        self._call, self._study = call, study
+        self.worked = self.broken = self.late = False
+        self._ready = False
+        self._executor: LocalExecutor | None = None
+        self._claims = SharedTrials(call.leases, {}, {}, {})
+        about = {"name": call.experiment, "storage": study.place.name}
+        self._shop = TrialWorkshop(
+            call.asked.space, call.store, call.settle, about, self._claims, self
+        )
+
+    def ask_to_stop(self, trial: str | None = None) -> None:
+        """Ask a trial's worker to stop at its next step."""
+        if self._executor is not None:
+            self._executor.ask_to_stop(trial)
+
+    def try_points(self) -> Outcome:
+        """Until there are as many as were asked for, or the time is over."""
+        from bench.search.driver import Driver, Goal
+        from bench.search.pruning import make_judge
+
+        call, asked, study = self._call, self._call.asked, self._study
+        search = asked.space.search
+        seconds = call.options.timeout or search.timeout
+        several = len(asked.aims) > 1
+        judge = make_judge(search.pruner, asked.curve, several=several, others=study.trials)
+        driver = Driver(
+            asked.space,
+            study,
+            Goal(asked.aims, asked.curve, judge),
+            self._shop,
+            call.say,
+            until=None if seconds is None else time.monotonic() + seconds,
+            retry_failed=call.options.retry_failed,
+        )
+        total = study.unfinished() * len(search.seeds)
+        with self._at_work(total) as (executor, observe):
+
+            def follow(event: Event) -> None:
+                event = driver.meant(event)
+                observe(event)
+                driver.follow(event)
+
+            try:
+                outcome = self._run(executor, follow, driver)
+            finally:
+                with suppress(Exception):  # whoever comes next finds out that we are gone
+                    driver.close()
+        self.late = driver.late
+        return outcome
+
+    def confirm(self, chosen: Sequence[FrozenTrial]) -> tuple[Outcome, list[Confirmation]]:
+        """Train what was chosen with fresh seeds, and score it on the test split."""
+        from bench.search.outcome import Confirmation
+        from bench.search.points import point_of
+
+        call, seeds = self._call, self._call.asked.space.search.confirm_seeds
+        points = {found.number: self._shop.trials(point_of(found), seeds) for found in chosen}
+        left = [(t, number) for number, trials in points.items() for t in trials if self._left(t)]
+        outcome = Outcome()
+        if left:
+            what = "point" if len(points) == 1 else f"{len(points)} points"
+            call.say(
+                f"Confirming the chosen {what} with fresh seeds: {', '.join(map(str, seeds))}."
+            )
+            with self._at_work(len(left)) as (executor, observe):
+                outcome = self._run(executor, observe, _Jobs(iter(left), self._shop))
+        found = [
+            Confirmation(number, trials, self._figures(trials))
+            for number, trials in points.items()
+            if trials
+        ]
+        return outcome, found
+
+    def recall(self) -> None:
+        """Put every trial of the study that is on record into the plan, others' too."""
+        from bench.search.points import TRIALS, point_of
+
+        space = self._call.asked.space
+        seeds = (*space.search.seeds, *space.search.confirm_seeds)
+        tried = [found for found in self._study.trials() if found.user_attrs.get(TRIALS)]
+        trials = [trial for found in tried for trial in self._shop.trials(point_of(found), seeds)]
+        there = [trial for trial in trials if self._shop.files(trial).config_path.is_file()]
+        if there:
+            self._shop.plan(there)
+
+    def _run(
+        self, executor: LocalExecutor, observe: Callable[[Event], None], source: Source
+    ) -> Outcome:
+        retries = self._call.options.retries
+        return run((), executor, observe, claims=self._claims, source=source, retries=retries)
+
+    @contextmanager
+    def _at_work(self, total: int) -> Iterator[tuple[LocalExecutor, Callable[[Event], None]]]:
+        """Workers for so many trials, everything prepared, and what is done about each event."""
+        call, self.worked = self._call, True
+        shares = self._shares(total)
+        select = call.samples.select.metric
+        shown_on = display(call.console, self._shop.epochs, select, total)
+        self._shop.epochs.clear()
+        with shown_on as shown, mirrored(call.store, call.experiment, call.say) as changed:
+            self._prepare(shown, shares)
+            self._executor = LocalExecutor(shares, call.options.limits)
+            record = observer(self._shop.recorders, changed, shown.observe)
+
+            def observe(event: Event) -> None:
+                if isinstance(event, Ended) and event.status is Status.FAILED:
+                    self.broken |= event.failure not in _OF_THE_POINT
+                record(event)
+
+            yield self._executor, observe
+
+    def _shares(self, trials: int) -> list[Share]:
+        call, samples = self._call, self._call.samples
+        jobs, machine = call.options.jobs, samples.machine
+        shares = divide(machine.device, jobs, machine.threads, max(1, trials), room(samples.trials))
+        if jobs and len(shares) < min(jobs, trials):
+            call.say(f"{len(shares)} trials at a time, not {jobs}: no more fit on the GPUs.")
+        return shares
+
+    def _prepare(self, shown: Display, shares: Sequence[Share]) -> None:
+        """What all trials need, before the first of them; once."""
+        if self._ready:
+            return
+        call = self._call
+        samples = call.samples.trials
+        with ExitStack() as setup:
+            starting = "waiting for {}, which is starting this experiment, too"
+            setup.enter_context(call.leases.hold(SETUP, lambda who: call.say(starting.format(who))))
+            fetch_weights(samples)
+            self._shop.beside = max((share.beside for share in shares), default=1)
+            prepared = prepare(samples, shown.preparing, self._shop.beside)
+            self._shop.know(samples, prepared)
+            self.recall()
+            known = Plan(call.samples.spec, {}, (*samples, *self._shop.planned))
+            other_data.refuse(known, prepared.fingerprints, call.store)
+        for note in (*prepared.placements, *prepared.notes):
+            call.say(note)
+        for caution in call.samples.cautions:
+            call.say(f"Careful: {caution}.")
+        self._ready = True
+
+    def _left(self, trial: Trial) -> bool:
+        status = self._shop.files(trial).standing().status
+        retry = self._call.options.retry_failed
+        return status is not Status.DONE and (retry or status is not Status.FAILED)
+
+    def _figures(self, trials: Sequence[Trial]) -> dict[int, Mapping[str, float]]:
+        """By seed: the objectives and the test split's figures of those that are done."""
+        aims = {aim.metric for aim in self._call.asked.aims}
+        found = {}
+        for trial in trials:
+            files: TrialFiles = self._shop.files(trial)
+            if files.standing().status is Status.DONE:
+                found[trial.seed] = {
+                    name: float(value)
+                    for name, value in files.summary().items()
+                    if (name in aims or name.startswith("test_")) and value is not None
+                }
+        return found
+
+
+class _Jobs:
+    """Trials that confirm points, one after the other."""
+
+    def __init__(self, left: Iterator[tuple[Trial, int]], shop: TrialWorkshop) -> None:
+        self._left, self._shop = left, shop
+        self._over = False
+
+    def next(self) -> Job | None:
+        """The next one."""
+        found = None if self._over else next(self._left, None)
+        if found is None:
+            self._over = True
+            return None
+        return self._shop.job(*found, test=True)
+
+    def over(self) -> bool:
+        """Whether that was all."""
+        return self._over
+
+    def stop(self) -> None:
+        """No more."""
+        self._over = True

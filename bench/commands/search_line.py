@@ -1,0 +1,78 @@
+"""`bench search` on the command line."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.commands.arguments import REPORTS, RESULTS, DeviceName, Overrides, Results, Spec
+
+
+def search(
+    spec: Spec,
+    overrides: Overrides = None,
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="Points to be tried in all, instead of the spec's.")
+    ] = None,
+    timeout: Annotated[
+        str,
+        typer.Option(
+            help="Begin no further point after this: seconds, or 90m, 2h; then choose. 0: the "
+            "spec's."
+        ),
+    ] = "0",
+    jobs: Annotated[
+        int | None,
+        typer.Option("-j", "--jobs", min=1, help="Trials at a time; default: as `run`."),
+    ] = None,
+    device: Annotated[DeviceName | None, typer.Option(help="Where to compute.")] = None,
+    retry_failed: Annotated[
+        bool, typer.Option(help="Train trials again that failed in an earlier study.")
+    ] = False,
+    hung_after: Annotated[
+        str,
+        typer.Option(help="A trial whose worker has not moved for so long has failed. 0: never."),
+    ] = "30m",
+    retries: Annotated[
+        int,
+        typer.Option(min=0, help="How often a trial goes on by itself when its worker is killed."),
+    ] = 2,
+    reports: Annotated[Path, typer.Option("--out", help="Folder of reports.")] = REPORTS,
+    results: Results = RESULTS,
+) -> None:
+    """Search for the best settings, confirm them with fresh seeds, and make the report."""
+    from rich.console import Console
+
+    from bench.commands.search import run_search
+    from bench.commands.search_call import SearchOptions
+    from bench.commands.settling import settler
+    from bench.plan.expand import Plan, check_targets
+    from bench.plan.pretrained import check_weights
+    from bench.run.limits import Limits, duration
+    from bench.search.opening import request
+    from bench.spec.load import load_spec
+
+    changes = [*(overrides or ())]
+    changes += [f"machine.device={device}"] if device else []
+    changes += [f"search.trials={trials}"] if trials else []
+    seconds = duration(timeout, "--timeout")
+    asked = request(load_spec(spec, changes))
+    samples = Plan(asked.space.spec, {}, asked.space.sample_trials())
+    check_targets(samples)
+    settle = settler(results, spec.parent)
+    samples = settle(samples)
+    check_weights(samples)
+    options = SearchOptions(
+        results,
+        reports,
+        jobs,
+        timeout=seconds,
+        more=bool(trials or seconds),
+        retry_failed=retry_failed,
+        limits=Limits(None, duration(hung_after, "--hung-after")),
+        retries=retries,
+    )
+    sys.exit(run_search(asked, samples, settle, options, Console(stderr=True)))

@@ -1,0 +1,24 @@
+"""What trials name by other experiments and files, settled against the store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bench.commands.earlier import finished, lookup, try_extractor
+from bench.commands.search_call import Settle
+from bench.plan.expand import Plan
+from bench.plan.extractor import settle_extractors
+from bench.plan.pretrained import settle_weights
+from bench.record.store import Store
+
+
+def settler(results: Path, specs: Path) -> Settle:
+    """Settles plans by what is in `results`; `specs` is the folder where other specs may lie."""
+    store = Store(results)
+    earlier, checkpoint = lookup(store, specs), finished(store)
+
+    def settle(plan: Plan) -> Plan:
+        plan = settle_weights(plan, earlier)
+        return settle_extractors(plan, earlier, checkpoint, try_extractor)
+
+    return settle

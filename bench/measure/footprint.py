@@ -1,0 +1,36 @@
+"""How much memory a trial takes beside how much there is. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["allocated", "resident"]
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What one trial takes, and what there is.
+
+    Attributes:
+        peak_mb: the predicted `peak_memory_mb`; None: more than there is, or not known.
+        kind: what that measures, as in `PeakMemory`; None: not known.
+        free_mb: what the device has for it; None: not known.
+        micro_batch: images at once, where `train.micro_batch: auto` found that fewer fit.
+        parts_fit: whether the smallest parts of a batch fit; None: not known.
+        problem: why nothing is known, in a line.
+    """
+
+    peak_mb: float | None
+    kind: Kind | None
+    free_mb: float | None
+    micro_batch: int | None = None
+    parts_fit: bool | None = None
+    problem: str | None = None
+
+    @property
+    def fits(self) -> bool | None:
+        """Whether it is no more than there is; None: not known."""
+        if self.free_mb is None:
+            return None
+        return self.peak_mb is not None and self.peak_mb <= self.free_mb

@@ -1,0 +1,155 @@
+"""What a search optimises, checked: figures of validation or costs, and their directions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.errors import SpecError, nearest
+from bench.plan.comparable import DECIDE_THE_LOSS
+from bench.plan.space import Space
+from bench.spec.hypotheses import COLUMNS
+from bench.spec.search import Asha, Hyperband, Median, NoPruning, Wilcoxon
+from bench.spec.yaml12 import KeyPath
+from bench.tasks.settings import Mode
+
+OF_THE_CLOCK = ("epoch_seconds",)
+"""Known from the second epoch on only."""
+_OF_VALIDATION = ("best_val_", "final_val_")
+_OF_THE_LOSS = ("overfit_gap", "final_train_loss")
+
+
+@dataclass(frozen=True)
+class Aim:
+    """One objective.
+
+    Attributes:
+        metric: a column of summary.json.
+        mode: which values are better.
+    """
+
+    metric: str
+    mode: Mode
+
+    @property
+    def curve(self) -> str | None:
+        """The column of history.csv that it is taken from: `val/dice`; None for a cost."""
+        for start in _OF_VALIDATION:
+            if self.metric.startswith(start):
+                return f"val/{self.metric.removeprefix(start)}"
+        return None
+
+    @property
+    def best_so_far(self) -> bool:
+        """Whether an earlier epoch's value counts where it was better."""
+        return self.metric.startswith("best_")
+
+    def better(self, a: float, b: float) -> bool:
+        """Whether `a` is."""
+        return a > b if self.mode == "max" else a < b
+
+
+def read_objectives(space: Space) -> tuple[Aim, ...]:
+    """The objectives of a space's search.
+
+    Raises:
+        SpecError: no such figure, one of the test split, one whose meaning a dimension changes, or
+            a direction that is not its own; names its line.
+    """
+    settings = space.settings(space.samples()[0])
+    metrics = settings.task.metrics(settings.classes)
+    given = space.search.objectives
+    if not given:
+        aims = [Aim(f"best_{settings.select.metric.replace('/', '_')}", settings.select.mode)]
+        places: list[KeyPath] = [("search",)]
+    else:
+        modes = [_direction(space, i, metrics) for i in range(len(given))]
+        aims = [Aim(item.metric, mode) for item, mode in zip(given, modes, strict=True)]
+        places = [_place(space, i) for i in range(len(given))]
+    names = [aim.metric for aim in aims]
+    for i, (aim, place) in enumerate(zip(aims, places, strict=True)):
+        if aim.metric in names[:i]:
+            raise _error(space, place, f"{aim.metric} stands twice; remove one")
+        _check_meaning(space, aim, place)
+    return tuple(aims)
+
+
+def pruning_aim(space: Space, aims: Sequence[Aim]) -> Aim | None:
+    """The curve by which epochs are judged: the objective's, or the one that the pruner names.
+
+    Raises:
+        SpecError: there is none, or several and none is named.
+    """
+    pruner = space.search.pruner
+    if isinstance(pruner, NoPruning | Wilcoxon):
+        return None
+    where: KeyPath = ("search", "pruner")
+    curves = {aim.curve: aim for aim in aims if aim.curve is not None}
+    wanted = None if isinstance(pruner, Hyperband) else pruner.metric
+    if wanted is None:
+        if len(aims) == 1 and curves:
+            return aims[0]
+        if len(aims) == 1:
+            message = f"{aims[0].metric} has no curve over the epochs to prune by; use none"
+            raise _error(space, where, message)
+        hint = f": {next(iter(curves))}, for example" if curves else ""
+        raise _error(space, where, f"with several objectives it needs a `metric:`{hint}")
+    assert isinstance(pruner, Median | Asha)
+    if len(aims) == 1:
+        message = "is for several objectives; with one, its own curve decides"
+        raise _error(space, (*where, "metric"), message)
+    settings = space.settings(space.samples()[0])
+    known: dict[str, Mode] = {
+        f"val/{name}": mode for name, mode in settings.task.metrics(settings.classes).items()
+    }
+    if wanted not in known:
+        message = f"unknown curve {wanted!r}{nearest(wanted, known)}"
+        raise _error(space, (*where, "metric"), message)
+    return Aim(f"best_{wanted.replace('/', '_')}", known[wanted])
+
+
+def _direction(space: Space, index: int, metrics: Mapping[str, Mode]) -> Mode:
+    """The figure's own direction; what the spec says must be that."""
+    item, place = space.search.objectives[index], _place(space, index)
+    own: dict[str, Mode] = dict.fromkeys(COLUMNS, "min")
+    own |= {f"{start}{name}": mode for start in _OF_VALIDATION for name, mode in metrics.items()}
+    if item.metric.startswith(("test_", "baseline_", "frechet")):
+        message = (
+            f"{item.metric} looks at the test split, which is read once, for what was chosen; "
+            "search by validation: best_val_…"
+        )
+        raise _error(space, place, message)
+    if item.metric not in own:
+        raise _error(space, place, f"unknown metric {item.metric!r}{nearest(item.metric, own)}")
+    mode = own[item.metric]
+    if item.direction not in (None, mode):
+        better = "higher: use max" if mode == "max" else "lower: use min"
+        at = ("search", "objectives", index, "direction")
+        raise _error(space, at, f"{item.metric} is better {better}")
+    return mode
+
+
+def _check_meaning(space: Space, aim: Aim, place: KeyPath) -> None:
+    curve = aim.curve or ""
+    if curve.startswith("val/loss") or aim.metric in _OF_THE_LOSS:
+        for name in space.names:
+            if any(f"{setting}.".startswith(f"{name}.") for setting in DECIDE_THE_LOSS):
+                message = (
+                    f"{aim.metric} measures another problem for each value of {name}; take "
+                    "another metric, or that out of the space"
+                )
+                raise _error(space, place, message)
+    if aim.metric in OF_THE_CLOCK:
+        epochs = min(space.settings(point).train.epochs for point in space.samples())
+        if epochs < 2:
+            raise _error(space, place, f"{aim.metric} is known from the second epoch on only")
+
+
+def _place(space: Space, index: int) -> KeyPath:
+    at: KeyPath = ("search", "objectives", index)
+    tree = space.spec.document.tree["search"]["objectives"][index]
+    return (*at, "metric") if isinstance(tree, dict) else at
+
+
+def _error(space: Space, where: KeyPath, message: str) -> SpecError:
+    return space.spec.document.error(where, message)

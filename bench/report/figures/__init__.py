@@ -1,0 +1,68 @@
+"""Figures: what each shows as data, how each is drawn on axes, and the set that a report has."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from bench.record.files import write_bytes
+from bench.report.figures import by_arm, curves, forest, fronts, pairs, predictions
+from bench.report.figures.look import Drawing, Picture, theme
+from bench.report.figures.study import Study
+from bench.states import OWN
+
+__all__ = ["Drawing", "Picture", "Study", "draw_all", "write_figures"]
+
+Maker = Callable[[Study], Drawing | list[Drawing] | None]
+
+MAKERS: tuple[Maker, ...] = (
+    forest.verdicts,
+    by_arm.scores,
+    forest.differences,
+    pairs.by_two,
+    curves.learning_curves,
+    fronts.fronts,
+    by_arm.convergence,
+    by_arm.overfitting,
+    pairs.frozen_pairs,
+    by_arm.equal_budgets,
+    curves.budgets,
+    by_arm.throughput,
+    predictions.predictions,
+)
+
+
+def draw_all(study: Study) -> list[Drawing]:
+    """Every figure that the study has something to show in, in the report's order."""
+    with theme():
+        made = [drawing for make in MAKERS for drawing in _several(make(study))]
+    return [_with_sources(study, drawing) for drawing in made]
+
+
+def write_figures(drawings: Iterable[Drawing], folder: Path) -> None:
+    """Write every picture as PNG and SVG, and remove those of an earlier report that are gone."""
+    written = set()
+    for drawing in drawings:
+        for name, picture in drawing.files.items():
+            write_bytes(folder / f"{name}.png", picture.png)
+            write_bytes(folder / f"{name}.svg", picture.svg)
+            written |= {f"{name}.png", f"{name}.svg"}
+    for path in folder.glob("*"):
+        if path.suffix in (".png", ".svg") and path.name not in written:
+            path.unlink()
+
+
+def _several(made: Drawing | list[Drawing] | None) -> list[Drawing]:
+    if made is None:
+        return []
+    return made if isinstance(made, list) else [made]
+
+
+def _with_sources(study: Study, drawing: Drawing) -> Drawing:
+    """The figure with a word on arms that were logged elsewhere."""
+    sources = sorted({arm.source for arm in study.arms} - {OWN})
+    if not sources or drawing.name in ("hypotheses", "differences"):
+        return drawing
+    told = f" Dashed or hollow: logged elsewhere ({', '.join(sources)})."
+    return dataclasses.replace(drawing, caption=drawing.caption + told)

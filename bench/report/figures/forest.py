@@ -1,0 +1,246 @@
+"""Forest plots of paired differences: hypotheses with margin and verdict, and all levels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import FuncFormatter
+
+from bench.report import numbers
+from bench.report.effect_tables import TITLES, Effects
+from bench.report.figures.look import (
+    INK,
+    MUTED,
+    PAPER,
+    Drawing,
+    Picture,
+    few_ticks,
+    fitted,
+    frame_of,
+    panels,
+    picture,
+)
+from bench.report.figures.study import Study
+from bench.report.hypotheses import ALPHA, Outcome, Verdict
+from bench.report.sentences import metric_words, shared_words, side_words
+from bench.report.stats import Interval
+from bench.report.verdicts import SYMBOLS
+from bench.report.wording import title
+
+# The tones of the page's badges: dark enough on white, light enough on a dark page.
+TONES = {
+    Verdict.SUPPORTED: "#009e73",
+    Verdict.REFUTED: "#d55e00",
+    Verdict.EQUIVALENT: "#0072b2",
+    Verdict.INCONCLUSIVE: MUTED,
+}
+MOST_STRATA = 6
+ROWS = 32  # differences on one page
+MOST_PAGES = 3
+PANELS = 3
+LARGE = 1e4  # figures from here on are told with a prefix
+SHADE = "#f0e442"  # a margin: within it a difference does not matter
+
+
+def verdict_rows(tested: Sequence[Outcome]) -> pd.DataFrame:
+    """A row per hypothesis and, where there are few, one for each of its strata.
+
+    Columns: metric; id; unit (what repeats it: a seed or a run); label; estimate, low, high, n;
+    margin_low, margin_high (what does not matter, NaN without a margin; infinite where the
+    hypothesis has one side only); verdict (empty for a stratum).
+    """
+    rows = []
+    for outcome in tested:
+        hypothesis = outcome.hypothesis
+        low, high = margin_of(outcome)
+        a, b = side_words(hypothesis)
+        where = shared_words(hypothesis)
+        label = f"{a} − {b}" + (f" ({where})" if where else "")
+        shared = {"metric": hypothesis.metric, "id": hypothesis.id, "unit": outcome.pairs.unit,
+                  "margin_low": low, "margin_high": high}  # fmt: skip
+        estimate = outcome.finding.estimate._asdict()
+        rows.append(shared | {"label": label, **estimate, "verdict": str(outcome.verdict)})
+        if 1 < len(outcome.strata) <= MOST_STRATA:
+            for stratum, found in zip(outcome.pairs.strata, outcome.strata, strict=True):
+                label = " · ".join(stratum.axes.values())
+                rows.append(shared | {"label": label, **found.estimate._asdict(), "verdict": ""})
+    frame = pd.DataFrame(rows)
+    return frame.rename(columns={"mean": "estimate"})
+
+
+def margin_of(outcome: Outcome) -> tuple[float, float]:
+    """The differences that do not matter: from where to where; both NaN without a margin."""
+    margin = outcome.hypothesis.margin
+    if margin is None:
+        return math.nan, math.nan
+    return {
+        "equivalent": (-margin, margin),
+        "not_higher": (-math.inf, margin),
+        "not_lower": (-margin, math.inf),
+    }[outcome.hypothesis.expect]
+
+
+def draw_verdicts(ax: Axes, rows: pd.DataFrame) -> None:
+    """The hypotheses on one metric: estimates with intervals, margins shaded, verdicts beside."""
+    known = [Interval(r["estimate"], r["low"], r["high"], int(r["n"])) for r in _dicts(rows)]
+    bounds = [v for c in ("margin_low", "margin_high") for v in rows[c] if math.isfinite(v)]
+    left, right = frame_of(known, [0.0, *bounds])
+    ax.set_xlim(left, right)
+    for place, row in enumerate(_dicts(rows)):
+        _draw_margin(ax, place, row, (left, right))
+        _draw_estimate(ax, place, row)
+    ax.axvline(0, color=MUTED, lw=0.9, zorder=1)
+    labels = [
+        f"{row['id']}\n{fitted(row['label'], 40)}" if row["verdict"] else fitted(row["label"], 36)
+        for row in _dicts(rows)
+    ]
+    ax.set_yticks(range(len(rows)), labels)
+    for text, row in zip(ax.get_yticklabels(), _dicts(rows), strict=True):
+        text.set_color(INK if row["verdict"] else MUTED)
+        text.set_fontsize(8 if row["verdict"] else 7)
+    ax.tick_params(axis="y", length=0)
+    ax.grid(visible=False, axis="y")
+    ax.set_ylim(len(rows) - 0.5, -0.5)
+    metric = metric_words(str(rows["metric"].iloc[0]))
+    ax.set_title(metric[:1].upper() + metric[1:], loc="left")
+    few_ticks(ax)
+    if max(abs(left), abs(right)) >= LARGE:
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.scaled(value)))
+
+
+def _draw_margin(ax: Axes, place: int, row: dict[str, Any], ends: tuple[float, float]) -> None:
+    if math.isnan(row["margin_low"]):
+        return
+    low, high = max(row["margin_low"], ends[0]), min(row["margin_high"], ends[1])
+    ax.add_patch(
+        Rectangle((low, place - 0.5), high - low, 1, color=SHADE, alpha=0.18, lw=0, zorder=0)
+    )
+    for edge in (row["margin_low"], row["margin_high"]):
+        if math.isfinite(edge):
+            ax.plot([edge] * 2, [place - 0.5, place + 0.5], color=MUTED, lw=0.8, ls=(0, (2, 1.5)))
+
+
+def _draw_estimate(ax: Axes, place: int, row: dict[str, Any]) -> None:
+    verdict = Verdict(row["verdict"]) if row["verdict"] else None
+    color = TONES[verdict] if verdict else MUTED
+    ax.plot([row["low"], row["high"]], [place] * 2, color=color, lw=1.8 if verdict else 0.9,
+            solid_capstyle="butt")  # fmt: skip
+    hollow = verdict in (None, Verdict.INCONCLUSIVE)
+    ax.plot(row["estimate"], place, marker="D" if verdict else "o", ms=5.5 if verdict else 3.5,
+            mfc=PAPER if hollow else color, color=color)  # fmt: skip
+    if verdict:
+        repeats = row["unit"] if row["n"] == 1 else f"{row['unit']}s"
+        ax.annotate(f"{SYMBOLS[verdict]} {verdict}\n{row['n']:.0f} {repeats}", (1.01, place),
+                    xycoords=ax.get_yaxis_transform(), va="center", fontsize=7.5,
+                    color=color if verdict is not Verdict.INCONCLUSIVE else INK)  # fmt: skip
+
+
+def verdicts(study: Study) -> Drawing | None:
+    """Every hypothesis's difference with its margin and verdict, a panel for each metric."""
+    if not study.tested:
+        return None
+    rows = verdict_rows(study.tested)
+    rows = rows[rows["estimate"].notna()]
+    groups = [group for _, group in rows.groupby("metric", sort=False)]
+    if not groups:
+        return None
+    heights = [0.75 + 0.3 * len(group) for group in groups]
+    pages = [_verdict_page(groups[i : i + 6], heights[i : i + 6]) for i in range(0, len(groups), 6)]
+    caption = (
+        "Mean paired difference a − b with its 95% t-interval, not corrected; the verdict is "
+        "Holm’s over all hypotheses. Filled: settled; hollow: inconclusive; small: strata. Shaded, "
+        "between dashed lines: differences that are smaller than the margin."
+    )
+    lost = len(study.tested) - int((rows["verdict"] != "").sum())
+    if lost:
+        noun = "hypothesis has" if lost == 1 else "hypotheses have"
+        caption += f" {lost} {noun} no pair to show."
+    if (rows["n"] == 2).any():
+        caption += " Intervals of two seeds may leave the frame."
+    return Drawing("hypotheses", "Hypotheses as figures", caption, tuple(pages))
+
+
+def _verdict_page(groups: Sequence[pd.DataFrame], heights: Sequence[float]) -> Picture:
+    figure, axes = panels(len(groups), 1, height=sum(heights), ratios=list(heights))
+    for ax, group in zip(axes, groups, strict=True):
+        draw_verdicts(ax, group)
+    return picture(figure)
+
+
+def difference_rows(shown: Sequence[Effects]) -> list[tuple[str, str, str]]:
+    """Axis, a and b of every difference in any of these effects, in the order of the axes."""
+    found = dict.fromkeys(
+        key
+        for effect in shown
+        for key in effect.frames["differences"][["axis", "a", "b"]].itertuples(
+            index=False, name=None
+        )
+    )
+    return list(found)
+
+
+def draw_differences(ax: Axes, frame: pd.DataFrame, keys: Sequence[tuple[str, str, str]]) -> None:
+    """Differences with intervals; filled where they are real, hollow where they may be chance."""
+    found = {(row["axis"], row["a"], row["b"]): row for row in _dicts(frame)}
+    rows = [found.get(key) for key in keys]
+    known = [
+        Interval(row["estimate"], row["low"], row["high"], int(row["n"])) for row in rows if row
+    ]
+    for place, row in enumerate(rows):
+        if row is None or math.isnan(row["estimate"]):
+            continue
+        real = row["p_corrected"] <= ALPHA
+        color = INK if real else MUTED
+        ax.plot([row["low"], row["high"]], [place] * 2, color=color, lw=1.4 if real else 1,
+                solid_capstyle="butt")  # fmt: skip
+        ax.plot(row["estimate"], place, marker="o", ms=4.5, color=color, mew=1,
+                mfc=color if real else PAPER)  # fmt: skip
+    ax.set_xlim(*frame_of(known, [0.0]))
+    ax.axvline(0, color=MUTED, lw=0.9, zorder=1)
+    ax.set_ylim(len(keys) - 0.5, -0.5)
+    ax.grid(visible=False, axis="y")
+    few_ticks(ax)
+
+
+def differences(study: Study) -> Drawing | None:
+    """Every two levels of each axis compared in the main figures of the trials."""
+    shown = [e for e in study.effects if "differences" in e.frames][:PANELS]
+    keys = difference_rows(shown)
+    if not keys:
+        return None
+    several = len({axis for axis, _, _ in keys}) > 1
+    kept = keys[: ROWS * MOST_PAGES]
+    pages = [
+        _difference_page(shown, kept[start : start + ROWS], several)
+        for start in range(0, len(kept), ROWS)
+    ]
+    caption = (
+        "Mean paired difference with its 95% t-interval: paired by seed and by all other axes. "
+        "Filled: real, p ≤ 5% after Holm’s correction over the figure’s differences; hollow: may "
+        "be chance."
+    )
+    if len(kept) < len(keys):
+        caption += f" Shown: {len(kept)} of {len(keys)}; tables/differences.csv has all."
+    return Drawing("differences", "Paired differences", caption, tuple(pages))
+
+
+def _difference_page(
+    shown: Sequence[Effects], keys: Sequence[tuple[str, str, str]], several: bool
+) -> Picture:
+    figure, axes = panels(1, len(shown), height=0.8 + 0.24 * len(keys), sharey=True)
+    for ax, effect in zip(axes, shown, strict=True):
+        draw_differences(ax, effect.frames["differences"], keys)
+        ax.set_xlabel(TITLES.get(effect.column, title(effect.column)))
+    labels = [f"{axis}: {a} − {b}" if several else f"{a} − {b}" for axis, a, b in keys]
+    axes[0].set_yticks(range(len(keys)), [fitted(label, 34) for label in labels])
+    axes[0].tick_params(axis="y", length=0)
+    return picture(figure)
+
+
+def _dicts(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in row.items()} for row in rows.to_dict("records")]

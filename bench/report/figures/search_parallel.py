@@ -1,0 +1,178 @@
+"""Every point of a search as a line across its dimensions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import LineCollection
+from matplotlib.colors import Normalize
+from matplotlib.lines import Line2D
+
+from bench.report import numbers
+from bench.report.figures.look import INK, MUTED, PALE, PAPER, Drawing, fitted, panels, picture
+from bench.report.figures.search_look import GOOD, INKS, RED, Frame, frame_for, short_names
+from bench.report.search import Dimension, Objective, Search
+from bench.report.wording import title
+
+ABSENT = -0.13  # where lines pass an axis on which their point has no value
+_LONG = 9  # labels of a choice from which on only some are written
+Shares = npt.NDArray[np.float64]
+
+
+def parallel(search: Search) -> Drawing | None:
+    """Nothing for a single dimension, of which a slice says all."""
+    if not search.complete or len(search.space) < 2:
+        return None
+    figure, axes = panels(1, 1, 3.7)
+    scale = draw_parallel(axes[0], search)
+    first = search.objectives[0]
+    if scale is not None:
+        figure.colorbar(ScalarMappable(scale, _colors(first)), ax=axes[0], fraction=0.03, pad=0.02,
+                        label=title(first.metric))  # fmt: skip
+    handles = [Line2D([], [], color=RED, lw=2, label="chosen")] if search.chosen else []
+    words = {"pruned": "pruned", "infeasible": "infeasible", "failed": "failed"}
+    handles += [
+        Line2D([], [], color=INKS[s], lw=0.9, ls=_DASHES[s], label=words[s])  # type: ignore[index]
+        for s in words
+        if s in search.counts
+    ]
+    if handles:
+        figure.legend(handles=handles, loc="outside upper left", frameon=False, ncols=4,
+                      labelcolor=INK)  # fmt: skip
+    told = (
+        "One line per point, from dimension to dimension to what it came to; the bluer, the better "
+        f"its {first.words}. Lines of points without a figure end before it."
+    )
+    if any(kind.when for kind in search.space.values()):
+        told += " At the dash below an axis, a point has no value on that dimension."
+    return Drawing("search_parallel", "All dimensions at once", told, (picture(figure),))
+
+
+_DASHES = {"pruned": (0, (4, 2)), "infeasible": (0, (1, 1.5)), "failed": (0, (4, 1.5, 1, 1.5))}
+
+
+def parallel_data(search: Search) -> Shares:
+    """(points, dimensions + objectives): from 0 to 1 along each axis; NaN where there is no value.
+
+    An objective's axis goes over its frame; values beyond lie at its end.
+    """
+    kinds = search.space
+    found = np.full((len(search.points), len(kinds) + len(search.objectives)), np.nan)
+    for row, point in enumerate(search.points):
+        for column, (name, kind) in enumerate(kinds.items()):
+            if name in point.params:
+                found[row, column] = kind.share(point.params[name])
+    for k, objective in enumerate(search.objectives):
+        low, high = frame = _frame(search, objective)
+        values = [point.value(objective.metric) for point in search.points]
+        known = [v if math.isnan(v) else (frame.clipped(v) - low) / (high - low) for v in values]
+        found[:, len(kinds) + k] = known
+    return found
+
+
+def _frame(search: Search, objective: Objective) -> Frame:
+    return frame_for([point.value(objective.metric) for point in search.complete], objective)
+
+
+def _colors(objective: Objective) -> object:
+    return GOOD if objective.mode == "max" else GOOD.reversed()
+
+
+def draw_parallel(ax: Axes, search: Search) -> Normalize | None:
+    """All lines and axes; the scale of the colours, if there are any."""
+    shares, first = parallel_data(search), search.objectives[0]
+    _draw_incomplete(ax, search, shares)
+    scale = _draw_complete(ax, search, shares, first)
+    width = shares.shape[1]
+    ax.set_xlim(-0.15, width - 0.85)
+    ax.set_ylim(ABSENT - 0.06, 1.04)
+    ax.set_yticks([])
+    ax.grid(visible=False)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    names = list(short_names(search).values()) + [title(o.metric) for o in search.objectives]
+    room = max(7, 78 // width)
+    ax.set_xticks(range(width), [fitted(name, room) for name in names])
+    ax.tick_params(axis="x", length=0, labelsize=7.5)
+    kinds: Sequence[Dimension | Objective] = [*search.space.values(), *search.objectives]
+    for place, kind in enumerate(kinds):
+        last = place == width - 1
+        _draw_axis(ax, place, _ticks(search, kind, room), last=last)
+        if isinstance(kind, Dimension) and kind.when:
+            ax.plot([place - 0.06, place + 0.06], [ABSENT] * 2, color=MUTED, lw=1.2, zorder=5)
+    return scale
+
+
+def _draw_incomplete(ax: Axes, search: Search, shares: Shares) -> None:
+    """Lines of points without a figure, across the dimensions only."""
+    dimensions = len(search.space)
+    for state, dashes in _DASHES.items():
+        rows = [k for k, point in enumerate(search.points) if point.state == state]
+        ax.add_collection(LineCollection(
+            _paths(shares[rows, :dimensions]), colors=INKS[state], linewidths=0.7,  # type: ignore[index]
+            linestyles=[dashes], alpha=0.7 if len(rows) < 60 else 0.3, zorder=1,
+        ))  # fmt: skip
+
+
+def _draw_complete(
+    ax: Axes, search: Search, shares: Shares, first: Objective
+) -> Normalize | None:
+    """Lines in the colour of the first objective, the better above the worse."""
+    known = [k for k, p in enumerate(search.points) if not math.isnan(p.value(first.metric))]
+    if not known:
+        return None
+    values = {k: search.points[k].value(first.metric) for k in known}
+    inside = [v for v in values.values() if not _frame(search, first).outside(v)]
+    low, high = min(inside), max(inside)
+    scale = Normalize(low, high) if low < high else Normalize(low - 0.5, high + 0.5)
+    order = sorted(known, key=lambda k: values[k], reverse=first.mode == "min")
+    plain = [k for k in order if search.points[k].number not in search.chosen]
+    many = len(plain) > 150
+    lines = LineCollection(_paths(shares[plain]), array=[values[k] for k in plain],
+                           cmap=_colors(first), norm=scale, linewidths=0.7 if many else 1.1,
+                           alpha=0.6 if many else 0.95, zorder=2)  # type: ignore[arg-type]  # fmt: skip
+    ax.add_collection(lines)
+    chosen = [k for k in order if search.points[k].number in search.chosen]
+    ax.add_collection(LineCollection(_paths(shares[chosen]), colors=RED, linewidths=2, zorder=3))
+    return scale
+
+
+def _paths(shares: Shares) -> list[Shares]:
+    """Each row as a line; what is missing passes below."""
+    across = np.arange(shares.shape[1], dtype=float)
+    return [np.column_stack([across, np.where(np.isnan(row), ABSENT, row)]) for row in shares]
+
+
+def _ticks(search: Search, kind: Dimension | Objective, room: int) -> list[tuple[float, str]]:
+    """Shares of an axis with what is written there."""
+    if isinstance(kind, Objective):
+        low, high = frame = _frame(search, kind)
+        values = [v for p in search.complete if not frame.outside(v := p.value(kind.metric))]
+        decimals = numbers.decimals_for(values)
+        ends = dict.fromkeys((min(values), max(values)))
+        return [((v - low) / (high - low), _number(v, decimals)) for v in ends]
+    if kind.is_choice:
+        labels = list(kind.levels)
+        step = math.ceil(len(labels) / _LONG)
+        return [(kind.share(v), fitted(v, room + 2)) for v in labels[::step]]
+    low, high = kind.ends
+    middle = math.sqrt(low * high) if kind.log else (low + high) / 2
+    told = [low, high] if kind.whole else [low, middle, high]
+    return [(kind.share(v), f"{v:.2g}" if v == middle else f"{v:g}") for v in told]
+
+
+def _number(value: float, decimals: int) -> str:
+    return numbers.scaled(value) if abs(value) >= 1e4 else numbers.fixed(value, decimals)
+
+
+def _draw_axis(ax: Axes, place: int, ticks: list[tuple[float, str]], *, last: bool) -> None:
+    ax.plot([place, place], [0, 1], color=MUTED if not last else INK, lw=0.9, zorder=4)
+    box = {"boxstyle": "round,pad=0.12", "fc": PAPER, "ec": PALE, "lw": 0.4, "alpha": 0.85}
+    for share, text in ticks:
+        ax.text(place, share, text, ha="center", va="center", fontsize=6.5, color=INK, zorder=6,
+                bbox=box)  # fmt: skip

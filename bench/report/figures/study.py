@@ -1,0 +1,94 @@
+"""What figures are made from: the records, and what several figures need of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import pandas as pd
+
+from bench.report.arms import Arm, arm_numbers, arms_of
+from bench.report.effect_tables import Effects
+from bench.report.hypotheses import Outcome
+from bench.report.load import Records
+from bench.report.table import arm_summary, ranking
+from bench.report.terms import MEMORY, TIMES, unlike_apart
+from bench.states import OWN
+
+
+@dataclass(frozen=True)
+class Study:
+    """An experiment with all that was found out about it.
+
+    Attributes:
+        records, summary, arms: what was recorded, per trial and per arm.
+        tested: its hypotheses' outcomes.
+        effects: what its axes change.
+    """
+
+    records: Records
+    summary: pd.DataFrame
+    arms: Sequence[Arm]
+    tested: Sequence[Outcome] = ()
+    effects: Sequence[Effects] = field(default=())
+
+    @classmethod
+    def of(cls, records: Records) -> Study:
+        """A study of records alone."""
+        return cls(records, arm_summary(records), arms_of(records))
+
+    @property
+    def metric(self) -> str:
+        """The selected metric."""
+        return self.records.select.metric
+
+    @cached_property
+    def done(self) -> pd.DataFrame:
+        """The finished trials with their arm's number in `arm`."""
+        return self.records.done.assign(arm=arm_numbers(self.records, self.arms))
+
+    @cached_property
+    def order(self) -> list[int]:
+        """Numbers of the arms by the best validation value of the selected metric, best first."""
+        return ranking(self.summary, f"best_val_{self.metric}", self.records.select.mode)
+
+    @cached_property
+    def _terms(self) -> dict[str, pd.Series[str]]:
+        return {
+            kind: unlike_apart(self.records, kind) for kind in ("epoch_seconds", "peak_memory_mb")
+        }
+
+    def terms(self, column: str) -> pd.Series[str]:
+        """For every run a text, equal where `column` was measured on equal terms."""
+        if column in TIMES or column == "images_per_second":
+            return self._terms["epoch_seconds"]
+        if column in MEMORY:
+            return self._terms["peak_memory_mb"]
+        return pd.Series("", self.records.runs.index, dtype="str")
+
+    def comparable(self, column: str) -> bool:
+        """Whether all finished trials that have `column` measured it on equal terms."""
+        return self.terms(column)[self.done.index[self.done[column].notna()]].nunique() <= 1
+
+    def same_clock(self, trials: Collection[str]) -> bool:
+        """Whether these trials' times were measured on equal terms."""
+        rows = self.done.index[self.done["id"].isin(trials)]
+        return self.terms("epoch_seconds")[rows].nunique() <= 1
+
+    def leading(self, numbers: Sequence[int], most: int) -> tuple[list[Arm], list[Arm]]:
+        """Of these arms the best `most` by the selected metric, in the arms' order; the others.
+
+        Arms logged elsewhere are always among the first: they are what others are held against.
+        """
+        known = [arm for arm in self.arms if arm.number in set(numbers)]
+        if len(known) <= most:
+            return known, []
+        own = {arm.number for arm in known if arm.source == OWN}
+        places = {number: place for place, number in enumerate(self.order)}
+        ranked = sorted(known, key=lambda a: (a.number in own, places.get(a.number, len(places))))
+        chosen = {arm.number for arm in ranked[:most]}
+        return (
+            [arm for arm in known if arm.number in chosen],
+            [arm for arm in known if arm.number not in chosen],
+        )

@@ -1,0 +1,382 @@
+"""What a search does next: `bench.run.runner.Source`, and what follows from each event."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import optuna
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import TrialState
+
+from bench.errors import BenchError
+from bench.measure.footprint import Footprint
+from bench.plan.objectives import Aim
+from bench.plan.space import Space, Value
+from bench.plan.trial import Trial
+from bench.record.store import TrialFiles
+from bench.run.events import Ended, EpochDone, Event, Started
+from bench.run.prepare import Costs
+from bench.run.worker import Job
+from bench.search.points import INFEASIBLE, MESSAGE, REUSED, TRIALS, Active, draw
+from bench.search.pruning import Judge
+from bench.search.study import REAP_SECONDS, Study
+from bench.states import Status
+
+_FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
+
+class Workshop(Protocol):
+    """Where points become trials that can be trained."""
+
+    def trials(self, point: Mapping[str, Value]) -> tuple[Trial, ...]:
+        """One for each seed; a BenchError where its settings do not go together."""
+        ...
+
+    def costs(self, trial: Trial) -> Costs:
+        """What its model costs, its data being prepared; a BenchError where it cannot be built."""
+        ...
+
+    def footprint(self, trial: Trial) -> Footprint:
+        """How much memory it will take."""
+        ...
+
+    def job(self, trial: Trial, number: int) -> Job:
+        """The trial as a job of point `number`."""
+        ...
+
+    def files(self, trial: Trial) -> TrialFiles:
+        """A trial's."""
+        ...
+
+    def stop(self, trial: str) -> None:
+        """End a trial at its next step."""
+        ...
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What is optimised, and how.
+
+    Attributes:
+        aims: the objectives.
+        curve: what epochs are judged by.
+        judge: what ends hopeless points.
+    """
+
+    aims: tuple[Aim, ...]
+    curve: Aim | None
+    judge: Judge
+
+
+class Driver:
+    """Asks the study for points, hands out their seeds one after the other, and tells how they end.
+
+    Args:
+        until: a time of `time.monotonic` after which no further point is begun.
+        retry_failed: train a trial again that has failed in an earlier study.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        study: Study,
+        goal: Goal,
+        workshop: Workshop,
+        say: Callable[[str], None],
+        *,
+        until: float | None = None,
+        retry_failed: bool = False,
+    ) -> None:
+        self._space, self._study, self._goal = space, study, goal
+        self._workshop, self._say = workshop, say
+        self._until, self._retry_failed = until, retry_failed
+        self._size = space.size
+        self._active: dict[int, Active] = {}
+        self._stopped = False
+        self._asked = -REAP_SECONDS
+
+    @property
+    def late(self) -> bool:
+        """Whether the time for new points is over."""
+        return self._until is not None and time.monotonic() >= self._until
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether every point of a finite space is finished."""
+        if self._size is None:
+            return False
+        finished = [trial for trial in self._study.trials() if trial.state in _FINISHED]
+        return len({tuple(sorted(trial.params.items())) for trial in finished}) >= self._size
+
+    def next(self) -> Job | None:
+        """The next seed of a point that is being tried, or the first one of a new point."""
+        if self._stopped:
+            return None
+        for active in list(self._active.values()):
+            if active.running is None and (job := self._job(active)) is not None:
+                return job
+        while (begun := self._begin()) is not None:
+            if (job := self._job(begun)) is not None:
+                return job
+        return None
+
+    def over(self) -> bool:
+        """Whether nothing is being tried here, and nothing is left that others might leave us."""
+        if self._stopped:
+            return True
+        if self._active:
+            return False
+        return self.late or self._study.unfinished() == 0 or self.exhausted
+
+    def stop(self) -> None:
+        """No further jobs."""
+        self._stopped = True
+
+    def close(self) -> None:
+        """Give back what is not finished: others go on with it, or the next call."""
+        for active in self._active.values():
+            self._study.give_back(active.handle)
+        self._active.clear()
+
+    def meant(self, event: Event) -> Event:
+        """What an event means: a trial that we have ended was pruned, not interrupted."""
+        active = self._of(event.trial) if isinstance(event, Ended) else None
+        if active is None or active.pruned is None:
+            return event
+        assert isinstance(event, Ended)
+        if event.status is not Status.INTERRUPTED or event.message or self._stopped:
+            return event
+        return Ended(event.trial, Status.PRUNED, None, active.pruned, recorded=False)
+
+    def follow(self, event: Event) -> None:
+        """Do what follows from an event, once it is on record."""
+        if not isinstance(event, Started | EpochDone | Ended):
+            return
+        active = self._of(event.trial)
+        if active is None:
+            return
+        try:
+            if isinstance(event, EpochDone):
+                self._look(active, event.row)
+            elif isinstance(event, Ended):
+                active.running = None
+                self._ended(active, event)
+        except UpdateFinishedTrialError:
+            self._lost(active)
+        if active.pruned is not None and not isinstance(event, Ended):
+            self._workshop.stop(event.trial)
+
+    def _of(self, trial: str) -> Active | None:
+        """The point that is training this trial."""
+        return next((a for a in self._active.values() if a.running == trial), None)
+
+    def _lost(self, active: Active) -> None:
+        """Somebody took us for dead and has ended the point."""
+        self._leave(active)
+        self._say(f"point {active.number} was taken over by another process")
+
+    # points
+
+    def _begin(self) -> Active | None:
+        """A new point, or one that somebody has left; None: none just now."""
+        while time.monotonic() >= self._asked + REAP_SECONDS:
+            if self._stopped or self.late or self.exhausted:
+                return None
+            handle = self._study.take()
+            if handle is None:
+                self._asked = time.monotonic()
+                return None
+            if (active := self._prepared(handle)) is not None:
+                self._active[active.number] = active
+                return active
+        return None
+
+    def _prepared(self, handle: optuna.Trial) -> Active | None:
+        """The point of a trial, ready for its first seed; None where it has ended already."""
+        point = draw(self._space, handle)
+        try:
+            trials = self._workshop.trials(point)
+        except BenchError as error:
+            self._refuse(handle, {"settings": 1.0}, str(error))
+            return None
+        active = Active(handle, trials)
+        handle.set_user_attr(TRIALS, [trial.id for trial in trials])
+        if self._repeated(active):
+            return None
+        try:
+            costs = self._workshop.costs(trials[0])
+        except BenchError as error:
+            self._fail(active, str(error))
+            return None
+        return active if self._is_allowed(active, costs) else None
+
+    def _repeated(self, active: Active) -> bool:
+        """Whether the same point was finished before: it is not trained again."""
+        ids = [trial.id for trial in active.trials]
+        for other in self._study.trials():
+            known = other.user_attrs
+            if other.number == active.number or known.get(TRIALS) != ids:
+                continue
+            if other.state not in _FINISHED:
+                continue
+            for key, value in known.items():
+                if key not in active.handle.user_attrs:
+                    active.handle.set_user_attr(key, value)
+            active.handle.set_user_attr(REUSED, other.number)
+            values = other.values if other.state is TrialState.COMPLETE else None
+            for name, value in other.constraints.items():
+                _constrain(active.handle, name, value)
+            self._study.end(active.handle, other.state, values)
+            self._say(f"point {active.number} is point {other.number} again, and not trained again")
+            return True
+        return False
+
+    def _is_allowed(self, active: Active, costs: Costs) -> bool:
+        """Whether it meets the constraints; it is not trained otherwise."""
+        known: dict[str, float | int | None] = dict(costs)
+        limits = self._space.search.limits
+        if any(limit.name == "memory_mb" for limit in limits):
+            found = self._workshop.footprint(active.trials[0])
+            known["memory_mb"] = _memory(found)
+            if found.problem is not None:
+                self._say(f"point {active.number}: its memory is not known: {found.problem}")
+        beyond, told = {}, []
+        for limit in limits:
+            value = known.get(limit.name)
+            if value is not None:
+                beyond[str(limit)] = limit.excess(value)
+                if beyond[str(limit)] > 0:
+                    told.append(f"{limit.name} is {value:.6g}, but is to be {limit.bound}")
+        if told:
+            self._refuse(active.handle, beyond, "; ".join(told))
+            return False
+        for name, value in beyond.items():
+            _constrain(active.handle, name, value)
+        return True
+
+    def _refuse(self, handle: optuna.Trial, beyond: Mapping[str, float], message: str) -> None:
+        """End a point that is not to be trained; samplers see by how much it is beyond limits."""
+        for name, value in beyond.items():
+            _constrain(handle, name, value)
+        handle.set_user_attr(INFEASIBLE, True)
+        handle.set_user_attr(MESSAGE, message)
+        self._study.end(handle, TrialState.PRUNED)
+        self._say(f"point {handle.number} is infeasible, and not trained: {message}")
+
+    # seeds
+
+    def _job(self, active: Active) -> Job | None:
+        """The next seed that has to be trained; None: it waits for another point, or has ended."""
+        while True:
+            trial = active.next
+            if self._of(trial.id) is not None:
+                return None  # another point of ours is the same: its result will be this one's
+            files = self._workshop.files(trial)
+            found = files.standing()
+            if found.status in (Status.DONE, Status.PRUNED):
+                self._replay(active, files)
+            if found.status is Status.PRUNED and active.pruned is not None:
+                self._prune(active)
+                return None
+            active.pruned = None if found.status is Status.DONE else active.pruned
+            if found.status is Status.FAILED and not self._retry_failed:
+                self._fail(active, f"{found.failure}: {found.message}")
+                return None
+            if found.status is not Status.DONE:
+                active.running = trial.id
+                return self._workshop.job(trial, active.number)
+            if self._add(active):
+                return None
+
+    def _ended(self, active: Active, event: Ended) -> None:
+        if event.status is Status.DONE:
+            active.pruned = None  # it was quicker than we were
+            self._add(active)
+        elif event.status is Status.PRUNED:
+            self._prune(active)
+        elif event.status is Status.FAILED:
+            self._fail(active, f"{event.failure}: {event.message}")
+
+    def _add(self, active: Active) -> bool:
+        """A seed is done; whether the point has ended with it."""
+        index = len(active.figures)
+        summary = self._workshop.files(active.next).summary()
+        if (missing := active.add(summary, self._goal.aims)) is not None:
+            self._fail(active, missing)
+            return True
+        first = active.figures[index][self._goal.aims[0].metric]
+        pruned = self._goal.judge.seed(active.handle, index, first)
+        if active.complete:
+            self._leave(active)
+            values = active.values(self._goal.aims)
+            if not self._study.end(active.handle, TrialState.COMPLETE, values):
+                self._lost(active)
+            return True
+        if pruned:
+            active.pruned = f"pruned after {index + 1} of {len(active.trials)} seeds"
+            self._say(f"point {active.number}: {active.pruned}")
+            self._prune(active)
+        return pruned
+
+    def _prune(self, active: Active) -> None:
+        active.handle.set_user_attr(MESSAGE, active.pruned)
+        self._leave(active)
+        self._study.end(active.handle, TrialState.PRUNED)
+
+    def _fail(self, active: Active, message: str) -> None:
+        active.handle.set_user_attr(MESSAGE, message)
+        self._leave(active)
+        self._study.end(active.handle, TrialState.FAIL)
+        self._say(f"point {active.number} has failed: {message}")
+
+    def _leave(self, active: Active) -> None:
+        self._active.pop(active.number, None)
+
+    # epochs
+
+    def _replay(self, active: Active, files: TrialFiles) -> None:
+        """Judge the epochs that are on record."""
+        if not active.figures:
+            for row in files.history():
+                self._judge(active, row)
+
+    def _look(self, active: Active, row: Mapping[str, Any]) -> None:
+        """Judge an epoch, and those before it of which we were not told."""
+        if active.figures or self._goal.curve is None:
+            return
+        epoch = int(row["epoch"])
+        if epoch > active.judged + 1:
+            for earlier in self._workshop.files(active.next).history():
+                if int(earlier["epoch"] or 0) < epoch:
+                    self._judge(active, earlier)
+        self._judge(active, row)
+
+    def _judge(self, active: Active, row: Mapping[str, Any]) -> None:
+        aim, epoch = self._goal.curve, int(row["epoch"])
+        value = None if aim is None else row.get(aim.curve or "")
+        if aim is None or value is None or epoch <= active.judged:
+            return
+        active.judged = epoch
+        worse = active.so_far is not None and not aim.better(value, active.so_far)
+        if not (worse and aim.best_so_far):
+            active.so_far = float(value)
+        assert active.so_far is not None
+        hopeless = self._goal.judge.epoch(active.handle, epoch, active.so_far)
+        last = epoch >= active.next.settings.train.epochs
+        if hopeless and not last and active.pruned is None:
+            active.pruned = f"pruned after epoch {epoch}: {aim.curve} {active.so_far:.4g}"
+
+
+def _constrain(handle: optuna.Trial, name: str, value: float) -> None:
+    if name not in handle.constraints:
+        handle.set_constraint(name, value)
+
+
+def _memory(found: Footprint) -> float | None:
+    """MB; more than there is counts as twice that."""
+    if found.problem is not None:
+        return None
+    return found.peak_mb if found.peak_mb is not None else 2 * (found.free_mb or 0.0)

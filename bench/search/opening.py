@@ -1,0 +1,55 @@
+"""From a spec with `search:` to what a search needs, without starting anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import optuna
+
+from bench.plan.objectives import Aim, pruning_aim, read_objectives
+from bench.plan.space import Space, Value, enqueued, read_space
+from bench.search.pruning import make_pruner
+from bench.search.samplers import make_sampler
+from bench.spec.load import Spec
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a spec asks for, checked.
+
+    Attributes:
+        space: the points.
+        aims: the objectives.
+        curve: what epochs are judged by.
+        enqueued: what the first points are.
+    """
+
+    space: Space
+    aims: tuple[Aim, ...]
+    curve: Aim | None
+    enqueued: tuple[dict[str, Value], ...]
+
+    @property
+    def sampler(self) -> optuna.samplers.BaseSampler:
+        """What draws points."""
+        return make_sampler(self.space.search.sampler)
+
+    @property
+    def pruner(self) -> optuna.pruners.BasePruner:
+        """What ends hopeless ones, where there is one objective."""
+        if len(self.aims) > 1:
+            return optuna.pruners.NopPruner()
+        points = self.space.samples()
+        epochs = max(self.space.settings(point).train.epochs for point in points)
+        return make_pruner(self.space.search.pruner, epochs)
+
+
+def request(spec: Spec) -> Request:
+    """What the spec's search asks for.
+
+    Raises:
+        SpecError: anything that cannot be used, with file, line and key.
+    """
+    space = read_space(spec)
+    aims = read_objectives(space)
+    return Request(space, aims, pruning_aim(space, aims), tuple(enqueued(space)))

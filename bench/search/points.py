@@ -1,0 +1,128 @@
+"""A point of the space while it is being tried: drawing it, what is known of it, how it ended."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from bench.plan.objectives import Aim
+from bench.plan.space import Choices, Dimension, IntRange, Space, Value
+from bench.plan.trial import Trial
+
+TRIALS = "bench:trials"
+FIGURES = "bench:figures"
+FACTS = "bench:facts"
+MESSAGE = "bench:message"
+REUSED = "bench:reused"
+INFEASIBLE = "bench:infeasible"
+_KEPT = ("threads", "device", "best_epoch", "epochs", "train_seconds")
+
+
+class State(StrEnum):
+    """How far a point is."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    COMPLETE = "complete"
+    PRUNED = "pruned"
+    INFEASIBLE = "infeasible"
+    FAILED = "failed"
+
+
+def state_of(trial: FrozenTrial) -> State:
+    """How far the point of an Optuna trial is."""
+    if trial.user_attrs.get(INFEASIBLE):
+        return State.INFEASIBLE
+    return {
+        TrialState.WAITING: State.WAITING,
+        TrialState.RUNNING: State.RUNNING,
+        TrialState.COMPLETE: State.COMPLETE,
+        TrialState.PRUNED: State.PRUNED,
+        TrialState.FAIL: State.FAILED,
+    }[trial.state]
+
+
+def point_of(trial: FrozenTrial) -> dict[str, Value]:
+    """The point that an Optuna trial stands for."""
+    return dict(trial.params)
+
+
+def draw(space: Space, trial: optuna.Trial) -> dict[str, Value]:
+    """A value for each dimension that there is, from those before it on."""
+    point: dict[str, Value] = {}
+    for dimension in space.dimensions:
+        if space.there(dimension, point):
+            point[dimension.name] = _drawn(dimension, trial)
+    return point
+
+
+def _drawn(dimension: Dimension, trial: optuna.Trial) -> Value:
+    kind = dimension.kind
+    if isinstance(kind, Choices):
+        return str(trial.suggest_categorical(dimension.name, list(dimension.levels)))
+    if isinstance(kind, IntRange):
+        low, high = kind.bounds
+        return trial.suggest_int(dimension.name, low, high, step=kind.step, log=kind.log)
+    return trial.suggest_float(dimension.name, *kind.bounds, step=kind.step, log=kind.log)
+
+
+@dataclass
+class Active:
+    """A point that this process tries.
+
+    Attributes:
+        handle: Optuna's trial.
+        trials: one for each seed, in the order in which they are trained.
+        figures: the objectives' values of those that are done.
+        running: the id of the one that is being trained.
+        judged: up to which epoch of the first one was judged.
+        so_far: what the judged curve came to until then.
+        pruned: why it is to be ended.
+    """
+
+    handle: optuna.Trial
+    trials: tuple[Trial, ...]
+    figures: list[dict[str, float]] = field(default_factory=list)
+    facts: list[dict[str, Any]] = field(default_factory=list)
+    running: str | None = None
+    judged: int = 0
+    so_far: float | None = None
+    pruned: str | None = None
+
+    @property
+    def number(self) -> int:
+        """Of the point in the study."""
+        return self.handle.number
+
+    @property
+    def next(self) -> Trial:
+        """The one that comes next, or is running."""
+        return self.trials[len(self.figures)]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every seed is done."""
+        return len(self.figures) == len(self.trials)
+
+    def values(self, aims: Sequence[Aim]) -> list[float]:
+        """The objectives: means over the seeds."""
+        return [statistics.fmean(found[aim.metric] for found in self.figures) for aim in aims]
+
+    def add(self, summary: Mapping[str, Any], aims: Sequence[Aim]) -> str | None:
+        """Note what the running seed came to; else why it is nothing: an objective is missing."""
+        missing = [
+            aim.metric for aim in aims if not isinstance(summary.get(aim.metric), int | float)
+        ]
+        if missing:
+            return f"{self.next.id} has no {', '.join(missing)}"
+        self.figures.append({aim.metric: float(summary[aim.metric]) for aim in aims})
+        self.facts.append({name: summary.get(name) for name in _KEPT})
+        self.handle.set_user_attr(FIGURES, self.figures)
+        self.handle.set_user_attr(FACTS, self.facts)
+        return None

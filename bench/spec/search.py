@@ -1,0 +1,423 @@
+"""What a spec can say of a search: its space, its objectives, how it samples and when it stops."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, NamedTuple, cast
+
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+
+from bench.settings import Settings
+from bench.spec.train_settings import located
+from bench.tasks.settings import Mode
+
+KNOWN_BEFORE = ("memory_mb", "params", "trainable_params", "macs")
+"""What constraints can be about: it is known before a trial is trained."""
+STORAGES = ("sqlite", "journal", "postgresql")
+
+_CONSTRAINT = re.compile(r"\s*(\w+)\s*(<=|<)\s*([0-9.]+(?:[eE][-+]?[0-9]+)?)\s*")
+
+_KINDS = ("string", "number", "boolean", "null")
+_Label = Annotated[
+    Any, WithJsonSchema({"anyOf": [*({"type": kind} for kind in _KINDS), {"type": "array"}]})
+]
+When = Annotated[dict[str, _Label], Field(min_length=1)]
+Bounds = Annotated[tuple[float, ...], Field(strict=False, min_length=2, max_length=2)]
+WholeBounds = Annotated[tuple[int, ...], Field(strict=False, min_length=2, max_length=2)]
+_WHEN = "the choices of other dimensions under which there is this one: {train.optimizer: sgd}"
+
+
+class FloatRange(Settings):
+    """Any number between two."""
+
+    bounds: Bounds = Field(alias="float", description="the lowest and the highest value")
+    log: bool = Field(False, description="drawn so that each factor is as likely as any other")
+    step: float | None = Field(None, gt=0, description="only the lowest value and so many steps up")
+    when: When | None = Field(None, description=_WHEN)
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> FloatRange:
+        _check_bounds(self.bounds, "float", log=self.log)
+        if self.log and self.step is not None:
+            raise located("cannot go with log: true; leave one of them out", "step")
+        if self.step is not None and self.bounds[0] + self.step > self.bounds[1]:
+            raise located("is longer than the range", "step")
+        return self
+
+
+class IntRange(Settings):
+    """Any whole number between two."""
+
+    bounds: WholeBounds = Field(alias="int", description="the lowest and the highest value")
+    log: bool = Field(False, description="drawn so that each factor is as likely as any other")
+    step: int = Field(1, ge=1, description="only the lowest value and so many steps up")
+    when: When | None = Field(None, description=_WHEN)
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> IntRange:
+        _check_bounds(self.bounds, "int", log=self.log)
+        if self.log and self.step != 1:
+            raise located("cannot go with log: true; leave one of them out", "step")
+        if self.bounds[0] + self.step > self.bounds[1]:
+            raise located("is longer than the range", "step")
+        return self
+
+
+class Choices(Settings):
+    """One of several values."""
+
+    choice: Annotated[
+        dict[str, Any] | list[Any],
+        WithJsonSchema({"anyOf": [{"type": "object"}, {"type": "array"}]}),
+    ] = Field(description="values, or labels and values; a part needs a label or a `name`")
+    when: When | None = Field(None, description=_WHEN)
+
+    @field_validator("choice", mode="before")
+    @classmethod
+    def _several(cls, value: Any) -> Any:
+        if not isinstance(value, dict | list):
+            raise ValueError("must be a list of values, or a mapping of labels to values")
+        if len(value) < 2:
+            raise ValueError("needs two values at least; a single one is a setting of the spec")
+        return value
+
+
+def _check_bounds(bounds: tuple[float, ...], key: str, *, log: bool) -> None:
+    low, high = bounds
+    if low >= high:
+        raise located(f"the lowest value must be less than the highest, not {low:g}, {high:g}", key)
+    if log and low <= 0:
+        raise located(f"must begin above 0 with log: true, not at {low:g}", key)
+
+
+def _kind_of_dimension(value: Any) -> str | None:
+    if isinstance(value, dict):
+        kinds = [kind for kind in ("float", "int", "choice") if kind in value]
+        return f"a {kinds[0]}" if len(kinds) == 1 else None
+    return {FloatRange: "a float", IntRange: "a int", Choices: "a choice"}.get(type(value))
+
+
+Dimension = Annotated[
+    Annotated[FloatRange, Tag("a float")]
+    | Annotated[IntRange, Tag("a int")]
+    | Annotated[Choices, Tag("a choice")],
+    Discriminator(
+        _kind_of_dimension,
+        custom_error_type="dimension",
+        custom_error_message="must be one of {float: [low, high]}, {int: [low, high]}, "
+        "{choice: [value, …]}",
+    ),
+]
+
+
+class Objective(Settings):
+    """A figure of every trial, and which of its values are better."""
+
+    metric: str = Field(
+        description="a column of runs.csv that validation or the clock gives: best_val_dice, macs, "
+        "epoch_seconds, peak_memory_mb, …; never of the test split"
+    )
+    direction: Mode | None = Field(
+        None, description="min or max; default: the metric's own, and min for a cost"
+    )
+
+
+_Seed = Annotated[int, Field(ge=0, lt=2**31, description="of its random draws")]
+
+
+class Tpe(Settings):
+    """Tree-structured Parzen estimator: draws where good trials are denser than others."""
+
+    name: Literal["tpe"] = Field("tpe", description="which")
+    startup_trials: int = Field(10, ge=1, description="so many are drawn at random first")
+    seed: _Seed = 0
+
+
+class RandomDraws(Settings):
+    """Anywhere, whatever was found before."""
+
+    name: Literal["random"] = Field("random", description="which")
+    seed: _Seed = 0
+
+
+class GaussianProcess(Settings):
+    """A Gaussian process: for few dimensions and trials of hours."""
+
+    name: Literal["gp"] = Field("gp", description="which")
+    startup_trials: int = Field(10, ge=1, description="so many are drawn at random first")
+    seed: _Seed = 0
+
+
+class Nsga2(Settings):
+    """NSGA-II, an evolution: for hundreds of trials with several objectives."""
+
+    name: Literal["nsga2"] = Field("nsga2", description="which")
+    population: int = Field(50, ge=2, description="trials of a generation")
+    seed: _Seed = 0
+
+
+_Warmup = Annotated[int, Field(ge=0, description="epochs in which nothing is pruned")]
+_Metric = Annotated[
+    str | None,
+    Field(description="with several objectives: the curve that decides, such as val/dice"),
+]
+
+
+class NoPruning(Settings):
+    """Every trial is trained to its end."""
+
+    name: Literal["none"] = Field("none", description="which")
+
+
+class Median(Settings):
+    """Ends a trial whose best epoch is worse than the median trial's at the same epoch."""
+
+    name: Literal["median"] = Field("median", description="which")
+    startup_trials: int = Field(5, ge=1, description="none is pruned before so many are finished")
+    warmup_epochs: _Warmup = 1
+    metric: _Metric = None
+
+
+class Asha(Settings):
+    """Asynchronous successive halving: at ever later epochs only the best go on."""
+
+    name: Literal["asha"] = Field("asha", description="which")
+    min_epochs: int = Field(1, ge=1, description="the first epoch at which it decides")
+    reduction: int = Field(3, ge=2, description="one in so many goes on; epochs grow by as much")
+    metric: _Metric = None
+
+
+class Hyperband(Settings):
+    """Successive halving from several first epochs."""
+
+    name: Literal["hyperband"] = Field("hyperband", description="which")
+    min_epochs: int = Field(1, ge=1, description="the first epoch at which it decides")
+    reduction: int = Field(3, ge=2, description="one in so many goes on; epochs grow by as much")
+
+
+class Wilcoxon(Settings):
+    """Leaves the rest of a point's seeds out once it is worse than the best one, seed by seed."""
+
+    name: Literal["wilcoxon"] = Field("wilcoxon", description="which")
+    p: float = Field(0.1, gt=0, lt=1, description="threshold of the signed-rank test")
+
+
+def _named(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+def _name_of(value: Any) -> str | None:
+    if isinstance(value, Settings):
+        return str(value.name)  # type: ignore[attr-defined]
+    return str(value["name"]) if isinstance(value, dict) and "name" in value else None
+
+
+Sampler = Annotated[
+    Annotated[Tpe, Tag("tpe")]
+    | Annotated[RandomDraws, Tag("random")]
+    | Annotated[GaussianProcess, Tag("gp")]
+    | Annotated[Nsga2, Tag("nsga2")],
+    Discriminator(_name_of),
+]
+Pruner = Annotated[
+    Annotated[NoPruning, Tag("none")]
+    | Annotated[Median, Tag("median")]
+    | Annotated[Asha, Tag("asha")]
+    | Annotated[Hyperband, Tag("hyperband")]
+    | Annotated[Wilcoxon, Tag("wilcoxon")],
+    Discriminator(_name_of),
+]
+
+
+class Constraint(NamedTuple):
+    """`memory_mb < 8000`: what is known of a trial before it starts, and the most it may be."""
+
+    name: str
+    limit: float
+    strict: bool
+
+    def excess(self, value: float) -> float:
+        """How far `value` is beyond it: above 0 where it is."""
+        over = value - self.limit
+        return over if over > 0 else (1e-9 if self.strict and over == 0 else over)
+
+    @property
+    def bound(self) -> str:
+        """`< 8000`."""
+        return f"{'<' if self.strict else '<='} {self.limit:g}"
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.bound}"
+
+
+def read_constraint(text: str) -> Constraint:
+    """A constraint from its spelling; a ValueError where it is none."""
+    found = _CONSTRAINT.fullmatch(text)
+    if found is None or found[1] not in KNOWN_BEFORE:
+        known = ", ".join(KNOWN_BEFORE)
+        raise ValueError(f"must be like `memory_mb < 8000`, about one of {known}, not {text!r}")
+    return Constraint(found[1], float(found[3]), found[2] == "<")
+
+
+class Search(Settings):
+    """A search for the best settings."""
+
+    trials: int = Field(ge=1, description="how many points of the space are tried in all")
+    timeout: float | None = Field(
+        None, gt=0, description="seconds after which no further point is begun"
+    )
+    seeds_per_trial: int = Field(
+        1, ge=1, le=1000, description="each point is trained with so many seeds, from 0 on"
+    )
+    sampler: Annotated[Sampler, BeforeValidator(_named)] = Field(
+        Tpe(), description="what chooses the next point: its name, or a mapping with `name:`"
+    )
+    pruner: Annotated[Pruner, BeforeValidator(_named)] = Field(
+        NoPruning(), description="what ends hopeless trials: its name, or a mapping with `name:`"
+    )
+    objectives: tuple[Annotated[Objective, BeforeValidator(lambda v: _objective(v))], ...] = Field(
+        (),
+        strict=False,
+        description="one figure or several, validation's or costs; default: the best value of "
+        "select.metric",
+    )
+    storage: str = Field(
+        "sqlite",
+        description="sqlite: results/optuna.db, for one process at a time; journal: "
+        "results/optuna.journal, for several; or postgresql://…",
+    )
+    enqueue: tuple[dict[str, Any], ...] = Field(
+        (), strict=False, description="points to begin with; dimensions they do not name are drawn"
+    )
+    constraints: tuple[str, ...] = Field(
+        (), strict=False, description="what a point must meet to be trained: memory_mb < 8000"
+    )
+    confirm_seeds: tuple[Annotated[int, Field(ge=0, lt=2**32)], ...] = Field(
+        cast("tuple[int, ...]", 3),
+        strict=False,
+        validate_default=True,
+        description="fresh seeds with which what was chosen is trained again, and then scored on "
+        "the test split: a list, or how many; 0: none",
+    )
+    confirm_trials: int | None = Field(
+        None,
+        ge=1,
+        description="how many points are chosen; default: the best one, or 3 of the Pareto front",
+    )
+    space: dict[str, Dimension] = Field(
+        min_length=1,
+        description="what varies: {train.lr: {float: [1e-5, 1e-2], log: true}}, for any axis",
+    )
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Those of every point."""
+        return tuple(range(self.seeds_per_trial))
+
+    @property
+    def limits(self) -> tuple[Constraint, ...]:
+        """The constraints, read."""
+        return tuple(map(read_constraint, self.constraints))
+
+    @property
+    def several(self) -> bool:
+        """Whether there are several objectives."""
+        return len(self.objectives) > 1
+
+    @property
+    def chosen(self) -> int:
+        """How many points are chosen at the end."""
+        return self.confirm_trials or (3 if self.several else 1)
+
+    @field_validator("storage")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in STORAGES[:2] and not re.match(r"postgresql(\+\w+)?://", value):
+            raise ValueError(f"must be sqlite, journal or postgresql://…, not {shown_url(value)!r}")
+        return value
+
+    @field_validator("constraints")
+    @classmethod
+    def _readable(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            read_constraint(text)
+        return value
+
+    @field_validator("confirm_seeds", mode="before")
+    @classmethod
+    def _counted(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, bool) or not isinstance(value, int):
+            return value
+        if not 0 <= value <= 1000:
+            raise ValueError(f"a count of seeds must be from 0 to 1000, not {value}")
+        first = info.data.get("seeds_per_trial", 1)
+        return tuple(range(first, first + value))
+
+    @field_validator("confirm_seeds")
+    @classmethod
+    def _fresh(cls, value: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+        used = info.data.get("seeds_per_trial", 1)
+        for place, seed in enumerate(value):
+            if seed in value[:place]:
+                raise ValueError(f"{seed} stands twice")
+            if seed < used:
+                raise ValueError(
+                    f"{seed} is a seed of the search itself (0 to {used - 1}); take fresh ones"
+                )
+        return value
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Search:
+        if isinstance(self.pruner, Wilcoxon):
+            least = next(n for n in range(3, 64) if 0.5 ** (n - 1) < self.pruner.p)
+            if self.several:
+                raise located("is for one objective; median and asha are for several", "pruner")
+            if self.seeds_per_trial < least:
+                raise located(
+                    f"wilcoxon with p: {self.pruner.p:g} never prunes before the last of "
+                    f"{self.seeds_per_trial} seeds; it needs {least} at least",
+                    "seeds_per_trial",
+                )
+        if isinstance(self.pruner, Hyperband) and self.several:
+            raise located("is for one objective; median and asha are for several", "pruner")
+        return self
+
+
+def _objective(value: Any) -> Any:
+    return {"metric": value} if isinstance(value, str) else value
+
+
+def search_keys(path: tuple[str | int, ...]) -> list[str]:
+    """The keys that `search:` knows in the mapping at `path` of it, however that is spelt."""
+    kinds: dict[str, tuple[type[Settings], ...]] = {
+        "space": (FloatRange, IntRange, Choices),
+        "objectives": (Objective,),
+        "sampler": (Tpe, RandomDraws, GaussianProcess, Nsga2),
+        "pruner": (NoPruning, Median, Asha, Hyperband, Wilcoxon),
+    }
+    found = kinds.get(str(path[0]), ()) if path else (Search,)
+    fields = [item for kind in found for item in kind.model_fields.items()]
+    return [field.alias or name for name, field in fields]
+
+
+def shown_url(url: str) -> str:
+    """A URL without its password."""
+    return re.sub(r"(//[^:/@\s]*):[^/@\s]*@", r"\1:***@", url)
+
+
+def without_password(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """A spec's tree whose storage can be shown."""
+    search = tree.get("search")
+    if not isinstance(search, dict) or not isinstance(search.get("storage"), str):
+        return dict(tree)
+    return {**tree, "search": {**search, "storage": shown_url(search["storage"])}}

@@ -1,0 +1,441 @@
+"""`bench import`: what is refused, what is recorded, and how every other command takes it."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from bench.commands import run as commands_run
+from bench.commands.earlier import lookup
+from bench.commands.import_csv import MOST_BYTES, read_log
+from bench.commands.import_trials import Asked, import_log
+from bench.commands.inspect import status_rows
+from bench.commands.reporting import export, make_report
+from bench.commands.run import RunOptions, run_plan
+from bench.commands.trained import evaluate
+from bench.errors import BenchError, StoreError
+from bench.plan.expand import make_plan
+from bench.record.mlflow import Mirror
+from bench.record.store import Store
+from bench.report.arms import arms_of
+from bench.report.findings import headline
+from bench.report.hypotheses import as_expected, outcomes
+from bench.report.learning import learning_summary, learning_table
+from bench.report.load import Records, load
+from bench.report.manifest import manifest_record
+from bench.report.sentences import sentence
+from bench.report.standing import standings
+from bench.report.table import arm_summary
+from bench.spec.hypotheses import Hypothesis
+from bench.spec.load import load_spec
+from tests.report.made_records import MadeTrial, write_experiment
+
+LOGGED = Path(__file__).with_name("logged.csv")
+PUBLISHED = Path(__file__).parents[3] / "shared/data/published/dlp_lab3.csv"
+# SYSTEMS.md section 1, and the final Dice. Two of its figures are no plain roundings of the logs:
+# unet elastic's lowest loss is 0.22747 (there 0.228), resnet34_unet elastic_or_crop's best Dice
+# 0.88952 (there 0.889).
+UNET = [
+    ("none", "112", "0.883 @ 37", "0.237 @ 16", "10", "0.084", "0.489", "0.878"),
+    ("elastic", "137", "0.891 @ 52", "0.227 @ 29", "15", "0.132", "0.428", "0.890"),
+    ("elastic_or_crop", "108", "0.901 @ 45", "0.211 @ 22", "12", "0.014", "0.621", "0.896"),
+]
+RESNET = [
+    ("none", "112", "0.874 @ 104", "0.235 @ 93", "53", "0.137", "0.283", "0.865"),
+    ("elastic", "158", "0.889 @ 90", "0.226 @ 46", "33", "0.041", "0.404", "0.886"),
+    ("elastic_or_crop", "300", "0.890 @ 98", "0.223 @ 57", "35", "0.044", "0.385", "0.881"),
+]
+TABLE = [("resnet34_unet", *row) for row in RESNET] + [("unet", *row) for row in UNET]
+
+
+def imported(root: Path, file: Path = LOGGED, **changes: object) -> list[str]:
+    asked = {"experiment": "exp", "source": "a paper", **changes}
+    return import_log(Store(root), file, Asked(**asked))  # type: ignore[arg-type]
+
+
+def table_of(records: Records) -> list[tuple[str, ...]]:
+    """The table of the course of training, as it is read."""
+    summary, arms = arm_summary(records), arms_of(records)
+    found = learning_summary(records, summary, arms)
+    rows = learning_table(records, summary, found).rows
+    return [tuple(f"{cell.text} {cell.detail}".strip() for cell in row) for row in rows]
+
+
+def test_the_published_table_to_the_digit(tmp_path: Path) -> None:
+    if not PUBLISHED.is_file():
+        pytest.skip(f"no published logs at {PUBLISHED}")
+    imported(tmp_path, PUBLISHED)
+    assert table_of(load(Store(tmp_path), "exp")) == TABLE
+    page = make_report(Store(tmp_path), "exp", tmp_path / "reports")
+    for row in TABLE:
+        for cell in row:
+            assert cell.split(" @ ")[0] in page.read_text()
+
+
+def test_a_small_log_by_hand(tmp_path: Path) -> None:
+    """Epochs in any order, missing cells, and digits that a double does not hold."""
+    assert imported(tmp_path) == [
+        "exp: 2 imported (axes: model, augment; 3–4 epochs; the best epoch is that of max "
+        "val/dice)."
+    ]
+    records = load(Store(tmp_path), "exp")
+    assert table_of(records) == [
+        # 95% of 0.8 is 0.76, of 0.735 it is 0.698
+        ("unet", "none", "3", "0.800 @ 2", "0.412 @ 2", "2", "0.300", "0.500", "0.780"),
+        ("resnet34_unet", "none", "4", "0.735 @ 4", "0.450 @ 3", "2", "0.440", "0.460", "0.735"),
+    ]
+    files = Store(tmp_path).trials("exp")[0]
+    assert files.history_path.read_text().splitlines()[:3] == [
+        "epoch,train/loss,val/loss,val/dice,lr",
+        "1,0.9,,,1e-3",
+        "2,0.5,0.55,0.700000000000000014,1e-3",
+    ]
+    summary = files.summary()
+    unknown = ("seconds_to_95pct", "epoch_seconds", "train_seconds", "peak_memory_mb")
+    assert [summary[name] for name in unknown] == [None] * 4
+    assert summary["overfit_gap"] == pytest.approx(0.01)
+    assert records.runs["macs"].isna().all()
+    assert set(records.runs["source"]) == {"a paper"}
+
+
+def test_the_same_file_changes_nothing_and_another_is_refused(tmp_path: Path) -> None:
+    imported(tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert "2 recorded before and unchanged" in imported(tmp_path)[0]
+    other = tmp_path / "other.csv"
+    other.write_text(LOGGED.read_text().replace("0.735", "0.835"))
+    with pytest.raises(BenchError, match=r"1 of 2 trials are recorded with other figures.*--force"):
+        imported(tmp_path, other)
+    other.unlink()
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+    # another source keeps both; what a file no longer has stays
+    other = tmp_path.parent / "other.csv"
+    lines = LOGGED.read_text().replace("0.735", "0.835").splitlines(keepends=True)
+    other.write_text("".join([lines[0], *lines[4:]]))
+    imported(tmp_path, other, source="another paper")
+    told = imported(tmp_path, other, force=True)
+    assert "1 replaced" in told[0]
+    assert "1 more trials of this source are recorded and not in this file; they stay" in told[1]
+    assert len(Store(tmp_path).trials("exp")) == 3
+
+
+def test_what_was_cut_short_is_completed(tmp_path: Path) -> None:
+    imported(tmp_path)
+    first = Store(tmp_path).trials("exp")[0]
+    first.status_path.unlink()
+    assert "1 written anew with the same figures" in imported(tmp_path)[0]
+    assert first.status().source == "a paper"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty"),
+        ("model,val/dice\na,1\n", r":1: no column `epoch`"),
+        ("epoch;val/dice\n1;2\n", "separate columns by commas"),
+        ("epoch,train/loss\n1,2\n", r":1: no column of a validation metric"),
+        ("epoch,val/dice\n", "has no line below"),
+        ("epoch,val/dice,val/dice\n1,1,1\n", r":1: column 'val/dice': stands twice"),
+        ("epoch,val/dice\n1,0.5\n1,0.6\n", r":3: epoch 1 of .* stands in line 2 too.*`seed`"),
+        ("epoch,val/dice\n1,0.5\n3,0.6\n", r":3: epoch 2 is missing before epoch 3"),
+        ("epoch,val/dice\n0,0.5\n", r":2: column 'epoch': '0' is no whole number from 1 on"),
+        ("epoch,val/dice\n1,oops\n", r":2: column 'val/dice': 'oops' is no number"),
+        ("epoch,val/dice\n1,1_0\n", "is no number"),
+        ('epoch,val/dice\n1,"0,5"\n', "'0,5' is no number; .*decimals have a point"),
+        ("epoch,val/dice\n1,87.5\n", r":2: column 'val/dice': 87.5 is not between 0 and 1"),
+        ("epoch,val/dice\n1,0.5,7\n", r":2: has 3 cells, and there are 2 columns"),
+        ("epoch,val/dice,seed\n1,0.5,x\n", r":2: column 'seed': 'x' is no whole number"),
+        ("epoch,val/dice,model\n1,0.5,\n", r":2: column 'model': no label"),
+        ("epoch,val/dice,model\n1,0.5,a\tb\n", "is no label"),
+        ("epoch,val/dice,Val_Loss\n1,0.5,0.6\n", r"'Val_Loss': would be an axis; call it val/loss"),
+        ("epoch,val/dice,valid loss\n1,0.5,0.6\n", "call it val/loss"),
+        ("epoch,val/dice,test/dice\n1,0.5,0.6\n", "'test/dice': would be an axis"),
+        ("epoch,val/acc\n1,0.5\n", r"is more of it better.* --better acc=max"),
+        ('epoch,val/dice\n1,"0.5\n', "is no CSV"),
+        (
+            "epoch,val/dice,dice\n" + "".join(f"1,0.5,0.{i}1\n" for i in range(30)),
+            "column 'dice': takes 30 numbers, so it hardly is an axis",
+        ),
+    ],
+)
+def test_one_line_says_what_is_wrong(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "log.csv"
+    file.write_text(text)
+    with pytest.raises(BenchError, match=message) as error:
+        imported(tmp_path / "results", file)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "results").exists()
+
+
+def test_files_that_are_no_text_or_huge(tmp_path: Path) -> None:
+    file = tmp_path / "log.csv"
+    with pytest.raises(BenchError, match=r"log.csv: cannot be read"):
+        read_log(file)
+    file.write_bytes(b"epoch,val/dice\n1,\xff\n")
+    with pytest.raises(BenchError, match="is no text in UTF-8"):
+        read_log(file)
+    with file.open("wb") as huge:
+        huge.truncate(MOST_BYTES + 1)
+    with pytest.raises(BenchError, match="import parts of at most 64 MB each"):
+        read_log(file)
+
+
+def test_labels_lead_nowhere_else(tmp_path: Path) -> None:
+    file = tmp_path / "log.csv"
+    file.write_text("epoch,val/dice,model\n1,0.5,../../outside\n1,0.6,/etc\n1,0.7,..\n")
+    imported(tmp_path / "results", file)
+    folders = Store(tmp_path / "results").trials("exp")
+    assert len(folders) == 3
+    assert {files.folder.parent for files in folders} == {tmp_path / "results" / "exp"}
+    assert {files.config()["axes"]["model"] for files in folders} == {"../../outside", "/etc", ".."}
+    with pytest.raises(BenchError, match="experiment name"):
+        imported(tmp_path / "results", file, experiment="../outside")
+    for source in ("", "bench", "two\nlines", "x" * 81):
+        with pytest.raises(BenchError, match="--source"):
+            imported(tmp_path / "results", file, source=source)
+
+
+def test_metrics_and_their_directions(tmp_path: Path) -> None:
+    file = tmp_path / "log.csv"
+    file.write_text("epoch,val/loss,val/acc\n1,0.5,0.7\n2,0.6,0.8\n")
+    told = imported(tmp_path, file, better=["acc=max"])
+    assert "the best epoch is that of max val/acc" in told[0]
+    records = load(Store(tmp_path), "exp")
+    assert records.metrics == {"loss": "min", "acc": "max"}
+    assert (records.select.metric, list(records.runs["best_epoch"])) == ("acc", [2])
+    imported(tmp_path, file, better=["acc=max"], select="val/loss")
+    assert list(load(Store(tmp_path), "exp").runs["best_epoch"]) == [1]
+    for better, message in (("acc", "write METRIC=max"), ("x=max", "no val/x"),
+                            ("loss=max", "better the other way")):  # fmt: skip
+        with pytest.raises(BenchError, match=message):
+            imported(tmp_path, file, better=["acc=max", better])
+    with pytest.raises(BenchError, match=r"no such metric \(did you mean 'val/acc'\?\)"):
+        imported(tmp_path, file, better=["acc=max"], select="val/ac")
+
+
+# Beside our own trials of the same experiment.
+
+SPEC = """
+experiment: exp
+task: segmentation
+data: {name: shapes, image_size: 32, train: 8, val: 4, test: 4}
+train: {epochs: 1, batch_size: 4}
+grid: {model: {unet: {name: unet, width: 0.05}, other: {name: unet, width: 0.1}}, train.lr: [1e-3]}
+seeds: 3
+"""
+CLAIM = {"id": "h", "claim": "c", "metric": "best_val_dice", "a": {"model": "unet"},
+         "b": {"model": "other"}, "expect": "higher"}  # fmt: skip
+
+
+def beside(root: Path, log: str, **plan: object) -> Records:
+    """Three seeds of two models of ours, in which `unet` is better by about 0.2, and a log."""
+    own = [
+        MadeTrial(seed, {"model": model, "train.lr": "0.001"}, summary={"best_val_dice": dice})
+        for model, start in (("unet", 0.7), ("other", 0.5))
+        for seed, dice in enumerate((start, start + 0.01 * (model == "unet"), start + 0.02))
+    ]
+    write_experiment(root, "exp", own, hypotheses=[CLAIM], **plan)
+    file = root / "log.csv"
+    file.write_text(log)
+    imported(root, file)
+    return load(Store(root), "exp")
+
+
+AGAINST = "model,train.lr,seed,epoch,val/loss,val/dice\n" + "".join(
+    f"{model},1e-3,{seed},1,0.5,{dice}\n"
+    for model, dice in (("unet", 0.1), ("other", 0.98))
+    for seed in (0, 1, 2, 3)
+)
+
+
+def test_others_trials_are_references_and_no_seeds_of_ours(tmp_path: Path) -> None:
+    """The log says the contrary of our seeds, with more of them: only ours are tested."""
+    records = beside(tmp_path, AGAINST)
+    assert records.axes == {"model": ["unet", "other"], "train.lr": ["0.001"]}  # 1e-3 is the same
+    (outcome,) = outcomes(records)
+    assert (outcome.verdict, outcome.finding.estimate.n) == ("supported", 3)
+    assert "; not counted, being another protocol: a paper." in sentence(outcome)
+    arms = arms_of(records)
+    assert [(arm.label, arm.dashes == ()) for arm in arms] == [
+        ("unet", True), ("other", True), ("unet (a paper)", False), ("other (a paper)", False),
+    ]  # fmt: skip
+    assert [arms[i].color for i in (0, 1)] == [arms[i].color for i in (2, 3)]
+    assert set(standings(records, arms, "best_val_dice", "max")) <= {0, 1}
+    found = headline(records, arm_summary(records), arms)
+    assert found.title.startswith("unet has the highest validation Dice: 0.71")
+    assert "For reference, logged elsewhere by a paper" in found.sentences[-1]
+    assert "other (a paper) the highest, 0.980" in found.sentences[-1]
+
+
+def test_one_run_an_arm_never_concludes(tmp_path: Path) -> None:
+    imported(tmp_path)
+    records = load(Store(tmp_path), "exp")
+    claim = CLAIM | {"b": {"model": "resnet34_unet"}, "metric": "best_val_dice"}
+    (outcome,) = outcomes(_with(records, claim))
+    assert outcome.verdict == "inconclusive"
+    assert sentence(outcome) == (
+        "unet's best validation Dice is higher than resnet34_unet's by 0.065, one run of each arm: "
+        "inconclusive; 3 seeds are the least that can settle it; logged elsewhere by a paper."
+    )
+
+
+def _with(records: Records, *claims: dict[str, object]) -> Records:
+    return dataclasses.replace(records, hypotheses=tuple(map(Hypothesis.model_validate, claims)))
+
+
+def test_axes_that_one_side_lacks(tmp_path: Path) -> None:
+    """A log without one of our axes has no label on it; one of its own is an axis more."""
+    records = beside(tmp_path, "model,optimizer,epoch,val/dice\nunet,sgd,1,0.5\nunet,adam,1,0.6\n")
+    assert records.axes["optimizer"] == ["sgd", "adam"]
+    assert [arm.label for arm in arms_of(records)] == [
+        "unet", "other", "unet · sgd (a paper)", "unet · adam (a paper)",
+    ]  # fmt: skip
+    assert records.left_out == ()
+    assert outcomes(records)[0].verdict == "supported"
+
+
+def test_a_later_plan_judges_them_anew(tmp_path: Path) -> None:
+    log = "model,epoch,val/loss,val/dice\nunet,1,0.5,0.6\nunet,2,0.6,0.7\n"
+    select = {"metric": "val/loss", "mode": "min"}
+    records = beside(tmp_path, log, select={"metric": "val/dice", "mode": "max"})
+    assert records.runs["best_epoch"].dropna().tolist() == [2]
+    write_experiment(tmp_path, "exp", [], select=select)
+    assert load(Store(tmp_path), "exp").runs["best_epoch"].dropna().tolist() == [1]
+
+
+def test_run_leaves_them_alone_and_reports_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With --force at that, and a second run has nothing to do."""
+    monkeypatch.setattr(commands_run, "make_report", lambda *_: tmp_path / "report.html")
+    spec = tmp_path / "exp.yaml"
+    spec.write_text(SPEC)
+    results = tmp_path / "results"
+    file = tmp_path / "log.csv"
+    file.write_text("model,train.lr,epoch,val/loss,val/dice\nunet,1e-3,1,0.5,0.9\n")
+    imported(results, file)
+    before = {p: p.read_bytes() for p in results.rglob("*imported*/*") if p.name != "mlflow.json"}
+    plan = make_plan(load_spec(spec, ["seeds=1", "machine.device=cpu"]))
+    with (tmp_path / "said").open("w") as said:
+        for force in (True, False):
+            options = RunOptions(results, tmp_path / "reports", jobs=1, force=force)
+            assert run_plan(plan, options, Console(file=said, width=200)) == 0
+    text = (tmp_path / "said").read_text()
+    assert "2 of 2 trials to run" in text
+    assert "Nothing to run: 2 of 2 trials are done." in text
+    assert {p: p.read_bytes() for p in before} == before
+    records = load(Store(results), "exp")
+    assert [arm.label for arm in arms_of(records)] == ["unet", "other", "unet (a paper)"]
+    manifest = manifest_record(records)
+    assert manifest["imported"] == [{"source": "a paper", "file": "log.csv", "trials": 1}]
+    assert manifest["facts"]["compile"] == [{"value": "none", "trials": 2}]
+
+
+def test_other_commands(tmp_path: Path) -> None:
+    imported(tmp_path)
+    store = Store(tmp_path)
+    rows = status_rows(store, "exp")
+    assert [(row["status"], row["epoch"], row["best"], row["source"]) for row in rows] == [
+        ("done", 4, 0.735, "a paper"), ("done", 3, 0.8, "a paper"),
+    ]  # fmt: skip
+    runs = export(store, "exp", tmp_path / "tables", "csv")[0].read_text()
+    assert runs.count("a paper") == 2
+    for name in (rows[0]["id"], f"exp/{rows[1]['id']}"):
+        with pytest.raises(StoreError, match=r"was imported from a paper and has a history only"):
+            evaluate(store, name, "test", "cpu")
+    with pytest.raises(BenchError, match="was not run here, and has no checkpoints"):
+        lookup(store, tmp_path)("exp")
+
+
+def test_checkpoints_are_sought_among_our_own(tmp_path: Path) -> None:
+    beside(tmp_path, AGAINST)
+    assert len(lookup(Store(tmp_path), tmp_path)("exp").trials) == 6
+
+
+def test_mlflow_has_them_with_their_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    imported(tmp_path)
+    mirror = Mirror(Store(tmp_path))
+    assert (mirror.sync().pushed, mirror.sync().pushed) == (2, 0)
+    client = mirror._client
+    experiment = client.get_experiment_by_name("exp")
+    assert experiment is not None
+    found = client.search_runs([experiment.experiment_id], "tags.`bench.source` = 'a paper'")
+    assert {run.data.params["model"] for run in found} == {"unet", "resnet34_unet"}
+    unet = next(run for run in found if run.data.params["model"] == "unet")
+    dice = client.get_metric_history(unet.info.run_id, "val/dice")
+    assert [(metric.step, metric.value) for metric in dice] == [(1, 0.5), (2, 0.8), (3, 0.78)]
+
+
+def test_an_imported_trial_can_be_removed_by_hand(tmp_path: Path) -> None:
+    imported(tmp_path)
+    shutil.rmtree(Store(tmp_path).trials("exp")[0].folder)
+    assert "1 imported, 1 recorded before and unchanged" in imported(tmp_path)[0]
+
+
+# What each claim of SYSTEMS.md section 1 says: metric, a, b, and what is expected of a.
+AUG, MODEL = ("elastic", "none"), ("unet", "resnet34_unet")
+CLAIMS = {
+    "a_sooner_elastic": ("val/loss@20", *AUG, "lower"),
+    "a_sooner_crop": ("val/loss@20", "elastic_or_crop", "none", "lower"),
+    "b_same_dice_elastic": ("best_val_dice", *AUG, "equivalent"),
+    "b_same_dice_crop": ("best_val_dice", "elastic_or_crop", "none", "equivalent"),
+    "c_fewer_epochs": ("epochs_to_95pct", *MODEL, "lower"),
+    "d_same_dice": ("best_val_dice", *MODEL, "equivalent"),
+    "e_lower_loss": ("final_val_loss", *MODEL[::-1], "lower"),
+    "f_longer_epoch": ("epoch_seconds", *MODEL, "higher"),
+    "f_more_memory": ("peak_memory_mb", *MODEL, "higher"),
+    "f_same_time": ("seconds_to_95pct", *MODEL, "equivalent"),
+    "g_loss_rises_unet": ("overfit_gap", "unet", 0.05, "higher"),
+    "g_loss_rises_resnet34_unet": ("overfit_gap", "resnet34_unet", 0.05, "higher"),
+    "g_dice_stays_unet": ("final_val_dice - best_val_dice", "unet", 0.0, "equivalent"),
+    "g_dice_stays_resnet34_unet": (
+        "final_val_dice - best_val_dice", "resnet34_unet", 0.0, "equivalent"
+    ),
+    "h_transposed_overfits": ("overfit_gap", "transposed · none", "bilinear · none", "higher"),
+    "i_flips_do_not_help": ("best_val_loss", "flips · bilinear", "none · bilinear", "not_lower"),
+}  # fmt: skip
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+
+
+def claims(name: str) -> tuple[Hypothesis, ...]:
+    return make_plan(load_spec(EXPERIMENTS / name, ["data.download=false"])).hypotheses
+
+
+def test_every_published_claim_is_a_hypothesis() -> None:
+    found = {
+        claim.id: (
+            claim.metric,
+            " · ".join(claim.a.values()),
+            " · ".join(claim.b.values()) if isinstance(claim.b, dict) else claim.b,
+            claim.expect,
+        )
+        for name in ("seg_aug.yaml", "seg_variants.yaml")
+        for claim in claims(name)
+    }
+    assert found == CLAIMS
+    assert {name[0] for name in found} == set("abcdefghi")
+
+
+def test_the_author_s_logs_lie_on_the_side_of_his_claims(tmp_path: Path) -> None:
+    """Where he read them off: so no claim here is stated the wrong way round."""
+    if not PUBLISHED.is_file():
+        pytest.skip(f"no published logs at {PUBLISHED}")
+    imported(tmp_path, PUBLISHED, experiment="seg_aug")
+    records = dataclasses.replace(
+        load(Store(tmp_path), "seg_aug"), hypotheses=claims("seg_aug.yaml")
+    )
+    found = {outcome.hypothesis.id: outcome for outcome in outcomes(records)}
+    assert {outcome.verdict for outcome in found.values()} == {"inconclusive"}
+    for name in ("a_sooner_elastic", "a_sooner_crop", "c_fewer_epochs", "d_same_dice",
+                 "e_lower_loss", "g_loss_rises_unet", "g_loss_rises_resnet34_unet",
+                 "g_dice_stays_unet", "g_dice_stays_resnet34_unet"):  # fmt: skip
+        outcome = found[name]
+        assert as_expected(outcome.hypothesis, outcome.finding.estimate.mean), name
+    mean = found["c_fewer_epochs"].finding.estimate.mean
+    assert mean == pytest.approx(((10 - 53) + (15 - 33) + (12 - 35)) / 3)
+    assert found["f_more_memory"].finding.estimate.n == 0

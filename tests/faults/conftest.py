@@ -1,0 +1,30 @@
+"""A finished experiment, and copies of it to be spoilt."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bench.commands.exit_codes import ExitCode
+from tests.faults.tiny import SPEC, run
+
+
+@pytest.fixture(scope="package")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `spec.yaml` and `results`; nobody changes it."""
+    folder = tmp_path_factory.mktemp("done")
+    (folder / "spec.yaml").write_text(SPEC)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BENCH_CACHE", str(folder / "cache"))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        code, said = run(folder)
+    assert code is ExitCode.OK, said
+    return folder
+
+
+@pytest.fixture
+def copy(done: Path, tmp_path: Path) -> Path:
+    """To be spoilt."""
+    return shutil.copytree(done, tmp_path / "copy")

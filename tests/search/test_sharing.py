@@ -1,0 +1,127 @@
+"""Several processes with one study: every trial once, and nothing lost with a process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+
+from bench.search.storages import open_place
+from tests.search import postgres
+
+ROOT = Path(__file__).parents[2]
+TRIALS, EPOCHS = 8, 3
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[str]:
+    if (reason := postgres.missing()) is not None:
+        pytest.skip(reason)
+    # pytest's own folders may be closed to the server's user
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        with postgres.server(Path(folder) / "server") as url:
+            yield url
+
+
+def start(folder: Path, storage: str) -> subprocess.Popen[str]:
+    folder.mkdir(exist_ok=True)
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.search.sharer", str(folder), storage, str(TRIALS)],
+        cwd=ROOT, env=os.environ | {"BENCH_LEASE_SECONDS": "5"},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def epochs(printed: str) -> list[tuple[str, int]]:
+    """What was trained: ids and epochs."""
+    lines = [json.loads(line) for line in printed.splitlines() if line.startswith("[")]
+    return [(trial, epoch) for trial, epoch in lines]
+
+
+def check(folder: Path, storage: str) -> dict[str, Any]:
+    """The study has what was asked for, each point once; gives search.json."""
+    place = open_place(storage, folder / "results")
+    study = optuna.load_study(study_name="made", storage=place.storage)
+    assert [trial.number for trial in study.trials] == list(range(TRIALS))
+    assert {trial.state.name for trial in study.trials} == {"COMPLETE"}
+    ids = [name for trial in study.trials for name in trial.user_attrs["bench:trials"]]
+    assert len(set(ids)) == TRIALS
+    record: dict[str, Any] = json.loads((folder / "results/made/search.json").read_text())
+    assert [trial["number"] for trial in record["trials"]] == list(range(TRIALS))
+    assert len(record["confirmations"][0]["confirmed"]) == 2
+    return record
+
+
+def two_share(folder: Path, storage: str) -> None:
+    both = [start(folder, storage) for _ in range(2)]
+    printed = [process.communicate(timeout=120) for process in both]
+    assert [process.returncode for process in both] == [0, 0], printed
+    did = Counter(epoch for out, _ in printed for epoch in epochs(out))
+    assert set(did.values()) == {1}
+    assert len(did) == (TRIALS + 2) * EPOCHS
+    check(folder, storage)
+    assert all("hunter2" not in text for pair in printed for text in pair)
+
+
+def one_dies(folder: Path, storage: str) -> None:
+    first, second = start(folder, storage), start(folder, storage)
+    assert first.stdout is not None
+    seen = [first.stdout.readline() for _ in range(EPOCHS + 1)]  # in the middle of its second point
+    first.kill()
+    rest, _ = first.communicate()
+    out, errors = second.communicate(timeout=120)
+    assert second.returncode == 0, errors
+    did = Counter([*epochs("".join(seen) + rest), *epochs(out)])
+    assert len(did) == (TRIALS + 2) * EPOCHS
+    assert sum(did.values()) <= len(did) + 1  # the epoch that was cut
+    check(folder, storage)
+    assert f"{first.pid}" in errors
+    assert "is gone" in errors
+
+
+def test_two_processes_on_a_journal(tmp_path: Path) -> None:
+    two_share(tmp_path, "journal")
+
+
+def test_a_process_on_a_journal_is_killed(tmp_path: Path) -> None:
+    one_dies(tmp_path, "journal")
+
+
+def test_two_processes_on_postgresql(tmp_path: Path, database: str) -> None:
+    two_share(tmp_path, database)
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert [path for path in written if b"hunter2" in path.read_bytes()] == [
+        tmp_path / "spec.yaml"
+    ] * (b"hunter2" in (tmp_path / "spec.yaml").read_bytes())
+
+
+def test_two_machines_without_a_folder_in_common(tmp_path: Path, database: str) -> None:
+    """Each has records of its own; the study has every point once."""
+    url = database.replace("/postgres", "/template1")
+    folders = [tmp_path / "one", tmp_path / "other"]
+    both = [start(folder, url) for folder in folders]
+    printed = [process.communicate(timeout=120) for process in both]
+    assert [process.returncode for process in both] == [0, 0], printed
+    records = [check(folder, url) for folder in folders]
+    assert records[0]["trials"] == records[1]["trials"]
+    assert records[0]["confirmations"] == records[1]["confirmations"]
+    searched = Counter(name for out, _ in printed for name, _ in epochs(out) if "-s0-" in name)
+    assert set(searched.values()) == {EPOCHS}
+
+
+def test_sqlite_is_for_one(tmp_path: Path) -> None:
+    both = [start(tmp_path, "sqlite") for _ in range(2)]
+    printed = [process.communicate(timeout=120) for process in both]
+    assert sorted(process.returncode for process in both) == [0, 1]
+    assert sum("search.storage=journal lets several share" in err for _, err in printed) == 1
+    check(tmp_path, "sqlite")
