@@ -114,13 +114,13 @@ def _judged(store: Store, logged: Logged, asked: Asked) -> _Judged:
             raise BenchError(f"--better {name}={mode}: it is known to be better the other way")
     found: dict[str, Mode] = {}
     for name in logged.metrics:
-        mode = metrics.get(name) or known_direction(name) or given.get(name)
-        if mode is None:
+        told = metrics.get(name) or known_direction(name) or given.get(name)
+        if told is None:
             raise BenchError(
                 f"val/{name}: is more of it better, or less? say --better {name}=max or "
                 f"--better {name}=min"
             )
-        found[name] = mode
+        found[name] = told
     planned = plan.get("select", {}).get("metric")
     select = asked.select or planned or f"val/{default_metric(found)}"
     name = select.removeprefix("val/")

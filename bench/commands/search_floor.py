@@ -195,7 +195,7 @@ class Floor:
     def _figures(self, trials: Sequence[Trial]) -> dict[int, Mapping[str, float]]:
         """By seed: the objectives and the test split's figures of those that are done."""
         aims = {aim.metric for aim in self._call.asked.aims}
-        found = {}
+        found: dict[int, Mapping[str, float]] = {}
         for trial in trials:
             files: TrialFiles = self._shop.files(trial)
             if files.standing().status is Status.DONE:

@@ -41,7 +41,9 @@ class SharedTrials:
     ) -> None:
         self._leases = leases
         self._recorders, self._before = dict(recorders), dict(before)
-        self._unwritten = {key: trial_config(trial) for key, trial in unwritten.items()}
+        self._unwritten: dict[str, Mapping[str, Any]] = {
+            key: trial_config(trial) for key, trial in unwritten.items()
+        }
 
     def add(
         self, trial: str, recorder: TrialRecorder, before: TrialStatus, config: Mapping[str, Any]

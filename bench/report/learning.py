@@ -87,7 +87,8 @@ def _lowest_loss_epochs(records: Records) -> pd.Series[int]:
         return pd.Series(dtype="float64")
     finite = history[np.isfinite(history["val/loss"])]
     at = finite.groupby("id")["val/loss"].idxmin()
-    return finite.loc[at].set_index("id")["epoch"]
+    epochs: pd.Series[int] = finite.loc[at].set_index("id")["epoch"]
+    return epochs
 
 
 def _figure(

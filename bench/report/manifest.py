@@ -73,9 +73,9 @@ def manifest_record(records: Records) -> dict[str, Any]:
 def _by_value(records: Records) -> dict[str, list[dict[str, Any]]]:
     """Every fact of the environments and of the rows: its values, the most frequent first."""
     found: dict[str, dict[str, list[str]]] = {}
-    rows = records.done.set_index("id")[list(_OF_RUNS)].astype(object)
+    rows = records.done.set_index("id")[list(_OF_RUNS)].astype(object).to_dict("index")
     for name, environment in environments_of(records):
-        known = {str(k): v for k, v in rows.loc[name].items() if not pd.isna(v)}
+        known = {str(k): v for k, v in rows[name].items() if not pd.isna(v)}
         for fact, value in _flat({**known, **environment}):
             found.setdefault(fact, {}).setdefault(value, []).append(name)
     return {

@@ -160,14 +160,16 @@ def page_context(
 
 def contents(context: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Anchor and title of every section that the page has."""
+    figures = [(drawing.name, drawing.title, True) for drawing in context["drawings"]]
     parts = [
         ("verdicts", "Verdicts", context["cards"]),
+        *(figure for figure in figures if figure[0] == "hypotheses"),
         ("findings", "At a glance", True),
         ("unlike", "What sets them apart", context["records"].unlike),
         ("arms", "Arms", True),
         ("learning", "Course of training", True),
         ("effects", "Effects of the axes", context["effects"]),
-        *((drawing.name, drawing.title, True) for drawing in context["drawings"]),
+        *(figure for figure in figures if figure[0] != "hypotheses"),
         ("samples", context["words"].pictures, context["samples"]),
         ("unfinished", "Failed or unfinished", any(context[name] for name in TROUBLES)),
         ("left-out", "Left out", context["records"].left_out),

@@ -212,10 +212,15 @@ class Search(_Read):
         """The value that a point came to, or had when it was pruned; NaN where none is known.
 
         A pruned point's is that of its last epoch, or the mean of its seeds with the Wilcoxon
-        pruner. Points that failed may have had values too, but none that a result follows from.
+        pruner. A cost that a constraint tells is known of all. Points that failed may have had
+        other values too, but none that a result follows from.
         """
-        if point.state != "pruned":
+        if point.state == "complete":
             return point.value(metric)
+        if math.isfinite(cost := self.known_cost(point, metric)):
+            return cost
+        if point.state != "pruned":
+            return math.nan
         known = [found[metric] for found in point.figures if metric in found]
         if self.by_seed:
             return statistics.fmean(known) if known else math.nan
@@ -239,12 +244,25 @@ class Search(_Read):
         return sum(name not in point.params for point in self.points)
 
     def known_cost(self, point: Point, metric: str) -> float:
-        """A cost that a constraint tells of a point that was never trained; NaN where none does."""
+        """A cost that a constraint tells of a point, trained or not; NaN where none does."""
         for limit, beyond in point.constraints.items():
-            name, _, bound = limit.replace("<=", "<").partition("<")
-            if name.strip() == metric:
-                return float(bound) + beyond
+            if _name_of(limit) == metric:
+                return _bound_of(limit) + beyond
         return math.nan
+
+    def limit(self, metric: str) -> float:
+        """The most that a constraint lets a cost be; NaN where none does."""
+        found = [_bound_of(limit) for limit in self.limits if _name_of(limit) == metric]
+        return min(found, default=math.nan)
+
+
+def _name_of(limit: str) -> str:
+    """`macs` of `macs < 5e9`."""
+    return limit.partition("<")[0].strip()
+
+
+def _bound_of(limit: str) -> float:
+    return float(limit.partition("<")[2].removeprefix("="))
 
 
 def best_so_far(search: Search, objective: Objective) -> list[tuple[int, float]]:

@@ -47,6 +47,7 @@ _NAMES = {
     "dice": "Dice",
     "iou": "IoU",
     "lr": "learning rate",
+    "macs": "MACs",
     "top1": "top-1 accuracy",
     "top5": "top-5 accuracy",
     "frechet": "Fréchet distance",

@@ -12,8 +12,9 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from bench.plan.objectives import Aim
-from bench.plan.space import Choices, Dimension, IntRange, Space, Value
+from bench.plan.space import Dimension, Space, Value
 from bench.plan.trial import Trial
+from bench.spec.search import Choices, IntRange
 
 TRIALS = "bench:trials"
 FIGURES = "bench:figures"

@@ -6,9 +6,10 @@ import contextlib
 import random
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import optuna
 from filelock import FileLock
@@ -90,7 +91,7 @@ def _journal(path: Path) -> Place:
         raise StoreError(f"{path}: cannot be written ({error.strerror})") from error
 
 
-def _relational(url: str, options: dict[str, object], shown: str) -> BaseStorage:
+def _relational(url: str, options: Mapping[str, Any], shown: str) -> BaseStorage:
     """Several processes may make the tables at the same moment: all but one try again."""
     from sqlalchemy.exc import SQLAlchemyError
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import optuna
 from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
@@ -23,14 +23,14 @@ from bench.plan.space import Value
 from bench.plan.trial import canonical_json
 from bench.record.owners import Owner
 from bench.search.presence import Presence
-from bench.search.storages import Place
+from bench.search.storages import Place, quiet
 
 OWNER = "bench:owner"
 TERMS = "bench:terms"
 CHOSEN = "bench:chosen"
 REAP_SECONDS = 1.0
 
-_MODES = {"min": "minimize", "max": "maximize"}
+_MODES: Mapping[str, Literal["minimize", "maximize"]] = {"min": "minimize", "max": "maximize"}
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,7 @@ def join(
         BenchError: it is there on other terms, or of somebody else; says what differs.
     """
     directions = [_MODES[aim.mode] for aim in terms.objectives]
+    quiet()
     try:
         study = optuna.create_study(
             storage=place.storage,
@@ -211,7 +212,7 @@ class Study:
         fixed = "fixed_params" in trial.system_attrs
         if number < len(self._enqueued) and not trial.params and not fixed:
             known = dict(self._enqueued[number])
-            self._storage.set_trial_system_attr(key, "fixed_params", known)  # type: ignore[arg-type]
+            self._storage.set_trial_system_attr(key, "fixed_params", known)
         self.optuna._thread_local.cached_all_trials = None
         return optuna.Trial(self.optuna, key)
 

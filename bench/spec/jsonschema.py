@@ -46,6 +46,7 @@ def spec_schema(settings: Schema, sweep: Schema, roots: Sequence[str]) -> Schema
     own["zip"] = _either(axes, _listed(axes)) | {"description": own["zip"]["description"]}
     about = own["seeds"].pop("description")
     own["seeds"] = _either({"type": "integer", "minimum": 1}, own["seeds"]) | {"description": about}
+    _add_short_spellings(definitions["Search"]["properties"], definitions)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A spec of bench",
@@ -55,6 +56,19 @@ def spec_schema(settings: Schema, sweep: Schema, roots: Sequence[str]) -> Schema
         "additionalProperties": False,
         "$defs": definitions,
     }
+
+
+def _add_short_spellings(search: Schema, definitions: Schema) -> None:
+    """What a search takes besides: a part's name for the part, a metric, how many seeds."""
+    for part in ("sampler", "pruner"):
+        names = [{"const": _name(kind)} for kind in options(search[part], definitions)]
+        kinds = search[part].pop("oneOf", None) or search[part].pop("anyOf")
+        search[part]["anyOf"] = [*kinds, *names]
+    listed = search["objectives"]
+    listed["items"] = _either({"type": "string"}, listed["items"])
+    seeds = search["confirm_seeds"]
+    about = {key: seeds.pop(key) for key in ("description", "default")}
+    search["confirm_seeds"] = _either({"type": "integer", "minimum": 0}, seeds) | about
 
 
 def _axes(sections: Schema, definitions: Schema, roots: Sequence[str]) -> Schema:

@@ -104,7 +104,11 @@ def _kind_of_dimension(value: Any) -> str | None:
     if isinstance(value, dict):
         kinds = [kind for kind in ("float", "int", "choice") if kind in value]
         return f"a {kinds[0]}" if len(kinds) == 1 else None
-    return {FloatRange: "a float", IntRange: "a int", Choices: "a choice"}.get(type(value))
+    if isinstance(value, FloatRange):
+        return "a float"
+    if isinstance(value, IntRange):
+        return "a int"
+    return "a choice" if isinstance(value, Choices) else None
 
 
 Dimension = Annotated[

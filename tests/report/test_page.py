@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -69,7 +70,7 @@ def test_all_files_are_there(whole):
     assert files >= {"report.html", "report.md", "runs.csv", "history.csv", "verdicts.json"}
     for name in ("hypotheses", "scores", "learning_curves", "pareto", "predictions"):
         assert {f"figures/{name}.png", f"figures/{name}.svg"} <= files
-    tables = ("arms", "verdicts", "differences", "interactions", "effects", "failures")
+    tables = ("arms", "learning", "verdicts", "differences", "interactions", "effects", "failures")
     assert {name for name in files if name.startswith("tables/")} == {
         f"tables/{name}.{ending}" for name in tables for ending in ("csv", "md", "tex")
     }
@@ -145,8 +146,11 @@ def test_without_hypotheses_the_page_says_that_nothing_was_tested(tmp_path):
 
 def test_the_whole_manifest_is_there(whole):
     text = whole[0].read_text()
-    for name in ("data_fingerprint", "git_commit", "packages.torch", "precision", "compiled"):
+    for name in ("data_fingerprint", "git_commit", "packages", "precision", "compiled"):
         assert f'<th scope="row">{name}</th>' in text
+    assert "torch 2.15.0, torchvision 0.30.0" in text
+    record = json.loads((whole[0].parent / "manifest.json").read_text())
+    assert record["facts"]["packages.torch"][0]["value"] == "2.15.0"
 
 
 def test_hostile_labels_and_messages_stay_text(tmp_path):

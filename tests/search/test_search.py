@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from bench.commands import workshop
 from bench.commands.exit_codes import ExitCode
+from bench.commands.search import STUDY
 from bench.errors import BenchError
 from bench.measure.footprint import Footprint
 from bench.plan.expand import make_plan
@@ -319,6 +321,14 @@ def test_another_search_of_the_same_name_is_refused(lab: Lab, override: str, wha
         lab.search(bowl, override)
     assert what in str(caught.value)
     assert "give this experiment another name" in str(caught.value)
+
+
+def test_sqlite_is_for_one_process(lab: Lab) -> None:
+    with Store(lab.folder / "results").leases("made") as other:
+        other.claim(STUDY)
+        with pytest.raises(BenchError, match="=journal lets several share") as caught:
+            lab.search(bowl)
+    assert f"is being searched by process {os.getpid()} on " in str(caught.value)
 
 
 def test_somebody_elses_study_is_refused(lab: Lab) -> None:

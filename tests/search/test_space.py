@@ -181,3 +181,14 @@ def test_constraints_and_urls() -> None:
     assert below.excess(8000) > 0
     assert read_constraint("params <= 5").excess(5) == 0
     assert shown_url("postgresql://me:pass@host/db") == "postgresql://me:***@host/db"
+
+
+@pytest.mark.parametrize("name", ["search_unet", "search_pets"])
+def test_shipped_searches(name: str) -> None:
+    """Their planning; `tests/plan/test_expand.py` takes their trials, test_command.py runs one."""
+    asked = request(load_spec(Path(__file__).parents[2] / "experiments" / f"{name}.yaml"))
+    assert asked.space.spec.experiment == name
+    assert asked.curve == Aim("best_val_dice", "max")
+    assert len(asked.aims) == (2 if name == "search_pets" else 1)
+    first = asked.enqueued[0]
+    assert (first["train.lr"], first["train.batch_size"]) == (1e-3, 20)

@@ -17,6 +17,7 @@ from bench.report.figures import data
 from bench.report.figures.by_arm import UNEQUAL
 from bench.report.figures.look import (
     MOST_LABELLED,
+    MUTED,
     PALE,
     PAPER,
     Drawing,
@@ -72,9 +73,11 @@ def _draw_behind(ax: Axes, here: pd.DataFrame, behind: Sequence[Arm], along: str
         curve[[along, "mean"]].to_numpy(dtype=float)
         for _, curve in here[here["arm"].isin([arm.number for arm in behind])].groupby("arm")
     ]
-    if lines:
+    if lines:  # pixels keep their ink on a dark page: a half-transparent grey suits both
         ax.add_collection(
-            LineCollection(lines, colors=PALE, linewidths=0.5, zorder=1, rasterized=True)
+            LineCollection(
+                lines, colors=MUTED, alpha=0.4, linewidths=0.5, zorder=1, rasterized=True
+            )
         )
 
 

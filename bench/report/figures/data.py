@@ -143,5 +143,5 @@ def _total(values: pd.Series[float], by: pd.Series[str]) -> pd.Series[float]:
 
 
 def _finite(data: pd.DataFrame) -> pd.DataFrame:
-    known = np.isfinite(data["value"].to_numpy(dtype=float))
-    return data.loc[known].reset_index(drop=True)
+    known = data.replace({"value": [math.inf, -math.inf]}, math.nan).dropna(subset=["value"])
+    return known.reset_index(drop=True)

@@ -204,8 +204,8 @@ def draw_levels(
         for x, mean in zip(at, means, strict=True):
             ax.plot([x] * 2, [mean.low, mean.high], color=colors[line], lw=1.4, zorder=2.5)
         marker = MARKERS[row % len(MARKERS)]
-        ax.plot(at, [mean.mean for mean in means], color=colors[line], lw=1, ls=style, marker=marker, ms=5.5,
-                mec=PAPER, mew=0.5, label=fitted(line, 40))  # fmt: skip
+        ax.plot(at, [mean.mean for mean in means], color=colors[line], lw=1, ls=style, ms=5.5,
+                marker=marker, mec=PAPER, mew=0.5, label=fitted(line, 40))  # fmt: skip
         found += means
     ax.set_ylim(*frame_of(found, list(values["value"])))
     _label_places(ax, places)

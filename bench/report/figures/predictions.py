@@ -194,21 +194,21 @@ def _drawn_grid(rows: Sequence[tuple[str, list[Pixels], list[str]]]) -> Picture:
     """Rows of a label, tiles and what stands above each."""
     line, left = 0.17, 1.75
     tile = min(1.07, 13.0 / len(rows))
-    figure = Figure(figsize=(WIDTH, (tile + line) * len(rows) + 0.1))
+    high = (tile + line) * len(rows) + 0.1
+    figure = Figure(figsize=(WIDTH, high))
     figure.set_layout_engine("none")
-    high = figure.get_figheight()
+    ax = figure.add_axes((0, 0, 1, 1))  # in inches, one for all tiles
     for i, (label, tiles, notes) in enumerate(rows):
         top = high - 0.05 - i * (tile + line)
-        middle = (top - line - tile / 2) / high
-        figure.text(0.01, middle, fitted(label, 26), va="center", fontsize=8)
+        ax.text(0.06, top - line - tile / 2, fitted(label, 26), va="center", fontsize=8)
         for j, (shown, note) in enumerate(zip(tiles, notes, strict=True)):
             x = left + j * (tile + 0.12)
-            place = (x / WIDTH, (top - line - tile) / high, tile / WIDTH, tile / high)
-            ax = figure.add_axes(place)
-            ax.imshow(_small(shown), interpolation="nearest")
-            ax.set_axis_off()
-            at = ((x + tile / 2) / WIDTH, (top - 0.13) / high)
-            figure.text(*at, note, ha="center", fontsize=7.5)
+            ax.imshow(_small(shown), extent=(x, x + tile, top - line - tile, top - line),
+                      interpolation="nearest")  # fmt: skip
+            ax.text(x + tile / 2, top - 0.13, note, ha="center", fontsize=7.5)
+    ax.set_xlim(0, WIDTH)
+    ax.set_ylim(0, high)
+    ax.set_axis_off()
     return picture(figure)
 
 

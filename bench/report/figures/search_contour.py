@@ -15,12 +15,14 @@ from bench.report import numbers
 from bench.report.figures.look import INK, Drawing, Picture, panels, picture
 from bench.report.figures.search_look import (
     INKS,
+    MANY,
     MARKS,
     Frame,
     dimension_axis,
     frame_for,
     legend_of,
     seen,
+    value_axis,
 )
 from bench.report.search import Objective, Search, most_important
 from bench.report.wording import title
@@ -53,11 +55,11 @@ def contours(search: Search) -> Drawing | None:
 
 
 def _page(search: Search, objective: Objective, a: str, b: str) -> Picture:
-    figure, axes = panels(1, 1, 3.6)
-    figure.set_size_inches(5.2, 3.6)
+    figure, axes = panels(1, 1, 3.8)
     x, y = (a, b) if not search.space[b].is_choice or search.space[a].is_choice else (b, a)
     draw_contour(axes[0], search, objective, x, y)
-    legend_of(figure, seen(search, objective).assign(value=0.0))
+    if not (search.space[x].is_choice and search.space[y].is_choice):
+        legend_of(figure, seen(search, objective).assign(value=0.0, reused=False))
     return picture(figure)
 
 
@@ -100,7 +102,7 @@ def draw_contour(ax: Axes, search: Search, objective: Objective, a: str, b: str)
     dimension_axis(ax, ax.yaxis, space[b])
     ax.grid(visible=False)
     choices = space[a].is_choice, space[b].is_choice
-    if not any(choices):
+    if not any(choices) and len(known) >= MANY:
         at = np.linspace(0, 1, GRID)
         found = surface(*(known[c].to_numpy(dtype=float) for c in ("x", "y", "value")), at)
         levels = np.linspace(scale.vmin, scale.vmax, 13)  # type: ignore[arg-type]
@@ -117,6 +119,7 @@ def draw_contour(ax: Axes, search: Search, objective: Objective, a: str, b: str)
     outside = any(frame.outside(value) for value in known["value"])
     bar = ax.figure.colorbar(ScalarMappable(scale, MAP), ax=ax, fraction=0.05, pad=0.02,
                              extend=_extended(objective) if outside else "neither")  # fmt: skip
+    value_axis(bar.ax.yaxis, frame)
     bar.set_label(title(objective.metric))
     bar.outline.set_visible(False)  # type: ignore[operator]
 
@@ -188,6 +191,7 @@ def _draw_cells(
         cells[row, column] = values.median()
         light = len(values) and scale(values.median()) < 0.55
         text = f"{numbers.fixed(float(values.median()), decimals)}\n{len(values)} of {len(part)}"
+        text += "\nchosen" if part["chosen"].any() else ""
         ax.text(column, row, text, ha="center", va="center", fontsize=7.5,
                 color=LIGHT if light else DARK if len(values) else INK)  # fmt: skip
     ax.imshow(cells, cmap=MAP, norm=scale, aspect="auto", origin="lower", zorder=0.5)

@@ -8,16 +8,21 @@ import math
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter
 
-from bench.report.figures.look import INK, PALE, PAPER, Drawing, panels, picture
+from bench.report.figures.look import INK, PALE, PAPER, Drawing, panels, picture, plain_ticks
 from bench.report.figures.search_look import (
     BLUE,
     GREEN,
     INKS,
     MARKS,
     Frame,
+    draw_limit,
     frame_for,
     objective_label,
+    round_number,
+    value_axis,
+    write_legend,
 )
 from bench.report.search import Objective, Search
 from bench.report.stats import Interval
@@ -37,8 +42,7 @@ def front(search: Search) -> Drawing | None:
         draw_pair(ax, search, x, y)
     for ax in axes[len(pairs) :]:
         ax.set_axis_off()
-    figure.legend(handles=_handles(search), loc="outside upper left", frameon=False, ncols=5,
-                  labelcolor=INK, handletextpad=0.4)  # fmt: skip
+    write_legend(figure, _handles(search))
     return Drawing("search_front", "Pareto front", _caption(search, pairs), (picture(figure),))
 
 
@@ -58,19 +62,25 @@ def draw_pair(ax: Axes, search: Search, x: Objective, y: Objective) -> None:
     found = front_data(search, x, y)
     confirmed = _confirmed(search, x, y)
     frames = [
-        frame_for(found[c].tolist(), o, [pair[k].mean for _, pair in confirmed])
+        frame_for(
+            found[c].tolist(), o, [search.limit(o.metric), *(p[k].mean for _, p in confirmed)]
+        )
         for k, (c, o) in enumerate((("x", x), ("y", y)))
     ]
     _scale(ax, found["x"], frames[0])
     ax.set_ylim(*frames[1])
+    value_axis(ax.yaxis, frames[1])
+    draw_limit(ax.axhline, search.limit(y.metric))
+    draw_limit(ax.axvline, search.limit(x.metric))
     inside = found.assign(x=found["x"].map(frames[0].clipped), y=found["y"].map(frames[1].clipped))
     others, members = inside[~inside["member"]], inside[inside["member"]]
     size = 14 if len(found) < 200 else 7
-    ax.scatter(others["x"], others["y"], s=size, c=PALE, zorder=2)
+    ax.scatter(others["x"], others["y"], s=size, c=PALE, zorder=2, clip_on=False)
     if len(search.objectives) == 2:
         where = "post" if (x.mode == "min") == (y.mode == "max") else "pre"
         ax.step(members["x"], members["y"], where=where, color=BLUE, lw=1, zorder=2.5)  # type: ignore[arg-type]
-    ax.scatter(members["x"], members["y"], s=26, c=BLUE, edgecolors=PAPER, linewidths=0.5, zorder=3)
+    ax.scatter(members["x"], members["y"], s=26, c=BLUE, edgecolors=PAPER, linewidths=0.5, zorder=3,
+               clip_on=False)  # fmt: skip
     ringed = inside[inside["chosen"]]
     ax.scatter(ringed["x"], ringed["y"], s=80, c="none", edgecolors=INK, linewidths=1.2, zorder=4)
     places = inside.set_index("number")
@@ -86,9 +96,12 @@ def _scale(ax: Axes, values: pd.Series[float], frame: Frame) -> None:
     low, high = float(values.min()), float(values.max())
     if low > 0 and high > 20 * low:
         ax.set_xscale("log")
-        ax.set_xlim(low / 1.25, frame.high)
+        ax.set_xlim(low / 1.25, frame.high * 1.1)
+        plain_ticks(ax.xaxis)
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: round_number(value)))
     else:
         ax.set_xlim(*frame)
+        value_axis(ax.xaxis, frame)
 
 
 def _confirmed(

@@ -17,15 +17,20 @@ from bench.report.figures.search_look import (
     INKS,
     MARKS,
     Frame,
+    draw_limit,
     draw_points,
-    frame_for,
+    frame_of_points,
     legend_of,
     objective_label,
     seen,
-    tell_outside,
+    tell_beside,
+    told_outside,
+    value_axis,
+    write_legend,
 )
 from bench.report.search import Objective, Point, Search, State, best_so_far
 from bench.report.stats import Interval
+from bench.report.wording import nice, title
 
 
 def history(search: Search) -> Drawing | None:
@@ -43,7 +48,7 @@ def history(search: Search) -> Drawing | None:
         draw_without_value(axes[-1], bare)
     last = max(point.number for point in search.points)
     for ax in axes:
-        ax.set_xlim(-0.6 - 0.01 * last, last + 1.2 + 0.05 * last)
+        ax.set_xlim(-0.6 - 0.01 * last, last + 1.2 + 0.08 * last)
         ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
         if ax is not axes[len(ratios) - 1]:
             ax.tick_params(labelbottom=False)
@@ -60,13 +65,15 @@ def draw_history(ax: Axes, search: Search, objective: Objective, shown: pd.DataF
     """One objective over the points' numbers."""
     found = confirmed_intervals(search, objective)
     ends = [end for interval in found for end in (interval.mean, *_short(interval))]
-    frame = frame_for(shown["value"].tolist(), objective, ends)
+    frame = frame_of_points(search, objective, shown, ends)
     ax.set_ylim(*frame)
+    value_axis(ax.yaxis, frame)
+    draw_limit(ax.axhline, search.limit(objective.metric))
     steps = best_so_far(search, objective)
     ax.step([n for n, _ in steps], [frame.clipped(v) for _, v in steps], where="post", color=INK,
             lw=1.1, zorder=2)  # fmt: skip
     draw_points(ax, shown.assign(x=shown["number"]), frame)
-    tell_outside(ax, shown, frame)
+    tell_beside(ax, told_outside(shown, frame))
     last = max(point.number for point in search.points)
     for place, interval in enumerate(found):
         x = last + 0.6 + 0.03 * last + 0.012 * last * place
@@ -143,14 +150,14 @@ def curves(search: Search) -> Drawing | None:
                               label="failed"))  # fmt: skip
     if any(point.number in search.chosen for point in known):
         handles.append(Line2D([], [], color=INK, lw=2, label="chosen"))
-    figure.legend(handles=handles, loc="outside upper left", frameon=False, ncols=4,
-                  labelcolor=INK)  # fmt: skip
-    return Drawing("search_curves", "Pruning", _curves_caption(search), (picture(figure),))
+    write_legend(figure, handles)
+    heading = "Curves of the points" if search.pruner.get("name") == "none" else "Pruning"
+    return Drawing("search_curves", heading, _curves_caption(search), (picture(figure),))
 
 
 def draw_curves(ax: Axes, search: Search, points: Sequence[Point]) -> None:
     """A line for each point; pruned and failed ones end in their mark."""
-    alpha = 0.9 if len(points) < 40 else 0.45
+    alpha = 0.9 if len(points) < 40 else max(0.12, 40 / len(points))
     for state in ("failed", "pruned", "complete"):
         lines = [p for p in points if p.state == state and p.number not in search.chosen]
         paths = [np.array(sorted(p.curve.items()), dtype=float) for p in lines]
@@ -164,19 +171,25 @@ def draw_curves(ax: Axes, search: Search, points: Sequence[Point]) -> None:
             ax.plot(path[:, 0], path[:, 1], color=INK, lw=2, zorder=4)
     ax.autoscale_view()
     ax.set_xlabel("Seed" if search.by_seed else "Epoch")
-    ax.set_ylabel("Judged value")
+    ax.set_ylabel(_judged(search))
     ax.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     ax.grid(color=GRID)
 
 
 def _curves_caption(search: Search) -> str:
     name = str(search.pruner.get("name"))
+    if name == "none":
+        return f"{_judged(search)} of each point’s first seed, epoch by epoch."
     if search.by_seed:
         return "What each point came to seed by seed; the Wilcoxon pruner leaves the rest out."
     pruned = search.counts.get("pruned", 0)
-    judged = search.pruner.get("metric")
-    what = f"{judged}" if judged else search.objectives[0].words
-    told = f"{what[:1].upper()}{what[1:]} of each point’s first seed, "
-    best = not judged and search.objectives[0].metric.startswith("final_")
-    told += "" if best else "the best so far, "
-    return told + f"by epoch. The pruner ({name}) ended {pruned} of {len(search.points)} points."
+    told = f"{_judged(search)} of each point’s first seed, epoch by epoch."
+    return told + f" The pruner ({name}) ended {pruned} of {len(search.points)} points."
+
+
+def _judged(search: Search) -> str:
+    """What curves show."""
+    named = search.pruner.get("metric")
+    if named or search.objectives[0].metric.startswith("best_"):
+        return f"Best {nice(str(named)) if named else search.objectives[0].words[5:]} so far"
+    return title(search.objectives[0].metric)

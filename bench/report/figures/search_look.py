@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import pandas as pd
@@ -14,21 +15,25 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from bench.report.figures.look import INK, MUTED, PAPER, fitted, plain_ticks
+from bench.report import numbers
+from bench.report.figures.look import INK, MUTED, PAPER, plain_ticks
 from bench.report.search import Dimension, Objective, Search, State
 from bench.report.wording import title
 
 BLUE, ORANGE, GREEN, RED = "#0072b2", "#e69f00", "#009e73", "#d55e00"
-# Grey is legible on both grounds; the better, the darker and the bluer.
+# Legible on both grounds.
 GOOD = LinearSegmentedColormap.from_list("good", ["#b4b4b4", "#7fb2d0", "#2f8fc4", "#005a94"])
 
 MARKS: Mapping[State, str] = {
-    "complete": "o", "pruned": "v", "failed": "X", "infeasible": "x", "running": ".", "waiting": ".",
+    "complete": "o", "pruned": "v", "failed": "X", "infeasible": "x", "running": ".",
+    "waiting": ".",
 }  # fmt: skip
+FILLED = ("complete", "pruned", "failed")
 INKS: Mapping[State, str] = {
     "complete": BLUE, "pruned": ORANGE, "failed": RED, "infeasible": MUTED, "running": MUTED,
     "waiting": MUTED,
 }  # fmt: skip
+MANY = 20
 _CROWD = 150  # points from which on they are small and let others shine through
 
 
@@ -50,8 +55,8 @@ class Frame(NamedTuple):
 def frame_for(values: Sequence[float], objective: Objective, also: Sequence[float] = ()) -> Frame:
     """Where the better half of the values can be told apart, and always all of `also`.
 
-    Everything is shown unless the worst value lies more than four times as far from the best as
-    the median does; then the frame ends at two and a half times the median's distance.
+    Everything is shown unless there are many points and the worst lies more than six times as far
+    from the best as the median does; then the frame ends at three times the median's distance.
     """
     known = sorted(value for value in values if math.isfinite(value))
     extra = [value for value in also if math.isfinite(value)]
@@ -60,8 +65,8 @@ def frame_for(values: Sequence[float], objective: Objective, also: Sequence[floa
     best, worst = (known[-1], known[0]) if objective.mode == "max" else (known[0], known[-1])
     median = known[len(known) // 2]
     end = worst
-    if len(known) >= 8 and 0 < 4 * abs(median - best) < abs(worst - best):
-        end = best + 2.5 * (median - best)
+    if len(known) >= MANY and 0 < 6 * abs(median - best) < abs(worst - best):
+        end = best + 3 * (median - best)
     low, high = min(best, end, *extra), max(best, end, *extra)
     margin = 0.06 * (high - low) or 0.05 * abs(high) or 0.01
     return Frame(low - margin, high + margin)
@@ -80,6 +85,14 @@ def seen(search: Search, objective: Objective) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["number", "state", "value", "reused", "chosen"])
 
 
+def frame_of_points(
+    search: Search, objective: Objective, shown: pd.DataFrame, also: Sequence[float] = ()
+) -> Frame:
+    """`frame_for` what was measured; a cost's limit is in it, what is beyond that need not be."""
+    measured = shown.loc[shown["state"].isin(["complete", "pruned"]), "value"]
+    return frame_for(measured.tolist(), objective, [*also, search.limit(objective.metric)])
+
+
 def draw_points(ax: Axes, shown: pd.DataFrame, frame: Frame) -> None:
     """Points at `x` and `value`, each state as its mark; those outside of the frame at its edge.
 
@@ -90,12 +103,13 @@ def draw_points(ax: Axes, shown: pd.DataFrame, frame: Frame) -> None:
         for reused, part in rows.groupby("reused"):
             ink = INKS[state]
             hollow = reused or state == "pruned"
+            edge = {"edgecolors": ink if hollow else PAPER} if state in FILLED else {}
             out = part["value"].map(frame.outside)
             y = part["value"].map(frame.clipped)
             ax.scatter(part["x"][~out], y[~out], s=9 if many else 20, marker=MARKS[state],
-                       c=PAPER if hollow else ink, edgecolors=ink if hollow else PAPER,
-                       linewidths=0.9 if hollow else 0.4, alpha=0.75 if many else 1.0, zorder=3,
-                       clip_on=False)  # fmt: skip
+                       c=PAPER if hollow and edge else ink, **edge,
+                       linewidths=0.4 if edge and not hollow else 0.9,
+                       alpha=0.75 if many else 1.0, zorder=3, clip_on=False)  # fmt: skip
             ax.scatter(part["x"][out], y[out], s=16, marker="_", c=ink, linewidths=1.4, zorder=3,
                        clip_on=False)  # fmt: skip
     ringed = shown[shown["chosen"] & shown["value"].notna()]
@@ -103,15 +117,23 @@ def draw_points(ax: Axes, shown: pd.DataFrame, frame: Frame) -> None:
                edgecolors=INK, linewidths=1.2, zorder=4, clip_on=False)  # fmt: skip
 
 
-def tell_outside(ax: Axes, shown: pd.DataFrame, frame: Frame, size: float = 7.5) -> None:
+def draw_limit(line: Callable[..., object], limit: float) -> None:
+    """A constraint on the objective itself; `line` is `ax.axhline` or `ax.axvline`."""
+    if math.isfinite(limit):
+        line(limit, color=MUTED, lw=0.9, ls=(0, (4, 2)), zorder=1)
+
+
+def tell_beside(ax: Axes, remarks: Sequence[str]) -> None:
+    """Remarks above an axes, at its right end."""
+    if remarks:
+        ax.set_title(" · ".join(remarks), loc="right", fontsize=7, color=MUTED, pad=4)
+
+
+def told_outside(shown: pd.DataFrame, frame: Frame) -> list[str]:
     """How many points lie beyond the frame."""
     known = shown["value"].dropna()
-    below, above = int((known < frame.low).sum()), int((known > frame.high).sum())
-    for count, place, way in ((below, 0.0, "below"), (above, 1.0, "above")):
-        if count:
-            ax.annotate(f"{count} {way}", (1, place), xycoords="axes fraction", ha="right",
-                        va="bottom" if way == "below" else "top", xytext=(0, 2 - 4 * place),
-                        textcoords="offset points", fontsize=size, color=MUTED)  # fmt: skip
+    counts = {"below": int((known < frame.low).sum()), "above": int((known > frame.high).sum())}
+    return [f"{count} {way} the frame" for way, count in counts.items() if count]
 
 
 def legend_of(figure: Figure, shown: pd.DataFrame, more: Sequence[Line2D] = ()) -> None:
@@ -122,13 +144,19 @@ def legend_of(figure: Figure, shown: pd.DataFrame, more: Sequence[Line2D] = ()) 
         hollow = state == "pruned"
         handles.append(_handle(state, MARKS[state], INKS[state], hollow=hollow))
     if valued["reused"].any():
-        handles.append(_handle("equal to an earlier point", "o", BLUE, hollow=True))
+        handles.append(_handle("reused", "o", BLUE, hollow=True))
     if valued["chosen"].any():
         handles.append(Line2D([], [], ls="", marker="o", ms=8, mfc="none", mec=INK, mew=1.2,
                               label="chosen"))  # fmt: skip
     if handles or more:
-        figure.legend(handles=[*handles, *more], loc="outside upper left", frameon=False, ncols=5,
-                      labelcolor=INK, handletextpad=0.4, columnspacing=1.4)  # fmt: skip
+        write_legend(figure, [*handles, *more])
+
+
+def write_legend(figure: Figure, handles: Sequence[Line2D]) -> None:
+    """One line above the figure; two where there are very many."""
+    figure.legend(handles=list(handles), loc="outside upper left", frameon=False, fontsize=7.5,
+                  ncols=min(len(handles), 7), labelcolor=INK, handletextpad=0.4,
+                  columnspacing=1.2, handlelength=1.6)  # fmt: skip
 
 
 def _handle(label: str, marker: str, ink: str, hollow: bool) -> Line2D:
@@ -148,10 +176,10 @@ def dimension_axis(ax: Axes, axis: Axis, kind: Dimension, most: int = 4) -> None
     limits = ax.set_xlim if horizontal else ax.set_ylim
     low, high = kind.ends
     if kind.is_choice:
-        labels = [fitted(label, 12 if horizontal else 18) for label in kind.levels]
+        crowded = len(kind.levels) > 3 or sum(map(len, kind.levels)) > 22
+        labels = [shortened(label, 14) if crowded else label for label in kind.levels]
         axis.set_ticks(range(len(labels)), labels)
         limits(-0.6, len(labels) - 0.4)
-        crowded = len(labels) > 3 or sum(map(len, kind.levels)) > 22
         if horizontal and crowded:
             ax.tick_params(axis="x", labelrotation=35)
             for text in axis.get_ticklabels():
@@ -173,6 +201,23 @@ def dimension_axis(ax: Axes, axis: Axis, kind: Dimension, most: int = 4) -> None
         axis.set_major_locator(
             MaxNLocator(most, integer=kind.whole is not None, steps=[1, 2, 2.5, 5, 10])
         )
+
+
+def value_axis(axis: Axis, frame: Frame) -> None:
+    """Ticks of an objective: large numbers with a prefix, 150 M."""
+    axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
+    if max(abs(frame.low), abs(frame.high)) >= 1e4:
+        axis.set_major_formatter(FuncFormatter(lambda value, _: round_number(value)))
+
+
+def round_number(value: float) -> str:
+    """`5 G`: as `numbers.scaled`, without zeros at the end."""
+    return re.sub(r"\.?0+(?= )", "", text) if "." in (text := numbers.scaled(value)) else text
+
+
+def shortened(label: str, most: int) -> str:
+    """A label of at most so many characters."""
+    return label if len(label) <= most else f"{label[: most - 1]}…"
 
 
 def short_names(search: Search) -> dict[str, str]:

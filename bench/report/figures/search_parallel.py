@@ -8,18 +8,27 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
 from matplotlib.lines import Line2D
 
 from bench.report import numbers
 from bench.report.figures.look import INK, MUTED, PALE, PAPER, Drawing, fitted, panels, picture
-from bench.report.figures.search_look import GOOD, INKS, RED, Frame, frame_for, short_names
+from bench.report.figures.search_look import (
+    GOOD,
+    INKS,
+    RED,
+    Frame,
+    frame_for,
+    short_names,
+    shortened,
+    write_legend,
+)
 from bench.report.search import Dimension, Objective, Search
 from bench.report.wording import title
 
 ABSENT = -0.13  # where lines pass an axis on which their point has no value
+BEST = 20  # points that have a colour
 _LONG = 9  # labels of a choice from which on only some are written
 Shares = npt.NDArray[np.float64]
 
@@ -29,11 +38,8 @@ def parallel(search: Search) -> Drawing | None:
     if not search.complete or len(search.space) < 2:
         return None
     figure, axes = panels(1, 1, 3.7)
-    scale = draw_parallel(axes[0], search)
+    draw_parallel(axes[0], search)
     first = search.objectives[0]
-    if scale is not None:
-        figure.colorbar(ScalarMappable(scale, _colors(first)), ax=axes[0], fraction=0.03, pad=0.02,
-                        label=title(first.metric))  # fmt: skip
     handles = [Line2D([], [], color=RED, lw=2, label="chosen")] if search.chosen else []
     words = {"pruned": "pruned", "infeasible": "infeasible", "failed": "failed"}
     handles += [
@@ -41,13 +47,15 @@ def parallel(search: Search) -> Drawing | None:
         for s in words
         if s in search.counts
     ]
+    best = min(BEST, len(search.complete))
+    more = len(search.complete) > best
+    handles += [Line2D([], [], color=GOOD(1.0), lw=1.2, label=f"the best {best}")] if more else []
+    handles += [Line2D([], [], color=PALE, lw=1.2, label="other complete ones")] if more else []
     if handles:
-        figure.legend(handles=handles, loc="outside upper left", frameon=False, ncols=4,
-                      labelcolor=INK)  # fmt: skip
-    told = (
-        "One line per point, from dimension to dimension to what it came to; the bluer, the better "
-        f"its {first.words}. Lines of points without a figure end before it."
-    )
+        write_legend(figure, handles)
+    told = "One line per point, from dimension to dimension to what it came to; "
+    told += f"of the {best} best the bluer, " if more else "the bluer, "
+    told += f"the better its {first.words}. Lines of points without a figure end before it."
     if any(kind.when for kind in search.space.values()):
         told += " At the dash below an axis, a point has no value on that dimension."
     return Drawing("search_parallel", "All dimensions at once", told, (picture(figure),))
@@ -83,11 +91,11 @@ def _colors(objective: Objective) -> object:
     return GOOD if objective.mode == "max" else GOOD.reversed()
 
 
-def draw_parallel(ax: Axes, search: Search) -> Normalize | None:
-    """All lines and axes; the scale of the colours, if there are any."""
+def draw_parallel(ax: Axes, search: Search) -> None:
+    """All lines and axes."""
     shares, first = parallel_data(search), search.objectives[0]
     _draw_incomplete(ax, search, shares)
-    scale = _draw_complete(ax, search, shares, first)
+    _draw_complete(ax, search, shares, first)
     width = shares.shape[1]
     ax.set_xlim(-0.15, width - 0.85)
     ax.set_ylim(ABSENT - 0.06, 1.04)
@@ -96,8 +104,11 @@ def draw_parallel(ax: Axes, search: Search) -> Normalize | None:
     for spine in ax.spines.values():
         spine.set_visible(False)
     names = list(short_names(search).values()) + [title(o.metric) for o in search.objectives]
-    room = max(7, 78 // width)
-    ax.set_xticks(range(width), [fitted(name, room) for name in names])
+    room = max(9, 78 // width)
+    tight = any(len(name) > room for name in names)
+    ax.set_xticks(range(width), [shortened(n, 20) if tight else n for n in names],
+                  rotation=25 if tight else 0, ha="right" if tight else "center",
+                  rotation_mode="anchor")  # fmt: skip
     ax.tick_params(axis="x", length=0, labelsize=7.5)
     kinds: Sequence[Dimension | Objective] = [*search.space.values(), *search.objectives]
     for place, kind in enumerate(kinds):
@@ -105,7 +116,6 @@ def draw_parallel(ax: Axes, search: Search) -> Normalize | None:
         _draw_axis(ax, place, _ticks(search, kind, room), last=last)
         if isinstance(kind, Dimension) and kind.when:
             ax.plot([place - 0.06, place + 0.06], [ABSENT] * 2, color=MUTED, lw=1.2, zorder=5)
-    return scale
 
 
 def _draw_incomplete(ax: Axes, search: Search, shares: Shares) -> None:
@@ -115,31 +125,29 @@ def _draw_incomplete(ax: Axes, search: Search, shares: Shares) -> None:
         rows = [k for k, point in enumerate(search.points) if point.state == state]
         ax.add_collection(LineCollection(
             _paths(shares[rows, :dimensions]), colors=INKS[state], linewidths=0.7,  # type: ignore[index]
-            linestyles=[dashes], alpha=0.7 if len(rows) < 60 else 0.3, zorder=1,
+            linestyles=[dashes], alpha=max(0.15, min(0.7, 20 / (len(rows) or 1))), zorder=1,
         ))  # fmt: skip
 
 
-def _draw_complete(
-    ax: Axes, search: Search, shares: Shares, first: Objective
-) -> Normalize | None:
+def _draw_complete(ax: Axes, search: Search, shares: Shares, first: Objective) -> None:
     """Lines in the colour of the first objective, the better above the worse."""
     known = [k for k, p in enumerate(search.points) if not math.isnan(p.value(first.metric))]
     if not known:
-        return None
+        return
     values = {k: search.points[k].value(first.metric) for k in known}
-    inside = [v for v in values.values() if not _frame(search, first).outside(v)]
-    low, high = min(inside), max(inside)
-    scale = Normalize(low, high) if low < high else Normalize(low - 0.5, high + 0.5)
     order = sorted(known, key=lambda k: values[k], reverse=first.mode == "min")
-    plain = [k for k in order if search.points[k].number not in search.chosen]
-    many = len(plain) > 150
-    lines = LineCollection(_paths(shares[plain]), array=[values[k] for k in plain],
-                           cmap=_colors(first), norm=scale, linewidths=0.7 if many else 1.1,
-                           alpha=0.6 if many else 0.95, zorder=2)  # type: ignore[arg-type]  # fmt: skip
-    ax.add_collection(lines)
+    best, others = order[-BEST:], order[:-BEST]
+    ends = sorted((values[best[0]], values[best[-1]]))
+    scale = Normalize(*ends) if ends[0] < ends[1] else Normalize(ends[0] - 0.5, ends[0] + 0.5)
+    ax.add_collection(LineCollection(_paths(shares[others]), colors=PALE, linewidths=0.5,
+                                     alpha=max(0.15, min(0.8, 60 / (len(others) or 1))),
+                                     zorder=1.5))  # fmt: skip
+    plain = [k for k in best if search.points[k].number not in search.chosen]
+    ax.add_collection(LineCollection(_paths(shares[plain]), array=[values[k] for k in plain],
+                                     cmap=_colors(first), norm=scale, linewidths=1.1,
+                                     zorder=2))  # fmt: skip
     chosen = [k for k in order if search.points[k].number in search.chosen]
     ax.add_collection(LineCollection(_paths(shares[chosen]), colors=RED, linewidths=2, zorder=3))
-    return scale
 
 
 def _paths(shares: Shares) -> list[Shares]:

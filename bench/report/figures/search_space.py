@@ -9,20 +9,23 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from bench.report.figures.look import INK, MUTED, Drawing, Picture, fitted, panels, picture
+from bench.report.figures.look import INK, Drawing, Picture, fitted, panels, picture
 from bench.report.figures.search_look import (
     BLUE,
     INKS,
     MARKS,
     Frame,
     dimension_axis,
+    draw_limit,
     draw_points,
-    frame_for,
+    frame_of_points,
     legend_of,
     objective_label,
     seen,
     short_names,
-    tell_outside,
+    tell_beside,
+    told_outside,
+    value_axis,
 )
 from bench.report.search import Objective, Search, most_important
 from bench.report.wording import title
@@ -123,7 +126,7 @@ def _slice_page(search: Search, objective: Objective) -> Picture:
     rows = math.ceil(len(search.space) / columns)
     figure, axes = panels(rows, columns, 0.5 + 2.0 * rows)
     everything = seen(search, objective)
-    frame = frame_for(everything["value"].tolist(), objective)
+    frame = frame_of_points(search, objective, everything)
     short = short_names(search)
     for place, (ax, name) in enumerate(zip(axes, search.space, strict=False)):
         draw_slice(ax, search, objective, name, frame)
@@ -138,12 +141,12 @@ def _slice_page(search: Search, objective: Objective) -> Picture:
     return picture(figure)
 
 
-def draw_slice(
-    ax: Axes, search: Search, objective: Objective, name: str, frame: Frame
-) -> None:
+def draw_slice(ax: Axes, search: Search, objective: Objective, name: str, frame: Frame) -> None:
     """One dimension against the objective; below the frame the points that have no value."""
     kind, shown = search.space[name], slice_data(search, objective, name)
     ax.set_ylim(*frame)
+    value_axis(ax.yaxis, frame)
+    draw_limit(ax.axhline, search.limit(objective.metric))
     dimension_axis(ax, ax.xaxis, kind, most=3)
     draw_points(ax, shown, frame)
     if kind.is_choice:
@@ -155,7 +158,6 @@ def draw_slice(
     for state, rows in bare.groupby("state"):
         ax.scatter(rows["x"], [-0.035] * len(rows), s=11, marker=MARKS[state], c=INKS[state],
                    linewidths=0.8, transform=ax.get_xaxis_transform(), clip_on=False)  # fmt: skip
-    tell_outside(ax, shown, frame, size=7)
-    if absent := search.absent(name):
-        ax.set_title(f"{absent} of {len(search.points)} have none", loc="right", fontsize=7,
-                     color=MUTED, pad=3)  # fmt: skip
+    absent = search.absent(name)
+    remarks = [f"{absent} of {len(search.points)} have none"] if absent else []
+    tell_beside(ax, remarks or told_outside(shown, frame))

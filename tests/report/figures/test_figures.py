@@ -50,7 +50,7 @@ def test_what_is_not_known_has_no_figure(tmp_path):
 
 def test_labels_with_dollars_are_not_formulas(tmp_path):
     trials = [MadeTrial(0, {"model": m}, summary={"best_val_dice": 0.5}) for m in ("$\\no$", "b")]
-    assert names(figures.draw_all(study_of(tmp_path, trials))) == ["scores"]
+    assert "scores" in names(figures.draw_all(study_of(tmp_path, trials)))
 
 
 def test_sources_are_told(tmp_path):

@@ -1,0 +1,131 @@
+"""`bench search` as a user has it, with real training: killed twice, and what it leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.test_cli import Place
+
+OVERRIDES = (
+    "data={name: shapes, image_size: 32, train: 12, val: 4, test: 4}", "model={name: unet, width: 0.05}",
+    "train.epochs=4", "search.trials=6", "search.confirm_seeds=1", "search.constraints=[]",
+    "machine.threads=1",
+)  # fmt: skip
+SPEC = Path(__file__).parents[2] / "experiments" / "search_unet.yaml"
+
+
+def workers(parent: int) -> list[psutil.Process]:
+    children = psutil.Process(parent).children()
+    servers = [child for child in children if "forkserver" in " ".join(child.cmdline())]
+    return [worker for server in servers for worker in server.children()]
+
+
+def when(place: Place, epochs: int, process: subprocess.Popen[str]) -> None:
+    """Wait until so many epochs are on record."""
+    limit = time.monotonic() + 90
+    while sum(map(len, place.histories("search_unet").values())) < epochs:
+        assert time.monotonic() < limit
+        assert process.poll() is None
+        time.sleep(0.005)
+
+
+def start(place: Place) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        place.command("search", str(SPEC), *OVERRIDES, "-j", "2"), cwd=place.folder,
+        env=place.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """A place where a shipped search was killed, as parent and as worker, and went on."""
+    place = Place(tmp_path_factory.mktemp("searched"))
+    running = start(place)
+    when(place, 5, running)
+    running.kill()
+    running.communicate()
+    running = start(place)
+    when(place, 10, running)
+    for worker in workers(running.pid)[:1]:
+        os.kill(worker.pid, signal.SIGKILL)
+    out, told = running.communicate(timeout=120)
+    assert running.returncode == 0, told
+    assert "Traceback" not in told
+    assert "goes on: process" in told
+    assert out.splitlines()[-1] == "reports/search_unet/report.html"
+    return place
+
+
+def test_killed_twice_it_ends_with_what_was_asked_for(searched: Place) -> None:
+    record = json.loads((searched.folder / "results/search_unet/search.json").read_text())
+    states = Counter(trial["state"] for trial in record["trials"])
+    assert sum(states.values()) == states["complete"] + states["pruned"] == 6
+    ids = [name for trial in record["trials"] for name in trial["ids"]]
+    assert len(set(ids)) == 6
+    assert len(record["confirmations"][0]["confirmed"]) == 1
+    for trial in record["trials"]:
+        assert [int(step) for step in trial["intermediate"]] == [
+            *range(1, len(trial["intermediate"]) + 1)
+        ]
+
+
+def test_the_best_point_comes_out_the_same_again(searched: Place) -> None:
+    searched.ok("run", "reports/search_unet/best.yaml")
+    before, again = searched.histories("search_unet"), searched.histories("search_unet_best")
+    (trial,) = again
+    assert again[trial] == before[trial]
+
+
+def test_mlflow_has_a_parent_and_marks_what_was_pruned(searched: Place) -> None:
+    database = sqlite3.connect(searched.folder / "results/mlflow.db")
+    found = database.execute(
+        "SELECT r.run_uuid, t.key, t.value FROM runs r JOIN tags t USING (run_uuid)"
+        " JOIN experiments e USING (experiment_id) WHERE e.name = 'search_unet'"
+    )
+    runs: dict[str, dict[str, str]] = {}
+    for run, key, value in found:
+        runs.setdefault(run, {})[key] = value
+    parents = [tags for tags in runs.values() if tags["bench.kind"] == "experiment"]
+    assert [tags["bench.study.name"] for tags in parents] == ["search_unet"]
+    children = [tags for tags in runs.values() if tags["bench.kind"] == "trial"]
+    parts = Counter(tags["bench.search.part"] for tags in children)
+    assert parts == {"search": 6, "confirmation": 1}
+    record = json.loads((searched.folder / "results/search_unet/search.json").read_text())
+    pruned = {t["ids"][0] for t in record["trials"] if t["state"] == "pruned"}
+    marked = {tags["bench.id"] for tags in children if tags["bench.status"] == "pruned"}
+    assert marked == pruned
+    assert all("mlflow.parentRunId" in tags for tags in children)
+
+
+def test_status_and_report_know_it(searched: Place) -> None:
+    rows = json.loads(searched.ok("status", "search_unet", "--json"))
+    assert {row["status"] for row in rows} <= {"done", "pruned"}
+    assert len(rows) == 7
+    assert all(row["in_plan"] for row in rows)
+    printed = searched.ok("report", "search_unet").split()
+    assert printed == ["reports/search_unet/report.html"]
+
+
+def test_wrong_requests(searched: Place) -> None:
+    spec = searched.write("experiment: a\ntask: segmentation\ndata: {name: shapes}\n")
+    for words, expected in (
+        (("search", spec), "there is no `search:` in it; `bench run` takes it"),
+        (("run", str(SPEC)), "search: is for `bench search`"),
+        (("search", str(SPEC), "search.storage=postgresql://x:y@127.0.0.1:1/z"), "search.storage"),
+    ):
+        found = searched.call(*words)
+        assert found.returncode == 2, found.stderr
+        assert expected in found.stderr
+        assert "x:y@" not in found.stderr
+        assert "Traceback" not in found.stderr
