@@ -12,9 +12,11 @@ from bench.commands.run import mirrored, observer
 from bench.commands.search_call import Call
 from bench.commands.sharing import SETUP, SharedTrials
 from bench.commands.workshop import TrialWorkshop
+from bench.errors import StoreError
 from bench.plan.expand import Plan
 from bench.plan.pretrained import fetch_weights
 from bench.plan.trial import Trial
+from bench.record.files import read_json
 from bench.record.store import TrialFiles
 from bench.run.events import Ended, Event
 from bench.run.executors.local import LocalExecutor
@@ -147,6 +149,8 @@ class Floor:
         self._shop.epochs.clear()
         with shown_on as shown, mirrored(call.store, call.experiment, call.say) as changed:
             self._prepare(shown, shares)
+            for files in self._unmirrored():
+                changed(files)
             self._executor = LocalExecutor(shares, call.options.limits)
             record = observer(self._shop.recorders, changed, shown.observe)
 
@@ -186,6 +190,15 @@ class Floor:
         for caution in call.samples.cautions:
             call.say(f"Careful: {caution}.")
         self._ready = True
+
+    def _unmirrored(self) -> Iterator[TrialFiles]:
+        """Trials that ended in an earlier call which died before it could tell MLflow."""
+        for trial in self._shop.planned:
+            files = self._shop.files(trial)
+            with suppress(StoreError):
+                ended = files.status().status not in (Status.PLANNED, Status.RUNNING)
+                if ended and not (read_json(files.mlflow_path) or {}).get("finished"):
+                    yield files
 
     def _left(self, trial: Trial) -> bool:
         status = self._shop.files(trial).standing().status

@@ -20,6 +20,7 @@ from bench.record.store import Store, TrialFiles, TrialStatus
 from bench.report.directions import Mode, default_metric, direction
 from bench.report.imported import Origin, judged_again, metrics_of, origins, select_of
 from bench.report.membership import LeftOut, belonging
+from bench.report.search import Search, read_search
 from bench.spec.hypotheses import Hypothesis
 from bench.states import OWN
 
@@ -69,6 +70,7 @@ class Records:
         origins: where imported trials come from.
         parts: the experiments that are here together, on one axis; none where it is one.
         apart: axes along which nothing can be compared, neither figures nor costs.
+        search: what a search found, where the experiment is one.
         unlike: settings in which the parts differ though no axis decides them: a value for each.
     """
 
@@ -91,6 +93,7 @@ class Records:
     origins: tuple[Origin, ...] = ()
     parts: tuple[str, ...] = ()
     apart: tuple[str, ...] = ()
+    search: Search | None = None
     unlike: Mapping[str, list[str]] = field(default_factory=dict)
 
     @cached_property
@@ -168,6 +171,7 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
         hypotheses=_hypotheses(plan, store.plan_path(experiment)),
         findings=findings,
         origins=origins(members),
+        search=read_search(store.experiment(experiment)),
     )
 
 

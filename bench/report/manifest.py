@@ -11,6 +11,7 @@ import pandas as pd
 
 from bench import __version__
 from bench.report.load import Records
+from bench.report.search import manifest_of
 from bench.states import OWN
 
 MOST_VALUES = 4
@@ -67,6 +68,7 @@ def manifest_record(records: Records) -> dict[str, Any]:
         "trials": list(records.runs["id"]),
         "facts": _by_value(records),
         "spec": records.spec,
+        **({"search": manifest_of(records.search)} if records.search is not None else {}),
     }
 
 

@@ -21,6 +21,7 @@ from bench.report import findings, formats, layout
 from bench.report.arms import Arm, arm_numbers, arms_of
 from bench.report.effect_tables import Effects, all_effects
 from bench.report.figures import Drawing, Study, draw_all, write_figures
+from bench.report.figures.search_all import draw_search
 from bench.report.health import checked
 from bench.report.hypotheses import Outcome, outcomes, restated
 from bench.report.learning import learning_summary, learning_table
@@ -28,6 +29,7 @@ from bench.report.load import Records, load
 from bench.report.manifest import environment_facts, manifest_record, shown
 from bench.report.pareto import pareto_members
 from bench.report.samples import sample_pictures
+from bench.report.search_page import search_context, search_files, subject_records
 from bench.report.standing import standings_of
 from bench.report.table import arm_summary, text_facts, write_csvs
 from bench.report.table_files import table_files, write_tables
@@ -40,6 +42,7 @@ from bench.states import OWN
 
 TEMPLATES = Path(__file__).parent / "templates"
 TROUBLES = ("failures", "unfinished", "remarks")
+OF_SEARCH = "search_"  # figures of this name come first
 
 
 def write_report(
@@ -90,16 +93,24 @@ def write_together(store: Store, experiments: Sequence[str], name: str, out: Pat
 
 def write_one(records: Records, folder: Path) -> Path:
     """Write one experiment's report into `folder` and return the path of report.html."""
-    arms = arms_of(records)
-    summary = arm_summary(records)
-    tested, effects = outcomes(records), all_effects(records)
-    drawings = draw_all(Study(records, summary, arms, tested, effects))
-    context = page_context(records, summary, arms, drawings, tested, effects)
+    search = records.search
+    told = records if search is None else subject_records(records, search)
+    arms = arms_of(told)
+    summary = arm_summary(told)
+    tested, effects = outcomes(records), all_effects(told) if search is None else []
+    study = Study(told, summary, arms, tested, effects)
+    drawings = draw_all(study) if search is None else draw_search(search, study)
+    context = page_context(told, summary, arms, drawings, tested, effects)
+    files = table_files(told, summary, context, tested)
+    if search is not None:
+        context |= _of_all_trials(records) | search_context(records, search, folder)
+        context["contents"] = contents(context)
+        files |= search_files(search, context["search"])
     write_figures(drawings, folder / "figures")
     write_csvs(records, folder)
     write_json(folder / "verdicts.json", [outcome.record() for outcome in tested])
     write_json(folder / "manifest.json", manifest_record(records))
-    write_tables(table_files(records, summary, context, tested), folder / "tables")
+    write_tables(files, folder / "tables")
     templates = _templates()
     write_text(folder / "report.md", templates.get_template("report.md.j2").render(context))
     page = folder / "report.html"
@@ -125,6 +136,7 @@ def page_context(
     marks, fronts = standings_of(records, summary, arms), pareto_members(records, summary)
     context = {
         "records": records,
+        "search": None,
         "arms": arms,
         "cards": cards(records, tested),
         "tally": tally(tested) if tested else "",
@@ -158,18 +170,37 @@ def page_context(
     return context | {"contents": contents(context)}
 
 
+def _of_all_trials(records: Records) -> dict[str, Any]:
+    """What a search's page says of all its trials, not only of the chosen points'."""
+    arms = arms_of(records)
+    facts = environment_facts(records)
+    facts = [*run_facts(records, {fact.name for fact in facts}), *facts]
+    return {
+        "records": records,
+        "progress": findings.progress(records),
+        "mixed": findings.mixed(records, facts),
+        "trial_table": layout.trial_table(records),
+        **_troubles(records, arm_numbers(records, arms), arms),
+        "facts": shown(facts),
+    }
+
+
 def contents(context: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Anchor and title of every section that the page has."""
+    search = context["search"]
     figures = [(drawing.name, drawing.title, True) for drawing in context["drawings"]]
     parts = [
         ("verdicts", "Verdicts", context["cards"]),
         *(figure for figure in figures if figure[0] == "hypotheses"),
         ("findings", "At a glance", True),
         ("unlike", "What sets them apart", context["records"].unlike),
-        ("arms", "Arms", True),
+        ("chosen", "What was chosen", search),
+        *(figure for figure in figures if figure[0].startswith(OF_SEARCH)),
+        ("points", "Points", search),
+        ("arms", search.subject if search else "Arms", True),
         ("learning", "Course of training", True),
         ("effects", "Effects of the axes", context["effects"]),
-        *(figure for figure in figures if figure[0] != "hypotheses"),
+        *(f for f in figures if f[0] != "hypotheses" and not f[0].startswith(OF_SEARCH)),
         ("samples", context["words"].pictures, context["samples"]),
         ("unfinished", "Failed or unfinished", any(context[name] for name in TROUBLES)),
         ("left-out", "Left out", context["records"].left_out),
@@ -201,7 +232,8 @@ def _troubles(records: Records, numbers: pd.Series[int], arms: list[Arm]) -> dic
     labels = numbers.map({arm.number: arm.label for arm in arms})
     told = runs.assign(arm=labels)
     failed, done = told["status"] == Status.FAILED, told["status"] == Status.DONE
-    chosen = (failed, ~failed & ~done, done & told["message"].notna())
+    left = ~failed & ~done & (told["status"] != Status.PRUNED)
+    chosen = (failed, left, done & told["message"].notna())
     return {
         "failed": int(failed.sum()),
         **{

@@ -18,7 +18,10 @@ from bench.report.load import Records
 from bench.report.table import write_csv
 from bench.report.verdicts import verdict_table
 
-NAMES = ("arms", "learning", "verdicts", "differences", "interactions", "effects", "failures")
+NAMES = (
+    "chosen", "points", "arms", "learning", "verdicts", "differences", "interactions", "effects",
+    "failures",
+)  # fmt: skip
 
 
 class TableFile(NamedTuple):

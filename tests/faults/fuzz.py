@@ -107,7 +107,7 @@ class Overrides(Specs):
     def __call__(self, draw: random.Random, folder: Path) -> object:
         path, number = folder / "spec.yaml", draw.randrange(len(self.texts))
         path.write_bytes(self.texts[number])
-        words, words_said = list[str](), [*TOKENS, os.fsdecode(b"\xff.png")]
+        words, words_said = list[str](), [*TOKENS, os.fsdecode(b"\xff.png"), *LIKELY * 4]
         for _ in range(draw.randint(1, 3)):
             places = list(_paths(self.trees[number]))
             key = ".".join(map(str, draw.choice(places)))
@@ -282,6 +282,8 @@ class Images:
         return found
 
 
+LIKELY = ["1", "2", "3", "0.5", "0.1", "unet", "none", "dice", "adam", "cpu"]
+"""What an override may well say."""
 KINDS: dict[str, tuple[type[Any], float]] = {
     "specs": (Specs, 0.3),
     "overrides": (Overrides, 0.2),

@@ -38,6 +38,14 @@ class CrashingInTraining(Tiny):
         return super().forward(images)
 
 
+class NamingNoText(Tiny):
+    """Prints and raises what UTF-8 cannot say, as the name of a file may be."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        print(os.fsdecode(b"reading \xff.png"))
+        raise RuntimeError(os.fsdecode(b"cannot read \xff.png"))
+
+
 class OutOfMemory(Tiny):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 8 GiB.")

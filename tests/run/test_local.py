@@ -149,6 +149,15 @@ def test_a_crash_leaves_its_traceback_in_the_log(tmp_path: Path) -> None:
     assert "over two lines" in log
 
 
+def test_a_message_that_is_no_text_is_not_lost(tmp_path: Path) -> None:
+    bad = job(tmp_path, "NamingNoText")
+    ended = go(bad)[-1]
+    assert isinstance(ended, Ended)
+    assert ended.recorded
+    assert (files(bad).status().message or "").startswith("RuntimeError: cannot read \\udcff.png (")
+    assert "reading \\udcff.png\n" in bad.log.read_text()
+
+
 def test_a_segmentation_fault_leaves_its_place_in_the_log(tmp_path: Path) -> None:
     bad = job(tmp_path, "Segfaulting")
     go(bad)

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from bench.errors import UnwritableError
 from bench.run.events import Ended, EpochDone, Event, Retried, Started
-from bench.run.runner import Choice, choose, run
+from bench.run.runner import Alone, Choice, choose, run
 from bench.run.worker import Job
 from bench.states import Failure, Status
 
@@ -139,6 +140,35 @@ def test_fail_fast_waits_for_the_retries_and_ends_them() -> None:
     outcome = run([job("a"), job("b")], executor, lambda _: None, fail_fast=True)
     assert executor.started == ["a"] * 3
     assert [event.failure for event in outcome.ended] == [Failure.KILLED]
+
+
+class FullDisk(Alone):
+    """From the second trial on no claim can be written."""
+
+    def claim(self, trial: str) -> None:
+        if trial != "a":
+            raise UnwritableError("full")
+
+
+def test_a_claim_that_cannot_be_written_stops_all_resumably() -> None:
+    executor = Scripted({"a": done("a"), "b": done("b")}, slots=2)
+    outcome = run([job("a"), job("b")], executor, lambda _: None, claims=FullDisk())
+    assert executor.started == ["a"]
+    assert executor.asked
+    assert executor.closed
+    assert (outcome.interrupted, outcome.reason) == (True, "full")
+    assert [event.status for event in outcome.ended] == [Status.INTERRUPTED]
+
+
+def test_a_record_that_cannot_be_written_while_stopping_is_the_end() -> None:
+    def observe(event: Event) -> None:
+        if isinstance(event, Ended):
+            raise UnwritableError("full")
+
+    executor = Scripted({"a": done("a"), "b": done("b")}, slots=2)
+    outcome = run([job("a"), job("b")], executor, observe)
+    assert executor.closed
+    assert (outcome.interrupted, outcome.reason) == (True, "full")
 
 
 def test_ctrl_c_lets_workers_stop_by_themselves() -> None:

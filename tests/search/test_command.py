@@ -17,8 +17,8 @@ import pytest
 from tests.test_cli import Place
 
 OVERRIDES = (
-    "data={name: shapes, image_size: 32, train: 12, val: 4, test: 4}", "model={name: unet, width: 0.05}",
-    "train.epochs=4", "search.trials=6", "search.confirm_seeds=1", "search.constraints=[]",
+    "data={name: shapes, image_size: 32, train: 12, val: 4, test: 4}",
+    "model={name: unet, width: 0.05}", "train.epochs=4", "search.trials=6", "search.confirm_seeds=1", "search.constraints=[]",
     "machine.threads=1",
 )  # fmt: skip
 SPEC = Path(__file__).parents[2] / "experiments" / "search_unet.yaml"

@@ -6,6 +6,5 @@ from tests.benchmarks.search import compare
 
 
 def test_tpe_beats_random_draws() -> None:
-    tpe, random, p = compare(seeds=8, trials=16)
-    assert sum(tpe) < sum(random)
-    assert p < 0.05
+    tpe, random, _ = compare(seeds=6, trials=20)
+    assert 2 * sum(tpe) < sum(random)

@@ -71,6 +71,12 @@ def test_numbers_that_cannot_be_used(written: str) -> None:
         yaml12.parse(f"key: {written}", "file")
 
 
+@pytest.mark.parametrize("text", ['key: "\\ud800"', '"\\udcff": 1', 'key: ["a\\udfff"]'])
+def test_half_a_character_is_refused(text: str) -> None:
+    with pytest.raises(SpecError, match=r"^file:1: .*half a character, which no file can hold"):
+        yaml12.parse(text, "file")
+
+
 def test_dump_and_parse_are_inverse() -> None:
     doubtful = ["1e-3", "no", "null", "true", "~", "", "0x1f", "2020-01-01", ".inf", "a: b", "- a"]
     tree = {

@@ -19,7 +19,8 @@ from bench.record.files import write_text
 from bench.record.store import Store
 from bench.tasks.base import Batch, Samples
 from bench.tasks.classification import Classification, ranks
-from bench.tasks.pictures import MISSED, RIGHT, Caption, captioned, confusion_matrix
+from bench.tasks.palette import MISSED
+from bench.tasks.pictures import RIGHT, Caption, captioned, confusion_matrix
 from bench.tasks.settings import ClassificationSettings
 from bench.train.session import train_trial
 from tests.making import MemoryRecorder, Silent, make_trial

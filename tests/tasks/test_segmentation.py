@@ -9,20 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from bench.tasks.base import Batch
+from bench.tasks.base import Batch, Samples
 from bench.tasks.losses import cross_entropy, dice, focal, segmentation_loss
-from bench.tasks.pictures import (
-    CONFUSED,
-    EXTRA,
-    IGNORED,
-    MISSED,
-    PALETTE,
-    colour,
-    errors,
-    overlay,
-    side_by_side,
-)
-from bench.tasks.segmentation import Segmentation, labels_of, overlap
+from bench.tasks.palette import CONFUSED, EXTRA, IGNORED, MISSED, PALETTE
+from bench.tasks.pictures import colour, errors, overlay, side_by_side
+from bench.tasks.segmentation import AT_ONCE, Segmentation, labels_of, overlap
 
 
 def mask(*rows: list[int]) -> torch.Tensor:
@@ -145,6 +136,19 @@ def test_predict_at_another_size_resizes_scores() -> None:
     scores = torch.tensor([[[[0.0, 0.0]], [[-1.0, 3.0]]]])  # (1, 2, 1, 2)
     found = Segmentation().predict(Fixed(scores), torch.zeros(1, 3, 1, 2), (1, 8))
     assert found.tolist() == [[[0, 0, 0, 1, 1, 1, 1, 1]]]
+
+
+def test_many_pictures_go_through_the_model_in_parts() -> None:
+    torch.manual_seed(0)
+    model, images = nn.Conv2d(3, 2, 1), torch.rand(AT_ONCE + 2, 3, 2, 2)
+    masks = torch.zeros(len(images), 2, 2, dtype=torch.uint8)
+    names, shown = tuple(map(str, range(len(images)))), np.zeros((len(images), 2, 2, 3), np.uint8)
+    samples = Samples(names, shown, Batch(images, masks, torch.arange(len(images))))
+    found = Segmentation().pictures(model, samples)
+    whole = Segmentation().predict(model, images).numpy()
+    assert list(found) == list(names)
+    for name, prediction in zip(names, whole, strict=True):
+        assert (found[name][:, 8:10] == colour(prediction)).all()
 
 
 def test_pictures() -> None:

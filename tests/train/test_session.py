@@ -245,6 +245,8 @@ def test_predict_at_own_size_and_pictures(tmp_path: Path) -> None:
     shown = pictures(parts)
     assert list(shown) == list(parts.data.splits["val"].names)
     assert {picture.shape for picture in shown.values()} == {(32, 4 * 32 + 3 * 2, 3)}
+    names = parts.data.splits["val"].names
+    assert parts.samples("val", 2).names == (names[0], names[-1])
 
 
 def test_deterministic_is_switched_on_and_off(tmp_path: Path) -> None:
