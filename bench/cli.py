@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import sys
@@ -368,8 +367,6 @@ def main() -> NoReturn:
     # parts named by `target:` may lie in the working folder, also for the installed script
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(1, str(Path.cwd()))
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a file's name may be no text
     debug = "--debug" in sys.argv
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
     _exit(lambda: app(arguments, prog_name="bench"), debug)

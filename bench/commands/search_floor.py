@@ -113,7 +113,7 @@ class Floor:
                 f"Confirming the chosen {what} with fresh seeds: {', '.join(map(str, seeds))}."
             )
             with self._at_work(len(left)) as (executor, observe):
-                outcome = self._run(executor, observe, _Jobs(iter(left), self._shop))
+                outcome = self._run(executor, observe, _Confirming(iter(left), self._shop))
         found = [
             Confirmation(number, trials, self._figures(trials))
             for number, trials in points.items()
@@ -220,8 +220,8 @@ class Floor:
         return found
 
 
-class _Jobs:
-    """Trials that confirm points, one after the other."""
+class _Confirming:
+    """Trials that confirm points, one after the other: `bench.run.runner.Source`."""
 
     def __init__(self, left: Iterator[tuple[Trial, int]], shop: TrialWorkshop) -> None:
         self._left, self._shop = left, shop
@@ -229,11 +229,12 @@ class _Jobs:
 
     def next(self) -> Job | None:
         """The next one."""
-        found = None if self._over else next(self._left, None)
-        if found is None:
-            self._over = True
-            return None
-        return self._shop.job(*found, test=True)
+        for trial, number in () if self._over else self._left:
+            before = self._shop.files(trial).standing()
+            if before.status is not Status.DONE:  # by another process meanwhile
+                return self._shop.job(trial, number, before, test=True)
+        self._over = True
+        return None
 
     def over(self) -> bool:
         """Whether that was all."""

@@ -12,7 +12,7 @@ from bench.plan.expand import Plan, trial_config
 from bench.plan.space import Space, Value
 from bench.plan.trial import NO_LEVEL, Trial, digest
 from bench.record.recorder import TrialRecorder
-from bench.record.store import Store, TrialFiles
+from bench.record.store import Store, TrialFiles, TrialStatus
 from bench.run.forecast import WEIGHTLESS, ForecastError, forecast
 from bench.run.prepare import Costs, Prepared, prepare
 from bench.run.worker import Job
@@ -101,15 +101,18 @@ class TrialWorkshop:
                 self._footprints[key] = Footprint(None, None, None, problem=str(error))
         return self._footprints[key]
 
-    def job(self, trial: Trial, number: int, *, test: bool = False) -> Job:
-        """The trial as a job of point `number`; with `test`, it confirms the point."""
+    def job(self, trial: Trial, number: int, before: TrialStatus, *, test: bool = False) -> Job:
+        """The trial, which stands as in `before`, as a job of point `number`.
+
+        With `test`, it confirms the point.
+        """
         settings, files = trial.settings, self.files(trial)
         metrics = settings.task.metrics(settings.classes)
         recorder = TrialRecorder(files, settings.select.metric, metrics, self.costs(trial))
         part = {"search": {"point": number, "part": "confirmation" if test else "search"}}
         self.recorders[trial.id] = recorder
         self.epochs[trial.id] = settings.train.epochs
-        self._claims.add(trial.id, recorder, files.standing(), trial_config(trial) | part)
+        self._claims.add(trial.id, recorder, before, trial_config(trial) | part)
         self.plan([trial])
         return Job(trial, recorder, files.log, test)
 

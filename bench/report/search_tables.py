@@ -12,7 +12,7 @@ from bench.report import numbers
 from bench.report.cells import Cell, Column, Table, integers, sort_key, texts
 from bench.report.search import Confirmation, Objective, Point, Search, State
 from bench.report.search_words import decimals_of, figure_text, interval_text, param_text
-from bench.report.stats import Interval
+from bench.report.stats import mean_interval
 from bench.report.wording import title
 
 _MOST_NAMED = 12
@@ -55,7 +55,7 @@ def chosen_frame(search: Search) -> pd.DataFrame:
     for number in search.chosen:
         point, found = search.by_number[number], search.confirmation(number)
         for name in _figures(search, found):
-            i = found.interval(name) if found is not None else Interval(*[math.nan] * 3, 0)
+            i = found.interval(name) if found is not None else mean_interval([])
             rows.append((number, name, point.value(name), i.mean, i.low, i.high, i.n))
     columns = ["point", "figure", "searched", "confirmed", "confirmed_low", "confirmed_high", "n"]
     return pd.DataFrame(rows, columns=columns)

@@ -18,10 +18,8 @@ from bench.report.load import Records
 from bench.report.table import write_csv
 from bench.report.verdicts import verdict_table
 
-NAMES = (
-    "chosen", "points", "arms", "learning", "verdicts", "differences", "interactions", "effects",
-    "failures",
-)  # fmt: skip
+NAMES = ("arms", "learning", "verdicts", "differences", "interactions", "effects", "failures")
+OF_SEARCH = ("chosen", "points")
 
 
 class TableFile(NamedTuple):
@@ -62,7 +60,7 @@ def table_files(
 
 def write_tables(files: Mapping[str, TableFile], folder: Path) -> None:
     """Write each as .csv, .md and .tex, and remove those of an earlier report that are gone."""
-    for name in NAMES:
+    for name in (*NAMES, *OF_SEARCH):
         paths = {ending: folder / f"{name}.{ending}" for ending in ("csv", "md", "tex")}
         if name in files:
             write_csv(files[name].frame, paths["csv"])

@@ -16,7 +16,7 @@ from bench.measure.footprint import Footprint
 from bench.plan.objectives import Aim
 from bench.plan.space import Space, Value
 from bench.plan.trial import Trial
-from bench.record.store import TrialFiles
+from bench.record.store import TrialFiles, TrialStatus
 from bench.run.events import Ended, EpochDone, Event, Started
 from bench.run.prepare import Costs
 from bench.run.worker import Job
@@ -43,8 +43,8 @@ class Workshop(Protocol):
         """How much memory it will take."""
         ...
 
-    def job(self, trial: Trial, number: int) -> Job:
-        """The trial as a job of point `number`."""
+    def job(self, trial: Trial, number: int, before: TrialStatus) -> Job:
+        """The trial, which stands as in `before`, as a job of point `number`."""
         ...
 
     def files(self, trial: Trial) -> TrialFiles:
@@ -287,7 +287,7 @@ class Driver:
                 return None
             if found.status is not Status.DONE:
                 active.running = trial.id
-                return self._workshop.job(trial, active.number)
+                return self._workshop.job(trial, active.number, found)
             if self._add(active):
                 return None
 

@@ -10,6 +10,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from bench.plan.objectives import Aim
+from bench.search.storages import quiet
 from bench.spec.search import Asha, Hyperband, Median, Pruner, Wilcoxon
 
 CURVE = "bench:curve"
@@ -144,6 +145,7 @@ def make_pruner(settings: Pruner, epochs: int) -> optuna.pruners.BasePruner:
             reduction_factor=settings.reduction,
         )
     if isinstance(settings, Wilcoxon):
+        quiet()
         return optuna.pruners.WilcoxonPruner(p_threshold=settings.p)
     return optuna.pruners.NopPruner()
 

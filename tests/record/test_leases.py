@@ -12,14 +12,12 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bench.errors import BenchError, StoreError
-from bench.record import leases as module
 from bench.record.leases import Lease, Leases, LostLeaseError, held_names
 from bench.record.owners import Owner
 
@@ -113,35 +111,6 @@ def test_who_looked_long_ago_does_not_take_a_number_again(
         assert times == [1]
         assert lease.generation == 4
         assert lease.held()
-
-
-def test_of_many_that_try_at_once_one_gets_it(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each has seen that the lease is free before any creates a file."""
-    many = 8
-    all_have_looked, looks = threading.Barrier(many), module._generations
-    first = threading.local()
-
-    def together(path: Path) -> list[int]:
-        found = looks(path)
-        if not getattr(first, "over", False):
-            first.over = True
-            all_have_looked.wait(10)
-        return found
-
-    with ExitStack() as stack, ThreadPoolExecutor(many) as pool:
-        runs = [stack.enter_context(Leases(folder)) for _ in range(many)]
-        ours = claimed(runs[0])
-        runs[0].release(ours)
-        monkeypatch.setattr(module, "_generations", together)
-        found = list(pool.map(lambda leases: leases.claim("a"), runs))
-        monkeypatch.undo()
-        (winner,) = (lease for lease in found if isinstance(lease, Lease))
-        assert winner.held()
-        losers = [owner for owner in found if isinstance(owner, Owner)]
-        assert len(losers) == many - 1
-        assert {owner.token for owner in losers} <= {winner.token, ""}  # "": not signed yet
 
 
 HOLD = """

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -44,14 +46,27 @@ def contours(search: Search) -> Drawing | None:
         return None
     pages = tuple(_page(search, o, pairs[o.metric][0], pairs[o.metric][1]) for o in known)
     told = "; ".join(f"{o.words} by {' and '.join(pairs[o.metric])}" for o in known)
-    caption = (
-        f"The two dimensions with the largest shares: {told}. Dots are complete points in the "
-        "colour of their own value. The ground is a local mean of the points around each place, "
-        "without regard to the other dimensions; where too few points are near it is left blank. "
-        "With two choices: the median of each pair, and how many of the points tried there are "
-        "complete."
-    )
+    caption = f"The two dimensions with the largest shares: {told}." + _legend_words(search, pairs)
     return Drawing("search_contour", "The two that matter most", caption, pages)
+
+
+def _legend_words(search: Search, pairs: Mapping[str, Sequence[str]]) -> str:
+    """How to read the pages that there are."""
+    kinds = {sum(search.space[name].is_choice for name in pair) for pair in pairs.values() if pair}
+    told = ""
+    if kinds & {0, 1}:
+        told += " Dots are complete points in the colour of their own value."
+    if 0 in kinds and len(search.complete) >= MANY:
+        told += (
+            " The ground is a local mean of the points around each place, without regard to the "
+            "other dimensions; where too few are near it is left blank."
+        )
+    if 2 in kinds:
+        told += (
+            " In each cell: the median of its complete points, and how many of those tried there "
+            "are complete."
+        )
+    return told
 
 
 def _page(search: Search, objective: Objective, a: str, b: str) -> Picture:
@@ -104,7 +119,8 @@ def draw_contour(ax: Axes, search: Search, objective: Objective, a: str, b: str)
     choices = space[a].is_choice, space[b].is_choice
     if not any(choices) and len(known) >= MANY:
         at = np.linspace(0, 1, GRID)
-        found = surface(*(known[c].to_numpy(dtype=float) for c in ("x", "y", "value")), at)
+        x, y, values = (known[c].to_numpy(dtype=float) for c in ("x", "y", "value"))
+        found = surface(x, y, values, at)
         levels = np.linspace(scale.vmin, scale.vmax, 13)  # type: ignore[arg-type]
         if np.isfinite(found).any():
             ax.contourf(unshared(search, a, at), unshared(search, b, at),
@@ -121,7 +137,7 @@ def draw_contour(ax: Axes, search: Search, objective: Objective, a: str, b: str)
                              extend=_extended(objective) if outside else "neither")  # fmt: skip
     value_axis(bar.ax.yaxis, frame)
     bar.set_label(title(objective.metric))
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
 
 
 def _tight(values: list[float], frame: Frame) -> tuple[float, float]:
@@ -154,7 +170,8 @@ def _draw_dots(
 ) -> None:
     """Points at their places; across a choice they are spread a little."""
     size = 26 if len(known) < 150 else 10
-    for state, rows in shown[shown["state"] != "complete"].groupby("state"):
+    for key, rows in shown[shown["state"] != "complete"].groupby("state"):
+        state = str(key)
         ax.scatter(*_places(search, rows, a, b), s=0.7 * size, marker=MARKS[state],
                    facecolors="none" if state == "pruned" else INKS[state],
                    edgecolors=INKS[state] if state == "pruned" else None, linewidths=0.8,
@@ -186,7 +203,8 @@ def _draw_cells(
     complete = shown["state"] == "complete"
     decimals = numbers.decimals_for(shown.loc[complete, "value"])
     at = [(shown[c] * (n - 1)).round().astype(int) for c, n in (("y", rows), ("x", columns))]
-    for (row, column), part in shown.groupby(at):
+    for place, part in shown.groupby(at):
+        row, column = map(int, cast("tuple[int, int]", place))
         values = part.loc[complete[part.index], "value"]
         cells[row, column] = values.median()
         light = len(values) and scale(values.median()) < 0.55

@@ -85,7 +85,8 @@ def draw_pair(ax: Axes, search: Search, x: Objective, y: Objective) -> None:
     ax.scatter(ringed["x"], ringed["y"], s=80, c="none", edgecolors=INK, linewidths=1.2, zorder=4)
     places = inside.set_index("number")
     for number, pair in confirmed:
-        _draw_confirmed(ax, places.loc[number, ["x", "y"]].tolist(), pair, frames)
+        start = [float(places["x"].loc[number]), float(places["y"].loc[number])]
+        _draw_confirmed(ax, start, pair, frames)
     for k, objective in enumerate((x, y)):
         _draw_unmeasured(ax, search, objective, along_x=k == 0, frame=frames[k])
     ax.set_xlabel(objective_label(x))
@@ -138,7 +139,7 @@ def _draw_unmeasured(
         edge = [0.015] * len(at)
         places = (at, edge) if along_x else (edge, at)
         transform = ax.get_xaxis_transform() if along_x else ax.get_yaxis_transform()
-        ax.scatter(*places, s=22, marker=MARKS[state], c=INKS[state], linewidths=1, zorder=3,  # type: ignore[index]
+        ax.scatter(*places, s=22, marker=MARKS[state], c=INKS[state], linewidths=1, zorder=3,
                    transform=transform, clip_on=False)  # fmt: skip
 
 
@@ -155,7 +156,7 @@ def _handles(search: Search) -> list[Line2D]:
         points = [point for point in search.points if point.state == state]
         costs = [search.known_cost(p, o.metric) for p in points for o in search.objectives]
         if any(map(math.isfinite, costs)):
-            found.append(Line2D([], [], ls="", marker=MARKS[state], ms=5, color=INKS[state],  # type: ignore[index]
+            found.append(Line2D([], [], ls="", marker=MARKS[state], ms=5, color=INKS[state],
                                 label=f"{state}, at the edge"))  # fmt: skip
     return found
 

@@ -28,7 +28,7 @@ from bench.report.figures.search_look import (
     value_axis,
     write_legend,
 )
-from bench.report.search import Objective, Point, Search, State, best_so_far
+from bench.report.search import Objective, Point, Search, best_so_far
 from bench.report.stats import Interval
 from bench.report.wording import nice, title
 
@@ -100,14 +100,14 @@ def _short(interval: Interval) -> Sequence[float]:
     return (interval.low, interval.high) if interval.n > 2 else ()
 
 
-def without_value(shown: pd.DataFrame) -> dict[State, list[int]]:
+def without_value(shown: pd.DataFrame) -> dict[str, list[int]]:
     """The numbers of the points that have no value, by state."""
     bare = shown[shown["value"].isna()]
     return {state: list(bare.loc[bare["state"] == state, "number"]) for state in MARKS
             if (bare["state"] == state).any()}  # fmt: skip
 
 
-def draw_without_value(ax: Axes, bare: dict[State, list[int]]) -> None:
+def draw_without_value(ax: Axes, bare: dict[str, list[int]]) -> None:
     """A row for each state, a mark for each point."""
     for row, (state, numbers) in enumerate(bare.items()):
         ax.scatter(numbers, [row] * len(numbers), s=18, marker=MARKS[state], c=INKS[state],
@@ -161,10 +161,10 @@ def draw_curves(ax: Axes, search: Search, points: Sequence[Point]) -> None:
     for state in ("failed", "pruned", "complete"):
         lines = [p for p in points if p.state == state and p.number not in search.chosen]
         paths = [np.array(sorted(p.curve.items()), dtype=float) for p in lines]
-        ax.add_collection(LineCollection(paths, colors=INKS[state], linewidths=0.9, alpha=alpha))  # type: ignore[index]
+        ax.add_collection(LineCollection(paths, colors=INKS[state], linewidths=0.9, alpha=alpha))
         if state != "complete" and paths:
             ends = np.array([path[-1] for path in paths])
-            ax.scatter(ends[:, 0], ends[:, 1], s=14, marker=MARKS[state], c=INKS[state], zorder=3)  # type: ignore[index]
+            ax.scatter(ends[:, 0], ends[:, 1], s=14, marker=MARKS[state], c=INKS[state], zorder=3)
     for point in points:
         if point.number in search.chosen:
             path = np.array(sorted(point.curve.items()), dtype=float)

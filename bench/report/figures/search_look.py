@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -17,19 +17,19 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 
 from bench.report import numbers
 from bench.report.figures.look import INK, MUTED, PAPER, plain_ticks
-from bench.report.search import Dimension, Objective, Search, State
+from bench.report.search import Dimension, Objective, Search
 from bench.report.wording import title
 
 BLUE, ORANGE, GREEN, RED = "#0072b2", "#e69f00", "#009e73", "#d55e00"
 # Legible on both grounds.
 GOOD = LinearSegmentedColormap.from_list("good", ["#b4b4b4", "#7fb2d0", "#2f8fc4", "#005a94"])
 
-MARKS: Mapping[State, str] = {
+MARKS: Mapping[str, str] = {
     "complete": "o", "pruned": "v", "failed": "X", "infeasible": "x", "running": ".",
     "waiting": ".",
 }  # fmt: skip
 FILLED = ("complete", "pruned", "failed")
-INKS: Mapping[State, str] = {
+INKS: Mapping[str, str] = {
     "complete": BLUE, "pruned": ORANGE, "failed": RED, "infeasible": MUTED, "running": MUTED,
     "waiting": MUTED,
 }  # fmt: skip
@@ -88,9 +88,17 @@ def seen(search: Search, objective: Objective) -> pd.DataFrame:
 def frame_of_points(
     search: Search, objective: Objective, shown: pd.DataFrame, also: Sequence[float] = ()
 ) -> Frame:
-    """`frame_for` what was measured; a cost's limit is in it, what is beyond that need not be."""
-    measured = shown.loc[shown["state"].isin(["complete", "pruned"]), "value"]
-    return frame_for(measured.tolist(), objective, [*also, search.limit(objective.metric)])
+    """`frame_for` the complete points; a cost's limit is in it.
+
+    What pruned ones had reached is in it where that takes no more than half of the frame.
+    """
+    limits = [*also, search.limit(objective.metric)]
+    by_state = shown["value"].groupby(shown["state"]).agg(list)
+    complete, pruned = (list(by_state.get(state, [])) for state in ("complete", "pruned"))
+    close = frame_for(complete, objective, limits)
+    wide = frame_for([*complete, *pruned], objective, limits)
+    too_wide = wide.high - wide.low > 2 * (close.high - close.low)
+    return close if complete and too_wide else wide
 
 
 def draw_points(ax: Axes, shown: pd.DataFrame, frame: Frame) -> None:
@@ -99,19 +107,22 @@ def draw_points(ax: Axes, shown: pd.DataFrame, frame: Frame) -> None:
     Reused ones are hollow, the chosen ones have a ring.
     """
     many = len(shown) > _CROWD
-    for state, rows in shown[shown["value"].notna()].groupby("state"):
+    for key, rows in shown[shown["value"].notna()].groupby("state"):
+        state = str(key)
         for reused, part in rows.groupby("reused"):
             ink = INKS[state]
             hollow = reused or state == "pruned"
-            edge = {"edgecolors": ink if hollow else PAPER} if state in FILLED else {}
+            edge: dict[str, Any] = (
+                {"edgecolors": ink if hollow else PAPER} if state in FILLED else {}
+            )
             out = part["value"].map(frame.outside)
             y = part["value"].map(frame.clipped)
             ax.scatter(part["x"][~out], y[~out], s=9 if many else 20, marker=MARKS[state],
                        c=PAPER if hollow and edge else ink, **edge,
                        linewidths=0.4 if edge and not hollow else 0.9,
                        alpha=0.75 if many else 1.0, zorder=3, clip_on=False)  # fmt: skip
-            ax.scatter(part["x"][out], y[out], s=16, marker="_", c=ink, linewidths=1.4, zorder=3,
-                       clip_on=False)  # fmt: skip
+            ax.scatter(part["x"][out], y[out], s=16, marker="_" if state == "complete" else
+                       MARKS[state], c=ink, linewidths=1.2, zorder=3, clip_on=False)  # fmt: skip
     ringed = shown[shown["chosen"] & shown["value"].notna()]
     ax.scatter(ringed["x"], ringed["value"].map(frame.clipped), s=70, marker="o", c="none",
                edgecolors=INK, linewidths=1.2, zorder=4, clip_on=False)  # fmt: skip

@@ -43,7 +43,7 @@ def parallel(search: Search) -> Drawing | None:
     handles = [Line2D([], [], color=RED, lw=2, label="chosen")] if search.chosen else []
     words = {"pruned": "pruned", "infeasible": "infeasible", "failed": "failed"}
     handles += [
-        Line2D([], [], color=INKS[s], lw=0.9, ls=_DASHES[s], label=words[s])  # type: ignore[index]
+        Line2D([], [], color=INKS[s], lw=0.9, ls=_DASHES[s], label=words[s])
         for s in words
         if s in search.counts
     ]
@@ -124,7 +124,7 @@ def _draw_incomplete(ax: Axes, search: Search, shares: Shares) -> None:
     for state, dashes in _DASHES.items():
         rows = [k for k, point in enumerate(search.points) if point.state == state]
         ax.add_collection(LineCollection(
-            _paths(shares[rows, :dimensions]), colors=INKS[state], linewidths=0.7,  # type: ignore[index]
+            _paths(shares[rows, :dimensions]), colors=INKS[state], linewidths=0.7,
             linestyles=[dashes], alpha=max(0.15, min(0.7, 20 / (len(rows) or 1))), zorder=1,
         ))  # fmt: skip
 
@@ -138,7 +138,11 @@ def _draw_complete(ax: Axes, search: Search, shares: Shares, first: Objective) -
     order = sorted(known, key=lambda k: values[k], reverse=first.mode == "min")
     best, others = order[-BEST:], order[:-BEST]
     ends = sorted((values[best[0]], values[best[-1]]))
-    scale = Normalize(*ends) if ends[0] < ends[1] else Normalize(ends[0] - 0.5, ends[0] + 0.5)
+    scale = (
+        Normalize(ends[0], ends[1])
+        if ends[0] < ends[1]
+        else Normalize(ends[0] - 0.5, ends[0] + 0.5)
+    )
     ax.add_collection(LineCollection(_paths(shares[others]), colors=PALE, linewidths=0.5,
                                      alpha=max(0.15, min(0.8, 60 / (len(others) or 1))),
                                      zorder=1.5))  # fmt: skip

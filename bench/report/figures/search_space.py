@@ -156,8 +156,9 @@ def draw_slice(ax: Axes, search: Search, objective: Objective, name: str, frame:
         ax.grid(visible=False, axis="x")
     bare = shown[shown["value"].isna()]
     for state, rows in bare.groupby("state"):
-        ax.scatter(rows["x"], [-0.035] * len(rows), s=11, marker=MARKS[state], c=INKS[state],
-                   linewidths=0.8, transform=ax.get_xaxis_transform(), clip_on=False)  # fmt: skip
+        ax.scatter(rows["x"], [-0.035] * len(rows), s=11, marker=MARKS[str(state)],
+                   c=INKS[str(state)], linewidths=0.8, transform=ax.get_xaxis_transform(),
+                   clip_on=False)  # fmt: skip
     absent = search.absent(name)
     remarks = [f"{absent} of {len(search.points)} have none"] if absent else []
     tell_beside(ax, remarks or told_outside(shown, frame))
