@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.commands.arguments import REPORTS, RESULTS, DeviceName, Overrides, Results, Spec
+
+if TYPE_CHECKING:
+    from bench.commands.search_call import SearchOptions
 
 
 def search(
@@ -44,27 +47,13 @@ def search(
     results: Results = RESULTS,
 ) -> None:
     """Search for the best settings, confirm them with fresh seeds, and make the report."""
-    from rich.console import Console
-
-    from bench.commands.search import run_search
     from bench.commands.search_call import SearchOptions
-    from bench.commands.settling import settler
-    from bench.plan.expand import Plan, check_targets
-    from bench.plan.pretrained import check_weights
     from bench.run.limits import Limits, duration
-    from bench.search.opening import request
-    from bench.spec.load import load_spec
 
     changes = [*(overrides or ())]
     changes += [f"machine.device={device}"] if device else []
     changes += [f"search.trials={trials}"] if trials else []
     seconds = duration(timeout, "--timeout")
-    asked = request(load_spec(spec, changes))
-    samples = Plan(asked.space.spec, {}, asked.space.sample_trials())
-    check_targets(samples)
-    settle = settler(results, spec.parent)
-    samples = settle(samples)
-    check_weights(samples)
     options = SearchOptions(
         results,
         reports,
@@ -75,4 +64,23 @@ def search(
         limits=Limits(None, duration(hung_after, "--hung-after")),
         retries=retries,
     )
-    sys.exit(run_search(asked, samples, settle, options, Console(stderr=True)))
+    sys.exit(_search(spec, changes, options))
+
+
+def _search(spec: Path, overrides: list[str], options: SearchOptions) -> int:
+    from rich.console import Console
+
+    from bench.commands.search import run_search
+    from bench.commands.settling import settler
+    from bench.plan.expand import Plan, check_targets
+    from bench.plan.pretrained import check_weights
+    from bench.search.opening import request
+    from bench.spec.load import load_spec
+
+    asked = request(load_spec(spec, overrides))
+    samples = Plan(asked.space.spec, {}, asked.space.sample_trials())
+    check_targets(samples)
+    settle = settler(options.results, spec.parent)
+    samples = settle(samples)
+    check_weights(samples)
+    return run_search(asked, samples, settle, options, Console(stderr=True))

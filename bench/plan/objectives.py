@@ -9,7 +9,7 @@ from bench.errors import SpecError, nearest
 from bench.plan.comparable import DECIDE_THE_LOSS
 from bench.plan.space import Space
 from bench.spec.hypotheses import COLUMNS
-from bench.spec.search import Asha, Hyperband, Median, NoPruning, Wilcoxon
+from bench.spec.search_parts import Asha, Hyperband, Median, NoPruning, Wilcoxon
 from bench.spec.yaml12 import KeyPath
 from bench.tasks.settings import Mode
 

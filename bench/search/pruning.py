@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from bench.plan.objectives import Aim
 from bench.search.storages import quiet
-from bench.spec.search import Asha, Hyperband, Median, Pruner, Wilcoxon
+from bench.spec.search_parts import Asha, Hyperband, Median, Pruner, Wilcoxon
 
 CURVE = "bench:curve"
 """The judged values by epoch, where Optuna itself keeps none: with several objectives."""

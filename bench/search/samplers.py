@@ -14,7 +14,7 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from bench.spec.search import GaussianProcess, Nsga2, RandomDraws, Sampler, Tpe
+from bench.spec.search_parts import GaussianProcess, Nsga2, RandomDraws, Sampler, Tpe
 
 _FINENESS = 1e-3
 """Steps that a range is cut into by rounding, at least a thousand: far below what seeds do."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, NamedTuple, cast
+from typing import Annotated, Any, NamedTuple, cast
 
 from pydantic import (
     BeforeValidator,
@@ -18,6 +18,17 @@ from pydantic import (
 )
 
 from bench.settings import Settings
+from bench.spec.search_parts import (
+    PRUNERS,
+    SAMPLERS,
+    Hyperband,
+    NoPruning,
+    Pruner,
+    Sampler,
+    Tpe,
+    Wilcoxon,
+    named_part,
+)
 from bench.spec.train_settings import located
 from bench.tasks.settings import Mode
 
@@ -136,113 +147,6 @@ class Objective(Settings):
     )
 
 
-_Seed = Annotated[int, Field(ge=0, lt=2**31, description="of its random draws")]
-
-
-class Tpe(Settings):
-    """Tree-structured Parzen estimator: draws where good trials are denser than others."""
-
-    name: Literal["tpe"] = Field("tpe", description="which")
-    startup_trials: int = Field(10, ge=1, description="so many are drawn at random first")
-    seed: _Seed = 0
-
-
-class RandomDraws(Settings):
-    """Anywhere, whatever was found before."""
-
-    name: Literal["random"] = Field("random", description="which")
-    seed: _Seed = 0
-
-
-class GaussianProcess(Settings):
-    """A Gaussian process: for few dimensions and trials of hours."""
-
-    name: Literal["gp"] = Field("gp", description="which")
-    startup_trials: int = Field(10, ge=1, description="so many are drawn at random first")
-    seed: _Seed = 0
-
-
-class Nsga2(Settings):
-    """NSGA-II, an evolution: for hundreds of trials with several objectives."""
-
-    name: Literal["nsga2"] = Field("nsga2", description="which")
-    population: int = Field(50, ge=2, description="trials of a generation")
-    seed: _Seed = 0
-
-
-_Warmup = Annotated[int, Field(ge=0, description="epochs in which nothing is pruned")]
-_Metric = Annotated[
-    str | None,
-    Field(description="with several objectives: the curve that decides, such as val/dice"),
-]
-
-
-class NoPruning(Settings):
-    """Every trial is trained to its end."""
-
-    name: Literal["none"] = Field("none", description="which")
-
-
-class Median(Settings):
-    """Ends a trial whose best epoch is worse than the median trial's at the same epoch."""
-
-    name: Literal["median"] = Field("median", description="which")
-    startup_trials: int = Field(5, ge=1, description="none is pruned before so many are finished")
-    warmup_epochs: _Warmup = 1
-    metric: _Metric = None
-
-
-class Asha(Settings):
-    """Asynchronous successive halving: at ever later epochs only the best go on."""
-
-    name: Literal["asha"] = Field("asha", description="which")
-    min_epochs: int = Field(1, ge=1, description="the first epoch at which it decides")
-    reduction: int = Field(3, ge=2, description="one in so many goes on; epochs grow by as much")
-    metric: _Metric = None
-
-
-class Hyperband(Settings):
-    """Successive halving from several first epochs."""
-
-    name: Literal["hyperband"] = Field("hyperband", description="which")
-    min_epochs: int = Field(1, ge=1, description="the first epoch at which it decides")
-    reduction: int = Field(3, ge=2, description="one in so many goes on; epochs grow by as much")
-
-
-class Wilcoxon(Settings):
-    """Leaves the rest of a point's seeds out once it is worse than the best one, seed by seed."""
-
-    name: Literal["wilcoxon"] = Field("wilcoxon", description="which")
-    p: float = Field(0.1, gt=0, lt=1, description="threshold of the signed-rank test")
-
-
-def _named(value: Any) -> Any:
-    return {"name": value} if isinstance(value, str) else value
-
-
-def _name_of(value: Any) -> str | None:
-    if isinstance(value, Settings):
-        return str(value.name)  # type: ignore[attr-defined]
-    return str(value["name"]) if isinstance(value, dict) and "name" in value else None
-
-
-Sampler = Annotated[
-    Annotated[Tpe, Tag("tpe")]
-    | Annotated[RandomDraws, Tag("random")]
-    | Annotated[GaussianProcess, Tag("gp")]
-    | Annotated[Nsga2, Tag("nsga2")],
-    Discriminator(_name_of),
-]
-Pruner = Annotated[
-    Annotated[NoPruning, Tag("none")]
-    | Annotated[Median, Tag("median")]
-    | Annotated[Asha, Tag("asha")]
-    | Annotated[Hyperband, Tag("hyperband")]
-    | Annotated[Wilcoxon, Tag("wilcoxon")],
-    Discriminator(_name_of),
-]
-
-
 class Constraint(NamedTuple):
     """`memory_mb < 8000`: what is known of a trial before it starts, and the most it may be."""
 
@@ -283,10 +187,10 @@ class Search(Settings):
     seeds_per_trial: int = Field(
         1, ge=1, le=1000, description="each point is trained with so many seeds, from 0 on"
     )
-    sampler: Annotated[Sampler, BeforeValidator(_named)] = Field(
+    sampler: Annotated[Sampler, BeforeValidator(named_part)] = Field(
         Tpe(), description="what chooses the next point: its name, or a mapping with `name:`"
     )
-    pruner: Annotated[Pruner, BeforeValidator(_named)] = Field(
+    pruner: Annotated[Pruner, BeforeValidator(named_part)] = Field(
         NoPruning(), description="what ends hopeless trials: its name, or a mapping with `name:`"
     )
     objectives: tuple[Annotated[Objective, BeforeValidator(lambda v: _objective(v))], ...] = Field(
@@ -406,8 +310,8 @@ def search_keys(path: tuple[str | int, ...]) -> list[str]:
     kinds: dict[str, tuple[type[Settings], ...]] = {
         "space": (FloatRange, IntRange, Choices),
         "objectives": (Objective,),
-        "sampler": (Tpe, RandomDraws, GaussianProcess, Nsga2),
-        "pruner": (NoPruning, Median, Asha, Hyperband, Wilcoxon),
+        "sampler": SAMPLERS,
+        "pruner": PRUNERS,
     }
     found = kinds.get(str(path[0]), ()) if path else (Search,)
     fields = [item for kind in found for item in kind.model_fields.items()]

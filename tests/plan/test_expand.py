@@ -10,8 +10,8 @@ import pytest
 
 from bench.errors import SpecError, StoreError
 from bench.plan.expand import Plan, load_trial, make_plan, trial_config
-from bench.spec import yaml12
 from bench.plan.space import read_space
+from bench.spec import yaml12
 from bench.spec.load import load_spec
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
