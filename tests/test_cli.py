@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -234,22 +235,33 @@ def test_a_failed_trial_is_a_row_and_exit_code_1(tmp_path: Path) -> None:
     assert "Nothing to run: 1 of 2 trials are done, 1 failed before" in again.stderr
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_stopped_and_on(done: Place, tmp_path: Path, sent: signal.Signals) -> None:
-    """Ctrl-C and a scheduler's SIGTERM reach every process of the group."""
-    cut = Place(tmp_path)
-    cut.write(SPEC)
+def stopped(place: Place, sent: signal.Signals) -> tuple[int, str]:
+    """Send a signal once any epoch is on record; exit code and what was said."""
     running = subprocess.Popen(
-        cut.command("run", "spec.yaml", "-j", "1"), cwd=tmp_path, env=cut.environment(),
+        place.command("run", "spec.yaml", "-j", "1"), cwd=place.folder, env=place.environment(),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     limit = time.monotonic() + 60
-    while not any(rows for rows in cut.histories("tiny").values()):
+    while not any(rows for rows in place.histories("tiny").values()):
         assert time.monotonic() < limit
         time.sleep(0.005)
-    os.killpg(running.pid, sent)
+    with suppress(ProcessLookupError):
+        os.killpg(running.pid, sent)
     _, said = running.communicate(timeout=60)
-    assert running.returncode == 130, said
+    return running.returncode, said
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_and_on(done: Place, tmp_path: Path, sent: signal.Signals) -> None:
+    """Ctrl-C and a scheduler's SIGTERM reach every process of the group."""
+    for attempt in range(5):  # on a busy machine all four may be done before we look
+        cut = Place(tmp_path / str(attempt))
+        cut.folder.mkdir()
+        cut.write(SPEC)
+        code, said = stopped(cut, sent)
+        if code != 0:
+            break
+    assert code == 130, said
     assert "Traceback" not in said
     states = {row["status"] for row in json.loads(cut.ok("status", "--json"))}
     assert "failed" not in states

@@ -1,10 +1,13 @@
 """One of several processes that share a study, for tests: prints the ids that it has trained.
 
-python -m tests.search.sharer FOLDER STORAGE TRIALS
+python -m tests.search.sharer FOLDER STORAGE TRIALS [EPOCHS]
+
+After so many epochs it hangs, alive, until it is killed.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 import time
@@ -16,14 +19,15 @@ from bench.plan.trial import Trial
 from tests.search.made import Lab, bowl
 
 
-def slowly(trial: Trial, epoch: int) -> float:
-    print(json.dumps([trial.id, epoch]), flush=True)
-    time.sleep(0.03)
-    return bowl(trial, epoch)
-
-
 def main() -> None:
-    folder, storage, trials = sys.argv[1:]
+    folder, storage, trials, *hangs = sys.argv[1:]
+    left = itertools.count(int(hangs[0]) - 1 if hangs else -1, -1)
+
+    def slowly(trial: Trial, epoch: int) -> float:
+        print(json.dumps([trial.id, epoch]), flush=True)
+        time.sleep(120 if next(left) == 0 else 0.03)
+        return bowl(trial, epoch)
+
     with pytest.MonkeyPatch.context() as patch:
         lab = Lab(Path(folder), patch, place=None)
         code, _ = lab.search(

@@ -33,10 +33,10 @@ def database() -> Iterator[str]:
             yield url
 
 
-def start(folder: Path, storage: str) -> subprocess.Popen[str]:
+def start(folder: Path, storage: str, *hangs: str) -> subprocess.Popen[str]:
     folder.mkdir(exist_ok=True)
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.search.sharer", str(folder), storage, str(TRIALS)],
+        [sys.executable, "-m", "tests.search.sharer", str(folder), storage, str(TRIALS), *hangs],
         cwd=ROOT, env=os.environ | {"BENCH_LEASE_SECONDS": "5"},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
@@ -77,9 +77,12 @@ def test_two_machines_on_postgresql_and_a_process_that_is_killed(
 ) -> None:
     """Two processes share a folder, one of them dies; a third one has a folder of its own."""
     here, there = tmp_path / "here", tmp_path / "there"
-    victim, beside, afar = start(here, database), start(here, database), start(there, database)
+    victim = start(here, database, str(EPOCHS + 1))  # in the midst of its second point
     assert victim.stdout is not None
-    seen = [victim.stdout.readline() for _ in range(EPOCHS + 1)]  # in the midst of its second point
+    seen = [victim.stdout.readline() for _ in range(EPOCHS + 1)]
+    beside, afar = start(here, database), start(there, database)
+    assert beside.stdout is not None
+    seen.append(beside.stdout.readline())  # both are in the study
     victim.kill()
     rest, _ = victim.communicate()
     told = [process.communicate(timeout=120) for process in (beside, afar)]
