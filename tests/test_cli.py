@@ -235,11 +235,17 @@ def test_a_failed_trial_is_a_row_and_exit_code_1(tmp_path: Path) -> None:
     assert "Nothing to run: 1 of 2 trials are done, 1 failed before" in again.stderr
 
 
+def heed_interrupts() -> None:
+    """A shell lets what it starts in the background ignore them, tests included."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def stopped(place: Place, sent: signal.Signals) -> tuple[int, str]:
     """Send a signal once any epoch is on record; exit code and what was said."""
     running = subprocess.Popen(
         place.command("run", "spec.yaml", "-j", "1"), cwd=place.folder, env=place.environment(),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=heed_interrupts,
     )  # fmt: skip
     limit = time.monotonic() + 60
     while not any(rows for rows in place.histories("tiny").values()):
