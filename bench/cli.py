@@ -18,8 +18,11 @@ from bench.commands.arguments import (
     AsJson,
     Device,
     DeviceName,
+    HungAfter,
     Overrides,
+    Reports,
     Results,
+    Retries,
     Spec,
 )
 from bench.commands.exit_codes import ExitCode
@@ -79,15 +82,9 @@ def run(
             "seconds, or 90m, 2h. 0: never."
         ),
     ] = "0",
-    hung_after: Annotated[
-        str,
-        typer.Option(help="A trial whose worker has not moved for so long has failed. 0: never."),
-    ] = "30m",
-    retries: Annotated[
-        int,
-        typer.Option(min=0, help="How often a trial goes on by itself when its worker is killed."),
-    ] = 2,
-    reports: Annotated[Path, typer.Option("--out", help="Folder of reports.")] = REPORTS,
+    hung_after: HungAfter = "30m",
+    retries: Retries = 2,
+    reports: Reports = REPORTS,
     results: Results = RESULTS,
 ) -> None:
     """Train every trial that is not finished, and make the report."""

@@ -96,7 +96,8 @@ def load_target(target: str) -> Callable[..., Any]:
         raise SpecError(f"target {target!r} cannot be imported: {error}") from error
     if not callable(found):
         raise SpecError(f"target {target!r} is not callable")
-    return found  # type: ignore[no-any-return]
+    builder: Callable[..., Any] = found
+    return builder
 
 
 def _parameters(builder: Callable[..., Any]) -> tuple[set[str], bool]:

@@ -239,7 +239,7 @@ def _parts() -> list[Any]:
 if TYPE_CHECKING:
     Transform = TransformSettings
 else:
-    Transform = Annotated[Union[tuple(_parts())], Discriminator(_tag), Spelled(AUGMENTATIONS)]  # noqa: UP007
+    Transform = Annotated[Union[tuple(_parts())], Discriminator(_tag), Spelled(AUGMENTATIONS)]  # noqa: UP007 - a tuple made at run time
 OneOfSettings.model_rebuild()
 
 

@@ -24,5 +24,13 @@ Overrides = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Device = Annotated[DeviceName, typer.Option(help="Where to compute.")]
+HungAfter = Annotated[
+    str, typer.Option(help="A trial whose worker has not moved for so long has failed. 0: never.")
+]
+Retries = Annotated[
+    int,
+    typer.Option(min=0, help="How often a trial goes on by itself when its worker is killed."),
+]
+Reports = Annotated[Path, typer.Option("--out", help="Folder of reports.")]
 RESULTS = Path("results")
 REPORTS = Path("reports")

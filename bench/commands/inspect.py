@@ -136,8 +136,8 @@ def _status_row(
     if select is None and status.source != OWN:
         select = select_of([files.config()])
     metric = select["metric"] if select else None
-    values = [row[metric] for row in history if row.get(metric) is not None] if metric else []
-    best = (max if select and select["mode"] == "max" else min)(values, default=None)  # type: ignore[type-var]
+    values = [found for row in history if metric and (found := row.get(metric)) is not None]
+    best = (max if select and select["mode"] == "max" else min)(values, default=None)
     return {
         "id": files.id,
         "experiment": files.experiment,

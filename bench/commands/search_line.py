@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.arguments import REPORTS, RESULTS, DeviceName, Overrides, Results, Spec
+from bench.commands.arguments import (
+    REPORTS,
+    RESULTS,
+    DeviceName,
+    HungAfter,
+    Overrides,
+    Reports,
+    Results,
+    Retries,
+    Spec,
+)
 
 if TYPE_CHECKING:
     from bench.commands.search_call import SearchOptions
@@ -35,15 +45,9 @@ def search(
     retry_failed: Annotated[
         bool, typer.Option(help="Train trials again that failed in an earlier study.")
     ] = False,
-    hung_after: Annotated[
-        str,
-        typer.Option(help="A trial whose worker has not moved for so long has failed. 0: never."),
-    ] = "30m",
-    retries: Annotated[
-        int,
-        typer.Option(min=0, help="How often a trial goes on by itself when its worker is killed."),
-    ] = 2,
-    reports: Annotated[Path, typer.Option("--out", help="Folder of reports.")] = REPORTS,
+    hung_after: HungAfter = "30m",
+    retries: Retries = 2,
+    reports: Reports = REPORTS,
     results: Results = RESULTS,
 ) -> None:
     """Search for the best settings, confirm them with fresh seeds, and make the report."""

@@ -24,7 +24,7 @@ def alone(path: Path) -> Iterator[bool]:
     lock = FileLock(path)
     try:
         lock.acquire()
-    except NotImplementedError:
+    except NotImplementedError:  # what filelock raises where the file system has no locks
         pass
     except OSError as error:
         if error.errno not in _HAS_NONE:

@@ -24,7 +24,7 @@ class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch'
     """
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # as above
         self.now = self.peak = 0
         self._alive: dict[int, weakref.ref[Any]] = {}
 

@@ -98,7 +98,7 @@ def _git(folder: Path, *arguments: str) -> str | None:
         return None
     command = [git, "-C", str(folder), *arguments]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20)  # noqa: S603
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20)  # noqa: S603 - git, as found on PATH
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None
@@ -122,7 +122,7 @@ def _torch(device: torch.device | str) -> dict[str, Any]:
         "torch": str(torch.__version__),
         "torchvision": str(torchvision.__version__),
         "cuda": torch.version.cuda,
-        "cudnn": cudnn.version() if on_cuda else None,  # type: ignore[no-untyped-call]
+        "cudnn": cudnn.version() if on_cuda else None,  # type: ignore[no-untyped-call]  # torch's has no types
     }
 
 

@@ -178,8 +178,8 @@ def _take_channels(network: nn.Module, in_channels: int) -> None:
         in_channels,
         first.out_channels,
         first.kernel_size,  # type: ignore[arg-type]  # declared as a tuple of any length
-        first.stride,  # type: ignore[arg-type]
-        first.padding,  # type: ignore[arg-type]
+        first.stride,  # type: ignore[arg-type]  # as above
+        first.padding,  # type: ignore[arg-type]  # as above
         bias=first.bias is not None,
     )
     _replace(network, path, conv)

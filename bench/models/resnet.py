@@ -27,7 +27,7 @@ _BLOCKS: dict[int, tuple[int, ...]] = {
 _LAYERS = ("layer1", "layer2", "layer3", "layer4")
 
 
-class PlainBasicBlock(torchvision_resnet.BasicBlock):  # type: ignore[misc]
+class PlainBasicBlock(torchvision_resnet.BasicBlock):  # type: ignore[misc]  # torchvision has no types
     """Two 3×3 convolutions without a shortcut."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -36,7 +36,7 @@ class PlainBasicBlock(torchvision_resnet.BasicBlock):  # type: ignore[misc]
         return torch.relu_(self.bn2(self.conv2(x)))
 
 
-class PlainBottleneck(torchvision_resnet.Bottleneck):  # type: ignore[misc]
+class PlainBottleneck(torchvision_resnet.Bottleneck):  # type: ignore[misc]  # torchvision has no types
     """1×1, 3×3 and 1×1 convolution without a shortcut."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -46,7 +46,7 @@ class PlainBottleneck(torchvision_resnet.Bottleneck):  # type: ignore[misc]
         return torch.relu_(self.bn3(self.conv3(x)))
 
 
-class StrideFirst(torchvision_resnet.Bottleneck):  # type: ignore[misc]
+class StrideFirst(torchvision_resnet.Bottleneck):  # type: ignore[misc]  # torchvision has no types
     """The block of He et al. 2015 ("v1"): its first 1×1 convolution carries the stride."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -66,7 +66,7 @@ def _block(depth: int, residual: bool, stride_in: str) -> type[nn.Module]:
     return torchvision_resnet.Bottleneck if residual else PlainBottleneck
 
 
-class ResNet(torchvision_resnet.ResNet):  # type: ignore[misc]
+class ResNet(torchvision_resnet.ResNet):  # type: ignore[misc]  # torchvision has no types
     """ResNet of 18, 34, 50, 101 or 152 layers that classifies images.
 
     The attribute `channels` says how many each stage gives. Without normalisation every block with
@@ -154,7 +154,7 @@ class ResNetEncoder(ResNet):
         super().__init__(in_channels=in_channels, out_channels=1, width=width, depth=depth)
         del self.avgpool, self.fc
 
-    def forward(self, images: Tensor) -> list[Tensor]:  # type: ignore[override]
+    def forward(self, images: Tensor) -> list[Tensor]:  # type: ignore[override]  # of a network without its classifier
         """(N, in_channels, H, W) to every stage's output."""
         return self.stage_outputs(images)
 

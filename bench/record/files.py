@@ -73,7 +73,7 @@ def write_yaml(path: Path, record: Mapping[str, Any]) -> None:
     """Replace the file's content by YAML 1.2 in block style, keys in the given order."""
     yaml = YAML(typ="safe", pure=True)  # the C library behind the impure one speaks YAML 1.1
     yaml.default_flow_style = False
-    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # ruamel declares None
     yaml.width = 100
     text = io.StringIO()
     yaml.dump(_plain(record, strict=False), text)

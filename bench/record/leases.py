@@ -33,11 +33,10 @@ from typing import Self
 from bench.errors import BenchError, StoreError, UnwritableError
 from bench.record.files import read_json, read_text, write_json
 from bench.record.owners import Owner
+from bench.record.silence import BEATS, Silence
 
 EXPIRY = 60.0
 """Seconds; `BENCH_LEASE_SECONDS` changes it."""
-_BEATS = 6
-"""Heartbeats in the time after which silence is death."""
 _POLL_SECONDS = 0.05
 _RELEASED = "\nreleased\n"
 
@@ -84,15 +83,6 @@ class Lease:
             raise LostLeaseError(f"{self.folder.name}: another process has taken over")
 
 
-@dataclass
-class _Watched:
-    """Since when somebody's heartbeat has been the same; seconds, of the time we looked."""
-
-    sign: int | None
-    looked: float
-    silent: float = 0.0
-
-
 class Leases:
     """This process's part in the leases of one folder. A context manager; leaves nothing held.
 
@@ -105,8 +95,7 @@ class Leases:
         self._folder = folder
         self.owner = Owner.here(_expiry() if expiry is None else expiry)
         self._held: set[Lease] = set()
-        self._watched: dict[Path, _Watched] = {}
-        self._guard = threading.Lock()  # of the line above
+        self._others = Silence(self.owner.expiry)
         self._leaving = threading.Event()
         self._thread = threading.Thread(target=self._live, name="heartbeat", daemon=True)
 
@@ -227,7 +216,7 @@ class Leases:
 
     def _live(self) -> None:
         """Give signs of life, and look at the others' all the time: unseen silence counts less."""
-        while not self._leaving.wait(self.owner.expiry / _BEATS):
+        while not self._leaving.wait(self.owner.expiry / BEATS):
             with suppress(OSError, StoreError):
                 self._beat()
             with suppress(OSError, StoreError):
@@ -286,16 +275,8 @@ class Leases:
         return owner.is_dead() or self._silence(self._card(owner)) >= owner.expiry
 
     def _silence(self, path: Path) -> float:
-        """Seconds for which a file was seen not to change. What was not watched counts little."""
-        sign, looked = _sign(path), time.monotonic()
-        with self._guard:
-            before = self._watched.get(path)
-            if before is None or before.sign != sign:
-                self._watched[path] = _Watched(sign, looked)
-                return 0.0
-            before.silent += min(looked - before.looked, self.owner.expiry / _BEATS * 1.5)
-            before.looked = looked
-            return before.silent
+        """Seconds for which a file was seen not to change."""
+        return self._others.of(path, _sign(path))
 
     def _forget_the_dead(self) -> None:
         for owner in self._present():

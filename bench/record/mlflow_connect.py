@@ -97,7 +97,7 @@ def _initialise(store: Store) -> None:
 
     remove_leftovers(path.parent)
     with replacing(path) as beside:
-        database = SqlAlchemyStore(  # type: ignore[no-untyped-call]
+        database = SqlAlchemyStore(  # type: ignore[no-untyped-call]  # MLflow's has no types
             f"sqlite:///{beside}", store.artifacts.resolve().as_uri()
         )
         database.engine.dispose()

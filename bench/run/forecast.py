@@ -86,7 +86,7 @@ def _in_a_process(trial: Trial) -> Footprint:
     """What is measured in a fresh process, which has nothing of other trials."""
     context = worker_context()
     ours, theirs = context.Pipe()
-    process = context.Process(target=_measure, args=(trial, theirs))  # type: ignore[attr-defined]
+    process = context.Process(target=_measure, args=(trial, theirs))  # type: ignore[attr-defined]  # typeshed's base context lacks it
     process.start()
     theirs.close()
     try:

@@ -54,7 +54,7 @@ def prepare(trials: Sequence[Trial], report: Report, beside: int = 1) -> Prepare
     context = worker_context()
     killed_before = oom_kills()
     ours, theirs = context.Pipe()
-    process = context.Process(target=_prepare, args=(list(trials), beside, theirs))  # type: ignore[attr-defined]
+    process = context.Process(target=_prepare, args=(list(trials), beside, theirs))  # type: ignore[attr-defined]  # typeshed's base context lacks it
     process.start()
     theirs.close()
     try:

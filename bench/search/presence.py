@@ -6,28 +6,16 @@ Heartbeats are attributes of the study, so that machines need nothing in common 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from optuna.storages import BaseStorage
 
 from bench.record.owners import Owner
+from bench.record.silence import BEATS, Silence
 
 _ALIVE = "bench:alive:"
-_BEATS = 6
-"""Heartbeats in the time after which silence is death."""
-
-
-@dataclass
-class _Watched:
-    """How long a sign has been the same, while we looked; seconds."""
-
-    sign: Any
-    looked: float
-    silent: float = 0.0
 
 
 class Presence:
@@ -44,7 +32,7 @@ class Presence:
         self.owner = owner
         self._storage, self._study = storage, study
         self._beating = beating
-        self._watched: dict[str, _Watched] = {}
+        self._others = Silence(owner.expiry)
         self._leaving = threading.Event()
         self._thread = threading.Thread(target=self._live, name="study", daemon=True)
 
@@ -70,21 +58,15 @@ class Presence:
         return sign == "left" or self.silence(owner.token, sign) >= owner.expiry
 
     def silence(self, name: str, sign: Any) -> float:
-        """Seconds for which something was seen not to change; what was not seen hardly counts."""
-        now, before = time.monotonic(), self._watched.get(name)
-        if before is None or before.sign != sign:
-            self._watched[name] = _Watched(sign, now)
-            return 0.0
-        before.silent += min(now - before.looked, self.owner.expiry / _BEATS * 1.5)
-        before.looked = now
-        return before.silent
+        """Seconds for which something was seen not to change."""
+        return self._others.of(name, sign)
 
     def _live(self) -> None:
         beat = 0
         while True:
             with suppress(Exception):  # the storage is away: whoever needs it will say so
                 self._sign(beat)
-            if self._leaving.wait(self.owner.expiry / _BEATS):
+            if self._leaving.wait(self.owner.expiry / BEATS):
                 return
             beat += 1
 

@@ -47,7 +47,7 @@ def _part(registry: Registry[Any], custom: type[Custom] | None = None) -> Any:
 
     def tag(value: Any) -> str | None:
         if isinstance(value, Settings):
-            return "target" if isinstance(value, Custom) else str(value.name)  # type: ignore[attr-defined]
+            return "target" if isinstance(value, Custom) else str(value.name)  # type: ignore[attr-defined]  # every part's settings have a name
         if isinstance(value, dict) and custom is not None and "target" in value:
             return "target"
         return str(value["name"]) if isinstance(value, dict) and "name" in value else None
@@ -95,13 +95,13 @@ def target_classes(task: TaskSettings, data: DataSettings) -> tuple[str, ...]:
 class TrialSettings(Settings):
     """All settings of one trial but its seed."""
 
-    task: Annotated[_part(TASKS), BeforeValidator(_named_task)] = Field(  # type: ignore[valid-type]
+    task: Annotated[_part(TASKS), BeforeValidator(_named_task)] = Field(  # type: ignore[valid-type]  # made at run time
         description="what is learnt: the name of a task, or a mapping with `name:`"
     )
-    data: _part(DATASETS, CustomData) = Field(  # type: ignore[valid-type]
+    data: _part(DATASETS, CustomData) = Field(  # type: ignore[valid-type]  # made at run time
         description="the data set: `name:` and its settings, or `target:` for one's own"
     )
-    model: _part(MODELS, Custom) = Field(  # type: ignore[valid-type]
+    model: _part(MODELS, Custom) = Field(  # type: ignore[valid-type]  # made at run time
         description="the model: `name:` and its settings, or `target:` for one's own"
     )
     augment: AugmentSettings = Field(
@@ -144,7 +144,7 @@ class TrialSettings(Settings):
     @classmethod
     def _serves_the_task(cls, value: Settings, info: ValidationInfo) -> Settings:
         task = info.data.get("task")
-        if task is None or isinstance(value, Custom) or task.name in value.serves:  # type: ignore[attr-defined]
+        if task is None or isinstance(value, Custom) or task.name in value.serves:  # type: ignore[attr-defined]  # all models' settings have it
             return value
         fitting = [
             name for name in MODELS.names() if task.name in MODELS.entry(name).settings.serves

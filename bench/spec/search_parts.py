@@ -95,7 +95,7 @@ def named_part(value: Any) -> Any:
 
 def _name_of(value: Any) -> str | None:
     if isinstance(value, Settings):
-        return str(value.name)  # type: ignore[attr-defined]
+        return str(value.name)  # type: ignore[attr-defined]  # every part's settings have a name
     return str(value["name"]) if isinstance(value, dict) and "name" in value else None
 
 

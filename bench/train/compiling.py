@@ -77,13 +77,13 @@ def compiled(model: nn.Module, mode: str) -> nn.Module:
     cannot be compiled raises instead of running uncompiled.
     """
     from torch._dynamo import config
-    from tqdm import tqdm  # type: ignore[import-untyped]
+    from tqdm import tqdm  # type: ignore[import-untyped]  # tqdm has no types
 
     # torch.fx shows its progress by tqdm, whose own lock is one between processes, which a worker
     # that ends at once would leave behind
     tqdm.set_lock(threading.RLock())
     config.fail_on_recompile_limit_hit = True
-    found: nn.Module = torch.compile(model, mode=mode, dynamic=False)  # type: ignore[assignment]
+    found: nn.Module = torch.compile(model, mode=mode, dynamic=False)  # type: ignore[assignment]  # a module stays one
     return found
 
 

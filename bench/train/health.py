@@ -193,7 +193,7 @@ class Health:
 
     def _updates(self) -> dict[str, int]:
         counts = [module.num_batches_tracked for module in self._norms.values()]
-        found = torch.stack(counts).tolist() if counts else []  # type: ignore[arg-type]
+        found = torch.stack(counts).tolist() if counts else []  # type: ignore[arg-type]  # those without are left out above
         return dict(zip(self._norms, found, strict=True))
 
     def _stuck(self) -> list[str]:
@@ -301,7 +301,7 @@ def _below(select: Select, best: float | None, baseline: float | None) -> str | 
 def _untouched(norms: Mapping[str, _BatchNorm]) -> list[str]:
     """Those with the statistics that a new BatchNorm has: mean 0, variance 1."""
     new = [
-        (norm.running_mean == 0).all() & (norm.running_var == 1).all()  # type: ignore[union-attr]
+        (norm.running_mean == 0).all() & (norm.running_var == 1).all()  # type: ignore[union-attr]  # they keep statistics
         for norm in norms.values()
     ]
     found = torch.stack(new).tolist() if new else []

@@ -171,7 +171,7 @@ class ReadAhead:
         self._device, self._threads = device, threads
         self._on_cuda = device.type == "cuda"
         # torch's class lacks types
-        self._stream = torch.cuda.Stream(device) if self._on_cuda else None  # type: ignore[no-untyped-call]
+        self._stream = torch.cuda.Stream(device) if self._on_cuda else None  # type: ignore[no-untyped-call]  # torch's has no types
 
     def __len__(self) -> int:
         return len(self._arrays[0])

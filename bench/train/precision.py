@@ -35,7 +35,7 @@ class Precision:
 
     def backward(self, loss: Tensor) -> None:
         """Backward pass of the loss; gradients are added to what there are."""
-        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch's has no types
 
     def step(
         self, optimizer: torch.optim.Optimizer, model: nn.Module, clip_grad_norm: float | None
@@ -64,7 +64,7 @@ class Precision:
         finite, norm = loss.isfinite(), self._norm(optimizer, model, clip_grad_norm)
         taken = finite & norm.isfinite()
         optimizer.grad_scale = None  # type: ignore[attr-defined]  # fused optimizers read both
-        optimizer.found_inf = (~taken).float()  # type: ignore[attr-defined]
+        optimizer.found_inf = (~taken).float()  # type: ignore[attr-defined]  # as above
         optimizer.step()
         scale = self.scaler.scale(torch.ones_like(loss))
         self.scaler.update()
@@ -97,7 +97,7 @@ def check_precision(wanted: str, device: torch.device) -> None:
 
 def _cpu_has(name: str) -> bool:
     """Whether oneDNN computes in this format by the CPU's own instructions."""
-    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]  # torch's has no types
         return False
     if name == "fp16":
         return bool(torch.ops.mkldnn._is_mkldnn_fp16_supported())

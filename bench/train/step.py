@@ -81,7 +81,7 @@ class Stepper:
         model = self._model
         if self._compiled is not None and images == self._settings.batch_size:
             model = self._compiled
-            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]  # torch's has no types
         with self._precision.autocast():
             loss = self._task.loss(model, batch)
         self._precision.backward(loss)

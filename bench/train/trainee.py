@@ -42,7 +42,7 @@ class Trainee:
             SpecError: what is frozen is not there, or there are too few images to compile for.
         """
         layout = torch.channels_last if settings.channels_last else torch.contiguous_format
-        self.model = model.to(device, memory_format=layout)  # type: ignore[call-overload]
+        self.model = model.to(device, memory_format=layout)  # type: ignore[call-overload]  # torch's overloads lack memory_format
         self.freezing = Freezing(self.model, settings)
         self.optimizer = make_optimizer(self.freezing.groups(), settings)
         self.precision = Precision(settings.precision, device)

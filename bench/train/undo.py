@@ -51,7 +51,7 @@ def random_state(device: torch.device) -> Callable[[], None]:
 
     def put_back() -> None:
         random.setstate(python)
-        np.random.set_state(numpy)  # noqa: NPY002
+        np.random.set_state(numpy)  # noqa: NPY002 - users' parts may draw from the old global one
         torch.set_rng_state(cpu)
         if cuda is not None:
             torch.cuda.set_rng_state(cuda, device)

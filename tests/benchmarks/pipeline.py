@@ -21,6 +21,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -29,13 +30,14 @@ from torch.utils.data import DataLoader, Dataset
 
 from bench.plan.trial import Trial
 from bench.tasks.base import Batch
-from bench.train.session import build
+from bench.train.session import Parts, build
 from tests.benchmarks.augmentation import ALL, composed
 from tests.benchmarks.loop import Bare, Ours, stacked
 from tests.benchmarks.timing import Line, peer, seconds, table
 from tests.making import make_trial
 
 BATCH = 20
+LIGHTNING = "lightning, albumentations"
 
 
 class Samples(Dataset[tuple[torch.Tensor, ...]]):
@@ -57,22 +59,10 @@ class Samples(Dataset[tuple[torch.Tensor, ...]]):
         return done["image"], done["mask"], torch.tensor(index)
 
 
-def measured(
-    trial: Trial, others: Mapping[str, Callable[[], object]], rounds: int, workers: int
-) -> dict[str, list[float]]:
-    """Seconds of each epoch: Lightning's, and the others' between them; the first is left out."""
-    lightning, library = peer("lightning"), peer("albumentations")
-    if lightning is None or library is None:
-        raise SystemExit(1)
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="lightning")
-    parts = build(trial)
-    train, cuda = parts.data.splits["train"], parts.device.type == "cuda"
-    assert train.masks is not None
-    found: dict[str, list[float]] = {
-        "lightning, albumentations": [],
-        **{name: [] for name in others},
-    }
+def module(
+    lightning: ModuleType, trial: Trial, parts: Parts, at_the_end: Callable[[float], None]
+) -> Any:
+    """The trial as Lightning has it; `at_the_end` of an epoch is called with its seconds."""
 
     class Module(lightning.LightningModule):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
@@ -87,15 +77,35 @@ def measured(
             return parts.task.loss(self.model, batch._replace(images=images))
 
         def on_train_epoch_end(self) -> None:
-            if cuda:
+            if parts.device.type == "cuda":
                 torch.cuda.synchronize()
-            found["lightning, albumentations"].append(time.perf_counter() - self.started)
             with torch.enable_grad():
-                for name, run in others.items():
-                    found[name].append(seconds(run))
+                at_the_end(time.perf_counter() - self.started)
 
         def configure_optimizers(self) -> torch.optim.Optimizer:
             return torch.optim.Adam(self.parameters(), lr=trial.settings.train.lr, fused=True)
+
+    return Module()
+
+
+def measured(
+    trial: Trial, others: Mapping[str, Callable[[], object]], rounds: int, workers: int
+) -> dict[str, list[float]]:
+    """Seconds of each epoch: Lightning's, and the others' between them; the first is left out."""
+    lightning, library = peer("lightning"), peer("albumentations")
+    if lightning is None or library is None:
+        raise SystemExit(1)
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning")
+    parts = build(trial)
+    train, cuda = parts.data.splits["train"], parts.device.type == "cuda"
+    assert train.masks is not None
+    found: dict[str, list[float]] = {name: [] for name in (LIGHTNING, *others)}
+
+    def others_turn(taken: float) -> None:
+        found[LIGHTNING].append(taken)
+        for name, run in others.items():
+            found[name].append(seconds(run))
 
     loader: DataLoader[Any] = DataLoader(
         Samples(trial, library, np.asarray(train.images), np.asarray(train.masks)),
@@ -107,7 +117,7 @@ def measured(
         max_epochs=rounds + 1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False, accelerator="gpu" if cuda else "cpu",
         precision="bf16-mixed" if bf16 else "32-true",
-    ).fit(Module(), loader)  # fmt: skip
+    ).fit(module(lightning, trial, parts, others_turn), loader)  # fmt: skip
     return {name: taken[1:] for name, taken in found.items()}
 
 

@@ -2,10 +2,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-import struct
 import subprocess
 import sys
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,6 @@ from bench.data import decode
 from bench.data.decode import (
     Labels,
     Pair,
-    Reading,
     Single,
     decode_pair,
     load_images,
@@ -27,21 +24,10 @@ from bench.data.decode import (
     resized,
 )
 from bench.errors import DataError
-
-LABELS = Labels({0: 0, 1: 1}, "expected 0 or 1")
-
-
-def saved(path: Path, pixels: Any, mode: str | None = None, **options: Any) -> Path:
-    image = Image.fromarray(np.asarray(pixels))
-    (image.convert(mode) if mode else image).save(path, **options)
-    return path
+from tests.data.pictures import LABELS, png, reading, saved
 
 
-def reading(root: Path, **changes: Any) -> Reading:
-    return Reading(root, **({"size": 8} | changes))
-
-
-def red(**changes: int) -> np.ndarray[Any, Any]:
+def red() -> np.ndarray[Any, Any]:
     return np.tile(np.array([200, 40, 10], np.uint8), (6, 6, 1))
 
 
@@ -125,22 +111,6 @@ def test_an_image_bomb_is_refused_unopened(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(decode, "MAX_PIXELS", 599)
     with pytest.raises(DataError, match=r"a\.png: 600 pixels are more than the 599 allowed: store"):
         read_image(file)
-
-
-def png(path: Path, width: int, height: int, row: bytes = b"\0", bits: int = 8) -> Path:
-    """A grey PNG by hand, which need not have the pixels that it promises."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        check = struct.pack(">I", zlib.crc32(kind + data))
-        return struct.pack(">I", len(data)) + kind + data + check
-
-    path.write_bytes(
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0))
-        + chunk(b"IDAT", zlib.compress(row))
-        + chunk(b"IEND", b"")
-    )
-    return path
 
 
 @pytest.mark.parametrize("side", [10_001, 20_000])  # Pillow warns of the one, refuses the other
@@ -295,83 +265,6 @@ def test_a_missing_file_is_named(tmp_path: Path):
     gone = Pair("a", tmp_path / "gone.jpg", tmp_path / "m.png")
     with pytest.raises(DataError, match=r"gone\.jpg: cannot be read.*put it back"):
         load_pairs([gone], LABELS, reading(tmp_path))
-
-
-# Samples that cannot be read
-
-
-def several(folder: Path, count: int = 6) -> list[Pair]:
-    """Images of their number in every pixel, with masks."""
-    folder.mkdir()
-    return [
-        Pair(
-            f"s{i}",
-            saved(folder / f"s{i}.png", np.full((8, 8, 3), i, np.uint8)),
-            saved(folder / f"m{i}.png", np.full((8, 8), i % 2, np.uint8)),
-        )
-        for i in range(count)
-    ]
-
-
-def truncate(pairs: list[Pair]) -> str:
-    pairs[2].image.write_bytes(pairs[2].image.read_bytes()[:40])
-    return "s2.png: cannot be read as an image"
-
-
-def remove(pairs: list[Pair]) -> str:
-    pairs[2].mask.unlink()
-    return "m2.png: there is no such file"
-
-
-def repaint(pairs: list[Pair]) -> str:
-    saved(pairs[2].mask, np.full((8, 8), 9, np.uint8))
-    return "m2.png: unexpected mask value 9"
-
-
-def turn(pairs: list[Pair]) -> str:
-    saved(pairs[2].mask, np.zeros((8, 4), np.uint8))
-    return "m2.png: the mask is 4×8, its image s2.png 8×8"
-
-
-def bomb(pairs: list[Pair]) -> str:
-    png(pairs[2].image, 20_000, 20_000)
-    return "s2.png: 400,000,000 pixels are more than the 100,000,000 allowed"
-
-
-@pytest.mark.parametrize("damage", [truncate, remove, repaint, turn, bomb])
-def test_a_sample_that_cannot_be_read_is_skipped_where_asked(tmp_path: Path, damage: Any):
-    pairs = several(tmp_path / "data")
-    wrong = damage(pairs)
-    with pytest.raises(DataError, match=r"[sm]2\.png: ") as caught:
-        load_pairs(pairs, LABELS, reading(tmp_path))
-    assert "\n" not in str(caught.value)
-    for _ in range(2):  # made, then from the cache
-        found = load_pairs(pairs, LABELS, reading(tmp_path, skip=True))
-        assert found.images[:, 0, 0, 0].tolist() == [0, 1, 3, 4, 5]
-        assert found.masks[:, 0, 0].tolist() == [0, 1, 1, 0, 1]
-        assert list(found.skipped) == ["s2"]
-        assert found.skipped["s2"].startswith(wrong)
-
-
-def test_skipping_nothing_is_the_same_data_from_the_same_cache(tmp_path: Path):
-    pairs = several(tmp_path / "data")
-    first = load_pairs(pairs, LABELS, reading(tmp_path))
-    calls: list[int] = []
-    again = load_pairs(
-        pairs, LABELS, reading(tmp_path, skip=True, progress=lambda i, _: calls.append(i))
-    )
-    assert (calls, again.content, again.skipped) == ([], first.content, {})
-
-
-def test_more_than_a_few_are_no_accident(tmp_path: Path):
-    pairs = several(tmp_path / "data", 50)
-    for pair in pairs[:2]:
-        pair.image.write_bytes(b"rubbish")
-    found = load_pairs(pairs, LABELS, reading(tmp_path, skip=True))
-    assert (len(found.images), len(found.skipped)) == (48, 2)
-    pairs[2].image.write_bytes(b"rubbish")
-    with pytest.raises(DataError, match=r"more than 2 of 50 samples cannot be read.*mend them"):
-        load_pairs(pairs, LABELS, reading(tmp_path, skip=True))
 
 
 # Links

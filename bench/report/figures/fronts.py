@@ -119,7 +119,7 @@ def fronts(study: Study) -> Drawing | None:
     points = {
         cost: found
         for cost in COSTS
-        if cost in members and len(found := cost_points(study, cost, members[cost] == True))  # noqa: E712
+        if cost in members and len(found := cost_points(study, cost, members[cost].eq(True)))
     }
     if not points:
         return None

@@ -121,7 +121,7 @@ def draw_contour(ax: Axes, search: Search, objective: Objective, a: str, b: str)
         at = np.linspace(0, 1, GRID)
         x, y, values = (known[c].to_numpy(dtype=float) for c in ("x", "y", "value"))
         found = surface(x, y, values, at)
-        levels = np.linspace(scale.vmin, scale.vmax, 13)  # type: ignore[arg-type]
+        levels = np.linspace(scale.vmin, scale.vmax, 13)  # type: ignore[arg-type]  # set by what is drawn above
         if np.isfinite(found).any():
             ax.contourf(unshared(search, a, at), unshared(search, b, at),
                         np.clip(found, scale.vmin, scale.vmax), levels, cmap=MAP,

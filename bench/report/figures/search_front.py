@@ -78,7 +78,7 @@ def draw_pair(ax: Axes, search: Search, x: Objective, y: Objective) -> None:
     ax.scatter(others["x"], others["y"], s=size, c=PALE, zorder=2, clip_on=False)
     if len(search.objectives) == 2:
         where = "post" if (x.mode == "min") == (y.mode == "max") else "pre"
-        ax.step(members["x"], members["y"], where=where, color=BLUE, lw=1, zorder=2.5)  # type: ignore[arg-type]
+        ax.step(members["x"], members["y"], where=where, color=BLUE, lw=1, zorder=2.5)  # type: ignore[arg-type]  # a plain str is one of three
     ax.scatter(members["x"], members["y"], s=26, c=BLUE, edgecolors=PAPER, linewidths=0.5, zorder=3,
                clip_on=False)  # fmt: skip
     ringed = inside[inside["chosen"]]

@@ -111,7 +111,7 @@ class LocalExecutor:
         """Start a worker on the next free share."""
         share = self._shares.pop(0)
         ours, theirs = self._context.Pipe()
-        process = self._context.Process(  # type: ignore[attr-defined]
+        process = self._context.Process(  # type: ignore[attr-defined]  # typeshed's base context lacks it
             target=work, args=(job, share, theirs), name=job.trial.id
         )
         process.start()
