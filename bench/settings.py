@@ -16,11 +16,15 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     def identity(self) -> dict[str, Any]:
-        """The settings, defaults filled in, without what cannot change a result."""
+        """The settings, defaults filled in, without what cannot change a result.
+
+        A field made by `added` is there only where it is set to something else than its default.
+        """
         return {
             key: _identity(getattr(self, key))
             for key, field in type(self).model_fields.items()
             if not _is_local(field.json_schema_extra)
+            and not (_is_added(field.json_schema_extra) and getattr(self, key) == field.default)
         } | {key: _identity(value) for key, value in (self.model_extra or {}).items()}
 
 
@@ -34,9 +38,23 @@ def apart(default: Any, **constraints: Any) -> Any:
     return Field(default, json_schema_extra={"x-apart": True}, **constraints)
 
 
+def added(default: Any, *, argument: bool = True, **constraints: Any) -> Any:
+    """A field that is newer than recorded trials, its default being what they were made with.
+
+    It enters a trial's identity only where it is set otherwise, so that older ids stay valid.
+    Without `argument` it is no argument of the part's builder, as with `apart`.
+    """
+    extra: dict[str, Any] = {"x-added": True, "x-apart": not argument}
+    return Field(default, json_schema_extra=extra, **constraints)
+
+
 def is_apart(extra: Any) -> bool:
     """Whether a field with this `json_schema_extra` was made by `apart`."""
     return isinstance(extra, dict) and bool(extra.get("x-apart"))
+
+
+def _is_added(extra: Any) -> bool:
+    return isinstance(extra, dict) and bool(extra.get("x-added"))
 
 
 def _is_local(extra: Any) -> bool:

@@ -7,11 +7,12 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from bench.registry import Custom, Registry
-from bench.settings import Settings, local
+from bench.settings import Settings, added, local
 
 Normalize = Literal["none", "unit", "symmetric", "imagenet"]
 Border = Literal["foreground", "ignore", "background"]
 OnError = Literal["fail", "skip"]
+Background = Literal["first", "none"]
 PixelValue = Annotated[int, Field(ge=0, le=255)]
 
 
@@ -57,9 +58,15 @@ class DataSettings(Settings):
         description="none: floats 0-255; unit: 0-1; symmetric: -1 to 1; imagenet: its mean and "
         "deviation",
     )
+    background: Background = added(
+        "first",
+        argument=False,
+        description="first: class 0 of the masks is background, which has no score of its own; "
+        "none: class 0 is scored like any other (the road of Cityscapes, the sky of CamVid)",
+    )
 
     def class_names(self) -> tuple[str, ...]:
-        """Names of the mask's classes 0…K-1; class 0 is the background. Empty: no masks."""
+        """Names of the mask's classes 0…K-1; see `background`. Empty: no masks."""
         return ("background", "foreground")
 
     def label_names(self) -> tuple[str, ...]:

@@ -68,6 +68,7 @@ def test_the_order_of_axes_does_not_matter() -> None:
         {"train__batch_size": 20},
         {"model__upsample": "bilinear"},
         {"data__border": "foreground"},
+        {"data__background": "first"},
         # what cannot change a result
         {"data__root": "/elsewhere"},
         {"data__download": False},
@@ -85,6 +86,7 @@ def test_what_makes_no_difference_to_the_id(values: dict[str, Any]) -> None:
         {"data__image_size": 65},
         {"data__normalize": "none"},
         {"data__border": "ignore"},
+        {"data__background": "none"},
         {"model__width": 0.51},
         {"model__upsample": "transposed"},
         {"model__name": "resnet34_unet"},
@@ -113,6 +115,11 @@ def test_a_whole_number_is_one_however_it_is_written() -> None:
     custom = {"target": "my.nets:Net", "depth": 3, "scales": [1, 2]}
     same = {"target": "my.nets:Net", "scales": [1.0, 2.0], "depth": 3.0}
     assert trial(changed(model=custom)).id == trial(changed(model=same)).id
+
+
+def test_ids_of_the_first_release_stay_valid() -> None:
+    # made by 0.1.0: a setting that is newer must not be part of it at its default
+    assert trial(TREE).id == "s0-ff9d5357"
 
 
 def test_true_is_not_one() -> None:
