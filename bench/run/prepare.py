@@ -91,6 +91,7 @@ def _prepare(trials: list[Trial], beside: int, connection: Connection) -> None:
 def _find(trials: list[Trial], beside: int, report: Report) -> Prepared:
     from bench.augment.foreign import check_foreign
     from bench.data import duplicates
+    from bench.data.cache import verified_caches
     from bench.data.settings import DATASETS
     from bench.plan.cost import model_costs
     from bench.train.compiling import check_batches
@@ -110,7 +111,8 @@ def _find(trials: list[Trial], beside: int, report: Report) -> Prepared:
         key = digest(data.model_dump(mode="json"))
         if key not in ready:
             what = f"data {getattr(data, 'name', data.__class__.__name__)}"
-            ready[key] = DATASETS.build(data).prepare(partial(report, what))
+            with verified_caches():
+                ready[key] = DATASETS.build(data).prepare(partial(report, what))
             _check_size(ready[key], data.image_size)
             splits, target = ready[key].splits, trial.settings.task.target
             choice = choose(machine, splits, target, device, beside)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from bench.data import cache
-from bench.data.cache import Recipe, Sample, Skipped, cache_root, cached
+from bench.data.cache import Recipe, Sample, Skipped, cache_root, cached, verified_caches
 
 N, SIZE = 5, 8
 
@@ -242,3 +242,43 @@ def test_two_processes_that_build_at_once_both_end_well():
     results = sorted(process.communicate(timeout=60)[0].split() for process in both)
     content = cached(recipe()).content
     assert results == [["0", content], ["1", content]]
+
+
+# Verified once per run
+
+
+def invert(name: str = "masks.npy") -> None:
+    """Change a cache's array behind its back."""
+    array = np.load(folder_of(recipe()) / name, mmap_mode="r+")
+    array[:] = 1 - array
+    array.flush()
+
+
+@pytest.mark.parametrize("name", ["masks.npy", "images.npy"])
+def test_a_changed_cache_is_found_and_made_again(name: str):
+    made: list[int] = []
+    sound = cached(recipe(made))
+    invert(name)
+    with verified_caches(), pytest.warns(UserWarning, match="are not those that were written"):
+        found = cached(recipe(made))
+    assert made == [1, 1]
+    assert found.content == sound.content
+    assert np.array_equal(found.masks, np.stack([mask for _, mask in samples()]))
+    with verified_caches():
+        cached(recipe(made))
+    assert made == [1, 1]
+
+
+def test_outside_of_verification_a_cache_is_not_hashed_again():
+    made: list[int] = []
+    cached(recipe(made))
+    invert()
+    cached(recipe(made))
+    assert made == [1]
+
+
+def test_a_cache_without_masks_is_verified_too():
+    plain = Recipe({}, tuple("abcde"), SIZE, lambda: (s[:1] for s in samples()), masks=False)
+    cached(plain)
+    with verified_caches():
+        assert cached(plain).masks is None
