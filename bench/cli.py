@@ -117,6 +117,7 @@ def plan(
     results: Results = RESULTS,
 ) -> None:
     """Show the trials of a spec; nothing runs."""
+    from bench.commands.data_sets import plan_lines
     from bench.commands.inspect import memory_lines, outlook_lines, plan_rows, plan_table
     from bench.run.forecast import forecast
 
@@ -124,7 +125,7 @@ def plan(
     footprints = forecast(planned.trials) if memory else None
     rows = plan_rows(planned, cost=cost, memory=footprints)
     told = [] if footprints is None else memory_lines(planned, footprints)
-    lines = [*told, *outlook_lines(planned)]
+    lines = [*told, *outlook_lines(planned), *plan_lines(planned, spec)]
     if as_json:
         print(json.dumps(rows, indent=2))
         for line in lines:
@@ -136,6 +137,22 @@ def plan(
         print(f"Careful: {caution}.")
     for line in lines:
         print(line)
+
+
+@app.command()
+def data(spec: Spec, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Show what the data of a spec are like, split by split, and what is suspicious in them."""
+    from rich.console import Console
+
+    from bench.commands.data_sets import data_sets_of, look_at, whole
+
+    found = look_at(data_sets_of(spec, overrides or ()), Console(stderr=True))
+    if as_json:
+        print(json.dumps([entry.record() for entry in found], indent=2))
+        return
+    console = Console()
+    console = console if console.is_terminal else Console(width=80)
+    console.print(whole(found))
 
 
 @app.command()

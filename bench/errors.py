@@ -32,6 +32,10 @@ class DataError(BenchError):
     """Data that is missing or unreadable; the message says which file and what to put where."""
 
 
+class NotDownloadedError(DataError):
+    """A known data set that is not there yet."""
+
+
 class StoreError(BenchError):
     """A record that is missing, unreadable or not writable."""
 

@@ -75,7 +75,8 @@ def is_current(store: Store, experiment: str, reports: Path) -> bool:
     made = page.stat().st_mtime
     if made > time.time():  # the clock was set back since: nothing can be told by it
         return False
-    sources = [store.plan_path(experiment), store.experiment(experiment) / "search.json"]
+    sources = [store.plan_path(experiment), store.data_path(experiment)]
+    sources.append(store.experiment(experiment) / "search.json")
     sources += [trial.status_path for trial in store.trials(experiment)]
     return all(path.stat().st_mtime <= made for path in sources if path.exists())
 

@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from bench.commands import other_data, renamed
+from bench.commands.data_sets import keep_surveys
 from bench.commands.exit_codes import ExitCode
 from bench.commands.reporting import check_writable, is_current, make_report
 from bench.commands.sharing import REPORT, SETUP, SharedTrials, refuse_force
@@ -162,6 +163,8 @@ def _train_left(
             here.say(note)
         for caution in plan.cautions:
             here.say(f"Careful: {caution}.")
+        for line in keep_surveys(here.store, plan, prepared.surveys):
+            here.say(line)
         here.store.write_plan(plan.experiment, plan.record() | {"notes": list(prepared.notes)})
         recorders = {trial.id: _recorder(here, trial, prepared.costs[trial.id]) for trial in todo}
         claims = _put_on_record(here, todo, moved, before, recorders)

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from bench.commands import other_data
+from bench.commands.data_sets import keep_surveys
 from bench.commands.run import mirrored, observer
 from bench.commands.search_call import Call
 from bench.commands.sharing import SETUP, SharedTrials
@@ -174,20 +175,21 @@ class Floor:
         if self._ready:
             return
         call = self._call
-        samples = call.samples.trials
+        samples = call.samples
         with ExitStack() as setup:
             starting = "waiting for {}, which is starting this experiment, too"
             setup.enter_context(call.leases.hold(SETUP, lambda who: call.say(starting.format(who))))
-            fetch_weights(samples)
+            fetch_weights(samples.trials)
             self._shop.beside = max((share.beside for share in shares), default=1)
-            prepared = prepare(samples, shown.preparing, self._shop.beside)
-            self._shop.know(samples, prepared)
+            prepared = prepare(samples.trials, shown.preparing, self._shop.beside)
+            self._shop.know(samples.trials, prepared)
             self.recall()
-            known = Plan(call.samples.spec, {}, (*samples, *self._shop.planned))
+            known = Plan(samples.spec, {}, (*samples.trials, *self._shop.planned))
             other_data.refuse(known, prepared.fingerprints, call.store)
-        for note in (*prepared.placements, *prepared.notes):
+        told = keep_surveys(call.store, samples, prepared.surveys, search=True)
+        for note in (*prepared.placements, *prepared.notes, *told):
             call.say(note)
-        for caution in call.samples.cautions:
+        for caution in samples.cautions:
             call.say(f"Careful: {caution}.")
         self._ready = True
 

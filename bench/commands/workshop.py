@@ -88,7 +88,8 @@ class TrialWorkshop:
         """What its model costs; what it needs is prepared, once for all trials that need it."""
         key = _kind(trial)
         if key not in self._costs:
-            self._costs[key] = prepare([trial], lambda *_: None, self.beside).costs[trial.id]
+            prepared = prepare([trial], lambda *_: None, self.beside, survey=False)
+            self._costs[key] = prepared.costs[trial.id]
         return self._costs[key]
 
     def footprint(self, trial: Trial) -> Footprint:

@@ -28,7 +28,6 @@ that differs in up to 8 bits by more than 0.53."""
 _HEIGHT, _WIDTH = 16, 18  # two by two, 8×9: of which dHash compares neighbours
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 _AT_ONCE = 32
-_SHOWN = 3
 
 Floats = npt.NDArray[np.float32]
 
@@ -79,31 +78,6 @@ def twins(splits: Mapping[str, Split]) -> list[Twin]:
             names = splits[after].names[j], before, splits[before].names[i]
             found.append(Twin(after, *names, identical))
     return found
-
-
-def notes(splits: Mapping[str, Split]) -> tuple[str, ...]:
-    """What a reader of the results should know: one sentence for every two splits with twins."""
-    found = twins(splits)
-    told = []
-    for before, after in combinations(splits, 2):
-        pairs = [twin for twin in found if (twin.other_split, twin.split) == (before, after)]
-        if pairs:
-            told.append(_note(pairs, len(splits[after])))
-    return tuple(told)
-
-
-def _note(pairs: list[Twin], total: int) -> str:
-    before, after = pairs[0].other_split, pairs[0].split
-    shown = [
-        f"{pair.name} {'is' if pair.identical else 'is nearly'} {pair.other_name}"
-        for pair in sorted(pairs, key=lambda pair: not pair.identical)
-    ]
-    more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
-    return (
-        f"{len(pairs)} of {total:,} {after} images are in {before}, too, identical or nearly "
-        f"identical ({', '.join(shown[:_SHOWN])}{more}): {after} figures are better than on images "
-        "never seen; take them out of one of the splits"
-    )
 
 
 def look(images: Array) -> Looks:

@@ -14,7 +14,7 @@ from bench.data.base import Progress, Splits
 from bench.data.decode import Labels, Pair, Reading, load_pairs
 from bench.data.locks import alone
 from bench.data.settings import BREEDS, Border, Normalize, OnError
-from bench.errors import DataError
+from bench.errors import DataError, NotDownloadedError
 from bench.labels import IGNORE_LABEL
 
 FOLDER = "oxford-iiit-pet"
@@ -120,9 +120,9 @@ def _is_there(root: Path) -> bool:
     return lists and (annotations / "trimaps").is_dir() and (root / FOLDER / "images").is_dir()
 
 
-def _missing(root: Path) -> DataError:
+def _missing(root: Path) -> NotDownloadedError:
     hint = f" (data.root is the folder that holds {FOLDER}/)" if root.name == FOLDER else ""
-    return DataError(
+    return NotDownloadedError(
         f"{root / FOLDER}: no Oxford-IIIT Pet there: put images/ and annotations/ (with "
         "trainval.txt, test.txt and trimaps/) into it, or set data.root to the folder that "
         f"contains {FOLDER}/{hint}, or data.download=true to fetch it (800 MB)"

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.errors import StoreError, nearest
 from bench.record.files import write_json
 from bench.record.leases import Leases, held_names
 from bench.record.plan_file import read_plan
 from bench.record.trial_files import Row, TrialFiles, TrialStatus, now
+
+if TYPE_CHECKING:
+    from bench.record.data_file import DataSetRecord
 
 LEASES = ".leases"
 __all__ = ["Row", "Store", "TrialFiles", "TrialStatus", "now"]
@@ -120,6 +123,24 @@ class Store:
     def write_plan(self, experiment: str, record: Mapping[str, Any]) -> None:
         """Keep the plan; `written` is added."""
         write_json(self.plan_path(experiment), {**record, "written": now()})
+
+    def data_path(self, experiment: str) -> Path:
+        """`data.json` of an experiment."""
+        return self.experiment(experiment) / "data.json"
+
+    def data(self, experiment: str) -> tuple[DataSetRecord, ...]:
+        """What the experiment's data sets were like; a DamagedError where it cannot be read."""
+        from bench.record.data_file import read_data  # numpy and pydantic: `status` needs neither
+
+        return read_data(self.data_path(experiment))
+
+    def update_data(
+        self, experiment: str, found: Sequence[DataSetRecord], planned: Collection[str]
+    ) -> None:
+        """Keep what data sets were found to be like, and earlier ones of `planned` trials."""
+        from bench.record.data_file import update_data
+
+        update_data(self.data_path(experiment), found, planned)
 
     def leases(self, experiment: str) -> Leases:
         """Our part in who runs what of an experiment, once it is entered."""

@@ -15,8 +15,10 @@ from pydantic import ValidationError
 from bench import health
 from bench.errors import StoreError
 from bench.record.columns import HISTORY, METRICS, RUNS, UNLISTED, Status
+from bench.record.data_file import DataSetRecord
 from bench.record.files import damaged
 from bench.record.store import Store, TrialFiles, TrialStatus
+from bench.report.data import data_of
 from bench.report.directions import Mode, default_metric, direction
 from bench.report.imported import Origin, judged_again, metrics_of, origins, select_of
 from bench.report.membership import LeftOut, belonging
@@ -72,6 +74,7 @@ class Records:
         apart: axes along which nothing can be compared, neither figures nor costs.
         search: what a search found, where the experiment is one.
         unlike: settings in which the parts differ though no axis decides them: a value for each.
+        data: what the data sets were like, where it is on record.
     """
 
     experiment: str
@@ -95,6 +98,7 @@ class Records:
     apart: tuple[str, ...] = ()
     search: Search | None = None
     unlike: Mapping[str, list[str]] = field(default_factory=dict)
+    data: tuple[DataSetRecord, ...] = ()
 
     @cached_property
     def protocol(self) -> str:
@@ -144,6 +148,7 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
     statuses = _statuses(files, problems)
     findings = _findings(summaries, problems)
     plan = plan or _plan_of(members, histories)
+    data, unread = data_of(store, experiment, {member["id"] for member in members})
     select = Select(plan["select"]["metric"].removeprefix("val/"), plan["select"]["mode"])
     axes, metrics = _axes(plan["axes"], members), {**plan["metrics"]}
     metrics = metrics | {k: v for k, v in metrics_of(members).items() if k not in metrics}
@@ -157,7 +162,7 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
         experiment=experiment,
         task=str(plan["task"]),
         spec=plan["spec"],
-        notes=tuple(plan.get("notes", ())),
+        notes=(*plan.get("notes", ()), *unread),
         cautions=tuple(plan.get("cautions", ())),
         axes=axes,
         metrics=metrics,
@@ -172,6 +177,7 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
         findings=findings,
         origins=origins(members),
         search=read_search(store.experiment(experiment)),
+        data=data,
     )
 
 

@@ -19,6 +19,7 @@ from bench.record.files import write_json, write_text
 from bench.record.store import Store
 from bench.report import findings, formats, layout
 from bench.report.arms import Arm, arm_numbers, arms_of
+from bench.report.data import data_views, top_warnings
 from bench.report.effect_tables import Effects, all_effects
 from bench.report.figures import Drawing, Study, draw_all, write_figures
 from bench.report.figures.search_all import draw_search
@@ -162,6 +163,8 @@ def page_context(
         "samples": pictures,
         "arms_without_samples": without,
         **_troubles(records, numbers, arms),
+        "data_sets": data_views(records.data),
+        "data_warnings": top_warnings(records.data),
         "facts": shown(facts),
         "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "version": __version__,
@@ -202,6 +205,7 @@ def contents(context: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("effects", "Effects of the axes", context["effects"]),
         *(f for f in figures if f[0] != "hypotheses" and not f[0].startswith(OF_SEARCH)),
         ("samples", context["words"].pictures, context["samples"]),
+        ("data", "Data", context["data_sets"]),
         ("unfinished", "Failed or unfinished", any(context[name] for name in TROUBLES)),
         ("left-out", "Left out", context["records"].left_out),
         ("trials", "Trials", True),

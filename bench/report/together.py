@@ -8,6 +8,7 @@ first, because a difference between experiments is a difference between all of i
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -16,6 +17,7 @@ from pydantic import ValidationError
 from bench.errors import StoreError
 from bench.plan.comparable import DECIDE_THE_LOSS
 from bench.record.columns import Status
+from bench.record.data_file import DataSetRecord
 from bench.record.store import TrialFiles
 from bench.report.load import Records, history_columns, runs_columns, typed
 from bench.report.membership import LeftOut
@@ -68,6 +70,24 @@ def combined(parts: Sequence[Records], name: str) -> Records:
         parts=tuple(part.experiment for part in parts),
         apart=(AXIS,) if apart else (),
         unlike=unlike,
+        data=_data(parts),
+    )
+
+
+def _data(parts: Sequence[Records]) -> tuple[DataSetRecord, ...]:
+    """The data sets of all parts; one that several share stands there once."""
+    users: dict[str, list[str]] = {}
+    found: dict[str, DataSetRecord] = {}
+    for part in parts:
+        for entry in part.data:
+            key = f"{entry.survey.fingerprint} {entry.target} {entry.label}"
+            found.setdefault(key, entry)
+            users.setdefault(key, []).append(part.experiment)
+    if len(found) == 1:
+        return tuple(found.values())
+    return tuple(
+        replace(entry, label=", ".join(filter(None, [", ".join(users[key]), entry.label])))
+        for key, entry in found.items()
     )
 
 

@@ -6,18 +6,21 @@ It happens in a worker process, so that the parent never imports torch.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from multiprocessing.connection import Connection
 
 from bench.data.base import Splits
+from bench.data.survey import Survey
 from bench.errors import BenchError, DataError, told
 from bench.measure.oom_kills import oom_kills
-from bench.plan.trial import Trial, digest
+from bench.plan.data_sets import data_key
+from bench.plan.trial import Trial
 from bench.run.executors.local import worker_context
 from bench.run.worker import ignore_signals
 
 Costs = Mapping[str, int | None]
+SPLITS = ("train", "val", "test")
 Report = Callable[[str, int, int], None]
 """Called with what is being prepared, how much of it is done, and how much there is."""
 
@@ -31,22 +34,30 @@ class Prepared:
         fingerprints: of the data's content, by trial id.
         notes: what a reader of the results should know of the data.
         placements: where each data set will rest, for whoever runs it.
+        surveys: what each data set is like, by `data_key`; none where they were not asked for.
     """
 
     costs: Mapping[str, Costs]
     fingerprints: Mapping[str, str]
     notes: tuple[str, ...]
     placements: tuple[str, ...]
+    surveys: Mapping[str, Survey] = field(default_factory=dict)
 
 
 class PreparationError(BenchError):
     """A foreseen error on the other side, to be raised on this one."""
 
 
-def prepare(trials: Sequence[Trial], report: Report, beside: int = 1) -> Prepared:
+def prepare(
+    trials: Sequence[Trial], report: Report, beside: int = 1, *, survey: bool = True
+) -> Prepared:
     """Fill every cache the trials need and measure each distinct model.
 
-    `beside` is how many trials a device will have at a time.
+    Args:
+        trials: all that are to be run.
+        report: called with what is being done.
+        beside: how many trials a device will have at a time.
+        survey: whether to look at the data sets, which takes a second for some thousand images.
 
     Raises:
         BenchError: data is missing, a model cannot be built, …
@@ -54,7 +65,7 @@ def prepare(trials: Sequence[Trial], report: Report, beside: int = 1) -> Prepare
     context = worker_context()
     killed_before = oom_kills()
     ours, theirs = context.Pipe()
-    process = context.Process(target=_prepare, args=(list(trials), beside, theirs))  # type: ignore[attr-defined]  # typeshed's base context lacks it
+    process = context.Process(target=_prepare, args=(list(trials), beside, survey, theirs))  # type: ignore[attr-defined]  # typeshed's base context lacks it
     process.start()
     theirs.close()
     try:
@@ -76,10 +87,10 @@ def prepare(trials: Sequence[Trial], report: Report, beside: int = 1) -> Prepare
         process.kill()
 
 
-def _prepare(trials: list[Trial], beside: int, connection: Connection) -> None:
+def _prepare(trials: list[Trial], beside: int, survey: bool, connection: Connection) -> None:
     ignore_signals()
     try:
-        connection.send(_find(trials, beside, lambda *event: connection.send(event)))
+        connection.send(_find(trials, beside, lambda *event: connection.send(event), survey=survey))
     except BenchError as error:
         connection.send(PreparationError(str(error)))
     except BrokenPipeError:
@@ -88,11 +99,11 @@ def _prepare(trials: list[Trial], beside: int, connection: Connection) -> None:
         connection.send(PreparationError(f"preparing the trials: {told(error)}"))
 
 
-def _find(trials: list[Trial], beside: int, report: Report) -> Prepared:
+def _find(trials: list[Trial], beside: int, report: Report, *, survey: bool = True) -> Prepared:
     from bench.augment.foreign import check_foreign
-    from bench.data import duplicates
     from bench.data.cache import verified_caches
     from bench.data.settings import DATASETS
+    from bench.data.survey import data_set_name, survey_of
     from bench.plan.cost import model_costs
     from bench.train.compiling import check_batches
     from bench.train.placement import check_placement, choose
@@ -102,32 +113,44 @@ def _find(trials: list[Trial], beside: int, report: Report) -> Prepared:
     fingerprints: dict[str, str] = {}
     placements: list[str] = []
     notes: dict[str, None] = {}
+    surveys: dict[str, Survey] = {}
     for trial in trials:
         check(trial)
     for trial in trials:
         data, machine = trial.settings.data, trial.settings.machine
         device = pick_device(machine.device)
         check_placement(machine.placement, device)
-        key = digest(data.model_dump(mode="json"))
+        key = data_key(trial)
         if key not in ready:
-            what = f"data {getattr(data, 'name', data.__class__.__name__)}"
+            what = f"data {data_set_name(data)}"
             with verified_caches():
                 ready[key] = DATASETS.build(data).prepare(partial(report, what))
-            _check_size(ready[key], data.image_size)
+            check_splits(ready[key], data.image_size)
             splits, target = ready[key].splits, trial.settings.task.target
             choice = choose(machine, splits, target, device, beside)
             placements.append(f"{what}: {choice}")
-            notes |= dict.fromkeys((*ready[key].notes, *duplicates.notes(splits)))
+            notes |= dict.fromkeys(ready[key].notes)
+            if survey:
+                report(f"a look at {what}", 0, 0)
+                surveys[key] = survey_of(ready[key], data)
         check_batches(trial.settings.train, len(ready[key].splits["train"]))
         check_foreign(trial.settings.augment, data.image_size)
         fingerprints[trial.id] = ready[key].fingerprint
     costs = model_costs(trials, lambda what: report(f"cost of {what}", 0, 0))
     measured = {key: asdict(cost) for key, cost in costs.items()}
-    return Prepared(measured, fingerprints, tuple(notes), tuple(placements))
+    return Prepared(measured, fingerprints, tuple(notes), tuple(placements), surveys)
 
 
-def _check_size(splits: Splits, size: int) -> None:
-    """MACs are counted at `size`, so a data set of the user's own must keep to it."""
+def check_splits(splits: Splits, size: int) -> None:
+    """What a data set of the user's own must keep to; MACs are counted at `size`.
+
+    Raises:
+        DataError: a split is missing, or the images are of another size.
+    """
+    missing = [name for name in SPLITS if name not in splits.splits]
+    if missing:
+        known = ", ".join(splits.splits) or "none"
+        raise DataError(f"data: there is no split {missing[0]!r} (it has {known})")
     found = splits.splits["train"].images.shape[1:3]
     if found != (size, size):
         raise DataError(f"data: images are {found[0]}×{found[1]}, but data.image_size is {size}")

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from bench.data.base import Array, Split
-from bench.data.duplicates import Twin, look, notes, twins
+from bench.data.duplicates import Twin, look, twins
 from bench.data.oxford_pet import OxfordPet
 from bench.data.shapes import Shapes
 
@@ -103,19 +103,6 @@ def test_sizes_below_the_thumbnails_work() -> None:
     train = pictures(9, size=8)
     found = twins(splits(train, pictures(9, size=8, seed=1), train[[4]]))
     assert found == [Twin("test", "e0", "train", "r4", identical=True)]
-
-
-def test_what_is_told() -> None:
-    train, val = pictures(9), pictures(1200, seed=1)
-    val[5:10] = train[:5]
-    val[3] = recompressed(train[8])
-    told = notes(splits(train, val, pictures(3, seed=2)))
-    assert told == (
-        "6 of 1,200 val images are in train, too, identical or nearly identical (a5 is r0, a6 is "
-        "r1, a7 is r2 and 3 more): val figures are better than on images never seen; take them "
-        "out of one of the splits",
-    )
-    assert notes(splits(train, pictures(3, seed=3), pictures(3, seed=2))) == ()
 
 
 def test_procedural_animals_are_all_different() -> None:

@@ -123,7 +123,7 @@ class Pretender:
         yield Ended(trial.id, Status.DONE)
 
 
-def pretend_to_prepare(trials: Sequence[Trial], *_: object) -> Prepared:
+def pretend_to_prepare(trials: Sequence[Trial], *_: object, **_more: object) -> Prepared:
     def costs(trial: Trial) -> dict[str, int | None]:
         width = float(getattr(trial.settings.model, "width", 1.0))
         return {"params": round(1000 * width), "trainable_params": 1, "macs": round(9e6 * width)}

@@ -1,0 +1,209 @@
+"""What the data sets of a spec are like: whole for `bench data`, in lines for `run` and `plan`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console, Group
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from bench.data.base import Progress, Splits
+from bench.data.settings import DATASETS, CustomData, DataSettings
+from bench.data.survey import Survey, data_set_name, survey_of
+from bench.data.survey_tables import FactTable, summary_lines, tables
+from bench.errors import BenchError, DataError, NotDownloadedError, SpecError, told
+from bench.plan.data_sets import DataSetUse, data_set_uses
+from bench.plan.expand import Plan, check_targets, make_plan
+from bench.plan.trial import Trial
+from bench.record.data_file import DataSetRecord
+from bench.record.store import Store
+from bench.run.prepare import check_splits
+from bench.spec.load import load_spec
+
+if TYPE_CHECKING:
+    from bench.data.survey_warnings import DataWarning
+
+PATIENCE = 5.0
+"""Seconds that `plan` gives to decoding; where it looks like more, `bench data` has to be asked."""
+_FIRST_GUESS = 0.5
+_NAME_WIDTH = 30
+
+
+class _TooLongError(Exception):
+    """Decoding would take longer than is reasonable for a plan."""
+
+
+def data_sets_of(spec: Path, overrides: Sequence[str]) -> dict[str, DataSetUse]:
+    """The data sets of a spec, of a search's too, by their keys.
+
+    Raises:
+        SpecError: it cannot be planned, or is a folder.
+    """
+    if spec.is_dir():
+        example = f"data: {{name: folder, root: {spec}}}"
+        raise SpecError(
+            f"is a folder; `bench data` takes a spec, which says how to read it: {example}",
+            source=spec,
+        )
+    return data_set_uses(_trials(spec, overrides))
+
+
+def _trials(spec: Path, overrides: Sequence[str]) -> Sequence[Trial]:
+    loaded = load_spec(spec, overrides)
+    if loaded.sweep.search is not None:
+        from bench.plan.space import read_space
+
+        trials = read_space(loaded).sample_trials()
+        check_targets(Plan(loaded, {}, trials))
+        return trials
+    plan = make_plan(loaded)
+    check_targets(plan)
+    return plan.trials
+
+
+def look_at(uses: Mapping[str, DataSetUse], console: Console) -> list[DataSetRecord]:
+    """Read and describe data sets; how far it is is shown on a terminal.
+
+    Raises:
+        DataError: one cannot be read.
+    """
+    from rich.progress import Progress as Bar
+
+    found = []
+    for use in uses.values():
+        with Bar(console=console, transient=True, disable=not console.is_terminal) as bar:
+            task = bar.add_task(f"data {data_set_name(use.settings)}", total=None)
+
+            def progress(done: int, total: int, bar: Bar = bar, task: Any = task) -> None:
+                bar.update(task, completed=done, total=total)
+
+            survey = survey_of(_read(use.settings, progress), use.settings)
+        found.append(_record(use, survey))
+    return found
+
+
+def _read(settings: DataSettings, progress: Progress | None) -> Splits:
+    try:
+        splits: Splits = DATASETS.build(settings).prepare(progress)
+        check_splits(splits, settings.image_size)
+    except (BenchError, _TooLongError):
+        raise
+    except Exception as error:  # a data set of the user's own may raise anything
+        raise DataError(f"data {data_set_name(settings)}: {told(error)}") from error
+    return splits
+
+
+def _record(use: DataSetUse, survey: Survey) -> DataSetRecord:
+    return DataSetRecord(use.label, use.target, use.trials, survey)
+
+
+def keep_surveys(
+    store: Store, plan: Plan, surveys: Mapping[str, Survey], *, search: bool = False
+) -> list[str]:
+    """Put what was found on record; returns the lines that tell of it.
+
+    A search's plan is of samples, so that its data sets are on record without trials.
+    """
+    uses = data_set_uses(plan.trials)
+    found = [_record(use, surveys[key]) for key, use in uses.items() if key in surveys]
+    if search:
+        found = [replace(entry, trials=()) for entry in found]
+    store.update_data(plan.experiment, found, {trial.id for trial in plan.trials})
+    return lines_of(found, "bench data SPEC")
+
+
+def lines_of(found: Sequence[DataSetRecord], more: str) -> list[str]:
+    """A few lines for each data set: what it is, and what is serious; `more` tells the rest."""
+    lines = []
+    for entry in found:
+        warnings = entry.warnings()
+        lines += summary_lines(entry.survey, entry.title)
+        lines += [f"Warning: {warning.line()}." for warning in warnings if warning.serious]
+        remarks = sum(not warning.serious for warning in warnings)
+        if remarks:
+            what = "1 remark" if remarks == 1 else f"{remarks} remarks"
+            lines.append(f"{what} on the data: `{more}` shows all.")
+    return lines
+
+
+def plan_lines(plan: Plan, spec: Path) -> list[str]:
+    """The same for `plan`, which neither downloads nor decodes for long, nor fails over data."""
+    lines: list[str] = []
+    for use in data_set_uses(plan.trials).values():
+        name, command = data_set_name(use.settings), f"`bench data {spec}`"
+        if isinstance(use.settings, CustomData):
+            lines.append(f"Data {name}: {command} reads and describes it.")
+            continue
+        settings = _without_download(use.settings)
+        try:
+            found = survey_of(_read(settings, _patience()), use.settings)
+        except _TooLongError:
+            lines.append(f"Data {name}: not decoded yet; {command} does that and describes it.")
+        except DataError as error:
+            if isinstance(error, NotDownloadedError) and settings != use.settings:
+                lines.append(
+                    f"Data {name}: not downloaded yet; {command} does that, or `bench run`."
+                )
+                continue
+            lines.append(f"Warning: the data cannot be read now: {error}.")
+        else:
+            lines += lines_of([_record(use, found)], f"bench data {spec}")
+    return list(dict.fromkeys(lines))
+
+
+def _without_download(settings: DataSettings) -> DataSettings:
+    known = "download" in type(settings).model_fields
+    return settings.model_copy(update={"download": False}) if known else settings
+
+
+def _patience() -> Progress:
+    """A progress that ends decoding by a _TooLongError as soon as it will clearly take long."""
+    start: float | None = None
+
+    def progress(done: int, total: int) -> None:
+        nonlocal start
+        now = time.monotonic()
+        start = start or now  # not before: what is imported until then is no decoding
+        seconds = now - start
+        if seconds > _FIRST_GUESS and seconds * total > PATIENCE * max(done, 1):
+            raise _TooLongError
+
+    return progress
+
+
+def whole(found: Sequence[DataSetRecord]) -> Group:
+    """Everything about data sets, for a terminal or a log."""
+    return Group(*(part for entry in found for part in _parts(entry)))
+
+
+def _parts(entry: DataSetRecord) -> list[Any]:
+    parts: list[Any] = [Text(entry.title, style="bold"), Text()]
+    for _, table in tables(entry.survey):
+        parts += [_table(table), *([Text(table.about, style="dim")] if table.about else []), Text()]
+    for note in entry.survey.notes:
+        parts.append(Text(f"Note: {note}."))
+    for warning in entry.warnings():
+        parts.append(_paragraph(warning))
+    parts.append(Text(f"Fingerprint of the content: {entry.survey.fingerprint}", style="dim"))
+    return [*parts, Text()]
+
+
+def _table(found: FactTable) -> Padding:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("", max_width=_NAME_WIDTH, overflow="fold")
+    for split in found.splits:
+        table.add_column(Text(split), justify="right", overflow="fold")
+    for name, cells in found.rows:
+        table.add_row(Text(name), *map(Text, cells))
+    return Padding(table, (0, 0, 0, 2))
+
+
+def _paragraph(warning: DataWarning) -> Text:
+    head = ("Warning: ", "bold red") if warning.serious else ("Remark: ", "bold")
+    return Text.assemble(head, f"{warning.title} {warning.advice}")

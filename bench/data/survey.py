@@ -1,0 +1,250 @@
+"""What a data set is like, counted before anything is trained on it: plain numbers, split by split.
+
+Unknown is None: a data set of the user's own has no files that could be described, one without
+masks no classes. `bench.data.survey_warnings` says what of it is suspicious.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+
+from bench.data.base import Split, Splits
+from bench.data.duplicates import Twin, twins
+from bench.data.settings import DataSettings
+from bench.data.survey_counts import PixelValues, pixel_values, pixels_by_class
+from bench.data.survey_files import FilesSurvey
+from bench.errors import StoreError
+
+EXAMPLES = 5
+
+
+@dataclass(frozen=True)
+class ClassSurvey:
+    """One class in the masks of one split.
+
+    Attributes:
+        pixels: how many are of it.
+        share: of all pixels of the split, the ignored ones included; None: the split has none.
+        images: in how many it occurs.
+    """
+
+    pixels: int
+    share: float | None
+    images: int
+
+
+@dataclass(frozen=True)
+class MaskSurvey:
+    """The masks of one split.
+
+    Attributes:
+        classes: by name, in the data set's order.
+        ignored: pixels that are not scored.
+        unknown: pixels whose value is no class of the data set.
+        pixels: all of them.
+        empty: masks that have scored pixels and none of them foreground; None where class 0 is no
+            background.
+        unscored: masks of which every pixel is ignored.
+    """
+
+    classes: dict[str, ClassSurvey]
+    ignored: int
+    unknown: int
+    pixels: int
+    empty: int | None
+    unscored: int
+
+
+@dataclass(frozen=True)
+class SplitSurvey:
+    """One split.
+
+    Attributes:
+        images: how many.
+        height, width: of the arrays that are trained on.
+        values: the pixel values in these arrays; None without images.
+        masks: None: it has none.
+        labels: images with each label, by name; None: they have none.
+        groups: how many groups the images belong to; None: they are not grouped.
+        files: what the files say; None: not known.
+    """
+
+    images: int
+    height: int
+    width: int
+    values: PixelValues | None
+    masks: MaskSurvey | None
+    labels: dict[str, int] | None
+    groups: int | None
+    files: FilesSurvey | None
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """Something that two splits share.
+
+    Attributes:
+        what: `images` (identical or nearly so), `names` or `groups`.
+        first, second: the splits, the earlier one first.
+        count: images of `second` that `first` has too; for groups, the groups in both.
+        identical: of the images, those that are equal to the pixel.
+        examples: a few, for a reader.
+    """
+
+    what: str
+    first: str
+    second: str
+    count: int
+    identical: int
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A data set.
+
+    Attributes:
+        name: see `data_set_name`.
+        fingerprint: of its content.
+        background: whether class 0 of the masks is background.
+        splits: by name.
+        crossings: what several splits share.
+        notes: what reading it had to say.
+    """
+
+    name: str
+    fingerprint: str
+    background: bool
+    splits: dict[str, SplitSurvey]
+    crossings: tuple[Crossing, ...]
+    notes: tuple[str, ...]
+
+    def record(self) -> dict[str, Any]:
+        """As plain data for JSON."""
+        return asdict(self)
+
+
+def data_set_name(settings: DataSettings) -> str:
+    """`folder`, `oxford_pet`, …; of the user's own, its `target`."""
+    return str(getattr(settings, "name", None) or getattr(settings, "target", ""))
+
+
+def survey_of(data: Splits, settings: DataSettings) -> Survey:
+    """Count everything once over what was decoded with these settings."""
+    background = settings.background == "first"
+    filled = {name: split for name, split in data.splits.items() if len(split)}
+    return Survey(
+        name=data_set_name(settings),
+        fingerprint=data.fingerprint,
+        background=background,
+        splits={
+            key: _split(split, data.classes, data.labels, background)
+            for key, split in data.splits.items()
+        },
+        crossings=(*shared_images(twins(filled)), *_shared_names(data.splits)),
+        notes=data.notes,
+    )
+
+
+def read_survey(record: Mapping[str, Any]) -> Survey:
+    """The survey that `Survey.record` described.
+
+    Raises:
+        StoreError: it describes none.
+    """
+    try:
+        return TypeAdapter(Survey).validate_python(record)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(map(str, problem["loc"]))
+        raise StoreError(f"a survey of data cannot be used: {where}: {problem['msg']}") from error
+
+
+def _split(
+    split: Split, classes: Sequence[str], labels: Sequence[str], background: bool
+) -> SplitSurvey:
+    height, width = split.images.shape[1:3]
+    return SplitSurvey(
+        images=len(split),
+        height=height,
+        width=width,
+        values=pixel_values(split.images),
+        masks=None if split.masks is None else mask_survey(split, classes, background),
+        labels=None if split.labels is None else _label_counts(split, labels),
+        groups=None,
+        files=None,
+    )
+
+
+def mask_survey(split: Split, classes: Sequence[str], background: bool) -> MaskSurvey:
+    """Count the masks of a split that has some."""
+    assert split.masks is not None
+    table = pixels_by_class(split.masks, len(classes))
+    of_class, ignored, unknown = table[:, : len(classes)], table[:, -2], table[:, -1]
+    scored, total = of_class.sum(1), int(table.sum())
+    return MaskSurvey(
+        classes={
+            name: ClassSurvey(
+                pixels=int(of_class[:, place].sum()),
+                share=float(of_class[:, place].sum() / total) if total else None,
+                images=int((of_class[:, place] > 0).sum()),
+            )
+            for place, name in enumerate(classes)
+        },
+        ignored=int(ignored.sum()),
+        unknown=int(unknown.sum()),
+        pixels=total,
+        empty=int(((scored > 0) & (of_class[:, 1:].sum(1) == 0)).sum()) if background else None,
+        unscored=int((scored == 0).sum()),
+    )
+
+
+def _label_counts(split: Split, labels: Sequence[str]) -> dict[str, int]:
+    assert split.labels is not None
+    counts = np.bincount(split.labels, minlength=len(labels))
+    return dict(zip(labels, map(int, counts), strict=False))
+
+
+def shared_images(found: Sequence[Twin]) -> tuple[Crossing, ...]:
+    """Near-duplicates, counted for every two splits that share some."""
+    pairs: dict[tuple[str, str], list[Twin]] = {}
+    for twin in found:
+        pairs.setdefault((twin.other_split, twin.split), []).append(twin)
+    return tuple(
+        Crossing(
+            what="images",
+            first=first,
+            second=second,
+            count=len(of_pair),
+            identical=sum(twin.identical for twin in of_pair),
+            examples=tuple(map(_told_twin, sorted(of_pair, key=lambda t: not t.identical)))[
+                :EXAMPLES
+            ],
+        )
+        for (first, second), of_pair in pairs.items()
+    )
+
+
+def _told_twin(twin: Twin) -> str:
+    return f"{twin.name} {'is' if twin.identical else 'is nearly'} {twin.other_name}"
+
+
+def _shared_names(splits: Mapping[str, Split]) -> tuple[Crossing, ...]:
+    """Names that stand in two splits: possible only in a data set of the user's own."""
+    members = {name: set(split.names) for name, split in splits.items()}
+    return _shared("names", members)
+
+
+def _shared(what: str, members: Mapping[str, set[str]]) -> tuple[Crossing, ...]:
+    found = []
+    for first, second in combinations(members, 2):
+        both = sorted(members[first] & members[second])
+        if both:
+            found.append(Crossing(what, first, second, len(both), 0, tuple(both[:EXAMPLES])))
+    return tuple(found)

@@ -1,0 +1,92 @@
+"""Counts over the arrays of a split, an image at a time: memory stays that of a few images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.labels import IGNORE_LABEL
+
+Ints = npt.NDArray[np.int64]
+_SAMPLED_ROWS = 64
+"""Greyness is tried on about as many rows and columns first: a colour image shows it there."""
+_HISTOGRAM_VALUES = 4_000_000
+"""Percentiles are taken from about so many values, evenly spread: more change no digit shown."""
+
+
+@dataclass(frozen=True)
+class PixelValues:
+    """What values the images of a split have, as they are trained on.
+
+    Attributes:
+        bits: of the array's type, 8 or 16.
+        low, high: the least and the greatest value.
+        dark, bright: the 0.1% and the 99.9% percentile, which single odd pixels do not move.
+        blank: images whose pixels are all alike.
+        grey: images whose channels are all alike, blank ones among them.
+    """
+
+    bits: int
+    low: int
+    high: int
+    dark: int
+    bright: int
+    blank: int
+    grey: int
+
+
+def pixel_values(images: npt.NDArray[np.unsignedinteger]) -> PixelValues | None:
+    """The values of images (N, H, W, C); None where there are none."""
+    if not images.size:
+        return None
+    lows = np.array([image.min() for image in images])
+    highs = np.array([image.max() for image in images])
+    dark, bright = _percentiles(images, (0.001, 0.999))
+    return PixelValues(
+        bits=8 * images.dtype.itemsize,
+        low=int(lows.min()),
+        high=int(highs.max()),
+        dark=dark,
+        bright=bright,
+        blank=int((lows == highs).sum()),
+        grey=sum(map(_is_grey, images)),
+    )
+
+
+def pixels_by_class(masks: npt.NDArray[np.uint8], classes: int) -> Ints:
+    """How many pixels of masks (N, H, W) are of each class: (N, classes + 2).
+
+    The last but one column counts pixels that are ignored, the last one those of no class at all.
+    """
+    found = np.zeros((len(masks), classes + 2), np.int64)
+    for row, mask in zip(found, masks, strict=True):
+        counts = np.bincount(mask.ravel(), minlength=IGNORE_LABEL + 1)
+        row[:classes] = counts[:classes]
+        row[classes] = counts[IGNORE_LABEL]
+        row[classes + 1] = mask.size - row.sum()
+    return found
+
+
+def _percentiles(
+    images: npt.NDArray[np.unsignedinteger], wanted: tuple[float, float]
+) -> tuple[int, int]:
+    step = round((images.size / _HISTOGRAM_VALUES) ** 0.5)
+    step = max(1, min(step, *images.shape[1:3]))
+    counts = np.zeros(256**images.dtype.itemsize, np.int64)
+    for image in images:
+        values = image[step // 2 :: step, step // 2 :: step]
+        counts += np.bincount(values.ravel(), minlength=len(counts))
+    shares = np.cumsum(counts) / counts.sum()
+    low, high = (int(np.searchsorted(shares, share)) for share in wanted)
+    return low, high
+
+
+def _is_grey(image: npt.NDArray[np.unsignedinteger]) -> bool:
+    step = max(1, len(image) // _SAMPLED_ROWS)
+    return _channels_agree(image[::step, ::step]) and _channels_agree(image)
+
+
+def _channels_agree(image: npt.NDArray[np.unsignedinteger]) -> bool:
+    return all(np.array_equal(image[..., 0], image[..., c]) for c in range(1, image.shape[-1]))

@@ -1,0 +1,67 @@
+"""Which data sets the trials of a plan use, and what tells them apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.data.settings import DataSettings
+from bench.plan.trial import Trial, digest
+from bench.tasks.settings import Target
+
+
+@dataclass(frozen=True)
+class DataSetUse:
+    """One data set and the trials that use it.
+
+    Attributes:
+        settings: the data set's.
+        target: what of its samples is learnt.
+        label: the levels that tell it from the plan's other data sets; empty where it is the only
+            one.
+        trials: their ids.
+    """
+
+    settings: DataSettings
+    target: Target
+    label: str
+    trials: tuple[str, ...]
+
+
+def data_key(trial: Trial) -> str:
+    """Trials of one key read the same data in the same way."""
+    return digest(trial.settings.data.model_dump(mode="json"))
+
+
+def data_set_uses(trials: Sequence[Trial]) -> dict[str, DataSetUse]:
+    """The data sets of the trials by `data_key`, in the order of their first trials."""
+    users: dict[str, list[Trial]] = {}
+    for trial in trials:
+        users.setdefault(data_key(trial), []).append(trial)
+    levels = {key: _levels(members) for key, members in users.items()}
+    return {
+        key: DataSetUse(
+            members[0].settings.data,
+            members[0].settings.task.target,
+            _label(levels, key),
+            tuple(trial.id for trial in members),
+        )
+        for key, members in users.items()
+    }
+
+
+def _levels(members: Sequence[Trial]) -> Mapping[str, str]:
+    """The axes on which all these trials have the same level."""
+    first = members[0].axes
+    return {k: v for k, v in first.items() if all(trial.axes[k] == v for trial in members)}
+
+
+def _label(levels: Mapping[str, Mapping[str, str]], key: str) -> str:
+    """The fixed levels of one data set which the others do not have."""
+    others = [found for other, found in levels.items() if other != key]
+    own = [
+        f"{axis}: {level}"
+        for axis, level in levels[key].items()
+        if any(other.get(axis, level) != level for other in others)
+    ]
+    return ", ".join(own)
