@@ -30,8 +30,8 @@ TITLES = {
     "epoch_seconds": "Seconds per epoch",
 }
 PAIRED = (
-    "Paired by seed and by all other axes, which are averaged within a seed first; 95% t-interval, "
-    "not corrected."
+    "Paired by seed and by all other axes, over whose planned levels a seed is averaged; 95% "
+    "t-interval over the seeds that have them all, not corrected."
 )
 
 
@@ -129,14 +129,15 @@ def effects_table(found: pd.DataFrame) -> Table:
     decimals = _decimals(found)
     means = [Cell(numbers.fixed(v, decimals), sort_key(v)) for v in found["mean"]]
     about = (
-        "The level's mean minus the mean of all levels of its axis, over the strata of each seed "
-        "that have all levels; 95% t-interval over seeds, not corrected."
+        "The level's mean minus the mean of all levels of its axis, over the combinations of the "
+        "other axes that are planned with all levels; 95% t-interval over the seeds that have all "
+        "of these, not corrected."
     )
     return Table(
         [
             texts("Axis", "The axis.", found["axis"]),
             texts("Level", "The level.", found["level"]),
-            Column("Mean", "Over the strata of each seed that have all levels.", means),
+            Column("Mean", "Over the same combinations and seeds as the effect.", means),
             _estimates("Effect", about, found),
             _seeds(found),
         ]
@@ -177,13 +178,13 @@ def _estimates(heading: str, about: str, found: pd.DataFrame) -> Column:
 
 
 def _seeds(found: pd.DataFrame) -> Column:
-    cells = [
-        Cell(str(n), int(n), detail=f"({lost} lost)" if lost else "")
-        for n, lost in zip(found["n"], found["lost"], strict=True)
-    ]
+    cells = []
+    for n, seeds, lost in found[["n", "seeds", "lost"]].itertuples(index=False):
+        lacking = [f"of {seeds}"] * (n < seeds) + [f"{lost} lost"] * (lost > 0)
+        cells.append(Cell(str(n), int(n), detail=f"({', '.join(lacking)})" if lacking else ""))
     about = (
-        "Seeds with at least one complete pair; lost: planned pairs that lack a figure on one "
-        "side, or whose time was not measured on equal terms."
+        "Complete seeds: those with all planned combinations of the other axes; lost: planned "
+        "pairs that lack a figure on one side, or whose time was measured under other conditions."
     )
     return Column("Seeds", about, cells)
 

@@ -1,11 +1,13 @@
 """What the levels of the axes change: paired differences, main effects, interactions.
 
-Trials are paired by seed and by every axis that is not asked about; strata of these axes are
-averaged within a seed first, so that the unit stays the seed. Every frame here has a row per
-contrast with `estimate`, `low`, `high` (95% t-interval), `n` (seeds), `lost` (pairs, or sets of
-trials, that were planned and lack a figure), and where it is tested `p` (two-sided paired t-test)
-and `p_corrected` (Holm over the frame). Below `FEWEST` seeds, and where all seeds say exactly the
-same, there is no test: both are NaN.
+Trials are paired by seed and by every axis that is not asked about. Strata of these axes are
+averaged within a seed first, so that the unit stays the seed, and a seed counts only where it has
+all strata that the plan has, as in a hypothesis (`bench.report.strata`): else each seed would be
+the mean of other strata. Every frame here has a row per contrast with `estimate`, `low`, `high`
+(95% t-interval), `n` (complete seeds), `lost` (pairs, or sets of trials, that were planned and lack
+a figure), `seeds` (complete or not), and where it is tested `p` (two-sided paired t-test) and
+`p_corrected` (Holm over the frame). Below `FEWEST` seeds, and where all seeds say exactly the same,
+there is no test: both are NaN.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +43,20 @@ Flags = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.int64]
 
 
+class Contrasts(NamedTuple):
+    """Contrasts by seed.
+
+    Attributes:
+        by_seed: (seeds, contrasts), the mean over the compared strata; NaN where a seed lacks one.
+        lost: (contrasts,), planned ones of a seed in a stratum that could not be had.
+        seeds: (contrasts,), seeds that have the trials for it in some compared stratum.
+    """
+
+    by_seed: Floats
+    lost: Integers
+    seeds: Integers
+
+
 @dataclass(frozen=True)
 class Grid:
     """One figure of the finished trials, arranged for comparison.
@@ -52,35 +69,63 @@ class Grid:
         planned: (rows, cells), whether there is such a trial, finished or not.
         terms: (rows, cells), equal within a row where measured on equal terms.
         seeds: (rows,), each row's seed.
+        strata: (rows,), each row's stratum.
+        asked: (strata, cells), whether the latest plan has such a trial, of whichever seed.
     """
 
     values: Floats
     planned: Flags
     terms: Integers
     seeds: Integers
+    strata: Integers
+    asked: Flags
 
-    def contrasts(self, cells: Integers, signs: Sequence[int]) -> tuple[Floats, Integers]:
-        """Signed sums of cells, by seed, and how many planned ones could not be had.
+    def contrasts(self, cells: Integers, signs: Sequence[int]) -> Contrasts:
+        """Signed sums of cells by seed.
 
         Args:
             cells: (contrasts, terms of the sum).
             signs: one for each term.
-
-        Returns:
-            (seeds, contrasts), NaN where a seed has none; and (contrasts,).
         """
         found = (self.values[:, cells] * np.array(signs)).sum(axis=2)
         terms = self.terms[:, cells]
         found[(terms != terms[:, :, :1]).any(axis=2)] = np.nan
-        planned = self.planned[:, cells].all(axis=2)
-        return self.by_seed(found), (planned & np.isnan(found)).sum(axis=0)
+        there = np.asarray(self.planned[:, cells].all(axis=2), dtype=bool)
+        return self.complete(found, there, self.compared(cells))
 
-    def by_seed(self, values: Floats) -> Floats:
-        """The mean of each seed's rows, (seeds, …); what is missing is left out."""
-        of_seed = (self.seeds == np.unique(self.seeds)[:, None]).astype(float)
-        known = of_seed @ ~np.isnan(values)
-        sums = np.where(known > 0, of_seed @ np.nan_to_num(values), np.nan)
-        return np.asarray(sums / np.maximum(known, 1), dtype=float)
+    def means(self) -> Floats:
+        """Every cell by seed, (seeds, cells): means over its planned strata."""
+        return self.contrasts(np.arange(self.values.shape[1])[:, None], (1,)).by_seed
+
+    def compared(self, cells: Integers) -> Flags:
+        """The strata behind each contrast: (strata, contrasts), where the plan has all its cells.
+
+        Where the plan has none of them, those that have trials of all its cells.
+        """
+        asked = np.asarray(self.asked[:, cells].all(axis=2), dtype=bool)
+        there = np.zeros(self.asked.shape, dtype=bool)
+        np.logical_or.at(there, self.strata, self.planned)
+        recorded = np.asarray(there[:, cells].all(axis=2), dtype=bool)
+        return np.where(asked.any(axis=0), asked, recorded)
+
+    def complete(self, values: Floats, planned: Flags, compared: Flags) -> Contrasts:
+        """Means over the compared strata of the seeds that have them all.
+
+        Args:
+            values: (rows, contrasts), NaN where one could not be had.
+            planned: (rows, contrasts), whether its trials were planned.
+            compared: (strata, contrasts).
+        """
+        seeds, at = np.unique(self.seeds, return_inverse=True)
+        shape = (len(compared), len(seeds), compared.shape[1])
+        known, there = np.full(shape, np.nan), np.zeros(shape, dtype=bool)
+        known[self.strata, at], there[self.strata, at] = values, planned
+        within = compared[:, None, :]
+        count = compared.sum(axis=0)
+        total = np.where(within, known, 0.0).sum(axis=0)  # NaN where a compared one is lacking
+        by_seed = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+        lost = (within & there & np.isnan(known)).sum(axis=(0, 1))
+        return Contrasts(by_seed, lost, (within & there).any(axis=0).sum(axis=0))
 
 
 def grid(
@@ -93,25 +138,37 @@ def grid(
     known already.
     """
     measured = unlike_apart(records, column) if terms is None else terms
-    asked = [f"axis.{axis}" for axis in axes]
+    columns = [f"axis.{axis}" for axis in axes]
     runs = records.runs[records.runs["source"] == records.protocol]
-    runs = runs[runs[asked].notna().all(axis=1)]
+    runs = runs[runs[columns].notna().all(axis=1)]
     labels = runs[[f"axis.{axis}" for axis in records.axes]].fillna(NO_LABEL)
-    rows = labels.drop(columns=asked)
+    rows = labels.drop(columns=columns)
+    stratum = _numbered(rows)
     rows = rows.assign(seed=runs["seed"].fillna(NO_SEED).astype("int64"))
-    key = rows.groupby(list(rows), sort=True).ngroup().to_numpy()
+    key = _numbered(rows)
     place, count = _cells(records, labels, axes)
     first = ~pd.DataFrame({"key": key, "place": place}).duplicated().to_numpy()
-    at = (key[first], place[first])
-    shape = (int(key.max(initial=-1)) + 1, count)
-    values, planned = np.full(shape, np.nan), np.zeros(shape, dtype=bool)
-    kinds, seeds = np.zeros(shape, dtype=np.int64), np.zeros(shape[0], dtype=np.int64)
-    done = runs["status"] == Status.DONE
-    values[at] = runs[column].where(done).to_numpy(dtype=float, na_value=np.nan)[first]
-    planned[at] = True
-    kinds[at] = pd.factorize(measured[runs.index])[0][first]
-    seeds[key] = rows["seed"]
-    return Grid(values, planned, kinds, seeds)
+    at, shape = (key[first], place[first]), (int(key.max(initial=-1)) + 1, count)
+    known = runs[column].where(runs["status"] == Status.DONE)
+    values = known.to_numpy(dtype=float, na_value=np.nan)[first]
+    of_plan = records.is_planned[runs.index].to_numpy(dtype=bool)
+    strata = int(stratum.max(initial=-1)) + 1
+    return Grid(
+        values=_placed(np.full(shape, np.nan), at, np.where(np.isfinite(values), values, np.nan)),
+        planned=_placed(np.zeros(shape, dtype=bool), at, True),
+        terms=_placed(np.zeros(shape, dtype=np.int64), at,
+                      pd.factorize(measured[runs.index])[0][first]),
+        seeds=_placed(np.zeros(shape[0], dtype=np.int64), key, rows["seed"].to_numpy()),
+        strata=_placed(np.zeros(shape[0], dtype=np.int64), key, stratum),
+        asked=_placed(np.zeros((strata, count), dtype=bool),
+                      (stratum[of_plan], place[of_plan]), True),
+    )  # fmt: skip
+
+
+def _placed(array: npt.NDArray[Any], at: Any, values: Any) -> npt.NDArray[Any]:
+    """`array` with these values at these places."""
+    array[at] = values
+    return array
 
 
 def level_differences(records: Records, column: str) -> pd.DataFrame:
@@ -158,8 +215,9 @@ def interactions(records: Records, column: str) -> pd.DataFrame:
 def main_effects(records: Records, column: str) -> pd.DataFrame:
     """How far each level lies from the mean of its axis's levels: columns axis, level, mean, ….
 
-    Only strata of a seed that have all levels count, so that every level is seen in the same
-    company; `mean` is over these. Intervals are not corrected, and nothing is tested here.
+    Only strata that have all levels count, so that every level is seen in the same company, and
+    only seeds that have all of these; `mean` is over them. Intervals are not corrected, and nothing
+    is tested here.
     """
     parts, terms = [], unlike_apart(records, column)
     for axis in comparable_axes(records, column):
@@ -168,17 +226,20 @@ def main_effects(records: Records, column: str) -> pd.DataFrame:
         whole = (found.terms == found.terms[:, :1]).all(axis=1, keepdims=True)
         values = np.where(whole & ~np.isnan(found.values).any(axis=1, keepdims=True),
                           found.values, np.nan)  # fmt: skip
-        lost = int((found.planned.all(axis=1) & np.isnan(values).any(axis=1)).sum())
-        apart = found.by_seed(values - values.mean(axis=1, keepdims=True))
-        effects = summarized(apart, np.full(len(levels), lost)).drop(columns="p")
-        means = summarized(found.by_seed(values), np.zeros(len(levels), dtype=int))["estimate"]
+        apart = values - values.mean(axis=1, keepdims=True)
+        there = np.broadcast_to(found.planned.all(axis=1, keepdims=True), values.shape)
+        compared = found.compared(np.arange(len(levels))[None, :]).repeat(len(levels), axis=1)
+        effects = summarized(*found.complete(apart, there, compared)).drop(columns="p")
+        means = summarized(*found.complete(values, there, compared))["estimate"]
         effects.insert(0, "mean", means)
         parts.append(_named(effects, [(axis, level) for level in levels], ("axis", "level")))
-    columns = ["axis", "level", "mean", "estimate", "low", "high", "n", "lost"]
+    columns = ["axis", "level", "mean", "estimate", "low", "high", "n", "lost", "seeds"]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
 
 
-def summarized(by_seed: Floats, lost: Integers) -> pd.DataFrame:
+def summarized(
+    by_seed: Floats, lost: Integers | None = None, seeds: Integers | None = None
+) -> pd.DataFrame:
     """Means, 95% t-intervals and p of contrasts (seeds, contrasts); see this module's docstring."""
     known = ~np.isnan(by_seed)
     n = known.sum(axis=0)
@@ -191,9 +252,16 @@ def summarized(by_seed: Floats, lost: Integers) -> pd.DataFrame:
     sample = Sample(mean, np.where(scatters, std, 1.0), np.maximum(n, 2))
     half = np.where(scatters, stats.half_width(std, n), np.nan)
     p = np.where(testable, stats.two_sided(sample), np.nan)
-    return pd.DataFrame(
-        {"estimate": mean, "low": mean - half, "high": mean + half, "n": n, "lost": lost, "p": p}
-    )
+    found = {"estimate": mean, "low": mean - half, "high": mean + half, "n": n}
+    found |= {"lost": 0 if lost is None else lost, "seeds": n if seeds is None else seeds, "p": p}
+    return pd.DataFrame(found)
+
+
+def _numbered(rows: pd.DataFrame) -> Integers:
+    """The number of each row's combination of values; all one where there is no column."""
+    if rows.empty or not len(rows.columns):
+        return np.zeros(len(rows), dtype=np.int64)
+    return np.asarray(rows.groupby(list(rows), sort=True).ngroup(), dtype=np.int64)
 
 
 def _cells(records: Records, labels: pd.DataFrame, axes: Sequence[str]) -> tuple[Integers, int]:
@@ -230,7 +298,7 @@ def _named(
 def _tested(parts: list[pd.DataFrame], names: Sequence[str]) -> pd.DataFrame:
     """All contrasts in one frame, p corrected by Holm over it."""
     if not parts:
-        figures = ["estimate", "low", "high", "n", "lost", "p", "p_corrected"]
+        figures = ["estimate", "low", "high", "n", "lost", "seeds", "p", "p_corrected"]
         return pd.DataFrame(columns=[*names, *figures])
     found = pd.concat(parts, ignore_index=True)
     return found.assign(p_corrected=stats.holm(found["p"]))

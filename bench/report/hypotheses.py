@@ -1,5 +1,6 @@
 """Hypotheses tested: from paired differences to verdicts.
 
+The differences are those of complete seeds, which have a pair in every planned stratum.
 One hypothesis has one test, whose p-value enters Holm's correction over all hypotheses of the
 experiment. `higher` and `lower` are a two-sided paired t-test of 0, `not_higher` and `not_lower` of
 the margin; the side on which the mean lies says what a rejection means. `equivalent` asks which of
@@ -26,8 +27,9 @@ import numpy as np
 
 from bench.report import power, stats
 from bench.report.load import Records
-from bench.report.pairing import Pairs, pairs_of
+from bench.report.pairing import pairs_of
 from bench.report.stats import Floats, Interval, Sample
+from bench.report.strata import SIDES, Pairs
 from bench.spec.hypotheses import Hypothesis
 
 ALPHA = 0.05
@@ -79,7 +81,7 @@ class Outcome:
     Attributes:
         hypothesis: as declared.
         pairs: the differences behind it.
-        finding: over all strata, averaged within a seed first.
+        finding: over the complete seeds, each the mean of its planned strata.
         strata: the same for each of `pairs.strata`, uncorrected.
         p_corrected: by Holm over the experiment's hypotheses; NaN without a test.
         verdict: what is concluded.
@@ -113,10 +115,24 @@ class Outcome:
                     "missing": stratum.missing,
                     "unpaired": stratum.unpaired,
                     "unlike": stratum.unlike,
+                    "counted": any(stratum is one for one in self.pairs.tested),
                 }
                 for stratum, finding in zip(self.pairs.strata, self.strata, strict=True)
             ],
             "missing": self.pairs.count("missing"),
+            "complete_seeds": len(self.pairs.complete),
+            "planned_seeds": len(self.pairs.seeds),
+            "shortages": [
+                {
+                    "axes": dict(short.axes),
+                    "side": short.side,
+                    "reason": short.reason,
+                    "seeds": list(short.seeds),
+                }
+                for short in self.pairs.shortages
+            ],
+            "trials": {side: self.pairs.trials(side) for side in SIDES},
+            "failures": self.pairs.failures,
         }
 
 

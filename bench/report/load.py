@@ -75,6 +75,7 @@ class Records:
         search: what a search found, where the experiment is one.
         unlike: settings in which the parts differ though no axis decides them: a value for each.
         data: what the data sets were like, where it is on record.
+        planned: the ids of the latest plan's trials; empty where no plan is kept.
     """
 
     experiment: str
@@ -99,6 +100,16 @@ class Records:
     search: Search | None = None
     unlike: Mapping[str, list[str]] = field(default_factory=dict)
     data: tuple[DataSetRecord, ...] = ()
+    planned: frozenset[str] = frozenset()
+
+    @cached_property
+    def is_planned(self) -> pd.Series[bool]:
+        """Whether the latest plan has each run; true of what no plan can have: imported trials.
+
+        Without a plan all trials are taken for planned.
+        """
+        known = self.runs["id"].isin(self.planned) | (not self.planned)
+        return known | (self.runs["source"] != OWN)
 
     @cached_property
     def protocol(self) -> str:
@@ -178,6 +189,7 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
         origins=origins(members),
         search=read_search(store.experiment(experiment)),
         data=data,
+        planned=frozenset(trial["id"] for trial in plan.get("trials", ())),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -13,80 +14,26 @@ from bench.record.columns import Status
 from bench.report.arms import NO_LABEL
 from bench.report.load import Records
 from bench.report.stats import Floats
+from bench.report.strata import (
+    NO_FIGURE,
+    NOT_PLANNED,
+    OTHER_CONDITIONS,
+    SIDES,
+    Gap,
+    Pairs,
+    Seed,
+    Stratum,
+    seed_order,
+)
 from bench.report.terms import unlike_apart
 from bench.spec.hypotheses import Hypothesis, figures, sides
 from bench.states import OWN
 
 Key = tuple[str, ...]
-Seed = int | None
-"""None is the one run of an arm whose log names no seed."""
-
-
-@dataclass(frozen=True)
-class Stratum:
-    """The pairs of one combination of levels on the axes that a hypothesis leaves open.
-
-    Attributes:
-        axes: these levels; with `source` where there are trials that others logged.
-        differences: a − b by seed, where both are known; under None that of two single runs.
-        missing: trials without the figure whose counterpart is there or was planned: they failed,
-            are not finished, or did not record it.
-        unpaired: trials without a counterpart of the same seed on the other side.
-        unlike: pairs left out because time or memory was not measured on equal terms.
-        source: who logged them.
-    """
-
-    axes: Mapping[str, str]
-    differences: Mapping[Seed, float]
-    missing: int = 0
-    unpaired: int = 0
-    unlike: int = 0
-    source: str = OWN
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """All pairs of a hypothesis.
-
-    Attributes:
-        strata: in the order of the axes' levels.
-        along: axes whose level differs together with the sides' own: label of a, label of b.
-        source: who logged the trials that the hypothesis is tested on. Ours where there are any,
-            else one other's, of most pairs: different protocols make no common sample. The strata
-            of others are shown and counted nowhere else.
-    """
-
-    strata: tuple[Stratum, ...]
-    along: Mapping[str, tuple[str, str]]
-    source: str = OWN
-
-    @property
-    def tested(self) -> list[Stratum]:
-        """The strata behind the verdict."""
-        return [stratum for stratum in self.strata if stratum.source == self.source]
-
-    @property
-    def by_seed(self) -> Floats:
-        """One difference a seed: the mean over the strata that have the seed's pair."""
-        found: dict[Seed, list[float]] = {}
-        for stratum in self.tested:
-            for seed, difference in stratum.differences.items():
-                found.setdefault(seed, []).append(difference)
-        return np.array([np.mean(found[seed]) for seed in sorted(found, key=_order)], dtype=float)
-
-    @property
-    def unit(self) -> str:
-        """What is counted: `seed`, or `run` where a log names no seeds."""
-        seeds = {seed for stratum in self.tested for seed in stratum.differences}
-        return "run" if seeds == {None} else "seed"
-
-    def count(self, what: str) -> int:
-        """`missing`, `unpaired` or `unlike` in all strata behind the verdict together."""
-        return sum(getattr(stratum, what) for stratum in self.tested)
 
 
 @dataclass
-class _Side:
+class _Trials:
     """One side's trials of a stratum: rows of `records.runs` by seed, and those that repeat one.
 
     A second trial of the same seed, or without any, cannot be paired.
@@ -102,6 +49,35 @@ class _Side:
             self.by_seed[seed] = row
 
 
+@dataclass(frozen=True)
+class _Rows:
+    """What a hypothesis needs to know of every row of `records.runs`.
+
+    Attributes:
+        values: its metric, NaN where a trial is not finished or has none.
+        conditions: under which a time or memory was measured.
+        ends: how each trial ended, or how far it has come.
+        planned: whether the latest plan has it.
+    """
+
+    values: Floats
+    conditions: Sequence[str]
+    ends: Sequence[str]
+    planned: Sequence[bool]
+
+    def reason(self, row: int) -> str:
+        """Why a trial has no figure."""
+        return NO_FIGURE if self.ends[row] == Status.DONE else self.ends[row]
+
+    def counted(self, side: _Trials) -> Counter[str]:
+        """How many trials of a side ended in which way."""
+        return Counter(self.ends[row] for row in side.by_seed.values())
+
+    def any_planned(self, side: _Trials) -> bool:
+        """Whether the latest plan has a trial of this side."""
+        return any(self.planned[row] for row in side.by_seed.values())
+
+
 def pairs_of(records: Records, hypothesis: Hypothesis) -> Pairs:
     """The differences a − b of the hypothesis's metric, paired by seed and by every open axis.
 
@@ -114,25 +90,35 @@ def pairs_of(records: Records, hypothesis: Hypothesis) -> Pairs:
     shown = axes if any(source != OWN for source in sources) else found.strata
     seeds = [None if pd.isna(seed) else int(seed) for seed in records.runs["seed"]]
 
-    def by_stratum(rows: Sequence[int]) -> dict[Key, _Side]:
-        strata: dict[Key, _Side] = {}
+    def by_stratum(rows: Sequence[int]) -> dict[Key, _Trials]:
+        strata: dict[Key, _Trials] = {}
         for row in rows:
             levels = {**arms[row], "source": sources[row]}
-            side = strata.setdefault(tuple(levels[axis] for axis in axes), _Side())
+            side = strata.setdefault(tuple(levels[axis] for axis in axes), _Trials())
             side.add(row, seeds[row])
         return strata
 
     of_a, of_b = by_stratum(found.a), by_stratum(found.b)
-    values, terms = _values(records, hypothesis), _terms(records, hypothesis)
+    known = _rows(records, hypothesis)
     strata = []
     for key in sorted({**of_a, **of_b}, key=_position(records, axes)):
-        levels, a = dict(zip(shown, key, strict=False)), of_a.get(key, _Side())
+        levels, a = dict(zip(shown, key, strict=False)), of_a.get(key, _Trials())
         if isinstance(hypothesis.b, dict):
-            made = _paired(levels, a, of_b.get(key, _Side()), values, terms)
+            made = _paired(levels, a, of_b.get(key, _Trials()), known)
         else:
-            made = _against(levels, a, float(hypothesis.b), values)
+            made = _against(levels, a, float(hypothesis.b), known)
         strata.append(replace(made, source=key[-1]))
     return Pairs(tuple(strata), found.along, _protocol(strata))
+
+
+def _rows(records: Records, hypothesis: Hypothesis) -> _Rows:
+    runs = records.runs
+    return _Rows(
+        values=_values(records, hypothesis),
+        conditions=_conditions(records, hypothesis),
+        ends=list(runs["failure"].where(runs["status"] == Status.FAILED).fillna(runs["status"])),
+        planned=list(records.is_planned),
+    )
 
 
 def _protocol(strata: Sequence[Stratum]) -> str:
@@ -152,29 +138,54 @@ def _arms(records: Records) -> list[dict[str, str]]:
     ]
 
 
-def _paired(
-    axes: Mapping[str, str], a: _Side, b: _Side, values: Floats, terms: Sequence[str]
-) -> Stratum:
+def _paired(axes: Mapping[str, str], a: _Trials, b: _Trials, rows: _Rows) -> Stratum:
     differences: dict[Seed, float] = {}
+    gaps: list[Gap] = []
     missing = unlike = 0
-    for seed in sorted(a.by_seed.keys() & b.by_seed.keys(), key=_order):
-        row, other = a.by_seed[seed], b.by_seed[seed]
-        absent = math.isnan(values[row]) + math.isnan(values[other])
-        missing += absent
-        if not absent and terms[row] != terms[other]:
+    for seed in sorted(a.by_seed.keys() | b.by_seed.keys(), key=seed_order):
+        row, other = a.by_seed.get(seed), b.by_seed.get(seed)
+        if row is None or other is None:
+            gaps.append(Gap(seed, "a" if row is None else "b", NOT_PLANNED))
+            continue
+        lacking = [
+            Gap(seed, side, rows.reason(at))
+            for side, at in zip(SIDES, (row, other), strict=True)
+            if math.isnan(rows.values[at])
+        ]
+        missing += len(lacking)
+        gaps += lacking
+        if not lacking and rows.conditions[row] != rows.conditions[other]:
             unlike += 1
-        elif not absent:
-            differences[seed] = float(values[row] - values[other])
-    unpaired = len(a.by_seed.keys() ^ b.by_seed.keys()) + a.others + b.others
-    return Stratum(axes, differences, missing, unpaired, unlike)
+            gaps.append(Gap(seed, None, OTHER_CONDITIONS))
+        elif not lacking:
+            differences[seed] = float(rows.values[row] - rows.values[other])
+    return Stratum(
+        axes,
+        differences,
+        missing,
+        unpaired=len(a.by_seed.keys() ^ b.by_seed.keys()) + a.others + b.others,
+        unlike=unlike,
+        gaps=tuple(gaps),
+        both_sides=bool(a.by_seed and b.by_seed),
+        planned=rows.any_planned(a) and rows.any_planned(b),
+        ends={"a": rows.counted(a), "b": rows.counted(b)},
+    )
 
 
-def _against(axes: Mapping[str, str], a: _Side, value: float, values: Floats) -> Stratum:
+def _against(axes: Mapping[str, str], a: _Trials, value: float, rows: _Rows) -> Stratum:
     """A side against a fixed value: each seed is one difference."""
-    seeds = sorted(a.by_seed, key=_order)
-    found = {seed: float(values[a.by_seed[seed]]) - value for seed in seeds}
+    seeds = sorted(a.by_seed, key=seed_order)
+    found = {seed: float(rows.values[a.by_seed[seed]]) - value for seed in seeds}
     known = {seed: difference for seed, difference in found.items() if not math.isnan(difference)}
-    return Stratum(axes, known, len(found) - len(known), a.others)
+    return Stratum(
+        axes,
+        known,
+        missing=len(found) - len(known),
+        unpaired=a.others,
+        gaps=tuple(Gap(s, "a", rows.reason(a.by_seed[s])) for s in seeds if s not in known),
+        planned=rows.any_planned(a),
+        ends={"a": rows.counted(a)},
+    )
 
 
 def _values(records: Records, hypothesis: Hypothesis) -> Floats:
@@ -195,16 +206,11 @@ def _figure(records: Records, column: str, epoch: int | None) -> Floats:
     return runs["id"].map(at[column]).to_numpy(dtype=float, na_value=np.nan)
 
 
-def _terms(records: Records, hypothesis: Hypothesis) -> list[str]:
-    """On which terms each run's time or memory was measured, as a text; else all the same."""
+def _conditions(records: Records, hypothesis: Hypothesis) -> list[str]:
+    """Under which conditions each run's time or memory was measured; else all the same."""
     columns = [figure.column for figure in figures(hypothesis.metric)]
     parts = [list(unlike_apart(records, column)) for column in dict.fromkeys(columns)]
     return ["; ".join(texts) for texts in zip(*parts, strict=True)]
-
-
-def _order(seed: Seed) -> tuple[bool, int]:
-    """Seeds in order, the run without one last."""
-    return seed is None, seed or 0
 
 
 def _position(records: Records, axes: Sequence[str]) -> Callable[[Key], list[tuple[int, str]]]:

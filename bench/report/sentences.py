@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench.report import numbers, power
+from bench.report.completeness import failure_words, remedies, shortage_words
 from bench.report.hypotheses import Basis, Outcome, Verdict
 from bench.report.stats import Interval
 from bench.report.wording import nice
@@ -10,6 +11,7 @@ from bench.spec.hypotheses import Figure, Hypothesis, figures
 from bench.states import OWN
 
 _LARGE = 1e4  # figures from here on are told with a prefix: 12.7 M
+_MOST = 3  # strata that a sentence names
 _SINGULAR = {
     "final_train_loss": "final training loss",
     "overfit_gap": "overfitting gap",
@@ -94,7 +96,11 @@ def _margin(outcome: Outcome) -> str:
 
 def _nothing(outcome: Outcome) -> str:
     a, b = side_words(outcome.hypothesis)
-    return f"{a} and {b} have no pair to compare in {metric_words(outcome.hypothesis.metric)}"
+    sides = f"{a} and {b}" if isinstance(outcome.hypothesis.b, dict) else a
+    what = metric_words(outcome.hypothesis.metric)
+    if any(stratum.differences for stratum in outcome.pairs.tested):
+        return f"{sides} have no seed whose {what} is known in every stratum"
+    return f"{sides} have no pair to compare in {what}"
 
 
 def _amounts(found: Interval, plus: str = "") -> str:
@@ -112,19 +118,16 @@ def _amount(value: float, among: Interval) -> str:
 
 def _remark(outcome: Outcome) -> str:
     """Why nothing could be concluded, what to know of the comparison, and what is missing."""
+    pairs = outcome.pairs
     notes = [*_why(outcome)]
-    along = ", ".join(f"{axis} {a} against {b}" for axis, (a, b) in outcome.pairs.along.items())
+    along = ", ".join(f"{axis} {a} against {b}" for axis, (a, b) in pairs.along.items())
     notes += [f"the sides also differ in {along}"] if along else []
     notes += _of_others(outcome)
-    counts = {
-        "missing": "without this figure",
-        "unpaired": "without a counterpart",
-        "unlike": "not measured on equal terms",
-    }
-    for name, words in counts.items():
-        count = outcome.pairs.count(name)
-        noun = "pair" if name == "unlike" else "trial"
-        notes += [f"{_plural(count, noun)} {words}"] if count else []
+    notes += shortage_words(outcome.hypothesis, pairs)
+    notes += remedies(pairs) if outcome.finding.basis is Basis.FEW else []
+    notes += failure_words(outcome.hypothesis, pairs)
+    unpaired = pairs.count("unpaired")
+    notes += [f"{_plural(unpaired, 'trial')} without a counterpart"] if unpaired else []
     return "".join(f"; {note}" for note in notes)
 
 
@@ -135,6 +138,10 @@ def _of_others(outcome: Outcome) -> list[str]:
     others = {stratum.source for stratum in pairs.strata if stratum.differences} - {pairs.source}
     if others:
         notes.append(f"not counted, being another protocol: {', '.join(sorted(others))}")
+    if pairs.not_planned:
+        names = [" · ".join(stratum.axes.values()) for stratum in pairs.not_planned]
+        shown = ", ".join(names[:_MOST]) + (", …" if len(names) > _MOST else "")
+        notes.append(f"not counted, as the latest plan does not have it: {shown}")
     return notes
 
 
@@ -142,7 +149,7 @@ def _why(outcome: Outcome) -> list[str]:
     if outcome.verdict is not Verdict.INCONCLUSIVE:
         return []
     if outcome.finding.basis is Basis.FEW:
-        return [f"{power.FEWEST} seeds are the least that can settle it"]
+        return [f"{power.FEWEST} complete seeds are the least that can settle it"]
     if outcome.finding.basis is Basis.FLAT:
         return ["every seed gives the same difference, so there is no scatter to judge it by"]
     if outcome.needs_seeds is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 
-import numpy as np
 import pandas as pd
 
 from bench.report import stats
@@ -91,7 +90,7 @@ def _among(table: pd.DataFrame, mode: Mode) -> dict[int, Standing]:
     leader = int(means.index[int((means if mode == "max" else -means).argmax())])
     others = table.drop(columns=leader)
     differences = others.sub(table[leader], axis=0).to_numpy()
-    tests = summarized(differences, np.zeros(others.shape[1], dtype=np.int64))
+    tests = summarized(differences)
     told = stats.holm(tests["p"]) <= ALPHA
     if told.all():
         return {leader: Standing.BEST}

@@ -20,6 +20,8 @@ from bench.report.verdicts import verdict_table
 
 NAMES = ("arms", "learning", "verdicts", "differences", "interactions", "effects", "failures")
 OF_SEARCH = ("chosen", "points")
+_NESTED = frozenset({"strata", "shortages", "trials", "failures"})
+"""What verdicts.json has of a hypothesis and a row of verdicts.csv cannot."""
 
 
 class TableFile(NamedTuple):
@@ -45,7 +47,7 @@ def table_files(
     found = {"arms": TableFile(summary.join([fronts, marks]), context["arm_table"])}
     found["learning"] = TableFile(context["learning"], context["learning_table"])
     if tested:
-        rows = [{k: v for k, v in o.record().items() if k != "strata"} for o in tested]
+        rows = [{k: v for k, v in o.record().items() if k not in _NESTED} for o in tested]
         frame = pd.DataFrame(rows).astype({"needs_seeds": "Int64"})
         found["verdicts"] = TableFile(frame, verdict_table(tested))
     for name in ("differences", "interactions", "effects"):

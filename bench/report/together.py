@@ -88,6 +88,11 @@ def _data(parts: Sequence[Records]) -> tuple[DataSetRecord, ...]:
     return tuple(
         replace(entry, label=", ".join(filter(None, [", ".join(users[key]), entry.label])))
         for key, entry in found.items()
+        planned=frozenset(
+            f"{part.experiment}/{name}"
+            for part in parts
+            for name in part.runs["id"][part.is_planned]
+        ),
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from bench.report import numbers
 from bench.report.arms import NO_LABEL
 from bench.report.cells import Cell, Column, Table, integers, p_text, probabilities, sort_key, texts
+from bench.report.completeness import failure_counts, reason_words
 from bench.report.hypotheses import Finding, Outcome, Verdict
 from bench.report.load import Records
 from bench.report.sentences import metric_words, sentence
@@ -90,7 +91,7 @@ def verdict_table(outcomes: Sequence[Outcome]) -> Table:
             texts("Verdict", "What the records say of it.", [str(o.verdict) for o in outcomes]),
             texts("Figure", "What is compared.", [metric_words(h.metric) for h in hypotheses]),
             _amounts("Difference", "Mean paired difference a − b [95% t-interval].", findings),
-            integers("Seeds", "Seeds with a pair.", [f.estimate.n for f in findings]),
+            _seeds_column(outcomes),
             probabilities("p", "Of the hypothesis's test.", [f.p for f in findings]),
             probabilities(
                 "p (Holm)",
@@ -107,6 +108,17 @@ def verdict_table(outcomes: Sequence[Outcome]) -> Table:
     )
 
 
+def _seeds_column(outcomes: Sequence[Outcome]) -> Column:
+    cells = []
+    for outcome in outcomes:
+        complete, planned = len(outcome.pairs.complete), len(outcome.pairs.seeds)
+        cells.append(
+            Cell(str(complete), complete, detail="" if complete == planned else f"of {planned}")
+        )
+    about = "Complete seeds: those with a pair in every planned stratum."
+    return Column("Seeds", about, cells)
+
+
 def _facts(outcome: Outcome) -> list[tuple[str, str]]:
     found, hypothesis = outcome.finding, outcome.hypothesis
     expected = hypothesis.expect.replace("_", " ")
@@ -116,14 +128,22 @@ def _facts(outcome: Outcome) -> list[tuple[str, str]]:
         ("figure", metric_words(hypothesis.metric)),
         ("expected", f"{expected}{margin}"),
         ("a − b [95% t-interval]", f"{text} {bounds}".rstrip()),
-        (f"{outcome.pairs.unit}s", str(found.estimate.n)),
+        (f"{outcome.pairs.unit}s", _complete(outcome)),
         ("p", p_text(found.p)),
         ("p (Holm)", p_text(outcome.p_corrected)),
     ]
     if outcome.needs_seeds is not None:
         facts.append(("would need", f"about {outcome.needs_seeds} seeds"))
+    for kind, by_side in outcome.pairs.failures.items():
+        facts.append((reason_words(kind), failure_counts(hypothesis, outcome.pairs, by_side)))
     counts = [(words, outcome.pairs.count(what)) for what, words in _COUNTED.items()]
     return facts + [(words, str(count)) for words, count in counts if count]
+
+
+def _complete(outcome: Outcome) -> str:
+    """`5`, or `4 of 5 complete` where some lack a stratum."""
+    complete, planned = len(outcome.pairs.complete), len(outcome.pairs.seeds)
+    return str(complete) if complete == planned else f"{complete} of {planned} complete"
 
 
 def _strata_table(outcome: Outcome) -> Table:
@@ -138,6 +158,11 @@ def _strata_table(outcome: Outcome) -> Table:
         integers("Seeds", "Pairs in this stratum.", [f.estimate.n for f in outcome.strata]),
         probabilities("p", "Not corrected.", [f.p for f in outcome.strata]),
     ]
+    counted = [any(stratum is one for one in outcome.pairs.tested) for stratum in strata]
+    if not all(counted):
+        told = ["yes" if count else "no" for count in counted]
+        about = "Whether the verdict is about it: planned, with trials of both sides, of our own."
+        columns.append(texts("Counted", about, told))
     for what, words in _COUNTED.items():
         counts = [getattr(stratum, what) for stratum in strata]
         if any(counts):

@@ -69,7 +69,7 @@ def test_few_seeds_are_said(tmp_path):
     write_experiment(tmp_path, "exp", trials)
     effect = all_effects(load(Store(tmp_path), "exp"))[0]
     assert lines(effect.tables["differences"])[0].endswith(
-        "2 (1 lost) | – | – | no test: under 3 seeds"
+        "2 (of 3, 1 lost) | – | – | no test: under 3 seeds"
     )
 
 

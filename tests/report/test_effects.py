@@ -94,23 +94,24 @@ def test_main_effects_by_hand(tmp_path):
 
 def test_differences_agree_with_the_pairs_of_a_hypothesis(tmp_path):
     rng = np.random.default_rng(0)
-    levels = itertools.product("abc", "xyz", range(4))
+    levels = itertools.product("abc", "xyz", range(16))
     trials = [
         trial(seed, float(rng.normal()), model=model, augment=augment,
-              status="failed" if rng.random() < 0.2 else "done")
-        for model, augment, seed in levels if rng.random() < 0.9
+              status="failed" if rng.random() < 0.1 else "done")
+        for model, augment, seed in levels
+        if (model, augment) != ("c", "z") and rng.random() < 0.95  # an arm that is not planned
     ]  # fmt: skip
     found_records = records(tmp_path, trials)
     found = level_differences(found_records, DICE)
     assert len(found) == 6
+    assert found["n"].between(3, 13).all()
     for row in found.itertuples():
         claim = {"id": "h", "claim": "c", "metric": DICE, "expect": "higher",
                  "a": {row.axis: row.a}, "b": {row.axis: row.b}}  # fmt: skip
         pairs = pairs_of(found_records, Hypothesis.model_validate(claim))
         assert row.estimate == pytest.approx(pairs.by_seed.mean())
-        assert row.n == len(pairs.by_seed)
-        if row.n > 2:
-            assert row.p == pytest.approx(stats.ttest_1samp(pairs.by_seed, 0).pvalue)
+        assert (row.n, row.seeds) == (len(pairs.complete), len(pairs.seeds))
+        assert row.p == pytest.approx(stats.ttest_1samp(pairs.by_seed, 0).pvalue)
 
 
 def test_fewer_than_three_seeds_are_not_tested(tmp_path):
@@ -135,9 +136,55 @@ def test_pairs_that_failed_are_counted(tmp_path):
     trials[0].status = "failed"
     made = records(tmp_path, trials)
     assert level_differences(made, DICE)["lost"].tolist() == [1, 1]
-    assert level_differences(made, DICE)["n"].tolist() == [3, 3]  # the other stratum has the seed
-    assert interactions(made, DICE)[["n", "lost"]].to_numpy().tolist() == [[2, 1]]
-    assert main_effects(made, DICE)["lost"].tolist() == [1, 1, 1, 1]
+    for frame in (
+        level_differences(made, DICE),
+        interactions(made, DICE),
+        main_effects(made, DICE),
+    ):
+        assert set(zip(frame["n"], frame["seeds"], frame["lost"], strict=True)) == {(2, 3, 1)}
+
+
+def test_every_seed_is_the_mean_of_the_same_strata(tmp_path):
+    """With n: b − a is 1, with e −1; seed 0 lacks the one, seed 1 the other."""
+    gain = {"an": 0.0, "ae": 0.0, "bn": 1.0, "be": -1.0}
+    trials = [
+        trial(seed, 0.5 + gain[model + augment] + 0.01 * seed * (model == "b"),
+              model=model, augment=augment)
+        for model in "ab" for augment in "ne" for seed in range(5)
+    ]  # fmt: skip
+    trials[0].status = trials[6].status = "failed"  # a, n, seed 0; a, e, seed 1
+    made = records(tmp_path, trials)
+    row = level_differences(made, DICE).iloc[0]
+    assert row["estimate"] == pytest.approx(0.03)  # of seeds 2, 3 and 4: 0.02, 0.03, 0.04
+    assert (row["n"], row["seeds"], row["lost"]) == (3, 5, 2)
+    effects = main_effects(made, DICE).set_index("level")
+    assert effects.loc["b", "estimate"] == pytest.approx(0.015)
+    assert effects.loc["b", "mean"] == pytest.approx(0.53)
+    assert interactions(made, DICE)["estimate"].tolist() == pytest.approx([-2.0])
+
+
+def test_strata_that_the_plan_does_not_have_are_left_out(tmp_path):
+    """Arms of an earlier plan with another augmentation, where the difference is another."""
+    planned = [trial(s, 0.5 + s / 10 + (m == "b") * (0.1 + s / 100), model=m, augment="n")
+               for m in "ab" for s in range(3)]  # fmt: skip
+    earlier = [trial(s, 0.9 if m == "a" else 0.1, model=m, augment="e") for m in "ab"
+               for s in range(3)]  # fmt: skip
+    write_experiment(tmp_path, "exp", planned)
+    for each in earlier:
+        write_trial(tmp_path, "exp", each)
+    made = load(Store(tmp_path), "exp")
+    found = level_differences(made, DICE).iloc[0]
+    assert (found["axis"], found["n"]) == ("model", 3)
+    assert found["estimate"] == pytest.approx(0.11)
+    assert main_effects(made, DICE)["estimate"].tolist()[:2] == pytest.approx([-0.055, 0.055])
+
+
+def test_an_infinite_figure_is_missing(tmp_path):
+    trials = square()
+    trials[0].summary[DICE] = math.inf
+    found = level_differences(records(tmp_path, trials), DICE)
+    assert found["n"].tolist() == [2, 2]
+    assert np.isfinite(found["estimate"]).all()
 
 
 def test_sources_and_trials_without_a_seed_are_not_paired(tmp_path):

@@ -202,7 +202,8 @@ def test_the_record_of_an_outcome(tmp_path: Path) -> None:
     assert json.loads(json.dumps(record, allow_nan=False)) == record
     assert list(record) == [
         "id", "claim", "verdict", "metric", "estimate", "ci_low", "ci_high", "n_pairs", "p",
-        "p_corrected", "needs_seeds", "strata", "missing",
+        "p_corrected", "needs_seeds", "strata", "missing", "complete_seeds", "planned_seeds",
+        "shortages", "trials", "failures",
     ]  # fmt: skip
     half = 4.302652730 * 0.01 / math.sqrt(3)
     p = scipy.stats.ttest_1samp([0.25, 0.26, 0.27], 0).pvalue
@@ -211,6 +212,8 @@ def test_the_record_of_an_outcome(tmp_path: Path) -> None:
     assert record["p"] == record["p_corrected"] == pytest.approx(p)
     assert (record["verdict"], record["n_pairs"], record["missing"]) == ("supported", 3, 0)
     assert record["needs_seeds"] is None
+    assert (record["complete_seeds"], record["planned_seeds"]) == (3, 3)
+    assert (record["trials"], record["failures"]) == ({"a": 6, "b": 6}, {})
     assert [stratum["axes"] for stratum in record["strata"]] == [{"x": "u"}, {"x": "v"}]
     assert [stratum["estimate"] for stratum in record["strata"]] == pytest.approx([0.21, 0.31])
     exact = found[1].record()

@@ -133,7 +133,7 @@ def test_verdicts_come_first(whole):
         verdict, headline = text.index("inconclusive"), text.index("has the highest validation")
         assert verdict < headline
         assert "1 hypothesis: 1 inconclusive." in text
-        assert "3 seeds are the least that can settle it" in text
+        assert "3 complete seeds are the least that can settle it" in text
         assert "<i>helps</i>" not in text
         assert text.count("unet-elastic-s0-") >= 2  # behind the verdict, and among the trials
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,11 @@ import pytest
 
 from bench.record.store import Store
 from bench.report.load import Records, load
-from bench.report.pairing import Pairs, pairs_of
+from bench.report.pairing import pairs_of
+from bench.report.strata import NO_FIGURE, NOT_PLANNED, OTHER_CONDITIONS, Gap, Pairs, Shortage
 from bench.spec.hypotheses import Hypothesis
 
-from .made_records import MadeTrial, write_experiment, write_trial
+from .made_records import MadeTrial, write_experiment, write_plan, write_trial
 
 
 def claim(metric: str = "best_val_dice", **changes: Any) -> Hypothesis:
@@ -57,6 +59,100 @@ def test_open_axes_are_strata_averaged_within_a_seed(tmp_path: Path) -> None:
     assert list(found.by_seed) == pytest.approx([0.375, 0.875])
 
 
+def crossed(lacking: dict[tuple[str, str, int], str], seeds: int = 5) -> list[MadeTrial]:
+    """Models a and b with x, where a − b is +1, and with y, where it is −1; some trials failed."""
+    gain = {"ax": 1.0, "ay": -1.0, "bx": 0.0, "by": 0.0}
+    trials = []
+    for model, augment, seed in itertools.product("ab", "xy", range(seeds)):
+        how = lacking.get((model, augment, seed))
+        made = trial(seed, None if how else gain[model + augment] + 0.25 * seed, model, augment)
+        if how in ("planned", "interrupted"):
+            made.status = how
+        elif how:
+            made.status, made.failure = "failed", how
+        trials.append(made)
+    return trials
+
+
+def test_a_seed_counts_only_with_all_strata(tmp_path: Path) -> None:
+    lacking = {("a", "y", 3): "out_of_memory", ("b", "x", 1): "diverged", ("a", "x", 1): "planned"}
+    found = paired(tmp_path, crossed(lacking), claim())
+    assert (found.seeds, found.complete) == ([0, 1, 2, 3, 4], [0, 2, 4])
+    assert list(found.by_seed) == [0.0, 0.0, 0.0]
+    assert [list(stratum.differences) for stratum in found.strata] == [[0, 2, 3, 4], [0, 1, 2, 4]]
+    assert found.shortages == [
+        Shortage({"augment": "x"}, "a", "planned", (1,)),
+        Shortage({"augment": "x"}, "b", "diverged", (1,)),
+        Shortage({"augment": "y"}, "a", "out_of_memory", (3,)),
+    ]
+    assert (found.trials("a"), found.trials("b")) == (10, 10)
+    assert found.failures == {"out_of_memory": {"a": 1, "b": 0}, "diverged": {"a": 0, "b": 1}}
+
+
+def test_a_stratum_that_never_trained_is_lacking_from_every_seed(tmp_path: Path) -> None:
+    lacking = {("a", "y", seed): "out_of_memory" for seed in range(5)}
+    found = paired(tmp_path, crossed(lacking), claim())
+    assert (found.complete, list(found.by_seed)) == ([], [])
+    assert found.shortages == [
+        Shortage({"augment": "y"}, "a", "out_of_memory", (0, 1, 2, 3, 4)),
+    ]
+
+
+def test_excluded_strata_are_not_planned(tmp_path: Path) -> None:
+    """The plan has no arm of b with y, so that nothing is lacking; a's are without counterpart."""
+    trials = [t for t in crossed({}) if t.labels != ["b", "y"]]
+    found = paired(tmp_path, trials, claim())
+    assert (found.complete, found.shortages) == ([0, 1, 2, 3, 4], [])
+    assert list(found.by_seed) == [1.0] * 5
+    assert counts(found) == (0, 5, 0)
+
+
+def test_seeds_that_one_stratum_was_not_planned_with(tmp_path: Path) -> None:
+    trials = [t for t in crossed({}) if t.axes["augment"] == "x" or (t.seed or 0) < 3]
+    trials = [t for t in trials if (t.labels, t.seed) != (["b", "x"], 4)]
+    found = paired(tmp_path, trials, claim())
+    assert (found.seeds, found.complete) == ([0, 1, 2, 3], [0, 1, 2])  # a's seed 4 has no pair
+    assert found.shortages == [Shortage({"augment": "y"}, None, NOT_PLANNED, (3,))]
+    assert counts(found) == (0, 1, 0)
+
+
+def test_strata_of_an_earlier_plan_are_shown_and_not_counted(tmp_path: Path) -> None:
+    trials = crossed({})
+    planned = [t for t in trials if t.axes["augment"] == "x"]
+    write_experiment(tmp_path, "exp", planned)
+    for each in trials:
+        if each not in planned:
+            write_trial(tmp_path, "exp", each)
+    made = load(Store(tmp_path), "exp")
+    found = pairs_of(made, claim())
+    assert list(found.by_seed) == [1.0] * 5
+    assert [stratum.axes["augment"] for stratum in found.not_planned] == ["y"]
+    assert len(found.strata) == 2
+    # further seeds of a planned stratum are repeats like any other
+    write_experiment(tmp_path / "b", "exp", [t for t in planned if t.seed != 4])
+    for each in planned[4::5]:
+        write_trial(tmp_path / "b", "exp", each)
+    assert len(pairs_of(load(Store(tmp_path / "b"), "exp"), claim()).complete) == 5
+    # hypotheses about arms that the plan has none of by now: what is recorded counts
+    write_plan(tmp_path, "exp", [trial(0, 0.5, "c", "z")])
+    assert list(pairs_of(load(Store(tmp_path), "exp"), claim()).by_seed) == [0.0] * 5
+
+
+def test_without_a_plan_what_is_recorded_was_planned(tmp_path: Path) -> None:
+    for each in crossed({("a", "y", 3): "crash"}):
+        write_trial(tmp_path, "exp", each)
+    found = pairs_of(load(Store(tmp_path), "exp"), claim())
+    assert (len(found.seeds), found.complete) == (5, [0, 1, 2, 4])
+
+
+def test_complete_seeds_against_a_number(tmp_path: Path) -> None:
+    found = paired(tmp_path, crossed({("a", "y", 3): "killed"}), claim(b=0.25))
+    # (1 + −1) / 2 + seed / 4 − 0.25
+    assert list(found.by_seed) == pytest.approx([-0.25, 0.0, 0.25, 0.75])
+    assert found.shortages == [Shortage({"augment": "y"}, "a", "killed", (3,))]
+    assert (found.trials("a"), found.trials("b")) == (10, 0)
+
+
 def test_strata_stand_in_the_order_of_the_plan(tmp_path: Path) -> None:
     trials = [trial(0, 0.5, m, x) for m in "ab" for x in ("zebra", "ant")]
     found = paired(tmp_path, trials, claim())
@@ -75,6 +171,13 @@ def test_what_is_missing_is_counted_and_never_made_up(tmp_path: Path) -> None:
     found = paired(tmp_path, a + b, claim())
     assert found.strata[0].differences == {0: 0.25}
     assert counts(found) == (5, 0, 0)
+    assert found.strata[0].gaps == (
+        Gap(1, "a", "diverged"),
+        Gap(2, "a", NO_FIGURE),
+        Gap(3, "a", "planned"),
+        Gap(4, "a", "running"),
+        Gap(4, "b", "planned"),
+    )
 
 
 def test_infinite_is_missing(tmp_path: Path) -> None:
@@ -205,6 +308,8 @@ def test_costs_are_compared_on_equal_terms(
     found = paired(tmp_path, trials, claim(metric))
     assert counts(found) == (0, 0, unlike)
     assert len(found.by_seed) == 1 - unlike
+    expected = [Shortage({}, None, OTHER_CONDITIONS, (0,))] if unlike else []
+    assert found.shortages == expected
 
 
 def test_terms_may_differ_where_they_are_the_question(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from bench.report.hypotheses import Outcome, correct, decide, finding
-from bench.report.pairing import Pairs, Stratum
 from bench.report.sentences import metric_words, sentence
+from bench.report.strata import NO_FIGURE, OTHER_CONDITIONS, SIDES, Gap, Pairs, Side, Stratum
 from bench.spec.hypotheses import Hypothesis
 
 
@@ -14,7 +14,9 @@ def told(
     differences: list[float],
     needs: int | None = None,
     along: dict[str, tuple[str, str]] | None = None,
-    counts: tuple[int, int, int] = (0, 0, 0),
+    unpaired: int = 0,
+    gaps: tuple[Gap, ...] = (),
+    ends: dict[Side, dict[str, int]] | None = None,
     **changes: Any,
 ) -> str:
     given = {
@@ -27,7 +29,10 @@ def told(
     }
     hypothesis = Hypothesis.model_validate(given | changes)
     found = finding(hypothesis, differences)
-    pairs = Pairs((Stratum({}, dict(enumerate(differences)), *counts),), along or {})
+    stratum = Stratum(
+        {}, dict(enumerate(differences)), unpaired=unpaired, gaps=gaps, ends=ends or {}
+    )
+    pairs = Pairs((stratum,), along or {})
     (p,) = correct([found])
     outcome = Outcome(hypothesis, pairs, found, (found,), p, decide(hypothesis, found, p), needs)
     return sentence(outcome)
@@ -44,8 +49,8 @@ def test_supported_and_refuted() -> None:
 
 def test_inconclusive_says_what_is_needed() -> None:
     few = told([0.1, 0.2])
-    assert few.endswith("[−0.485, 0.785], 2 seeds: inconclusive; 3 seeds are the least that can "
-                        "settle it.")  # fmt: skip
+    assert few.endswith("[−0.485, 0.785], 2 seeds: inconclusive; 3 complete seeds are the least "
+                        "that can settle it.")  # fmt: skip
     assert "final validation loss is higher than unet's by 0.100, 1 seed: inconc" in told([0.1])
     assert told([0.1, 0.2, 0.3], needs=7).endswith(
         "3 seeds: inconclusive; about 7 seeds would be needed."
@@ -85,17 +90,47 @@ def test_against_a_number_and_with_shared_labels() -> None:
 
 
 def test_what_to_know_besides() -> None:
-    text = told(LOWER, along={"train.batch_size": ("60", "20")}, counts=(1, 2, 3))
+    gaps = (Gap(3, "a", "out_of_memory"), Gap(4, None, OTHER_CONDITIONS), Gap(5, "b", NO_FIGURE))
+    text = told(LOWER, along={"train.batch_size": ("60", "20")}, unpaired=2, gaps=gaps)
     assert text.endswith(
-        "supported; the sides also differ in train.batch_size 60 against 20; 1 trial without this "
-        "figure; 2 trials without a counterpart; 3 pairs not measured on equal terms."
+        "supported; the sides also differ in train.batch_size 60 against 20; 3 of 6 seeds are "
+        "complete: resnet34_unet lacks seed 3 (out of memory), the pair was measured under other "
+        "conditions (seed 4), unet lacks seed 5 (not recorded); 2 trials without a counterpart."
     )
 
 
+def test_too_few_complete_seeds_say_what_would_help() -> None:
+    gaps = tuple(Gap(seed, "a", reason) for seed, reason in
+                 ((2, "crash"), (3, "crash"), (4, "diverged"), (5, "planned")))  # fmt: skip
+    assert told([0.1, 0.2], gaps=gaps).endswith(
+        "2 seeds: inconclusive; 3 complete seeds are the least that can settle it; 2 of 6 seeds "
+        "are complete: resnet34_unet lacks seeds 2 and 3 (crash), resnet34_unet lacks seed 4 "
+        "(diverged), resnet34_unet lacks seed 5 (not started); the same `run` goes on with what is "
+        "not finished; `run --retry-failed` trains failed trials again; what diverged would do so "
+        "again: add seeds."
+    )
+
+
+def test_failures_that_are_results_are_counted_for_each_side() -> None:
+    ends: dict[Side, dict[str, int]] = {
+        "a": {"done": 3, "diverged": 2},
+        "b": {"done": 4, "crash": 1},
+    }
+    gaps = (Gap(3, "a", "diverged"), Gap(4, "a", "diverged"))
+    text = told(LOWER, gaps=gaps, ends=ends)
+    assert text.endswith("; diverged: resnet34_unet 2 of 5 trials, unet 0 of 5.")
+    assert "crash" not in text
+    alone = told(LOWER, gaps=gaps, ends={"a": ends["a"]}, b=0.5)
+    assert alone.endswith("; diverged: resnet34_unet 2 of 5 trials.")
+
+
 def test_no_pair_at_all() -> None:
-    assert told([], counts=(6, 0, 0)) == (
+    gaps = tuple(Gap(seed, side, "planned") for seed in range(3) for side in SIDES)
+    assert told([], gaps=gaps) == (
         "resnet34_unet and unet have no pair to compare in final validation loss: inconclusive; "
-        "3 seeds are the least that can settle it; 6 trials without this figure."
+        "3 complete seeds are the least that can settle it; 0 of 3 seeds are complete: "
+        "resnet34_unet lacks seeds 0, 1 and 2 (not started), unet lacks seeds 0, 1 and 2 (not "
+        "started); the same `run` goes on with what is not finished."
     )
 
 

@@ -102,10 +102,13 @@ def draw_pairs(ax: Axes, table: pd.DataFrame, colors: Mapping[str, str], hue: st
     ax.set_xlim(-0.35, len(table.columns) - 0.65)
 
 
-def pair_difference(table: pd.DataFrame, free: str, frozen: str) -> Interval:
-    """Frozen minus free: the mean over seeds of what every pair differs by, with its interval."""
-    apart = (table[frozen] - table[free]).dropna()
-    return mean_interval(apart.groupby(level="seed").mean())
+def pair_difference(study: Study, column: str, axis: str, free: str, frozen: str) -> Interval:
+    """Frozen minus free with its interval: the mean over the seeds that have all planned pairs."""
+    places = {level: place for place, level in enumerate(study.records.axes[axis])}
+    cells = np.array([(places[frozen], places[free])])
+    frame = summarized(*grid(study.records, column, [axis]).contrasts(cells, (1, -1)))
+    (row,) = frame[["estimate", "low", "high", "n"]].itertuples(index=False)
+    return Interval(*row)
 
 
 def frozen_pairs(study: Study) -> list[Drawing]:
@@ -122,21 +125,21 @@ def frozen_pairs(study: Study) -> list[Drawing]:
 def _frozen(study: Study, found: Frozen, columns: Mapping[str, str]) -> Drawing | None:
     levels = [*found.free, *found.frozen][:MOST_PLACES]
     tables = {
-        label: level_pairs(study, found.axis, levels, column)
-        for column, label in columns.items()
+        column: level_pairs(study, found.axis, levels, column)
+        for column in columns
         if study.comparable(column) or column.startswith("best_")
     }
-    tables = {label: table for label, table in tables.items() if len(table)}
+    tables = {column: table for column, table in tables.items() if len(table)}
     if not tables:
         return None
     hue = next((a for a in _by_color(study) if a != found.axis), None)
     colors = level_colors(study.records, study.arms).get(hue, {}) if hue else {}
     shown = {level: color for level, color in colors.items() if len(colors) <= MOST_LINES * 2}
     figure, axes = panels(1, len(tables), height=2.9 + 0.25 * bool(shown))
-    for ax, (label, table) in zip(axes, tables.items(), strict=True):
+    for ax, (column, table) in zip(axes, tables.items(), strict=True):
         draw_pairs(ax, table, shown, hue)
-        ax.set_ylabel(label)
-        amount = pair_difference(table, found.free[0], found.frozen[0])
+        ax.set_ylabel(columns[column])
+        amount = pair_difference(study, column, found.axis, found.free[0], found.frozen[0])
         decimals = numbers.decimals_for([amount.mean], [(amount.high - amount.low) / 2])
         text = f"{numbers.signed(amount.mean, decimals)} {numbers.bounds(amount, decimals)}"
         if amount.n:
@@ -147,7 +150,8 @@ def _frozen(study: Study, found: Frozen, columns: Mapping[str, str]) -> Drawing 
         figure.legend(handles=handles, loc="outside upper left", ncols=4, frameon=False)
     caption = (
         f"Each line joins the trials of one seed that differ in {found.axis} only. Above: "
-        f"{found.frozen[0]} minus {found.free[0]}, the mean over seeds with its 95% t-interval."
+        f"{found.frozen[0]} minus {found.free[0]}, the mean over the seeds with all planned pairs "
+        "and its 95% t-interval."
     )
     if len(tables) < len(columns):
         caption += " What was not measured on equal terms, or not at all, is left out."
@@ -163,10 +167,12 @@ def _by_color(study: Study) -> list[str]:
 def two_axes(study: Study, column: str, one: str, other: str) -> pd.DataFrame:
     """The finished values of `column` by the levels of two axes, every seed's mean over the rest.
 
+    A seed counts in a cell where it has all that the plan has of it.
+
     Columns: one, other (labels), seed, value.
     """
     found = grid(study.records, column, [one, other])
-    values = found.by_seed(found.values)
+    values = found.means()
     seeds = np.unique(found.seeds)
     cells = list(itertools.product(study.records.axes[one], study.records.axes[other]))
     rows = [
@@ -253,7 +259,10 @@ def _by_two(study: Study, column: str, one: str, other: str) -> Drawing:
     values = two_axes(study, column, one, other)
     heading = f"{title(one)} by {nice(other)}"
     name = f"{_plain(one)}_by_{_plain(other)}"
-    caption = f"Best validation {nice(study.metric)}, averaged over any other axes within a seed. "
+    caption = (
+        f"Best validation {nice(study.metric)}, averaged over any other axes within a seed; a seed "
+        "counts where it has all their planned levels. "
+    )
     if len(lines) > MOST_LINES or len(places) > MOST_PLACES:
         caption += "Means over seeds; an empty field has no finished trial."
         pages: tuple[Picture, ...] = (_map(study, values, one, other),)
