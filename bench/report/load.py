@@ -104,12 +104,9 @@ class Records:
 
     @cached_property
     def is_planned(self) -> pd.Series[bool]:
-        """Whether the latest plan has each run; true of what no plan can have: imported trials.
-
-        Without a plan all trials are taken for planned.
-        """
-        known = self.runs["id"].isin(self.planned) | (not self.planned)
-        return known | (self.runs["source"] != OWN)
+        """Whether the latest plan has each run; imported trials, and all without a plan, count."""
+        ours = self.runs["source"] == OWN
+        return self.runs["id"].isin(self.planned) | (not self.planned) | ~ours
 
     @cached_property
     def protocol(self) -> str:

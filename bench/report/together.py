@@ -70,6 +70,11 @@ def combined(parts: Sequence[Records], name: str) -> Records:
         parts=tuple(part.experiment for part in parts),
         apart=(AXIS,) if apart else (),
         unlike=unlike,
+        planned=frozenset(
+            f"{part.experiment}/{name}"
+            for part in parts
+            for name in part.runs["id"][part.is_planned]
+        ),
         data=_data(parts),
     )
 
@@ -88,11 +93,6 @@ def _data(parts: Sequence[Records]) -> tuple[DataSetRecord, ...]:
     return tuple(
         replace(entry, label=", ".join(filter(None, [", ".join(users[key]), entry.label])))
         for key, entry in found.items()
-        planned=frozenset(
-            f"{part.experiment}/{name}"
-            for part in parts
-            for name in part.runs["id"][part.is_planned]
-        ),
     )
 
 
