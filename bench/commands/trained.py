@@ -25,8 +25,8 @@ from bench.tasks.pictures import overlay
 from bench.train.session import Parts, build, entering, predict
 
 
-def evaluate(store: Store, trial: str, split: str, device: str) -> dict[str, float]:
-    """The metrics of the trial's best checkpoint on `train`, `val` or `test`."""
+def evaluate(store: Store, trial: str, split: str, device: str) -> dict[str, float | None]:
+    """The metrics of the trial's best checkpoint on `train`, `val` or `test`; None: no score."""
     if split not in ("train", "val", "test"):
         raise BenchError(f"--split {split}: use train, val or test")
     return _trained(store.find(trial), device).score(split)

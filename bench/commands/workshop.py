@@ -108,7 +108,7 @@ class TrialWorkshop:
         With `test`, it confirms the point.
         """
         settings, files = trial.settings, self.files(trial)
-        metrics = settings.task.metrics(settings.classes)
+        metrics = settings.metrics
         recorder = TrialRecorder(files, settings.select.metric, metrics, self.costs(trial))
         part = {"search": {"point": number, "part": "confirmation" if test else "search"}}
         self.recorders[trial.id] = recorder

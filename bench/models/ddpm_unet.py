@@ -34,7 +34,12 @@ class DoubleConv(nn.Sequential):
 
 
 class SelfAttention(nn.Module):
-    """A Transformer's layer over the pixels: attention of four heads, then two linear maps."""
+    """A Transformer's layer over the pixels: attention of four heads, then two linear maps.
+
+    It starts as `nn.MultiheadAttention` does, which the published program uses: the weights of
+    queries, keys and values, one matrix, uniform after Glorot and Bengio 2010 (Xavier); biases 0,
+    those of the map after the heads too.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -47,6 +52,9 @@ class SelfAttention(nn.Module):
             nn.GELU(),
             nn.Linear(channels, channels),
         )
+        nn.init.xavier_uniform_(self.qkv.weight)
+        nn.init.zeros_(self.qkv.bias)
+        nn.init.zeros_(self.mixed.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to the same shape."""

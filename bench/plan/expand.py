@@ -16,6 +16,7 @@ from bench.plan.comparable import caution, incomparable
 from bench.plan.hypotheses import checked_hypotheses
 from bench.plan.idle import refuse_idle
 from bench.plan.inputs import other_function
+from bench.plan.scoring import refuse_several_scorings, scoring
 from bench.plan.trial import Trial, canonical_json
 from bench.registry import Custom, load_target
 from bench.settings import Settings
@@ -63,8 +64,7 @@ class Plan:
         """The validation metrics of the trials (`dice`, not `val/dice`) and their directions."""
         found: dict[str, Mode] = {}
         for trial in self.trials:
-            settings = trial.settings
-            found |= settings.task.metrics(settings.classes)
+            found |= trial.settings.metrics
         return found
 
     @cached_property
@@ -89,6 +89,7 @@ class Plan:
             "axes": {axis: list(labels) for axis, labels in self.axes.items()},
             "select": self.select.model_dump(),
             "metrics": self.metrics,
+            "scoring": scoring(self.trials[0].settings),
             "hypotheses": [hypothesis.record() for hypothesis in self.hypotheses],
             "incomparable": {metric: list(axes) for metric, axes in self.incomparable.items()},
             "cautions": list(other_function(self.trials)),
@@ -118,6 +119,7 @@ def make_plan(spec: Spec) -> Plan:
     refuse_several_tasks(spec, axes.values())
     checked = [(arm, spec.settings(choices(axes, arm))) for arm in arms]
     refuse_idle(spec, axes, checked)
+    refuse_several_scorings(spec, axes, [settings for _, settings in checked])
     trials = tuple(
         Trial(spec.experiment, seed, arm, settings)
         for seed in spec.sweep.seeds
@@ -170,6 +172,9 @@ def load_trial(config: Mapping[str, Any]) -> Trial:
         settings = TrialSettings.model_validate(config["settings"])
         trial = Trial(config["experiment"], config["seed"], config["axes"], settings)
         made = trial.id
+        if made != name:
+            earlier = replace(trial, revised=False)
+            trial, made = (earlier, name) if earlier.id == name else (trial, made)
     except (ValidationError, KeyError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise StoreError(f"the configuration of trial {name} cannot be used: {reason}") from error

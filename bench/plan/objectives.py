@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bench.errors import SpecError, nearest
 from bench.plan.comparable import DECIDE_THE_LOSS
+from bench.plan.scoring import DECIDE_THE_SCORES
 from bench.plan.space import Space
 from bench.spec.hypotheses import COLUMNS
 from bench.spec.search_parts import Asha, Hyperband, Median, NoPruning, Wilcoxon
@@ -57,7 +58,7 @@ def read_objectives(space: Space) -> tuple[Aim, ...]:
             a direction that is not its own; names its line.
     """
     settings = space.settings(space.samples()[0])
-    metrics = settings.task.metrics(settings.classes)
+    metrics = settings.metrics
     given = space.search.objectives
     if not given:
         aims = [Aim(f"best_{settings.select.metric.replace('/', '_')}", settings.select.mode)]
@@ -99,9 +100,7 @@ def pruning_aim(space: Space, aims: Sequence[Aim]) -> Aim | None:
         message = "is for several objectives; with one, its own curve decides"
         raise _error(space, (*where, "metric"), message)
     settings = space.settings(space.samples()[0])
-    known: dict[str, Mode] = {
-        f"val/{name}": mode for name, mode in settings.task.metrics(settings.classes).items()
-    }
+    known: dict[str, Mode] = {f"val/{name}": mode for name, mode in settings.metrics.items()}
     if wanted not in known:
         message = f"unknown curve {wanted!r}{nearest(wanted, known)}"
         raise _error(space, (*where, "metric"), message)
@@ -131,14 +130,15 @@ def _direction(space: Space, index: int, metrics: Mapping[str, Mode]) -> Mode:
 
 def _check_meaning(space: Space, aim: Aim, place: KeyPath) -> None:
     curve = aim.curve or ""
-    if curve.startswith("val/loss") or aim.metric in _OF_THE_LOSS:
-        for name in space.names:
-            if any(f"{setting}.".startswith(f"{name}.") for setting in DECIDE_THE_LOSS):
-                message = (
-                    f"{aim.metric} measures another problem for each value of {name}; take "
-                    "another metric, or that out of the space"
-                )
-                raise _error(space, place, message)
+    of_loss = curve.startswith("val/loss") or aim.metric in _OF_THE_LOSS
+    for name in space.names:
+        changes_loss = any(f"{setting}.".startswith(f"{name}.") for setting in DECIDE_THE_LOSS)
+        if (of_loss and changes_loss) or (curve and name in DECIDE_THE_SCORES):
+            message = (
+                f"{aim.metric} measures another problem for each value of {name}; take "
+                "another metric, or that out of the space"
+            )
+            raise _error(space, place, message)
     if aim.metric in OF_THE_CLOCK:
         epochs = min(space.settings(point).train.epochs for point in space.samples())
         if epochs < 2:

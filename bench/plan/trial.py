@@ -28,12 +28,15 @@ class Trial:
         seed: the root of every random stream of this trial.
         axes: the label of this trial's level on each axis, in the spec's order.
         settings: everything else.
+        revised: whether it is of this version; False: of the first release, whose ids were hashes
+            of what `TrialSettings.identity` gives without revisions.
     """
 
     experiment: str
     seed: int
     axes: Mapping[str, str]
     settings: TrialSettings
+    revised: bool = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "axes", MappingProxyType(dict(self.axes)))
@@ -41,7 +44,7 @@ class Trial:
     @cached_property
     def identity(self) -> dict[str, Any]:
         """The canonical configuration: defaults filled in, without what cannot change a result."""
-        return self.settings.identity() | {"seed": self.seed}
+        return self._settings | {"seed": self.seed}
 
     @cached_property
     def id(self) -> str:
@@ -55,12 +58,12 @@ class Trial:
     @cached_property
     def arm(self) -> str:
         """Hash of the identity without the seed: trials that share it are repeats of each other."""
-        return digest(self.settings.identity())
+        return digest(self._settings)
 
     @cached_property
     def held(self) -> dict[str, Any]:
         """The settings that no axis touches, without what cannot change a result."""
-        settings = self.settings.identity()
+        settings = self._settings
         for axis in self.axes:
             path = axis.split(".")
             # a part's name decides which other settings the part has
@@ -72,9 +75,19 @@ class Trial:
         """Hash of the settings that no axis touches: trials that share it belong in one table."""
         return digest({"settings": self.held, "axes": sorted(self.axes)})
 
+    @property
+    def _settings(self) -> dict[str, Any]:
+        return self.settings.identity(revised=self.revised)
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled by its fields: read-only mappings cannot be."""
-        return Trial, (self.experiment, self.seed, dict(self.axes), self.settings)
+        return Trial, (
+            self.experiment,
+            self.seed,
+            dict(self.axes),
+            self.settings,
+            self.revised,
+        )
 
 
 def named(axes: Mapping[str, str], kind: str, identity: Any) -> str:

@@ -11,7 +11,7 @@ METRICS = "<metrics>"
 HISTORY: tuple[str, ...] = (
     "epoch",
     "train/loss",
-    METRICS,  # val/loss first, then the task's others
+    METRICS,  # val/loss first, then the task's others; last, how much scores are means of
     "lr",
     "epoch_seconds",  # training only, device synchronised
     "val_seconds",
@@ -20,10 +20,12 @@ HISTORY: tuple[str, ...] = (
 )
 
 # runs.csv: one row a trial. <axes> expands to axis.<name>, <best>, <final> and <test> to a column
-# per metric of the task (best_val_dice, final_val_dice, test_dice), <baseline> to the trivial
-# prediction's figures (baseline_dice on the test split, baseline_val_dice on validation), <closing>
-# to what the task finds out of the best model alone (frechet, frechet_extractor). `compile_seconds`
-# is the part of `train_seconds` that torch.compile took, empty where nothing was compiled.
+# per metric of the task (best_val_dice, final_val_dice, test_dice), <scored> to how much the scores
+# are means of (test_scored_images; val_scored_images in the best epoch), <baseline> to the best
+# constant prediction's figures (baseline_dice on the test split, baseline_val_dice on validation)
+# and what it predicts (constant_dice: a class), <closing> to what the task finds out of the best
+# model alone (frechet, frechet_extractor). `compile_seconds` is the part of `train_seconds` that
+# torch.compile took, empty where nothing was compiled.
 # `micro_batch` is how many images went through the model at once at most, empty where whole batches
 # did; `skipped_steps` how many steps were passed over, empty where `train.bad_steps` allows none.
 # `health` is `healthy` or the kinds of what was found wrong (bench.health), empty where nothing was
@@ -32,9 +34,9 @@ RUNS: tuple[str, ...] = (
     "id", "experiment", "status", "failure", "message", "health", "source", "seed",
     "<axes>", "params", "trainable_params", "macs", "epochs", "best_epoch", "<best>", "<final>",
     "final_train_loss", "overfit_gap", "epochs_to_95pct", "seconds_to_95pct", "epoch_seconds",
-    "train_seconds", "compile_seconds", "peak_memory_mb", "memory_kind", "<test>", "<baseline>",
-    "<closing>", "device", "threads", "precision", "micro_batch", "skipped_steps", "channels_last",
-    "deterministic", "data_fingerprint", "torch", "git_commit",
+    "train_seconds", "compile_seconds", "peak_memory_mb", "memory_kind", "<test>", "<scored>",
+    "<baseline>", "<closing>", "device", "threads", "precision", "micro_batch", "skipped_steps",
+    "channels_last", "deterministic", "data_fingerprint", "torch", "git_commit",
 )  # fmt: skip
 
 HISTORY_DIGEST = "history_digest"

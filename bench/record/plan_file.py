@@ -24,6 +24,7 @@ _OPTIONAL: dict[str, Kinds] = {
     "incomparable": dict,
     "hypotheses": list,
     "search": dict,
+    "scoring": (dict, type(None)),
 }
 _TRIAL: dict[str, Kinds] = {"id": str, "seed": (int, type(None)), "axes": dict, "arm": str}
 

@@ -25,6 +25,7 @@ from bench.report.membership import LeftOut, belonging
 from bench.report.search import Search, read_search
 from bench.spec.hypotheses import Hypothesis
 from bench.states import OWN
+from bench.tasks.settings import SUPPORT
 
 _INTEGERS = frozenset(
     {"seed", "params", "trainable_params", "macs", "epochs", "best_epoch", "epochs_to_95pct"}
@@ -73,6 +74,7 @@ class Records:
         parts: the experiments that are here together, on one axis; none where it is one.
         apart: axes along which nothing can be compared, neither figures nor costs.
         search: what a search found, where the experiment is one.
+        scoring: how masks are scored (`bench.plan.scoring.scoring`); None: not recorded.
         unlike: settings in which the parts differ though no axis decides them: a value for each.
         data: what the data sets were like, where it is on record.
         planned: the ids of the latest plan's trials; empty where no plan is kept.
@@ -98,6 +100,7 @@ class Records:
     parts: tuple[str, ...] = ()
     apart: tuple[str, ...] = ()
     search: Search | None = None
+    scoring: Mapping[str, Any] | None = None
     unlike: Mapping[str, list[str]] = field(default_factory=dict)
     data: tuple[DataSetRecord, ...] = ()
     planned: frozenset[str] = frozenset()
@@ -187,6 +190,7 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
         search=read_search(store.experiment(experiment)),
         data=data,
         planned=frozenset(trial["id"] for trial in plan.get("trials", ())),
+        scoring=plan.get("scoring"),
     )
 
 
@@ -203,9 +207,15 @@ def runs_columns(
         "<test>": [f"test_{metric}" for metric in metrics],
         "<baseline>": [
             name
-            for prefix in ("baseline_", "baseline_val_")
+            for prefix in ("baseline_", "constant_", "baseline_val_", "constant_val_")
             for metric in metrics
             if (name := prefix + metric) in known
+        ],
+        "<scored>": [
+            name
+            for split in ("val", "test")
+            for support in SUPPORT
+            if (name := f"{split}_{support}") in known
         ],
         "<closing>": closing_columns(summaries),
     }
@@ -216,7 +226,7 @@ def closing_columns(summaries: Iterable[Mapping[str, Any]]) -> list[str]:
     """What summaries have beside the columns that every task's have."""
     others = {*RUNS, *UNLISTED}
     names = dict.fromkeys(key for summary in summaries for key in summary)
-    prefixes = (*_PER_METRIC, f"{health.COLUMN}_")
+    prefixes = (*_PER_METRIC, "constant_", "val_scored_", f"{health.COLUMN}_")
     return [name for name in names if name not in others and not name.startswith(prefixes)]
 
 
@@ -235,7 +245,7 @@ def _plan_of(members: list[dict[str, Any]], histories: dict[str, list[Any]]) -> 
         for history in histories.values()
         for row in history[:1]
         for key in row
-        if key.startswith("val/")
+        if key.startswith("val/") and key.removeprefix("val/") not in SUPPORT
     }
     told = metrics_of(members)
     metrics: dict[str, Mode] = {

@@ -20,6 +20,7 @@ from bench.record.store import Store
 from bench.report import findings, formats, layout
 from bench.report.arms import Arm, arm_numbers, arms_of
 from bench.report.data import data_views, top_warnings
+from bench.report.definitions import definition
 from bench.report.effect_tables import Effects, all_effects
 from bench.report.figures import Drawing, Study, draw_all, write_figures
 from bench.report.figures.search_all import draw_search
@@ -154,6 +155,7 @@ def page_context(
         "fronts": fronts,
         "marked": any(marks.values()),
         "told": _told(records),
+        "scores": definition(records),
         "learning": learning,
         "learning_table": learning_table(records, summary, learning, marks),
         "effects": effects,

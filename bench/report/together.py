@@ -19,6 +19,7 @@ from bench.plan.comparable import DECIDE_THE_LOSS
 from bench.record.columns import Status
 from bench.record.data_file import DataSetRecord
 from bench.record.store import TrialFiles
+from bench.report.definitions import scores_sentence
 from bench.report.load import Records, history_columns, runs_columns, typed
 from bench.report.membership import LeftOut
 from bench.spec.schema import TrialSettings
@@ -69,6 +70,7 @@ def combined(parts: Sequence[Records], name: str) -> Records:
         origins=tuple(origin for part in parts for origin in part.origins),
         parts=tuple(part.experiment for part in parts),
         apart=(AXIS,) if apart else (),
+        scoring=parts[0].scoring if _scored_alike(parts) else None,
         unlike=unlike,
         planned=frozenset(
             f"{part.experiment}/{name}"
@@ -157,7 +159,7 @@ def _settings(part: Records) -> dict[str, Any] | None:
     for name in done["id"]:
         try:
             settings = TrialFiles(part.folders[name]).config().get("settings") or {}
-            return dict(_flat(TrialSettings.model_validate(settings).identity()))
+            return dict(_flat(TrialSettings.model_validate(settings).identity(revised=False)))
         except (KeyError, StoreError, ValidationError):
             continue
     return None
@@ -169,6 +171,16 @@ def _flat(tree: Mapping[str, Any], above: str = "") -> Iterable[tuple[str, Any]]
             yield from _flat(value, f"{above}{key}.")
         else:
             yield f"{above}{key}", value
+
+
+def _scored_alike(parts: Sequence[Records]) -> bool:
+    """Whether Dice and IoU are the same measures in all of them."""
+    scorings = [part.scoring or {} for part in parts]
+    return all(
+        each.get(key) == scorings[0].get(key)
+        for each in scorings
+        for key in ("average", "empty_mask", "background")
+    )
 
 
 def _why_apart(parts: Sequence[Records]) -> str:
@@ -192,6 +204,9 @@ def _cautions(
     if unlike:
         count = f"{len(unlike)} settings" if len(unlike) > 1 else next(iter(unlike))
         yield f"experiments differ in {count} besides their axes"
+    if not _scored_alike(parts):
+        told = "; ".join(f"{part.experiment}: {scores_sentence(part.scoring)}" for part in parts)
+        yield f"scores are not defined alike. {told}"
     selects = {part.select.metric for part in parts}
     if len(selects) > 1:
         chosen = ", ".join(f"{part.experiment} val/{part.select.metric}" for part in parts)

@@ -43,9 +43,22 @@ class Idle:
 
 def idle_settings(settings: TrialSettings) -> Iterator[Idle]:
     """What one arm sets otherwise than by default, and what yet changes nothing there."""
+    yield from _of_scores(settings)
     yield from _of_training(settings)
     yield from _of_augmentation(settings)
     yield from _mistakes(settings)
+
+
+def _of_scores(settings: TrialSettings) -> Iterator[Idle]:
+    task, data = settings.task, settings.data
+    if task.target != "mask":
+        if _is_set(data, "background"):
+            yield Idle("data.background", f"in {task.name}: there are no masks", ())
+        return
+    # what is fixed has no effect either way: also where the default is written out
+    if len(settings.scored_classes) > 1 and "empty_mask" in task.model_fields_set:
+        why = "with several scored classes: an empty mask predicted empty is always missing"
+        yield Idle("task.empty_mask", why, ("data",))
 
 
 def _of_training(settings: TrialSettings) -> Iterator[Idle]:

@@ -23,9 +23,10 @@ from bench.registry import Custom, Registry
 from bench.settings import Settings, local
 from bench.spec.hypotheses import Hypothesis
 from bench.spec.jsonschema import spec_schema
+from bench.spec.revisions import with_revisions
 from bench.spec.search import Search
 from bench.spec.train_settings import FreezeUpTo, TrainSettings, located
-from bench.tasks.settings import TASKS, Mode, TaskSettings
+from bench.tasks.settings import TASKS, Mode, TaskSettings, scored_classes
 
 _BETTER: dict[Mode, str] = {"max": "higher: use max", "min": "lower: use min"}
 
@@ -92,6 +93,10 @@ def target_classes(task: TaskSettings, data: DataSettings) -> tuple[str, ...]:
     return {"mask": data.class_names, "label": data.label_names, "none": tuple}[task.target]()
 
 
+def _metrics(task: TaskSettings, data: DataSettings) -> dict[str, Mode]:
+    return task.metrics(target_classes(task, data), background=data.background == "first")
+
+
 class TrialSettings(Settings):
     """All settings of one trial but its seed."""
 
@@ -128,6 +133,21 @@ class TrialSettings(Settings):
     def classes(self) -> tuple[str, ...]:
         """Names of the classes of what is learnt; empty where nothing is classified."""
         return target_classes(self.task, self.data)
+
+    @property
+    def scored_classes(self) -> tuple[str, ...]:
+        """Those of a mask that have scores of their own: all but the background."""
+        return scored_classes(self.classes, background=self.data.background == "first")
+
+    @property
+    def metrics(self) -> dict[str, Mode]:
+        """The validation metrics (`dice`, not `val/dice`) and their directions."""
+        return _metrics(self.task, self.data)
+
+    def identity(self, *, revised: bool = True) -> dict[str, Any]:
+        """See `Settings.identity`; without `revised`, as the first release had it."""
+        found = super().identity()
+        return with_revisions(found, self) if revised else found
 
     @field_validator("data")
     @classmethod
@@ -183,7 +203,7 @@ class TrialSettings(Settings):
         task, data = info.data.get("task"), info.data.get("data")
         if task is None or data is None:  # their own errors are reported
             return {"metric": "val/loss", "mode": "min"} | value
-        metrics = {f"val/{n}": mode for n, mode in task.metrics(target_classes(task, data)).items()}
+        metrics = {f"val/{name}": mode for name, mode in _metrics(task, data).items()}
         metric = value.get("metric", f"val/{task.default_metric()}")
         if not isinstance(metric, str):  # reported as the wrong type
             return {"mode": "max"} | value

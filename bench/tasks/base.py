@@ -67,6 +67,18 @@ class Closing:
     pictures: dict[str, Picture] = field(default_factory=dict)
 
 
+class Baseline(NamedTuple):
+    """What the best constant prediction scores, each metric having its own best one.
+
+    Attributes:
+        metrics: by the metric's name; one that is not defined is left out.
+        predictions: what is predicted, by the metric's name, where that has a name: a class.
+    """
+
+    metrics: dict[str, float]
+    predictions: dict[str, str]
+
+
 class Meter(Protocol):
     """Collects one pass's metrics on the device; nothing is read back before `compute`."""
 
@@ -74,8 +86,11 @@ class Meter(Protocol):
         """Score one batch; the caller has set the mode and the autocast."""
         ...
 
-    def compute(self) -> dict[str, float]:
-        """All metrics of the task over what was seen, `loss` first."""
+    def compute(self) -> dict[str, float | None]:
+        """All metrics of the task over what was seen, `loss` first; None: not defined there.
+
+        Beside them may stand how much they are means of: `bench.tasks.settings.SUPPORT`.
+        """
         ...
 
 
@@ -83,8 +98,9 @@ class Task(Protocol):
     """What a model is trained for.
 
     Built from the task's settings and, of the following, what its constructor accepts:
-    `classes` (names of the target's classes), `loss`, `focal_gamma`, `label_smoothing` and
-    `load_classifier` (a settled classifier → its network).
+    `classes` (names of the target's classes), `background` (whether the first class of a mask has
+    no score), `loss`, `focal_gamma`, `label_smoothing` and `load_classifier` (a settled classifier
+    → its network).
     """
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
@@ -112,8 +128,8 @@ class Task(Protocol):
         """
         ...
 
-    def baseline(self, batches: Iterable[Batch]) -> dict[str, float]:
-        """The metrics of a trivial prediction on these samples."""
+    def baseline(self, batches: Iterable[Batch]) -> Baseline:
+        """What the best constant prediction scores on these samples."""
         ...
 
     def pictures(self, model: nn.Module, samples: Samples) -> dict[str, Picture]:

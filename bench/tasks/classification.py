@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.tasks.base import Batch, Closing, Picture, Samples, Share
+from bench.tasks.base import Baseline, Batch, Closing, Picture, Samples, Share
 from bench.tasks.pictures import Caption, captioned, confusion_matrix
 
 TOP = 5
@@ -57,12 +57,20 @@ class Classification:
         scores: Tensor = model(images)
         return scores.float().softmax(1)
 
-    def baseline(self, batches: Iterable[Batch]) -> dict[str, float]:
-        """Always the most frequent classes of these very samples: the best constant answer."""
+    def baseline(self, batches: Iterable[Batch]) -> Baseline:
+        """Always the same scores: the best ones rank classes by their frequency in these samples.
+
+        Their cross-entropy is least where each class gets its share: it is the shares' entropy.
+        """
         labels = torch.cat([_labels(batch) for batch in batches])
-        shares = torch.bincount(labels, minlength=len(self.classes)).double() / len(labels)
-        ordered = shares.sort(descending=True).values.cpu().cumsum(0)
-        return {f"top{k}": float(ordered[k - 1]) for k in tops(len(self.classes))}
+        counts = torch.bincount(labels, minlength=len(self.classes)).cpu()
+        shares = counts.double() / len(labels)
+        ordered = shares.sort(descending=True, stable=True)
+        reached, most = ordered.values.cumsum(0), self.classes[int(ordered.indices[0])]
+        metrics = {f"top{k}": float(reached[k - 1]) for k in tops(len(self.classes))}
+        metrics["loss"] = float(torch.special.entr(shares).sum())
+        predictions = {"loss": "each class's share of the images", "top1": most}
+        return Baseline(metrics, predictions)
 
     def pictures(self, model: nn.Module, samples: Samples) -> dict[str, Picture]:
         """All samples, each with its true class and the predicted one with its share."""
@@ -119,11 +127,11 @@ class ClassificationMeter:
         self._losses.append(F.cross_entropy(scores, labels, reduction="none"))
         self._ranks.append(ranks(scores, labels))
 
-    def compute(self) -> dict[str, float]:
+    def compute(self) -> dict[str, float | None]:
         """Mean loss and the shares of images whose class is among the k best scored."""
         rank = torch.cat(self._ranks).cpu()
-        found = {"loss": float(torch.cat(self._losses).double().mean())}
-        return found | {f"top{k}": float((rank < k).double().mean()) for k in self._tops}
+        loss = float(torch.cat(self._losses).double().mean())
+        return {"loss": loss, **{f"top{k}": float((rank < k).double().mean()) for k in self._tops}}
 
 
 def ranks(scores: Tensor, labels: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.errors import BenchError
-from bench.tasks.base import Batch, Closing, Picture, Samples, Share
+from bench.tasks.base import Baseline, Batch, Closing, Picture, Samples, Share
 from bench.tasks.frechet import (
     LoadClassifier,
     described,
@@ -109,12 +109,16 @@ class Diffusion:
         """
         raise BenchError("predict: diffusion makes images and labels none; see samples/ instead")
 
-    def baseline(self, batches: Iterable[Batch]) -> dict[str, float]:
-        """No noise predicted at all: the mean square of the noise, about 1."""
+    def baseline(self, batches: Iterable[Batch]) -> Baseline:
+        """No noise predicted at all: the mean square of the noise, about 1.
+
+        Of constants it is the best one, noise being 0 in the mean.
+        """
         meter = self.meter()
         for batch in batches:
             meter.update(_NoNoise(), batch)
-        return meter.compute()
+        known = {name: value for name, value in meter.compute().items() if value is not None}
+        return Baseline(known, dict.fromkeys(known, "no noise"))
 
     def generate(self, model: nn.Module, places: Tensor, shape: tuple[int, ...]) -> Tensor:
         """(B, *shape) images in -1…1 by DDIM, each from the noise that belongs to its place."""
@@ -182,16 +186,17 @@ class DiffusionMeter:
         self._errors.append(self._task.errors(model, batch.images, noise, time).detach())
         self._times.append(time)
 
-    def compute(self) -> dict[str, float]:
-        """Means over images; of a quarter that no image fell into, NaN."""
+    def compute(self) -> dict[str, float | None]:
+        """Means over images; of a quarter that no image fell into, None."""
         errors = torch.cat(self._errors).double().cpu()
         quarters = (
             torch.cat(self._times).cpu() * len(DIFFUSION_QUARTERS) // self._task.schedule.steps
         )
-        return {"loss": float(errors.mean())} | {
-            name: float(errors[quarters == number].mean())
-            for number, name in enumerate(DIFFUSION_QUARTERS)
-        }
+        found: dict[str, float | None] = {"loss": float(errors.mean())}
+        for number, name in enumerate(DIFFUSION_QUARTERS):
+            own = errors[quarters == number]
+            found[name] = float(own.mean()) if len(own) else None
+        return found
 
 
 def grid(images: Tensor) -> Picture:

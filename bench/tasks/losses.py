@@ -1,8 +1,12 @@
-"""Segmentation losses. Scores are (B, K, H, W), masks (B, H, W) uint8 with an ignore label."""
+"""Segmentation losses. Scores are (B, K, H, W), masks (B, H, W) uint8 with an ignore label.
+
+A loss of a batch is what training minimises. That of a whole split is made of sums over all its
+batches, so that it depends on no batch size.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -10,41 +14,147 @@ from torch.nn import functional as F
 
 from bench.labels import IGNORE_LABEL
 
-Loss = Callable[[Tensor, Tensor], Tensor]
 EPSILON = 1e-6
 
 
-def cross_entropy(scores: Tensor, masks: Tensor) -> Tensor:
-    """Mean cross-entropy over the pixels that count; 0 where none does."""
-    total = _pixelwise(scores, masks, "sum")
-    return total / (masks != IGNORE_LABEL).sum().clamp(min=1)
+class Loss(Protocol):
+    """A loss of batches, and of a split."""
+
+    def __call__(self, scores: Tensor, masks: Tensor) -> Tensor:
+        """The batch's loss, () in the type of the scores."""
+        ...
+
+    def sums(self, scores: Tensor, masks: Tensor) -> Tensor:
+        """What of a batch enters the loss of its split: float64, to be added up."""
+        ...
+
+    def of_split(self, sums: Tensor) -> Tensor:
+        """The loss of a split from its batches' sums, (); NaN where no pixel counts."""
+        ...
 
 
-def dice(scores: Tensor, masks: Tensor) -> Tensor:
-    """One minus the soft Dice of each foreground class over the whole batch, averaged.
+class PixelMean:
+    """Cross-entropy weighted by (1 - p)^γ, p the true class's probability: mean over pixels.
+
+    Pixels with the ignore label do not count; where none does, the loss of a batch is 0. γ = 0 is
+    cross-entropy itself, γ > 0 the focal loss (Lin et al. 2017).
+    """
+
+    def __init__(self, gamma: float = 0.0) -> None:
+        self._gamma = gamma
+
+    def __call__(self, scores: Tensor, masks: Tensor) -> Tensor:
+        """See `Loss`."""
+        return self._total(scores, masks) / _counted(masks).clamp(min=1)
+
+    def sums(self, scores: Tensor, masks: Tensor) -> Tensor:
+        """(2,): the sum over pixels, and how many count."""
+        return torch.stack([self._total(scores, masks).double(), _counted(masks).double()])
+
+    def of_split(self, sums: Tensor) -> Tensor:
+        """See `Loss`."""
+        return sums[0] / sums[1]
+
+    def _total(self, scores: Tensor, masks: Tensor) -> Tensor:
+        if self._gamma == 0:
+            return _pixelwise(scores, masks, "sum")
+        each = _pixelwise(scores, masks, "none")
+        return (_power(-torch.expm1(-each), self._gamma) * each).sum()
+
+
+class SoftDice:
+    """One minus the soft Dice of each class over a whole batch (or split), averaged over classes.
 
     Milletari et al. 2016 (V-Net) without the squares. Sums run over the batch, so that a class
-    absent from one image does not dominate.
+    absent from one image does not dominate. A class that no mask of the batch has can only score
+    0: with several classes it is left out; the only one counts as a loss of 1 without gradient.
+
+    Args:
+        first: the first class that counts, 0 or 1.
     """
-    valid = (masks != IGNORE_LABEL).unsqueeze(1)
-    classes = torch.arange(1, scores.shape[1], device=scores.device).view(1, -1, 1, 1)
-    truth = (masks.unsqueeze(1) == classes).to(scores.dtype)
-    predicted = scores.softmax(1)[:, 1:] * valid
-    over = (0, 2, 3)
-    both = (predicted * truth).sum(over)
-    either = predicted.sum(over) + truth.sum(over)
-    return 1 - ((2 * both + EPSILON) / (either + EPSILON)).mean()
+
+    def __init__(self, first: int = 1) -> None:
+        self._first = first
+
+    def __call__(self, scores: Tensor, masks: Tensor) -> Tensor:
+        """See `Loss`."""
+        return self._of(*self._parts(scores, masks))
+
+    def sums(self, scores: Tensor, masks: Tensor) -> Tensor:
+        """(3, C): Σ p·g, Σ p and Σ g of each class."""
+        return torch.stack(self._parts(scores, masks)).double()
+
+    def of_split(self, sums: Tensor) -> Tensor:
+        """See `Loss`; NaN also where none of several classes is in a mask."""
+        known = sums[1:] if sums.shape[1] == 1 else sums[2:]
+        return torch.where(known.sum() > 0, self._of(*sums), torch.nan)
+
+    def _parts(self, scores: Tensor, masks: Tensor) -> list[Tensor]:
+        valid = (masks != IGNORE_LABEL).unsqueeze(1)
+        classes = torch.arange(self._first, scores.shape[1], device=scores.device)
+        truth = (masks.unsqueeze(1) == classes.view(1, -1, 1, 1)).to(scores.dtype)
+        predicted = scores.softmax(1)[:, self._first :] * valid
+        return [part.sum((0, 2, 3)) for part in (predicted * truth, predicted, truth)]
+
+    @staticmethod
+    def _of(both: Tensor, predicted: Tensor, truth: Tensor) -> Tensor:
+        each = 1 - (2 * both + EPSILON) / (predicted + truth + EPSILON)
+        if len(each) == 1:
+            return each.mean()
+        present = truth > 0
+        return (each * present).sum() / present.sum().clamp(min=1)
 
 
-def focal(gamma: float) -> Loss:
-    """Cross-entropy weighted by (1 - p)^gamma, p the true class's probability (Lin et al. 2017)."""
+class Sum:
+    """Cross-entropy plus Dice loss."""
 
-    def loss(scores: Tensor, masks: Tensor) -> Tensor:
-        each = _pixelwise(scores, masks, "none")
-        weighted = (1 - torch.exp(-each)) ** gamma * each
-        return weighted.sum() / (masks != IGNORE_LABEL).sum().clamp(min=1)
+    def __init__(self, first: int = 1) -> None:
+        self._pixels, self._dice = PixelMean(), SoftDice(first)
 
-    return loss
+    def __call__(self, scores: Tensor, masks: Tensor) -> Tensor:
+        """See `Loss`."""
+        return self._pixels(scores, masks) + self._dice(scores, masks)
+
+    def sums(self, scores: Tensor, masks: Tensor) -> Tensor:
+        """(2 + 3·C,): the sums of both."""
+        return torch.cat([part.sums(scores, masks).flatten() for part in self._both])
+
+    def of_split(self, sums: Tensor) -> Tensor:
+        """See `Loss`."""
+        return self._pixels.of_split(sums[:2]) + self._dice.of_split(sums[2:].view(3, -1))
+
+    @property
+    def _both(self) -> tuple[Loss, Loss]:
+        return self._pixels, self._dice
+
+
+MEANS = frozenset({"cross_entropy", "focal"})
+"""Those that are means over the pixels that count."""
+
+
+def segmentation_loss(name: str, focal_gamma: float = 2.0, first: int = 1) -> Loss:
+    """The loss called `name` in a spec; `first` is the first class of a Dice loss."""
+    losses: dict[str, Loss] = {
+        "cross_entropy": PixelMean(),
+        "dice": SoftDice(first),
+        "cross_entropy+dice": Sum(first),
+        "focal": PixelMean(focal_gamma),
+    }
+    return losses[name]
+
+
+def _counted(masks: Tensor) -> Tensor:
+    return (masks != IGNORE_LABEL).sum()
+
+
+def _power(base: Tensor, exponent: float) -> Tensor:
+    """`base` ≥ 0 to an exponent > 0, with gradient 0 at 0.
+
+    Autograd's own is infinite there for an exponent below 1, and becomes NaN in a product with 0:
+    the product's gradient, (1 + γ)·x^γ for x = 1 - p → 0, has the limit 0.
+    """
+    inside = base > 0
+    return torch.where(inside, torch.where(inside, base, 1.0) ** exponent, 0.0)
 
 
 def _pixelwise(scores: Tensor, masks: Tensor, reduction: str) -> Tensor:
@@ -54,22 +164,3 @@ def _pixelwise(scores: Tensor, masks: Tensor, reduction: str) -> Tensor:
         scores = scores.permute(0, 2, 3, 1).reshape(-1, scores.shape[1])
         masks = masks.flatten()
     return F.cross_entropy(scores, masks.long(), ignore_index=IGNORE_LABEL, reduction=reduction)
-
-
-def _sum(scores: Tensor, masks: Tensor) -> Tensor:
-    return cross_entropy(scores, masks) + dice(scores, masks)
-
-
-MEANS = frozenset({"cross_entropy", "focal"})
-"""Those that are means over the pixels that count."""
-
-
-def segmentation_loss(name: str, focal_gamma: float) -> Loss:
-    """The loss called `name` in a spec."""
-    losses: dict[str, Loss] = {
-        "cross_entropy": cross_entropy,
-        "dice": dice,
-        "cross_entropy+dice": _sum,
-        "focal": focal(focal_gamma),
-    }
-    return losses[name]

@@ -1,45 +1,36 @@
-"""Segmentation: a class for every pixel, scored by Dice and IoU per image."""
+"""Segmentation: a class for every pixel, scored by Dice and IoU."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.labels import IGNORE_LABEL
-from bench.tasks.base import Batch, Closing, Picture, Samples, Share
-from bench.tasks.losses import EPSILON, MEANS, segmentation_loss
+from bench.tasks.base import Baseline, Batch, Closing, Picture, Samples, Share
+from bench.tasks.losses import MEANS, segmentation_loss
+from bench.tasks.overlap import (
+    Counts,
+    Overlap,
+    always,
+    count,
+    mean_of_classes,
+    mean_over_pairs,
+    overlap,
+    pixels,
+    scores,
+)
 from bench.tasks.pictures import side_by_side
+from bench.tasks.settings import SPLIT, Average, EmptyMask, scored_classes
+
+__all__ = ["Segmentation", "SegmentationMeter", "labels_of", "overlap"]
 
 AT_ONCE = 4  # images that go through the model for pictures: no more memory than training takes
 
-
-class Overlap(NamedTuple):
-    """Dice and IoU, each (B, K-1): per image and foreground class."""
-
-    dice: Tensor
-    iou: Tensor
-
-
-def overlap(predicted: Tensor, truth: Tensor, classes: int) -> Overlap:
-    """Dice and IoU of (B, H, W) labels, per image and foreground class.
-
-    Dice = (2·|P∩G| + ε) / (|P| + |G| + ε) with ε = 1e-6, so that an empty mask predicted empty is
-    1; pixels with the ignore label count on neither side.
-    """
-    valid = truth != IGNORE_LABEL
-    dice, iou = [], []
-    for label in range(1, classes):
-        p = (predicted == label) & valid
-        g = truth == label
-        both = (p & g).sum((1, 2)).double()
-        total = p.sum((1, 2)).double() + g.sum((1, 2))
-        dice.append((2 * both + EPSILON) / (total + EPSILON))
-        iou.append((both + EPSILON) / (total - both + EPSILON))
-    return Overlap(torch.stack(dice, 1), torch.stack(iou, 1))
+Found = dict[str, float | None]
 
 
 def labels_of(scores: Tensor) -> Tensor:
@@ -56,20 +47,22 @@ class Segmentation:
         self,
         *,
         classes: tuple[str, ...] = ("background", "foreground"),
+        background: bool = True,
         loss: str = "cross_entropy",
         focal_gamma: float = 2.0,
+        average: Average = "image",
+        empty_mask: EmptyMask = "one",
     ) -> None:
         self.classes = classes
-        self._criterion = segmentation_loss(loss, focal_gamma)
-        self._adds_up = loss in MEANS
+        self.scored = scored_classes(classes, background=background)
+        self.criterion = segmentation_loss(loss, focal_gamma, len(classes) - len(self.scored))
+        self._average = average
+        self._empty_mask: EmptyMask = "missing" if len(self.scored) > 1 else empty_mask
+        self._loss_name = loss
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """The chosen loss of the model's scores, in fp32."""
-        return self.criterion(model(batch.images), _masks(batch))
-
-    def criterion(self, scores: Tensor, masks: Tensor) -> Tensor:
-        """The chosen loss of (B, K, H, W) scores, in fp32."""
-        return self._criterion(scores.float(), masks)
+        return self.criterion(model(batch.images).float(), _masks(batch))
 
     def shares(self, batch: Batch, size: int) -> Sequence[Share]:
         """The loss is a mean over the pixels that count, of which parts may have more or fewer.
@@ -77,7 +70,7 @@ class Segmentation:
         Raises:
             ValueError: it is the Dice loss, one figure of a whole batch.
         """
-        if not self._adds_up:
+        if self._loss_name not in MEANS:
             raise ValueError("the Dice loss of a batch is not the sum of those of its parts")
         whole = _counted(batch).clamp(min=1)
 
@@ -99,14 +92,62 @@ class Segmentation:
             scores = F.interpolate(scores, size=size, mode="bilinear", align_corners=False)
         return labels_of(scores)
 
-    def baseline(self, batches: Iterable[Batch]) -> dict[str, float]:
-        """Every pixel foreground: of one class throughout, the one with the best mean Dice."""
-        masks, count = torch.cat([_masks(batch) for batch in batches]), len(self.classes)
-        constants = [
-            overlap(torch.full_like(masks, label), masks, count) for label in range(1, count)
-        ]
-        best = max(constants, key=lambda found: float(found.dice.mean()))
-        return {"dice": float(best.dice.mean()), "iou": float(best.iou.mean())}
+    def baseline(self, batches: Iterable[Batch]) -> Baseline:
+        """One class at every pixel, the background among them: for each score the best class.
+
+        For cross-entropy each class's share of the pixels, whose loss is their entropy.
+        """
+        truth = torch.cat([pixels(_masks(batch), len(self.classes)) for batch in batches]).cpu()
+        shares = truth.sum(0).double() / truth.sum()
+        constants = {
+            name: self.measures(always(truth, label))
+            for label, name in enumerate(self.classes)
+            if shares[label] > 0
+        }
+        metrics: dict[str, float] = {}
+        predictions: dict[str, str] = {}
+        if self._loss_name == "cross_entropy" and constants:
+            metrics["loss"] = float(torch.special.entr(shares).sum())
+            predictions["loss"] = "each class's share of the pixels"
+        for name, found in constants.items():
+            for metric, value in found.items():
+                if value is not None and value > metrics.get(metric, -math.inf):
+                    metrics[metric], predictions[metric] = value, name
+        return Baseline(metrics, predictions)
+
+    def measures(self, counts: Counts) -> Found:
+        """Dice and IoU of a split's images, and of each class where several are scored."""
+        found: Found = {}
+        if self._average != "split":
+            found |= self._averages("", counts)
+        if self._average != "image":
+            found |= self._averages(SPLIT if self._average == "both" else "", counts.of_split())
+        return found
+
+    def support(self, counts: Counts) -> Found:
+        """How much the scores are means of: those of `bench.tasks.settings.SUPPORT` that apply."""
+        found: Found = {}
+        if self._average != "split":
+            defined = self._scores(counts).defined
+            found["scored_images"] = int(defined.any(1).sum())
+            if len(self.scored) > 1:
+                found["scored_pairs"] = int(defined.sum())
+        if self._average != "image" and len(self.scored) > 1:
+            found["scored_classes"] = int(self._scores(counts.of_split()).defined.sum())
+        return found
+
+    def _scores(self, counts: Counts) -> Overlap:
+        first = len(self.classes) - len(self.scored)
+        return scores(counts, first=first, empty_mask=self._empty_mask)
+
+    def _averages(self, prefix: str, counts: Counts) -> Found:
+        dice, iou, defined = self._scores(counts)
+        means = {"dice": mean_over_pairs(dice, defined), "iou": mean_over_pairs(iou, defined)}
+        if len(self.scored) > 1:
+            for kind, values in (("dice", dice), ("iou", iou)):
+                own = mean_of_classes(values, defined)
+                means |= {f"{kind}_{n}": mean for n, mean in zip(self.scored, own, strict=True)}
+        return {f"{prefix}{name}": _known(mean) for name, mean in means.items()}
 
     def pictures(self, model: nn.Module, samples: Samples) -> dict[str, Picture]:
         """Image, truth, prediction and error map side by side, by the sample's name."""
@@ -137,33 +178,31 @@ def _counted(batch: Batch) -> Tensor:
     return (_masks(batch) != IGNORE_LABEL).sum()
 
 
+def _known(value: Tensor) -> float | None:
+    """A number; None where it is not defined."""
+    return None if value.isnan() else float(value)
+
+
 class SegmentationMeter:
-    """Loss, Dice and IoU averaged over images."""
+    """Loss, Dice and IoU of a split, from sums and counts: batches do not matter."""
 
     def __init__(self, task: Segmentation) -> None:
         self._task = task
         self._losses: list[Tensor] = []
-        self._sizes: list[int] = []
-        self._overlaps: list[Overlap] = []
+        self._counts: list[Counts] = []
 
     def update(self, model: nn.Module, batch: Batch) -> None:
         """Score one batch; nothing is read back from the device."""
-        scores, masks = model(batch.images), _masks(batch)
-        self._losses.append(self._task.criterion(scores, masks).detach())
-        self._sizes.append(len(batch.images))
-        predicted = labels_of(scores.detach())
-        self._overlaps.append(overlap(predicted, masks, len(self._task.classes)))
+        found, masks = model(batch.images), _masks(batch)
+        self._losses.append(self._task.criterion.sums(found.float(), masks).detach())
+        self._counts.append(count(labels_of(found.detach()), masks, len(self._task.classes)))
 
-    def compute(self) -> dict[str, float]:
-        """Means over images, of Dice and IoU also over classes; each class's own if several."""
-        sizes = torch.tensor(self._sizes, dtype=torch.float64)
-        losses = torch.stack(self._losses).double().cpu()
-        found = {"loss": float((losses * sizes).sum() / sizes.sum())}
-        foreground = self._task.classes[1:]
-        for kind in ("dice", "iou"):
-            each = torch.cat([getattr(o, kind) for o in self._overlaps]).cpu()
-            found[kind] = float(each.mean())
-            if len(foreground) > 1:
-                means = each.mean(0).tolist()
-                found |= {f"{kind}_{n}": m for n, m in zip(foreground, means, strict=True)}
-        return found
+    def compute(self) -> Found:
+        """The loss, Dice and IoU, each class's own if several are scored, and `support`."""
+        sums = torch.stack(self._losses).sum(0).cpu()
+        counts = Counts(*(torch.cat(part).cpu() for part in zip(*self._counts, strict=True)))
+        loss = float(self._task.criterion.of_split(sums))
+        # without a pixel to score the loss is not defined; else NaN means that training diverged
+        nothing = math.isnan(loss) and bool(sums.isfinite().all())
+        measures, support = self._task.measures(counts), self._task.support(counts)
+        return {"loss": None if nothing else loss} | measures | support

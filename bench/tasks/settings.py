@@ -8,11 +8,23 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from bench.registry import Registry
-from bench.settings import Settings, local
+from bench.settings import Settings, added, local
 from bench.tasks.frechet_settings import FrechetSettings
 
 Mode = Literal["min", "max"]
 Target = Literal["mask", "label", "none"]
+EmptyMask = Literal["one", "missing"]
+Average = Literal["image", "split", "both"]
+
+SPLIT = "split_"
+"""Before a score's name where it is that of a whole split, and one per image is recorded too."""
+
+SUPPORT = ("scored_images", "scored_pairs", "scored_classes")
+"""How much scores are means of: recorded beside the metrics, but none of them.
+
+The images that have a score; with several scored classes the pairs of image and class; the classes
+that have a score of the whole split.
+"""
 
 
 class TaskSettings(Settings):
@@ -33,8 +45,11 @@ class TaskSettings(Settings):
     pictured: ClassVar[int] = 4
 
     @abstractmethod
-    def metrics(self, classes: tuple[str, ...]) -> dict[str, Mode]:
-        """The validation metrics (`dice`, not `val/dice`) and the direction of each."""
+    def metrics(self, classes: tuple[str, ...], *, background: bool = True) -> dict[str, Mode]:
+        """The validation metrics (`dice`, not `val/dice`) and the direction of each.
+
+        `background`: whether the first class of a mask has no score of its own.
+        """
 
     @abstractmethod
     def default_metric(self) -> str:
@@ -47,6 +62,11 @@ class TaskSettings(Settings):
     def output_shape(self, classes: tuple[str, ...], size: int, /) -> tuple[int, ...]:
         """The shape of a model's output for one image of `size` × `size`."""
         return (1, self.out_channels(classes), size, size)
+
+
+def scored_classes(classes: tuple[str, ...], *, background: bool) -> tuple[str, ...]:
+    """The classes of a mask that have scores: all but the background."""
+    return classes[1:] if background else classes
 
 
 DIFFUSION_QUARTERS = ("loss_t1", "loss_t2", "loss_t3", "loss_t4")
@@ -62,14 +82,27 @@ class SegmentationSettings(TaskSettings):
     losses: ClassVar[tuple[str, ...]] = ("cross_entropy", "dice", "cross_entropy+dice", "focal")
     pictured: ClassVar[int] = 12  # enough for a worst, a median and a best one among them
     name: Literal["segmentation"] = "segmentation"
+    average: Average = added(
+        "image",
+        description="image: Dice and IoU of each image, averaged; split: of each class from the "
+        "pixels of the whole split (the mIoU of VOC and Cityscapes), averaged over classes; both: "
+        "per image, and those of the split as split_dice and split_iou",
+    )
+    empty_mask: EmptyMask = added(
+        "one",
+        description="the score of an empty binary mask that is predicted empty: one, or missing "
+        "(in no mean); with several scored classes it is always missing",
+    )
 
-    def metrics(self, classes: tuple[str, ...]) -> dict[str, Mode]:
-        """Loss, mean Dice and IoU, and with more than one foreground class each class's own."""
-        found: dict[str, Mode] = {"loss": "min", "dice": "max", "iou": "max"}
-        if len(classes) > 2:
-            for kind in ("dice", "iou"):
-                found |= {f"{kind}_{name}": "max" for name in classes[1:]}
-        return found
+    def metrics(self, classes: tuple[str, ...], *, background: bool = True) -> dict[str, Mode]:
+        """Loss, mean Dice and IoU, and with more than one scored class each class's own."""
+        names: list[str] = []
+        scored = scored_classes(classes, background=background)
+        for prefix in ("", SPLIT) if self.average == "both" else ("",):
+            names += [f"{prefix}{kind}" for kind in ("dice", "iou")]
+            if len(scored) > 1:
+                names += [f"{prefix}{kind}_{n}" for kind in ("dice", "iou") for n in scored]
+        return {"loss": "min", **dict.fromkeys(names, "max")}
 
     def default_metric(self) -> str:
         """Mean Dice."""
@@ -88,7 +121,7 @@ class ClassificationSettings(TaskSettings):
     losses: ClassVar[tuple[str, ...]] = ("cross_entropy",)
     name: Literal["classification"] = "classification"
 
-    def metrics(self, classes: tuple[str, ...]) -> dict[str, Mode]:
+    def metrics(self, classes: tuple[str, ...], *, background: bool = True) -> dict[str, Mode]:  # noqa: ARG002 - of masks
         """Loss and top-1 accuracy; top-5 where it says something, with more than five classes."""
         found: dict[str, Mode] = {"loss": "min", "top1": "max"}
         return found | {"top5": "max"} if len(classes) > 5 else found
@@ -135,7 +168,7 @@ class DiffusionSettings(TaskSettings):
         None, description="whether the best epoch's Fréchet distance is computed, and how"
     )
 
-    def metrics(self, _classes: tuple[str, ...]) -> dict[str, Mode]:
+    def metrics(self, classes: tuple[str, ...], *, background: bool = True) -> dict[str, Mode]:  # noqa: ARG002 - it has none
         """The loss, and the loss in each quarter of the time steps: `loss_t1` is least noisy."""
         return dict.fromkeys(("loss", *DIFFUSION_QUARTERS), "min")
 

@@ -193,10 +193,18 @@ class Training:
                 flush=True,
             )
 
-    def _validate(self) -> dict[str, float]:
+    def _validate(self) -> dict[str, float | None]:
         leak = "grad_in_validation" in self.trial.settings.mistakes
         model = self.trainee.validated
-        return evaluate(model, self.task, self.val_batches, self.precision, grad=leak)
+        metrics = evaluate(model, self.task, self.val_batches, self.precision, grad=leak)
+        selected = self.trial.settings.select.metric
+        # whether it is defined depends on the split, not on the epoch: no use going on
+        if metrics[selected.removeprefix("val/")] is None:
+            raise DataError(
+                f"{selected}, which chooses the best epoch, is not defined: the validation split "
+                "has nothing that it scores; check the split, or choose another select.metric"
+            )
+        return metrics
 
     def _keep(self, row: Row) -> None:
         """Note whether this is the best epoch, and write the checkpoints.
@@ -301,7 +309,7 @@ def shown(
 
 def evaluate(
     model: nn.Module, task: Task, batches: Batches, precision: Precision, *, grad: bool = False
-) -> dict[str, float]:
+) -> dict[str, float | None]:
     """The task's metrics over every sample, in evaluation mode; the model's mode stays evaluation.
 
     `grad` leaves autograd on (a published mistake, to be measured).

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,7 @@ from bench.models.settings import MODELS, ModelSettings
 from bench.models.weights_settings import SettledWeights
 from bench.plan.trial import Trial
 from bench.tasks.base import Closing, Picture, Samples, Task
-from bench.tasks.settings import TASKS
+from bench.tasks.settings import SUPPORT, TASKS
 from bench.train import checkpoint
 from bench.train.batches import Batches, Normalised
 from bench.train.classifier import check_extractor, load_classifier
@@ -87,7 +87,7 @@ class Parts:
         """The trial's number format."""
         return Precision(self.trial.settings.train.precision, self.device)
 
-    def score(self, split: str) -> dict[str, float]:
+    def score(self, split: str) -> dict[str, float | None]:
         """The task's metrics of the model as it is on one split."""
         return evaluate(self.model, self.task, self.batches(split), self.precision())
 
@@ -110,6 +110,7 @@ def build(trial: Trial) -> Parts:
     task = TASKS.build(
         settings.task,
         classes=settings.classes,
+        background=settings.data.background == "first",
         loss=settings.train.loss,
         focal_gamma=settings.train.focal_gamma,
         label_smoothing=settings.train.label_smoothing,
@@ -282,7 +283,7 @@ def _numerics() -> dict[str, bool]:
     return {"tf32": cudnn.allow_tf32 or matmul.allow_tf32, "cudnn_benchmark": cudnn.benchmark}
 
 
-def _findings(training: Training, baselines: Mapping[str, float]) -> list[health.Finding]:
+def _findings(training: Training, baselines: Mapping[str, Any]) -> list[health.Finding]:
     """What is wrong with the training; the log tells."""
     settings, progress = training.trial.settings, training.progress
     metric = settings.select.metric.removeprefix("val/")
@@ -315,20 +316,28 @@ def _of_steps(training: Training) -> list[health.Finding]:
     return found
 
 
+def _baselines(parts: Parts, splits: Iterable[str]) -> dict[str, Any]:
+    """What the best constant prediction scores (`baseline_…`), and which it is (`constant_…`)."""
+    found: dict[str, Any] = {}
+    for split in splits:
+        prefix = "" if split == "test" else f"{split}_"
+        baseline = parts.task.baseline(parts.batches(split).in_order())
+        found |= {f"baseline_{prefix}{name}": v for name, v in baseline.metrics.items()}
+        found |= {f"constant_{prefix}{name}": v for name, v in baseline.predictions.items()}
+    return found
+
+
 def _facts(
     parts: Parts, training: Training, manifest: Mapping[str, Any], *, test: bool
 ) -> dict[str, Any]:
     """What the history does not tell; the columns of runs.csv."""
     train = parts.trial.settings.train
     scores = parts.score("test") if test else {}
-    baselines = {
-        f"baseline_{prefix}{name}": value
-        for prefix, split in (("", "test"), ("val_", "val"))
-        if test or split != "test"
-        for name, value in parts.task.baseline(parts.batches(split).in_order()).items()
-    }
+    baselines = _baselines(parts, ("val", "test") if test else ("val",))
+    best = training.progress.history[training.progress.best_epoch - 1]
     return {
         **{f"test_{name}": value for name, value in scores.items()},
+        **{f"val_{name}": best[f"val/{name}"] for name in SUPPORT if f"val/{name}" in best},
         **baselines,
         **health.record(_findings(training, baselines)),
         "trainable_params": training.freezing.trainable,

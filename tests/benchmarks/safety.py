@@ -105,7 +105,7 @@ def compare(trial: Trial, rounds: int, best: bool, folder: Path) -> Found:
             raise SystemExit(f"{trial.id} is held by {lease}")
         files = store.trial(trial.experiment, trial.id)
         files.write_config(trial_config(trial))
-        metrics = trial.settings.task.metrics(trial.settings.classes)
+        metrics = trial.settings.metrics
         recorder = TrialRecorder(files, trial.settings.select.metric, metrics, lease=lease)
         recorder.begin({})
         safe, bare = Epochs(trial, recorder), Epochs(trial, MemoryRecorder(folder))

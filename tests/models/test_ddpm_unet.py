@@ -49,3 +49,20 @@ def test_the_step_reaches_the_output() -> None:
     with torch.inference_mode():
         early, late = (model(image, torch.tensor([time])) for time in (0, 900))
     assert not torch.allclose(early, late)
+
+
+def test_attention_starts_as_multihead_attention_does() -> None:
+    torch.manual_seed(0)
+    ours, theirs = SelfAttention(64), nn.MultiheadAttention(64, 4)
+    for own, published in (
+        (ours.qkv.weight, theirs.in_proj_weight),
+        (ours.mixed.weight, theirs.out_proj.weight),
+    ):
+        assert own.shape == published.shape
+        # both uniform: the largest of thousands comes close to the bound
+        assert own.abs().max().item() == pytest.approx(published.abs().max().item(), rel=0.01)
+        assert own.std().item() == pytest.approx(published.std().item(), rel=0.05)
+    assert ours.qkv.weight.abs().max() < (6 / (4 * 64)) ** 0.5
+    for bias in (ours.qkv.bias, ours.mixed.bias, theirs.in_proj_bias, theirs.out_proj.bias):
+        assert bias is not None
+        assert (bias == 0).all()

@@ -214,6 +214,12 @@ def test_record_is_plain_and_complete(plan: Planner, tmp_path: Path) -> None:
         "axes": {"model": ["unet", "resnet"]},
         "select": {"metric": "val/dice", "mode": "max"},
         "metrics": {"loss": "min", "dice": "max", "iou": "max"},
+        "scoring": {
+            "average": "image",
+            "empty_mask": "one",
+            "background": "background",
+            "classes": ["foreground"],
+        },
         "incomparable": {},
         "hypotheses": [],
         "cautions": [],

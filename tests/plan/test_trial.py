@@ -5,10 +5,12 @@ import itertools
 import pickle
 import random
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from bench.plan.expand import load_trial, trial_config
 from bench.plan.trial import Trial, digest
 from bench.spec.schema import TrialSettings
 
@@ -87,6 +89,9 @@ def test_what_makes_no_difference_to_the_id(values: dict[str, Any]) -> None:
         {"data__normalize": "none"},
         {"data__border": "ignore"},
         {"data__background": "none"},
+        {"task": {"name": "segmentation", "average": "split"}},
+        {"task": {"name": "segmentation", "average": "both"}},
+        {"task": {"name": "segmentation", "empty_mask": "missing"}},
         {"model__width": 0.51},
         {"model__upsample": "transposed"},
         {"model__name": "resnet34_unet"},
@@ -120,6 +125,61 @@ def test_a_whole_number_is_one_however_it_is_written() -> None:
 def test_ids_of_the_first_release_stay_valid() -> None:
     # made by 0.1.0: a setting that is newer must not be part of it at its default
     assert trial(TREE).id == "s0-ff9d5357"
+
+
+SEGMENTATION = {"task": "segmentation", "model": {"name": "unet"}, "data": {"name": "shapes"}}
+DIFFUSION = {"task": "diffusion", "data": {"name": "shapes", "normalize": "symmetric"}}
+FOLDER = {"name": "folder", "root": "x"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "first_release", "same"),
+    [
+        ({}, "s0-b4c9e43a", True),
+        ({"train": {"loss": "focal"}}, "s0-552983d8", True),
+        ({"data": FOLDER}, "s0-143f83ba", True),
+        (DIFFUSION | {"model": {"name": "ddpm_unet", "attention": False}}, "s0-cf5242c2", True),
+        (
+            {"task": "classification", "model": {"name": "resnet"}}
+            | {"data": {"name": "shapes", "kinds": 3}},
+            "s0-7e0894e3",
+            True,
+        ),
+        # scores of absent classes
+        ({"data": {"name": "shapes", "kinds": 3}}, "s0-95fc43f0", False),
+        ({"data": FOLDER | {"classes": ["a", "b", "c"]}}, "s0-c2c7cf30", False),
+        # the validation loss
+        ({"train": {"loss": "dice"}}, "s0-bf77632e", False),
+        ({"train": {"loss": "cross_entropy+dice"}}, "s0-de94bc8f", False),
+        ({"data": {"name": "shapes", "border": "ignore"}}, "s0-0df3a675", False),
+        ({"data": FOLDER | {"ignore": 255}}, "s0-d0f00152", False),
+        # the initial weights
+        (DIFFUSION | {"model": {"name": "ddpm_unet"}}, "s0-e43936b7", False),
+    ],
+)
+def test_ids_change_only_where_the_same_settings_mean_something_else(
+    settings: dict[str, Any], first_release: str, same: bool
+) -> None:
+    now = trial(SEGMENTATION | settings)
+    assert (now.id == first_release) is same
+    assert (now.arm == replace(now, revised=False).arm) is same
+    # what is recorded stays readable under the id that it has
+    config = trial_config(now) | {"id": first_release}
+    assert load_trial(config).id == first_release
+    assert load_trial(config).settings == now.settings
+    assert pickle.loads(pickle.dumps(load_trial(config))).id == first_release
+
+
+def test_a_revision_belongs_to_the_axis_that_sets_it() -> None:
+    """Arms of an experiment share `common` though the meaning of some has changed."""
+    axes = {"train.loss": "dice"}
+    plain, dice = (
+        trial(SEGMENTATION, axes=axes),
+        trial(SEGMENTATION | {"train": {"loss": "dice"}}, axes=axes),
+    )
+    assert plain.common == dice.common
+    assert dice.common == replace(dice, revised=False).common
+    assert dice.arm != replace(dice, revised=False).arm
 
 
 def test_true_is_not_one() -> None:

@@ -123,10 +123,17 @@ def test_smoothing_is_trained_with_and_not_validated_with() -> None:
 def test_baseline_is_the_most_frequent_classes() -> None:
     labels = [6] * 4 + [0] * 3 + [1, 2, 3, 4, 5]
     found = Classification(classes=SEVEN).baseline([batch(*labels[:5]), batch(*labels[5:])])
-    assert found == {"top1": pytest.approx(4 / 12), "top5": pytest.approx(10 / 12)}
-    assert Classification(classes=("a", "b")).baseline([batch(0, 1, 1)]) == {
-        "top1": pytest.approx(2 / 3)
+    shares = [4 / 12, 3 / 12, *[1 / 12] * 5]
+    entropy = -sum(share * math.log(share) for share in shares)
+    assert found.metrics == {
+        "top1": pytest.approx(4 / 12),
+        "top5": pytest.approx(10 / 12),
+        "loss": pytest.approx(entropy),
     }
+    assert found.predictions["top1"] == SEVEN[6]
+    two = Classification(classes=("a", "b")).baseline([batch(0, 1, 1)])
+    assert two.metrics["top1"] == pytest.approx(2 / 3)
+    assert two.predictions["top1"] == "b"
 
 
 def test_predictions() -> None:

@@ -10,52 +10,11 @@ import torch
 from torch import nn
 
 from bench.tasks.base import Batch, Samples
-from bench.tasks.losses import cross_entropy, dice, focal, segmentation_loss
 from bench.tasks.palette import CONFUSED, EXTRA, IGNORED, MISSED, PALETTE
 from bench.tasks.pictures import colour, errors, overlay, side_by_side
-from bench.tasks.segmentation import AT_ONCE, Segmentation, labels_of, overlap
-
-
-def mask(*rows: list[int]) -> torch.Tensor:
-    return torch.tensor([rows], dtype=torch.uint8)
-
-
-def batch(masks: torch.Tensor) -> Batch:
-    return Batch(torch.zeros(len(masks), 3, *masks.shape[1:]), masks, torch.arange(len(masks)))
-
-
-class Fixed(nn.Module):
-    """Gives the same scores for any input."""
-
-    def __init__(self, scores: torch.Tensor) -> None:
-        super().__init__()
-        self.scores = scores
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.scores[: len(images)]
-
-
-def test_dice_and_iou_by_hand() -> None:
-    # P = 3 pixels, G = 2, both = 2: Dice 4/5, IoU 2/3
-    found = overlap(mask([1, 1], [1, 0]), mask([1, 1], [0, 0]), 2)
-    assert found.dice.item() == pytest.approx(0.8, abs=1e-6)
-    assert found.iou.item() == pytest.approx(2 / 3, abs=1e-6)
-
-
-def test_empty_predicted_empty_is_one_and_missed_is_zero() -> None:
-    nothing, something = mask([0, 0], [0, 0]), mask([0, 1], [0, 0])
-    assert overlap(nothing, nothing, 2).dice.item() == 1
-    assert overlap(nothing, something, 2).dice.item() == pytest.approx(0, abs=1e-5)
-
-
-def test_ignored_pixels_count_on_neither_side() -> None:
-    found = overlap(mask([1, 1], [1, 1]), mask([1, 255], [255, 0]), 2)
-    assert found.dice.item() == pytest.approx(2 / 3, abs=1e-6)  # P = 2, G = 1, both = 1
-
-
-def test_each_class_has_its_own_column() -> None:
-    found = overlap(mask([1, 2], [2, 0]), mask([1, 1], [2, 0]), 3)
-    assert found.dice[0].tolist() == pytest.approx([2 / 3, 2 / 3], abs=1e-6)
+from bench.tasks.segmentation import AT_ONCE, Segmentation, labels_of
+from bench.tasks.settings import SUPPORT, Average, EmptyMask, SegmentationSettings
+from tests.tasks.masks import Fixed, Played, batch, mask, scores_for
 
 
 def test_labels_of_two_classes_equal_argmax() -> None:
@@ -64,72 +23,191 @@ def test_labels_of_two_classes_equal_argmax() -> None:
     assert torch.equal(labels_of(scores).long(), scores.argmax(1))
 
 
-def test_meter_averages_over_images_not_batches() -> None:
-    perfect = torch.tensor([[[9.0, 0], [9, 9]], [[0, 9.0], [0, 0]]])  # label 1 top right
-    task = Segmentation()
-    meter = task.meter()
+def score(
+    task: Segmentation, truth: torch.Tensor, predicted: torch.Tensor, size: int = 99
+) -> dict[str, float | None]:
+    """What the meter finds where `predicted` (N, H, W) is predicted, in batches of `size`."""
+    meter, model = task.meter(), Played(scores_for(predicted, len(task.classes)))
+    for part in truth.split(size):
+        meter.update(model, batch(part))
+    return meter.compute()
+
+
+THREE = ("background", "cat", "dog")
+
+
+def test_binary_scores_are_means_over_images() -> None:
     truth = torch.cat([mask([0, 1], [0, 0])] * 2 + [mask([1, 0], [0, 0])])
-    model = Fixed(perfect.expand(3, -1, -1, -1))
-    meter.update(model, batch(truth[:2]))
-    meter.update(model, batch(truth[2:]))
-    found = meter.compute()
-    assert list(found) == ["loss", "dice", "iou"]
+    predicted = torch.cat([mask([0, 1], [0, 0])] * 3)
+    found = score(Segmentation(), truth, predicted, size=2)
+    assert list(found) == ["loss", "dice", "iou", "scored_images"]
     assert found["dice"] == pytest.approx(2 / 3, abs=1e-5)
-    right, wrong = math.log(1 + math.exp(-9)), math.log(1 + math.exp(9))
-    assert found["loss"] == pytest.approx((2 * right + (wrong * 2 + right * 2) / 4) / 3, rel=1e-4)
+    right, wrong = math.log(1 + math.exp(-4)), math.log(1 + math.exp(4))
+    assert found["loss"] == pytest.approx((10 * right + 2 * wrong) / 12, rel=1e-5)
 
 
-def test_meter_names_each_class_when_there_are_several() -> None:
-    task = Segmentation(classes=("background", "cat", "dog"))
-    meter = task.meter()
-    scores = torch.zeros(1, 3, 2, 2)
-    scores[0, 1] = 1  # cat everywhere
-    meter.update(Fixed(scores), batch(mask([1, 1], [2, 0])))
+def test_an_empty_binary_mask_is_one_or_missing() -> None:
+    truth = torch.cat([mask([0, 0]), mask([0, 1]), mask([0, 0])])
+    predicted = torch.cat([mask([0, 0]), mask([0, 1]), mask([1, 1])])
+    found = score(Segmentation(), truth, predicted)
+    assert found["dice"] == pytest.approx((1 + 1 + 0) / 3, abs=1e-5)
+    assert found["scored_images"] == 3
+    found = score(Segmentation(empty_mask="missing"), truth, predicted)
+    assert found["dice"] == pytest.approx((1 + 0) / 2)  # a false alarm has a score: 0
+    assert found["scored_images"] == 2
+
+
+@pytest.mark.parametrize("empty_mask", ["one", "missing"])
+def test_an_image_without_a_pixel_to_score_has_no_score(empty_mask: EmptyMask) -> None:
+    truth = torch.cat([mask([255, 255]), mask([1, 1])])
+    predicted = torch.cat([mask([0, 0]), mask([0, 0])])
+    found = score(Segmentation(empty_mask=empty_mask), truth, predicted)
+    assert found["dice"] == pytest.approx(0, abs=1e-5)
+    assert found["iou"] == pytest.approx(0, abs=1e-5)
+    assert found["scored_images"] == 1
+
+
+def test_a_split_without_a_pixel_to_score_has_no_figures() -> None:
+    truth = mask([255, 255])
+    found = score(Segmentation(classes=THREE, average="both"), truth, mask([1, 2]))
+    assert {v for k, v in found.items() if not k.startswith("scored_")} == {None}
+    assert found["scored_images"] == found["scored_pairs"] == found["scored_classes"] == 0
+
+
+def test_scores_of_a_diverged_model_are_numbers_and_its_loss_is_none() -> None:
+    meter = Segmentation().meter()
+    meter.update(Fixed(torch.full((1, 2, 1, 2), math.nan)), batch(mask([0, 1])))
     found = meter.compute()
-    assert found["dice_cat"] == pytest.approx(2 / 3, abs=1e-5)
-    assert found["dice_dog"] == pytest.approx(0, abs=1e-5)
-    assert found["dice"] == pytest.approx(1 / 3, abs=1e-5)
+    assert found["loss"] is not None
+    assert math.isnan(found["loss"])
 
 
-def test_baseline_is_all_foreground() -> None:
-    masks = torch.cat([mask([1, 1], [0, 0]), mask([1, 1], [1, 1])])
-    found = Segmentation().baseline([batch(masks)])
-    assert found["dice"] == pytest.approx((2 / 3 + 1) / 2, abs=1e-6)
-    assert found["iou"] == pytest.approx(0.75, abs=1e-6)
+def test_pairs_of_an_absent_class_have_no_score() -> None:
+    # first image: cat half found, no dog; second: dog missed, a cat seen where there is none
+    truth = torch.cat([mask([1, 1, 0, 0]), mask([2, 2, 0, 0])])
+    predicted = torch.cat([mask([1, 0, 0, 0]), mask([1, 0, 0, 0])])
+    found = score(Segmentation(classes=THREE), truth, predicted)
+    assert found["dice_cat"] == pytest.approx((2 / 3 + 0) / 2)
+    assert found["dice_dog"] == 0
+    assert found["dice"] == pytest.approx((2 / 3 + 0) / 2)
+    assert found["iou"] == pytest.approx((1 / 2 + 0) / 2)
+    assert (found["scored_images"], found["scored_pairs"]) == (2, 3)
 
 
-def test_cross_entropy_ignores_and_survives_nothing_left() -> None:
-    scores = torch.zeros(1, 2, 2, 2)
-    assert cross_entropy(scores, mask([0, 1], [255, 255])).item() == pytest.approx(math.log(2))
-    assert cross_entropy(scores, mask([255, 255], [255, 255])).item() == 0
+def test_each_image_counts_as_much_as_any_other() -> None:
+    truth = torch.cat([mask([1, 2]), mask([1, 1])])
+    predicted = torch.cat([mask([1, 2]), mask([0, 0])])
+    found = score(Segmentation(classes=THREE), truth, predicted)
+    assert found["dice"] == 0.5  # not (1 + 1 + 0) / 3
+    assert (found["dice_cat"], found["dice_dog"]) == (0.5, 1)
 
 
-def test_dice_loss_by_hand() -> None:
-    # p = 0.5 everywhere, two of four pixels are foreground: 2·1 / (2 + 2)
-    scores = torch.zeros(1, 2, 2, 2)
-    assert dice(scores, mask([1, 1], [0, 0])).item() == pytest.approx(0.5, abs=1e-6)
-    # one pixel not counted: p sums to 1.5, truth to 2
-    assert dice(scores, mask([1, 1], [0, 255])).item() == pytest.approx(1 - 2 / 3.5, abs=1e-6)
+def test_a_class_that_the_split_lacks_is_missing_even_where_it_is_predicted() -> None:
+    found = score(Segmentation(classes=THREE, average="both"), mask([1, 1, 0]), mask([1, 1, 2]))
+    assert found["dice"] == found["split_dice"] == found["dice_cat"] == 1
+    assert found["dice_dog"] is None
+    assert found["split_iou_dog"] is None
 
 
-def test_focal_by_hand_and_equal_to_cross_entropy_at_gamma_zero() -> None:
-    scores, truth = torch.randn(2, 3, 4, 4), torch.randint(0, 3, (2, 4, 4), dtype=torch.uint8)
-    torch.testing.assert_close(focal(0.0)(scores, truth), cross_entropy(scores, truth))
-    flat = torch.zeros(1, 2, 2, 2)
-    assert focal(2.0)(flat, mask([0, 1], [1, 255])).item() == pytest.approx(0.25 * math.log(2))
+def test_background_everywhere_scores_nothing_over_many_classes() -> None:
+    classes = ("background", *(f"c{i}" for i in range(1, 20)))
+    truth = torch.zeros(20, 16, 16, dtype=torch.uint8)
+    for image in range(20):
+        truth[image, 4:12, 4:12] = image % 19 + 1
+    found = score(Segmentation(classes=classes), truth, torch.zeros_like(truth))
+    assert found["dice"] == found["iou"] == 0
+    assert found["scored_pairs"] == 20
 
 
-@pytest.mark.parametrize("name", ["cross_entropy", "dice", "cross_entropy+dice", "focal"])
-def test_every_loss_falls_along_its_gradient(name: str) -> None:
+def test_the_average_over_a_split_adds_up_its_pixels() -> None:
+    truth = torch.cat([mask([1, 1, 1, 1]), mask([1, 0, 0, 2])])
+    predicted = torch.cat([mask([1, 1, 1, 1]), mask([0, 1, 0, 2])])
+    found = score(Segmentation(classes=THREE, average="split"), truth, predicted, size=1)
+    assert found["dice_cat"] == pytest.approx(2 * 4 / (5 + 5))
+    assert found["iou_cat"] == pytest.approx(4 / 6)
+    assert found["dice_dog"] == found["iou_dog"] == 1
+    assert found["dice"] == pytest.approx((0.8 + 1) / 2)
+    assert found["scored_classes"] == 2
+    both = score(Segmentation(classes=THREE, average="both"), truth, predicted)
+    assert both["split_dice"] == found["dice"]
+    assert both["dice"] == pytest.approx((1 + (0 + 1) / 2) / 2)
+
+
+def test_without_a_background_class_0_is_scored_like_any_other() -> None:
+    task = Segmentation(classes=("road", "sky"), background=False)
+    found = score(task, mask([0, 0, 1, 255]), mask([0, 1, 1, 0]))
+    assert found["dice_road"] == found["dice_sky"] == found["dice"] == pytest.approx(2 / 3)
+    assert score(task, mask([0, 0]), mask([0, 0]))["dice_sky"] is None
+
+
+@pytest.mark.parametrize("average", ["image", "split", "both"])
+@pytest.mark.parametrize("classes", [("a", "b"), THREE])
+@pytest.mark.parametrize("background", [True, False])
+def test_metrics_are_those_that_the_settings_tell(
+    average: Average, classes: tuple[str, ...], background: bool
+) -> None:
+    task = Segmentation(classes=classes, background=background, average=average)
+    found = score(task, mask([0, 1]), mask([0, 1]))
+    settings = SegmentationSettings(average=average)
+    told = list(settings.metrics(classes, background=background))
+    assert [name for name in found if name not in SUPPORT] == told
+
+
+@pytest.mark.parametrize("loss", SegmentationSettings.losses)
+@pytest.mark.parametrize("classes", [2, 4])
+def test_figures_do_not_depend_on_the_batch_size(loss: str, classes: int) -> None:
     torch.manual_seed(0)
-    loss = segmentation_loss(name, 2.0)
-    scores = torch.randn(2, 3, 8, 8, requires_grad=True)
-    truth = torch.randint(0, 3, (2, 8, 8), dtype=torch.uint8)
-    truth[0, 0] = 255
-    before = loss(scores, truth)
-    (gradient,) = torch.autograd.grad(before, scores)
-    assert gradient[0, :, 0].abs().sum() == 0
-    assert loss(scores - gradient, truth) < before
+    truth = torch.randint(0, classes, (7, 8, 8), dtype=torch.uint8)
+    truth[:3, :, :5] = 255  # images with fewer pixels to score
+    truth[4] = 255
+    task = Segmentation(classes=tuple("abcd"[:classes]), loss=loss, average="both")
+    found, scores = [], torch.randn(7, classes, 8, 8)
+    for size in (1, 2, 3, 7):
+        meter, model = task.meter(), Played(scores)
+        for part in truth.split(size):
+            meter.update(model, batch(part))
+        found.append(meter.compute())
+    for other in found[1:]:
+        assert other == pytest.approx(found[0], rel=1e-6)
+
+
+def test_the_baseline_is_the_best_constant_class_of_each_score() -> None:
+    # six empty masks and four full ones, of which each has one pixel of background
+    masks = torch.cat([mask([0, 0, 0, 0])] * 6 + [mask([1, 1, 1, 0])] * 4)
+    found = Segmentation().baseline([batch(masks[:7]), batch(masks[7:])])
+    assert found.metrics["dice"] == pytest.approx(0.6, abs=1e-6)
+    assert found.predictions["dice"] == "background"
+    assert found.metrics["loss"] == pytest.approx(-(0.3 * math.log(0.3) + 0.7 * math.log(0.7)))
+    missing = Segmentation(empty_mask="missing").baseline([batch(masks)])
+    # foreground everywhere: 0 on six empty masks, 6/7 on the others
+    assert missing.metrics["dice"] == pytest.approx(0.4 * 6 / 7)
+    assert missing.predictions["dice"] == "foreground"
+
+
+def test_the_baseline_of_full_masks_is_all_foreground() -> None:
+    masks = torch.cat([mask([1, 1], [0, 0]), mask([1, 1], [1, 1])])
+    found = Segmentation(loss="dice").baseline([batch(masks)])
+    assert found.metrics == {"dice": pytest.approx(5 / 6), "iou": pytest.approx(0.75)}
+    assert found.predictions == {"dice": "foreground", "iou": "foreground"}
+
+
+def test_no_constant_prediction_beats_the_baseline() -> None:
+    torch.manual_seed(0)
+    truth = torch.randint(0, 3, (5, 6, 6), dtype=torch.uint8)
+    truth[0] = truth[0].clamp(max=1)
+    truth[1, :2] = 255
+    for background in (True, False):
+        task = Segmentation(classes=THREE, background=background, average="both", loss="focal")
+        found = task.baseline(batch(part) for part in truth.split(2))
+        constants = [score(task, truth, torch.full_like(truth, label)) for label in range(3)]
+        for name, best in found.metrics.items():
+            values = [constant[name] or 0.0 for constant in constants]
+            assert best == pytest.approx(max(values))
+            assert found.predictions[name] == THREE[values.index(max(values))]
+
+
+def test_the_baseline_of_nothing_is_nothing() -> None:
+    assert Segmentation().baseline([batch(mask([255, 255]))]) == ({}, {})
 
 
 def test_predict_at_another_size_resizes_scores() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -30,15 +31,38 @@ def test_a_trial_records_everything(tmp_path: Path) -> None:
     found = trained(tmp_path)
     assert [row["epoch"] for row in found.rows] == [1, 2, 3]
     assert list(found.rows[0]) == [
-        "epoch", "train/loss", "val/loss", "val/dice", "val/iou", "lr", "epoch_seconds",
-        "val_seconds", "images_per_second", "peak_memory_mb",
+        "epoch", "train/loss", "val/loss", "val/dice", "val/iou", "val/scored_images", "lr",
+        "epoch_seconds", "val_seconds", "images_per_second", "peak_memory_mb",
     ]  # fmt: skip
+    assert found.facts["val_scored_images"] == found.facts["test_scored_images"] == 4
+    assert found.facts["constant_dice"] == found.facts["constant_val_dice"] == "foreground"
     assert 0 <= found.facts["test_dice"] <= 1
     assert 0 < found.facts["baseline_dice"] < 1
     assert found.facts["threads"] == 1
     assert found.facts["precision"] == "fp32"
     assert len(found.pictures) == 4
     assert found.environment["torch"] == torch.__version__
+
+
+def test_a_metric_that_the_split_does_not_define_is_missing(tmp_path: Path) -> None:
+    data = {"name": "shapes", "kinds": 8, "train": 8, "val": 2, "test": 2, "image_size": 32}
+    found = trained(tmp_path, data=data, train={"epochs": 2})
+    truth = build(make_trial(data=data)).data.splits["val"].masks
+    assert truth is not None
+    absent = [f"kind{i}" for i in range(1, 9) if i not in truth]
+    assert absent, "two images of one animal each"
+    for row in found.rows:
+        assert [row[f"val/dice_{name}"] for name in absent] == [None] * len(absent)
+        assert row["val/dice"] is not None
+        assert row["val/scored_images"] == 2
+
+
+def test_a_trial_whose_selected_metric_is_never_defined_ends_at_once(tmp_path: Path) -> None:
+    data = {"name": "shapes", "kinds": 8, "train": 8, "val": 1, "test": 1, "image_size": 32}
+    (label,) = set(np.unique(build(make_trial(data=data)).data.splits["val"].masks)) - {0}
+    absent = label % 8 + 1
+    with pytest.raises(DataError, match=f"val/dice_kind{absent}, .* is not defined"):
+        trained(tmp_path, data=data, select={"metric": f"val/dice_kind{absent}"})
 
 
 @pytest.mark.parametrize("mode", ["replace", "append"])

@@ -1,0 +1,51 @@
+"""How an experiment's predictions are scored: one way for all of its arms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bench.plan.axes import Axis
+from bench.spec.load import Spec
+from bench.spec.schema import TrialSettings
+
+DECIDE_THE_SCORES = ("task.average", "task.empty_mask", "data.background")
+"""Settings that decide what Dice and IoU are a measure of."""
+
+
+def scoring(settings: TrialSettings) -> dict[str, Any] | None:
+    """What a report says of the scores; None where no masks are scored.
+
+    `average` and `empty_mask` as in effect, the `classes` that are scored, and the `background`,
+    the class that is not, or None.
+    """
+    if settings.task.target != "mask":
+        return None
+    scored = settings.scored_classes
+    return {
+        "average": settings.task.average,
+        "empty_mask": "missing" if len(scored) > 1 else settings.task.empty_mask,
+        "background": settings.classes[0] if len(scored) < len(settings.classes) else None,
+        "classes": list(scored),
+    }
+
+
+def refuse_several_scorings(
+    spec: Spec, axes: Mapping[str, Axis], arms: Sequence[TrialSettings]
+) -> None:
+    """Arms that are scored in different ways cannot be compared.
+
+    Raises:
+        SpecError: an axis changes how they are scored; names the axis and the setting.
+    """
+    for setting in DECIDE_THE_SCORES:
+        section, key = setting.split(".")
+        values = {getattr(getattr(arm, section), key, None) for arm in arms}
+        setters = [name for name in axes if f"{setting}.".startswith(f"{name}.")]
+        if len(values) > 1 and setters:
+            last = list(axes[max(setters, key=len)].levels.values())[-1]
+            raise spec.document.error(
+                last.where,
+                f"{setting} decides what the scores measure, so arms that differ in it cannot be "
+                "compared: give all levels the same (task.average: both records both averages)",
+            )

@@ -1,0 +1,123 @@
+"""The sentence under a table, from what was recorded."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.record.store import Store
+from bench.report.definitions import constant_prediction, definition, scores_sentence
+from bench.report.load import Records, load
+from bench.report.together import combined
+
+from .made_records import MadeTrial, study, write_experiment
+
+BINARY = {
+    "average": "image",
+    "empty_mask": "one",
+    "background": "background",
+    "classes": ["foreground"],
+}
+SEVERAL = BINARY | {"empty_mask": "missing", "classes": ["cat", "dog"]}
+
+
+@pytest.mark.parametrize(
+    ("scoring", "sentence"),
+    [
+        (
+            BINARY,
+            "Dice and IoU are computed for each image and averaged over images; an empty mask "
+            "predicted empty scores 1; the background has no score of its own",
+        ),
+        (
+            BINARY | {"empty_mask": "missing"},
+            "Dice and IoU are computed for each image and averaged over images; an image whose "
+            "mask and prediction are both empty has no score; the background has no score of its "
+            "own",
+        ),
+        (
+            SEVERAL | {"background": None},
+            "Dice and IoU are computed for each image and class, averaged over the classes of an "
+            "image, then over images; a class in neither mask nor prediction of an image has no "
+            "score there; a class that the split lacks has no score; no class is background",
+        ),
+        (
+            SEVERAL | {"average": "split", "background": "sky"},
+            "Dice and IoU are computed for each class from the pixels of the whole split and "
+            "averaged over classes; a class that the split lacks has no score; the background "
+            "has no score of its own (sky)",
+        ),
+    ],
+)
+def test_each_definition_has_its_own_sentence(scoring: dict[str, Any], sentence: str) -> None:
+    assert scores_sentence(scoring) == sentence
+
+
+def made(
+    root: Path,
+    *,
+    scoring: dict[str, Any] | None = None,
+    facts: dict[str, Any] | None = None,
+    name: str = "exp",
+    **changes: Any,
+) -> Records:
+    trials = study(models=("unet",), augments=("none",), seeds=2, epochs=2)
+    trials = [replace(trial, summary=trial.summary | (facts or {})) for trial in trials]
+    write_experiment(root, name, trials, **changes)
+    return replace(load(Store(root), name), scoring=scoring)
+
+
+def test_records_of_the_first_release_say_how_it_scored(tmp_path: Path) -> None:
+    assert "scores 1, which flatters" in definition(made(tmp_path))
+
+
+def test_how_many_images_and_pairs_are_behind_the_scores(tmp_path: Path) -> None:
+    facts = {"test_scored_images": 48, "test_scored_pairs": 1612, "val_scored_images": 50}
+    text = definition(made(tmp_path, scoring=SEVERAL, facts=facts))
+    assert "; test: 48 images, 1,612 pairs with a score; validation: 50 images with a score" in text
+    records = made(tmp_path, scoring=SEVERAL, facts=facts, name="other")
+    records.runs.loc[0, "test_scored_pairs"] = 1600  # predictions decide which pairs have one
+    assert "test: 48 images, 1,600 to 1,612 pairs with a score" in definition(records)
+
+
+def test_a_class_that_a_split_lacks_is_named(tmp_path: Path) -> None:
+    facts = {"best_val_dice_cat": 0.5, "best_val_dice_dog": None, "test_dice": 0.5}
+    facts |= {"test_dice_cat": None, "test_dice_dog": 0.5}
+    metrics = {"loss": "min", "dice": "max", "dice_cat": "max", "dice_dog": "max"}
+    text = definition(made(tmp_path, scoring=SEVERAL, facts=facts, metrics=metrics))
+    assert text.endswith("; the test split lacks cat; the validation split lacks dog.")
+
+
+def test_scores_that_were_logged_elsewhere_are_not_known(tmp_path: Path) -> None:
+    write_experiment(tmp_path, "exp", [MadeTrial(source="paper", seed=None)])
+    assert definition(load(Store(tmp_path), "exp")).startswith("Scores were logged elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("task", "part"), [("classification", "without label smoothing"), ("diffusion", "noise")]
+)
+def test_other_tasks_have_a_sentence_too(tmp_path: Path, task: str, part: str) -> None:
+    assert part in definition(replace(made(tmp_path), task=task))
+
+
+def test_experiments_that_are_scored_otherwise_are_told(tmp_path: Path) -> None:
+    alike = [made(tmp_path, name=name, scoring=BINARY) for name in ("a", "b")]
+    assert definition(combined(alike, "c")).startswith("Dice and IoU are computed for each image")
+    other = [alike[0], replace(alike[1], scoring=BINARY | {"average": "split"})]
+    found = combined(other, "c")
+    assert definition(found) == "Experiments do not define scores alike (see above)."
+    (caution,) = [c for c in found.cautions if "not defined alike" in c]
+    assert "a: Dice and IoU are computed for each image" in caution
+    assert "b: Dice and IoU are computed for each class from the pixels" in caution
+
+
+def test_what_the_baseline_predicts(tmp_path: Path) -> None:
+    facts = {"constant_dice": "background", "constant_val_dice": "foreground"}
+    records = made(tmp_path, facts=facts)
+    assert constant_prediction(records, "test_dice") == "background"
+    assert constant_prediction(records, "best_val_dice") == "foreground"
+    assert constant_prediction(records, "test_iou") is None
+    assert records.closing == ()  # no results of the task's own
