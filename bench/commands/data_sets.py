@@ -21,7 +21,7 @@ from bench.errors import BenchError, DataError, NotDownloadedError, SpecError, t
 from bench.plan.data_sets import DataSetUse, data_set_uses
 from bench.plan.expand import Plan, check_targets, make_plan
 from bench.plan.trial import Trial
-from bench.record.data_file import DataSetRecord
+from bench.record.data_file import DataSetRecord, shared_warnings
 from bench.record.store import Store
 from bench.run.prepare import check_splits
 from bench.spec.load import load_spec
@@ -119,42 +119,43 @@ def keep_surveys(
 
 
 def lines_of(found: Sequence[DataSetRecord], more: str) -> list[str]:
-    """A few lines for each data set: what it is, and what is serious; `more` tells the rest."""
-    lines = []
-    for entry in found:
-        warnings = entry.warnings()
-        lines += summary_lines(entry.survey, entry.title)
-        lines += [f"Warning: {warning.line()}." for warning in warnings if warning.serious]
-        remarks = sum(not warning.serious for warning in warnings)
-        if remarks:
-            what = "1 remark" if remarks == 1 else f"{remarks} remarks"
-            lines.append(f"{what} on the data: `{more}` shows all.")
+    """A few lines: what each data set is, and what is serious; `more` tells the rest."""
+    lines = [line for entry in found for line in summary_lines(entry.survey, entry.title)]
+    remarks = 0
+    for shared in shared_warnings(found):
+        if shared.warning.serious:
+            where = f"{shared.where}: " if shared.where else ""
+            lines.append(f"Warning: {where}{shared.warning.line()}.")
+        else:
+            remarks += 1
+    if remarks:
+        what = "1 remark" if remarks == 1 else f"{remarks} remarks"
+        lines.append(f"{what} on the data: `{more}` shows all.")
     return lines
 
 
 def plan_lines(plan: Plan, spec: Path) -> list[str]:
     """The same for `plan`, which neither downloads nor decodes for long, nor fails over data."""
-    lines: list[str] = []
+    found: list[DataSetRecord] = []
+    unread: list[str] = []
     for use in data_set_uses(plan.trials).values():
         name, command = data_set_name(use.settings), f"`bench data {spec}`"
         if isinstance(use.settings, CustomData):
-            lines.append(f"Data {name}: {command} reads and describes it.")
+            unread.append(f"Data {name}: {command} reads and describes it.")
             continue
         settings = _without_download(use.settings)
         try:
-            found = survey_of(_read(settings, _patience()), use.settings)
+            survey = survey_of(_read(settings, _patience()), use.settings)
         except _TooLongError:
-            lines.append(f"Data {name}: not decoded yet; {command} does that and describes it.")
+            unread.append(f"Data {name}: not decoded yet; {command} does that and describes it.")
         except DataError as error:
             if isinstance(error, NotDownloadedError) and settings != use.settings:
-                lines.append(
-                    f"Data {name}: not downloaded yet; {command} does that, or `bench run`."
-                )
-                continue
-            lines.append(f"Warning: the data cannot be read now: {error}.")
+                unread.append(f"Data {name}: not downloaded yet; {command} or `bench run` does it.")
+            else:
+                unread.append(f"Warning: the data cannot be read now: {error}.")
         else:
-            lines += lines_of([_record(use, found)], f"bench data {spec}")
-    return list(dict.fromkeys(lines))
+            found.append(_record(use, survey))
+    return [*lines_of(found, f"bench data {spec}"), *dict.fromkeys(unread)]
 
 
 def _without_download(settings: DataSettings) -> DataSettings:

@@ -84,26 +84,35 @@ def _of_nothing(_found: Survey) -> Iterator[DataWarning]:
 
 def _of_masks(found: Survey) -> Iterator[DataWarning]:
     masks = {name: split.masks for name, split in found.splits.items() if split.masks}
+    images = {name: found.splits[name].images for name in masks}
     yield from _without_foreground(masks)
-    for name, mask in masks.items():
-        total = found.splits[name].images
-        if mask.empty and total > mask.empty and mask.empty > MOSTLY * total:
-            text = f"{mask.empty:,} of {total:,} {name} masks are empty"
-            yield DataWarning(Kind.MOSTLY_EMPTY, text)
-        if mask.unscored:
-            text = f"every pixel of {mask.unscored:,} of {total:,} {name} masks is ignored"
-            yield DataWarning(Kind.NOTHING_SCORED, text)
-        elif mask.ignored > MOSTLY * mask.pixels:
-            text = f"{percent(mask.ignored / mask.pixels)} of all {name} pixels are ignored"
-            yield DataWarning(Kind.MOSTLY_IGNORED, text)
-        if mask.unknown:
-            text = f"{mask.unknown:,} pixels of {name} masks have a value that is no class"
-            yield DataWarning(Kind.UNKNOWN_VALUES, text)
-        yield from _of_classes(name, mask, found.background)
+    empty = {name: mask.empty or 0 for name, mask in masks.items()}
+    if told := [
+        _of(empty[name], images[name], name)
+        for name in masks
+        if images[name] > empty[name] > MOSTLY * images[name]
+    ]:
+        yield DataWarning(Kind.MOSTLY_EMPTY, f"{listed(told)} masks are empty")
+    if told := [_of(m.unscored, images[name], name) for name, m in masks.items() if m.unscored]:
+        yield DataWarning(Kind.NOTHING_SCORED, f"every pixel is ignored in {listed(told)} masks")
+    if told := [
+        f"{percent(mask.ignored / mask.pixels)} of {name}"
+        for name, mask in masks.items()
+        if mask.ignored > MOSTLY * mask.pixels
+    ]:
+        yield DataWarning(Kind.MOSTLY_IGNORED, f"{listed(told)} pixels are ignored")
+    if told := [f"{mask.unknown:,} {name}" for name, mask in masks.items() if mask.unknown]:
+        text = f"{listed(told)} pixels of masks have a value that is no class"
+        yield DataWarning(Kind.UNKNOWN_VALUES, text)
+    yield from _of_classes(masks, found.background)
+
+
+def _of(count: int, total: int, name: str) -> str:
+    return f"{count:,} of {total:,} {name}"
 
 
 def _without_foreground(masks: Mapping[str, MaskSurvey]) -> Iterator[DataWarning]:
-    """The splits that have scored pixels and no foreground, told together."""
+    """The splits that have scored pixels and no foreground."""
     bare = [
         name
         for name, mask in masks.items()
@@ -114,47 +123,50 @@ def _without_foreground(masks: Mapping[str, MaskSurvey]) -> Iterator[DataWarning
         yield DataWarning(Kind.NO_FOREGROUND, text)
 
 
-def _of_classes(name: str, mask: MaskSurvey, background: bool) -> Iterator[DataWarning]:
-    scored = sum(found.pixels for found in mask.classes.values())
-    foreground = dict(list(mask.classes.items())[1 if background else 0 :])
-    if not any(found.pixels for found in foreground.values()):
-        return  # of all classes something else has been said
-    missing = [label for label, found in mask.classes.items() if not found.pixels]
-    if missing:
-        yield _missing(name, missing, len(mask.classes))
-    for label, found in foreground.items():
-        share = found.pixels / scored
-        if background and share > INVERTED_SHARE:
-            text = f"`{label}` is {percent(share)} of all scored {name} pixels"
-            yield DataWarning(Kind.INVERTED, text)
-    rare = [k for k, c in foreground.items() if 0 < c.pixels < RARE_SHARE * scored]
-    if rare and name == "train":
-        text = f"less than 0.1% of all scored {name} pixels are of {_labels(rare, len(foreground))}"
+def _of_classes(masks: Mapping[str, MaskSurvey], background: bool) -> Iterator[DataWarning]:
+    first = 1 if background else 0
+    pixels = {name: {k: c.pixels for k, c in mask.classes.items()} for name, mask in masks.items()}
+    # of splits without any of these classes something else has been said
+    pixels = {name: found for name, found in pixels.items() if any(list(found.values())[first:])}
+    yield from _missing(pixels)
+    scored = {name: sum(found.values()) for name, found in pixels.items()}
+    for label in list(next(iter(pixels.values()), ()))[first:] if background else ():
+        shares = {name: found[label] / scored[name] for name, found in pixels.items()}
+        if told := [f"{percent(s)} of {name}" for name, s in shares.items() if s > INVERTED_SHARE]:
+            yield DataWarning(Kind.INVERTED, f"{label!r} fills {listed(told)} pixels")
+    labels = list(pixels.get("train", ()))[first:]
+    rare = [k for k in labels if 0 < pixels["train"][k] < RARE_SHARE * scored["train"]]
+    if rare:
+        text = f"less than 0.1% of all scored train pixels are of {_labels(rare, len(labels))}"
         yield DataWarning(Kind.RARE_CLASS, text)
 
 
 def _of_labels(found: Survey) -> Iterator[DataWarning]:
-    for name, split in found.splits.items():
-        counts = split.labels or {}
-        missing = [label for label, count in counts.items() if not count]
-        if missing and split.images:
-            yield _missing(name, missing, len(counts))
-        there = {label: count for label, count in counts.items() if count}
-        if name == "train" and there and max(there.values()) >= IMBALANCE * min(there.values()):
-            most, least = max(there, key=lambda k: there[k]), min(there, key=lambda k: there[k])
-            text = (
-                f"{name} has {there[most]:,} images of `{most}` and {there[least]:,} of `{least}`"
-            )
-            yield DataWarning(Kind.IMBALANCED, text)
+    labels = {name: split.labels for name, split in found.splits.items() if split.labels}
+    yield from _missing({name: of for name, of in labels.items() if any(of.values())})
+    there = {label: count for label, count in labels.get("train", {}).items() if count}
+    if there and max(there.values()) >= IMBALANCE * min(there.values()):
+        most, least = max(there, key=lambda k: there[k]), min(there, key=lambda k: there[k])
+        text = f"train has {there[most]:,} images of {most!r} and {there[least]:,} of {least!r}"
+        yield DataWarning(Kind.IMBALANCED, text)
 
 
-def _missing(split: str, missing: Sequence[str], total: int) -> DataWarning:
-    return DataWarning(Kind.MISSING_CLASS, f"{split} has no image of {_labels(missing, total)}")
+def _missing(counts: Mapping[str, Mapping[str, int]]) -> Iterator[DataWarning]:
+    """The classes that splits lack; splits that lack the same ones are told together."""
+    lacking: dict[tuple[str, ...], list[str]] = {}
+    for name, found in counts.items():
+        if missing := tuple(label for label, count in found.items() if not count):
+            lacking.setdefault(missing, []).append(name)
+    for missing, names in lacking.items():
+        total = len(counts[names[0]])
+        have = "has" if len(names) == 1 else "have"
+        text = f"{listed(names)} {have} no image of {_labels(missing, total)}"
+        yield DataWarning(Kind.MISSING_CLASS, text)
 
 
 def _labels(names: Sequence[str], total: int) -> str:
-    """`class x`, or how many classes and the first of them."""
-    shown = ", ".join(f"`{name}`" for name in names[:_NAMED]) + ", …" * (len(names) > _NAMED)
+    """`class 'x'`, or how many classes and the first of them."""
+    shown = ", ".join(map(repr, names[:_NAMED])) + ", …" * (len(names) > _NAMED)
     return f"class {shown}" if len(names) == 1 else f"{len(names)} of {total} classes ({shown})"
 
 
@@ -183,10 +195,10 @@ def _of_images(found: Survey) -> Iterator[DataWarning]:
             f"{count} {'image' if count == 1 else 'images'} in {n}" for n, count in few.items()
         ]
         yield DataWarning(Kind.FEW_IMAGES, f"only {listed(counts)}")
-    for name, split in found.splits.items():
-        if split.values and split.values.blank:
-            text = f"{split.values.blank:,} of {split.images:,} {name} images are of one value"
-            yield DataWarning(Kind.BLANK_IMAGES, text)
+    blank = {n: s.values.blank for n, s in found.splits.items() if s.values and s.values.blank}
+    if blank:
+        told = [_of(count, found.splits[name].images, name) for name, count in blank.items()]
+        yield DataWarning(Kind.BLANK_IMAGES, f"{listed(told)} images are of one value")
     yield from _of_values(found.splits)
     yield from _of_colour(found.splits)
     yield from _of_files(found.splits)
@@ -205,14 +217,15 @@ def _of_values(splits: Mapping[str, SplitSurvey]) -> Iterator[DataWarning]:
             f"{2**train.bits:,}, {percent(used)}"
         )
         yield DataWarning(Kind.NARROW_RANGE, text)
-    for name, other in values.items():
-        brights = sorted((train.bright, other.bright))
-        if name != "train" and brights[1] > TIMES_DARKER * max(brights[0], 1):
-            text = (
-                f"the brightest pixels of {name} have {other.bright:,}, those of train "
-                f"{train.bright:,}"
-            )
-            yield DataWarning(Kind.SPLITS_DIFFER_IN_RANGE, text)
+    bright = {name: found.bright for name, found in values.items()}
+    unlike = [
+        f"{other:,} in {name}"
+        for name, other in bright.items()
+        if max(other, train.bright) > TIMES_DARKER * max(min(other, train.bright), 1)
+    ]
+    if unlike:
+        text = f"the brightest pixels have {listed(unlike)}, and {train.bright:,} in train"
+        yield DataWarning(Kind.SPLITS_DIFFER_IN_RANGE, text)
 
 
 def _of_colour(splits: Mapping[str, SplitSurvey]) -> Iterator[DataWarning]:

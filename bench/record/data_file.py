@@ -51,6 +51,31 @@ class DataSetRecord:
         }
 
 
+@dataclass(frozen=True)
+class SharedWarning:
+    """A warning about some of an experiment's data sets.
+
+    Attributes:
+        warning: what is said.
+        where: the titles of the data sets; empty where all have it.
+    """
+
+    warning: DataWarning
+    where: str
+
+
+def shared_warnings(data: Sequence[DataSetRecord]) -> list[SharedWarning]:
+    """The warnings about all data sets; one that several have stands there once."""
+    users: dict[DataWarning, list[str]] = {}
+    for entry in data:
+        for warning in entry.warnings():
+            users.setdefault(warning, []).append(entry.title)
+    return [
+        SharedWarning(warning, "" if len(titles) == len(data) else ", ".join(titles))
+        for warning, titles in users.items()
+    ]
+
+
 def read_data(path: Path) -> tuple[DataSetRecord, ...]:
     """What data.json describes; nothing where there is no such file.
 

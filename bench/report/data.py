@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bench.data.survey_tables import FactTable, class_table, fact_table, label_table
 from bench.data.survey_warnings import DataWarning
 from bench.errors import StoreError
-from bench.record.data_file import DataSetRecord
+from bench.record.data_file import DataSetRecord, SharedWarning, shared_warnings
 from bench.record.store import Store
 
 MOST_ROWS = 12
@@ -47,19 +47,6 @@ class DataSetView:
     warnings: list[DataWarning]
 
 
-@dataclass(frozen=True)
-class TopWarning:
-    """A serious warning for the top of the page.
-
-    Attributes:
-        warning: what is told.
-        where: the data sets that have it; empty where all have.
-    """
-
-    warning: DataWarning
-    where: str
-
-
 def data_of(
     store: Store, experiment: str, members: Set[str]
 ) -> tuple[tuple[DataSetRecord, ...], tuple[str, ...]]:
@@ -79,17 +66,9 @@ def data_views(data: Sequence[DataSetRecord]) -> list[DataSetView]:
     ]
 
 
-def top_warnings(data: Sequence[DataSetRecord]) -> list[TopWarning]:
-    """The serious warnings; one that several data sets have stands there once."""
-    users: dict[DataWarning, list[str]] = {}
-    for entry in data:
-        for warning in entry.warnings():
-            if warning.serious:
-                users.setdefault(warning, []).append(entry.title)
-    return [
-        TopWarning(warning, "" if len(titles) == len(data) else ", ".join(titles))
-        for warning, titles in users.items()
-    ]
+def top_warnings(data: Sequence[DataSetRecord]) -> list[SharedWarning]:
+    """The serious ones, for the top of the page."""
+    return [found for found in shared_warnings(data) if found.warning.serious]
 
 
 def _tables(entry: DataSetRecord) -> list[DataTable]:

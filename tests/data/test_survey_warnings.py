@@ -82,31 +82,31 @@ CASES: dict[Kind, tuple[Callable[[], Survey], str, Callable[[], Survey], Target]
     ),
     Kind.NOTHING_SCORED: (
         lambda: val({IGNORED: 256}, *[SEEN] * 29),
-        "every pixel of 1 of 30 val masks is ignored",
+        "every pixel is ignored in 1 of 30 val masks",
         lambda: val({IGNORED: 255, 1: 1}, *[SEEN] * 29),
         "mask",
     ),
     Kind.MOSTLY_IGNORED: (
         lambda: val(*[{IGNORED: 192, **SEEN}] * 30),
-        "75.0% of all val pixels are ignored",
+        "75.0% of val pixels are ignored",
         lambda: val(*[{IGNORED: 128, **SEEN}] * 30),
         "mask",
     ),
     Kind.UNKNOWN_VALUES: (
         lambda: val({9: 5}, *[SEEN] * 29),
-        "5 pixels of val masks have a value that is no class",
+        "5 val pixels of masks have a value that is no class",
         healthy,
         "mask",
     ),
     Kind.MISSING_CLASS: (
         lambda: val(*[{1: 40}] * 30),
-        "val has no image of class `dog`",
+        "val has no image of class 'dog'",
         lambda: val(*[{1: 40}] * 29, {2: 1}),
         "mask",
     ),
     Kind.INVERTED: (
         lambda: val(*[{1: 236, 2: 10}] * 30),
-        "`cat` is 92.2% of all scored val pixels",
+        "'cat' fills 92.2% of val pixels",
         lambda: val(*[{1: 220, 2: 10}] * 30),
         "mask",
     ),
@@ -114,7 +114,7 @@ CASES: dict[Kind, tuple[Callable[[], Survey], str, Callable[[], Survey], Target]
         lambda: healthy(
             train=split("train", noise(30), masks=masks(*[{1: 40}] * 29, {1: 40, 2: 7}))
         ),
-        "less than 0.1% of all scored train pixels are of class `dog`",
+        "less than 0.1% of all scored train pixels are of class 'dog'",
         lambda: healthy(
             train=split("train", noise(30), masks=masks(*[{1: 40}] * 29, {1: 40, 2: 8}))
         ),
@@ -122,7 +122,7 @@ CASES: dict[Kind, tuple[Callable[[], Survey], str, Callable[[], Survey], Target]
     ),
     Kind.IMBALANCED: (
         lambda: labelled([40, 4], [15, 15]),
-        "train has 40 images of `a` and 4 of `b`",
+        "train has 40 images of 'a' and 4 of 'b'",
         lambda: labelled([39, 4], [15, 15]),
         "label",
     ),
@@ -160,7 +160,7 @@ CASES: dict[Kind, tuple[Callable[[], Survey], str, Callable[[], Survey], Target]
     ),
     Kind.SPLITS_DIFFER_IN_RANGE: (
         lambda: scaled(1, 0.4),
-        "the brightest pixels of val have 102, those of train 255",
+        "the brightest pixels have 102 in val and 102 in test, and 255 in train",
         lambda: scaled(1, 0.6),
         "none",
     ),
@@ -257,7 +257,7 @@ def test_where_class_0_is_no_background_it_can_be_missing_and_masks_are_never_em
         for i, name in enumerate(("train", "val", "test"))
     }
     told = [w.text for w in data_warnings(survey(splits, background="none"), "mask")]
-    assert told == [f"{name} has no image of class `background`" for name in splits]
+    assert told == ["train, val and test have no image of class 'background'"]
 
 
 def test_many_missing_classes_are_counted() -> None:
@@ -268,13 +268,19 @@ def test_many_missing_classes_are_counted() -> None:
     }
     told = [w.text for w in data_warnings(survey(splits, classes), "mask")]
     assert told[0] == (
-        "train has no image of 8 of 10 classes (`c2`, `c3`, `c4`, `c5`, `c6`, `c7`, …)"
+        "train, val and test have no image of 8 of 10 classes "
+        "('c2', 'c3', 'c4', 'c5', 'c6', 'c7', …)"
     )
 
 
 def test_a_label_without_images_is_missing_and_no_imbalance() -> None:
     told = [w.text for w in data_warnings(labelled([20, 20, 0], [15, 15, 3]), "label")]
-    assert told == ["train has no image of class `c`"]
+    assert told == ["train has no image of class 'c'"]
+
+
+def test_splits_that_lack_different_classes_are_told_one_by_one() -> None:
+    told = [w.text for w in data_warnings(labelled([20, 0, 20], [15, 15, 0]), "label")]
+    assert told == ["train has no image of class 'b'", "val and test have no image of class 'c'"]
 
 
 def test_what_is_serious_comes_first() -> None:
