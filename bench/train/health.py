@@ -23,6 +23,8 @@ only in networks whose activations vary little, so that what is left of the init
 """
 STUCK = 0.2
 """The share of BatchNorms where it does that is too much."""
+DEFAULT_MOMENTUM = 0.1
+"""Of torch's BatchNorm."""
 AVERAGE_LAG = 0.05
 """Of averaged weights."""
 FEWEST_STEPS = 5
@@ -49,7 +51,7 @@ class Notes:
 
     Attributes:
         epochs: how many there were.
-        initial: BatchNorms that began with mean 0 and variance 1.
+        initial: BatchNorms that began with mean 0 and variance 1, or close to that.
         updates: how often each BatchNorm's statistics have moved.
         still: where they should have moved in an epoch and did not: in which first, in how many.
         stuck: BatchNorms whose running variance is for the most part its initial value now.
@@ -92,7 +94,7 @@ class Health:
         keeps_mean = settings.optimizer != "sgd" or settings.momentum > 0
         self._remembers = keeps_mean and not decays
         self._trained: set[str] = set()
-        self._notes = Notes(initial=_untouched(self._norms), updates=self._updates())
+        self._notes = Notes(initial=_from_scratch(self._norms), updates=self._updates())
 
     def state(self) -> dict[str, Any]:
         """What `resume` takes."""
@@ -298,14 +300,27 @@ def _below(select: Select, best: float | None, baseline: float | None) -> str | 
     return f"the best {select.metric} is {best:.4g}, the trivial prediction's {baseline:.4g}"
 
 
-def _untouched(norms: Mapping[str, _BatchNorm]) -> list[str]:
-    """Those with the statistics that a new BatchNorm has: mean 0, variance 1."""
-    new = [
-        (norm.running_mean == 0).all() & (norm.running_var == 1).all()  # type: ignore[union-attr]  # they keep statistics
-        for norm in norms.values()
-    ]
-    found = torch.stack(new).tolist() if new else []
+def _from_scratch(norms: Mapping[str, _BatchNorm]) -> list[str]:
+    """Those with a new BatchNorm's statistics, mean 0 and variance 1, moved by few batches if any.
+
+    A model may have run in its constructor, to find its channels. Each batch leaves 1 - momentum of
+    the variance at least, whereas learnt statistics have channels that vary far less than that.
+    Weights published without a count of batches have one of 0, and other values than these two.
+    """
+    found = torch.stack([_is_from_scratch(n) for n in norms.values()]).tolist() if norms else []
     return [name for name, is_new in zip(norms, found, strict=True) if is_new]
+
+
+def _is_from_scratch(norm: _BatchNorm) -> Tensor:
+    mean, variance, batches = norm.running_mean, norm.running_var, norm.num_batches_tracked
+    assert mean is not None  # it keeps statistics
+    assert variance is not None
+    assert batches is not None
+    untouched = (mean == 0).all() & (variance == 1).all()
+    # momentum may have been changed since; None is a plain mean, of which the first leaves nothing
+    momentum = 1.0 if norm.momentum is None else max(norm.momentum, DEFAULT_MOMENTUM)
+    left = (1 - momentum) ** batches * (1 - ROUNDING)
+    return torch.where(batches == 0, untouched, (variance >= left).all())
 
 
 def _not_zero(tensors: Mapping[str, Tensor | None]) -> set[str]:

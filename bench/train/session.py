@@ -18,6 +18,7 @@ from bench.data.base import Splits
 from bench.data.settings import DATASETS
 from bench.errors import DeviceError, SpecError, StoreError, first_line
 from bench.measure.environment import environment
+from bench.models.onednn import avoid_faulty_convolutions
 from bench.models.settings import MODELS, ModelSettings
 from bench.models.weights_settings import SettledWeights
 from bench.plan.trial import Trial
@@ -120,7 +121,7 @@ def build(trial: Trial) -> Parts:
     model: nn.Module = MODELS.build(
         settings.model, in_channels=3, out_channels=settings.task.out_channels(settings.classes)
     )
-    return Parts(trial, device, task, model.to(device))
+    return Parts(trial, device, task, avoid_faulty_convolutions(model).to(device))
 
 
 def train_trial(

@@ -171,6 +171,31 @@ def test_statistics_that_lag(tmp_path: Path) -> None:
     assert "momentum 0.01" in found.text
 
 
+@pytest.mark.parametrize("before", [0.01, 0.1])
+@pytest.mark.parametrize("runs", [1, 3])
+def test_statistics_lag_in_a_model_that_ran_in_its_constructor(
+    tmp_path: Path, before: float, runs: int
+) -> None:
+    """0.99^(20 + runs) is left, whatever momentum the constructor's passes had."""
+    network = net(momentum=0.01, passes=runs, passes_momentum=before)
+    found = findings(tmp_path, model=network)[Kind.STATISTICS_LAG]
+    moved = 100 * (1 - 0.99 ** (20 + runs))
+    assert f"moved by {moved:.3g}% of the way" in found.text
+    assert f"in {20 + runs} steps of momentum 0.01" in found.text
+
+
+@pytest.mark.parametrize("batches", [0, 1, 4])
+def test_learnt_statistics_do_not_lag_where_few_batches_are_counted(batches: int) -> None:
+    """Published weights often come with a count of 0; one pass later it is 1."""
+    norm = nn.BatchNorm2d(2, momentum=0.01)
+    norm.running_mean, norm.running_var = torch.tensor([0.1, 0.0]), torch.tensor([0.05, 7.0])
+    norm.num_batches_tracked += batches
+    health = Health(norm, torch.optim.Adam(norm.parameters()), TrainSettings())
+    norm(torch.randn(4, 2, 8, 8)).sum().backward()
+    health.look(1)
+    assert health.findings([], DICE, best=None, baseline=None) == []
+
+
 def test_small_activations_lag_longer(tmp_path: Path) -> None:
     """0.7^15 = 0.0047 of the initial variance is little beside 1, and much beside 0.001."""
     network = nn.Sequential(nn.BatchNorm2d(1, momentum=0.3), nn.Conv2d(1, 1, 1))

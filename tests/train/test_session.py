@@ -17,6 +17,7 @@ from bench.train.loop import Diverged, Interrupted, Training
 from bench.train.precision import Precision
 from bench.train.session import Parts, build, pick_device, pictures, predict, train_trial
 from tests.making import MemoryRecorder, Silent, make_trial, results
+from tests.making_classifier import classifier
 
 AUGMENT = AugmentSettings.model_validate(["hflip", {"elastic": {"p": 0.5}}])
 
@@ -101,6 +102,13 @@ def test_arms_with_one_seed_are_paired() -> None:
     orders = [parts.batches("train").plan(2).order for parts in (plain, other)]
     assert torch.equal(*orders)
     assert not torch.equal(orders[0], plain.batches("train").plan(3).order)
+
+
+def test_strided_pointwise_convolutions_avoid_the_fault_of_onednn() -> None:
+    """The stem has 3 channels: the second stage's shortcut alone has fewer than 8."""
+    model = build(classifier()).model  # `resnet` of 18 layers, width 0.05
+    routed = [name for name, part in model.named_modules() if "_conv_forward" in vars(part)]
+    assert routed == [f"layer{stage}.0.downsample.0" for stage in (2, 3, 4)]
 
 
 def test_append_keeps_every_original_beside_its_copies() -> None:
