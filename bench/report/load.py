@@ -30,6 +30,7 @@ from bench.tasks.settings import SUPPORT
 _INTEGERS = frozenset(
     {"seed", "params", "trainable_params", "macs", "epochs", "best_epoch", "epochs_to_95pct"}
     | {"threads", "epoch"}
+    | {f"{split}_{support}" for split in ("val", "test") for support in SUPPORT}
 )
 _PER_METRIC = ("best_val_", "final_val_", "test_", "baseline_")
 _FLAGS = frozenset({"channels_last", "deterministic"})
@@ -392,17 +393,22 @@ def _history_frame(
 
 
 def typed(frame: pd.DataFrame) -> pd.DataFrame:
-    """Columns as what they are: counts whole (NA where missing), texts as text, else numbers."""
-    for column in frame.columns:
-        if column in _INTEGERS:
-            frame[column] = pd.to_numeric(frame[column]).astype("Int64")
-        elif column in _FLAGS:
-            frame[column] = frame[column].astype("boolean")
-        elif column in _TEXTS or column.startswith("axis.") or _is_text(frame[column]):
-            frame[column] = frame[column].astype("str")
-        else:
-            frame[column] = pd.to_numeric(frame[column]).astype("float64")
-    return frame
+    """Columns as what they are: counts whole (NA where missing), texts as text, else numbers.
+
+    The frame is made anew in one piece: pandas warns of one with hundreds of columns put in singly.
+    """
+    columns = {str(name): _typed(str(name), values) for name, values in frame.items()}
+    return pd.DataFrame(columns, frame.index)
+
+
+def _typed(name: str, values: pd.Series[Any]) -> pd.Series[Any]:
+    if name in _INTEGERS:
+        return pd.to_numeric(values).astype("Int64")
+    if name in _FLAGS:
+        return values.astype("boolean")
+    if name in _TEXTS or name.startswith("axis.") or _is_text(values):
+        return values.astype("str")
+    return pd.to_numeric(values).astype("float64")
 
 
 def _is_text(values: pd.Series[Any]) -> bool:

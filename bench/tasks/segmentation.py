@@ -32,6 +32,9 @@ AT_ONCE = 4  # images that go through the model for pictures: no more memory tha
 
 Found = dict[str, float | None]
 
+_AVERAGES = ("loss", "dice", "iou")
+"""All but a single class's scores, of which the best constant prediction is that class."""
+
 
 def labels_of(scores: Tensor) -> Tensor:
     """(B, K, H, W) scores → (B, H, W) uint8 labels."""
@@ -113,7 +116,8 @@ class Segmentation:
             for metric, value in found.items():
                 if value is not None and value > metrics.get(metric, -math.inf):
                     metrics[metric], predictions[metric] = value, name
-        return Baseline(metrics, predictions)
+        own = {metric for metric in metrics if metric.removeprefix(SPLIT) not in _AVERAGES}
+        return Baseline(metrics, {m: name for m, name in predictions.items() if m not in own})
 
     def measures(self, counts: Counts) -> Found:
         """Dice and IoU of a split's images, and of each class where several are scored."""
