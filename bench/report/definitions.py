@@ -30,10 +30,10 @@ ABSENT_IS_MISSING = "a class in neither mask nor prediction of an image has no s
 SPLIT_LACKS = "a class that the split lacks has no score"
 NOT_SCORED = "the background has no score of its own"
 NO_BACKGROUND = "no class is background"
-FIRST_RELEASE = (
-    "Dice and IoU are as bench 0.1 defined them: averaged over images and foreground classes; a "
-    "class in neither mask nor prediction of an image scores 1, which flatters where images have "
-    "few of several classes"
+EARLIER_VERSIONS = (
+    "Dice and IoU are as earlier versions of bench defined them: averaged over images and "
+    "foreground classes; a class in neither mask nor prediction of an image scores 1, which "
+    "flatters where images have few of several classes"
 )
 ELSEWHERE = "Scores were logged elsewhere: how they were computed is not recorded"
 OTHER_TASKS = {
@@ -63,7 +63,7 @@ def definition(records: Records) -> str:
 def scores_sentence(scoring: Mapping[str, Any] | None) -> str:
     """How masks are scored, without a full stop. `scoring`: as `bench.plan.scoring` records it."""
     if scoring is None:
-        return FIRST_RELEASE
+        return EARLIER_VERSIONS
     several, average = len(scoring["classes"]) > 1, scoring["average"]
     parts = [PER_SPLIT if average == "split" else PER_CLASS if several else PER_IMAGE]
     if average == "both":
@@ -98,7 +98,7 @@ def support(done: pd.DataFrame) -> list[str]:
 def constant_prediction(records: Records, column: str) -> str | None:
     """What the baseline of `test_dice` or `best_val_dice` predicts everywhere, such as a class.
 
-    None where it is not recorded, as by bench 0.1, or where finished trials differ in it.
+    None where it is not recorded, as by earlier versions, or where finished trials differ in it.
     """
     split, _, metric = column.partition("_")
     name = f"constant_{metric if split == 'test' else column.removeprefix('best_')}"

@@ -259,7 +259,8 @@ def _seeds(records: Records, found: Interval) -> str:
         return "From one run logged elsewhere: how far others would scatter is not known."
     if found.n == 1:
         return "From one seed: how far other seeds would scatter is not known."
-    return f"Mean over {found.n} seeds, in brackets the 95% t-interval."
+    unit = "runs" if records.done["seed"].isna().all() else "seeds"
+    return f"Mean over {found.n} {unit}, in brackets the 95% t-interval."
 
 
 def _against(

@@ -153,10 +153,14 @@ def label_columns(records: Records, summary: pd.DataFrame) -> list[Column]:
 def _seeds_column(summary: pd.DataFrame) -> Column:
     """How many trials the numbers are made of, and how many are missing from them."""
     cells = []
-    for counts in summary[["n_done", "n_failed", "n_missing"]].itertuples(index=False):
-        done, failed, missing = map(int, counts)
+    names = ["n_done", "n_failed", "n_missing", "n_unseeded"]
+    for counts in summary[names].itertuples(index=False):
+        done, failed, missing, unseeded = map(int, counts)
         told = [f"{failed} failed"] * (failed > 0) + [f"{missing} missing"] * (missing > 0)
-        cells.append(Cell(str(done), done, detail=f"({', '.join(told)})" if told else ""))
+        if unseeded:
+            told.insert(0, f"{unseeded} run{'s' * (unseeded > 1)} without a seed")
+        text = numbers.MISSING if 0 < done == unseeded else str(done - unseeded)
+        cells.append(Cell(text, done, detail=f"({', '.join(told)})" if told else ""))
     about = (
         "Finished trials, the seeds that the numbers are means over; beside them those that failed "
         "or are missing (planned, running, interrupted), which no number has."

@@ -37,9 +37,10 @@ def arm_summary(records: Records) -> pd.DataFrame:
     """A row per arm, indexed by its number.
 
     Columns: `arm`; `axis.<name>`; `source`; `n_done`, `n_failed`, `n_missing` (planned, running or
-    interrupted); for each of `result_columns`: its mean over the finished seeds, with `_low` and
-    `_high` (95% t-interval; missing below two seeds) and `_n` behind it; medians of `COSTS`;
-    `baseline_…` where recorded; `trials`, the ids behind the numbers.
+    interrupted), `n_unseeded` (finished, without a seed on record); for each of `result_columns`:
+    its mean over the finished seeds, with `_low` and `_high` (95% t-interval; missing below two
+    seeds) and `_n` behind it; medians of `COSTS`; `baseline_…` where recorded; `trials`, the ids
+    behind the numbers.
     """
     arms = arms_of(records)
     numbers = arm_numbers(records, arms)
@@ -128,5 +129,6 @@ def _counts(records: Records, numbers: pd.Series[int]) -> pd.DataFrame:
         "n_done": status == Status.DONE,
         "n_failed": status == Status.FAILED,
         "n_missing": ~status.isin([Status.DONE, Status.FAILED]),
+        "n_unseeded": (status == Status.DONE) & records.runs["seed"].isna(),
     }
     return pd.DataFrame({name: found.groupby(numbers).sum() for name, found in states.items()})

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from bench.data.settings import Background
+from bench.plan.scoring import DECIDE_THE_SCORES
+from bench.record.columns import RUNS
 from bench.record.store import Store
+from bench.report import definitions
 from bench.report.definitions import constant_prediction, definition, scores_sentence
 from bench.report.load import Records, load
 from bench.report.together import combined
+from bench.tasks.settings import SUPPORT, TASKS, Average, EmptyMask, TaskSettings
 
 from .made_records import MadeTrial, study, write_experiment
 
@@ -121,3 +127,43 @@ def test_what_the_baseline_predicts(tmp_path: Path) -> None:
     assert constant_prediction(records, "best_val_dice") == "foreground"
     assert constant_prediction(records, "test_iou") is None
     assert records.closing == ()  # no results of the task's own
+
+
+DOCUMENTATION = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text(encoding="utf-8")
+
+
+def test_what_the_page_says_stands_in_the_documentation() -> None:
+    clauses = [
+        text
+        for name, value in vars(definitions).items()
+        if name.isupper() and name not in ("OWN", "SPLIT", "SUPPORT", "_SHOWN")
+        for text in (value.values() if isinstance(value, dict) else [value])
+    ]
+    assert len(clauses) > 12
+    assert [text for text in clauses if text not in DOCUMENTATION] == []
+
+
+def test_every_measure_and_every_setting_of_the_scores_is_documented() -> None:
+    names = {name for task in TASKS.names() for name in _settings(task).metrics(("a", "b"))}
+    names |= set(SUPPORT) | set(DECIDE_THE_SCORES) | {"split_dice", "split_iou", "top5"}
+    names |= {column for column in RUNS if column in MEASURES}
+    names |= {f"train.{name}" for name in ("ema", "micro_batch", "focal_gamma", "val_batch_size")}
+    spelt = DOCUMENTATION.replace("`loss_t1` … ", "`loss_t1` `loss_t2` `loss_t3` ")
+    missing = [n for n in sorted(names) if not re.search(rf"\b{re.escape(n)}\b", spelt)]
+    assert missing == []
+
+
+MEASURES = {
+    *("macs", "best_epoch", "final_train_loss", "overfit_gap", "epochs_to_95pct"),
+    *("seconds_to_95pct", "epoch_seconds", "train_seconds", "peak_memory_mb"),
+}
+
+
+def _settings(task: str) -> TaskSettings:
+    return TASKS.entry(task).settings()
+
+
+def test_the_values_that_settings_take_are_documented() -> None:
+    for kind in (Average, EmptyMask, Background):
+        for value in get_args(kind):
+            assert f"`{value}`" in DOCUMENTATION
