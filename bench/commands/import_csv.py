@@ -13,6 +13,7 @@ from pathlib import Path
 from bench.errors import BenchError, nearest
 from bench.plan.axes import canonical_label
 from bench.record.columns import HISTORY
+from bench.tasks.settings import SUPPORT
 
 MOST_BYTES = 64_000_000
 MOST_TRIALS = 5_000
@@ -68,7 +69,8 @@ class Logged:
     def metrics(self) -> list[str]:
         """The validation metrics, without `val/`; the loss first."""
         found = [name.removeprefix("val/") for name in self.columns if name.startswith("val/")]
-        return sorted(found, key=lambda name: name != "loss")
+        metrics = [name for name in found if name not in SUPPORT]  # of a history.csv of ours
+        return sorted(metrics, key=lambda name: name != "loss")
 
 
 class _File:

@@ -199,6 +199,12 @@ def test_labels_lead_nowhere_else(tmp_path: Path) -> None:
             imported(tmp_path / "results", file, source=source)
 
 
+def test_how_much_scores_are_means_of_is_no_metric(tmp_path: Path) -> None:
+    file = tmp_path / "history.csv"
+    file.write_text("epoch,train/loss,val/loss,val/dice,val/scored_images\n1,1,1,0.5,12\n")
+    assert read_log(file).metrics == ["loss", "dice"]
+
+
 def test_metrics_and_their_directions(tmp_path: Path) -> None:
     file = tmp_path / "log.csv"
     file.write_text("epoch,val/loss,val/acc\n1,0.5,0.7\n2,0.6,0.8\n")
