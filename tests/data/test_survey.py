@@ -23,6 +23,15 @@ def test_255_classes_leave_room_for_what_is_ignored() -> None:
     assert (found[0, 0], found[0, 254], found[0, 255], found[0, 256]) == (1, 1, 1, 0)
 
 
+@pytest.mark.parametrize("classes", [2, 12, 13, 40])
+def test_both_ways_of_counting_agree_with_numpy(classes: int) -> None:
+    found = np.random.default_rng(0).integers(0, 256, (3, 50, 50), np.uint8)
+    counts = pixels_by_class(found, classes)
+    for row, mask in zip(counts, found, strict=True):
+        expected = [(mask == value).sum() for value in (*range(classes), 255)]
+        assert row.tolist() == [*expected, ((mask >= classes) & (mask < 255)).sum()]
+
+
 def test_pixel_values_by_hand() -> None:
     black, grey = np.zeros((2, 2, 3), np.uint8), np.full((2, 2, 3), 9, np.uint8)
     grey[0, 0] = 200
