@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -293,3 +294,10 @@ def test_a_line_says_what_it_means_and_what_to_do() -> None:
     advice = ADVICE[Kind.FEW_IMAGES]
     assert warning.line() == f"only 3 images in val: {advice.meaning}; {advice.remedy}"
     assert warning.advice.startswith("Single images decide")
+
+
+def test_the_documentation_lists_every_kind_as_serious_or_not() -> None:
+    page = Path(__file__).parents[2] / "docs" / "data-survey.md"
+    rows = [line.split("|") for line in page.read_text().splitlines() if line.startswith("| `")]
+    listed = {row[1].strip(" `"): row[3].strip() for row in rows}
+    assert listed == {k: "serious" if a.serious else "remark" for k, a in ADVICE.items()}
