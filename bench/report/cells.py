@@ -24,7 +24,7 @@ class Cell:
         key: what it sorts by; None: it comes last.
         note: a remark behind it.
         detail: a second, smaller line.
-        mark: whether it is the best of its column, or cannot be told from it.
+        mark: whether it is the best of its column, or not significantly different from it.
     """
 
     text: str

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from bench.report import numbers
 from bench.report.cells import Cell, Column, Table, probabilities, sort_key, texts
+from bench.report.declared import with_verdicts
 from bench.report.effects import (
     MOST_LEVELS,
     interactions,
     level_differences,
     main_effects,
 )
-from bench.report.hypotheses import ALPHA
+from bench.report.hypotheses import ALPHA, Outcome
 from bench.report.load import Records
 from bench.report.power import FEWEST
 from bench.report.stats import Interval
@@ -42,7 +44,7 @@ class Effects:
     Attributes:
         column: the figure, a column of runs.csv.
         heading: its name for people.
-        told: how many differences and interactions are real, in words.
+        told: how many differences and interactions are significant, in words.
         frames: `differences`, `interactions`, `effects` as numbers, those that have rows.
         tables: the same as texts.
     """
@@ -54,10 +56,13 @@ class Effects:
     tables: dict[str, Table]
 
 
-def all_effects(records: Records) -> list[Effects]:
-    """The effects on every figure that can be compared along some axis, the selected one first."""
+def all_effects(records: Records, tested: Sequence[Outcome] = ()) -> list[Effects]:
+    """The effects on every figure that can be compared along some axis, the selected one first.
+
+    Differences that a hypothesis tests have its result.
+    """
     return [
-        effects_on(records, column)
+        effects_on(records, column, tested)
         for column in compared_columns(records)
         if comparable_axes(records, column) and records.done[column].notna().any()
     ]
@@ -73,10 +78,11 @@ def compared_columns(records: Records) -> list[str]:
     return [name for name in dict.fromkeys(names) if name in records.runs]
 
 
-def effects_on(records: Records, column: str) -> Effects:
+def effects_on(records: Records, column: str, tested: Sequence[Outcome] = ()) -> Effects:
     """All effects on one figure."""
+    differences = with_verdicts(level_differences(records, column), records, column, tested)
     found = {
-        "differences": level_differences(records, column),
+        "differences": differences,
         "interactions": interactions(records, column),
         "effects": main_effects(records, column),
     }
@@ -102,7 +108,7 @@ def differences_table(found: pd.DataFrame) -> Table:
             _estimates("Difference", PAIRED, found),
             _seeds(found),
             *_tests(found),
-            _conclusions(found, ("higher", "lower")),
+            _conclusions(found),
         ]
     )
 
@@ -119,7 +125,7 @@ def interactions_table(found: pd.DataFrame) -> Table:
             _estimates("Change", f"{about} {PAIRED}", found),
             _seeds(found),
             *_tests(found),
-            _conclusions(found, ("higher", "lower")),
+            _conclusions(found.assign(hypothesis="", verdict="")),
         ]
     )
 
@@ -190,39 +196,55 @@ def _seeds(found: pd.DataFrame) -> Column:
 
 
 def _tests(found: pd.DataFrame) -> list[Column]:
+    about = "Corrected by Holm over this figure's table; of a hypothesis, over all hypotheses."
     return [
-        probabilities("p", "Two-sided paired t-test over seeds.", found["p"]),
         probabilities(
-            "p (Holm)", "Corrected by Holm over this figure's table.", found["p_corrected"]
+            "p", "Two-sided paired t-test over seeds; of a hypothesis, its own test.", found["p"]
         ),
+        probabilities("p (Holm)", about, found["p_corrected"]),
     ]
 
 
-def _conclusions(found: pd.DataFrame, words: tuple[str, str]) -> Column:
-    """What the corrected test says, in words."""
+def _conclusions(found: pd.DataFrame) -> Column:
+    """What the corrected test says, in words; where a hypothesis tests it, its verdict."""
     cells = []
-    for row in found[["estimate", "n", "p", "p_corrected"]].itertuples(index=False):
-        estimate, n, p, corrected = row
-        if corrected <= ALPHA:
-            text = words[0] if estimate > 0 else words[1]
-        elif n < FEWEST:
-            text = f"no test: under {FEWEST} seeds"
-        elif pd.isna(p):
-            text = "no test: no scatter"
-        else:
-            text = "not told apart"
-        cells.append(Cell(text, text))
-    return Column("Conclusion", f"At {ALPHA:.0%} after Holm's correction.", cells, "left")
+    for row in found.to_dict("records"):
+        text = _conclusion(row)
+        note = f"tested as the hypothesis {row['hypothesis']}" if row["hypothesis"] else ""
+        cells.append(Cell(text, text, note))
+    about = (
+        f"At {ALPHA:.0%} after Holm's correction. A difference that a hypothesis tests has its "
+        "verdict, with the hypothesis's id, and is left out of the table's correction."
+    )
+    return Column("Conclusion", about, cells, "left")
+
+
+def _conclusion(row: dict[Hashable, Any]) -> str:
+    if row["hypothesis"]:
+        return f"{row['verdict']} ({row['hypothesis']})"
+    if row["p_corrected"] <= ALPHA:
+        return "higher" if row["estimate"] > 0 else "lower"
+    if row["n"] < FEWEST:
+        return f"no test: under {FEWEST} seeds"
+    return "no test: no scatter" if pd.isna(row["p"]) else "no significant difference"
 
 
 def _told(frames: dict[str, pd.DataFrame]) -> str:
-    """`2 of 7 differences real; 0 of 6 interactions`."""
+    """`2 of 6 differences significant, 1 tested as a hypothesis; 0 of 6 interactions`."""
     parts = []
-    for name in ("differences", "interactions"):
-        if name in frames:
-            found = frames[name]
+    for name, frame in frames.items():
+        if name == "effects":
+            continue
+        found, count = frame, 0
+        if name == "differences":
+            found = frame[frame["hypothesis"] == ""]
+            count = len(frame.drop_duplicates(["axis", "a", "b"])) - len(found)
+        if len(found):
             real = int((found["p_corrected"] <= ALPHA).sum())
-            parts.append(f"{real} of {len(found)} {name} real")
+            parts.append(f"{real} of {len(found)} {name} significant")
             if found["p"].isna().all():
                 parts[-1] = f"{len(found)} {name}, none testable"
-    return "; ".join(parts)
+        if count:
+            noun = "a hypothesis" if count == 1 else "hypotheses"
+            parts.append(f"{count} {name if not len(found) else ''} tested as {noun}")
+    return "; ".join(" ".join(part.split()) for part in parts)

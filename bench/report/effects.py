@@ -26,7 +26,7 @@ from bench.report import stats
 from bench.report.arms import NO_LABEL
 from bench.report.load import Records
 from bench.report.power import FEWEST
-from bench.report.stats import Floats, Sample
+from bench.report.stats import Floats, Interval, Sample
 from bench.report.terms import comparable_axes, unlike_apart
 
 MOST_LEVELS = 12
@@ -255,6 +255,17 @@ def summarized(
     found = {"estimate": mean, "low": mean - half, "high": mean + half, "n": n}
     found |= {"lost": 0 if lost is None else lost, "seeds": n if seeds is None else seeds, "p": p}
     return pd.DataFrame(found)
+
+
+def paired_interval(differences: npt.ArrayLike) -> Interval:
+    """The mean of differences, one a seed, with its interval; unknown where they do not scatter.
+
+    Differences that are not finite are left out.
+    """
+    values = np.asarray(differences, dtype=float)
+    frame = summarized(values[np.isfinite(values)][:, None])
+    (row,) = frame[["estimate", "low", "high", "n"]].itertuples(index=False)
+    return Interval(*row)
 
 
 def _numbered(rows: pd.DataFrame) -> Integers:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -12,11 +12,15 @@ import pandas as pd
 from bench.record.columns import Status
 from bench.report import numbers
 from bench.report.arms import Arm, arm_numbers
+from bench.report.cells import p_text
+from bench.report.declared import Declared, between_arms
+from bench.report.effects import paired_interval
 from bench.report.health import below_baseline
+from bench.report.hypotheses import Outcome
 from bench.report.layout import metric_decimals
 from bench.report.load import Records
 from bench.report.manifest import Fact
-from bench.report.stats import Interval, mean_interval, paired_differences
+from bench.report.stats import Interval, paired_differences
 from bench.report.table import (
     baseline_column,
     by_seed,
@@ -32,6 +36,7 @@ from bench.states import OWN
 _HARDWARE = ("gpu", "cpu", "trials_per_device")
 _VERSIONS = ("bench", "python", "torchvision", "cuda", "cudnn", "gpu_driver", "packages.")
 FEW = 3  # fewer seeds than this support no conclusion
+_Verdicts = Mapping[tuple[int, int], Declared]
 
 
 @dataclass(frozen=True)
@@ -56,17 +61,25 @@ class BaselineCheck:
     warnings: list[str]
 
 
-def headline(records: Records, summary: pd.DataFrame, arms: list[Arm]) -> Headline:
-    """Which arm has the best selected metric, by how much, and whether that means anything."""
+def headline(
+    records: Records, summary: pd.DataFrame, arms: list[Arm], tested: Sequence[Outcome] = ()
+) -> Headline:
+    """Which arm has the best selected metric, by how much, and whether that means anything.
+
+    Where a hypothesis tests the best against the runner-up, its verdict says so.
+    """
     column = f"best_val_{records.select.metric}"
     compared = summary[summary["source"] == records.protocol]
-    found = _headline(records, compared, arms, column)
+    verdicts = between_arms(records, column, tested, arms)
+    found = _headline(records, compared, arms, column, verdicts)
     return dataclasses.replace(
         found, sentences=found.sentences + _references(records, summary, arms, column)
     )
 
 
-def _headline(records: Records, summary: pd.DataFrame, arms: list[Arm], column: str) -> Headline:
+def _headline(
+    records: Records, summary: pd.DataFrame, arms: list[Arm], column: str, verdicts: _Verdicts
+) -> Headline:
     """What there is to say of the arms of one protocol."""
     metric, mode = records.select.metric, records.select.mode
     order = ranking(summary, column, mode)
@@ -77,7 +90,9 @@ def _headline(records: Records, summary: pd.DataFrame, arms: list[Arm], column: 
     strata = _strata(records, arms, order)
     if len(strata) > 1:
         axes = ", ".join(axes_apart(records, column))
-        told = [s for group in strata for s in _within(records, summary, arms, group, column)]
+        told = [
+            s for group in strata for s in _within(records, summary, arms, group, column, verdicts)
+        ]
         title = f"Validation {nice(metric)} cannot rank the levels of {axes}."
         return Headline(title, [_seeds(records, interval_of(summary, order[0], column)), *told])
     first = interval_of(summary, order[0], column)
@@ -89,7 +104,8 @@ def _headline(records: Records, summary: pd.DataFrame, arms: list[Arm], column: 
             title, [_seeds(records, first), "There is no second arm to compare it with."]
         )
     title = f"{arms[order[0]].label} has the {best}: {value}."
-    sentences = [_seeds(records, first), *_against(records, summary, arms, order, column)]
+    sentences = [_seeds(records, first)]
+    sentences += _against(records, summary, arms, order, column, verdicts)
     sentences += _on_test(records, summary, arms, order[0])
     return Headline(title, sentences)
 
@@ -105,7 +121,12 @@ def _strata(records: Records, arms: Sequence[Arm], order: Sequence[int]) -> list
 
 
 def _within(
-    records: Records, summary: pd.DataFrame, arms: Sequence[Arm], order: list[int], column: str
+    records: Records,
+    summary: pd.DataFrame,
+    arms: Sequence[Arm],
+    order: list[int],
+    column: str,
+    verdicts: _Verdicts,
 ) -> list[str]:
     """What can be said of arms, best first, in which the selected metric measures the same."""
     mode = records.select.mode
@@ -115,7 +136,7 @@ def _within(
         return [f"{best.label} reaches {value}."]
     where = ", ".join(f"{axis} {best.levels[axis]}" for axis in axes_apart(records, column))
     told = [f"With {where}, {best.label} has the {first_words(mode)}: {value}."]
-    told += _against(records, summary, arms, order, column)
+    told += _against(records, summary, arms, order, column, verdicts)
     return told + _on_test(records, summary.loc[order], arms, best.number)
 
 
@@ -168,7 +189,7 @@ def baseline_check(
         return None
     base, split = baseline_column(column), "test" if column == columns[0] else "validation"
     decimals = metric_decimals(summary, column)
-    warnings, compared, better, told = [], 0, 0, below_baseline(records, arms)
+    warnings, compared, better, single, told = [], 0, 0, 0, below_baseline(records, arms)
     for arm in arms:
         found, floor = interval_of(summary, arm.number, column), value_of(summary, arm.number, base)
         if math.isnan(found.mean) or math.isnan(floor):
@@ -176,17 +197,22 @@ def baseline_check(
         compared += 1
         near = found.low if sign > 0 else found.high
         values = f"{numbers.interval(found, decimals)} against {numbers.fixed(floor, decimals)}"
-        worse, unclear = sign * (found.mean - floor) <= 0, sign * (near - floor) <= 0
-        if not (worse or unclear):
+        above = sign * (found.mean - floor) > 0
+        if above and sign * (near - floor) > 0:  # False where there is no interval
             better += 1
+        elif above and not found.known:
+            single += 1
         elif arm.number not in told:
-            what = "better than the trivial prediction" if worse else "clearly better than it"
+            what = "clearly better than it" if above else "better than the trivial prediction"
             warnings.append(f"{arm.label} is not {what}: {values}.")
     known = summary[base].dropna()
     low, high = (numbers.fixed(float(v), decimals) for v in (known.min(), known.max()))
     trivial = words_of(records.task).trivial
     text = f"{trivial} gives a {split} {nice(metric)} of {low if low == high else f'{low}–{high}'}"
     verdict = f"; {better} of {plural(compared, 'arm')} clearly better."
+    if single:
+        verdict += f" {plural(single, 'arm')} {'is' if single == 1 else 'are'} above it with one "
+        verdict += "seed: without an interval that is not clear."
     return BaselineCheck(text + verdict, warnings)
 
 
@@ -264,7 +290,12 @@ def _seeds(records: Records, found: Interval) -> str:
 
 
 def _against(
-    records: Records, summary: pd.DataFrame, arms: Sequence[Arm], order: list[int], column: str
+    records: Records,
+    summary: pd.DataFrame,
+    arms: Sequence[Arm],
+    order: list[int],
+    column: str,
+    verdicts: _Verdicts,
 ) -> list[str]:
     """The best arm against the runner-up: paired by seed where they share seeds."""
     first, second = (interval_of(summary, number, column) for number in order[:2])
@@ -272,32 +303,48 @@ def _against(
     gap = numbers.fixed(abs(first.mean - second.mean), decimals)
     runner = f"The runner-up, {arms[order[1]].label}, has {numbers.interval(second, decimals)}"
     text = f"{runner} (n = {second.n}), {gap} behind."
-    arm = arm_numbers(records, arms)
-    series = [by_seed(records, arm, number, column) for number in order[:2]]
-    paired = mean_interval(paired_differences(*series))
+    declared = verdicts.get((order[0], order[1]))
+    if declared is not None:
+        outcome = declared.outcome
+        p = p_text(outcome.p_corrected)
+        p = f"p {p[0]} {p[1:]}" if p.startswith("<") else f"p = {p}"
+        p = "" if math.isnan(outcome.p_corrected) else f" ({p} after Holm)"
+        name = outcome.hypothesis.id
+        return [text, f"The hypothesis {name} tests these two: {outcome.verdict}{p}."]
     if min(first.n, second.n) < FEW:
         return [text, f"With fewer than {FEW} seeds in an arm, nothing can be concluded."]
+    arm = arm_numbers(records, arms)
+    series = [by_seed(records, arm, number, column) for number in order[:2]]
+    paired = paired_interval(paired_differences(*series))
+    return [text, _paired(paired, decimals, apart=first.apart(second))]
+
+
+def _paired(paired: Interval, decimals: int, *, apart: bool) -> str:
+    """What the paired differences of the best and the runner-up say; `apart`: their intervals."""
     if paired.n < FEW:
         pairs = plural(paired.n, "seed")
-        return [text, f"The two share {pairs}; below {FEW} pairs nothing can be concluded."]
+        return f"The two share {pairs}; below {FEW} pairs nothing can be concluded."
     difference = (
         f"Paired by seed, the difference is {numbers.signed(paired.mean, decimals)} "
         f"[{numbers.fixed(paired.low, decimals)}, {numbers.fixed(paired.high, decimals)}] "
         f"over {paired.n} pairs"
     )
-    if paired.low <= 0 <= paired.high:
-        return [text, f"{difference}: it may well be zero, so nothing can be concluded."]
-    if first.overlaps(second):
-        return [
-            text,
+    if not paired.known:
+        return (
+            f"Paired by seed, the difference is {numbers.signed(paired.mean, decimals)} in all "
+            f"{paired.n} pairs: without scatter nothing can be concluded."
+        )
+    if not (paired.low > 0 or paired.high < 0):
+        return f"{difference}: it may well be zero, so nothing can be concluded."
+    if not apart:
+        return (
             f"{difference}, without zero; but the two intervals overlap and the pair was picked "
-            "after the fact, so nothing can be concluded before it is tested as a hypothesis.",
-        ]
-    return [
-        text,
+            "after the fact, so nothing can be concluded before it is tested as a hypothesis."
+        )
+    return (
         f"{difference}, without zero, and the two intervals do not overlap. The pair was picked "
-        "after the fact: an observation, not a test.",
-    ]
+        "after the fact: an observation, not a test."
+    )
 
 
 def _on_test(records: Records, summary: pd.DataFrame, arms: Sequence[Arm], best: int) -> list[str]:

@@ -34,8 +34,8 @@ def metric_decimals(summary: pd.DataFrame, column: str) -> int:
 
 
 MARK_WORDS = {
-    Standing.BEST: "the best: it differs from every other arm",
-    Standing.TIED: "cannot be told from the best",
+    Standing.BEST: "the best: significantly different from every other arm with this figure",
+    Standing.TIED: "not significantly different from the best",
 }
 Marks = Mapping[str, Mapping[int, Standing]]
 

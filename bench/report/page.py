@@ -32,7 +32,7 @@ from bench.report.manifest import environment_facts, manifest_record, shown
 from bench.report.pareto import pareto_members
 from bench.report.samples import sample_pictures
 from bench.report.search_page import search_context, search_files, subject_records
-from bench.report.standing import standings_of
+from bench.report.standing import contests_of, marks_of, tie_notes
 from bench.report.table import arm_summary, text_facts, write_csvs
 from bench.report.table_files import table_files, write_tables
 from bench.report.terms import run_facts
@@ -99,7 +99,8 @@ def write_one(records: Records, folder: Path) -> Path:
     told = records if search is None else subject_records(records, search)
     arms = arms_of(told)
     summary = arm_summary(told)
-    tested, effects = outcomes(records), all_effects(told) if search is None else []
+    tested = outcomes(records)
+    effects = all_effects(told, tested) if search is None else []
     study = Study(told, summary, arms, tested, effects)
     drawings = draw_all(study) if search is None else draw_search(search, study)
     context = page_context(told, summary, arms, drawings, tested, effects)
@@ -135,14 +136,15 @@ def page_context(
     numbers = arm_numbers(records, arms)
     trials = records.runs["id"].groupby(numbers).agg(list)
     learning = learning_summary(records, summary, arms)
-    marks, fronts = standings_of(records, summary, arms), pareto_members(records, summary)
+    found = contests_of(records, summary, arms, tested)
+    marks, fronts = marks_of(found), pareto_members(records, summary)
     context = {
         "records": records,
         "search": None,
         "arms": arms,
         "cards": cards(records, tested),
         "tally": tally(tested) if tested else "",
-        "headline": findings.headline(records, summary, arms),
+        "headline": findings.headline(records, summary, arms, tested),
         "cautions": caution(records.incomparable, records.metrics, records.axes) + records.cautions,
         "progress": findings.progress(records),
         "sources": sorted({arm.source for arm in arms} - {OWN}),
@@ -154,6 +156,7 @@ def page_context(
         "marks": marks,
         "fronts": fronts,
         "marked": any(marks.values()),
+        "tie_notes": tie_notes(found, arms),
         "told": _told(records),
         "scores": definition(records),
         "learning": learning,

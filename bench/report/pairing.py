@@ -83,7 +83,7 @@ def pairs_of(records: Records, hypothesis: Hypothesis) -> Pairs:
 
     Trials of one source pair with each other only. What is missing is counted, never made up.
     """
-    arms = _arms(records)
+    arms = labels_of(records)
     found = sides(hypothesis, arms)
     sources = list(records.runs["source"].fillna(NO_LABEL))
     axes = [*found.strata, "source"]
@@ -129,8 +129,8 @@ def _protocol(strata: Sequence[Stratum]) -> str:
     return OWN if OWN in pairs or not pairs else max(pairs, key=lambda source: pairs[source])
 
 
-def _arms(records: Records) -> list[dict[str, str]]:
-    """Each run's labels."""
+def labels_of(records: Records) -> list[dict[str, str]]:
+    """Each run's label on every axis, a dash where it has none."""
     columns = {axis: records.runs[f"axis.{axis}"].fillna(NO_LABEL) for axis in records.axes}
     return [
         {axis: str(labels.iloc[row]) for axis, labels in columns.items()}

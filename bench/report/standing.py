@@ -2,42 +2,95 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 
+import numpy as np
 import pandas as pd
 
-from bench.report import stats
+from bench.report import numbers, stats
 from bench.report.arms import Arm, arm_numbers
+from bench.report.declared import Declared, between_arms, with_verdicts
 from bench.report.directions import Mode
-from bench.report.effects import summarized
-from bench.report.hypotheses import ALPHA
+from bench.report.effects import MOST_LEVELS, level_differences, summarized
+from bench.report.hypotheses import ALPHA, Outcome
 from bench.report.load import Records
+from bench.report.power import FEWEST
 from bench.report.table import result_columns
 from bench.report.terms import axes_apart
+from bench.report.wording import nice
 
 
 class Standing(StrEnum):
     """How an arm stands to the one with the best mean.
 
-    best: it has that mean, and differs from every other arm; tied: it has that mean or cannot be
-    told from the arm that has, while others can.
+    best: it has that mean, and differs significantly from every other arm; tied: it has that mean
+    or does not differ significantly from the arm that has, while others do.
     """
 
     BEST = "best"
     TIED = "tied"
 
 
-def standings(
-    records: Records, arms: Sequence[Arm], column: str, mode: Mode
-) -> dict[int, Standing]:
-    """The arms that deserve a mark in `column` of runs.csv, by number.
+@dataclass(frozen=True)
+class Comparison:
+    """An arm against the one with the best mean.
 
-    Arms of one source, ours where there are any, that have the figure are compared with the one
-    that has the best mean by paired t-tests over seeds, corrected by Holm over these comparisons.
-    An arm with fewer than three seeds in common with it cannot be told from it. Where nothing can
-    be told apart nothing is marked.
-    Arms on different levels of an axis that gives the metric another meaning are not compared.
+    Attributes:
+        number: the arm's.
+        distance: how far its mean is from the best one, at least 0.
+        n, sd: the seeds in common, and the standard deviation of the differences.
+        different: whether it differs significantly.
+        hypothesis: the id of the one whose verdict says so; empty where none tests it.
+    """
+
+    number: int
+    distance: float
+    n: int
+    sd: float
+    different: bool
+    hypothesis: str
+
+
+@dataclass(frozen=True)
+class Contest:
+    """Arms that may be compared in one column: the leader and how the others stand to it."""
+
+    leader: int
+    others: tuple[Comparison, ...]
+
+    @property
+    def marks(self) -> dict[int, Standing]:
+        """Nothing where no arm differs from the leader, which then says nothing of any."""
+        tied = [other.number for other in self.others if not other.different]
+        if not tied:
+            return {self.leader: Standing.BEST}
+        if len(tied) == len(self.others):
+            return {}
+        return dict.fromkeys([self.leader, *tied], Standing.TIED)
+
+
+Contests = Mapping[str, Sequence[Contest]]
+"""By column of results."""
+_Known = Mapping[tuple[int, int], bool]
+
+
+def contests(
+    records: Records,
+    arms: Sequence[Arm],
+    column: str,
+    mode: Mode,
+    tested: Sequence[Outcome] = (),
+) -> list[Contest]:
+    """The arms with `column` of runs.csv against the one with the best mean.
+
+    Arms of one source, ours where there are any, by paired t-tests over seeds, corrected by Holm
+    over these comparisons. A comparison that a hypothesis tests has its verdict; where the arms are
+    the levels of one axis, the others have the result of the table of differences. An arm with
+    fewer than three seeds in common with the best does not differ significantly from it. Arms on
+    different levels of an axis that gives the metric another meaning are not compared.
 
     That the best was picked by its mean does not make a wrong `best` likelier than 5%: the test is
     two-sided, and every comparison has to reject.
@@ -48,22 +101,82 @@ def standings(
         if arm.source == records.protocol:
             groups.setdefault(tuple(arm.levels[axis] for axis in apart), []).append(arm.number)
     table = _by_seed(records, arms, column)
-    found: dict[int, Standing] = {}
-    for numbers in groups.values():
-        found |= _among(table[[number for number in numbers if number in table]], mode)
-    return found
+    verdicts = between_arms(records, column, tested, arms)
+    known = _of_levels(records, arms, column, tested)
+    found = [
+        _contest(table[[number for number in numbers if number in table]], mode, verdicts, known)
+        for numbers in groups.values()
+    ]
+    return [contest for contest in found if contest is not None]
 
 
-def standings_of(
-    records: Records, summary: pd.DataFrame, arms: Sequence[Arm]
-) -> dict[str, dict[int, Standing]]:
-    """`standings` in every column of results that `summary` has numbers in."""
+def contests_of(
+    records: Records,
+    summary: pd.DataFrame,
+    arms: Sequence[Arm],
+    tested: Sequence[Outcome] = (),
+) -> dict[str, list[Contest]]:
+    """`contests` in every column of results that `summary` has numbers in."""
     modes = {column: direction_of(records, column) for column in result_columns(records)}
     return {
-        column: standings(records, arms, column, mode)
+        column: contests(records, arms, column, mode, tested)
         for column, mode in modes.items()
         if mode is not None and summary[column].notna().any()
     }
+
+
+def marks_of(found: Contests) -> dict[str, dict[int, Standing]]:
+    """The arms that deserve a mark, by column and number."""
+    return {column: _marks(each) for column, each in found.items()}
+
+
+def standings(
+    records: Records,
+    arms: Sequence[Arm],
+    column: str,
+    mode: Mode,
+    tested: Sequence[Outcome] = (),
+) -> dict[int, Standing]:
+    """The arms that deserve a mark in `column`, by number."""
+    return _marks(contests(records, arms, column, mode, tested))
+
+
+def _marks(found: Sequence[Contest]) -> dict[int, Standing]:
+    return {number: mark for contest in found for number, mark in contest.marks.items()}
+
+
+def tie_notes(found: Contests, arms: Sequence[Arm]) -> list[str]:
+    """Why an arm is marked as tied while one nearer to the best is not, a sentence each."""
+    labels = {arm.number: arm.label for arm in arms}
+    notes = []
+    for column, each in found.items():
+        for contest in each:
+            different = [other for other in contest.others if other.different]
+            for arm in contest.others if contest.marks else ():
+                nearer = [other for other in different if other.distance < arm.distance]
+                if not arm.different and nearer:
+                    last = max(nearer, key=lambda other: other.distance)
+                    notes.append(_tie_note(column, arm, last, labels))
+    return notes
+
+
+def _tie_note(column: str, arm: Comparison, nearer: Comparison, labels: Mapping[int, str]) -> str:
+    text = (
+        f"{nice(column)}: {labels[arm.number]} has a ☆ although {labels[nearer.number]}, which has "
+        "none, is nearer to the best: "
+    )
+    if arm.hypothesis:
+        return f"{text}the verdict of hypothesis {arm.hypothesis} is not that they differ."
+    if arm.n < FEWEST:
+        seeds = "1 seed" if arm.n == 1 else f"{arm.n} seeds"
+        return f"{text}it has {seeds} in common with the best, too few for a test."
+    if not arm.sd > 0 or math.isnan(arm.sd):
+        return f"{text}its differences from the best have no scatter to test them by."
+    own, other = (numbers.significant(each.sd, 2) for each in (arm, nearer))
+    return (
+        f"{text}its differences from the best have a standard deviation of {own} over {arm.n} "
+        f"seeds, the other's {other} over {nearer.n}."
+    )
 
 
 def direction_of(records: Records, column: str) -> Mode | None:
@@ -75,26 +188,66 @@ def direction_of(records: Records, column: str) -> Mode | None:
 
 
 def _by_seed(records: Records, arms: Sequence[Arm], column: str) -> pd.DataFrame:
-    """The finished values, (seeds, arms that have any)."""
+    """The finished finite values, (seeds, arms that have any)."""
     done = records.done
+    value = done[column].where(np.isfinite(done[column]))
     rows = pd.DataFrame(
-        {"seed": done["seed"], "arm": arm_numbers(records, arms)[done.index], "value": done[column]}
+        {"seed": done["seed"], "arm": arm_numbers(records, arms)[done.index], "value": value}
     ).dropna()
     return rows.pivot_table(index="seed", columns="arm", values="value", aggfunc="first")
 
 
-def _among(table: pd.DataFrame, mode: Mode) -> dict[int, Standing]:
-    if table.shape[1] < 2:
+def _of_levels(
+    records: Records, arms: Sequence[Arm], column: str, tested: Sequence[Outcome]
+) -> _Known:
+    """Which arms differ by the table of differences, where they are the levels of one axis."""
+    several = [axis for axis, levels in records.axes.items() if len(levels) > 1]
+    if len(several) != 1 or len(records.axes[several[0]]) > MOST_LEVELS:
         return {}
+    (axis,) = several
+    of_level = {arm.levels[axis]: arm.number for arm in arms if arm.source == records.protocol}
+    frame = with_verdicts(level_differences(records, column), records, column, tested)
+    frame = frame[
+        (frame["hypothesis"] == "") & frame["a"].isin(of_level) & frame["b"].isin(of_level)
+    ]
+    found = {}
+    for a, b, p in frame[["a", "b", "p_corrected"]].itertuples(index=False):
+        one, other = of_level[a], of_level[b]
+        found[one, other] = found[other, one] = bool(p <= ALPHA)
+    return found
+
+
+def _contest(
+    table: pd.DataFrame,
+    mode: Mode,
+    verdicts: Mapping[tuple[int, int], Declared],
+    known: _Known,
+) -> Contest | None:
+    """The arms of a table (seeds, arms); None of fewer than two."""
+    if table.shape[1] < 2:
+        return None
     means = table.mean()
     leader = int(means.index[int((means if mode == "max" else -means).argmax())])
     others = table.drop(columns=leader)
-    differences = others.sub(table[leader], axis=0).to_numpy()
-    tests = summarized(differences)
-    told = stats.holm(tests["p"]) <= ALPHA
-    if told.all():
-        return {leader: Standing.BEST}
-    if not told.any():
-        return {}
-    tied = [leader, *others.columns[~told]]
-    return {int(number): Standing.TIED for number in tied}
+    names = [int(number) for number in others.columns.to_numpy()]
+    differences = others.sub(table[leader], axis=0)
+    tests = summarized(differences.to_numpy())
+    declared = {n: each for n in names if (each := verdicts.get((leader, n))) is not None}
+    declared = {n: each for n, each in declared.items() if each.different is not None}
+    settled = {n: known[leader, n] for n in names if (leader, n) in known}
+    settled |= {n: bool(each.different) for n, each in declared.items()}
+    own = [place for place, n in enumerate(names) if n not in settled]
+    for place, p in zip(own, stats.holm(tests["p"].to_numpy()[own]), strict=True):
+        settled[names[place]] = bool(p <= ALPHA)
+    compared = [
+        Comparison(
+            number=n,
+            distance=abs(float(means[n] - means[leader])),
+            n=int(tests["n"][place]),
+            sd=float(differences[n].std()),
+            different=settled[n],
+            hypothesis=declared[n].outcome.hypothesis.id if n in declared else "",
+        )
+        for place, n in enumerate(names)
+    ]
+    return Contest(leader, tuple(compared))

@@ -33,9 +33,9 @@ class Interval(NamedTuple):
         """Whether there is an interval, not only a mean."""
         return math.isfinite(self.low) and math.isfinite(self.high)
 
-    def overlaps(self, other: Interval) -> bool:
-        """Whether the two intervals share a point; False when either is not known."""
-        return self.low <= other.high and other.low <= self.high
+    def apart(self, other: Interval) -> bool:
+        """Whether the two intervals share no point; False when either is not known."""
+        return self.low > other.high or other.low > self.high
 
 
 def half_width(std: npt.ArrayLike, n: npt.ArrayLike, confidence: float = CONFIDENCE) -> Floats:
@@ -52,14 +52,17 @@ def half_width(std: npt.ArrayLike, n: npt.ArrayLike, confidence: float = CONFIDE
 
 
 def mean_interval(values: Iterable[float | None], confidence: float = CONFIDENCE) -> Interval:
-    """Mean and t-interval of the values that are there; one value has a mean and no interval."""
+    """Mean and t-interval of the values that are there; one value has a mean and no interval.
+
+    Nor have infinite values.
+    """
     known = np.array([v for v in values if v is not None and not math.isnan(v)], dtype=float)
     n = len(known)
     if n == 0:
         return Interval(math.nan, math.nan, math.nan, 0)
     mean = float(known.mean())
-    if n == 1:
-        return Interval(mean, math.nan, math.nan, 1)
+    if n == 1 or not np.isfinite(known).all():
+        return Interval(mean, math.nan, math.nan, n)
     half = float(half_width(known.std(ddof=1), n, confidence))
     return Interval(mean, mean - half, mean + half, n)
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
@@ -77,9 +78,14 @@ def value_of(summary: pd.DataFrame, number: int, column: str) -> float:
 
 
 def ranking(summary: pd.DataFrame, column: str, mode: str) -> list[int]:
-    """Numbers of the arms that have `column`, best first; ties keep the arms' order."""
+    """Numbers of the arms that have `column`, best first; ties keep the arms' order.
+
+    An infinite mean says nothing of an arm but that something went wrong: such arms come last.
+    """
     known = summary[column].dropna()
-    return [int(n) for n in known.sort_values(ascending=mode == "min", kind="stable").index]
+    ordered = known.sort_values(ascending=mode == "min", kind="stable")
+    finite = np.isfinite(ordered)
+    return [int(number) for number in [*ordered.index[finite], *ordered.index[~finite]]]
 
 
 def baseline_column(column: str) -> str:
@@ -92,7 +98,7 @@ def best_trials(records: Records, arms: Sequence[Arm]) -> dict[int, str]:
     """The finished trial with the best selected metric of each arm, by the arm's number."""
     column = f"best_val_{records.select.metric}"
     done = records.done.assign(number=arm_numbers(records, arms))
-    ordered = done.dropna(subset=[column]).sort_values(
+    ordered = done[np.isfinite(done[column])].sort_values(
         column, ascending=records.select.mode == "min", kind="stable"
     )
     return dict(ordered.groupby("number")["id"].first())

@@ -13,6 +13,7 @@ from bench.report.cells import Cell, Column, Table, integers, p_text, probabilit
 from bench.report.completeness import failure_counts, reason_words
 from bench.report.hypotheses import Finding, Outcome, Verdict
 from bench.report.load import Records
+from bench.report.pairing import labels_of
 from bench.report.sentences import metric_words, sentence
 from bench.report.stats import Interval
 from bench.spec.hypotheses import sides
@@ -191,12 +192,7 @@ def _amount(found: Interval) -> tuple[str, str]:
 
 def _trials(records: Records, outcome: Outcome) -> list[tuple[str, list[str]]]:
     """Every planned trial of either side: those that lack the figure too."""
-    columns = {axis: records.runs[f"axis.{axis}"].fillna(NO_LABEL) for axis in records.axes}
-    arms = [
-        {axis: str(labels.iloc[row]) for axis, labels in columns.items()}
-        for row in range(len(records.runs))
-    ]
-    found = sides(outcome.hypothesis, arms)
+    found = sides(outcome.hypothesis, labels_of(records))
     ids = list(records.runs["id"])
     a, b = outcome.hypothesis.a, outcome.hypothesis.b
     named = [("a", a, found.a)] + ([("b", b, found.b)] if isinstance(b, dict) else [])

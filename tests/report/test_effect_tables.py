@@ -49,7 +49,7 @@ def test_tables(records):
         "| 0.013 | 0.013 | higher"
     ]
     assert lines(effect.tables["effects"])[0] == "model | a | 0.525 | −0.069 [−0.082, −0.056] | 3"
-    assert effect.told == "2 of 2 differences real; 1 of 1 interactions real"
+    assert effect.told == "2 of 2 differences significant; 1 of 1 interactions significant"
 
 
 def test_no_scatter_is_said(records):

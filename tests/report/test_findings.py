@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from bench.record.store import Store
 from bench.report.arms import arms_of
 from bench.report.findings import baseline_check, headline, mixed
+from bench.report.hypotheses import outcomes
 from bench.report.load import load
 from bench.report.manifest import environment_facts
 from bench.report.table import arm_summary
@@ -31,13 +34,41 @@ def words(root, trials, **changes):
 
 
 def test_clear_difference(tmp_path):
-    title, text = words(tmp_path, arm("a", [0.5, 0.51, 0.52]) + arm("b", [0.8, 0.81, 0.82]))
+    title, text = words(tmp_path, arm("a", [0.5, 0.51, 0.52]) + arm("b", [0.8, 0.82, 0.81]))
     # sd 0.01: half the width is 4.302653 · 0.01 / √3 = 0.0248
     assert title == "b has the highest validation Dice: 0.810 [0.785, 0.835]."
     assert "The runner-up, a, has 0.510 [0.485, 0.535] (n = 3), 0.300 behind." in text
-    assert "the difference is +0.300 [0.300, 0.300] over 3 pairs, without zero" in text
+    # 0.30, 0.31, 0.29: half the width is the same
+    assert "the difference is +0.300 [0.275, 0.325] over 3 pairs, without zero" in text
     assert "an observation, not a test" in text
     assert CONCLUDED not in text
+
+
+def test_without_scatter_nothing_is_concluded(tmp_path):
+    _, text = words(tmp_path, arm("a", [0.5, 0.51, 0.52]) + arm("b", [0.8, 0.81, 0.82]))
+    assert "difference is +0.300 in all 3 pairs: without scatter nothing can be concluded" in text
+
+
+def test_infinite_figures_conclude_nothing(tmp_path):
+    inf = math.inf
+    trials = [MadeTrial(s, {"model": m}, summary={"best_val_loss": v})
+              for m, values in {"a": (inf, 0.3, 0.31, 0.32), "b": (0.1, 0.2, inf, inf)}.items()
+              for s, v in enumerate(values)]  # fmt: skip
+    _, text = words(tmp_path, trials, select={"metric": "val/loss", "mode": "min"})
+    assert CONCLUDED in text
+
+
+def test_a_verdict_on_the_two_is_the_one_that_is_told(tmp_path):
+    claim = {"id": "same", "claim": "c", "metric": "best_val_dice", "a": {"model": "a"},
+             "b": {"model": "b"}, "expect": "equivalent", "margin": 0.1}  # fmt: skip
+    trials = arm("a", [0.5, 0.51, 0.52]) + arm("b", [0.51, 0.525, 0.53])
+    write_experiment(tmp_path, "exp", trials, hypotheses=[claim])
+    records = load(Store(tmp_path), "exp")
+    found = headline(records, arm_summary(records), arms_of(records), outcomes(records))
+    assert (
+        "The hypothesis same tests these two: equivalent (p < 0.001 after Holm)." in found.sentences
+    )
+    assert CONCLUDED not in " ".join(found.sentences)
 
 
 def test_difference_that_may_be_zero(tmp_path):
@@ -119,8 +150,36 @@ def test_baseline(tmp_path):
 def test_baseline_on_validation_without_a_test_split(tmp_path):
     found = baseline_check(*parts(tmp_path, arm("a", [0.8], baseline_val_dice=0.5)))
     assert found is not None
-    assert "validation Dice of 0.500; 1 of 1 arm clearly better" in found.text
+    assert found.text.endswith(
+        "validation Dice of 0.500; 0 of 1 arm clearly better. 1 arm is above it with one seed: "
+        "without an interval that is not clear."
+    )
     assert found.warnings == []
+
+
+@pytest.mark.parametrize(
+    ("mode", "values", "floor", "better"),
+    [
+        ("max", [0.8], 0.5, 0),
+        ("max", [0.8, 0.81], 0.5, 1),
+        ("max", [0.8, math.inf], 0.5, 0),
+        ("max", [0.4], 0.5, 0),
+        ("min", [0.2], 0.5, 0),
+        ("min", [0.2, 0.21, 0.22], 0.5, 1),
+        ("min", [0.2, -math.inf], 0.5, 0),
+        ("max", [0.8, 0.81, 0.82], math.nan, None),
+    ],
+)
+def test_clearly_better_needs_a_known_interval(tmp_path, mode, values, floor, better):
+    metric = "dice" if mode == "max" else "loss"
+    known = {} if math.isnan(floor) else {f"baseline_val_{metric}": floor}
+    trials = [MadeTrial(s, {"model": "a"}, summary={f"best_val_{metric}": v} | known)
+              for s, v in enumerate(values)]  # fmt: skip
+    found = baseline_check(
+        *parts(tmp_path, trials, select={"metric": f"val/{metric}", "mode": mode})
+    )
+    assert (found is None) == (better is None)
+    assert found is None or f"; {better} of 1 arm clearly better." in found.text
 
 
 def test_no_baseline_no_claim(tmp_path):

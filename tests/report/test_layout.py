@@ -7,7 +7,7 @@ from bench.report.arms import arms_of
 from bench.report.layout import arm_table, meaning, trial_table, trouble_table
 from bench.report.load import load
 from bench.report.pareto import pareto_members
-from bench.report.standing import Standing, standings_of
+from bench.report.standing import Standing, contests_of, marks_of
 from bench.report.table import arm_summary
 from bench.report.wording import nice, title
 
@@ -83,11 +83,11 @@ def test_marks_and_fronts_in_the_arm_table(tmp_path):
         for seed, value in enumerate(values)
     ]
     records, summary = made(tmp_path, trials)
-    marks = standings_of(records, summary, arms_of(records))
+    marks = marks_of(contests_of(records, summary, arms_of(records)))
     table = arm_table(records, summary, marks, pareto_members(records, summary))
     assert [cell.mark for cell in column(table, "Best val Dice").cells] == [None, Standing.BEST]
     assert column(table, "Best val Dice").cells[1].note == (
-        "n = 3; the best: it differs from every other arm"
+        "n = 3; the best: significantly different from every other arm with this figure"
     )
     assert [(c.text, c.note) for c in column(table, "Pareto").cells] == [
         ("0 of 1", ""), ("1 of 1", "MACs"),

@@ -12,6 +12,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter
 
 from bench.report import numbers
+from bench.report.declared import significant
 from bench.report.effect_tables import TITLES, Effects
 from bench.report.figures.look import (
     INK,
@@ -26,7 +27,7 @@ from bench.report.figures.look import (
     picture,
 )
 from bench.report.figures.study import Study
-from bench.report.hypotheses import ALPHA, Outcome, Verdict
+from bench.report.hypotheses import Outcome, Verdict
 from bench.report.sentences import metric_words, shared_words, side_words
 from bench.report.stats import Interval
 from bench.report.verdicts import SYMBOLS
@@ -185,7 +186,11 @@ def difference_rows(shown: Sequence[Effects]) -> list[tuple[str, str, str]]:
 
 
 def draw_differences(ax: Axes, frame: pd.DataFrame, keys: Sequence[tuple[str, str, str]]) -> None:
-    """Differences with intervals; filled where they are real, hollow where they may be chance."""
+    """Differences with intervals; filled where they are settled, hollow where they are not.
+
+    Those that a hypothesis tests are diamonds in the colour of its verdict; of several the first.
+    """
+    frame = frame.assign(settled=significant(frame)).drop_duplicates(["axis", "a", "b"])
     found = {(row["axis"], row["a"], row["b"]): row for row in _dicts(frame)}
     rows = [found.get(key) for key in keys]
     known = [
@@ -194,12 +199,14 @@ def draw_differences(ax: Axes, frame: pd.DataFrame, keys: Sequence[tuple[str, st
     for place, row in enumerate(rows):
         if row is None or math.isnan(row["estimate"]):
             continue
-        real = row["p_corrected"] <= ALPHA
-        color = INK if real else MUTED
-        ax.plot([row["low"], row["high"]], [place] * 2, color=color, lw=1.4 if real else 1,
+        settled = row["settled"]
+        color = INK if settled else MUTED
+        if row["hypothesis"]:
+            color = TONES[Verdict(row["verdict"])]
+        ax.plot([row["low"], row["high"]], [place] * 2, color=color, lw=1.4 if settled else 1,
                 solid_capstyle="butt")  # fmt: skip
-        ax.plot(row["estimate"], place, marker="o", ms=4.5, color=color, mew=1,
-                mfc=color if real else PAPER)  # fmt: skip
+        ax.plot(row["estimate"], place, marker="D" if row["hypothesis"] else "o", ms=4.5,
+                color=color, mew=1, mfc=color if settled else PAPER)  # fmt: skip
     ax.set_xlim(*frame_of(known, [0.0]))
     ax.axvline(0, color=MUTED, lw=0.9, zorder=1)
     ax.set_ylim(len(keys) - 0.5, -0.5)
@@ -221,9 +228,15 @@ def differences(study: Study) -> Drawing | None:
     ]
     caption = (
         "Mean paired difference with its 95% t-interval: paired by seed and by all other axes. "
-        "Filled: real, p ≤ 5% after Holm’s correction over the figure’s differences; hollow: may "
-        "be chance."
+        "Filled: significant, p ≤ 5% after Holm’s correction over the figure’s differences; "
+        "hollow: not significant, or not tested."
     )
+    ids = list(dict.fromkeys(h for e in shown for h in e.frames["differences"]["hypothesis"] if h))
+    if ids:
+        caption += (
+            " Diamonds in colour are differences that a hypothesis tests, with its verdict: filled "
+            f"where it is conclusive ({', '.join(ids)})."
+        )
     if len(kept) < len(keys):
         caption += f" Shown: {len(kept)} of {len(keys)}; tables/differences.csv has all."
     return Drawing("differences", "Paired differences", caption, tuple(pages))
