@@ -7,7 +7,7 @@ of hypotheses take their verdicts along, and stay out of the tables' own familie
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,9 +26,10 @@ _DIFFERENT = {
     "higher": {Verdict.SUPPORTED: True, Verdict.REFUTED: True, Verdict.INCONCLUSIVE: False},
     "lower": {Verdict.SUPPORTED: True, Verdict.REFUTED: True, Verdict.INCONCLUSIVE: False},
     "equivalent": {Verdict.EQUIVALENT: False, Verdict.REFUTED: True, Verdict.INCONCLUSIVE: False},
-    "not_higher": {Verdict.REFUTED: True},
-    "not_lower": {Verdict.REFUTED: True},
+    "not_higher": {Verdict.REFUTED: True, Verdict.INCONCLUSIVE: False},
+    "not_lower": {Verdict.REFUTED: True, Verdict.INCONCLUSIVE: False},
 }
+"""Whether a verdict calls the sides different. That a is not higher says nothing of that."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +44,18 @@ class Declared:
         """1 where it compares these trials, −1 where it does so the other way round, else 0."""
         return 1 if (self.a, self.b) == (a, b) else -1 if (self.b, self.a) == (a, b) else 0
 
-    @property
-    def different(self) -> bool | None:
-        """Whether the sides are significantly different by the verdict; None: it does not say.
 
-        An inconclusive verdict keeps them together, whatever another family's test would find.
-        """
-        return _DIFFERENT[self.outcome.hypothesis.expect].get(self.outcome.verdict)
+def different(found: Iterable[Declared]) -> bool | None:
+    """Whether two sides are significantly different by these verdicts; None: none of them says.
+
+    Inconclusive ones keep them together, whatever another family's test would find.
+    """
+    said = [_DIFFERENT[each.outcome.hypothesis.expect].get(each.outcome.verdict) for each in found]
+    return True if True in said else False if False in said else None
+
+
+Between = Mapping[tuple[int, int], Sequence[Declared]]
+"""The hypotheses about two arms, by their numbers."""
 
 
 def declared(records: Records, column: str, tested: Iterable[Outcome]) -> list[Declared]:
@@ -72,11 +78,8 @@ def declared(records: Records, column: str, tested: Iterable[Outcome]) -> list[D
 
 def between_arms(
     records: Records, column: str, tested: Iterable[Outcome], arms: Sequence[Arm]
-) -> dict[tuple[int, int], Declared]:
-    """The hypotheses whose sides are one arm each, by the numbers of the arms, both ways round.
-
-    Of several about the same arms the first.
-    """
+) -> Between:
+    """The hypotheses whose sides are one arm each, by the numbers of the arms, both ways round."""
     rows: dict[int, set[int]] = {}
     for row, number in enumerate(arm_numbers(records, arms)):
         rows.setdefault(int(number), set()).add(row)
@@ -84,12 +87,12 @@ def between_arms(
     ours = {
         row for row, is_ours in enumerate(records.runs["source"] == records.protocol) if is_ours
     }
-    pairs: dict[tuple[int, int], Declared] = {}
+    pairs: dict[tuple[int, int], list[Declared]] = {}
     for each in declared(records, column, tested):
         a, b = (arm_of.get(frozenset(side & ours)) for side in (each.a, each.b))
         if a is not None and b is not None and each.outcome.pairs.source == records.protocol:
-            pairs.setdefault((a, b), each)
-            pairs.setdefault((b, a), each)
+            pairs.setdefault((a, b), []).append(each)
+            pairs.setdefault((b, a), []).append(each)
     return pairs
 
 

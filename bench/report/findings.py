@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -13,7 +13,8 @@ from bench.record.columns import Status
 from bench.report import numbers
 from bench.report.arms import Arm, arm_numbers
 from bench.report.cells import p_text
-from bench.report.declared import Declared, between_arms
+from bench.report.declared import Between, between_arms
+from bench.report.definitions import constant_prediction
 from bench.report.effects import paired_interval
 from bench.report.health import below_baseline
 from bench.report.hypotheses import Outcome
@@ -36,7 +37,6 @@ from bench.states import OWN
 _HARDWARE = ("gpu", "cpu", "trials_per_device")
 _VERSIONS = ("bench", "python", "torchvision", "cuda", "cudnn", "gpu_driver", "packages.")
 FEW = 3  # fewer seeds than this support no conclusion
-_Verdicts = Mapping[tuple[int, int], Declared]
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def headline(
 
 
 def _headline(
-    records: Records, summary: pd.DataFrame, arms: list[Arm], column: str, verdicts: _Verdicts
+    records: Records, summary: pd.DataFrame, arms: list[Arm], column: str, verdicts: Between
 ) -> Headline:
     """What there is to say of the arms of one protocol."""
     metric, mode = records.select.metric, records.select.mode
@@ -126,7 +126,7 @@ def _within(
     arms: Sequence[Arm],
     order: list[int],
     column: str,
-    verdicts: _Verdicts,
+    verdicts: Between,
 ) -> list[str]:
     """What can be said of arms, best first, in which the selected metric measures the same."""
     mode = records.select.mode
@@ -207,13 +207,29 @@ def baseline_check(
             warnings.append(f"{arm.label} is not {what}: {values}.")
     known = summary[base].dropna()
     low, high = (numbers.fixed(float(v), decimals) for v in (known.min(), known.max()))
-    trivial = words_of(records.task).trivial
+    trivial = _trivial(records, column)
     text = f"{trivial} gives a {split} {nice(metric)} of {low if low == high else f'{low}–{high}'}"
     verdict = f"; {better} of {plural(compared, 'arm')} clearly better."
     if single:
         verdict += f" {plural(single, 'arm')} {'is' if single == 1 else 'are'} above it with one "
         verdict += "seed: without an interval that is not clear."
     return BaselineCheck(text + verdict, warnings)
+
+
+def _trivial(records: Records, column: str) -> str:
+    """The prediction behind the baseline of `column`, as a sentence's subject."""
+    if not any(str(name).startswith("constant_") for name in records.done):
+        return words_of(records.task).trivial  # of bench 0.1, which did not record it
+    constant = constant_prediction(records, column)
+    if constant is None:
+        return "The best constant prediction"
+    if constant == "no noise" or constant.startswith("each class's share"):
+        named = f"Predicting {constant}"
+    elif records.task == "classification":
+        named = f"Always predicting {constant}"
+    else:
+        named = f"Predicting {constant} everywhere"
+    return f"{named}, the best constant prediction,"
 
 
 def mixed(records: Records, facts: Sequence[Fact] = ()) -> list[str]:
@@ -295,7 +311,7 @@ def _against(
     arms: Sequence[Arm],
     order: list[int],
     column: str,
-    verdicts: _Verdicts,
+    verdicts: Between,
 ) -> list[str]:
     """The best arm against the runner-up: paired by seed where they share seeds."""
     first, second = (interval_of(summary, number, column) for number in order[:2])
@@ -304,19 +320,22 @@ def _against(
     runner = f"The runner-up, {arms[order[1]].label}, has {numbers.interval(second, decimals)}"
     text = f"{runner} (n = {second.n}), {gap} behind."
     declared = verdicts.get((order[0], order[1]))
-    if declared is not None:
-        outcome = declared.outcome
-        p = p_text(outcome.p_corrected)
-        p = f"p {p[0]} {p[1:]}" if p.startswith("<") else f"p = {p}"
-        p = "" if math.isnan(outcome.p_corrected) else f" ({p} after Holm)"
-        name = outcome.hypothesis.id
-        return [text, f"The hypothesis {name} tests these two: {outcome.verdict}{p}."]
+    if declared:
+        return [text, *(_by_hypothesis(each.outcome) for each in declared)]
     if min(first.n, second.n) < FEW:
         return [text, f"With fewer than {FEW} seeds in an arm, nothing can be concluded."]
     arm = arm_numbers(records, arms)
     series = [by_seed(records, arm, number, column) for number in order[:2]]
     paired = paired_interval(paired_differences(*series))
     return [text, _paired(paired, decimals, apart=first.apart(second))]
+
+
+def _by_hypothesis(outcome: Outcome) -> str:
+    """The verdict on the best and the runner-up."""
+    p = p_text(outcome.p_corrected)
+    p = f"p {p[0]} {p[1:]}" if p.startswith("<") else f"p = {p}"
+    p = "" if math.isnan(outcome.p_corrected) else f" ({p} after Holm)"
+    return f"The hypothesis {outcome.hypothesis.id} tests these two: {outcome.verdict}{p}."
 
 
 def _paired(paired: Interval, decimals: int, *, apart: bool) -> str:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from bench.report import numbers, stats
 from bench.report.arms import Arm, arm_numbers
-from bench.report.declared import Declared, between_arms, with_verdicts
+from bench.report.declared import Between, between_arms, different, with_verdicts
 from bench.report.directions import Mode
 from bench.report.effects import MOST_LEVELS, level_differences, summarized
 from bench.report.hypotheses import ALPHA, Outcome
@@ -220,7 +220,7 @@ def _of_levels(
 def _contest(
     table: pd.DataFrame,
     mode: Mode,
-    verdicts: Mapping[tuple[int, int], Declared],
+    verdicts: Between,
     known: _Known,
 ) -> Contest | None:
     """The arms of a table (seeds, arms); None of fewer than two."""
@@ -232,10 +232,10 @@ def _contest(
     names = [int(number) for number in others.columns.to_numpy()]
     differences = others.sub(table[leader], axis=0)
     tests = summarized(differences.to_numpy())
-    declared = {n: each for n in names if (each := verdicts.get((leader, n))) is not None}
-    declared = {n: each for n, each in declared.items() if each.different is not None}
+    declared = {n: verdicts[leader, n] for n in names if (leader, n) in verdicts}
+    declared = {n: each for n, each in declared.items() if different(each) is not None}
     settled = {n: known[leader, n] for n in names if (leader, n) in known}
-    settled |= {n: bool(each.different) for n, each in declared.items()}
+    settled |= {n: bool(different(each)) for n, each in declared.items()}
     own = [place for place, n in enumerate(names) if n not in settled]
     for place, p in zip(own, stats.holm(tests["p"].to_numpy()[own]), strict=True):
         settled[names[place]] = bool(p <= ALPHA)
@@ -246,7 +246,7 @@ def _contest(
             n=int(tests["n"][place]),
             sd=float(differences[n].std()),
             different=settled[n],
-            hypothesis=declared[n].outcome.hypothesis.id if n in declared else "",
+            hypothesis=", ".join(each.outcome.hypothesis.id for each in declared.get(n, ())),
         )
         for place, n in enumerate(names)
     ]

@@ -158,6 +158,27 @@ def test_baseline_on_validation_without_a_test_split(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("constants", "subject"),
+    [
+        (["background"], "Predicting background everywhere, the best constant prediction,"),
+        (["each class's share of the pixels"],
+         "Predicting each class's share of the pixels, the best constant prediction,"),
+        (["background", "pet"], "The best constant prediction"),
+        ([None], "Predicting all foreground"),
+    ],
+)  # fmt: skip
+def test_the_trivial_prediction_is_named(tmp_path, constants, subject):
+    trials = [
+        MadeTrial(s, {"model": "a"}, summary={"best_val_dice": 0.5, "baseline_val_dice": 0.6}
+                  | ({"constant_val_dice": constant} if constant else {}))
+        for s, constant in enumerate(constants)
+    ]  # fmt: skip
+    found = baseline_check(*parts(tmp_path, trials))
+    assert found is not None
+    assert found.text.startswith(f"{subject} gives a validation Dice of 0.600; 0 of 1 arm")
+
+
+@pytest.mark.parametrize(
     ("mode", "values", "floor", "better"),
     [
         ("max", [0.8], 0.5, 0),

@@ -1,0 +1,158 @@
+"""One contrast, one result: what shows a difference that a hypothesis tests shows its verdict."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from bench.record.store import Store
+from bench.report import stats
+from bench.report.arms import arms_of
+from bench.report.cells import Table, p_text
+from bench.report.effect_tables import Effects, all_effects, table_together
+from bench.report.figures import forest
+from bench.report.formats import latex, to_latex
+from bench.report.hypotheses import Outcome, Verdict, outcomes
+from bench.report.load import Records, load
+from bench.report.page import write_one
+from bench.report.standing import Standing, contests
+from bench.report.verdicts import cards, verdict_table
+
+from .made_records import MadeTrial, write_experiment
+
+DICE = "best_val_dice"
+
+
+def random_study(rng: np.random.Generator) -> tuple[list[MadeTrial], list[dict[str, Any]]]:
+    """Up to three models and two augmentations, some trials failed, and claims about the axes."""
+    axes = {"model": list("abc")[: rng.integers(2, 4)], "augment": list("xy")[: rng.integers(1, 3)]}
+    shift = {label: rng.choice([0.0, 0.01, 0.04]) for label in "abcxy"}
+    trials = []
+    for model, augment, seed in itertools.product(*axes.values(), range(rng.integers(3, 7))):
+        made = MadeTrial(int(seed), {"model": model, "augment": augment})
+        if rng.random() < 0.05:
+            made.status, made.failure = "failed", str(rng.choice(["diverged", "crash"]))
+        else:
+            dice = 0.5 + shift[model] + shift[augment] + rng.normal(0, 0.01)
+            made.summary = {DICE: float(dice), "epoch_seconds": float(rng.normal(9, 1))}
+        trials.append(made)
+    claims: list[dict[str, Any]] = []
+    for axis, levels in axes.items():
+        for pair in itertools.combinations(levels, 2):
+            for _ in range(rng.integers(0, 3)):  # none, one or two of the same difference
+                a, b = rng.permutation(pair)
+                expect = str(rng.choice(["higher", "lower", "equivalent", "not_higher"]))
+                margin = 0.02 if expect in ("equivalent", "not_higher") else None
+                claims.append({"id": f"h{len(claims)}", "claim": "c", "metric": DICE,
+                               "a": {axis: str(a)}, "b": {axis: str(b)}, "expect": expect,
+                               "margin": margin})  # fmt: skip
+    return trials, claims
+
+
+def made(root: Path, seed: int) -> tuple[Records, list[Outcome], list[Effects]]:
+    trials, claims = random_study(np.random.default_rng(seed))
+    write_experiment(root, "exp", trials, hypotheses=claims)
+    records = load(Store(root), "exp")
+    tested = outcomes(records)
+    return records, tested, all_effects(records, tested)
+
+
+def row_with(table: Table, text: str) -> dict[str, str]:
+    """The only row with a cell of this text, by the columns' titles."""
+    (found,) = [row for row in table.rows if text in [cell.text for cell in row]]
+    return {c.title: cell.text for c, cell in zip(table.columns, found, strict=True)}
+
+
+def markers(ax: Axes, place: int) -> list[tuple[str, str]]:
+    """Marker and face colour of what stands in a row of a forest plot."""
+    lines = [line for line in ax.lines if list(line.get_ydata()) == [place]]
+    return [(str(line.get_marker()), to_hex(line.get_markerfacecolor())) for line in lines]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_every_part_shows_the_verdict(tmp_path: Path, seed: int) -> None:
+    records, tested, effects = made(tmp_path, seed)
+    dice = next(effect for effect in effects if effect.column == DICE)
+    table, together = dice.tables["differences"], table_together(effects, "differences")
+    frame = dice.frames["differences"]
+    ax = Figure().subplots()
+    keys = forest.difference_rows([dice])
+    forest.draw_differences(ax, frame, keys)
+    for outcome, card in zip(tested, cards(records, tested), strict=True):
+        name, verdict = outcome.hypothesis.id, str(outcome.verdict)
+        record = json.loads(json.dumps(outcome.record()))
+        p, word = p_text(outcome.p_corrected), f"{verdict} ({name})"
+        assert (record["verdict"], card.verdict) == (verdict, verdict)
+        assert p_text(record["p_corrected"] if record["p_corrected"] is not None else np.nan) == p
+        assert dict(card.facts)["p (Holm)"] == p
+        assert row_with(verdict_table(tested), name)["p (Holm)"] == p
+        (row,) = frame[frame["hypothesis"] == name].itertuples()
+        assert (row.verdict, p_text(row.p_corrected)) == (verdict, p)
+        assert {row.estimate, -row.estimate} >= {record["estimate"]} or record["estimate"] is None
+        assert row.n == record["n_pairs"]
+        for shown in (table, together):
+            assert row_with(shown, word)["p (Holm)"] == p
+        line = next(line for line in to_latex(together).splitlines() if latex(word) in line)
+        assert f"& {latex(p)} &" in line
+        rows = forest.verdict_rows(tested)
+        assert rows[(rows["id"] == name) & (rows["verdict"] != "")]["verdict"].tolist() == [verdict]
+        first = frame[(frame["axis"] == row.axis) & (frame["a"] == row.a) & (frame["b"] == row.b)]
+        if first["hypothesis"].iloc[0] == name and np.isfinite(row.estimate):
+            tone = forest.PAPER if verdict == "inconclusive" else forest.TONES[Verdict(verdict)]
+            assert markers(ax, keys.index((row.axis, row.a, row.b))) == [("D", tone)]
+    explored = frame[frame["hypothesis"] == ""]
+    assert np.allclose(explored["p_corrected"], stats.holm(explored["p"]), equal_nan=True)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_marks_and_tables_agree_where_arms_are_levels(tmp_path: Path, seed: int) -> None:
+    """Of experiments with one axis: an arm differs from the best in both or in neither."""
+    trials, claims = random_study(np.random.default_rng(100 + seed))
+    trials = [trial for trial in trials if trial.axes["augment"] == "x"]
+    claims = [claim for claim in claims if "model" in claim["a"]]
+    write_experiment(tmp_path, "exp", trials, hypotheses=claims)
+    records = load(Store(tmp_path), "exp")
+    tested, arms = outcomes(records), arms_of(records)
+    dice = next(e for e in all_effects(records, tested) if e.column == DICE)
+    frame = dice.frames["differences"]
+    (contest,) = contests(records, arms, DICE, "max", tested)
+    for other in contest.others:
+        pair = {arms[number].levels["model"] for number in (contest.leader, other.number)}
+        rows = frame[[{a, b} == pair for a, b in zip(frame["a"], frame["b"], strict=True)]]
+        said = {cell.text for cell, keep in zip(dice.tables["differences"].columns[-1].cells,
+                frame.index.isin(rows.index), strict=True) if keep}  # fmt: skip
+        if other.different:
+            assert "no significant difference" not in said
+            assert not set(rows["verdict"]) <= {"inconclusive", "equivalent"}
+        else:
+            assert not said & {"higher", "lower"}
+    if Standing.BEST in contest.marks.values():
+        assert all(other.different for other in contest.others)
+
+
+def test_the_files_of_a_report_agree(tmp_path: Path) -> None:
+    records, tested, _ = made(tmp_path / "results", 4)
+    assert len(tested) > 2
+    page = write_one(records, tmp_path / "report")
+    written = json.loads((page.parent / "verdicts.json").read_text())
+    differences = pd.read_csv(page.parent / "tables" / "differences.csv")
+    html = page.read_text()
+    for record in written:
+        (row,) = differences[differences["hypothesis"] == record["id"]].itertuples()
+        assert row.verdict == record["verdict"]
+        known = record["p_corrected"]
+        assert np.isnan(row.p_corrected) if known is None else row.p_corrected == known
+        word = f"{record['verdict']} ({record['id']})"
+        assert word in html
+        for ending in ("md", "tex"):
+            text = (page.parent / "tables" / f"differences.{ending}").read_text()
+            assert word in text.replace("\\", "")
