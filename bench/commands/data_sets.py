@@ -15,7 +15,8 @@ from rich.text import Text
 
 from bench.data.base import Progress, Splits
 from bench.data.settings import DATASETS, CustomData, DataSettings
-from bench.data.survey import Survey, data_set_name, survey_of
+from bench.data.survey import Survey, data_set_name
+from bench.data.survey_cache import kept_survey, look
 from bench.data.survey_tables import FactTable, summary_lines, tables
 from bench.errors import BenchError, DataError, NotDownloadedError, SpecError, told
 from bench.plan.data_sets import DataSetUse, data_set_uses
@@ -31,12 +32,14 @@ if TYPE_CHECKING:
 
 PATIENCE = 5.0
 """Seconds that `plan` gives to decoding; where it looks like more, `bench data` has to be asked."""
+MOST_BYTES = 2_000_000_000
+"""Of images that `plan` counts by itself: a few seconds."""
 _FIRST_GUESS = 0.5
 _NAME_WIDTH = 30
 
 
 class _TooLongError(Exception):
-    """Decoding would take longer than is reasonable for a plan."""
+    """Decoding or counting would take longer than is reasonable for a plan; says which."""
 
 
 def data_sets_of(spec: Path, overrides: Sequence[str]) -> dict[str, DataSetUse]:
@@ -83,7 +86,7 @@ def look_at(uses: Mapping[str, DataSetUse], console: Console) -> list[DataSetRec
             def progress(done: int, total: int, bar: Bar = bar, task: Any = task) -> None:
                 bar.update(task, completed=done, total=total)
 
-            survey = survey_of(_read(use.settings, progress), use.settings)
+            survey = look(_read(use.settings, progress), use.settings)
         found.append(_record(use, survey))
     return found
 
@@ -145,9 +148,9 @@ def plan_lines(plan: Plan, spec: Path) -> list[str]:
             continue
         settings = _without_download(use.settings)
         try:
-            survey = survey_of(_read(settings, _patience()), use.settings)
-        except _TooLongError:
-            unread.append(f"Data {name}: not decoded yet; {command} does that and describes it.")
+            survey = _quick_look(_read(settings, _patience()), use.settings)
+        except _TooLongError as error:
+            unread.append(f"Data {name}: {error}; {command} does that and describes it.")
         except DataError as error:
             if isinstance(error, NotDownloadedError) and settings != use.settings:
                 unread.append(f"Data {name}: not downloaded yet; {command} or `bench run` does it.")
@@ -156,6 +159,14 @@ def plan_lines(plan: Plan, spec: Path) -> list[str]:
         else:
             found.append(_record(use, survey))
     return [*lines_of(found, f"bench data {spec}"), *dict.fromkeys(unread)]
+
+
+def _quick_look(splits: Splits, settings: DataSettings) -> Survey:
+    if (found := kept_survey(splits, settings)) is not None:
+        return found
+    if sum(split.images.nbytes for split in splits.splits.values()) > MOST_BYTES:
+        raise _TooLongError("not counted yet")
+    return look(splits, settings)
 
 
 def _without_download(settings: DataSettings) -> DataSettings:
@@ -173,7 +184,7 @@ def _patience() -> Progress:
         start = start or now  # not before: what is imported until then is no decoding
         seconds = now - start
         if seconds > _FIRST_GUESS and seconds * total > PATIENCE * max(done, 1):
-            raise _TooLongError
+            raise _TooLongError("not decoded yet")
 
     return progress
 

@@ -11,13 +11,12 @@ from dataclasses import asdict, dataclass
 from itertools import combinations
 from typing import Any
 
-import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from bench.data.base import Split, Splits
 from bench.data.duplicates import Twin, twins
 from bench.data.settings import DataSettings
-from bench.data.survey_counts import PixelValues, pixel_values, pixels_by_class
+from bench.data.survey_counts import Ints, PixelValues, pixel_values, pixels_by_class
 from bench.data.survey_files import FilesSurvey
 from bench.errors import StoreError
 
@@ -71,6 +70,7 @@ class SplitSurvey:
         values: the pixel values in these arrays; None without images.
         masks: None: it has none.
         labels: images with each label, by name; None: they have none.
+        unknown_labels: images whose label is no class of the data set.
         groups: how many groups the images belong to; None: they are not grouped.
         files: what the files say; None: not known.
     """
@@ -81,6 +81,7 @@ class SplitSurvey:
     values: PixelValues | None
     masks: MaskSurvey | None
     labels: dict[str, int] | None
+    unknown_labels: int
     groups: int | None
     files: FilesSurvey | None
 
@@ -170,13 +171,15 @@ def _split(
     split: Split, classes: Sequence[str], labels: Sequence[str], background: bool
 ) -> SplitSurvey:
     height, width = split.images.shape[1:3]
+    known = None if split.labels is None else _label_counts(split.labels, labels)
     return SplitSurvey(
         images=len(split),
         height=height,
         width=width,
         values=pixel_values(split.images),
         masks=None if split.masks is None else mask_survey(split, classes, background),
-        labels=None if split.labels is None else _label_counts(split, labels),
+        labels=known,
+        unknown_labels=0 if known is None else len(split) - sum(known.values()),
         groups=None,
         files=None,
     )
@@ -205,10 +208,8 @@ def mask_survey(split: Split, classes: Sequence[str], background: bool) -> MaskS
     )
 
 
-def _label_counts(split: Split, labels: Sequence[str]) -> dict[str, int]:
-    assert split.labels is not None
-    counts = np.bincount(split.labels, minlength=len(labels))
-    return dict(zip(labels, map(int, counts), strict=False))
+def _label_counts(found: Ints, labels: Sequence[str]) -> dict[str, int]:
+    return {name: int((found == place).sum()) for place, name in enumerate(labels)}
 
 
 def shared_images(found: Sequence[Twin]) -> tuple[Crossing, ...]:

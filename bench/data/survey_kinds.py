@@ -72,7 +72,8 @@ ADVICE: Mapping[Kind, Advice] = {
     ),
     Kind.UNKNOWN_VALUES: Advice(
         "they can be neither trained on nor scored",
-        "a mask has the classes 0 to K-1, and 255 where it is ignored: mend the data set",
+        "labels, and values of masks, are 0 to K-1 for K classes, and 255 where a mask is to be "
+        "ignored: mend the data set",
     ),
     Kind.MISSING_CLASS: Advice(
         "a class that training lacks is never learnt, and one that another split lacks has no "

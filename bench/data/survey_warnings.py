@@ -144,6 +144,11 @@ def _of_classes(masks: Mapping[str, MaskSurvey], background: bool) -> Iterator[D
 def _of_labels(found: Survey) -> Iterator[DataWarning]:
     labels = {name: split.labels for name, split in found.splits.items() if split.labels}
     yield from _missing({name: of for name, of in labels.items() if any(of.values())})
+    unknown = {name: s.unknown_labels for name, s in found.splits.items() if s.unknown_labels}
+    if told := [_of(count, found.splits[name].images, name) for name, count in unknown.items()]:
+        yield DataWarning(
+            Kind.UNKNOWN_VALUES, f"{listed(told)} images have a label that is no class"
+        )
     there = {label: count for label, count in labels.get("train", {}).items() if count}
     if there and max(there.values()) >= IMBALANCE * min(there.values()):
         most, least = max(there, key=lambda k: there[k]), min(there, key=lambda k: there[k])

@@ -103,7 +103,8 @@ def _find(trials: list[Trial], beside: int, report: Report, *, survey: bool = Tr
     from bench.augment.foreign import check_foreign
     from bench.data.cache import verified_caches
     from bench.data.settings import DATASETS
-    from bench.data.survey import data_set_name, survey_of
+    from bench.data.survey import data_set_name
+    from bench.data.survey_cache import look
     from bench.plan.cost import model_costs
     from bench.train.compiling import check_batches
     from bench.train.placement import check_placement, choose
@@ -132,7 +133,7 @@ def _find(trials: list[Trial], beside: int, report: Report, *, survey: bool = Tr
             notes |= dict.fromkeys(ready[key].notes)
             if survey:
                 report(f"a look at {what}", 0, 0)
-                surveys[key] = survey_of(ready[key], data)
+                surveys[key] = look(ready[key], data)
         check_batches(trial.settings.train, len(ready[key].splits["train"]))
         check_foreign(trial.settings.augment, data.image_size)
         fingerprints[trial.id] = ready[key].fingerprint

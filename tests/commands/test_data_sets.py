@@ -167,6 +167,14 @@ class Own:
 OWN = f"data={{target: '{__name__}:Own', image_size: 32}}"
 
 
+def test_plan_does_not_count_for_long(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data_sets, "MOST_BYTES", 1000)
+    expected = "Data folder: not counted yet; `bench data spec.yaml` does that and describes it."
+    assert expected in bench("plan", "spec.yaml").stdout
+    assert bench("data", "spec.yaml").exit_code == 0
+    assert "Data folder: 16 train" in bench("plan", "spec.yaml").stdout, "it was counted"
+
+
 def test_a_data_set_of_the_user_s_own_has_no_facts_of_files(place: Path) -> None:
     found = bench("data", "spec.yaml", OWN)
     assert found.exit_code == 0, found.exception

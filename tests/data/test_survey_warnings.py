@@ -279,6 +279,17 @@ def test_a_label_without_images_is_missing_and_no_imbalance() -> None:
     assert told == ["train has no image of class 'c'"]
 
 
+def test_labels_that_are_no_class() -> None:
+    splits = {
+        name: split(name, noise(30, seed=i), labels=np.array([0] * 14 + [1] * 14 + [-1, 2]))
+        for i, name in enumerate(("train", "val", "test"))
+    }
+    told = [w.text for w in data_warnings(survey(splits, (), ("a", "b")), "label")]
+    assert told == [
+        "2 of 30 train, 2 of 30 val and 2 of 30 test images have a label that is no class"
+    ]
+
+
 def test_splits_that_lack_different_classes_are_told_one_by_one() -> None:
     told = [w.text for w in data_warnings(labelled([20, 0, 20], [15, 15, 0]), "label")]
     assert told == ["train has no image of class 'b'", "val and test have no image of class 'c'"]

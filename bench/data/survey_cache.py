@@ -1,0 +1,60 @@
+"""Surveys on disk, beside the cached samples: what was counted once is not counted again.
+
+A survey is found by the fingerprint of the content and everything else it follows from. A data set
+of the user's own says its fingerprint itself, and may be wrong, so it is counted each time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from contextlib import suppress
+from pathlib import Path
+
+from bench.data.base import Splits
+from bench.data.cache import cache_root
+from bench.data.settings import CustomData, DataSettings
+from bench.data.survey import Survey, data_set_name, read_survey, survey_of
+from bench.errors import StoreError
+
+FORMAT = 1
+"""Of what is counted and how: raise it when either changes."""
+
+
+def look(data: Splits, settings: DataSettings) -> Survey:
+    """The survey of what was decoded with these settings, from the disk where it is there."""
+    if (found := kept_survey(data, settings)) is not None:
+        return found
+    found = survey_of(data, settings)
+    if not isinstance(settings, CustomData):
+        with suppress(OSError):  # read-only, full: it is counted again next time
+            _write(_path(data, settings), found)
+    return found
+
+
+def kept_survey(data: Splits, settings: DataSettings) -> Survey | None:
+    """The survey on disk, or None where there is none that can be used."""
+    if isinstance(settings, CustomData):
+        return None
+    try:
+        return read_survey(json.loads(_path(data, settings).read_text("utf-8")))
+    except (OSError, ValueError, TypeError, StoreError):
+        return None
+
+
+def _path(data: Splits, settings: DataSettings) -> Path:
+    key = [FORMAT, data.fingerprint, data_set_name(settings), settings.background, data.notes]
+    digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:24]
+    return cache_root() / "surveys" / f"{digest}.json"
+
+
+def _write(path: Path, found: Survey) -> None:
+    """Whole or not at all, whoever else writes it at the same time."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        part.write_text(json.dumps(found.record()), "utf-8")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
