@@ -28,6 +28,7 @@ from bench.run.runner import Outcome, Source, run
 from bench.run.shares import divide
 from bench.run.worker import Job, Share
 from bench.states import Failure, Status
+from bench.tasks.settings import SUPPORT
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -210,6 +211,7 @@ class Floor:
     def _figures(self, trials: Sequence[Trial]) -> dict[int, Mapping[str, float]]:
         """By seed: the objectives and the test split's figures of those that are done."""
         aims = {aim.metric for aim in self._call.asked.aims}
+        counts = {f"test_{name}" for name in SUPPORT}  # no figures, but what they are means of
         found: dict[int, Mapping[str, float]] = {}
         for trial in trials:
             files: TrialFiles = self._shop.files(trial)
@@ -217,7 +219,9 @@ class Floor:
                 found[trial.seed] = {
                     name: float(value)
                     for name, value in files.summary().items()
-                    if (name in aims or name.startswith("test_")) and value is not None
+                    if (name in aims or name.startswith("test_"))
+                    and name not in counts
+                    and value is not None
                 }
         return found
 

@@ -28,14 +28,20 @@ def colour(mask: Picture) -> Picture:
     return found
 
 
-def errors(image: Picture, truth: Picture, prediction: Picture) -> Picture:
-    """On the image in dim grey: missed foreground orange, extra blue, confused classes yellow."""
+def errors(
+    image: Picture, truth: Picture, prediction: Picture, *, background: bool = True
+) -> Picture:
+    """On the image in dim grey: missed foreground orange, extra blue, confused classes yellow.
+
+    Without a background class all errors are confusions.
+    """
     grey = image.mean(axis=2, keepdims=True) * 0.5
     found = np.broadcast_to(grey, image.shape).astype(np.uint8)
     wrong = (truth != prediction) & (truth != IGNORE_LABEL)
-    found[wrong & (prediction == 0)] = MISSED
-    found[wrong & (truth == 0)] = EXTRA
-    found[wrong & (truth != 0) & (prediction != 0)] = CONFUSED
+    found[wrong] = CONFUSED
+    if background:
+        found[wrong & (prediction == 0)] = MISSED
+        found[wrong & (truth == 0)] = EXTRA
     return found
 
 
@@ -45,10 +51,13 @@ def overlay(image: Picture, mask: Picture, strength: float = 0.5) -> Picture:
     return np.where((mask > 0)[..., None], tinted, image).astype(np.uint8)
 
 
-def side_by_side(image: Picture, truth: Picture, prediction: Picture) -> Picture:
+def side_by_side(
+    image: Picture, truth: Picture, prediction: Picture, *, background: bool = True
+) -> Picture:
     """Image, truth, prediction and error map in one row, with white gaps."""
     gap = np.full((image.shape[0], GAP, 3), 255, np.uint8)
-    panels = [image, colour(truth), colour(prediction), errors(image, truth, prediction)]
+    wrong = errors(image, truth, prediction, background=background)
+    panels = [image, colour(truth), colour(prediction), wrong]
     row = [part for panel in panels for part in (panel, gap)][:-1]
     return np.concatenate(row, axis=1)
 

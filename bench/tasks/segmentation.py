@@ -159,7 +159,8 @@ class Segmentation:
         parts = samples.batch.parts(AT_ONCE)
         predictions = torch.cat([self.predict(model, part.images) for part in parts]).cpu().numpy()
         shown = zip(samples.names, samples.images, truths, predictions, strict=True)
-        return {name: side_by_side(*panels) for name, *panels in shown}
+        background = len(self.scored) < len(self.classes)
+        return {name: side_by_side(*each, background=background) for name, *each in shown}
 
     def shows(self, _epoch: int, _epochs: int, /) -> bool:
         """Only the best epoch is shown."""

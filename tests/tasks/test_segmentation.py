@@ -239,6 +239,9 @@ def test_pictures() -> None:
     found = errors(image, truth, predicted)[0]
     expected = [[50] * 3, MISSED.tolist(), EXTRA.tolist(), CONFUSED.tolist(), [50] * 3]
     assert found.tolist() == expected
+    found = errors(image, truth, predicted, background=False)[0]
+    expected = [[50] * 3, *[CONFUSED.tolist()] * 3, [50] * 3]
+    assert found.tolist() == expected
     assert colour(truth)[0, 4].tolist() == IGNORED.tolist()
     assert colour(np.array([[9, 1]], np.uint8))[0].tolist() == PALETTE[[1, 1]].tolist()
     assert overlay(image, truth)[0, 0].tolist() == [100] * 3
