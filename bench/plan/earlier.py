@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,7 +79,11 @@ def best(earlier: Earlier, trials: Sequence[EarlierTrial]) -> EarlierTrial:
     Raises:
         SpecError: none is finished.
     """
-    scored = [(trial.score, trial) for trial in trials if trial.score is not None]
+    scored = [
+        (trial.score, trial)
+        for trial in trials
+        if trial.score is not None and math.isfinite(trial.score)
+    ]
     if not scored:
         raise _unfinished(earlier, f"none of {len(trials)} trials is finished and has its best.pt")
     better = max if earlier.mode == "max" else min  # both give the first of several

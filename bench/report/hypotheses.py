@@ -175,8 +175,12 @@ def restated(records: Records, hypotheses: tuple[Hypothesis, ...]) -> Records:
 
 
 def finding(hypothesis: Hypothesis, differences: Sequence[float] | Floats) -> Finding:
-    """Test one hypothesis on its differences, one a seed; before any correction."""
+    """Test one hypothesis on its differences, one a seed; before any correction.
+
+    Differences that are not finite are none.
+    """
     values = np.asarray(differences, dtype=float)
+    values = values[np.isfinite(values)]
     estimate = stats.mean_interval(values)
     basis = _basis(hypothesis, values)
     if basis is Basis.TEST:

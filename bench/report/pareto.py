@@ -21,14 +21,16 @@ def pareto_front(costs: npt.ArrayLike, values: npt.ArrayLike, mode: Mode) -> npt
         values: (n,), more is better with mode `max`, less with `min`.
 
     Returns:
-        (n,); points with a missing number are on no front and dominate nothing.
+        (n,); points with a missing or infinite number are on no front and dominate nothing.
     """
     cost = np.asarray(costs, dtype=float)
     value = np.asarray(values, dtype=float) * (1 if mode == "max" else -1)
+    known = np.isfinite(cost) & np.isfinite(value)
+    cost, value = np.where(known, cost, np.nan), np.where(known, value, np.nan)
     no_worse = (cost[:, None] <= cost) & (value[:, None] >= value)  # [i, j]: i than j
     better = (cost[:, None] < cost) | (value[:, None] > value)
     dominated = np.any(no_worse & better, axis=0)
-    return np.asarray(~dominated & ~np.isnan(cost) & ~np.isnan(value), dtype=bool)
+    return np.asarray(~dominated & known, dtype=bool)
 
 
 def pareto_members(records: Records, summary: pd.DataFrame) -> pd.DataFrame:

@@ -46,8 +46,9 @@ class Objective(_Read):
         return a > b if self.mode == "max" else a < b
 
     def best(self, values: Sequence[float]) -> float:
-        """The best of them; NaN where there are none."""
-        return (max if self.mode == "max" else min)(values, default=math.nan)
+        """The best finite one of them; NaN where there are none."""
+        known = [value for value in values if math.isfinite(value)]
+        return (max if self.mode == "max" else min)(known, default=math.nan)
 
 
 class Dimension(_Read):
@@ -279,7 +280,8 @@ def best_so_far(search: Search, objective: Objective) -> list[tuple[int, float]]
 def most_important(search: Search, objective: Objective) -> list[str]:
     """The dimensions that every point has, the most important first; empty if nobody can say."""
     shares = search.importances.get(objective.metric) or {}
-    return sorted(shares, key=lambda name: -shares[name].mean)
+    known = [name for name in shares if math.isfinite(shares[name].mean)]
+    return sorted(known, key=lambda name: -shares[name].mean)
 
 
 def read_search(folder: Path) -> Search | None:

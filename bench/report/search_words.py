@@ -94,7 +94,14 @@ def _ranked(search: Search, objective: Objective) -> list[Point]:
     """Complete points, best first, each equal one once."""
     sign = -1 if objective.mode == "max" else 1
     own = [point for point in search.complete if point.reused is None] or search.complete
-    return sorted(own, key=lambda point: (sign * point.value(objective.metric), point.number))
+    values = {point.number: point.value(objective.metric) for point in own}
+
+    def order(point: Point) -> tuple[bool, float, int]:
+        value = values[point.number]
+        finite = math.isfinite(value)  # what is not stands last: it would have no place in an order
+        return not finite, sign * value if finite else 0.0, point.number
+
+    return sorted(own, key=order)
 
 
 def _optimism(search: Search, objective: Objective, value: str) -> str:
@@ -119,6 +126,8 @@ def _confirmed(point: Point, found: Confirmation, objective: Objective, decimals
     interval = found.interval(objective.metric)
     searched = point.value(objective.metric)
     difference = interval.mean - searched
+    if not math.isfinite(difference):
+        return f"Trained again with fresh seeds it has no {objective.words} to compare."
     missing = len(found.seeds) - interval.n
     lost = f" ({missing} of {len(found.seeds)} are missing)" if missing else ""
     seeds = f"{plural(interval.n, 'fresh seed')}{lost}"

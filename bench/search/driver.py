@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -357,8 +358,8 @@ class Driver:
     def _judge(self, active: Active, row: Mapping[str, Any]) -> None:
         aim, epoch = self._goal.curve, int(row["epoch"])
         value = None if aim is None else row.get(aim.curve or "")
-        if aim is None or value is None or epoch <= active.judged:
-            return
+        if aim is None or value is None or epoch <= active.judged or not math.isfinite(value):
+            return  # what is no number says nothing, so that nothing is pruned for it
         active.judged = epoch
         worse = active.so_far is not None and not aim.better(value, active.so_far)
         if not (worse and aim.best_so_far):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -73,6 +74,11 @@ def _drawn(dimension: Dimension, trial: optuna.Trial) -> Value:
     return trial.suggest_float(dimension.name, *kind.bounds, step=kind.step, log=kind.log)
 
 
+def _is_figure(value: object) -> bool:
+    """Whether it can be compared: NaN is neither better nor worse, infinity beats everything."""
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
 @dataclass
 class Active:
     """A point that this process tries.
@@ -117,9 +123,7 @@ class Active:
 
     def add(self, summary: Mapping[str, Any], aims: Sequence[Aim]) -> str | None:
         """Note what the running seed came to; else why it is nothing: an objective is missing."""
-        missing = [
-            aim.metric for aim in aims if not isinstance(summary.get(aim.metric), int | float)
-        ]
+        missing = [aim.metric for aim in aims if not _is_figure(summary.get(aim.metric))]
         if missing:
             return f"{self.next.id} has no {', '.join(missing)}"
         self.figures.append({aim.metric: float(summary[aim.metric]) for aim in aims})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -101,8 +102,9 @@ class ByCurve:
 
 
 def curve_of(attributes: Mapping[str, Any]) -> dict[int, float]:
-    """What a trial's attributes keep of its judged values."""
-    return {int(step): float(value) for step, value in attributes.get(CURVE, {}).items()}
+    """What a trial's attributes keep of its judged values, but for those that are no number."""
+    kept = {int(step): float(value) for step, value in attributes.get(CURVE, {}).items()}
+    return {step: value for step, value in kept.items() if math.isfinite(value)}
 
 
 def below_median(

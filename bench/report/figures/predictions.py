@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,15 +39,22 @@ class Strip:
     truth: npt.NDArray[np.int64]
     prediction: npt.NDArray[np.int64]
 
-    def dice(self, classes: int) -> float:
-        """The mean over foreground classes of (2·|P∩G| + ε) / (|P| + |G| + ε), as it is scored."""
+    def dice(self, classes: int, absent: float = 1.0) -> float:
+        """The mean over foreground classes of (2·|P∩G| + ε) / (|P| + |G| + ε), as it is scored.
+
+        Args:
+            classes: of the foreground.
+            absent: what a class in neither counts as; NaN: it does not, and an image without any
+                that does has no Dice (NaN).
+        """
         valid = self.truth >= 0
         found = []
         for label in range(1, classes + 1):
             p, g = (self.prediction == label) & valid, self.truth == label
             both, total = int((p & g).sum()), int(p.sum()) + int(g.sum())
-            found.append((2 * both + EPSILON) / (total + EPSILON))
-        return float(np.mean(found))
+            found.append((2 * both + EPSILON) / (total + EPSILON) if total else absent)
+        defined = [value for value in found if not math.isnan(value)]
+        return float(np.mean(defined)) if defined else math.nan
 
 
 def read_strip(path: Path) -> Strip | None:
@@ -88,9 +96,12 @@ def foreground_classes(metrics: Mapping[str, str]) -> int:
 def chosen_images(scores: Mapping[str, float]) -> list[tuple[str, str]]:
     """The worst, a median and the best image by these scores: what each is, and its name.
 
-    Fewer images have fewer of them; ties go by name.
+    Images without a score are none of them. Fewer images have fewer of them; ties go by name.
     """
-    ranked = sorted(scores, key=lambda name: (scores[name], name))
+    defined = [name for name in scores if math.isfinite(scores[name])]
+    ranked = sorted(defined, key=lambda name: (scores[name], name))
+    if not ranked:
+        return []
     places = {0: "worst", len(ranked) // 2: "median", len(ranked) - 1: "best"}
     if len(ranked) < 3:
         places = {0: "worst", len(ranked) - 1: "best"} if len(ranked) == 2 else {0: "only"}
@@ -99,12 +110,11 @@ def chosen_images(scores: Mapping[str, float]) -> list[tuple[str, str]]:
 
 def disputed_image(dice: Mapping[int, Mapping[str, float]], names: set[str]) -> str | None:
     """The image of which the arms make most different things; None where they all do equally."""
-    spread = {
-        name: max(each[name] for each in dice.values()) - min(each[name] for each in dice.values())
-        for name in names
-    }
-    widest = max(sorted(names), key=lambda name: spread[name])
-    return widest if spread[widest] > 0 else None
+    scores = {name: [each[name] for each in dice.values()] for name in sorted(names)}
+    defined = {name: found for name, found in scores.items() if np.isfinite(found).all()}
+    spread = {name: max(found) - min(found) for name, found in defined.items()}
+    widest = max(spread, key=lambda name: spread[name], default=None)
+    return widest if widest is not None and spread[widest] > 0 else None
 
 
 def compared(strip: Strip) -> Pixels:
@@ -148,11 +158,13 @@ def predictions(study: Study) -> Drawing | None:
     if not names:
         return None
     dice = {
-        number: {name: found[name].dice(classes) for name in names}
+        number: {name: found[name].dice(classes, _absent(study, classes)) for name in names}
         for number, found in strips.items()
     }
     means = {name: float(np.mean([each[name] for each in dice.values()])) for name in names}
     chosen = chosen_images(means)
+    if not chosen:
+        return None
     disputed = disputed_image(dice, names)
     if disputed and disputed not in {name for _, name in chosen}:
         chosen.append(("most disputed", disputed))
@@ -170,6 +182,14 @@ def predictions(study: Study) -> Drawing | None:
     if without:
         caption += f" {without} more {'arm is' if without == 1 else 'arms are'} not shown."
     return Drawing("predictions", "Predictions compared", caption, (drawn,))
+
+
+def _absent(study: Study, classes: int) -> float:
+    """What a class in neither mask nor prediction counts as in this experiment's scores."""
+    scoring = study.records.scoring
+    if scoring is None:  # of bench 0.1, where it counted as found
+        return 1.0
+    return 1.0 if classes == 1 and scoring.get("empty_mask") == "one" else math.nan
 
 
 def _grid(
