@@ -44,6 +44,18 @@ class DamagedError(StoreError):
     """A record that was cut short, or is not what was written: it has to be made again."""
 
 
+class UnconfirmedError(StoreError):
+    """A trial's record that contradicts itself: nothing in it is counted.
+
+    `reason` says why; the whole text also says whose record it is, and what to do.
+    """
+
+    def __init__(self, reason: str, folder: Path | None = None) -> None:
+        self.reason = reason
+        remedy = "restore the folder, or delete it and `bench run` trains the trial anew"
+        super().__init__(reason if folder is None else f"{folder}: {reason}: {remedy}")
+
+
 class UnwritableError(StoreError):
     """A disk that is full or read-only: no trial's fault, and nothing more can be recorded."""
 

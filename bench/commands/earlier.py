@@ -10,8 +10,8 @@ from bench.errors import BenchError, StoreError
 from bench.plan.earlier import Earlier, EarlierTrial, Lookup
 from bench.plan.extractor import Finished
 from bench.plan.inputs import OTHER_FUNCTION
+from bench.plan.recorded import is_imported
 from bench.record.store import Store, TrialFiles
-from bench.report.imported import is_imported
 from bench.report.membership import belonging
 from bench.states import Status
 from bench.tasks.frechet_settings import FrechetSettings
@@ -31,7 +31,7 @@ def lookup(store: Store, specs: Path) -> Lookup:
         if plan is None:
             raise BenchError(f"experiment {name!r} was not run here, and has no checkpoints")
         files = {trial.id: trial for trial in store.trials(name)}
-        belong, _ = belonging(plan, files)
+        belong = belonging(plan, files).members
         trials = [trial for trial in belong if not is_imported(trial)]  # they have no checkpoints
         column = "best_" + plan["select"]["metric"].replace("/", "_")
         found = (_trial(trial, store.trial(name, trial["id"]), column) for trial in trials)

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from bench.commands.import_csv import Logged, LoggedTrial, read_log
-from bench.errors import BenchError, DamagedError, nearest
-from bench.plan.trial import digest, named
-from bench.record.columns import HISTORY, METRICS
+from bench.errors import BenchError, DamagedError, UnconfirmedError, nearest
+from bench.plan.recorded import imported_identity
+from bench.record.columns import HISTORY, HISTORY_DIGEST, METRICS
+from bench.record.confirm import history_digest, standing
+from bench.record.directions import Mode, default_metric, known_direction
 from bench.record.files import read_text, write_json, write_text
 from bench.record.store import Store, TrialFiles, TrialStatus, now
 from bench.record.summary import summarise
-from bench.report.directions import Mode, default_metric, known_direction
 from bench.states import OWN, Status
 
 _LONGEST = 80  # characters of a source: it stands in tables
@@ -148,15 +149,14 @@ def _config(
     trial: LoggedTrial, place: int, path: Path, asked: Asked, judged: _Judged
 ) -> dict[str, Any]:
     """config.yaml; `place` is the trial's in the file, which gives the levels their order."""
-    arm = {"imported": asked.source, "axes": dict(trial.axes)}
-    kind = "imported" if trial.seed is None else f"imported_s{trial.seed}"
+    identity = imported_identity(asked.source, trial.axes, trial.seed)
     return {
-        "id": named(trial.axes, kind, arm | {"seed": trial.seed}),
+        "id": identity.id,
         "experiment": asked.experiment,
         "seed": trial.seed,
         "axes": dict(trial.axes),
-        "common": f"imported-{digest(asked.source)}",
-        "arm": digest(arm),
+        "common": identity.common,
+        "arm": identity.arm,
         "settings": {},
         "source": asked.source,
         "file": path.name,
@@ -186,8 +186,8 @@ def _state(files: TrialFiles, config: Mapping[str, Any], history: str) -> _State
         if read_text(files.history_path) not in (None, history):
             return _State.OTHER
         known = {**files.config(), "file": config["file"]}  # a file may be renamed
-        whole = files.standing().status is Status.DONE and known == config
-    except DamagedError:
+        whole = standing(files).status is Status.DONE and known == config
+    except (DamagedError, UnconfirmedError):
         whole = False
     return _State.SAME if whole else _State.OUTDATED
 
@@ -196,7 +196,9 @@ def _write(files: TrialFiles, config: Mapping[str, Any], history: str, judged: _
     """All files of a trial; the status comes last, and says that the others are there."""
     files.write_config(config)
     write_text(files.history_path, history)
-    summary = summarise(files.history(), judged.select, judged.metrics)
+    rows = files.history()
+    summary = summarise(rows, judged.select, judged.metrics)
+    summary[HISTORY_DIGEST] = history_digest(files.id, rows)
     write_json(files.summary_path, summary, durable=True)
     status = TrialStatus(Status.DONE, source=config["source"], started=now())
     files.write_status(status, durable=True)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from bench.errors import BenchError, DamagedError
+from bench.errors import BenchError, DamagedError, UnconfirmedError
 from bench.plan.expand import Plan
 from bench.plan.trial import Trial, digest
+from bench.record.confirm import standing
 from bench.record.store import Store
 from bench.states import Status
 
@@ -49,8 +50,13 @@ def _has_moved(trial: Trial, store: Store) -> bool:
 
 def _differs(trial: Trial, fingerprint: str | None, store: Store) -> bool:
     files = store.trial(trial.experiment, trial.id)
-    if fingerprint is None or files.standing().status is not Status.DONE:
+    if fingerprint is None:
         return False
+    try:
+        if standing(files).status is not Status.DONE:
+            return False
+    except UnconfirmedError:
+        return False  # it does not count as finished
     return files.summary().get("data_fingerprint") not in (None, fingerprint)
 
 

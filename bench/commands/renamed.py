@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.errors import BenchError
+from bench.errors import BenchError, StoreError
 from bench.plan.expand import Plan, trial_config
+from bench.plan.recorded import check_identity
 from bench.record.store import Store, TrialFiles
 
 
@@ -19,7 +20,10 @@ def adopt(plan: Plan, store: Store, others: Sequence[object] = ()) -> list[tuple
     """
     recorded = {files.id: files for files in store.trials(plan.experiment)}
     planned = {trial.id for trial in plan.trials}
-    spare = {_same(name): files for name, files in recorded.items() if name not in planned}
+    if planned <= recorded.keys():
+        return []
+    unplanned = [files for name, files in recorded.items() if name not in planned]
+    spare = {_same(files.id): files for files in unplanned if _is_itself(files)}
     renamed = []
     for trial in plan.trials:
         if trial.id not in recorded and (files := spare.pop(_same(trial.id), None)):
@@ -28,10 +32,20 @@ def adopt(plan: Plan, store: Store, others: Sequence[object] = ()) -> list[tuple
                     f"{files.id} is called {trial.id} now, but {others[0]} is running "
                     f"{plan.experiment!r}: wait for it, or stop it first"
                 )
-            new = TrialFiles(files.folder.rename(files.folder.with_name(trial.id)))
-            new.write_config(trial_config(trial))
+            files.write_config(trial_config(trial))  # first: killed after it, the next run goes on
+            files.folder.rename(files.folder.with_name(trial.id))
             renamed.append((files.id, trial.id))
     return renamed
+
+
+def _is_itself(files: TrialFiles) -> bool:
+    """Whether config.yaml makes the hash that the folder's name ends in, whatever the labels."""
+    try:
+        config = files.config()
+        check_identity(config, str(config.get("id")), files.experiment)
+    except StoreError:
+        return False
+    return _same(str(config["id"])) == _same(files.id)
 
 
 def _same(trial: str) -> tuple[str, ...]:

@@ -16,10 +16,11 @@ from bench.commands.data_sets import keep_surveys
 from bench.commands.exit_codes import ExitCode
 from bench.commands.reporting import check_writable, is_current, make_report
 from bench.commands.sharing import REPORT, SETUP, SharedTrials, refuse_force
-from bench.errors import DamagedError, UnwritableError
+from bench.errors import DamagedError, UnconfirmedError, UnwritableError
 from bench.plan.expand import Plan, trial_config
 from bench.plan.pretrained import fetch_weights
 from bench.plan.trial import Trial
+from bench.record.confirm import standing
 from bench.record.leases import Leases
 from bench.record.live import LiveMirror
 from bench.record.mlflow import Mirror
@@ -78,9 +79,18 @@ class _Run:
         """A trial's."""
         return self.store.trial(trial.experiment, trial.id)
 
-    def standings(self, trials: Iterable[Trial]) -> dict[str, TrialStatus]:
-        """How far the trials are, by id."""
-        return {trial.id: self.files(trial).standing() for trial in trials}
+    def standings(
+        self, trials: Iterable[Trial]
+    ) -> tuple[dict[str, TrialStatus], dict[str, UnconfirmedError]]:
+        """By id: how far the trials are, and of some why nothing that is recorded is counted."""
+        found: dict[str, TrialStatus] = {}
+        refused: dict[str, UnconfirmedError] = {}
+        for trial in trials:
+            try:
+                found[trial.id] = standing(self.files(trial))
+            except UnconfirmedError as error:
+                refused[trial.id] = error
+        return found, refused
 
 
 def run_plan(plan: Plan, options: RunOptions, console: Console) -> ExitCode:
@@ -115,13 +125,18 @@ def _run(here: _Run) -> ExitCode:
     for old, new in renamed.adopt(plan, here.store, others):
         note = "the same settings under another label (`bench sync` renames it in MLflow too)"
         here.say(f"{old} is {new} now: {note}")
-    before = here.standings(plan.trials)
+    before, refused = here.standings(plan.trials)
     for trial, found in before.items():
         if found.status is Status.INTERRUPTED and found.message:
             here.say(f"{trial} goes on; before: {found.message}")
-    statuses = {trial: standing.status for trial, standing in before.items()}
+    if options.force:
+        before |= dict.fromkeys(refused, TrialStatus(Status.PLANNED))
+        refused = {}
+    for error in refused.values():
+        here.say(f"Not counted, and left as it is: {error} (or --force trains all trials anew).")
+    statuses = {trial: found.status for trial, found in before.items()}
     choice = choose(statuses, retry_failed=options.retry_failed, force=options.force)
-    here.say(_describe(choice, len(plan.trials)))
+    here.say(_describe(choice, len(plan.trials), len(refused)))
     todo = [trial for trial in plan.trials if trial.id in set(choice.todo)]
     if todo and others:
         here.say(f"Sharing them with {', '.join(map(str, others))}.")
@@ -132,7 +147,7 @@ def _run(here: _Run) -> ExitCode:
     else:
         _put_new_plan_on_record(plan, here.store)
         here.setup.close()
-    return _conclude(here, choice, outcome)
+    return _conclude(here, choice, outcome, len(refused))
 
 
 def _train_left(
@@ -227,14 +242,15 @@ def _put_on_record(
 ) -> SharedTrials:
     """Write what is asked for, but for trials that other runs have, or have had since `before`."""
     theirs = here.store.running(here.plan.experiment)
-    theirs |= {key for key, now in here.standings(todo).items() if now != before[key]}
+    now, _ = here.standings(todo)
+    theirs |= {trial.id for trial in todo if now.get(trial.id) != before[trial.id]}
     for trial in [*todo, *moved]:
         if here.options.force:
             here.files(trial).clear()
         if trial.id not in theirs:
             here.files(trial).write_config(trial_config(trial))
     if here.options.force:
-        before = here.standings(todo)
+        before, _ = here.standings(todo)
     unwritten = {trial.id: trial for trial in todo if trial.id in theirs}
     return SharedTrials(here.leases, recorders, before, unwritten)
 
@@ -258,7 +274,7 @@ def mirrored(
             say(f"MLflow lacks {len(missing)} trials: {remedy}")
 
 
-def _conclude(here: _Run, choice: Choice, outcome: Outcome) -> ExitCode:
+def _conclude(here: _Run, choice: Choice, outcome: Outcome, refused: int) -> ExitCode:
     if outcome.interrupted:
         left = len(choice.todo) - outcome.count(Status.DONE) - outcome.count(Status.FAILED)
         if outcome.reason:
@@ -271,8 +287,8 @@ def _conclude(here: _Run, choice: Choice, outcome: Outcome) -> ExitCode:
         here.say(f"{done} of {len(here.plan.trials)} trials done, {failed} failed.")
     if failed:
         here.say("Failed trials keep their log.txt; --retry-failed runs them again.")
-    print(_report(here, anew=bool(choice.todo)))
-    return ExitCode.SOME_FAILED if failed else ExitCode.OK
+    print(_report(here, anew=bool(choice.todo or refused)))
+    return ExitCode.SOME_FAILED if failed or refused else ExitCode.OK
 
 
 def _report(here: _Run, *, anew: bool) -> Path:
@@ -290,10 +306,12 @@ def _changed_at(path: Path) -> int | None:
     return path.stat().st_mtime_ns if path.exists() else None
 
 
-def _describe(choice: Choice, total: int) -> str:
+def _describe(choice: Choice, total: int, refused: int) -> str:
+    not_counted = f"{refused} not counted (see above)"
     if not choice.todo:
         failed = len(choice.failed_before)
         rest = f", {failed} failed before (--retry-failed runs them again)" if failed else ""
+        rest += f", {not_counted}" if refused else ""
         return f"Nothing to run: {len(choice.finished)} of {total} trials are done{rest}."
     skipped = [
         f"{len(trials)} {why}"
@@ -303,6 +321,7 @@ def _describe(choice: Choice, total: int) -> str:
         )
         if trials
     ]
+    skipped += [not_counted] if refused else []
     return ", ".join([f"{len(choice.todo)} of {total} trials to run", *skipped]) + "."
 
 

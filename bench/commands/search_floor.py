@@ -17,6 +17,7 @@ from bench.errors import StoreError
 from bench.plan.expand import Plan
 from bench.plan.pretrained import fetch_weights
 from bench.plan.trial import Trial
+from bench.record.confirm import standing
 from bench.record.files import read_json
 from bench.record.store import TrialFiles
 from bench.run.events import Ended, Event
@@ -204,7 +205,7 @@ class Floor:
                     yield files
 
     def _left(self, trial: Trial) -> bool:
-        status = self._shop.files(trial).standing().status
+        status = standing(self._shop.files(trial)).status
         retry = self._call.options.retry_failed
         return status is not Status.DONE and (retry or status is not Status.FAILED)
 
@@ -215,7 +216,7 @@ class Floor:
         found: dict[int, Mapping[str, float]] = {}
         for trial in trials:
             files: TrialFiles = self._shop.files(trial)
-            if files.standing().status is Status.DONE:
+            if standing(files).status is Status.DONE:
                 found[trial.seed] = {
                     name: float(value)
                     for name, value in files.summary().items()
@@ -236,7 +237,7 @@ class _Confirming:
     def next(self) -> Job | None:
         """The next one."""
         for trial, number in () if self._over else self._left:
-            before = self._shop.files(trial).standing()
+            before = standing(self._shop.files(trial))
             if before.status is not Status.DONE:  # by another process meanwhile
                 return self._shop.job(trial, number, before, test=True)
         self._over = True

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bench.errors import BenchError
+from bench.errors import BenchError, UnconfirmedError
 from bench.plan.expand import trial_config
 from bench.plan.trial import Trial
+from bench.record.confirm import standing
 from bench.record.leases import Lease, Leases
 from bench.record.owners import Owner
 from bench.record.recorder import TrialRecorder
 from bench.record.trial_files import TrialStatus
 from bench.run.events import Ended
-from bench.states import Status
+from bench.states import Failure, Status
 
 SETUP = "setup"
 """Held while a run chooses its trials, prepares them and puts them on record."""
@@ -86,7 +87,10 @@ class SharedTrials:
 
     def _ended(self, trial: str) -> Ended | None:
         """A failure that was there before is what `--retry-failed` runs again."""
-        status = self._recorders[trial].files.standing()
+        try:
+            status = standing(self._recorders[trial].files)
+        except UnconfirmedError as error:  # left alone, as before a run
+            return Ended(trial, Status.FAILED, Failure.CRASH, str(error), elsewhere=True)
         if status.status not in (Status.DONE, Status.FAILED) or status == self._before[trial]:
             return None
         return Ended(trial, status.status, status.failure, status.message, elsewhere=True)

@@ -15,9 +15,9 @@ from PIL import Image
 from bench.data.decode import read_image, resized
 from bench.errors import BenchError, StoreError
 from bench.plan.expand import load_trial
+from bench.plan.recorded import is_imported
 from bench.record.files import replacing, write_text
 from bench.record.store import Store, TrialFiles
-from bench.report.imported import is_imported
 from bench.tasks.base import Picture
 from bench.tasks.classification import Classification
 from bench.tasks.palette import PALETTE

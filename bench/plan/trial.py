@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -63,17 +63,12 @@ class Trial:
     @cached_property
     def held(self) -> dict[str, Any]:
         """The settings that no axis touches, without what cannot change a result."""
-        settings = self._settings
-        for axis in self.axes:
-            path = axis.split(".")
-            # a part's name decides which other settings the part has
-            _remove(settings, path[:-1] if path[-1] in {"name", "target"} else path)
-        return settings
+        return held_of(self._settings, self.axes)
 
     @cached_property
     def common(self) -> str:
         """Hash of the settings that no axis touches: trials that share it belong in one table."""
-        return digest({"settings": self.held, "axes": sorted(self.axes)})
+        return common_of(self.held, self.axes)
 
     @property
     def _settings(self) -> dict[str, Any]:
@@ -88,6 +83,21 @@ class Trial:
             self.settings,
             self.revised,
         )
+
+
+def held_of(settings: Mapping[str, Any], axes: Iterable[str]) -> dict[str, Any]:
+    """The settings (as `Settings.identity` gives them) that none of the axes touches."""
+    held = dict(settings)
+    for axis in axes:
+        path = axis.split(".")
+        # a part's name decides which other settings the part has
+        held = without(held, path[:-1] if path[-1] in {"name", "target"} else path)
+    return held
+
+
+def common_of(held: Mapping[str, Any], axes: Iterable[str]) -> str:
+    """Hash of what `held_of` gives, and of which axes there are."""
+    return digest({"settings": held, "axes": sorted(axes)})
 
 
 def named(axes: Mapping[str, str], kind: str, identity: Any) -> str:
@@ -122,12 +132,10 @@ def _slug(label: str) -> str:
     return text[:24].strip("._-") or "x"
 
 
-def _remove(tree: dict[str, Any], path: list[str]) -> None:
-    """Delete the entry at `path`, where there is one."""
-    *parents, last = path
-    for parent in parents:
-        found = tree.get(parent)
-        if not isinstance(found, dict):
-            return
-        tree = found
-    tree.pop(last, None)
+def without(tree: Mapping[str, Any], path: Sequence[str]) -> dict[str, Any]:
+    """`tree` without the entry at `path`, where there is one; what is in it is not changed."""
+    first, *rest = path
+    if not rest:
+        return {key: value for key, value in tree.items() if key != first}
+    below = tree.get(first)
+    return {**tree, first: without(below, rest)} if isinstance(below, Mapping) else dict(tree)

@@ -19,6 +19,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from bench.errors import DamagedError, StoreError, UnwritableError
+from bench.record import quick_yaml
 
 Kinds = type | tuple[type, ...]
 
@@ -105,7 +106,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 def read_yaml(path: Path) -> dict[str, Any] | None:
     """The YAML 1.2 mapping in a file, or None where there is no such file; else as `read_text`."""
-    return _read_mapping(path, YAML(typ="safe", pure=True).load)
+    return _read_mapping(path, _parse_yaml)
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -170,6 +171,13 @@ def _plain(value: Any, *, strict: bool = True) -> Any:
 def _sayable(text: str) -> str:
     r"""What UTF-8 cannot say, bytes of file names that are no text among it, as `\udcff`."""
     return text.encode(errors="backslashreplace").decode()
+
+
+def _parse_yaml(text: str) -> Any:
+    try:
+        return quick_yaml.load(text)
+    except quick_yaml.NotPlainError:
+        return YAML(typ="safe", pure=True).load(text)
 
 
 def _parse_json(text: str) -> Any:

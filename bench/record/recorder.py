@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from bench.errors import StoreError
 from bench.record.columns import HISTORY, HISTORY_DIGEST, METRICS, Failure, Status
+from bench.record.confirm import history_digest
 from bench.record.files import remove_leftovers, replacing, write_json
 from bench.record.leases import Lease
 from bench.record.summary import summarise
@@ -142,7 +143,7 @@ class TrialRecorder:
         summary: dict[str, Any] = {}
         if history:
             summary = summarise(history, self.select, self.metrics)
-            summary[HISTORY_DIGEST] = self.files.history_digest()
+            summary[HISTORY_DIGEST] = history_digest(self.files.id, self.files.history())
         record = summary | dict(self.facts) | dict(facts)
         write_json(self.files.summary_path, record, durable=True)
 

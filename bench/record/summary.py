@@ -34,8 +34,8 @@ def summarise(
         "best_epoch": None if best_row is None else history[best_row]["epoch"],
     }
     for name, sense in metrics.items():
-        row = _best_row(history, f"val/{name}", sense)
-        summary[f"best_val_{name}"] = None if row is None else _figure(history[row], f"val/{name}")
+        values = _figures(history, f"val/{name}")
+        summary[f"best_val_{name}"] = (max if sense == "max" else min)(values, default=None)
     for name in metrics:
         summary[f"final_val_{name}"] = _last(history, f"val/{name}")
     return summary | {
@@ -83,7 +83,8 @@ def _figure(row: Row, column: str) -> float | None:
 
 
 def _figures(rows: Sequence[Row], column: str) -> list[float]:
-    return [value for row in rows if (value := _figure(row, column)) is not None]
+    values = [row.get(column) for row in rows]
+    return [value for value in values if value is not None and math.isfinite(value)]
 
 
 def _last(history: Sequence[Row], column: str) -> float | None:
@@ -97,9 +98,8 @@ def _median(rows: Sequence[Row], column: str) -> float | None:
 
 def _seconds(rows: Sequence[Row]) -> float | None:
     """Time of training and validation together; None where an epoch's is not known."""
-    parts = [_figure(row, column) for row in rows for column in ("epoch_seconds", "val_seconds")]
-    known = [part for part in parts if part is not None]
-    return math.fsum(known) if known and len(known) == len(parts) else None
+    known = [*_figures(rows, "epoch_seconds"), *_figures(rows, "val_seconds")]
+    return math.fsum(known) if known and len(known) == 2 * len(rows) else None
 
 
 def _difference(a: float | None, b: float | None) -> float | None:

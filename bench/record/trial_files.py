@@ -6,15 +6,14 @@ import csv
 import io
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from hashlib import sha256
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
 from bench.errors import DamagedError, StoreError
-from bench.record.columns import HISTORY_DIGEST, Failure, Status
+from bench.record.columns import Failure, Status
 from bench.record.files import (
     Kinds,
     check,
@@ -163,28 +162,6 @@ class TrialFiles:
                 raise
             return TrialStatus(Status.INTERRUPTED, message=str(error))
 
-    def standing(self) -> TrialStatus:
-        """As `status`, but finished only where what has to be known of a finished trial is whole.
-
-        Otherwise it is interrupted, and going on from its last epoch makes the rest again. A lost
-        history is made again only where there are checkpoints: it is not worth training anew.
-        """
-        status = self.status()
-        if status.status is not Status.DONE:
-            return status
-        try:
-            if not (summary := self.summary()):
-                raise damaged(self.summary_path, "empty")
-            if self.last.exists() or self.previous.exists():
-                rows = len(self.history())
-                if not rows or rows != summary.get("epochs", rows):
-                    told = f"it has {rows} of {summary.get('epochs', 'its')} epochs"
-                    raise damaged(self.history_path, told)
-                self.check_history(summary)
-        except DamagedError as error:
-            return replace(status, status=Status.INTERRUPTED, message=str(error))
-        return status
-
     def _status(self) -> TrialStatus:
         record = read_json(self.status_path)
         if record is None:
@@ -207,33 +184,22 @@ class TrialFiles:
 
     def history(self) -> list[dict[str, float | int | None]]:
         """One dict an epoch, exact; a half-written last line is dropped, an empty cell is None."""
-        text = read_text(self.history_path)
+        text = (read_text(self.history_path) or "").removeprefix("\ufeff")  # of spreadsheets
         try:
-            lines = list(csv.reader(io.StringIO(text or "")))
+            lines = list(csv.reader(io.StringIO(text)))
             if not lines:
                 return []
             columns, rows = lines[0], lines[1:]
-            if rows and (not (text or "").endswith("\n") or len(rows[-1]) != len(columns)):
+            if rows and (not text.endswith("\n") or len(rows[-1]) != len(columns)):
                 rows = rows[:-1]
-            cells = [[_parse(cell) for cell in row] for row in rows]
-            found = [dict(zip(columns, row, strict=True)) for row in cells]
+            if any(len(row) != len(columns) for row in rows):
+                raise ValueError("rows of different lengths")
+            parsed = [_parsed(cells) for cells in zip(*rows, strict=True)]
+            found = [dict(zip(columns, row, strict=True)) for row in zip(*parsed, strict=True)]
             _check_epochs(columns, found)
         except (ValueError, csv.Error) as error:
             raise damaged(self.history_path, error) from error
         return found
-
-    def history_digest(self) -> str:
-        """Of the file's text."""
-        return sha256((read_text(self.history_path) or "").encode()).hexdigest()[:16]
-
-    def check_history(self, summary: Mapping[str, Any]) -> None:
-        """Refuse a history that is not the one which the trial's `summary` was made of.
-
-        Raises:
-            DamagedError: somebody has changed it. A summary of an older version cannot tell.
-        """
-        if summary.get(HISTORY_DIGEST, (digest := self.history_digest())) != digest:
-            raise damaged(self.history_path, "it was changed after the trial had ended")
 
     def write_history(self, rows: Sequence[Row], columns: Sequence[str]) -> None:
         """Replace the history, with `columns` in this order; floats read back equal to the bit."""
@@ -296,6 +262,16 @@ def _check_epochs(columns: Sequence[str], rows: Sequence[Row]) -> None:
         if not isinstance(epoch, int) or epoch <= before:
             raise ValueError(f"epoch {epoch} after {before}")
         before = epoch
+
+
+def _parsed(cells: Sequence[str]) -> list[float | int | None]:
+    """The numbers in a column; a column of floats is read at once."""
+    try:
+        if not all(map(str.isdecimal, cells)):
+            return list(map(float, cells))
+    except ValueError:  # an empty cell, or no number
+        pass
+    return [_parse(cell) for cell in cells]
 
 
 def _parse(cell: str) -> float | int | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from bench.plan.recorded import is_imported
+from bench.record.directions import Mode
 from bench.record.summary import summarise
 from bench.record.trial_files import Row
-from bench.report.directions import Mode
-from bench.states import OWN
 
 Member = Mapping[str, Any]
 
@@ -19,11 +19,6 @@ class Origin(NamedTuple):
     source: str
     file: str
     trials: int
-
-
-def is_imported(member: Member) -> bool:
-    """Whether a config.yaml is that of an imported trial."""
-    return (member.get("source") or OWN) != OWN
 
 
 def in_the_file_s_order(members: Iterable[Member]) -> list[Any]:

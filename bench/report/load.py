@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,13 +13,14 @@ import pandas as pd
 from pydantic import ValidationError
 
 from bench import health
-from bench.errors import StoreError
+from bench.errors import StoreError, UnconfirmedError
 from bench.record.columns import HISTORY, METRICS, RUNS, UNLISTED, Status
+from bench.record.confirm import Confirmed, confirmed
 from bench.record.data_file import DataSetRecord
+from bench.record.directions import Mode, default_metric, direction
 from bench.record.files import damaged
 from bench.record.store import Store, TrialFiles, TrialStatus
 from bench.report.data import data_of
-from bench.report.directions import Mode, default_metric, direction
 from bench.report.imported import Origin, judged_again, metrics_of, origins, select_of
 from bench.report.membership import LeftOut, belonging
 from bench.report.search import Search, read_search
@@ -154,10 +155,13 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
     files = {trial.id: trial for trial in store.trials(experiment)}
     if plan is None and not files:
         store.existing(experiment)
-    members, left_out = belonging(plan, files)
-    summaries, problems = _summaries(files, [m["id"] for m in members])
-    histories = _histories(files, [m["id"] for m in members], summaries, problems)
-    statuses = _statuses(files, problems)
+    belong = belonging(plan, files)
+    members, plan = belong.members, belong.plan
+    found, refused = _confirmed(members, files, plan)
+    members = [m for m in members if m["id"] not in refused or _is_planned(plan, m["id"])]
+    histories = {name: record.history for name, record in found.items()}
+    summaries = {name: record.summary for name, record in found.items()}
+    problems: dict[str, str] = dict(belong.left_out) | refused
     findings = _findings(summaries, problems)
     plan = plan or _plan_of(members, histories)
     data, unread = data_of(store, experiment, {member["id"] for member in members})
@@ -165,7 +169,9 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
     axes, metrics = _axes(plan["axes"], members), {**plan["metrics"]}
     metrics = metrics | {k: v for k, v in metrics_of(members).items() if k not in metrics}
     metrics.setdefault(select.metric, select.mode)
-    summaries |= judged_again(members, histories, f"val/{select.metric}", metrics)
+    for name, again in judged_again(members, histories, f"val/{select.metric}", metrics).items():
+        summaries[name] = {**summaries.get(name, {}), **again}
+    statuses = {name: record.status for name, record in found.items()}
     rows = [
         _row(experiment, member, statuses.get(member["id"]), summaries, problems)
         for member in members
@@ -175,7 +181,7 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
         task=str(plan["task"]),
         spec=plan["spec"],
         notes=(*plan.get("notes", ()), *unread),
-        cautions=tuple(plan.get("cautions", ())),
+        cautions=(*plan.get("cautions", ()), *belong.cautions),
         axes=axes,
         metrics=metrics,
         select=select,
@@ -183,8 +189,8 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
         closing=tuple(closing_columns(summaries.values())),
         runs=typed(pd.DataFrame(rows, columns=runs_columns(axes, metrics, summaries.values()))),
         history=typed(_history_frame(histories, metrics)),
-        left_out=left_out,
-        folders={m["id"]: files[m["id"]].folder for m in members if m["id"] in files},
+        left_out=tuple(sorted({*belong.left_out, *map(LeftOut._make, refused.items())})),
+        folders={m["id"]: files[m["id"]].folder for m in members if m["id"] in found},
         hypotheses=_hypotheses(plan, store.plan_path(experiment)),
         findings=findings,
         origins=origins(members),
@@ -288,22 +294,36 @@ def _incomparable(
     return {metric: names for metric, names in found.items() if names}
 
 
-def _summaries(
-    files: Mapping[str, TrialFiles], ids: list[str]
-) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-    """Every trial's summary, and what could not be read of some."""
-    found: dict[str, dict[str, Any]] = {}
-    problems: dict[str, str] = {}
-    for trial in (files[i] for i in ids if i in files):
+def _is_planned(plan: Mapping[str, Any] | None, trial: str) -> bool:
+    """A planned trial has a row in any case, if only to say why nothing of it is counted."""
+    return plan is not None and any(trial == planned["id"] for planned in plan["trials"])
+
+
+def _confirmed(
+    members: Sequence[Mapping[str, Any]],
+    files: Mapping[str, TrialFiles],
+    plan: Mapping[str, Any] | None,
+) -> tuple[dict[str, Confirmed], dict[str, str]]:
+    """What is recorded of the members that have a record; and why that of some is not counted."""
+    found: dict[str, Confirmed] = {}
+    refused: dict[str, str] = {}
+    metrics = plan["metrics"] if plan is not None else {}
+    for member in members:
+        trial = files.get(member["id"])
+        if trial is None or "settings" not in member:
+            continue
         try:
-            found[trial.id] = _usable(trial.summary(), trial)
+            found[trial.id] = confirmed(trial, member, metrics)
+            _check_kinds(found[trial.id].summary, trial)
+        except UnconfirmedError as error:
+            refused[trial.id] = error.reason
         except StoreError as error:
-            problems[trial.id] = str(error)
-    return found, problems
+            refused[trial.id] = str(error)
+    return {name: record for name, record in found.items() if name not in refused}, refused
 
 
-def _usable(summary: dict[str, Any], trial: TrialFiles) -> dict[str, Any]:
-    """The summary; a DamagedError where a figure in it is none."""
+def _check_kinds(summary: Mapping[str, Any], trial: TrialFiles) -> None:
+    """A DamagedError where a figure in the summary is none."""
     for key, value in summary.items():
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if key in _INTEGERS:
@@ -316,34 +336,6 @@ def _usable(summary: dict[str, Any], trial: TrialFiles) -> dict[str, Any]:
             fits = number or not (key in RUNS or key.startswith(_PER_METRIC))
         if value is not None and not fits:
             raise damaged(trial.summary_path, f"its {key} is {value!r}")
-    return summary
-
-
-def _histories(
-    files: Mapping[str, TrialFiles],
-    ids: list[str],
-    summaries: Mapping[str, Mapping[str, Any]],
-    problems: dict[str, str],
-) -> dict[str, list[dict[str, float | int | None]]]:
-    """Every trial's; one that is not what its summary was made of is told."""
-    found = {}
-    for trial in (files[i] for i in ids if i in files):
-        try:
-            found[trial.id] = trial.history()
-            trial.check_history(summaries.get(trial.id, {}))
-        except StoreError as error:
-            problems.setdefault(trial.id, str(error))
-    return found
-
-
-def _statuses(files: Mapping[str, TrialFiles], problems: dict[str, str]) -> dict[str, TrialStatus]:
-    found = {}
-    for trial in files.values():
-        try:
-            found[trial.id] = trial.status()
-        except StoreError as error:
-            problems.setdefault(trial.id, str(error))
-    return found
 
 
 def _findings(

@@ -5,12 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from bench.errors import StoreError
+from bench.errors import StoreError, UnconfirmedError
+from bench.plan.recorded import is_imported
+from bench.record.confirm import checked_config
 from bench.record.store import TrialFiles
-from bench.report.imported import in_the_file_s_order, is_imported
+from bench.report.imported import in_the_file_s_order
+from bench.report.plan_check import corrected
 from bench.states import OWN
 
 Labels = tuple[tuple[str, str], ...]
+
+
+class Membership(NamedTuple):
+    """What belongs to a report.
+
+    Attributes:
+        plan: the plan as the trials' own records confirm it; None where there is none.
+        members: the trials, as dicts with at least id, seed and axes.
+        left_out: the others.
+        cautions: what of the plan was corrected, a sentence each.
+    """
+
+    plan: dict[str, Any] | None
+    members: list[dict[str, Any]]
+    left_out: tuple[LeftOut, ...]
+    cautions: tuple[str, ...] = ()
 
 
 class LeftOut(NamedTuple):
@@ -20,34 +39,47 @@ class LeftOut(NamedTuple):
     reason: str
 
 
-def belonging(
-    plan: Mapping[str, Any] | None, files: Mapping[str, TrialFiles]
-) -> tuple[list[dict[str, Any]], tuple[LeftOut, ...]]:
-    """The trials of a report, as dicts with at least id, seed and axes; and those left out.
+def belonging(plan: Mapping[str, Any] | None, files: Mapping[str, TrialFiles]) -> Membership:
+    """The trials of a report, and those left out.
 
-    Planned trials come first, in the plan's order. A trial that is not planned belongs when it
-    shares the plan's `common` settings and axes, unless its labels stand for other settings now
-    (another `arm` hash). Where labels that the plan does not have stand for several settings, the
-    latest updated stay. Without a plan all trials belong.
+    Planned trials come first, in the plan's order. A folder that is not of the trial that it is
+    called after is left out. A trial that is not planned belongs when it shares the plan's `common`
+    settings and axes, unless its labels stand for other settings now (another `arm` hash). Where
+    labels that the plan does not have stand for several settings, the latest updated stay. Without
+    a plan all trials belong.
     """
-    planned: list[dict[str, Any]] = list(plan["trials"]) if plan is not None else []
-    ids = {trial["id"] for trial in planned}
-    others: list[dict[str, Any]] = []
+    configs, left_out = _configs(files)
+    if plan is None:
+        members = in_the_file_s_order(configs.values())
+        return Membership(None, members, tuple(sorted(left_out)))
+    found, impossible, cautions = corrected(plan, configs)
+    planned: list[dict[str, Any]] = [{**configs.get(t["id"], {}), **t} for t in found["trials"]]
+    ids = {trial["id"] for trial in (*planned, *plan["trials"])}
+    others = [config for name, config in configs.items() if name not in ids]
+    others, strangers = _same_settings(found, others)
+    others, doubles = _one_arm_per_labels(planned, others, files)
+    left_out += [*map(LeftOut._make, impossible), *strangers, *doubles]
+    members = planned + in_the_file_s_order(others)
+    return Membership(found, members, tuple(sorted(left_out)), cautions)
+
+
+def _configs(
+    files: Mapping[str, TrialFiles],
+) -> tuple[dict[str, dict[str, Any]], list[LeftOut]]:
+    """Every trial's config.yaml by id, where it is that trial's; and the others."""
+    found: dict[str, dict[str, Any]] = {}
     left_out: list[LeftOut] = []
     for trial in files.values():
-        if trial.id in ids:
-            continue
         try:
-            config = trial.config()
-            others.append({**config, "id": trial.id, "axes": config["axes"] or {}})
-            others[-1].setdefault("seed", None)
-        except (StoreError, KeyError) as error:
+            config = checked_config(trial)
+        except UnconfirmedError as error:
+            left_out.append(LeftOut(trial.id, error.reason))
+        except StoreError as error:
             left_out.append(LeftOut(trial.id, f"its config.yaml cannot be used: {error}"))
-    if plan is not None:
-        others, strangers = _same_settings(plan, others)
-        others, doubles = _one_arm_per_labels(planned, others, files)
-        left_out += [*strangers, *doubles]
-    return planned + in_the_file_s_order(others), tuple(sorted(left_out))
+        else:
+            axes = {axis: str(label) for axis, label in (config.get("axes") or {}).items()}
+            found[trial.id] = {"seed": None, **config, "axes": axes}
+    return found, left_out
 
 
 def _same_settings(

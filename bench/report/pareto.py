@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bench.report.directions import Mode
+from bench.record.directions import Mode
 from bench.report.load import Records
 from bench.report.terms import axes_apart, on_equal_terms
 

@@ -13,8 +13,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.errors import DamagedError
+from bench.record.directions import Mode
 from bench.record.files import read_json
-from bench.report.directions import Mode
 from bench.report.stats import Interval, mean_interval
 from bench.report.wording import nice
 

@@ -10,10 +10,10 @@ from enum import StrEnum
 import numpy as np
 import pandas as pd
 
+from bench.record.directions import Mode
 from bench.report import numbers, stats
 from bench.report.arms import Arm, arm_numbers
 from bench.report.declared import Between, between_arms, different, with_verdicts
-from bench.report.directions import Mode
 from bench.report.effects import MOST_LEVELS, level_differences, summarized
 from bench.report.hypotheses import ALPHA, Outcome
 from bench.report.load import Records

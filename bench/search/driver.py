@@ -17,6 +17,7 @@ from bench.measure.footprint import Footprint
 from bench.plan.objectives import Aim
 from bench.plan.space import Space, Value
 from bench.plan.trial import Trial
+from bench.record.confirm import standing
 from bench.record.store import TrialFiles, TrialStatus
 from bench.run.events import Ended, EpochDone, Event, Started
 from bench.run.prepare import Costs
@@ -276,7 +277,7 @@ class Driver:
             if self._of(trial.id) is not None:
                 return None  # another point of ours is the same: its result will be this one's
             files = self._workshop.files(trial)
-            found = files.standing()
+            found = standing(files)
             if found.status in (Status.DONE, Status.PRUNED):
                 self._replay(active, files)
             if found.status is Status.PRUNED and active.pruned is not None:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from bench.commands import other_data, renamed
 from bench.errors import BenchError
-from bench.plan.expand import Plan, make_plan, trial_config
-from bench.record.store import Store, TrialStatus
+from bench.plan.expand import Plan, make_plan
+from bench.record.store import Store
 from bench.spec.load import load_spec
 from bench.states import Status
+from tests.record.built import finish
 
 SPEC = """\
 experiment: tiny
 task: segmentation
 data: {name: folder, root: first}
+train: {epochs: 2}
 grid: {model: {plain: {name: unet, width: 0.05}, other: {name: resnet34_unet}}}
 seeds: 2
 """
@@ -33,10 +34,7 @@ def finished(plan: Plan, folder: Path, fingerprint: str = "aaaa") -> Store:
     """A store in which every trial of the plan is done."""
     store = Store(folder / "results")
     for trial in plan.trials:
-        files = store.trial(plan.experiment, trial.id)
-        files.write_config(trial_config(trial))
-        files.write_status(TrialStatus(Status.DONE))
-        files.summary_path.write_text(json.dumps({"data_fingerprint": fingerprint}))
+        finish(store, plan, trial, {"data_fingerprint": fingerprint})
     return store
 
 

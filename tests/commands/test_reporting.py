@@ -12,11 +12,13 @@ from bench.errors import BenchError
 from bench.plan.expand import make_plan
 from bench.record.store import Store
 from bench.spec.load import load_spec
+from tests.record.built import finish, row
 
 SPEC = """\
 experiment: e
 task: segmentation
 data: {name: shapes}
+train: {epochs: 1}
 grid:
   model: {a: {name: unet}, b: {name: resnet34_unet}}
 seeds: 3
@@ -41,14 +43,8 @@ def recorded(path: Path) -> Store:
     store = Store(path.parent / "results")
     store.write_plan(plan.experiment, plan.record())
     for trial in plan.trials:
-        files = store.trial(plan.experiment, trial.id)
-        files.folder.mkdir(parents=True, exist_ok=True)
-        status = {"status": "done", "source": "bench"}
-        (files.folder / "status.json").write_text(json.dumps(status))
         dice = DICE[trial.axes["model"]][trial.seed]
-        (files.folder / "summary.json").write_text(json.dumps({"best_val_dice": dice}))
-        config = {"id": trial.id, "seed": trial.seed, "axes": dict(trial.axes)}
-        (files.folder / "config.yaml").write_text(json.dumps(config))
+        finish(store, plan, trial, rows=[{**row(trial, 1), "val/dice": dice}])
     return store
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +14,9 @@ from bench.commands import renamed
 from bench.commands.inspect import status_rows
 from bench.commands.sharing import SharedTrials, refuse_force
 from bench.errors import BenchError
+from bench.plan.expand import trial_config
 from bench.plan.trial import Trial
+from bench.record.confirm import standing
 from bench.record.leases import Lease, Leases, LostLeaseError
 from bench.record.recorder import TrialRecorder
 from bench.record.store import Store, TrialFiles
@@ -41,14 +43,14 @@ def recorder_of(files: TrialFiles) -> TrialRecorder:
 def enter(store: Store, trial: Trial, *, unwritten: bool = False) -> Run:
     leases = store.leases("shared").__enter__()
     recorder = recorder_of(store.trial("shared", trial.id))
-    before = {trial.id: recorder.files.standing()}
+    before = {trial.id: standing(recorder.files)}
     theirs = {trial.id: trial} if unwritten else {}
     return Run(leases, recorder, SharedTrials(leases, {trial.id: recorder}, before, theirs))
 
 
 @pytest.fixture
 def trial() -> Trial:
-    return make_trial()
+    return replace(make_trial(train={"epochs": 1}), experiment="shared")
 
 
 @pytest.fixture
@@ -58,7 +60,7 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture
 def runs(store: Store, trial: Trial) -> Iterator[tuple[Run, Run]]:
-    store.trial("shared", trial.id).write_config({"id": trial.id})
+    store.trial("shared", trial.id).write_config(trial_config(trial))
     both = enter(store, trial), enter(store, trial, unwritten=True)
     yield both
     for one in both:
@@ -96,7 +98,7 @@ def test_given_up_by_another_run(runs: tuple[Run, Run], trial: Trial) -> None:
 
 def test_each_failure_is_retried_by_one_run(store: Store, trial: Trial) -> None:
     files = store.trial("shared", trial.id)
-    files.write_config({"id": trial.id})
+    files.write_config(trial_config(trial))
     recorder_of(files).stop("failed", "crash", "first")
     ours, theirs = enter(store, trial), enter(store, trial)  # both with --retry-failed
     assert theirs.claims.claim(trial.id) is None
@@ -122,9 +124,10 @@ def test_a_trial_that_starts_again_by_itself_is_still_ours(
 
 def test_config_is_written_by_who_runs_the_trial(runs: tuple[Run, Run], trial: Trial) -> None:
     ours, theirs = runs
-    assert "settings" not in ours.recorder.files.config()
+    files = ours.recorder.files
+    files.write_config(trial_config(trial) | {"search": {"point": 7}})  # of whoever had it before
     train(theirs, trial)
-    assert ours.recorder.files.config()["settings"]["train"]["epochs"] == 3
+    assert files.config() == trial_config(trial)
 
 
 def test_after_a_takeover_nothing_more_is_written(runs: tuple[Run, Run], trial: Trial) -> None:
@@ -169,8 +172,9 @@ def test_status_tells_running_from_interrupted(
 
 def test_new_labels_wait_until_nobody_runs_the_old_ones(store: Store, trial: Trial) -> None:
     plan: Any = SimpleNamespace(experiment="shared", trials=[trial])
-    old = store.trial("shared", f"old-{'-'.join(trial.id.split('-')[-2:])}")
-    old.write_config({"id": old.id})
+    before = replace(trial, axes={"model": "old"})
+    old = store.trial("shared", before.id)
+    old.write_config(trial_config(before))
     with pytest.raises(BenchError, match=f"{old.id} is called {trial.id} now, but somebody"):
         renamed.adopt(plan, store, ["somebody"])
     assert renamed.adopt(plan, store) == [(old.id, trial.id)]

@@ -38,6 +38,7 @@ from bench.errors import BenchError
 from bench.plan.expand import load_trial, make_plan, trial_config
 from bench.plan.trial import Trial
 from bench.record import mlflow_fields
+from bench.record.confirm import standing
 from bench.record.mlflow_record import Record, agrees, memory_of
 from bench.record.recorder import TrialRecorder
 from bench.record.store import Store
@@ -218,7 +219,7 @@ class Records:
                 mlflow_fields.epoch_metrics(row)
 
     def _run(self, store: Store, _: Path) -> None:
-        standings = {t.id: store.trial("made", t.id).standing().status for t in self.plan.trials}
+        standings = {t.id: standing(store.trial("made", t.id)).status for t in self.plan.trials}
         done = {trial for trial, status in standings.items() if status is Status.DONE}
         other_data.moved(self.plan, done, store)
         other_data.refuse(self.plan, dict.fromkeys(standings, self.fingerprint), store)

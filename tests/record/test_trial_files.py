@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import DamagedError, StoreError
+from bench.errors import DamagedError, StoreError, UnconfirmedError
 from bench.record.columns import Failure, Status
+from bench.record.confirm import standing
 from bench.record.trial_files import TrialFiles, TrialStatus
 
 
@@ -144,28 +145,29 @@ def finished(files: TrialFiles) -> TrialFiles:
 
 
 def test_finished_is_what_is_whole(files: TrialFiles) -> None:
-    assert finished(files).standing().status is Status.DONE
+    assert standing(finished(files)).status is Status.DONE
     for path, contents in {
         files.summary_path: ["", "{}", '{"epochs": [1]}'],
         files.history_path: ["", "epoch\n1", "epoch\nx\n2\n", "epoch\n1\n2\n"],
     }.items():
         for content in contents:
             path.write_text(content)
-            found = files.standing()
+            found = standing(files)
             assert found.status is Status.INTERRUPTED, content
             assert path.name in str(found.message)
         finished(files)
     files.summary_path.unlink()
-    assert files.standing().status is Status.INTERRUPTED
+    assert standing(files).status is Status.INTERRUPTED
 
 
-def test_a_lost_history_alone_is_not_trained_again(files: TrialFiles) -> None:
+def test_what_no_checkpoint_can_make_again_is_refused(files: TrialFiles) -> None:
     finished(files).history_path.write_text("x")
-    assert files.standing().status is Status.INTERRUPTED
+    assert standing(files).status is Status.INTERRUPTED
     files.last.rename(files.previous)
-    assert files.standing().status is Status.INTERRUPTED
+    assert standing(files).status is Status.INTERRUPTED
     files.previous.unlink()
-    assert files.standing().status is Status.DONE
+    with pytest.raises(UnconfirmedError, match=r"history\.csv.*delete it and `bench run`"):
+        standing(files)
 
 
 def test_an_edited_history_is_read_as_it_is(files: TrialFiles) -> None:

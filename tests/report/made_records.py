@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import sys
@@ -17,6 +16,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from bench.plan.recorded import Identity, imported_identity
+from bench.plan.trial import common_of, digest, held_of, named
 from bench.tasks.palette import GAP, PALETTE
 
 METRICS = {"loss": "min", "dice": "max", "iou": "max"}
@@ -48,11 +49,29 @@ class MadeTrial:
     updated: str = TIME
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """Made-up settings: each axis has its label, the first one also what sets the arm apart."""
+        settings: dict[str, Any] = {"common": self.common}
+        for axis, label in self.axes.items():
+            section = settings
+            for key in axis.split("."):
+                section = section.setdefault(key, {})
+            section["label"] = [label, self.arm] if axis == next(iter(self.axes)) else label
+        return settings if self.axes else settings | {"arm": self.arm}
+
+    @property
+    def identity(self) -> Identity:
+        """The id, as real ids are, and the hashes of arm and common settings."""
+        if self.source != "bench":
+            return imported_identity(self.source, self.axes, self.seed)
+        name = named(self.axes, f"s{self.seed}", self.settings | {"seed": self.seed})
+        common = common_of(held_of(self.settings, self.axes), self.axes)
+        return Identity(name, digest(self.settings), common)
+
+    @property
     def id(self) -> str:
-        """Labels, seed and a hash, as real ids are."""
-        labels = ["".join(c if c.isalnum() or c in "._" else "_" for c in v) for v in self.labels]
-        identity = digest([self.labels, self.seed, self.common, self.arm])
-        return "-".join([*labels, f"s{self.seed}", identity])
+        """Labels, seed and a hash."""
+        return self.identity.id
 
     @property
     def labels(self) -> list[str]:
@@ -61,31 +80,22 @@ class MadeTrial:
 
     @property
     def arm_hash(self) -> str:
-        """The hash given, or one that follows from the labels."""
-        return self.arm or digest(self.labels)
-
-
-def digest(value: Any) -> str:
-    """Eight hexadecimal digits."""
-    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:8]
+        """Of its settings."""
+        return str(self.identity.arm)
 
 
 def write_trial(results: Path, experiment: str, trial: MadeTrial) -> Path:
     """Write a trial's folder and return it."""
     folder = results / experiment / trial.id
     folder.mkdir(parents=True)
-    settings = {
-        "task": {"name": "segmentation"},
-        "select": {"metric": "val/dice", "mode": "max"},
-    }
     config = {
         "id": trial.id,
         "experiment": experiment,
         "seed": trial.seed,
         "axes": trial.axes,
-        "common": trial.common,
+        "common": trial.identity.common,
         "arm": trial.arm_hash,
-        "settings": settings if trial.source == "bench" else {},
+        "settings": trial.settings if trial.source == "bench" else {},
     }
     if trial.source != "bench":
         config |= {"source": trial.source, "file": "log.csv", "place": 0}
@@ -101,13 +111,21 @@ def write_trial(results: Path, experiment: str, trial: MadeTrial) -> Path:
     }
     (folder / "config.yaml").write_text(json.dumps(config))  # JSON is YAML 1.2 too
     (folder / "status.json").write_text(json.dumps(status))
-    if trial.history:
-        (folder / "history.csv").write_text(history_text(trial.history))
-    if trial.summary:
-        (folder / "summary.json").write_text(json.dumps(trial.summary))
+    done = trial.status == "done"  # has a history and a summary in any case
+    if history := trial.history or ([_only_epoch(trial)] if done else ()):
+        (folder / "history.csv").write_text(history_text(history))
+    if summary := trial.summary or ({"torch": "2.15.0"} if done else {}):
+        (folder / "summary.json").write_text(json.dumps(summary))
     if trial.environment:
         (folder / "environment.json").write_text(json.dumps(trial.environment))
     return folder
+
+
+def _only_epoch(trial: MadeTrial) -> Row:
+    """Of a trial of which a summary alone was given; of a log, its figures follow from it."""
+    logged = trial.summary if trial.source != "bench" else {}
+    best = {k: v for k, v in logged.items() if k.startswith("best_val_")}
+    return {"epoch": 1, "train/loss": None} | {f"val/{k[9:]}": v for k, v in best.items()}
 
 
 def history_text(rows: Sequence[Mapping[str, float | None]]) -> str:
@@ -132,12 +150,18 @@ def write_plan(
         "task": "segmentation",
         "spec": f"experiment: {experiment}\ntask: segmentation\nseeds: 3\n",
         "source": f"experiments/{experiment}.yaml",
-        "common": "c0ffee00",
+        "common": trials[0].identity.common if trials else "c0ffee00",
         "axes": axes,
         "select": {"metric": "val/dice", "mode": "max"},
         "metrics": METRICS,
         "trials": [
-            {"id": t.id, "seed": t.seed, "axes": t.axes, "common": t.common, "arm": t.arm_hash}
+            {
+                "id": t.id,
+                "seed": t.seed,
+                "axes": t.axes,
+                "common": t.identity.common,
+                "arm": t.arm_hash,
+            }
             for t in trials
         ],
         "written": TIME,

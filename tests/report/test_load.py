@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from bench.errors import StoreError
+from bench.record.directions import direction
 from bench.record.store import Store
-from bench.report.directions import direction
 from bench.report.load import load
 
 from .made_records import MadeTrial, study, write_experiment, write_plan, write_trial
@@ -131,9 +131,9 @@ def test_without_a_plan_all_trials_belong(tmp_path):
 
 
 def test_a_given_plan_counts_instead_of_the_recorded_one(tmp_path):
-    trials = [MadeTrial(0, NONE), MadeTrial(0, ELASTIC)]
+    trials = [MadeTrial(0, NONE), MadeTrial(0, ELASTIC, common="other")]
     write_experiment(tmp_path, "exp", trials)
-    plan = write_plan(tmp_path / "elsewhere", "exp", [trials[1]], common="other")
+    plan = write_plan(tmp_path / "elsewhere", "exp", [trials[1]])
     records = load(Store(tmp_path), "exp", plan)
     assert records.runs["id"].tolist() == [trials[1].id]
     assert [left.id for left in records.left_out] == [trials[0].id]
@@ -148,8 +148,9 @@ def test_unreadable_files_are_told_not_fatal(tmp_path):
     records = load(Store(tmp_path), "exp")
     assert "summary.json" in records.runs["message"].iloc[0]
     assert pd.isna(records.runs["best_val_dice"].iloc[0])
-    assert [left.id for left in records.left_out] == [stray.name]
-    assert "config.yaml" in records.left_out[0].reason
+    assert {left.id for left in records.left_out} == {trials[0].id, stray.name}
+    assert records.runs["status"].tolist() == ["planned", "done"]
+    assert "config.yaml" in dict(records.left_out)[stray.name]
 
 
 def test_an_unknown_experiment_is_an_error(tmp_path):
@@ -190,6 +191,6 @@ def test_made_plans_have_the_contract_s_keys(tmp_path):
 def test_the_selected_metric_has_columns_even_without_any_history(tmp_path):
     write_trial(tmp_path, "exp", MadeTrial(0, NONE, status="interrupted"))
     records = load(Store(tmp_path), "exp")
-    assert records.metrics == {"dice": "max"}
-    assert "best_val_dice" in records.runs
+    assert records.metrics == {"loss": "min"}
+    assert "best_val_loss" in records.runs
     assert records.history.empty

@@ -50,13 +50,14 @@ def test_pairs_share_a_seed(tmp_path: Path) -> None:
 
 
 def test_open_axes_are_strata_averaged_within_a_seed(tmp_path: Path) -> None:
-    a = [trial(s, 0.5 + s, "a", "x") for s in (0, 1)] + [trial(s, 0.9, "a", "y") for s in (0, 1)]
+    a = [trial(s, 0.5 + s / 4, "a", "x") for s in (0, 1)]
+    a += [trial(s, 0.9, "a", "y") for s in (0, 1)]
     b = [trial(s, 0.25, "b", "x") for s in (0, 1)] + [trial(s, 0.4, "b", "y") for s in (0, 1)]
     found = paired(tmp_path, a + b, claim())
     assert [dict(stratum.axes) for stratum in found.strata] == [{"augment": "x"}, {"augment": "y"}]
-    assert found.strata[0].differences == {0: 0.25, 1: 1.25}
+    assert found.strata[0].differences == {0: 0.25, 1: 0.5}
     assert found.strata[1].differences == pytest.approx({0: 0.5, 1: 0.5})
-    assert list(found.by_seed) == pytest.approx([0.375, 0.875])
+    assert list(found.by_seed) == pytest.approx([0.375, 0.5])
 
 
 def crossed(lacking: dict[tuple[str, str, int], str], seeds: int = 5) -> list[MadeTrial]:
@@ -197,15 +198,15 @@ def test_unpaired_arms_and_seeds_are_counted(tmp_path: Path) -> None:
 
 
 def test_runs_without_a_seed_make_one_pair(tmp_path: Path) -> None:
-    """However many strata they are in, and a second one of an arm makes none."""
+    """However many strata they are in; an arm without its counterpart makes none."""
     logged = [
-        trial(None, dice, *labels, source="elsewhere", arm=str(dice))
-        for dice, labels in ((0.5, "ax"), (0.25, "bx"), (0.75, "ay"), (0.25, "by"), (0.9, "by"))
+        trial(None, dice, *labels, source="elsewhere")
+        for dice, labels in ((0.5, "ax"), (0.25, "bx"), (0.75, "ay"), (0.25, "by"), (0.9, "bz"))
     ]
     found = paired(tmp_path, logged, claim())
     assert (list(found.by_seed), found.unit, found.source) == ([0.375], "run", "elsewhere")
     assert counts(found) == (0, 1, 0)
-    assert [stratum.axes["augment"] for stratum in found.strata] == ["x", "y"]
+    assert [stratum.axes["augment"] for stratum in found.strata] == ["x", "y", "z"]
     assert {stratum.axes["source"] for stratum in found.strata} == {"elsewhere"}
 
 

@@ -3,8 +3,6 @@ from __future__ import annotations
 import pytest
 
 from bench.errors import StoreError
-from bench.plan.expand import make_plan, trial_config
-from bench.record.files import write_yaml
 from bench.record.store import Store
 from bench.report.arms import arms_of
 from bench.report.effects import level_differences
@@ -15,7 +13,7 @@ from bench.report.standing import standings
 from bench.report.table import arm_summary
 from bench.report.terms import on_equal_terms
 from bench.report.together import combined
-from bench.spec.load import load_spec
+from tests.record.built import build
 
 from .made_records import MadeTrial, environment, write_experiment
 
@@ -108,12 +106,8 @@ seeds: 1
 def test_what_else_differs_is_told(tmp_path):
     """Epochs in one word; and a loss that is another one is not compared."""
     for name, train in (("one", "epochs: 1"), ("two", "epochs: 2, loss: dice")):
-        trials = write(tmp_path, name, 0.5)
-        spec = tmp_path / f"{name}.yaml"
-        spec.write_text(f"experiment: {name}\ntrain: {{{train}}}{SPEC}")
-        config = trial_config(make_plan(load_spec(spec)).trials[0])
-        write_yaml(tmp_path / name / trials[0].id / "config.yaml", config)
-    records = together(tmp_path, "one", "two")
+        build(tmp_path, f"experiment: {name}\ntrain: {{{train}}}{SPEC}")
+    records = together(tmp_path / "results", "one", "two")
     (caution,) = records.cautions
     assert caution == "experiments differ in 2 settings besides their axes"
     assert records.unlike == {"train.epochs": ["1", "2"], "train.loss": ["cross_entropy", "dice"]}
@@ -126,13 +120,13 @@ def test_what_else_differs_is_told(tmp_path):
 
 
 def test_what_cannot_stand_together(tmp_path):
-    write(tmp_path, "one", 0.5)
+    write(tmp_path, "one", 0.5, plan={"metrics": {"dice": "max", "score": "max"}})
     write(tmp_path, "two", 0.5, plan={"task": "diffusion"})
-    write(tmp_path, "three", 0.5, plan={"metrics": {"dice": "min"}})
+    write(tmp_path, "three", 0.5, plan={"metrics": {"score": "min"}})
     write(tmp_path, "four", 0.5, plan={"metrics": {"top1": "max"}, "select":
                                        {"metric": "val/top1", "mode": "max"}})  # fmt: skip
     for other, message in (("two", "segmentation and diffusion cannot be compared"),
-                           ("three", "dice is better the higher in one experiment only"),
+                           ("three", "score is better the higher in one experiment only"),
                            ("four", "no metric in common")):  # fmt: skip
         with pytest.raises(StoreError, match=message):
             together(tmp_path, "one", other)

@@ -85,7 +85,8 @@ def running_best(study: Study) -> pd.DataFrame:
     values = history[f"val/{study.metric}"].where(np.isfinite(history[f"val/{study.metric}"]))
     best = values.groupby(by).cummax() if study.records.select.mode == "max" else (
         values.groupby(by).cummin())  # fmt: skip
-    macs = by.map(study.done.set_index("id")["macs"]).astype("float64")
+    known = study.done.set_index("id")["macs"].astype("float64").to_dict()
+    macs = by.map(known).astype("float64")
     images = history["images_per_second"] * history["epoch_seconds"]
     return pd.DataFrame(
         {

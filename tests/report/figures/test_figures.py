@@ -57,7 +57,7 @@ def test_sources_are_told(tmp_path):
     own = {"summary": {"best_val_dice": 0.5}}
     trials = [MadeTrial(0, {"model": "a"}, **own)]
     trials.append(MadeTrial(None, {"model": "a"}, source="A, 2024", **own))
-    (drawing,) = figures.draw_all(study_of(tmp_path, trials))
+    drawing, *_ = figures.draw_all(study_of(tmp_path, trials))
     assert "Dashed or hollow: logged elsewhere (A, 2024)" in drawing.caption
 
 
