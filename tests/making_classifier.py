@@ -39,7 +39,10 @@ def put(root: Path, trial: Trial, score: float = 0.5, weights: int = 0) -> Trial
     outputs = settings.task.out_channels(settings.classes)
     model = MODELS.build(settings.model, in_channels=3, out_channels=outputs)
     torch.save({"model": model.state_dict(), "epoch": 1}, files.best)
-    files.summary_path.write_text(f'{{"best_val_top1": {score}}}')
+    metric = settings.select.metric
+    epochs = range(1, settings.train.epochs + 1)
+    files.write_history([{"epoch": epoch, metric: score} for epoch in epochs], ["epoch", metric])
+    files.summary_path.write_text(f'{{"best_{metric.replace("/", "_")}": {score}}}')
     return files
 
 

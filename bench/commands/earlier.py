@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from bench.errors import BenchError, StoreError
+from bench.errors import BenchError, StoreError, UnconfirmedError
 from bench.plan.earlier import Earlier, EarlierTrial, Lookup
 from bench.plan.extractor import Finished
 from bench.plan.inputs import OTHER_FUNCTION
 from bench.plan.recorded import is_imported
+from bench.record.confirm import confirmed, standing
 from bench.record.store import Store, TrialFiles
 from bench.report.membership import belonging
 from bench.states import Status
@@ -54,7 +56,7 @@ def finished(store: Store) -> Finished:
         if files.id != Path(text).name:  # a beginning may one day be another trial's too
             name = f"{files.experiment}/{files.id}"
             raise StoreError(f"{text!r} is only the beginning of {name}: write it whole")
-        status = files.status().status
+        status = standing(files).status
         if status is not Status.DONE:
             raise StoreError(f"{files.folder}: is {status}, not done: `bench run` its spec first")
         if not files.best.is_file():
@@ -72,9 +74,14 @@ def try_extractor(frechet: FrechetSettings) -> None:
 
 
 def _trial(record: Mapping[str, Any], files: TrialFiles, column: str) -> EarlierTrial:
-    """A trial of the plan; its score where it is finished and its checkpoint is there."""
-    finished = files.status().status is Status.DONE and files.best.is_file()
-    summary = files.summary() if finished else {}
+    """A trial of the plan; its score where it is finished and its checkpoint is there.
+
+    A record that does not hold together has none.
+    """
+    summary: Mapping[str, Any] = {}
+    if files.status().status is Status.DONE and files.best.is_file():
+        with suppress(UnconfirmedError):
+            summary = confirmed(files).summary
     return EarlierTrial(
         record["id"],
         record["seed"],

@@ -277,7 +277,7 @@ def _change_config(files: TrialFiles) -> None:
         (_other_model, r"best\.pt is of another model .*: train it again with --force"),
         (_cut_config, r"config\.yaml cannot be read .*: restore it, or name another trial"),
         (_no_mapping, r"config\.yaml cannot be read .*: restore it, or name another trial"),
-        (_change_config, r"was changed, or written by another version .*: restore .*config\.yaml"),
+        (_change_config, r"config\.yaml was changed: what it says makes .*: restore the folder"),
     ],
 )
 def test_a_spoilt_trial_is_refused_at_its_line(

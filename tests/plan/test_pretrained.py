@@ -21,6 +21,7 @@ from bench.plan.pretrained import check_weights, fetch_weights, settle_weights
 from bench.record.store import Store, TrialStatus
 from bench.spec.load import load_spec
 from bench.states import Status
+from tests.record import built
 
 HEAD = """\
 experiment: later
@@ -296,36 +297,31 @@ def test_without_network_nothing_is_trained(
         fetch_weights(planned("model: {name: resnet18_unet, weights: imagenet}\n").trials)
 
 
-def recorded(root: Path, label: str, seed: int, status: Status, score: float | None) -> str:
-    """A trial on record; its id."""
-    files = Store(root).trial("breeds", f"{label}-s{seed}")
-    files.write_config({"id": files.id, "seed": seed, "axes": {"model": label}})
-    files.write_status(TrialStatus(status))
-    if score is not None:
-        files.best.write_bytes(b"")
-        files.summary_path.write_text(f'{{"best_val_top1": {score}}}')
-    return files.id
+CLASSES = """\
+experiment: breeds
+task: classification
+data: {name: shapes, image_size: 32, kinds: 3}
+train: {epochs: 1}
+grid: {model: {small: {name: resnet, width: 0.1}}}
+seeds: 4
+"""
 
 
 def test_the_store_is_looked_up(tmp_path: Path) -> None:
-    root = tmp_path / "results"
-    ids = [
-        recorded(root, "small", 0, Status.DONE, 0.5),
-        recorded(root, "small", 1, Status.RUNNING, 0.9),
-        recorded(root, "small", 2, Status.DONE, 0.7),
-    ]
-    trials = [
-        {"id": ids[i], "seed": i, "axes": {"model": "small"}, "common": "c", "arm": "a"}
-        for i in range(3)
-    ]
-    select = {"metric": "val/top1", "mode": "max"}
-    record = {"trials": trials, "select": select, "common": "c", "axes": {"model": ["small"]}}
-    record |= {"task": "classification", "spec": None, "metrics": {"top1": "max"}}
-    Store(root).write_plan("breeds", record)
-    found = lookup(Store(root), tmp_path)("breeds")
+    plan, store = built.planned(tmp_path, CLASSES), Store(tmp_path / "results")
+    store.write_plan("breeds", plan.record())
+    for trial, top1 in zip(plan.trials, (0.5, 0.9, 0.7, 0.6), strict=True):
+        rows = [{"epoch": 1, "train/loss": 1.0, "val/loss": 1.0, "val/top1": top1}]
+        built.finish(store, plan, trial, rows=rows).best.write_bytes(b"")
+    ids = [trial.id for trial in plan.trials]
+    store.trial("breeds", ids[1]).write_status(TrialStatus(Status.RUNNING))
+    edited = store.trial("breeds", ids[3])
+    edited.summary_path.write_text(edited.summary_path.read_text().replace("0.6", "0.99"))
+    found = lookup(store, tmp_path)("breeds")
     assert (found.name, found.mode) == ("breeds", "max")
-    assert [(t.id, t.score) for t in found.trials] == [(ids[0], 0.5), (ids[1], None), (ids[2], 0.7)]
-    assert found.trials[0].checkpoint == root / "breeds" / ids[0] / "best.pt"
+    scores = [(ids[0], 0.5), (ids[1], None), (ids[2], 0.7), (ids[3], None)]
+    assert [(t.id, t.score) for t in found.trials] == scores
+    assert found.trials[0].checkpoint == store.root / "breeds" / ids[0] / "best.pt"
 
 
 def test_an_experiment_that_was_not_run_names_the_command(tmp_path: Path) -> None:

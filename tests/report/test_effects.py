@@ -145,8 +145,8 @@ def test_pairs_that_failed_are_counted(tmp_path):
 
 
 def test_every_seed_is_the_mean_of_the_same_strata(tmp_path):
-    """With n: b − a is 1, with e −1; seed 0 lacks the one, seed 1 the other."""
-    gain = {"an": 0.0, "ae": 0.0, "bn": 1.0, "be": -1.0}
+    """With n: b − a is 0.25, with e −0.25; seed 0 lacks the one, seed 1 the other."""
+    gain = {"an": 0.0, "ae": 0.0, "bn": 0.25, "be": -0.25}
     trials = [
         trial(seed, 0.5 + gain[model + augment] + 0.01 * seed * (model == "b"),
               model=model, augment=augment)
@@ -160,7 +160,7 @@ def test_every_seed_is_the_mean_of_the_same_strata(tmp_path):
     effects = main_effects(made, DICE).set_index("level")
     assert effects.loc["b", "estimate"] == pytest.approx(0.015)
     assert effects.loc["b", "mean"] == pytest.approx(0.53)
-    assert interactions(made, DICE)["estimate"].tolist() == pytest.approx([-2.0])
+    assert interactions(made, DICE)["estimate"].tolist() == pytest.approx([-0.5])
 
 
 def test_strata_that_the_plan_does_not_have_are_left_out(tmp_path):

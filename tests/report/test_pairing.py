@@ -61,12 +61,12 @@ def test_open_axes_are_strata_averaged_within_a_seed(tmp_path: Path) -> None:
 
 
 def crossed(lacking: dict[tuple[str, str, int], str], seeds: int = 5) -> list[MadeTrial]:
-    """Models a and b with x, where a − b is +1, and with y, where it is −1; some trials failed."""
-    gain = {"ax": 1.0, "ay": -1.0, "bx": 0.0, "by": 0.0}
+    """Models a and b with x, where a − b is 0.25, and with y, where it is −0.25; some failed."""
+    level = {"ax": 0.5, "ay": 0.0, "bx": 0.25, "by": 0.25}
     trials = []
     for model, augment, seed in itertools.product("ab", "xy", range(seeds)):
         how = lacking.get((model, augment, seed))
-        made = trial(seed, None if how else gain[model + augment] + 0.25 * seed, model, augment)
+        made = trial(seed, None if how else level[model + augment] + 0.125 * seed, model, augment)
         if how in ("planned", "interrupted"):
             made.status = how
         elif how:
@@ -104,7 +104,7 @@ def test_excluded_strata_are_not_planned(tmp_path: Path) -> None:
     trials = [t for t in crossed({}) if t.labels != ["b", "y"]]
     found = paired(tmp_path, trials, claim())
     assert (found.complete, found.shortages) == ([0, 1, 2, 3, 4], [])
-    assert list(found.by_seed) == [1.0] * 5
+    assert list(found.by_seed) == [0.25] * 5
     assert counts(found) == (0, 5, 0)
 
 
@@ -126,7 +126,7 @@ def test_strata_of_an_earlier_plan_are_shown_and_not_counted(tmp_path: Path) -> 
             write_trial(tmp_path, "exp", each)
     made = load(Store(tmp_path), "exp")
     found = pairs_of(made, claim())
-    assert list(found.by_seed) == [1.0] * 5
+    assert list(found.by_seed) == [0.25] * 5
     assert [stratum.axes["augment"] for stratum in found.not_planned] == ["y"]
     assert len(found.strata) == 2
     # further seeds of a planned stratum are repeats like any other
@@ -141,6 +141,7 @@ def test_strata_of_an_earlier_plan_are_shown_and_not_counted(tmp_path: Path) -> 
 
 def test_without_a_plan_what_is_recorded_was_planned(tmp_path: Path) -> None:
     for each in crossed({("a", "y", 3): "crash"}):
+        each.history = [{"epoch": 1, "val/dice": each.summary.get("best_val_dice")}]
         write_trial(tmp_path, "exp", each)
     found = pairs_of(load(Store(tmp_path), "exp"), claim())
     assert (len(found.seeds), found.complete) == (5, [0, 1, 2, 4])
@@ -148,8 +149,8 @@ def test_without_a_plan_what_is_recorded_was_planned(tmp_path: Path) -> None:
 
 def test_complete_seeds_against_a_number(tmp_path: Path) -> None:
     found = paired(tmp_path, crossed({("a", "y", 3): "killed"}), claim(b=0.25))
-    # (1 + −1) / 2 + seed / 4 − 0.25
-    assert list(found.by_seed) == pytest.approx([-0.25, 0.0, 0.25, 0.75])
+    # (0.5 + 0) / 2 + seed / 8 − 0.25
+    assert list(found.by_seed) == pytest.approx([0.0, 0.125, 0.25, 0.5])
     assert found.shortages == [Shortage({"augment": "y"}, "a", "killed", (3,))]
     assert (found.trials("a"), found.trials("b")) == (10, 0)
 
