@@ -230,7 +230,7 @@ def _conclusion(row: dict[Hashable, Any]) -> str:
 
 
 def _told(frames: dict[str, pd.DataFrame]) -> str:
-    """`2 of 6 differences significant, 1 tested as a hypothesis; 0 of 6 interactions`."""
+    """`2 of 6 differences significant; 1 is tested as a hypothesis; 0 of 6 interactions …`."""
     parts = []
     for name, frame in frames.items():
         if name == "effects":
@@ -245,6 +245,6 @@ def _told(frames: dict[str, pd.DataFrame]) -> str:
             if found["p"].isna().all():
                 parts[-1] = f"{len(found)} {name}, none testable"
         if count:
-            noun = "a hypothesis" if count == 1 else "hypotheses"
-            parts.append(f"{count} {name if not len(found) else ''} tested as {noun}")
-    return "; ".join(" ".join(part.split()) for part in parts)
+            verb = "is tested as a hypothesis" if count == 1 else "are tested as hypotheses"
+            parts.append(f"{count} {verb}")
+    return "; ".join(parts)

@@ -12,7 +12,7 @@ from bench.record.columns import Status
 from bench.record.files import write_text
 from bench.report.cells import Table
 from bench.report.effect_tables import Effects, table_together, together
-from bench.report.formats import to_latex, to_markdown
+from bench.report.formats import markdown, to_latex, to_markdown
 from bench.report.hypotheses import Outcome
 from bench.report.load import Records
 from bench.report.table import write_csv
@@ -25,10 +25,11 @@ _NESTED = frozenset({"strata", "shortages", "trials", "failures"})
 
 
 class TableFile(NamedTuple):
-    """One table: its numbers, and how people read it."""
+    """One table: its numbers, how people read it, and what stands below it."""
 
     frame: pd.DataFrame
     table: Table
+    notes: Sequence[str] = ()
 
 
 def table_files(
@@ -44,7 +45,8 @@ def table_files(
         {f"{c}_standing": pd.Series(found, dtype="str") for c, found in context["marks"].items()},
         index=summary.index,
     )
-    found = {"arms": TableFile(summary.join([fronts, marks]), context["arm_table"])}
+    numbers = summary.join([fronts, marks])
+    found = {"arms": TableFile(numbers, context["arm_table"], context["tie_notes"])}
     found["learning"] = TableFile(context["learning"], context["learning_table"])
     if tested:
         rows = [{k: v for k, v in o.record().items() if k not in _NESTED} for o in tested]
@@ -66,8 +68,11 @@ def write_tables(files: Mapping[str, TableFile], folder: Path) -> None:
         paths = {ending: folder / f"{name}.{ending}" for ending in ("csv", "md", "tex")}
         if name in files:
             write_csv(files[name].frame, paths["csv"])
-            write_text(paths["md"], to_markdown(files[name].table) + "\n")
-            write_text(paths["tex"], to_latex(files[name].table))
+            notes = files[name].notes
+            below = "".join(f"\n{markdown(note)}\n" for note in notes)
+            write_text(paths["md"], to_markdown(files[name].table) + "\n" + below)
+            comments = "".join(f"% {' '.join(note.split())}\n" for note in notes)
+            write_text(paths["tex"], to_latex(files[name].table) + comments)
         else:
             for path in paths.values():
                 path.unlink(missing_ok=True)

@@ -285,7 +285,8 @@ def test_one_run_an_arm_never_concludes(tmp_path: Path) -> None:
     assert outcome.verdict == "inconclusive"
     assert sentence(outcome) == (
         "unet's best validation Dice is higher than resnet34_unet's by 0.065, one run of each arm: "
-        "inconclusive; 3 seeds are the least that can settle it; logged elsewhere by a paper."
+        "inconclusive; 3 complete seeds are the least that can settle it; logged elsewhere by a "
+        "paper."
     )
 
 

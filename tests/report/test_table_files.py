@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from bench.record.store import Store
-from bench.report.cells import Cell, Column, Table
+from bench.report.cells import Cell, Column, Table, texts
 from bench.report.page import write_report
 from bench.report.table_files import NAMES, TableFile, write_tables
 
@@ -35,22 +35,26 @@ def test_every_table_in_three_forms(tables):
     }
 
 
+def without_comments(path):
+    return [line for line in path.read_text().splitlines() if not line.startswith("%")]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_forms_have_the_same_rows(tables, name):
     with (tables / f"{name}.csv").open(newline="") as file:
         rows = list(csv.reader(file))
     assert {len(row) for row in rows} == {len(rows[0])}
-    markdown = (tables / f"{name}.md").read_text().splitlines()
+    markdown = (tables / f"{name}.md").read_text().split("\n\n")[0].splitlines()
     assert len(markdown) - 2 == len(rows) - 1 > 0
     assert len({len(re.findall(r"(?<!\\)\|", line)) for line in markdown}) == 1
-    latex = (tables / f"{name}.tex").read_text().splitlines()
+    latex = without_comments(tables / f"{name}.tex")
     assert len(latex) - 6 == len(rows) - 1
     assert (latex[1], latex[3], latex[-2]) == (r"\toprule", r"\midrule", r"\bottomrule")
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_latex_is_well_formed(tables, name):
-    lines = (tables / f"{name}.tex").read_text().splitlines()
+    lines = without_comments(tables / f"{name}.tex")
     (layout,) = re.fullmatch(r"\\begin\{tabular\}\{(.+)\}", lines[0]).groups()
     columns = len(re.sub(r"p\{5cm\}", "p", layout))
     for line in [lines[2], *lines[4:-2]]:
@@ -76,3 +80,11 @@ def test_tables_of_an_earlier_report_do_not_stay(tmp_path):
     write_tables({"arms": one, "failures": one}, tmp_path)
     write_tables({"arms": one}, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"arms.csv", "arms.md", "arms.tex"}
+
+
+def test_notes_stand_below_a_table(tmp_path):
+    table = Table([texts("Arm", "Its name.", ["a"])])
+    notes = ["best val Dice: 100% of it"]
+    write_tables({"arms": TableFile(pd.DataFrame({"arm": ["a"]}), table, notes)}, tmp_path)
+    assert (tmp_path / "arms.md").read_text().endswith("|\n\nbest val Dice: 100% of it\n")
+    assert (tmp_path / "arms.tex").read_text().endswith("{tabular}\n% best val Dice: 100% of it\n")
