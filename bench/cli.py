@@ -253,7 +253,7 @@ def evaluate(
 @app.command()
 def predict(
     trial: Annotated[str, typer.Argument(help="Id, beginning of an id, or folder.")],
-    images: Annotated[list[Path], typer.Argument(help="Image files.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the results.")],
     device: Device = DeviceName.AUTO,
     results: Results = RESULTS,
@@ -262,8 +262,13 @@ def predict(
     from bench.commands.trained import predict_files
     from bench.record.store import Store
 
-    for path in predict_files(Store(results), trial, images, out, device):
+    predicted = predict_files(Store(results), trial, images, out, device)
+    for path in predicted.written:
         print(path)
+    for line in predicted.failed:
+        print(f"error: {line}", file=sys.stderr)
+    if predicted.failed:
+        sys.exit(ExitCode.SOME_FAILED if predicted.written else ExitCode.WRONG_REQUEST)
 
 
 @app.command()

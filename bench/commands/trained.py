@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import PIL.Image
 import torch
-from PIL import Image
 
-from bench.data.decode import read_image, resized
-from bench.errors import BenchError, StoreError
+from bench.data.base import Images
+from bench.data.decode import resized
+from bench.data.names import is_image, what_is_there
+from bench.data.pixels import AS_SEEN, Opening, Pixels, UnreadableError, read_pixels
+from bench.data.settings import FilesSettings
+from bench.data.window import DEPTH, EIGHT_BITS, FULL, Kind, Window, encode, from_record
+from bench.errors import BenchError, DataError, StoreError
 from bench.plan.expand import load_trial
 from bench.plan.recorded import is_imported
 from bench.record.files import replacing, write_text
@@ -32,54 +39,171 @@ def evaluate(store: Store, trial: str, split: str, device: str) -> dict[str, flo
     return _trained(store.find(trial), device).score(split)
 
 
+@dataclass(frozen=True)
+class Predicted:
+    """What `predict_files` did.
+
+    Attributes:
+        written: the files that were written.
+        failed: a line for each image that could not be read.
+    """
+
+    written: list[Path]
+    failed: list[str]
+
+
 def predict_files(
     store: Store, trial: str, images: Sequence[Path], out: Path, device: str
-) -> list[Path]:
-    """Write what the trial's best checkpoint makes of each image; the files written.
+) -> Predicted:
+    """Write what the trial's best checkpoint makes of each image; of a folder, of its images.
 
     Classification writes `predictions.csv` (file, label, probability). Segmentation writes
-    `<name>_mask.png` and `<name>_overlay.png` at the image's own size; a mask's pixel values are
-    the class numbers, its palette shows them in colour.
+    `<name>_mask.png` and `<name>_overlay.png` at the image's own size, turned as its EXIF
+    orientation says; a mask's pixel values are the class numbers, its palette shows them in colour.
+    An image that cannot be read does not keep the others from being predicted.
 
     Raises:
-        BenchError: the task has nothing to say of an image; a file cannot be read.
+        BenchError: the task has nothing to say of an image; there are none; results would overwrite
+            each other.
     """
-    _refuse_twins(images)
+    names = _result_names(_files(images))
     parts = _trained(store.find(trial), device)
+    reader = _Reader(parts)
+    failed: list[str] = []
+
+    def readable() -> Iterator[tuple[Path, Image]]:
+        for path in names:
+            try:
+                yield path, reader.read(path)
+            except DataError as error:
+                failed.append(str(error))
+
     if isinstance(parts.task, Classification):
-        return [_classify(parts, parts.task, images, out)]
-    return [file for path in images for file in _segment(parts, path, out)]
+        written = _classify(parts, parts.task, readable(), out)
+    else:
+        written = [
+            file for path, image in readable() for file in _segment(parts, image, out / names[path])
+        ]
+    return Predicted(written, failed)
 
 
-def _classify(parts: Parts, task: Classification, images: Sequence[Path], out: Path) -> Path:
+def _files(paths: Sequence[Path]) -> list[Path]:
+    """The image files, those in a folder for the folder."""
+    found: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside = sorted(file for file in path.iterdir() if is_image(file.name) and file.is_file())
+        if not inside:
+            raise DataError(f"{path}: has no images{what_is_there(path)}: name image files")
+        found += inside
+    return list(dict.fromkeys(found))
+
+
+def _result_names(images: Sequence[Path]) -> dict[Path, str]:
+    """What each image's results are called: its name, with its ending where two differ by it only.
+
+    Raises:
+        BenchError: two images have the same name in two folders.
+    """
+    stems = Counter(path.stem for path in images)
+    names = {p: p.stem if stems[p.stem] == 1 else p.name.replace(".", "_") for p in images}
+    seen: dict[str, Path] = {}
+    for path, name in names.items():
+        if (first := seen.setdefault(name, path)) is not path:
+            raise BenchError(f"{first} and {path} would have the same results: predict one by one")
+    return names
+
+
+class Image(NamedTuple):
+    """An image to be predicted.
+
+    Attributes:
+        entering: (1, size, size, 3) as the trial's data set stores images, at its size.
+        window: which of these values are 0 and 1.
+        shown: (H, W, 3) uint8, as a viewer shows it.
+    """
+
+    entering: Images
+    window: Window
+    shown: Picture
+
+
+class _Reader:
+    """Reads images as the trial's own were read."""
+
+    def __init__(self, parts: Parts) -> None:
+        data = parts.trial.settings.data
+        self._size = data.image_size
+        self._opening = AS_SEEN
+        if isinstance(data, FilesSettings):
+            self._opening = Opening(data.exif, data.page)
+        self._window = parts.window or EIGHT_BITS
+
+    def read(self, path: Path) -> Image:
+        """The image.
+
+        Raises:
+            DataError: it cannot be read, or stores its values in a way that says nothing of those
+                that the trial was trained on.
+        """
+        pixels = read_pixels(path, self._opening)
+        window = self._window_for(pixels, path)
+        if pixels.facts.kind == "uint8" and self._window.kind == "uint8":
+            return Image(resized(pixels.values, self._size)[None], window, pixels.values)
+        kind: Kind = "uint8" if self._window.kind == "uint8" else "uint16"
+        small = encode(resized(pixels.values, self._size), kind, window)
+        whole = encode(pixels.values.astype(np.float64), kind, window)
+        small, whole = (np.broadcast_to(a, (*a.shape[:2], 3)) for a in (small, whole))
+        return Image(small[None], self._window, self._window.picture(whole))
+
+    def _window_for(self, pixels: Pixels, path: Path) -> Window:
+        """How the file's values become those of the trial's arrays."""
+        facts, trained = pixels.facts, self._window
+        if facts.kind == trained.kind or (facts.kind == "int32" and trained.kind == "uint16"):
+            return trained
+        if facts.kind in FULL and (trained.kind == "uint8" or trained.origin == "full"):
+            # each type's whole range stands for the other's
+            least, most = FULL[facts.kind]
+            low, high = trained.limits if trained.kind == "uint8" else (0, DEPTH)
+            scale = 255 if trained.kind == "uint8" else DEPTH
+            return Window(low, high, facts.kind, "full", least, (most - least) / scale)
+        raise UnreadableError(
+            path,
+            f"stores {facts.kind} values ({facts.low:g} to {facts.high:g}), the trial was trained "
+            f"on {trained.kind} ones from {trained.low:g} to {trained.high:g}",
+            "predict images of the same kind",
+        )
+
+
+def _classify(
+    parts: Parts, task: Classification, images: Iterable[tuple[Path, Image]], out: Path
+) -> list[Path]:
     """Write the most probable label of each image."""
     rows = [("file", "label", "probability")]
     parts.model.eval()
-    for path in images:
-        image = _small(parts, read_image(path))
+    for path, image in images:
         with torch.inference_mode(), parts.precision().autocast():
-            probability, label = task.probabilities(parts.model, entering(parts, image)).max(1)
+            batch = entering(parts, image.entering, image.window)
+            probability, label = task.probabilities(parts.model, batch).max(1)
         rows.append((str(path), task.classes[int(label)], f"{float(probability):.6f}"))
+    if len(rows) == 1:  # no image could be read
+        return []
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     write_text(out / "predictions.csv", text.getvalue())
-    return out / "predictions.csv"
+    return [out / "predictions.csv"]
 
 
-def _segment(parts: Parts, path: Path, out: Path) -> tuple[Path, Path]:
+def _segment(parts: Parts, image: Image, results: Path) -> tuple[Path, Path]:
     """Write an image's mask and overlay."""
-    image = read_image(path)
-    labels = predict(parts, _small(parts, image), (image.height, image.width))[0]
-    mask, tinted = (out / f"{path.stem}_{kind}.png" for kind in ("mask", "overlay"))
+    height, width = image.shown.shape[:2]
+    labels = predict(parts, image.entering, (height, width), image.window)[0]
+    mask, tinted = (results.with_name(f"{results.name}_{kind}.png") for kind in ("mask", "overlay"))
     _write_mask(labels, mask)
-    _write(Image.fromarray(overlay(np.asarray(image), labels)), tinted)
+    _write(PIL.Image.fromarray(overlay(image.shown, labels)), tinted)
     return mask, tinted
-
-
-def _small(parts: Parts, image: Image.Image) -> Picture:
-    """(1, size, size, 3) at the size that the trial was trained at."""
-    size = parts.trial.settings.data.image_size
-    return resized(image, size)[None]
 
 
 def _trained(files: TrialFiles, device: str) -> Parts:
@@ -97,25 +221,18 @@ def _trained(files: TrialFiles, device: str) -> Parts:
     trial = load_trial(config)
     machine = trial.settings.machine.model_copy(update={"device": device, "placement": "auto"})
     settings = trial.settings.model_copy(update={"machine": machine})
-    parts = build(replace(trial, settings=settings))
+    window = from_record(files.environment().get("window"))
+    parts = replace(build(replace(trial, settings=settings)), window=window)
     parts.load(files.best)
     return parts
 
 
 def _write_mask(labels: Picture, path: Path) -> None:
-    mask = Image.fromarray(labels)
+    mask = PIL.Image.fromarray(labels)
     mask.putpalette(PALETTE.flatten().tolist())
     _write(mask, path)
 
 
-def _write(image: Image.Image, path: Path) -> None:
+def _write(image: PIL.Image.Image, path: Path) -> None:
     with replacing(path) as beside:
         image.save(beside, "PNG")
-
-
-def _refuse_twins(images: Sequence[Path]) -> None:
-    """Results are named after the images: two of one name would overwrite each other."""
-    seen: dict[str, Path] = {}
-    for path in images:
-        if (first := seen.setdefault(path.stem, path)) is not path:
-            raise BenchError(f"{first} and {path} would have the same results: predict one by one")

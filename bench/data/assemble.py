@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
 
-from bench.data.base import Split, Splits
+from bench.data.base import FileFacts, Split, Splits
 from bench.data.cache import Arrays
+from bench.data.masks import WHITE_FIRST
+from bench.data.pixels import AS_SEEN, Opening
+from bench.data.window import EIGHT_BITS, FULL, Setting, Window, coding, derive
+from bench.data.window import notes as window_notes
 from bench.errors import DataError
 
 Names = tuple[str, ...]
@@ -71,10 +76,23 @@ def assemble(
     classes: Names,
     notes: Names = (),
     labelling: Labelling | None = None,
+    window: Setting = "auto",
+    opening: Opening = AS_SEEN,
+    groups: Mapping[str, str] | None = None,
 ) -> Splits:
     """Cut the arrays, which hold the splits one after the other, into `names`' splits.
 
     Samples that were skipped are in no split; a note tells which and why.
+
+    Args:
+        arrays: of all samples.
+        names: of each split's samples.
+        classes: names of the mask's classes.
+        notes: what is known already that a reader should know.
+        labelling: the samples' labels.
+        window: `data.window`.
+        opening: how the files were opened.
+        groups: a sample's name → its group.
 
     Raises:
         DataError: nothing is left of a split.
@@ -83,14 +101,64 @@ def assemble(
         notes += (_skipped(arrays.skipped, names),)
         names = {split: _without(members, arrays.skipped) for split, members in names.items()}
         check_names(names, source="data.on_error: skip", remedy="none of it can be read: mend it")
-    splits, start = {}, 0
-    for split, members in names.items():
-        part = slice(start, start := start + len(members))
-        masks = None if arrays.masks is None else arrays.masks[part]
-        labels = None if labelling is None else labelling.array(members)
-        splits[split] = Split(arrays.images[part], masks, members, labels)
-    described = [arrays.content, dict(names), classes]
+    ends = accumulate(len(members) for members in names.values())
+    parts = {
+        split: slice(end - len(members), end)
+        for (split, members), end in zip(names.items(), ends, strict=True)
+    }
+    splits = {
+        split: Split(
+            arrays.images[part],
+            None if arrays.masks is None else arrays.masks[part],
+            names[split],
+            None if labelling is None else labelling.array(names[split]),
+            arrays.facts[part],
+            arrays.mask_facts[part],
+            () if groups is None else tuple(groups[name] for name in names[split]),
+        )
+        for split, part in parts.items()
+    }
+    found = _window(window, arrays.facts, splits["train"])
+    described: list[object] = [arrays.content, dict(names), classes]
     if labelling is not None:
         described += [labelling.names, dict(labelling.of)]
+    if not found.is_plain:
+        described.append(["window", *found.limits])
     fingerprint = hashlib.sha256(json.dumps(described).encode()).hexdigest()[:16]
-    return Splits(splits, classes, fingerprint, notes, labelling.names if labelling else ())
+    notes += window_notes(found, splits["train"].images) + _file_notes(arrays, opening)
+    labels = labelling.names if labelling else ()
+    return Splits(splits, classes, fingerprint, notes, labels, found)
+
+
+def _file_notes(arrays: Arrays, opening: Opening) -> Names:
+    """What in the files is not read plainly."""
+    notes: Names = ()
+    turned = sum(fact.orientation > 1 for fact in arrays.facts)
+    if turned:
+        notes += (
+            f"{turned:,} of {len(arrays.facts):,} images have an EXIF orientation, which is "
+            f"{'applied' if opening.exif == 'apply' else 'ignored'} (`data.exif`)",
+        )
+    paged = sum(fact.pages > 1 for fact in (*arrays.facts, *arrays.mask_facts))
+    if paged:
+        notes += (f"page {opening.page} is read of {paged:,} files with several (`data.page`)",)
+    white = sum(fact.remark == WHITE_FIRST for fact in arrays.mask_facts)
+    if white:
+        notes += (
+            f"{white:,} masks have a palette from white to black: white is read as the greatest "
+            "value, black as 0; `data.palette: index` takes the palette's numbers",
+        )
+    return notes
+
+
+def _window(setting: Setting, facts: Sequence[FileFacts], train: Split) -> Window:
+    """Which values become 0 and 1; images that are not from files have 8 bits."""
+    if not facts:
+        return EIGHT_BITS
+    # all kinds alike, or mixed by `full`: then each is stored as the whole range of 16 bits
+    kinds = {fact.kind for fact in facts}
+    kind = kinds.pop() if len(kinds) == 1 else "uint16"
+    if kind not in FULL and not isinstance(setting, tuple):
+        raise ValueError(f"{kind} values were stored without a window")
+    stored = coding(kind, setting)
+    return derive(setting, stored, [(fact.low, fact.high) for fact in train.facts], train.images)

@@ -1,19 +1,47 @@
-"""What a data set hands to training: uint8 arrays in memory, one set per split."""
+"""What a data set hands to training: arrays in memory, one set per split."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from bench.data.window import EIGHT_BITS, Kind, Window
 from bench.errors import DataError
 
 Array = npt.NDArray[np.uint8]
+Images = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 Progress = Callable[[int, int], None]
 """Called with (images done, images in all) while a cache is built."""
+
+
+class FileFacts(NamedTuple):
+    """What one image file is like, before it is resized.
+
+    Attributes:
+        width, height: as stored, in pixels, whatever EXIF says.
+        mode: Pillow's name for its kind of pixels (`L`, `RGB`, `I;16`, …).
+        bits: of one value.
+        orientation: EXIF's 1 to 8; 1 where it says nothing.
+        pages: how many images are in it.
+        low, high: the least and the greatest value of the page that is read.
+        kind: how a value is stored.
+        remark: how it is read, where that is not plain.
+    """
+
+    width: int
+    height: int
+    mode: str
+    bits: int
+    orientation: int
+    pages: int
+    low: float
+    high: float
+    kind: Kind
+    remark: str = ""
 
 
 @dataclass(frozen=True)
@@ -21,24 +49,33 @@ class Split:
     """One split's samples, in a fixed order.
 
     Attributes:
-        images: (N, H, W, 3) uint8, possibly memory-mapped (then copy-on-write: torch may wrap it).
+        images: (N, H, W, 3) uint8, or uint16 where files have more than 8 bits; possibly
+            memory-mapped (then copy-on-write: torch may wrap it). `Splits.window` says which
+            values are black and white.
         masks: (N, H, W) uint8, class 0…K-1, or `IGNORE_LABEL` where not scored; None: has none.
         names: N names, unique in the data set.
         labels: (N,) int64, one label per image; None: has none.
+        facts: of the N image files; empty: not read from files.
+        mask_facts: of the N mask files, likewise.
+        groups: N names of groups that are not split (`data.groups`); empty: there are none.
 
     Raises:
         DataError: the arrays are not of these types and shapes.
     """
 
-    images: Array
+    images: Images
     masks: Array | None
     names: tuple[str, ...]
     labels: npt.NDArray[np.int64] | None = None
+    facts: tuple[FileFacts, ...] = ()
+    mask_facts: tuple[FileFacts, ...] = ()
+    groups: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         count, *size = self.images.shape
-        _check("images", self.images, np.uint8, (len(self.names), *size))
-        _check("colours", self.images, np.uint8, (*self.images.shape[:3], 3))
+        depth = np.uint16 if self.images.dtype == np.uint16 else np.uint8
+        _check("images", self.images, depth, (len(self.names), *size))
+        _check("colours", self.images, depth, (*self.images.shape[:3], 3))
         if self.masks is not None:
             _check("masks", self.masks, np.uint8, (count, *size[:2]))
         if self.labels is not None:
@@ -65,6 +102,14 @@ class Splits:
     notes: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     """Names of the labels 0…K-1; empty: no labels."""
+    window: Window = EIGHT_BITS
+    """Which of the images' values become 0 and 1; 16-bit images need one of their own."""
+
+    def __post_init__(self) -> None:
+        wide = any(split.images.dtype == np.uint16 for split in self.splits.values())
+        if wide and self.window == EIGHT_BITS:
+            full = Window(0, 65_535, "uint16", "full")
+            object.__setattr__(self, "window", full)
 
 
 def _check(

@@ -1,10 +1,10 @@
 """Decoded samples on disk: built once, then memory-mapped by every process that trains on them.
 
-A cache is a folder: `images.npy` (N, H, W, 3), `masks.npy` (N, H, W) where there are masks, both
-uint8, and `meta.json`. It is built beside its place and renamed into it, so it is there whole or
-not at all. Its name is a hash of everything its content depends on; it is never changed, only
-replaced when damaged. The whole folder may be deleted at any time. Labels are not in it: they are
-read with the names, every time. Samples that were skipped have no place in the arrays; the
+A cache is a folder: `images.npy` (N, H, W, 3) uint8 or uint16, `masks.npy` (N, H, W) uint8 where
+there are masks, and `meta.json`. It is built beside its place and renamed into it, so it is there
+whole or not at all. Its name is a hash of everything its content depends on; it is never changed,
+only replaced when damaged. The whole folder may be deleted at any time. Labels are not in it: they
+are read with the names, every time. Samples that were skipped have no place in the arrays; the
 description names them. Within `verified_caches` a cache must also have the content that its
 description gives the hash of.
 """
@@ -25,15 +25,29 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+import numpy.typing as npt
 
-from bench.data.base import Array, Progress
+from bench.data.base import Array, FileFacts, Images, Progress
 from bench.data.locks import alone
 
-FORMAT = 1
+FORMAT = 2
 """Of the files below; another number is another key, so older caches are left alone."""
 
-Sample = tuple[Array, ...]
-"""An image (H, W, 3) and, where there are masks, its mask (H, W), uint8."""
+Sample = tuple[Images, ...]
+"""An image (H, W, 3), uint8 or uint16, and, where there are masks, its mask (H, W) uint8."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A sample that was read from files.
+
+    Attributes:
+        arrays: the sample.
+        facts: of its image's file and, where there is one, its mask's.
+    """
+
+    arrays: Sample
+    facts: tuple[FileFacts, ...]
 
 
 @dataclass(frozen=True)
@@ -48,17 +62,21 @@ class Arrays:
     """All samples of a data set.
 
     Attributes:
-        images: (N, H, W, 3) uint8. Memory-mapped copy-on-write: what a process writes into it
-            stays in that process.
+        images: (N, H, W, 3) uint8 or uint16. Memory-mapped copy-on-write: what a process writes
+            into it stays in that process.
         masks: (N, H, W) uint8, likewise; None: has none.
         content: hash over all images and masks, in order.
         skipped: samples that are not in the arrays, by name, and why.
+        facts: of the N image files; empty: the samples were not read from files.
+        mask_facts: of the N mask files, likewise.
     """
 
-    images: Array
+    images: Images
     masks: Array | None
     content: str
     skipped: Mapping[str, str] = field(default_factory=dict)
+    facts: tuple[FileFacts, ...] = ()
+    mask_facts: tuple[FileFacts, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,7 +95,7 @@ class Recipe:
     key: Mapping[str, Any]
     names: tuple[str, ...]
     size: int
-    samples: Callable[[], Iterable[Sample | Skipped]]
+    samples: Callable[[], Iterable[Sample | Decoded | Skipped]]
     masks: bool = True
     skips: bool = False
 
@@ -127,7 +145,7 @@ def cached(recipe: Recipe, progress: Progress | None = None) -> Arrays:
     warning: the result is the same.
     """
     folder = cache_root() / recipe.digest
-    if (found := _load(folder, recipe)) is not None:
+    if (found := existing(recipe)) is not None:
         return found
     try:
         return _build(folder, recipe, progress)
@@ -142,6 +160,11 @@ def cached(recipe: Recipe, progress: Progress | None = None) -> Arrays:
         return _build_in_memory(recipe, progress)
 
 
+def existing(recipe: Recipe) -> Arrays | None:
+    """The samples where the cache has them, else None."""
+    return _load(cache_root() / recipe.digest, recipe)
+
+
 def _load(folder: Path, recipe: Recipe) -> Arrays | None:
     """Map a cache into memory; None if it is not there, truncated or otherwise damaged."""
     try:
@@ -154,9 +177,12 @@ def _load(folder: Path, recipe: Recipe) -> Arrays | None:
             if (folder / name).stat().st_size != meta["bytes"][name]:
                 return None
             arrays[name] = np.load(folder / name, mmap_mode="c", allow_pickle=False)
-            if arrays[name].shape != shape or arrays[name].dtype != np.uint8:
+            depths = (np.uint8, np.uint16) if name == "images.npy" else (np.uint8,)
+            if arrays[name].shape != shape or arrays[name].dtype not in depths:
                 return None
-        found = Arrays(arrays["images.npy"], arrays.get("masks.npy"), str(meta["content"]), skipped)
+        facts = (tuple(FileFacts(*row) for row in rows) for rows in meta["facts"])
+        images, masks = arrays["images.npy"], arrays.get("masks.npy")
+        found = Arrays(images, masks, str(meta["content"]), skipped, *facts)
         return found if not _verify.get() or _is_unchanged(found, folder) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -216,18 +242,22 @@ def _write(part: Path, recipe: Recipe, progress: Progress | None) -> None:
     """Write a cache's files, the description last."""
     content = hashlib.sha256()
     skipped: dict[str, str] = {}
+    facts: list[tuple[FileFacts, ...]] = []
+    depth: np.dtype[Any] = np.dtype(np.uint8)
     # Plain writes, not a writable map: a full disk is then an error and not a dead process.
     with ExitStack() as stack:
         files = [stack.enter_context((part / name).open("wb")) for name in recipe.shapes()]
-        _write_headers(files, recipe, skipped)
+        _write_headers(files, recipe, skipped, depth)
         for name, sample in _checked(recipe, progress):
             if isinstance(sample, Skipped):
                 skipped[name] = sample.reason
                 continue
-            for file, array in zip(files, sample, strict=True):
+            depth = sample.arrays[0].dtype
+            facts.append(sample.facts)
+            for file, array in zip(files, sample.arrays, strict=True):
                 content.update(array.data)
                 file.write(array.data)
-        _write_headers(files, recipe, skipped)
+        _write_headers(files, recipe, skipped, depth)
         for file in files:
             file.flush()
             os.fsync(file.fileno())
@@ -238,45 +268,71 @@ def _write(part: Path, recipe: Recipe, progress: Progress | None) -> None:
         "key": {key: value for key, value in recipe.key.items() if key != "files"},
         "names": [name for name in recipe.names if name not in skipped],
         "skipped": skipped,
+        "facts": _by_file(facts),
     }
-    (part / "meta.json").write_text(json.dumps(meta, indent=1), "utf-8")
+    (part / "meta.json").write_text(json.dumps(meta), "utf-8")
 
 
-def _write_headers(files: Sequence[BinaryIO], recipe: Recipe, skipped: Collection[str]) -> None:
-    """Numpy leaves room in a header for any number of samples, so it can be written again."""
-    for file, shape in zip(files, recipe.shapes(len(skipped)).values(), strict=True):
+def _by_file(facts: Sequence[tuple[FileFacts, ...]]) -> tuple[tuple[FileFacts, ...], ...]:
+    """Facts by sample → those of the images, then those of the masks, where there are any."""
+    return tuple(zip(*facts, strict=True))
+
+
+def _write_headers(
+    files: Sequence[BinaryIO], recipe: Recipe, skipped: Collection[str], depth: np.dtype[Any]
+) -> None:
+    """Numpy leaves room in a header for any number of samples, so it can be written again.
+
+    `depth` is that of the images, the first of the files.
+    """
+    for place, (file, shape) in enumerate(
+        zip(files, recipe.shapes(len(skipped)).values(), strict=True)
+    ):
         file.seek(0)
-        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        descr = np.lib.format.dtype_to_descr(depth if place == 0 else np.dtype(np.uint8))
+        header = {"descr": descr, "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)
 
 
 def _build_in_memory(recipe: Recipe, progress: Progress | None) -> Arrays:
     content = hashlib.sha256()
     skipped: dict[str, str] = {}
-    wholes = [np.empty(shape, np.uint8) for shape in recipe.shapes().values()]
+    facts: list[tuple[FileFacts, ...]] = []
+    kept: list[npt.NDArray[Any]] = []
     for i, (name, sample) in enumerate(_checked(recipe, progress)):
         if isinstance(sample, Skipped):
             skipped[name] = sample.reason
             continue
-        for whole, array in zip(wholes, sample, strict=True):
+        if not kept:
+            shapes = recipe.shapes().values()
+            kept = [np.empty(s, a.dtype) for s, a in zip(shapes, sample.arrays, strict=True)]
+        facts.append(sample.facts)
+        for whole, array in zip(kept, sample.arrays, strict=True):
             content.update(array.data)
             whole[i - len(skipped)] = array
-    images, *masks = (whole[: len(whole) - len(skipped)] for whole in wholes)
-    return Arrays(images, masks[0] if masks else None, content.hexdigest(), skipped)
+    kept = kept or [np.empty(shape, np.uint8) for shape in recipe.shapes().values()]
+    images, *masks = (whole[: len(whole) - len(skipped)] for whole in kept)
+    mask = masks[0] if masks else None
+    return Arrays(images, mask, content.hexdigest(), skipped, *_by_file(facts))
 
 
-def _checked(recipe: Recipe, progress: Progress | None) -> Iterator[tuple[str, Sample | Skipped]]:
-    """The recipe's samples by name, counted, contiguous and of the promised shape."""
+def _checked(recipe: Recipe, progress: Progress | None) -> Iterator[tuple[str, Decoded | Skipped]]:
+    """The recipe's samples by name, counted, contiguous, of the promised shape and one depth."""
     total = len(recipe.names)
     expected = [shape[1:] for shape in recipe.shapes().values()]
+    depth: np.dtype[Any] | None = None
     if progress:
         progress(0, total)
     for done, (name, sample) in enumerate(zip(recipe.names, recipe.samples(), strict=True), 1):
         if isinstance(sample, Skipped):
             yield name, sample
-        elif (found := [array.shape for array in sample]) != expected:
-            raise ValueError(f"sample {done} has the shapes {found}, not {expected}")
         else:
-            yield name, tuple(np.ascontiguousarray(array) for array in sample)
+            made = sample if isinstance(sample, Decoded) else Decoded(sample, ())
+            depth = made.arrays[0].dtype if depth is None else depth
+            if (found := [array.shape for array in made.arrays]) != expected:
+                raise ValueError(f"sample {done} has the shapes {found}, not {expected}")
+            if (kind := made.arrays[0].dtype) != depth:
+                raise ValueError(f"sample {done} is {kind}, those before it {depth}")
+            yield name, Decoded(tuple(map(np.ascontiguousarray, made.arrays)), made.facts)
         if progress:
             progress(done, total)

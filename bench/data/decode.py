@@ -1,69 +1,54 @@
-"""Image files to uint8 arrays of one size, decoded in threads.
+"""Image files to arrays of one size, decoded in threads.
 
-Pillow decodes. Images are stretched with torch's bilinear filter, which widens with the reduction
-(antialiased); masks take the nearest pixel (of the centre). Both work in whole numbers, so the bits
-are the same on every machine. EXIF orientation is not applied: masks are aligned with the pixels as
-stored. Pillow's faster, coarser JPEG decoding (`draft`) is not used.
+Images are stretched with torch's bilinear filter, which widens with the reduction (antialiased);
+masks take the nearest pixel (of the centre). 8 bits are worked on in whole numbers, more bits in
+float64 and then rounded, so the bits are the same on every machine. Pillow's faster, coarser JPEG
+decoding (`draft`) is not used.
 """
 
 from __future__ import annotations
 
-import errno
-import re
 import stat
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import PIL
 import torch
-from PIL import Image
 from torch.nn.functional import interpolate
 
-from bench.data.base import Array, Progress
-from bench.data.cache import Arrays, Recipe, Sample, Skipped, cached
+from bench.data.base import FileFacts, Images, Progress
+from bench.data.cache import Arrays, Decoded, Recipe, Skipped, cached, existing
+from bench.data.mask_remedies import with_remedy
+from bench.data.masks import Labels, Mask, MaskError, nearest, read_mask
+from bench.data.pixels import (
+    AS_SEEN,
+    MISSING,
+    OF_THE_MACHINE,
+    Opening,
+    Pixels,
+    UnreadableError,
+    Values,
+    one_line,
+    read_pixels,
+)
 from bench.data.threads import in_threads
-from bench.errors import DataError, first_line
+from bench.data.window import FULL, Setting, coding, encode
+from bench.errors import DataError
 
-MAX_PIXELS = 100_000_000
 SKIPPED_SHARE = 0.05
 """More unreadable samples than this are no accident. One always may be."""
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "TIFF", "WEBP")
-"""What is read, whatever a file is called: others can have Pillow start programs (EPS)."""
-_SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I;16N", "I")
-# Pillow spreads 2- and 4-bit grey over 0-255; a mask wants the stored values back.
-_GREY_STEP = {"L;2": 85, "L;4": 17}
-
-# What is wrong with the machine, not with the file.
-_OF_THE_MACHINE = frozenset(
-    {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT}
-)
-
-# Pillow's own check sees frames and tiles within a file, too; `_open` tells of it.
-Image.MAX_IMAGE_PIXELS = MAX_PIXELS
-warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
+_SAME_SHAPE = 0.02
+"""A mask may be stored smaller than its image; its shape may differ by this much."""
 
 T = TypeVar("T")
 
 
-class UnreadableError(DataError):
-    """One file that cannot be used; the rest of the data set may be.
-
-    Attributes:
-        told: what is wrong, with the file's name alone.
-    """
-
-    def __init__(self, file: Path, wrong: str, remedy: str) -> None:
-        self.told = f"{file.name}: {wrong}"
-        super().__init__(f"{file}: {wrong}: {remedy}")
-
-
-_MISSING = "put it back, or drop its name"
+class KindsError(DataError):
+    """Images that store their values in different ways."""
 
 
 @dataclass(frozen=True)
@@ -84,36 +69,6 @@ class Single:
 
 
 @dataclass(frozen=True)
-class Labels:
-    """What a mask's pixel values mean.
-
-    Attributes:
-        classes: pixel value → class 0…K-1, or IGNORE_LABEL.
-        remedy: what to do about another value.
-    """
-
-    classes: Mapping[int, int]
-    remedy: str
-
-    def check(self, mask: npt.NDArray[np.integer], file: Path) -> Array:
-        """The mask as uint8; a value without a class is a DataError."""
-        # Deleting the known bytes is the fastest test there is: 0.06 ms for a pet.
-        if mask.dtype == np.uint8 and not mask.tobytes().translate(None, bytes(self.classes)):
-            return mask.astype(np.uint8, copy=False)
-        strange = sorted(set(np.unique(mask).tolist()) - set(self.classes))
-        if strange:
-            found = ", ".join(map(str, strange[:5])) + (", …" if len(strange) > 5 else "")
-            raise UnreadableError(file, f"unexpected mask value {found}", self.remedy)
-        return mask.astype(np.uint8)
-
-    def apply(self, mask: Array) -> Array:
-        """Classes of the same shape, of a mask that was checked."""
-        table = np.zeros(256, np.uint8)
-        table[list(self.classes)] = list(self.classes.values())
-        return np.take(table, mask)
-
-
-@dataclass(frozen=True)
 class Reading:
     """How the files of a data set are read.
 
@@ -122,12 +77,18 @@ class Reading:
         size: height and width that every image gets, in pixels.
         skip: whether samples that cannot be read are left out, and named in `Arrays.skipped`.
         progress: told how far it is.
+        opening: orientation and pages.
+        window: `data.window`: values of 32 bits need one to be stored.
+        mixed: whether files of 8 and of 16 bits go together, each over its full range.
     """
 
     root: Path
     size: int
     skip: bool = False
     progress: Progress | None = None
+    opening: Opening = AS_SEEN
+    window: Setting = "auto"
+    mixed: bool = False
 
 
 def load_pairs(pairs: Sequence[Pair], labels: Labels, reading: Reading) -> Arrays:
@@ -136,194 +97,210 @@ def load_pairs(pairs: Sequence[Pair], labels: Labels, reading: Reading) -> Array
     A file counts as unchanged while its name, size and time of modification are.
 
     Raises:
-        DataError: a file is missing, unreadable or has an unexpected value; or too many are. A
-            link leads out of the root.
+        DataError: a file is missing, unreadable or has an unexpected value; or too many are; or
+            images of different depth are mixed. A link leads out of the root.
     """
-    key = {
-        **_decoder(),
-        "files": [[_identity(file, reading) for file in (pair.image, pair.mask)] for pair in pairs],
-        "classes": sorted(labels.classes.items()),
-    }
+    files = [[_identity(file, reading) for file in (pair.image, pair.mask)] for pair in pairs]
+    meaning = (
+        sorted(labels.classes.items()), labels.threshold, labels.reading.alpha,
+        labels.reading.palette, labels.reading.colours,
+    )  # fmt: skip
+    key = {"files": files, "classes": meaning}
 
-    def decode(pair: Pair) -> Sample:
-        return decode_pair(pair, size=reading.size, labels=labels)
+    def decode(reading: Reading, pair: Pair) -> Decoded:
+        return decode_pair(pair, reading, labels)
 
-    names = tuple(pair.name for pair in pairs)
-    samples = partial(_samples, decode, pairs, reading)
-    recipe = Recipe(key, names, reading.size, samples, skips=reading.skip)
-    return cached(recipe, reading.progress)
+    try:
+        return _load(key, pairs, decode, reading, masks=True)
+    except MaskError as error:
+        raise with_remedy(error, [pair.mask for pair in pairs], labels) from error
 
 
 def load_images(files: Sequence[Single], reading: Reading) -> Arrays:
     """Images without masks, else like `load_pairs`.
 
     Raises:
-        DataError: a file is missing or unreadable; or too many are. A link leads out of the root.
+        DataError: a file is missing or unreadable; or too many are; or images of different depth
+            are mixed. A link leads out of the root.
     """
-    key = {**_decoder(), "files": [_identity(file.image, reading) for file in files]}
+    key = {"files": [_identity(file.image, reading) for file in files]}
 
-    def decode(file: Single) -> Sample:
-        return (resized(read_image(file.image), reading.size),)
+    def decode(reading: Reading, file: Single) -> Decoded:
+        array, facts = stored_image(read_pixels(file.image, reading.opening), file.image, reading)
+        return Decoded((array,), (facts,))
 
-    names = tuple(file.name for file in files)
-    samples = partial(_samples, decode, files, reading)
-    recipe = Recipe(key, names, reading.size, samples, masks=False, skips=reading.skip)
-    return cached(recipe, reading.progress)
+    return _load(key, files, decode, reading, masks=False)
+
+
+def _load(
+    key: Mapping[str, Any],
+    files: Sequence[T],
+    decode: Callable[[Reading, T], Decoded],
+    reading: Reading,
+    *,
+    masks: bool,
+) -> Arrays:
+    """The samples; of mixed depths where `data.window: full` says what that means."""
+
+    def recipe(reading: Reading) -> Recipe:
+        samples = partial(_samples, partial(decode, reading), files, reading)
+        names = tuple(file.name for file in files)  # type: ignore[attr-defined]  # Pair and Single
+        whole = {**_decoder(reading), **key}
+        return Recipe(whole, names, reading.size, samples, masks=masks, skips=reading.skip)
+
+    if reading.window != "full":
+        return cached(recipe(reading), reading.progress)
+    mixed = recipe(replace(reading, mixed=True))
+    if (found := existing(mixed)) is not None:
+        return found
+    try:
+        return cached(recipe(reading), reading.progress)
+    except KindsError:
+        return cached(mixed, reading.progress)
 
 
 def _samples(
-    decode: Callable[[T], Sample], files: Sequence[T], reading: Reading
-) -> Iterator[Sample | Skipped]:
+    decode: Callable[[T], Decoded], files: Sequence[T], reading: Reading
+) -> Iterator[Decoded | Skipped]:
     """What `decode` makes of each; those it cannot read are an error, or skipped."""
+    alike = _Alike(reading)
     if not reading.skip:
-        yield from in_threads(decode, files)
+        for sample in in_threads(decode, files):
+            alike.check(sample, files)
+            yield sample
         return
 
-    def attempt(file: T) -> Sample | Skipped:
+    def attempt(file: T) -> Decoded | UnreadableError:
         try:
             return decode(file)
         except UnreadableError as error:
-            return Skipped(error.told)
+            return error
 
     skipped, most = 0, max(1, int(SKIPPED_SHARE * len(files)))
-    for sample in in_threads(attempt, files):
-        if isinstance(sample, Skipped):
-            skipped += 1
-            if skipped > most:
-                raise DataError(
-                    f"{reading.root}: more than {most} of {len(files)} samples cannot be read, the "
-                    f"last one {sample.reason}: data.on_error: skip is for single ones; mend them"
-                )
-        yield sample
+    for found in in_threads(attempt, files):
+        if isinstance(found, Decoded):
+            alike.check(found, files)
+            yield found
+            continue
+        skipped += 1
+        if skipped > most:
+            if isinstance(found, MaskError):  # a spec that does not fit the masks is no accident
+                raise found
+            raise DataError(
+                f"{reading.root}: more than {most} of {len(files)} samples cannot be read, the "
+                f"last one {found.told}: data.on_error: skip is for single ones; mend them"
+            )
+        yield Skipped(found.told)
 
 
-def decode_pair(pair: Pair, *, size: int, labels: Labels) -> Sample:
+class _Alike:
+    """Refuses images that store their values otherwise than the first one does."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._mixed = reading.mixed
+        self._root = reading.root
+        self._first: FileFacts | None = None
+
+    def check(self, sample: Decoded, files: Sequence[object]) -> None:
+        """Raise a KindsError."""
+        facts = sample.facts[0]
+        self._first = self._first or facts
+        if self._mixed or facts.kind == self._first.kind:
+            return
+        remedy = "convert them to one depth"
+        if {facts.kind, self._first.kind} <= FULL.keys():
+            remedy += ", or set `data.window: full`: each type's whole range then becomes 0 to 1"
+        raise KindsError(
+            f"{self._root}: of {len(files)} images some store {self._first.kind} values, others "
+            f"{facts.kind} (one of them from {facts.low:g} to {facts.high:g}): {remedy}"
+        )
+
+
+def decode_pair(pair: Pair, reading: Reading, labels: Labels) -> Decoded:
     """An image (size, size, 3) and the classes of its mask (size, size)."""
-    image, mask = read_image(pair.image), read_mask(pair.mask)
-    height, width = mask.shape
-    # A mask may be stored smaller than its image, but not in another shape.
-    if abs(image.width * height - image.height * width) > 0.02 * image.width * height:
+    image, mask = read_pixels(pair.image, reading.opening), read_mask(pair.mask, labels.reading)
+    _check_shapes(pair, image, mask)
+    # All of the mask is checked, also what the resize leaves out.
+    checked = labels.check(mask.values, pair.mask)
+    array, facts = stored_image(image, pair.image, reading)
+    return Decoded((array, labels.apply(nearest(checked, reading.size))), (facts, mask.facts))
+
+
+def _check_shapes(pair: Pair, image: Pixels, mask: Mask) -> None:
+    """Refuse a mask of another shape than its image; where EXIF is the reason, say so."""
+    (height, width), (mask_height, mask_width) = image.values.shape[:2], mask.values.shape
+    if _fits(width, height, mask_width, mask_height):
+        return
+    orientation = image.facts.orientation
+    if orientation >= 5 and _fits(height, width, mask_width, mask_height):
+        applied = (width, height) != (image.facts.width, image.facts.height)
+        other = "ignore" if applied else "apply"
         raise UnreadableError(
             pair.mask,
-            f"the mask is {width}×{height}, its image {pair.image.name} "
-            f"{image.width}×{image.height}",
-            "store both in the same orientation and shape",
+            f"the mask is {mask_width}×{mask_height}, its image {one_line(pair.image.name)} "
+            f"{width}×{height}{' after' if applied else ' before'} its EXIF orientation "
+            f"{orientation} is applied: the mask was drawn on the photo as "
+            f"{'stored' if applied else 'shown'}",
+            f"set `data.exif: {other}` if that is so of all masks, else turn this one",
         )
-    # All of the mask is checked, also what the resize leaves out.
-    stored = Image.fromarray(labels.check(mask, pair.mask))
-    return (
-        resized(image, size),
-        labels.apply(np.asarray(stored.resize((size, size), Image.Resampling.NEAREST))),
+    raise UnreadableError(
+        pair.mask,
+        f"the mask is {mask_width}×{mask_height}, its image {one_line(pair.image.name)} "
+        f"{width}×{height}",
+        "store both in the same orientation and shape",
     )
 
 
-def resized(image: Image.Image, size: int) -> Array:
-    """An 8-bit RGB image stretched to (size, size, 3)."""
-    # a batch of one, channels last in memory: so is what comes back
-    pixels = torch.from_numpy(np.array(image)).view(1, image.height, image.width, 3)
-    small = interpolate(pixels.permute(0, 3, 1, 2), (size, size), mode="bilinear", antialias=True)
-    return small[0].permute(1, 2, 0).numpy()
+def _fits(width: int, height: int, mask_width: int, mask_height: int) -> bool:
+    return abs(width * mask_height - height * mask_width) <= _SAME_SHAPE * width * mask_height
 
 
-def read_image(file: Path) -> Image.Image:
-    """The image as 8-bit RGB at its own size, whatever it is stored as and named.
-
-    Transparency is dropped (the stored colours stay), 16 bits are scaled to 8.
-    """
-    return _open(file, _to_rgb)
-
-
-def read_mask(file: Path) -> npt.NDArray[np.integer]:
-    """The mask's values as stored, (H, W): a palette image's indices, not its colours."""
-    return _open(file, _to_values)
-
-
-def _open(file: Path, convert: Callable[[Image.Image], T]) -> T:
-    """Decode a file with `convert`.
+def stored_image(pixels: Pixels, file: Path, reading: Reading) -> tuple[Images, FileFacts]:
+    """(size, size, 3) as the data set stores it, and what the file is like.
 
     Raises:
-        UnreadableError: whatever is wrong with the file.
-        DataError: the machine is at fault; the message names the file, too.
-        MemoryError: there is none left.
+        UnreadableError: values of 32 bits without a window.
     """
+    values, facts = pixels
+    if facts.kind == "uint8" and not reading.mixed:
+        return resized(values, reading.size), facts
+    given = isinstance(reading.window, tuple)
+    if facts.kind == "int32" and not given and facts.low >= 0 and facts.high <= 65_535:
+        facts = facts._replace(kind="uint16")
+    if facts.kind == "float32" and not np.isfinite(values).all():
+        raise UnreadableError(file, "has infinite or undefined pixels", "store finite ones")
     try:
-        with Image.open(file, formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise Image.DecompressionBombError(f"{image.width * image.height} pixels")
-            return convert(image)
-    except MemoryError:
-        raise
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        # Pillow tells of its own limit, too, which is another one
-        found = re.search(r"\d+", str(error))
-        size = f"{int(found[0]):,} pixels" if found else "its pixels"
-        wrong = f"{size} are more than the {MAX_PIXELS:,} allowed"
-        raise UnreadableError(file, wrong, "store it smaller") from error
-    except FileNotFoundError as error:
-        raise UnreadableError(file, "there is no such file", _MISSING) from error
-    # Pillow's decoders raise nearly anything on a broken file.
-    except Exception as error:
-        if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
-            raise DataError(f"{file}: cannot be read now ({error.strerror})") from error
-        wrong = f"cannot be read as an image ({_reason(error)})"
-        remedy = "replace the file, or take it out of the data set"
-        raise UnreadableError(file, wrong, remedy) from error
+        window = coding(facts.kind, reading.window, mixed=reading.mixed and facts.kind in FULL)
+    except ValueError as error:
+        raise UnreadableError(
+            file,
+            f"{error} (this file: {facts.low:g} to {facts.high:g})",
+            "give the values that become black and white, `data.window: [low, high]`, or store 8 "
+            "or 16 bits",
+        ) from error
+    small = encode(resized(values, reading.size), "uint16", window)
+    return np.broadcast_to(small, (*small.shape[:2], 3)), facts
 
 
-def _reason(error: Exception) -> str:
-    """What is wrong, without the path that Pillow says, too."""
-    if isinstance(error, PIL.UnidentifiedImageError):
-        return f"its content is none of {', '.join(FORMATS)}"
-    return getattr(error, "strerror", None) or first_line(error)
+def resized(values: Values, size: int) -> Values:
+    """(H, W, C) stretched to (size, size, C): uint8 as such, anything else as float64."""
+    exact = values if values.dtype == np.uint8 else values.astype(np.float64)
+    # a batch of one, channels last in memory: so is what comes back
+    pixels = torch.from_numpy(exact)[None].permute(0, 3, 1, 2)
+    small = interpolate(pixels, (size, size), mode="bilinear", antialias=True)
+    found: Values = small[0].permute(1, 2, 0).numpy()
+    return found
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB":
-        image.load()
-        return image
-    if image.mode in _SIXTEEN_BITS:
-        return _sixteen_bits_to_rgb(image)
-    if image.mode == "F":
-        raise ValueError("floating-point pixels have no fixed range; store 8 or 16 bits")
-    if image.mode == "P" and "transparency" in image.info:
-        image = image.convert("RGBA")
-    return image.convert("RGB")
-
-
-def _sixteen_bits_to_rgb(image: Image.Image) -> Image.Image:
-    values = np.asarray(image).astype(np.int64)
-    if values.min() < 0 or values.max() > 65535:
-        raise ValueError("32-bit pixels have no fixed range; store 8 or 16 bits")
-    grey = (values >> 8).astype(np.uint8)
-    return Image.fromarray(grey).convert("RGB")
-
-
-def _to_values(image: Image.Image) -> npt.NDArray[np.integer]:
-    # Before load(), which forgets how the file stores its pixels.
-    tiles = getattr(image, "tile", [])
-    stored = str(tiles[0][3]) if tiles else ""
-    values = np.asarray(image)
-    if values.ndim == 3:
-        colours, alpha = values[..., :3], image.mode in ("LA", "PA")
-        if not alpha and (image.mode not in ("RGB", "RGBA") or np.ptp(colours, axis=2).any()):
-            raise ValueError(
-                "a mask has one value per pixel, this is a colour picture; store it as "
-                "8-bit greyscale or palette PNG"
-            )
-        values = values[..., 0]
-    if values.dtype == bool:
-        return values.astype(np.uint8)
-    if not np.issubdtype(values.dtype, np.integer):
-        raise ValueError("a mask has whole numbers, this has floating-point pixels")
-    step = _GREY_STEP.get(stored)
-    return values if step is None else values // step
-
-
-def _decoder() -> dict[str, str]:
+def _decoder(reading: Reading) -> dict[str, Any]:
     """What made the pixels, for the cache's key."""
     return {
         "decoder": f"Pillow {PIL.__version__}",
         "resize": f"torch {torch.__version__}",
+        "exif": reading.opening.exif,
+        "page": reading.opening.page,
+        "window": reading.window if isinstance(reading.window, tuple) else None,
+        "mixed": reading.mixed,
     }
 
 
@@ -335,9 +312,9 @@ def _identity(file: Path, reading: Reading) -> list[str | int | None]:
             found = file.stat()
             check_link(file, reading.root)
     except OSError as error:
-        if reading.skip and error.errno not in _OF_THE_MACHINE:
+        if reading.skip and error.errno not in OF_THE_MACHINE:
             return [file.name, None, None]
-        raise UnreadableError(file, f"cannot be read ({error.strerror})", _MISSING) from error
+        raise UnreadableError(file, f"cannot be read ({error.strerror})", MISSING) from error
     return [file.name, found.st_size, found.st_mtime_ns]
 
 
@@ -346,6 +323,6 @@ def check_link(file: Path, root: Path) -> None:
     target = file.resolve()
     if not any(target.is_relative_to(folder.resolve()) for folder in (root, file.parent)):
         raise DataError(
-            f"{file}: is a link to {target}, which is not in {root}: copy the file there, or set "
-            "data.root to a folder that holds both"
+            f"{one_line(file)}: is a link to {one_line(target)}, which is not in {root}: copy the "
+            "file there, or set data.root to a folder that holds both"
         )

@@ -16,8 +16,9 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
-from bench.data.base import Array, Split
+from bench.data.base import Images, Split
 from bench.data.threads import in_threads
+from bench.data.window import EIGHT_BITS, Window
 
 MOST_BITS = 8
 LEAST_CORRELATION = 0.95
@@ -69,9 +70,9 @@ class Looks:
         return [(c, h.tobytes()) for c, h in zip(self.checks, self.hashes, strict=True)]
 
 
-def twins(splits: Mapping[str, Split]) -> list[Twin]:
+def twins(splits: Mapping[str, Split], window: Window = EIGHT_BITS) -> list[Twin]:
     """Every image of a split that has a twin in a split before it, once for each of those."""
-    looks = {name: look(split.images) for name, split in splits.items()}
+    looks = {name: look(split.images, window) for name, split in splits.items()}
     found = []
     for before, after in combinations(splits, 2):
         for i, j, identical in _pairs(looks[before], looks[after]):
@@ -80,15 +81,16 @@ def twins(splits: Mapping[str, Split]) -> list[Twin]:
     return found
 
 
-def look(images: Array) -> Looks:
-    """What images (N, H, W, 3) look like."""
+def look(images: Images, window: Window = EIGHT_BITS) -> Looks:
+    """What images (N, H, W, 3) look like; `window` says which values are black and white."""
     rows, columns = _averaging(images.shape[1], _HEIGHT), _averaging(images.shape[2], _WIDTH).T
 
     def work(start: int) -> tuple[list[int], Floats]:
         part = np.ascontiguousarray(images[start : start + _AT_ONCE])
         checks = [zlib.crc32(image.data) for image in part]
         count, height, width, _ = part.shape
-        lines = rows @ part.reshape(count, height, width * 3).astype(np.float32)
+        levels = part.astype(np.float32) if window.is_plain else window.levels(part)
+        lines = rows @ levels.reshape(count, height, width * 3)
         grey = lines.reshape(count, _HEIGHT, width, 3) @ _GREY
         return checks, (grey @ columns).astype(np.float32)
 

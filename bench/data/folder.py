@@ -1,19 +1,29 @@
-"""Any pair of folders: `images/cat.jpg` goes with `masks/cat.png`."""
+"""Any pair of folders: `images/cat.jpg` goes with `masks/cat.png`, or `masks/cat_mask.png`."""
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.data import share_out
 from bench.data.assemble import Names, assemble, check_names
 from bench.data.base import Progress, Splits
-from bench.data.decode import Labels, Pair, Reading, check_link, load_pairs
-from bench.data.settings import Normalize, OnError, SplitFiles
+from bench.data.decode import Pair, Reading, check_link, load_pairs
+from bench.data.masks import Labels, MaskReading
+from bench.data.names import ENDINGS, images_by_stem, listed, masks_of, what_is_there
+from bench.data.pixels import Opening, one_line
+from bench.data.settings import (
+    Alpha,
+    Exif,
+    GroupColumn,
+    Normalize,
+    OnError,
+    Palette,
+    SplitFiles,
+    WindowSetting,
+)
 from bench.errors import DataError
 from bench.labels import IGNORE_LABEL
-
-ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,19 +31,26 @@ class Folder:
     """Images and masks of the same names; the settings are described in `FolderSettings`.
 
     Without split files, of the names in sorted order every index i with i % 10 == 0 is validation,
-    i % 10 == 5 test, and the rest training.
+    i % 10 == 5 test, and the rest training; with `groups`, of the groups' names.
     """
 
     root: str
     images: str
     masks: str
     classes: Names
-    values: tuple[int, ...] | None
-    ignore: int | None
+    values: tuple[int, ...] | dict[int | str, str] | None
+    ignore: int | tuple[int, ...] | None
+    threshold: float | None
+    alpha: Alpha
+    palette: Palette
     splits: SplitFiles | None
+    groups: str | GroupColumn | None
     image_size: int
     normalize: Normalize
     on_error: OnError
+    exif: Exif
+    page: int | None
+    window: WindowSetting
 
     def prepare(self, progress: Progress | None = None) -> Splits:
         """Pair the files, read the split files if there are any, decode once.
@@ -44,73 +61,85 @@ class Folder:
         root = Path(self.root).expanduser()
         remedy = "put the files there, or set data.root, data.images and data.masks to their place"
         images = images_by_stem(root / self.images, remedy)
+        if not images:
+            raise _empty(root / self.images)
         masks = images_by_stem(root / self.masks, remedy)
+        groups = share_out.groups_of(images, self.groups, root)
         if self.splits is None:
-            names = self._default_splits(root, images, masks)
+            names = self._default_splits(images, groups, root)
         else:
             names = listed_splits(root, self.splits, images)
+            share_out.check_apart(names, groups, root)
+        everyone = [name for members in names.values() for name in members]
+        masks, way = masks_of(everyone, masks)
+        if self.splits is None:
+            self._refuse_others(root, images, masks)
         pairs = [
-            Pair(name, images[name], _mask_of(images[name], root / self.masks, masks))
-            for members in names.values()
-            for name in members
+            Pair(name, images[name], _mask_of(images[name], name, root / self.masks, masks))
+            for name in everyone
         ]
-        reading = Reading(root, self.image_size, self.on_error == "skip", progress)
-        arrays = load_pairs(pairs, self._labels(), reading)
-        return assemble(arrays, names, self.classes)
+        opening = Opening(self.exif, self.page)
+        skip = self.on_error == "skip"
+        reading = Reading(root, self.image_size, skip, progress, opening, self.window)
+        arrays = load_pairs(pairs, self._labels(opening), reading)
+        notes = ((way,) if way else ()) + share_out.notes(names, groups, None)
+        return assemble(arrays, names, self.classes, notes, None, self.window, opening, groups)
 
     def _default_splits(
-        self, root: Path, images: dict[str, Path], masks: dict[str, Path]
+        self, images: dict[str, Path], groups: dict[str, str] | None, root: Path
     ) -> dict[str, Names]:
+        names, source = tuple(sorted(images)), root / self.images
+        if groups is None:
+            return share_out.by_index(names, source)
+        return share_out.by_group(names, groups, source)
+
+    def _refuse_others(self, root: Path, images: dict[str, Path], masks: dict[str, Path]) -> None:
         for name in sorted(masks.keys() - images.keys()):
             raise DataError(
-                f"{masks[name]}: has no image of that name in {root / self.images}: add one "
-                f"({'|'.join(ENDINGS)}), remove the mask, or list the names to use in `splits:`"
+                f"{one_line(masks[name])}: has no image of that name in {root / self.images}: add "
+                "one, remove the mask, or list the names to use in `splits:`"
             )
-        return split_by_index(tuple(sorted(images)), root / self.images)
 
-    def _labels(self) -> Labels:
-        values = range(len(self.classes)) if self.values is None else self.values
-        classes = {value: label for label, value in enumerate(values)}
-        if self.ignore is not None:
-            classes[self.ignore] = IGNORE_LABEL
+    def _labels(self, opening: Opening) -> Labels:
+        """What the masks' values mean."""
+        ignored = (self.ignore,) if isinstance(self.ignore, int) else self.ignore or ()
+        classes = dict.fromkeys(ignored, IGNORE_LABEL)
+        colours = False
+        if self.threshold is None:
+            values = self.values if self.values is not None else range(len(self.classes))
+            if isinstance(values, dict):
+                place = {name: label for label, name in enumerate(self.classes)}
+                colours = any(isinstance(value, str) for value in values)
+                classes |= {_number(value): place[name] for value, name in values.items()}
+            else:
+                classes |= {value: label for label, value in enumerate(values)}
+        reading = MaskReading(opening, self.alpha, self.palette, colours)
         expected = ", ".join(map(str, classes))
-        return Labels(
-            classes,
-            f"expected {expected}: give each class's pixel value in `values:` "
-            "(a binary mask is often [0, 255]), or the value not to be scored in `ignore:`",
-        )
+        remedy = f"expected {expected}: say what values mean in `values:`"
+        return Labels(classes, remedy, self.threshold, reading, self.classes)
 
 
-def split_by_index(names: Names, source: Path) -> dict[str, Names]:
-    """Sorted names → splits: i % 10 == 0 is validation, i % 10 == 5 test, the rest training."""
-    train = tuple(name for i, name in enumerate(names) if i % 5)
-    found = {"train": train, "val": names[::10], "test": names[5::10]}
-    remedy = f"{len(names)} images are too few to share out (6 at least): add some"
-    check_names(found, source=str(source), remedy=remedy)
-    return found
+def _number(value: int | str) -> int:
+    """A pixel value, or the number of a colour like `#ff8000`."""
+    return value if isinstance(value, int) else int(value.removeprefix("#"), 16)
 
 
-def images_by_stem(folder: Path, remedy: str) -> dict[str, Path]:
-    """The image files of a folder by name without ending."""
-    if not folder.is_dir():
-        raise DataError(f"{folder}: there is no such folder: {remedy}")
-    found: dict[str, Path] = {}
-    for file in sorted(folder.iterdir()):
-        if file.suffix.lower() not in ENDINGS or file.name.startswith("."):
-            continue
-        if file.stem in found:
-            raise DataError(f"{file}: {found[file.stem].name} has the same name: keep one of them")
-        found[file.stem] = file
-    return found
+def _empty(folder: Path) -> DataError:
+    return DataError(
+        f"{folder}: has no images{what_is_there(folder)}: put files of the kinds "
+        f"{' '.join(ENDINGS)} there, or set data.images to the folder that holds them"
+    )
 
 
-def _mask_of(image: Path, folder: Path, masks: dict[str, Path]) -> Path:
-    if image.stem not in masks:
-        raise DataError(
-            f"{image}: has no mask: put one at {folder / image.stem}.png (or another of "
-            f"{' '.join(ENDINGS)}), remove the image, or list the names to use in `splits:`"
-        )
-    return masks[image.stem]
+def _mask_of(image: Path, name: str, folder: Path, masks: dict[str, Path]) -> Path:
+    if name in masks:
+        return masks[name]
+    near = next((file.name for mask, file in masks.items() if name in mask), None)
+    there = f" (there is {one_line(near)}, but not every image has one named so)" if near else ""
+    raise DataError(
+        f"{one_line(image)}: has no mask{there}: put one at {one_line(folder / name)}.png (or "
+        f"another of {' '.join(ENDINGS)}), remove the image, or list the names to use in `splits:`"
+    )
 
 
 def listed_splits(root: Path, files: SplitFiles, images: dict[str, Path]) -> dict[str, Names]:
@@ -118,23 +147,6 @@ def listed_splits(root: Path, files: SplitFiles, images: dict[str, Path]) -> dic
     names: dict[str, Names] = {}
     for split, file in (("train", files.train), ("val", files.val), ("test", files.test)):
         check_link(root / file, root)
-        names[split] = _listed(root / file, images)
+        names[split] = listed(root / file, images, root)
     check_names(names, source=str(root), remedy="its split file lists no names: add some")
     return names
-
-
-def _listed(file: Path, images: dict[str, Path]) -> Names:
-    """The names in a split file, each of which must be an image's."""
-    try:
-        lines = file.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"{file}: cannot be read ({error}): write one image name a line, or mend `splits:`"
-        ) from error
-    names = {number: line.strip() for number, line in enumerate(lines, start=1) if line.strip()}
-    for number, name in names.items():
-        if name not in images:
-            close = difflib.get_close_matches(name, images, n=1)
-            hint = f" (did you mean {close[0]!r}?)" if close else ""
-            raise DataError(f"{file}:{number}: there is no image {name!r}{hint}: mend the line")
-    return tuple(names.values())

@@ -11,9 +11,11 @@ from pathlib import Path
 
 from bench.data.assemble import Labelling, Names, assemble, check_names
 from bench.data.base import Progress, Splits
-from bench.data.decode import Labels, Pair, Reading, load_pairs
+from bench.data.decode import Pair, Reading, load_pairs
 from bench.data.locks import alone
-from bench.data.settings import BREEDS, Border, Normalize, OnError
+from bench.data.masks import Labels, MaskReading
+from bench.data.pixels import Opening
+from bench.data.settings import BREEDS, Border, Exif, Normalize, OnError, WindowSetting
 from bench.errors import DataError, NotDownloadedError
 from bench.labels import IGNORE_LABEL
 
@@ -36,6 +38,9 @@ class OxfordPet:
     normalize: Normalize
     border: Border
     on_error: OnError
+    exif: Exif = "apply"
+    page: int | None = None
+    window: WindowSetting = "auto"
 
     def prepare(self, progress: Progress | None = None) -> Splits:
         """Find (or download) the files and decode them once.
@@ -58,15 +63,19 @@ class OxfordPet:
         )
         pairs = trainval | test
         wanted = [pairs[name] for members in names.values() for name in members]
-        reading = Reading(root, self.image_size, self.on_error == "skip", progress)
-        arrays = load_pairs(wanted, self._labels(), reading)
+        opening, skip = Opening(self.exif, self.page), self.on_error == "skip"
+        reading = Reading(root, self.image_size, skip, progress, opening, self.window)
+        arrays = load_pairs(wanted, self._labels(opening), reading)
         labelling = Labelling(BREEDS, breeds | others)
         notes = _notes(names, labelling)
-        return assemble(arrays, names, ("background", "foreground"), notes, labelling)
+        return assemble(
+            arrays, names, ("background", "foreground"), notes, labelling, self.window, opening
+        )
 
-    def _labels(self) -> Labels:
+    def _labels(self, opening: Opening) -> Labels:
         classes = {_ANIMAL: 1, _BACKGROUND: 0, _BORDER: _BORDER_LABEL[self.border]}
-        return Labels(classes, "a trimap has 1 (animal), 2 (background), 3 (border): replace it")
+        remedy = "a trimap has 1 (animal), 2 (background), 3 (border): replace it"
+        return Labels(classes, remedy, reading=MaskReading(opening))
 
 
 def split_trainval(names: Names) -> tuple[Names, Names]:

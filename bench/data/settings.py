@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    model_validator,
+)
 
+from bench.errors import nearest
 from bench.registry import Custom, Registry
 from bench.settings import Settings, added, local
 
@@ -13,7 +23,11 @@ Normalize = Literal["none", "unit", "symmetric", "imagenet"]
 Border = Literal["foreground", "ignore", "background"]
 OnError = Literal["fail", "skip"]
 Background = Literal["first", "none"]
-PixelValue = Annotated[int, Field(ge=0, le=255)]
+Exif = Literal["apply", "ignore"]
+Alpha = Literal["drop", "mask"]
+Palette = Literal["auto", "index", "colour"]
+PixelValue = Annotated[int, Field(ge=-(2**31), lt=2**32)]
+Colour = Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")]
 
 
 def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -22,9 +36,16 @@ def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-# Word characters only: metrics are named after classes (val/dice_cat).
+Ignored = Annotated[
+    Annotated[PixelValue, Tag("single")]
+    | Annotated[tuple[PixelValue, ...], Field(strict=False), Tag("list")],
+    Discriminator(lambda value: "list" if isinstance(value, list | tuple) else "single"),
+]
+
+CLASS_PATTERN = r"^\w+$"
+"""Word characters only: metrics are named after classes (val/dice_cat)."""
 ClassNames = Annotated[
-    tuple[Annotated[str, Field(pattern=r"^\w+$")], ...],
+    tuple[Annotated[str, Field(pattern=CLASS_PATTERN)], ...],
     Field(min_length=2, max_length=255, strict=False),
     AfterValidator(_distinct),
 ]
@@ -34,6 +55,58 @@ LabelNames = Annotated[
     Field(strict=False),
     AfterValidator(_distinct),
 ]
+
+
+def _shape(value: Any) -> str | None:
+    """Which of several kinds of values this is, so that an error speaks of that kind only."""
+    if isinstance(value, Settings | dict):
+        return "mapping"
+    return "list" if isinstance(value, list | tuple) else "single"
+
+
+def _ascending(window: tuple[float, float]) -> tuple[float, float]:
+    if not window[0] < window[1]:
+        raise ValueError(f"the second value must be above the first, not {list(window)}")
+    return window
+
+
+WindowSetting = Annotated[
+    Annotated[Literal["auto", "full", "percentiles"], Tag("single")]
+    | Annotated[tuple[float, float], Field(strict=False), AfterValidator(_ascending), Tag("list")],
+    Discriminator(
+        lambda value: "list" if isinstance(value, list | tuple) else "single",
+    ),
+]
+
+
+def _with_numbers(values: Any) -> Any:
+    """A mapping's keys as YAML has them, where JSON made text of them; colours in small letters."""
+    if not isinstance(values, dict):
+        return values
+    return {
+        (int(key) if re.fullmatch(r"-?\d+", key) else key.lower())
+        if isinstance(key, str)
+        else key: value
+        for key, value in values.items()
+    }
+
+
+Values = Annotated[
+    Annotated[tuple[PixelValue, ...], Field(strict=False, min_length=1), Tag("list")]
+    | Annotated[
+        dict[PixelValue | Colour, str],
+        BeforeValidator(_with_numbers),
+        Field(min_length=1),
+        Tag("mapping"),
+    ],
+    Discriminator(
+        _shape,
+        custom_error_type="values",
+        custom_error_message="must be a list of pixel values, one for each class in order, or a "
+        "mapping of pixel values to classes",
+    ),
+]
+
 
 # The classes 1 to 37 of Oxford-IIIT Pet, in that order.
 BREEDS = (
@@ -74,6 +147,38 @@ class DataSettings(Settings):
         return ()
 
 
+class GroupColumn(Settings):
+    """A CSV file under `root` that names each image's group."""
+
+    file: str
+    name: str = Field("name", description="the column of the images' names, or paths to them")
+    group: str = Field("group", description="the column of their groups")
+
+
+def _compiles(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"is no regular expression ({error})") from error
+    return pattern
+
+
+Groups = Annotated[
+    Annotated[str, Field(min_length=1), AfterValidator(_compiles), Tag("single")]
+    | Annotated[GroupColumn, Tag("mapping")],
+    Discriminator(
+        _shape,
+        custom_error_type="groups",
+        custom_error_message="must be a regular expression, or a mapping with `file:`",
+    ),
+]
+GROUPS = (
+    "images that belong together (a patient's, a video's) and stay in one split: a regular "
+    "expression searched for in an image's name, whose groups in parentheses (or all of it) are "
+    "the name of the image's group; or a CSV file: {file:, name:, group:}"
+)
+
+
 class FilesSettings(DataSettings):
     """Common to every data set that is read from files."""
 
@@ -81,6 +186,22 @@ class FilesSettings(DataSettings):
         "fail",
         description="a file that cannot be read ends the run (fail), or its sample is left out, "
         "counted and named in the report (skip); more than 5% of them are an error all the same",
+    )
+    exif: Exif = added(
+        "apply",
+        description="turn images and masks as their EXIF orientation says, like viewers do; "
+        "ignore: as stored",
+    )
+    page: int | None = added(
+        None,
+        ge=1,
+        description="which page (frame) of files with several, from 1; null: they are an error",
+    )
+    window: WindowSetting = added(
+        "auto",
+        description="the stored values that become 0 and 1. full: the whole range of their type; "
+        "percentiles: 0.1% and 99.9% of the training pixels; [low, high]; auto: full for 8 bits, "
+        "else the smallest and largest value of the training images",
     )
 
 
@@ -127,7 +248,7 @@ class ShapesSettings(DataSettings):
 
 
 class SplitFiles(Settings):
-    """Text files under `root` that list images by their names in the data set, one a line."""
+    """Text files under `root` that list images, one a line: names, file names or paths."""
 
     train: str
     val: str
@@ -143,22 +264,70 @@ class FolderSettings(FilesSettings):
     images: str = "images"
     masks: str = "masks"
     classes: ClassNames = ("background", "foreground")
-    values: tuple[PixelValue, ...] | None = Field(
-        None, strict=False, description="the pixel value of each class, in order; default 0…K-1"
+    values: Values | None = Field(
+        None,
+        description="what a mask's pixel values mean: the value of each class, in order (default "
+        "0…K-1), or a mapping of values to classes ({1: pet, 3: pet}), also of colours "
+        "({'#ff0000': pet})",
     )
-    ignore: int | None = Field(None, ge=0, le=255, description="a pixel value that is not scored")
+    ignore: Ignored | None = Field(
+        None, description="a pixel value (or a list of them) that is not scored"
+    )
+    threshold: float | None = added(
+        None,
+        description="instead of `values`, for two classes: pixels from this value on are the "
+        "second class, those below the first (soft edges, JPEG, probabilities)",
+    )
+    alpha: Alpha = added(
+        "drop", description="mask: the masks are in the alpha channel of their files"
+    )
+    palette: Palette = added(
+        "auto",
+        description="of palette masks, take the index or the (grey) colour; auto: the index, but "
+        "where the palette goes from white to black, white is 1 and black 0",
+    )
     splits: SplitFiles | None = None
+    groups: Groups | None = added(None, description=GROUPS)
 
     @model_validator(mode="after")
     def _values_fit(self) -> FolderSettings:
-        values = range(len(self.classes)) if self.values is None else self.values
+        if self.threshold is not None:
+            self._check_threshold()
+            return self
+        if isinstance(self.values, dict):
+            self._check_mapping(self.values)
+            return self
+        values = tuple(range(len(self.classes))) if self.values is None else self.values
         if len(values) != len(self.classes):
             raise ValueError(f"values: {len(values)} values for {len(self.classes)} classes")
         if len(set(values)) < len(values):
             raise ValueError("values: two classes have the same pixel value")
-        if self.ignore is not None and self.ignore in values:
-            raise ValueError(f"ignore: {self.ignore} is also the pixel value of a class")
+        for ignored in self._ignored:
+            if ignored in values:
+                raise ValueError(f"ignore: {ignored} is also the pixel value of a class")
         return self
+
+    @property
+    def _ignored(self) -> tuple[int, ...]:
+        return (self.ignore,) if isinstance(self.ignore, int) else self.ignore or ()
+
+    def _check_threshold(self) -> None:
+        if self.values is not None:
+            raise ValueError("threshold: is instead of `values:`; remove one of them")
+        if len(self.classes) != 2:
+            raise ValueError(f"threshold: makes two classes, not {len(self.classes)}")
+
+    def _check_mapping(self, values: dict[int | str, str]) -> None:
+        if len({type(value) for value in values}) > 1:
+            raise ValueError("values: are either all numbers or all colours like '#ff0000'")
+        for value, name in values.items():
+            if name not in self.classes:
+                raise ValueError(
+                    f"values: {value} is of no class of `classes:`: {name!r}"
+                    + nearest(name, self.classes)
+                )
+            if value in self._ignored:
+                raise ValueError(f"ignore: {value} is also the pixel value of a class")
 
     def class_names(self) -> tuple[str, ...]:
         """As given."""
@@ -175,8 +344,9 @@ class ClassFolderSettings(FilesSettings):
         min_length=2, description="the folders' names, which are the classes' too"
     )
     splits: SplitFiles | None = Field(
-        None, description="files that list images as class/name, without ending"
+        None, description="files that list images as class/name, with their ending or without"
     )
+    groups: Groups | None = added(None, description=GROUPS)
 
     def class_names(self) -> tuple[str, ...]:
         """None: there are no masks."""

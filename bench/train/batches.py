@@ -11,6 +11,7 @@ from torch import Tensor
 
 from bench.augment.pipeline import Pipeline
 from bench.data.normalize import scale_and_offset
+from bench.data.window import EIGHT_BITS, Window
 from bench.plan.trial import Trial
 from bench.tasks.base import Batch
 from bench.train.placement import Source, Stored
@@ -58,14 +59,40 @@ def _rows(images: Tensor) -> Tensor:
     return pixels.view(*pixels.shape[:2], -1)
 
 
+class Levels:
+    """Turns stored images into uint8 or float 0–255, as a data set's window says."""
+
+    def __init__(self, window: Window) -> None:
+        self._plain = window.is_plain
+        self._low, high = window.limits
+        self._scale = 255 / (high - self._low)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Of (B, 3, H, W) uint8, or int16 with the bits of uint16; uint8 in full stays itself."""
+        if images.dtype == torch.int16:
+            images = images.to(torch.int32).bitwise_and_(0xFFFF)
+        elif self._plain:
+            return images
+        found = images.to(torch.float32)
+        return found.sub_(self._low).mul_(self._scale).clamp_(0, 255)
+
+
 class Batches:
     """One split, cut into batches on the device.
 
-    Images rest as uint8 and become normalised floats on the device, batch by batch.
+    Images rest as uint8 (or uint16) and become normalised floats on the device, batch by batch.
     """
 
-    def __init__(self, source: Source, trial: Trial, batch_size: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        source: Source,
+        trial: Trial,
+        batch_size: int,
+        device: torch.device,
+        window: Window = EIGHT_BITS,
+    ) -> None:
         self._source = source
+        self._levels = Levels(window)
         self._moves = trial.settings.task.target == "mask"  # with the image, when augmented
         self._seed = trial.seed
         self._batch_size = batch_size
@@ -117,11 +144,13 @@ class Batches:
         return self._as_is(stored)
 
     def _as_is(self, stored: Stored) -> Batch:
-        return Batch(self._normalised(stored.images), stored.target, stored.places)
+        images = self._levels(stored.images)
+        return Batch(self._normalised(images), stored.target, stored.places)
 
     def _augmented(self, stored: Stored, chosen: Tensor, epoch: int, step: int) -> Batch:
         draws = generator(self._seed, "augment", epoch, step)
         target = stored.target if self._moves else None
-        images, moved = self._pipeline.apply(stored.images, target, chosen, draws)
+        levels = self._levels(stored.images)
+        images, moved = self._pipeline.apply(levels, target, chosen, draws)
         target = moved if self._moves else stored.target
         return Batch(self._normalised(images), target, stored.places)

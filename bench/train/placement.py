@@ -28,14 +28,15 @@ from bench.tasks.settings import Target
 
 Kind = Literal["device", "pinned", "stream"]
 Values = npt.NDArray[Any]
-_TYPES = {"uint8": torch.uint8, "int64": torch.int64}
+_TYPES = {"uint8": torch.uint8, "int16": torch.int16, "int64": torch.int64}
 
 
 class Stored(NamedTuple):
     """Samples as they are stored, on the device.
 
     Attributes:
-        images: (B, 3, H, W) uint8, channels last in memory, free to be written into.
+        images: (B, 3, H, W) uint8, channels last in memory, free to be written into; int16 that
+            holds the bits of uint16 where images have more than 8 (torch gathers no uint16).
         target: (B, H, W) uint8, (B,) int64, or None.
         places: (B,) int64, each sample's place in its split.
     """
@@ -217,12 +218,13 @@ class ReadAhead:
 
 def _arrays(split: Split, target: Target) -> tuple[Values, ...]:
     """The images, and what the task learns where it learns something."""
+    images = split.images.view(np.int16) if split.images.dtype == np.uint16 else split.images
     if target == "none":
-        return (split.images,)
+        return (images,)
     array = split.masks if target == "mask" else split.labels
     if array is None:
         raise DataError(f"the data set has no {target}s, which the task needs")
-    return (split.images, array)
+    return (images, array)
 
 
 def _pinned(array: Values) -> Values:

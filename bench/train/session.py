@@ -14,8 +14,9 @@ import torch
 from torch import nn
 
 from bench import health
-from bench.data.base import Splits
+from bench.data.base import Images, Splits
 from bench.data.settings import DATASETS
+from bench.data.window import EIGHT_BITS, Window
 from bench.errors import DeviceError, SpecError, StoreError, first_line
 from bench.measure.environment import environment
 from bench.models.onednn import avoid_faulty_convolutions
@@ -25,7 +26,7 @@ from bench.plan.trial import Trial
 from bench.tasks.base import Closing, Picture, Samples, Task
 from bench.tasks.settings import SUPPORT, TASKS
 from bench.train import checkpoint
-from bench.train.batches import Batches, Normalised
+from bench.train.batches import Batches, Levels, Normalised
 from bench.train.classifier import check_extractor, load_classifier
 from bench.train.compiling import check_compiler
 from bench.train.loop import Diverged, Progress, Signals, Training, evaluate, shown
@@ -42,7 +43,8 @@ PICTURES = 4
 class Parts:
     """What a trial is made of, built and on its device; its data is read when first asked for.
 
-    `beside` is how many trials the device has at a time, this one included.
+    `beside` is how many trials the device has at a time, this one included. `window` is the one
+    that a finished trial was trained with; None: what the data's training split makes of it.
     """
 
     trial: Trial
@@ -50,12 +52,13 @@ class Parts:
     task: Task
     model: nn.Module
     beside: int = 1
+    window: Window | None = None
 
     @cached_property
     def data(self) -> Splits:
         """All splits."""
         found: Splits = DATASETS.build(self.trial.settings.data).prepare()
-        return found
+        return found if self.window is None else replace(found, window=self.window)
 
     @cached_property
     def placement(self) -> Placement:
@@ -69,7 +72,7 @@ class Parts:
         """One split of the data, batch by batch on the device."""
         train = self.trial.settings.train
         size = batch_size or train.val_batch_size or train.batch_size
-        return Batches(self.placement[split], self.trial, size, self.device)
+        return Batches(self.placement[split], self.trial, size, self.device, self.data.window)
 
     def load(self, weights: Path) -> int:
         """Put a checkpoint's weights into the model; the epoch that they are of.
@@ -98,7 +101,7 @@ class Parts:
         chosen = np.unique(np.linspace(0, len(found) - 1, count).astype(int))
         return Samples(
             tuple(found.names[index] for index in chosen),
-            np.asarray(found.images[chosen]),
+            self.data.window.picture(found.images[chosen]),
             self.batches(split).at(torch.from_numpy(chosen)),
         )
 
@@ -226,19 +229,29 @@ def close(parts: Parts) -> Closing:
         return parts.task.closing(parts.model, train, test)
 
 
-def predict(parts: Parts, images: Picture, size: tuple[int, int] | None = None) -> Picture:
-    """Labels (N, h, w) for (N, H, W, 3) uint8 images of the trial's size, at `size`."""
+def predict(
+    parts: Parts,
+    images: Images,
+    size: tuple[int, int] | None = None,
+    window: Window = EIGHT_BITS,
+) -> Picture:
+    """Labels (N, h, w) for (N, H, W, 3) images of the trial's size, at `size`; see `entering`."""
     parts.model.eval()
     with torch.inference_mode(), parts.precision().autocast():
-        labels = parts.task.predict(parts.model, entering(parts, images), size)
+        labels = parts.task.predict(parts.model, entering(parts, images, window), size)
     found: Picture = labels.cpu().numpy()
     return found
 
 
-def entering(parts: Parts, images: Picture) -> torch.Tensor:
-    """(N, H, W, 3) uint8 images of the trial's size as the network gets them, on its device."""
-    pixels = torch.from_numpy(np.array(images)).to(parts.device).permute(0, 3, 1, 2)
-    return Normalised(parts.trial, parts.device)(pixels)
+def entering(parts: Parts, images: Images, window: Window = EIGHT_BITS) -> torch.Tensor:
+    """(N, H, W, 3) uint8 or uint16 images of the trial's size as its network gets them.
+
+    `window` says which values are 0 and 1; the tensor is on the trial's device.
+    """
+    stored = np.array(images)
+    stored = stored.view(np.int16) if stored.dtype == np.uint16 else stored
+    pixels = torch.from_numpy(stored).to(parts.device).permute(0, 3, 1, 2)
+    return Normalised(parts.trial, parts.device)(Levels(window)(pixels))
 
 
 def pick_device(wanted: str) -> torch.device:
@@ -275,6 +288,7 @@ def _manifest(parts: Parts) -> dict[str, Any]:
         "trials_per_device": parts.beside,
         "placement": choice.kind,
         "placement_why": choice.why,
+        "window": parts.data.window.record(),
     }
 
 

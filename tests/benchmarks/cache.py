@@ -26,7 +26,8 @@ from torch import Tensor
 
 from bench.data.base import Split
 from bench.data.cache import Arrays
-from bench.data.decode import Labels, Pair, Reading, decode_pair, load_pairs
+from bench.data.decode import Pair, Reading, decode_pair, load_pairs
+from bench.data.masks import Labels
 from bench.data.threads import in_threads
 from bench.spec.schema import Machine
 from bench.train.batches import Batches
@@ -56,7 +57,7 @@ def decoders(pairs: Sequence[Pair], size: int, threads: int) -> dict[str, Callab
         load_pairs(pairs, TRIMAP, Reading(PETS, size))
 
     def into_memory() -> None:
-        one = partial(decode_pair, size=size, labels=TRIMAP)
+        one = partial(decode_pair, reading=Reading(PETS, size), labels=TRIMAP)
         for _ in in_threads(one, pairs, threads=threads):
             pass
 

@@ -70,14 +70,14 @@ def test_the_order_of_classes_is_part_of_the_data(animals: Path):
     conforms(lambda: data(animals), changed=lambda: data(animals, classes=["cat", "dog"]))
 
 
-def test_default_splits_by_index_among_all_names(animals: Path):
+def test_default_splits_go_class_by_class(animals: Path):
     splits = prepared(animals).splits
-    assert splits["val"].names == ("cat/p0", "dog/p4")
-    assert splits["test"].names == ("cat/p5",)
-    assert len(splits["train"]) == 9
+    assert splits["val"].names == ("cat/p0", "dog/p0")
+    assert splits["test"].names == ("cat/p5", "dog/p5")
+    assert len(splits["train"]) == 8
     assert splits["train"].names[:2] == ("cat/p1", "cat/p2")
     assert splits["val"].labels.tolist() == [1, 0]
-    assert splits["test"].labels.tolist() == [1]
+    assert splits["test"].labels.tolist() == [1, 0]
 
 
 def test_images_belong_to_their_labels(animals: Path):
@@ -90,7 +90,7 @@ def test_an_unreadable_image_is_skipped_where_asked(animals: Path):
     (animals / "cat" / "p3.png").write_bytes(b"rubbish")
     fails(animals, r"p3\.png: cannot be read as an image")
     train = prepared(animals, on_error="skip").splits["train"]
-    assert len(train) == 8
+    assert len(train) == 7
     assert "cat/p3" not in train.names
     assert train.labels.tolist() == [int(name.startswith("cat")) for name in train.names]
 
@@ -129,7 +129,7 @@ def repainted_split(root: Path) -> ClassFolder:
 def test_a_class_called_like_a_split(animals: Path):
     (animals / "dog").rename(animals / "train")
     found = prepared(animals, classes=["cat", "train"])
-    assert found.splits["val"].names == ("cat/p0", "train/p4")
+    assert found.splits["val"].names == ("cat/p0", "train/p0")
 
 
 def test_other_folders_are_told(animals: Path):
@@ -142,8 +142,8 @@ def test_what_is_missing(animals: Path):
     (animals / "horse").mkdir()
     fails(animals, r"horse: no image there: ", classes=["cat", "horse"])
     root = by_split(animals)
-    shutil.rmtree(root / "val")
-    fails(root, r"split/val: there is no such folder, but .*make all three, or .*`splits:`")
+    shutil.rmtree(root / "train")
+    fails(root, r"split/train: there is no such folder, but test/, val/: put .*`splits:`")
 
 
 def test_a_broken_image_is_named(animals: Path):

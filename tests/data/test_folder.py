@@ -100,12 +100,12 @@ def test_values_and_ignore(folder: Path):
         Image.fromarray(np.array([[0, 255, 128, 0]] * 4, np.uint8)).resize((30, 20)).save(
             folder / "masks" / f"p{i}.png"
         )
-    fails(folder, r"p\d\.png: unexpected mask value .*`values:`.*`ignore:`")
+    fails(folder, r"p\d\.png: unexpected mask value .*22 values from 0 to 255.*`threshold: 128`")
     for i in range(10):
         square = np.zeros((20, 30), np.uint8)
         square[:, :10], square[:, 20:] = 255, 128
         Image.fromarray(square).save(folder / "masks" / f"p{i}.png")
-    fails(folder, "unexpected mask value 128: expected 0, 255", values=(0, 255))
+    fails(folder, r"unexpected mask value 128 \(expected 0, 255\): `ignore: 128`", values=(0, 255))
     masks = prepared(folder, values=(0, 255), ignore=128).splits["train"].masks
     assert [masks[0, 8, x] for x in (2, 8, 14)] == [1, 0, 255]
 

@@ -43,7 +43,7 @@ def test_shapes_has_a_class_per_kind(kinds: int, classes: int):
         ({"classes": ["a", "b c"]}, "pattern"),
         ({"values": [0, 128, 255]}, "3 values for 2 classes"),
         ({"values": [7, 7]}, "same pixel value"),
-        ({"values": [0, 256]}, "less than or equal to 255"),
+        ({"values": [0, 2**32]}, "less than 4294967296"),
         ({"ignore": 1}, "1 is also the pixel value of a class"),
     ],
 )

@@ -33,7 +33,8 @@ from rich.console import Console
 
 from bench.commands import other_data, renamed
 from bench.commands.inspect import status_rows, status_table
-from bench.data.decode import read_image, read_mask
+from bench.data.masks import read_mask
+from bench.data.pixels import read_pixels
 from bench.errors import BenchError
 from bench.plan.expand import load_trial, make_plan, trial_config
 from bench.plan.trial import Trial
@@ -275,7 +276,7 @@ class Images:
         path = folder / "image.jpg"
         path.write_bytes(bytes_of(draw.choice(self.files), draw))
         found = []
-        for read in (read_image, read_mask):
+        for read in (read_pixels, read_mask):
             try:
                 found.append(read(path))
             except BenchError as error:
