@@ -148,7 +148,7 @@ def survey_of(data: Splits, settings: DataSettings) -> Survey:
             key: _split(split, data.classes, data.labels, background)
             for key, split in data.splits.items()
         },
-        crossings=(*shared_images(twins(filled)), *_shared_names(data.splits)),
+        crossings=(*shared_images(twins(filled, data.window)), *_shared_names(data.splits)),
         notes=data.notes,
     )
 
