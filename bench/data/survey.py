@@ -17,7 +17,7 @@ from bench.data.base import Split, Splits
 from bench.data.duplicates import Twin, twins
 from bench.data.settings import DataSettings
 from bench.data.survey_counts import Ints, PixelValues, pixel_values, pixels_by_class
-from bench.data.survey_files import FilesSurvey
+from bench.data.survey_files import FilesSurvey, files_survey
 from bench.errors import StoreError
 
 EXAMPLES = 5
@@ -61,6 +61,20 @@ class MaskSurvey:
 
 
 @dataclass(frozen=True)
+class WindowSurvey:
+    """Which values become black and white; what lies outside is cut off.
+
+    Attributes:
+        low, high: in the files' own units.
+        origin: `full`, `auto`, `percentiles` or `given`.
+    """
+
+    low: float
+    high: float
+    origin: str
+
+
+@dataclass(frozen=True)
 class SplitSurvey:
     """One split.
 
@@ -72,7 +86,8 @@ class SplitSurvey:
         labels: images with each label, by name; None: they have none.
         unknown_labels: images whose label is no class of the data set.
         groups: how many groups the images belong to; None: they are not grouped.
-        files: what the files say; None: not known.
+        files: what the image files say; None: not known.
+        mask_files: likewise of the masks.
     """
 
     images: int
@@ -84,6 +99,7 @@ class SplitSurvey:
     unknown_labels: int
     groups: int | None
     files: FilesSurvey | None
+    mask_files: FilesSurvey | None
 
 
 @dataclass(frozen=True)
@@ -114,6 +130,8 @@ class Survey:
         name: see `data_set_name`.
         fingerprint: of its content.
         background: whether class 0 of the masks is background.
+        upright: whether images are turned as EXIF says.
+        window: which values become black and white.
         splits: by name.
         crossings: what several splits share.
         notes: what reading it had to say.
@@ -122,6 +140,8 @@ class Survey:
     name: str
     fingerprint: str
     background: bool
+    upright: bool
+    window: WindowSurvey
     splits: dict[str, SplitSurvey]
     crossings: tuple[Crossing, ...]
     notes: tuple[str, ...]
@@ -144,11 +164,10 @@ def survey_of(data: Splits, settings: DataSettings) -> Survey:
         name=data_set_name(settings),
         fingerprint=data.fingerprint,
         background=background,
-        splits={
-            key: _split(split, data.classes, data.labels, background)
-            for key, split in data.splits.items()
-        },
-        crossings=(*shared_images(twins(filled, data.window)), *_shared_names(data.splits)),
+        upright=getattr(settings, "exif", "apply") == "apply",
+        window=WindowSurvey(data.window.low, data.window.high, data.window.origin),
+        splits={key: _split(split, data, background) for key, split in data.splits.items()},
+        crossings=(*shared_images(twins(filled, data.window)), *_shared_sets(data.splits)),
         notes=data.notes,
     )
 
@@ -167,21 +186,20 @@ def read_survey(record: Mapping[str, Any]) -> Survey:
         raise StoreError(f"a survey of data cannot be used: {where}: {problem['msg']}") from error
 
 
-def _split(
-    split: Split, classes: Sequence[str], labels: Sequence[str], background: bool
-) -> SplitSurvey:
+def _split(split: Split, data: Splits, background: bool) -> SplitSurvey:
     height, width = split.images.shape[1:3]
-    known = None if split.labels is None else _label_counts(split.labels, labels)
+    known = None if split.labels is None else _label_counts(split.labels, data.labels)
     return SplitSurvey(
         images=len(split),
         height=height,
         width=width,
-        values=pixel_values(split.images),
-        masks=None if split.masks is None else mask_survey(split, classes, background),
+        values=pixel_values(split.images, data.window),
+        masks=None if split.masks is None else mask_survey(split, data.classes, background),
         labels=known,
         unknown_labels=0 if known is None else len(split) - sum(known.values()),
-        groups=None,
-        files=None,
+        groups=len(set(split.groups)) if split.groups else None,
+        files=files_survey(split.facts),
+        mask_files=files_survey(split.mask_facts),
     )
 
 
@@ -233,13 +251,20 @@ def shared_images(found: Sequence[Twin]) -> tuple[Crossing, ...]:
 
 
 def _told_twin(twin: Twin) -> str:
-    return f"{twin.name} {'is' if twin.identical else 'is nearly'} {twin.other_name}"
+    relation = "is" if twin.identical else "is nearly"
+    return f"{_printable(twin.name)} {relation} {_printable(twin.other_name)}"
 
 
-def _shared_names(splits: Mapping[str, Split]) -> tuple[Crossing, ...]:
-    """Names that stand in two splits: possible only in a data set of the user's own."""
-    members = {name: set(split.names) for name, split in splits.items()}
-    return _shared("names", members)
+def _printable(name: str) -> str:
+    """A file's name may have bytes that are no text."""
+    return name.encode(errors="backslashreplace").decode()
+
+
+def _shared_sets(splits: Mapping[str, Split]) -> tuple[Crossing, ...]:
+    """Groups in two splits, and names, which only a data set of the user's own can have twice."""
+    groups = {name: set(split.groups) for name, split in splits.items()}
+    names = {name: set(split.names) for name, split in splits.items()}
+    return (*_shared("groups", groups), *_shared("names", names))
 
 
 def _shared(what: str, members: Mapping[str, set[str]]) -> tuple[Crossing, ...]:
@@ -247,5 +272,7 @@ def _shared(what: str, members: Mapping[str, set[str]]) -> tuple[Crossing, ...]:
     for first, second in combinations(members, 2):
         both = sorted(members[first] & members[second])
         if both:
-            found.append(Crossing(what, first, second, len(both), 0, tuple(both[:EXAMPLES])))
+            found.append(
+                Crossing(what, first, second, len(both), 0, tuple(map(_printable, both[:EXAMPLES])))
+            )
     return tuple(found)

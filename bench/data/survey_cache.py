@@ -44,9 +44,12 @@ def kept_survey(data: Splits, settings: DataSettings) -> Survey | None:
 
 
 def _path(data: Splits, settings: DataSettings) -> Path:
-    key = [FORMAT, data.fingerprint, data_set_name(settings), settings.background, data.notes]
-    digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:24]
-    return cache_root() / "surveys" / f"{digest}.json"
+    """Named after what the survey follows from: the files may change where the content does not."""
+    digest = hashlib.sha256(f"{FORMAT} {data.fingerprint} {data_set_name(settings)}".encode())
+    digest.update(repr((settings.identity(), data.window, data.notes)).encode())
+    for split in data.splits.values():
+        digest.update(repr((split.facts, split.mask_facts, split.groups)).encode())
+    return cache_root() / "surveys" / f"{digest.hexdigest()[:24]}.json"
 
 
 def _write(path: Path, found: Survey) -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from bench.data.base import Images
+from bench.data.window import EIGHT_BITS, Window
 from bench.labels import IGNORE_LABEL
 
 Ints = npt.NDArray[np.int64]
@@ -20,10 +22,10 @@ _HISTOGRAM_VALUES = 4_000_000
 
 @dataclass(frozen=True)
 class PixelValues:
-    """What values the images of a split have, as they are trained on.
+    """What values the images of a split have, at the size that is trained on, in files' own units.
 
     Attributes:
-        bits: of the array's type, 8 or 16.
+        bits: of a value of the array, 8 or 16.
         low, high: the least and the greatest value.
         dark, bright: the 0.1% and the 99.9% percentile, which single odd pixels do not move.
         blank: images whose pixels are all alike.
@@ -31,27 +33,34 @@ class PixelValues:
     """
 
     bits: int
-    low: int
-    high: int
-    dark: int
-    bright: int
+    low: float
+    high: float
+    dark: float
+    bright: float
     blank: int
     grey: int
 
 
-def pixel_values(images: npt.NDArray[np.unsignedinteger]) -> PixelValues | None:
-    """The values of images (N, H, W, C); None where there are none."""
+def pixel_values(images: Images, window: Window = EIGHT_BITS) -> PixelValues | None:
+    """The values of images (N, H, W, C); None where there are none.
+
+    `window` says what a value of the array is in a file.
+    """
     if not images.size:
         return None
     lows = np.array([image.min() for image in images])
     highs = np.array([image.max() for image in images])
     dark, bright = _percentiles(images, (0.001, 0.999))
+
+    def stored(value: int) -> float:
+        return window.zero + window.step * value
+
     return PixelValues(
         bits=8 * images.dtype.itemsize,
-        low=int(lows.min()),
-        high=int(highs.max()),
-        dark=dark,
-        bright=bright,
+        low=stored(int(lows.min())),
+        high=stored(int(highs.max())),
+        dark=stored(dark),
+        bright=stored(bright),
         blank=int((lows == highs).sum()),
         grey=sum(map(_is_grey, images)),
     )
@@ -73,9 +82,7 @@ def pixels_by_class(masks: npt.NDArray[np.uint8], classes: int) -> Ints:
     return found
 
 
-def _percentiles(
-    images: npt.NDArray[np.unsignedinteger], wanted: tuple[float, float]
-) -> tuple[int, int]:
+def _percentiles(images: Images, wanted: tuple[float, float]) -> tuple[int, int]:
     step = round((images.size / _HISTOGRAM_VALUES) ** 0.5)
     step = max(1, min(step, *images.shape[1:3]))
     counts = np.zeros(256**images.dtype.itemsize, np.int64)
@@ -87,10 +94,10 @@ def _percentiles(
     return low, high
 
 
-def _is_grey(image: npt.NDArray[np.unsignedinteger]) -> bool:
+def _is_grey(image: Images) -> bool:
     step = max(1, len(image) // _SAMPLED_ROWS)
     return _channels_agree(image[::step, ::step]) and _channels_agree(image)
 
 
-def _channels_agree(image: npt.NDArray[np.unsignedinteger]) -> bool:
+def _channels_agree(image: Images) -> bool:
     return all(np.array_equal(image[..., 0], image[..., c]) for c in range(1, image.shape[-1]))

@@ -5,35 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
+
+from bench.data.base import FileFacts
 
 MOST_SIZES = 5
 UPRIGHT = 1
 """The EXIF orientation of pixels that are stored as they are looked at."""
-
-
-class FileFacts(NamedTuple):
-    """One image file.
-
-    Attributes:
-        width, height: as stored, in pixels.
-        mode: Pillow's name for its kind of pixels (`L`, `RGB`, `I;16`, …).
-        bits: of one value.
-        orientation: EXIF's 1 to 8; 1 where it says nothing.
-        pages: how many images are in it.
-        low, high: the least and the greatest stored value.
-    """
-
-    width: int
-    height: int
-    mode: str
-    bits: int
-    orientation: int
-    pages: int
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,9 @@ class Kind(StrEnum):
     MIXED_DEPTH = "mixed_depth"
     GREY_AS_COLOUR = "grey_as_colour"
     SPLITS_DIFFER_IN_COLOUR = "splits_differ_in_colour"
+    CLIPPED = "clipped"
     ORIENTATION = "orientation"
+    ORIENTATION_IGNORED = "orientation_ignored"
     SEVERAL_PAGES = "several_pages"
     ENLARGED = "enlarged"
     STRETCHED = "stretched"
@@ -117,8 +119,8 @@ ADVICE: Mapping[Kind, Advice] = {
     ),
     Kind.NARROW_RANGE: Advice(
         "the images enter the network with little contrast, or almost constant",
-        "check that the files are images and not masks; where they are to be so, normalize them "
-        "in your model",
+        "check that the files are images and not masks; data.window: percentiles or [low, high] "
+        "says which values are black and white",
     ),
     Kind.SPLITS_DIFFER_IN_RANGE: Advice(
         "the network meets images there that are much darker or brighter than those it learns from",
@@ -140,6 +142,16 @@ ADVICE: Mapping[Kind, Advice] = {
     Kind.ORIENTATION: Advice(
         "they are turned as a viewer shows them; masks must be drawn on the picture as seen",
         "look at the pictures of a trained trial, if masks were made by other software",
+        serious=False,
+    ),
+    Kind.ORIENTATION_IGNORED: Advice(
+        "they are used as stored, not as a viewer shows them (data.exif: ignore)",
+        "right only where masks were drawn on the stored pixels",
+        serious=False,
+    ),
+    Kind.CLIPPED: Advice(
+        "they all become black or all white, so what differs among them is lost",
+        "nothing, if it is meant to be; else widen data.window",
         serious=False,
     ),
     Kind.SEVERAL_PAGES: Advice(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bench.data.survey import SplitSurvey, Survey
 from bench.data.survey_files import FilesSurvey
-from bench.data.survey_words import MISSING, listed, percent
+from bench.data.survey_words import MISSING, listed, percent, span
 
 IGNORED = "(ignored)"
 _TURNS = {
@@ -69,7 +69,7 @@ def _values(found: Survey) -> str:
     known = [split.values for split in found.splits.values() if split.values]
     if not known:
         return MISSING
-    return f"{min(v.low for v in known):,}–{max(v.high for v in known):,}"
+    return span(min(v.low for v in known), max(v.high for v in known))
 
 
 def _size_range(files: list[FilesSurvey]) -> str:
@@ -94,7 +94,16 @@ def fact_table(found: Survey) -> FactTable:
         cells = tuple(text(split) for split in found.splits.values())
         if any(cells):
             rows.append((name, tuple(cell or MISSING for cell in cells)))
-    return FactTable(tuple(found.splits), tuple(rows))
+    return FactTable(tuple(found.splits), tuple(rows), _window_text(found))
+
+
+def _window_text(found: Survey) -> str:
+    """Which values become black and white; nothing where it is what all 8-bit images have."""
+    window = found.window
+    if (window.low, window.high) == (0, 255):
+        return ""
+    values = span(window.low, window.high)
+    return f"Values {values} become black to white (data.window: {window.origin})."
 
 
 Fact = Callable[[SplitSurvey], str]
@@ -103,6 +112,10 @@ Fact = Callable[[SplitSurvey], str]
 
 def _of_files(text: Callable[[FilesSurvey], str]) -> Fact:
     return lambda split: text(split.files) if split.files else ""
+
+
+def _of_masks(text: Callable[[FilesSurvey], str]) -> Fact:
+    return lambda split: text(split.mask_files) if split.mask_files else ""
 
 
 def _counts(found: Mapping[str, int], words: Mapping[str, str] | None = None) -> str:
@@ -122,11 +135,11 @@ def _sizes(files: FilesSurvey) -> str:
 
 
 def _used(split: SplitSurvey) -> str:
-    return f"{split.values.low:,}–{split.values.high:,}" if split.values else ""
+    return span(split.values.low, split.values.high) if split.values else ""
 
 
 def _central(split: SplitSurvey) -> str:
-    return f"{split.values.dark:,}–{split.values.bright:,}" if split.values else ""
+    return span(split.values.dark, split.values.bright) if split.values else ""
 
 
 def _blank(split: SplitSurvey) -> str:
@@ -153,7 +166,7 @@ _FACTS: Mapping[str, Fact] = {
     "sizes": _of_files(_sizes),
     "kind of pixels": _of_files(lambda f: _counts(f.modes)),
     "bits": _of_files(lambda f: _counts(f.bits)),
-    "stored values": _of_files(lambda f: f"{f.low:,}–{f.high:,}"),
+    "stored values": _of_files(lambda f: span(f.low, f.high)),
     "EXIF orientation": _of_files(lambda f: _some(f.orientations, _TURNS)),
     "several pages": _of_files(lambda f: _some(f.pages)),
     "trained at": lambda split: size_text((split.width, split.height)),
@@ -161,6 +174,8 @@ _FACTS: Mapping[str, Fact] = {
     "99.8% of them in": _central,
     "grey images": lambda split: f"{split.values.grey:,}" if split.values else "",
     "images of one value": _blank,
+    "kind of mask": _of_masks(lambda f: _counts(f.modes)),
+    "values in masks": _of_masks(lambda f: span(f.low, f.high)),
     "empty masks": _empty,
     "masks all ignored": _unscored,
 }

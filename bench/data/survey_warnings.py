@@ -9,7 +9,7 @@ from typing import Literal
 from bench.data.survey import Crossing, MaskSurvey, SplitSurvey, Survey
 from bench.data.survey_files import FilesSurvey
 from bench.data.survey_kinds import ADVICE, Kind
-from bench.data.survey_words import listed, percent
+from bench.data.survey_words import listed, number, percent, span
 
 Target = Literal["mask", "label", "none"]
 """What of the samples is learnt; of the rest nothing is suspicious."""
@@ -25,6 +25,7 @@ NARROW = 0.25
 TIMES_DARKER = 2
 ELONGATED = 2
 _NAMED = 6
+_EXAMPLES = 3
 
 
 @dataclass(frozen=True)
@@ -176,21 +177,19 @@ def _labels(names: Sequence[str], total: int) -> str:
 
 
 def _crossing(found: Crossing, splits: Mapping[str, SplitSurvey]) -> DataWarning:
-    more = ", …" if found.count > len(found.examples) else ""
-    shown = f"({', '.join(found.examples[:3])}{', …' if len(found.examples) > 3 else more})"
-    match found.what:
-        case "images":
-            text = (
-                f"{found.count:,} of {splits[found.second].images:,} {found.second} images are in "
-                f"{found.first}, too, identical or nearly identical {shown}"
-            )
-            return DataWarning(Kind.SHARED_IMAGES, text)
-        case "groups":
-            text = f"{found.count:,} groups are in both {found.first} and {found.second} {shown}"
-            return DataWarning(Kind.SHARED_GROUPS, text)
-        case _:
-            text = f"{found.count:,} names are in both {found.first} and {found.second} {shown}"
-            return DataWarning(Kind.SHARED_NAMES, text)
+    shown = f"({', '.join(found.examples[:_EXAMPLES])}{', …' if found.count > _EXAMPLES else ''})"
+    if found.what == "images":
+        text = (
+            f"{_of(found.count, splits[found.second].images, found.second)} images are in "
+            f"{found.first}, too, identical or nearly identical {shown}"
+        )
+        return DataWarning(Kind.SHARED_IMAGES, text)
+    kind, one = {
+        "groups": (Kind.SHARED_GROUPS, "group"),
+        "names": (Kind.SHARED_NAMES, "name"),
+    }[found.what]
+    things = f"1 {one} is" if found.count == 1 else f"{found.count:,} {one}s are"
+    return DataWarning(kind, f"{things} in both {found.first} and {found.second} {shown}")
 
 
 def _of_images(found: Survey) -> Iterator[DataWarning]:
@@ -204,33 +203,39 @@ def _of_images(found: Survey) -> Iterator[DataWarning]:
     if blank:
         told = [_of(count, found.splits[name].images, name) for name, count in blank.items()]
         yield DataWarning(Kind.BLANK_IMAGES, f"{listed(told)} images are of one value")
-    yield from _of_values(found.splits)
+    yield from _of_values(found)
     yield from _of_colour(found.splits)
-    yield from _of_files(found.splits)
+    yield from _of_files(found)
 
 
-def _of_values(splits: Mapping[str, SplitSurvey]) -> Iterator[DataWarning]:
-    """The range that is used, of the depth and between splits."""
-    values = {name: split.values for name, split in splits.items() if split.values}
-    train = values.get("train")
+def _of_values(found: Survey) -> Iterator[DataWarning]:
+    """How much of black to white is used, and whether splits differ in it."""
+    values = {name: split.values for name, split in found.splits.items() if split.values}
+    window, train = found.window, values.get("train")
     if train is None:
         return
-    used = (train.high - train.low + 1) / 2**train.bits
+    whole = window.high - window.low
+    used = (min(train.high, window.high) - max(train.low, window.low)) / whole
     if train.high > train.low and used < NARROW:
         text = (
-            f"train images use the values {train.low:,} to {train.high:,} of "
-            f"{2**train.bits:,}, {percent(used)}"
+            f"train images use the values {span(train.low, train.high)} where "
+            f"{span(window.low, window.high)} are black to white: {percent(max(used, 0))}"
         )
         yield DataWarning(Kind.NARROW_RANGE, text)
     bright = {name: found.bright for name, found in values.items()}
-    unlike = [
-        f"{other:,} in {name}"
-        for name, other in bright.items()
-        if max(other, train.bright) > TIMES_DARKER * max(min(other, train.bright), 1)
-    ]
-    if unlike:
-        text = f"the brightest pixels have {listed(unlike)}, and {train.bright:,} in train"
+    level = {name: max(value - window.low, whole / 255) for name, value in bright.items()}
+    if told := [
+        f"{number(bright[name])} in {name}"
+        for name in values
+        if max(level[name], level["train"]) > TIMES_DARKER * min(level[name], level["train"])
+    ]:
+        text = f"the brightest pixels have {listed(told)}, and {number(train.bright)} in train"
         yield DataWarning(Kind.SPLITS_DIFFER_IN_RANGE, text)
+    if window.origin == "given" and (
+        told := [n for n, v in values.items() if v.dark < window.low or v.bright > window.high]
+    ):
+        text = f"more than 0.1% of the values in {listed(told)} are outside data.window"
+        yield DataWarning(Kind.CLIPPED, text)
 
 
 def _of_colour(splits: Mapping[str, SplitSurvey]) -> Iterator[DataWarning]:
@@ -246,22 +251,24 @@ def _of_colour(splits: Mapping[str, SplitSurvey]) -> Iterator[DataWarning]:
         yield DataWarning(Kind.GREY_AS_COLOUR, text)
 
 
-def _of_files(splits: Mapping[str, SplitSurvey]) -> Iterator[DataWarning]:
-    files = {name: split.files for name, split in splits.items() if split.files}
-    depths = {depth for found in files.values() for depth in found.bits}
+def _of_files(found: Survey) -> Iterator[DataWarning]:
+    files = {name: split.files for name, split in found.splits.items() if split.files}
+    # up to 8 bits all are read as 8
+    depths = {str(max(8, int(bits))) for of_split in files.values() for bits in of_split.bits}
     if len(depths) > 1:
         text = f"images of {listed(sorted(depths, key=int))} bits are mixed"
         yield DataWarning(Kind.MIXED_DEPTH, text)
-    turned = {name: sum(found.orientations.values()) for name, found in files.items()}
-    stacks = {name: sum(found.pages.values()) for name, found in files.items()}
+    turned = {name: sum(of_split.orientations.values()) for name, of_split in files.items()}
+    stacks = {name: sum(of_split.pages.values()) for name, of_split in files.items()}
+    orientation = Kind.ORIENTATION if found.upright else Kind.ORIENTATION_IGNORED
     for kind, counts, what in (
-        (Kind.ORIENTATION, turned, "have an EXIF orientation"),
+        (orientation, turned, "have an EXIF orientation"),
         (Kind.SEVERAL_PAGES, stacks, "have several pages"),
     ):
         told = [f"{n:,} of {files[name].count:,} {name}" for name, n in counts.items() if n]
         if told:
             yield DataWarning(kind, f"{listed(told)} images {what}")
-    yield from _of_sizes(splits, files)
+    yield from _of_sizes(found.splits, files)
 
 
 def _of_sizes(

@@ -18,6 +18,18 @@ def percent(share: float | None) -> str:
     return ">99.9%" if share > 0.999 else f"{share:.1%}"
 
 
+def number(value: float) -> str:
+    """`4,080`; `0.0123` where it is no whole number."""
+    if value == int(value):
+        return f"{int(value):,}"
+    return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.1f}"
+
+
+def span(low: float, high: float) -> str:
+    """`0–255`; `-1 to 1`, where a dash would be read as a minus."""
+    return f"{number(low)} to {number(high)}" if low < 0 else f"{number(low)}–{number(high)}"
+
+
 def listed(names: Sequence[str]) -> str:
     """`train, val and test`."""
     return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)

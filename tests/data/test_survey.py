@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from bench.data.base import Split
 from bench.data.survey import ClassSurvey, Crossing, read_survey
 from bench.data.survey_counts import PixelValues, pixel_values, pixels_by_class
 from bench.errors import StoreError
@@ -109,6 +110,14 @@ def test_images_and_names_that_two_splits_share() -> None:
         Crossing("images", "train", "val", 2, 2, ("b0 is a3", "b1 is a4")),
         Crossing("names", "train", "test", 1, 0, ("a0",)),
     )
+
+
+def test_names_that_are_no_text_can_be_printed() -> None:
+    images = np.repeat(np.repeat(noise(1, 8), 6, 1), 6, 2)
+    parts = {name: Split(images, None, ("a\udcff",)) for name in ("train", "val")}
+    shared, names = survey(parts, ()).crossings
+    assert shared.examples == (r"a\udcff is a\udcff",)
+    assert names.examples == (r"a\udcff",)
 
 
 def test_a_survey_survives_json() -> None:

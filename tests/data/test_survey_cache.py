@@ -5,16 +5,19 @@ from pathlib import Path
 import pytest
 
 from bench.data import survey_cache
-from bench.data.base import Splits
+from bench.data.base import FileFacts, Splits
 from bench.data.settings import CustomData, DataSettings, ShapesSettings
 from bench.data.survey_cache import kept_survey, look
 from tests.data.surveys import CLASSES, masks, noise, split
 
+FACTS = FileFacts(9, 9, "L", 8, 1, 1, 0, 255, "uint8")
 OWN = CustomData.model_validate({"target": "a.b:C"})
 
 
-def data(fingerprint: str = "f00d", *, notes: tuple[str, ...] = ()) -> Splits:
-    splits = {"train": split("t", noise(3), masks=masks({1: 5}, {}, {}))}
+def data(
+    fingerprint: str = "f00d", *, notes: tuple[str, ...] = (), facts: tuple[FileFacts, ...] = ()
+) -> Splits:
+    splits = {"train": split("t", noise(3), masks=masks({1: 5}, {}, {}), facts=facts)}
     return Splits(splits, CLASSES, fingerprint, notes)
 
 
@@ -35,6 +38,7 @@ def test_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (data("beef"), ShapesSettings()),
         (data(notes=("a part",)), ShapesSettings()),
+        (data(facts=(FACTS,) * 3), ShapesSettings()),
         (data(), ShapesSettings(background="none")),
         (data(), OWN),
     ],

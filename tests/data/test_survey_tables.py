@@ -5,16 +5,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.data.survey_files import FileFacts, FilesSurvey, files_survey
+from bench.data.base import FileFacts
+from bench.data.survey import WindowSurvey
+from bench.data.survey_files import FilesSurvey, files_survey
 from bench.data.survey_tables import class_table, fact_table, label_table, summary_lines
-from bench.data.survey_words import listed, percent
+from bench.data.survey_words import listed, number, percent, span
 from tests.data.surveys import IGNORED, healthy, masks, noise, split, survey, with_files
 
 FACTS = [
-    FileFacts(40, 30, "RGB", 8, 1, 1, 0, 250),
-    FileFacts(30, 40, "RGB", 8, 6, 1, 3, 255),
-    FileFacts(400, 300, "L", 16, 3, 7, 9, 4000),
-    FileFacts(40, 30, "RGB", 8, 6, 1, 0, 200),
+    FileFacts(40, 30, "RGB", 8, 1, 1, 0, 250, "uint8"),
+    FileFacts(30, 40, "RGB", 8, 6, 1, 3, 255, "uint8"),
+    FileFacts(400, 300, "L", 16, 3, 7, 9, 4000, "uint16"),
+    FileFacts(40, 30, "RGB", 8, 6, 1, 0, 200, "uint8"),
 ]
 
 
@@ -127,3 +129,14 @@ def test_listed() -> None:
     assert [listed(n) for n in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == [
         "", "a", "a and b", "a, b and c",
     ]  # fmt: skip
+
+
+def test_numbers_and_ranges() -> None:
+    assert [number(n) for n in (4080, 0.5, -1, 12345.678)] == ["4,080", "0.5", "-1", "12,345.7"]
+    assert [span(0, 4080), span(-1, 1)] == ["0–4,080", "-1 to 1"]
+
+
+def test_what_becomes_black_and_white_is_said_where_it_is_not_0_to_255() -> None:
+    assert fact_table(healthy()).about == ""
+    found = replace(healthy(), window=WindowSurvey(0, 4095, "auto"))
+    assert fact_table(found).about == "Values 0–4,095 become black to white (data.window: auto)."

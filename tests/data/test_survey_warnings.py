@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.data.survey import Crossing, Survey
-from bench.data.survey_files import FileFacts, files_survey
+from bench.data.base import FileFacts
+from bench.data.survey import Crossing, Survey, WindowSurvey
+from bench.data.survey_files import files_survey
 from bench.data.survey_kinds import ADVICE, Kind
 from bench.data.survey_warnings import Target, data_warnings
 from tests.data.surveys import IGNORED, healthy, masks, noise, split, survey, with_files
@@ -57,8 +58,14 @@ def grey(*names: str) -> Survey:
 def files(*changes: dict[str, Any], found: Survey | None = None) -> Survey:
     """A healthy data set from files: one for each of `changes`."""
     usual = {"width": 20, "height": 16, "mode": "RGB", "bits": 8, "orientation": 1, "pages": 1}
-    facts = [FileFacts(**(usual | {"low": 0, "high": 255} | change)) for change in changes]
+    usual |= {"low": 0, "high": 255, "kind": "uint8"}
+    facts = [FileFacts(**(usual | change)) for change in changes]
     return with_files(found or healthy(), train=files_survey(facts))
+
+
+def windowed(low: float, high: float, origin: str, found: Survey | None = None) -> Survey:
+    """Another range that becomes black to white."""
+    return replace(found or healthy(), window=WindowSurvey(low, high, origin))
 
 
 def blank() -> Survey:
@@ -155,7 +162,7 @@ CASES: dict[Kind, tuple[Callable[[], Survey], str, Callable[[], Survey], Target]
     Kind.BLANK_IMAGES: (blank, "1 of 30 val images are of one value", healthy, "none"),
     Kind.NARROW_RANGE: (
         lambda: scaled(0.2, 0.2),
-        "train images use the values 0 to 51 of 256, 20.3%",
+        "train images use the values 0–51 where 0–255 are black to white: 20.0%",
         lambda: scaled(0.3, 0.3),
         "none",
     ),
@@ -183,10 +190,22 @@ CASES: dict[Kind, tuple[Callable[[], Survey], str, Callable[[], Survey], Target]
         lambda: grey("train", "val", "test"),
         "none",
     ),
+    Kind.CLIPPED: (
+        lambda: windowed(20, 250, "given"),
+        "more than 0.1% of the values in train, val and test are outside data.window",
+        lambda: windowed(20, 250, "percentiles"),
+        "none",
+    ),
+    Kind.ORIENTATION_IGNORED: (
+        lambda: replace(files({"orientation": 6}, {}), upright=False),
+        "1 of 2 train images have an EXIF orientation",
+        lambda: files({"orientation": 6}, {}),
+        "none",
+    ),
     Kind.ORIENTATION: (
         lambda: files({"orientation": 6}, {"orientation": 3}, {}),
         "2 of 3 train images have an EXIF orientation",
-        lambda: files({}, {}),
+        lambda: replace(files({"orientation": 6}, {}), upright=False),
         "none",
     ),
     Kind.SEVERAL_PAGES: (
@@ -312,3 +331,31 @@ def test_the_documentation_lists_every_kind_as_serious_or_not() -> None:
     rows = [line.split("|") for line in page.read_text().splitlines() if line.startswith("| `")]
     listed = {row[1].strip(" `"): row[3].strip() for row in rows}
     assert listed == {k: "serious" if a.serious else "remark" for k, a in ADVICE.items()}
+
+
+def test_12_bits_in_16_fill_a_window_of_their_own_and_little_of_the_full_one() -> None:
+    images = [noise(30, seed=i).astype(np.uint16) * 16 for i in range(3)]
+    named = zip(("train", "val", "test"), images, strict=True)
+    splits = {name: split(name, image, masks=masks(*[SEEN] * 30)) for name, image in named}
+    full = survey(splits)
+    assert [w.text for w in data_warnings(full, "mask")] == [
+        "train images use the values 0–4,080 where 0–65,535 are black to white: 6.2%"
+    ]
+    assert data_warnings(windowed(0, 4095, "auto", full), "mask") == []
+
+
+def test_up_to_8_bits_are_one_depth() -> None:
+    assert found(files({"bits": 1}, {"bits": 4}, {"bits": 8}), "none", Kind.MIXED_DEPTH) == []
+
+
+def test_groups_in_two_splits() -> None:
+    parts = {
+        name: split(name, noise(30, seed=i), groups=tuple(f"{i + j // 15}" for j in range(30)))
+        for i, name in enumerate(("train", "val", "test"))
+    }
+    told = survey(parts, ())
+    assert [s.groups for s in told.splits.values()] == [2, 2, 2]
+    assert [w.text for w in data_warnings(told, "none")] == [
+        "1 group is in both train and val (1)",
+        "1 group is in both val and test (2)",
+    ]
