@@ -130,8 +130,21 @@ def _some(found: Mapping[str, int], words: Mapping[str, str] | None = None) -> s
     return told or "0"
 
 
-def _sizes(files: FilesSurvey) -> str:
-    return size_text(files.smallest) if files.distinct_sizes == 1 else f"{files.distinct_sizes:,}"
+def _size(files: FilesSurvey) -> str:
+    """Of all files, where it is one; else the median."""
+    median = f"{size_text(files.median)} (median)"
+    return size_text(files.smallest) if files.distinct_sizes == 1 else median
+
+
+def _several_sizes(text: Callable[[FilesSurvey], str]) -> Fact:
+    return _of_files(lambda files: text(files) if files.distinct_sizes > 1 else "")
+
+
+def _stored_values(files: FilesSurvey) -> str:
+    """The range, and how many bits it takes where files have more than 8 and it takes fewer."""
+    most, used = max(map(int, files.bits)), int(files.high).bit_length()
+    few = f" ({used} bits)" if 8 < most <= 16 and used < most and files.low >= 0 else ""
+    return span(files.low, files.high) + few
 
 
 def _used(split: SplitSurvey) -> str:
@@ -160,13 +173,13 @@ def _unscored(split: SplitSurvey) -> str:
 _FACTS: Mapping[str, Fact] = {
     "images": lambda split: f"{split.images:,}",
     "groups": lambda split: "" if split.groups is None else f"{split.groups:,}",
-    "smallest file": _of_files(lambda f: size_text(f.smallest)),
-    "median file": _of_files(lambda f: size_text(f.median)),
-    "largest file": _of_files(lambda f: size_text(f.largest)),
-    "sizes": _of_files(_sizes),
+    "stored at": _of_files(_size),
+    "smallest": _several_sizes(lambda f: size_text(f.smallest)),
+    "largest": _several_sizes(lambda f: size_text(f.largest)),
+    "different sizes": _several_sizes(lambda f: f"{f.distinct_sizes:,}"),
     "kind of pixels": _of_files(lambda f: _counts(f.modes)),
     "bits": _of_files(lambda f: _counts(f.bits)),
-    "stored values": _of_files(lambda f: span(f.low, f.high)),
+    "stored values": _of_files(_stored_values),
     "EXIF orientation": _of_files(lambda f: _some(f.orientations, _TURNS)),
     "several pages": _of_files(lambda f: _some(f.pages)),
     "trained at": lambda split: size_text((split.width, split.height)),

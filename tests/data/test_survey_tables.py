@@ -52,20 +52,23 @@ def test_facts_that_are_not_known_have_no_row() -> None:
 
 def test_facts_of_files_and_dashes_where_a_split_has_none() -> None:
     rows = dict(fact_table(with_files(healthy(), train=files_survey(FACTS))).rows)
-    assert rows["smallest file"] == ("30×40", "–", "–")
-    assert rows["median file"][0] == "40×35"
-    assert rows["largest file"][0] == "400×300"
-    assert rows["sizes"][0] == "3"
+    assert rows["stored at"] == ("40×35 (median)", "–", "–")
+    assert rows["smallest"] == ("30×40", "–", "–")
+    assert rows["largest"][0] == "400×300"
+    assert rows["different sizes"][0] == "3"
     assert rows["kind of pixels"][0] == "RGB: 3, L: 1"
     assert rows["bits"][0] == "8: 3, 16: 1"
-    assert rows["stored values"][0] == "0–4,000"
+    assert rows["stored values"][0] == "0–4,000 (12 bits)"
     assert rows["EXIF orientation"][0] == "2 (90°), 1 (180°)"
     assert rows["several pages"][0] == "1 (7)"
 
 
 def test_files_of_one_size() -> None:
     rows = dict(fact_table(with_files(healthy(), train=files_survey(FACTS[:1]))).rows)
-    assert (rows["sizes"][0], rows["kind of pixels"][0], rows["bits"][0]) == ("40×30", "RGB", "8")
+    assert rows["stored at"][0] == "40×30"
+    assert not {"smallest", "largest", "different sizes"} & rows.keys()
+    assert (rows["kind of pixels"][0], rows["bits"][0]) == ("RGB", "8")
+    assert rows["stored values"][0] == "0–250"
     assert (rows["EXIF orientation"][0], rows["several pages"][0]) == ("0", "0")
 
 
