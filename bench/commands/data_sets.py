@@ -30,11 +30,11 @@ from bench.spec.load import load_spec
 if TYPE_CHECKING:
     from bench.data.survey_warnings import DataWarning
 
-PATIENCE = 5.0
+PATIENCE = 10.0
 """Seconds that `plan` gives to decoding; where it looks like more, `bench data` has to be asked."""
 MOST_BYTES = 2_000_000_000
 """Of images that `plan` counts by itself: a few seconds."""
-_FIRST_GUESS = 0.5
+_FIRST_GUESS = 2.0
 _NAME_WIDTH = 30
 
 
