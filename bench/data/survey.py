@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from bench.data.base import Split, Splits
 from bench.data.duplicates import Twin, twins
-from bench.data.settings import DataSettings
+from bench.data.settings import DataSettings, FilesSettings
 from bench.data.survey_counts import Ints, PixelValues, pixel_values, pixels_by_class
 from bench.data.survey_files import FilesSurvey, files_survey
 from bench.errors import StoreError
@@ -164,7 +164,7 @@ def survey_of(data: Splits, settings: DataSettings) -> Survey:
         name=data_set_name(settings),
         fingerprint=data.fingerprint,
         background=background,
-        upright=getattr(settings, "exif", "apply") == "apply",
+        upright=not isinstance(settings, FilesSettings) or settings.exif == "apply",
         window=WindowSurvey(data.window.low, data.window.high, data.window.origin),
         splits={key: _split(split, data, background) for key, split in data.splits.items()},
         crossings=(*shared_images(twins(filled, data.window)), *_shared_sets(data.splits)),

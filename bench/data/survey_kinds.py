@@ -156,7 +156,7 @@ ADVICE: Mapping[Kind, Advice] = {
     ),
     Kind.SEVERAL_PAGES: Advice(
         "one page of each is used",
-        "check that it is the right one (`page:`)",
+        "check that it is the right one (data.page)",
         serious=False,
     ),
     Kind.ENLARGED: Advice(
