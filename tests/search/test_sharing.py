@@ -42,6 +42,15 @@ def start(folder: Path, storage: str, *hangs: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
+def to_the_end(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """What else it prints; `communicate` would lose lines that a `readline` has buffered."""
+    assert process.stdout is not None
+    assert process.stderr is not None
+    printed = process.stdout.read(), process.stderr.read()
+    process.wait(timeout=120)
+    return printed
+
+
 def epochs(printed: str) -> list[tuple[str, int]]:
     """What was trained: ids and epochs."""
     lines = [json.loads(line) for line in printed.splitlines() if line.startswith("[")]
@@ -84,8 +93,9 @@ def test_two_machines_on_postgresql_and_a_process_that_is_killed(
     assert beside.stdout is not None
     seen.append(beside.stdout.readline())  # both are in the study
     victim.kill()
-    rest, _ = victim.communicate()
-    told = [process.communicate(timeout=120) for process in (beside, afar)]
+    rest = victim.stdout.read()
+    assert victim.wait() != 0
+    told = [to_the_end(process) for process in (beside, afar)]
     assert [beside.returncode, afar.returncode] == [0, 0], told
     records = [check(folder, database) for folder in (here, there)]
     assert records[0]["trials"] == records[1]["trials"]
