@@ -282,7 +282,8 @@ def export(
     from bench.commands.reporting import export as export_tables
     from bench.record.store import Store
 
-    for path in export_tables(Store(results), experiment, out or REPORTS / experiment, form):
+    folder = out or REPORTS / experiment
+    for path in export_tables(Store(results), experiment, folder, form, _note):
         print(path)
 
 
@@ -347,6 +348,11 @@ def _each(items: Iterable[T], action: Callable[[T], R]) -> tuple[list[R], list[s
         except StoreError as error:
             problems.append(str(error))
     return found, problems
+
+
+def _note(text: str) -> None:
+    """A line for a person, beside what a program may read."""
+    print(text, file=sys.stderr)
 
 
 def _tell(problems: Sequence[str]) -> None:

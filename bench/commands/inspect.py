@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 from rich.text import Text
 
 from bench.doctor import Check
-from bench.errors import DamagedError
+from bench.errors import DamagedError, UnconfirmedError
 from bench.measure.footprint import Footprint
 from bench.plan.cost import model_costs
 from bench.plan.expand import Plan
-from bench.record.store import Store, TrialFiles
+from bench.record.confirm import confirmed
+from bench.record.store import Row, Store, TrialFiles
 from bench.report.imported import select_of
 from bench.states import OWN, Status
 
@@ -126,17 +127,25 @@ def status_rows(store: Store, experiment: str) -> list[dict[str, Any]]:
 def _status_row(
     files: TrialFiles, running: bool, select: Mapping[str, str] | None
 ) -> dict[str, Any]:
-    status = files.status()
+    status, problem, left_out = files.status(), None, None
+    history: Sequence[Row] = []
     try:
-        history, problem = files.history(), None
+        history = files.history()
+        if files.config_path.exists():
+            confirmed(files)
+    except UnconfirmedError as error:
+        left_out = error.reason
+        message = f"not counted: {left_out}"
+        status = replace(status, status=Status.PLANNED, failure=None, message=message)
     except DamagedError as error:
-        history, problem = [], str(error)
+        problem = str(error)
     # nobody holds the trial, so whoever was running it is gone
     lost = status.status is Status.RUNNING and not running
     if select is None and status.source != OWN:
         select = select_of([files.config()])
     metric = select["metric"] if select else None
-    values = [found for row in history if metric and (found := row.get(metric)) is not None]
+    counted = history if left_out is None else ()
+    values = [found for row in counted if metric and (found := row.get(metric)) is not None]
     best = (max if select and select["mode"] == "max" else min)(values, default=None)
     return {
         "id": files.id,
@@ -149,6 +158,7 @@ def _status_row(
         "best": best,
         "updated": status.updated,
         "source": status.source,
+        "left_out": left_out,
     }
 
 
@@ -160,7 +170,9 @@ def status_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     for row in rows:
         best = "–" if row["best"] is None else f"{row['metric']} {row['best']:.4f}"
         why = ": ".join(text for text in (row["failure"], row["message"]) if text)
-        if row["source"] != OWN:
+        if row["left_out"] is not None:
+            pass
+        elif row["source"] != OWN:
             why = f"imported: {row['source']}"
         elif not row["in_plan"]:
             why = "not in the latest plan"

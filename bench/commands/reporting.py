@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench.errors import BenchError
@@ -81,14 +81,21 @@ def is_current(store: Store, experiment: str, reports: Path) -> bool:
     return all(path.stat().st_mtime <= made for path in sources if path.exists())
 
 
-def export(store: Store, experiment: str, out: Path, form: str) -> list[Path]:
-    """Write runs and histories as `csv` or `parquet` into `out`; returns the files."""
+def export(
+    store: Store, experiment: str, out: Path, form: str, say: Callable[[str], None]
+) -> list[Path]:
+    """Write runs and histories as `csv` or `parquet` into `out`; returns the files.
+
+    Trials that are left out are named by `say`, each with the reason.
+    """
     from bench.report.load import load
     from bench.report.table import write_csv
 
     if form not in ("csv", "parquet"):
         raise BenchError(f"--format {form}: use csv or parquet")
     records = load(store, store.existing(experiment))
+    for left in records.left_out:
+        say(f"left out: {left.id}: {left.reason}")
     written = []
     for name, frame in (("runs", records.runs), ("history", records.history)):
         path = out / f"{name}.{form}"

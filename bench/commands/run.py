@@ -242,8 +242,9 @@ def _put_on_record(
 ) -> SharedTrials:
     """Write what is asked for, but for trials that other runs have, or have had since `before`."""
     theirs = here.store.running(here.plan.experiment)
-    now, _ = here.standings(todo)
-    theirs |= {trial.id for trial in todo if now.get(trial.id) != before[trial.id]}
+    now, refused = here.standings(todo)
+    theirs |= {key for key, status in now.items() if status != before[key]}
+    theirs |= set() if here.options.force else refused.keys()
     for trial in [*todo, *moved]:
         if here.options.force:
             here.files(trial).clear()

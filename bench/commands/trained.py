@@ -23,6 +23,7 @@ from bench.data.window import DEPTH, EIGHT_BITS, FULL, Kind, Window, encode, fro
 from bench.errors import BenchError, DataError, StoreError
 from bench.plan.expand import load_trial
 from bench.plan.recorded import is_imported
+from bench.record.confirm import checked_config
 from bench.record.files import replacing, write_text
 from bench.record.store import Store, TrialFiles
 from bench.tasks.base import Picture
@@ -208,7 +209,7 @@ def _segment(parts: Parts, image: Image, results: Path) -> tuple[Path, Path]:
 
 def _trained(files: TrialFiles, device: str) -> Parts:
     """The trial's parts with its best weights, wherever it was trained."""
-    if is_imported(config := files.config()):
+    if is_imported(config := checked_config(files)):
         raise StoreError(
             f"{files.folder}: was imported from {config['source']} and has a history only, no "
             "model: `bench run` a spec that trains it"

@@ -44,17 +44,19 @@ def load(model: nn.Module, weights: SettledWeights) -> str:
         DataError: the file is missing or unreadable.
         SpecError: the weights do not fit the model.
     """
-    found = read(Path(weights.file))
+    found = read(Path(weights.file), weights.owner)
     match = matched(model, found, weights)
     model.load_state_dict({own: found[name] for own, name in match.names.items()}, strict=False)
     return f"Starting from {weights.exactly}: {match.what} ({len(match.names)} tensors)."
 
 
-def read(path: Path) -> dict[str, Tensor]:
+def read(path: Path, owner: str | None = None) -> dict[str, Tensor]:
     """The state dict in a file: a checkpoint of ours (its `model`), or a plain one.
 
+    A checkpoint that says of which trial it is has to be of `owner`, if that is given.
+
     Raises:
-        DataError: the file is missing, damaged, holds code, or no state dict.
+        DataError: the file is missing, damaged, holds code, no state dict, or another trial's.
     """
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
@@ -63,6 +65,8 @@ def read(path: Path) -> dict[str, Tensor]:
     except Exception as error:  # torch raises half a dozen kinds for a damaged file
         raise DataError(f"{path}: not a readable file of weights ({first_line(error)})") from error
     state = found.get("model", found) if isinstance(found, dict) else None
+    if owner is not None and isinstance(found, dict) and found.get("identity", owner) != owner:
+        raise DataError(f"{path}: the checkpoint of another trial: restore it")
     if not isinstance(state, dict) or not state or not all(map(torch.is_tensor, state.values())):
         raise DataError(f"{path}: holds no state dict; save `model.state_dict()`")
     return dict(state)

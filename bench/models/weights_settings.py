@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
@@ -37,6 +38,11 @@ class SettledWeights(Settings):
     exactly: str
     file: str = local(...)
     trained_as: dict[str, str | int | bool | None] = local({})
+
+    @property
+    def owner(self) -> str | None:
+        """The hash at the end of the earlier trial's id, which its checkpoint has to have."""
+        return Path(self.file).parent.name.rpartition("-")[2] if self.source == "trial" else None
 
 
 def _kind(value: Any) -> str | None:

@@ -96,7 +96,7 @@ def _check(trial: Trial) -> None:
 
     settings = trial.settings
     weights, encoder = settings.model.weights, _imagenet_encoder(trial)
-    found = read(Path(weights.file)) if encoder is None else imagenet_shapes(encoder)
+    found = read(Path(weights.file), weights.owner) if encoder is None else imagenet_shapes(encoder)
     channels = settings.task.out_channels(settings.classes)
     model = MODELS.build(settings.model, in_channels=3, out_channels=channels)
     try:

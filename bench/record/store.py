@@ -82,6 +82,11 @@ class Store:
         folders = _folders(self.experiment(experiment))
         return [TrialFiles(p) for p in folders if _NAME.fullmatch(p.name) and _is_trial(p)]
 
+    def misnamed(self, experiment: str) -> list[str]:
+        """Names of folders that have a trial's files, and that are no trial's name: `x - Copy`."""
+        folders = _folders(self.experiment(experiment))
+        return [p.name for p in folders if not _NAME.fullmatch(p.name) and _is_trial(p)]
+
     def trial(self, experiment: str, trial_id: str) -> TrialFiles:
         """The files of a trial, there or not."""
         if not _NAME.fullmatch(trial_id):

@@ -189,7 +189,7 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
         closing=tuple(closing_columns(summaries.values())),
         runs=typed(pd.DataFrame(rows, columns=runs_columns(axes, metrics, summaries.values()))),
         history=typed(_history_frame(histories, metrics)),
-        left_out=tuple(sorted({*belong.left_out, *map(LeftOut._make, refused.items())})),
+        left_out=_left_out(belong.left_out, refused, store.misnamed(experiment)),
         folders={m["id"]: files[m["id"]].folder for m in members if m["id"] in found},
         hypotheses=_hypotheses(plan, store.plan_path(experiment)),
         findings=findings,
@@ -292,6 +292,13 @@ def _incomparable(
     """What of the plan's still holds: axes of one level keep no arms apart."""
     found = {m: tuple(a for a in names if len(axes.get(a, ())) > 1) for m, names in planned.items()}
     return {metric: names for metric, names in found.items() if names}
+
+
+def _left_out(
+    found: Iterable[LeftOut], refused: Mapping[str, str], misnamed: Iterable[str]
+) -> tuple[LeftOut, ...]:
+    others = [LeftOut(name, "its folder has no trial's name") for name in misnamed]
+    return tuple(sorted({*found, *map(LeftOut._make, refused.items()), *others}))
 
 
 def _is_planned(plan: Mapping[str, Any] | None, trial: str) -> bool:

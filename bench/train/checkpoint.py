@@ -90,6 +90,23 @@ def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
     return found
 
 
+def names_owner(state: Mapping[str, Any], path: Path, identity: str) -> bool:
+    """Whether a checkpoint says that it is of the trial with this identity (`plan.trial.digest`).
+
+    Those of version 0.1 do not say it of the best epoch's weights.
+
+    Raises:
+        StoreError: it says that it is another trial's.
+    """
+    owner = state.get("identity")
+    if owner is not None and owner != identity:
+        raise StoreError(
+            f"{path}: the checkpoint of another trial (…-{str(owner)[:8]}, not …-{identity}): "
+            "restore the file, or train the trial again"
+        )
+    return owner is not None
+
+
 class States:
     """Keeps a trial's newest state in `last`, and an earlier one in `previous`.
 

@@ -35,7 +35,7 @@ def load_classifier(settled: SettledExtractor) -> AsTrained:
     outputs = settings.task.out_channels(settings.classes)
     model: nn.Module = MODELS.build(settings.model, in_channels=3, out_channels=outputs)
     try:
-        model.load_state_dict(read(file))
+        model.load_state_dict(read(file, settled.exactly))
     except DataError as error:
         raise DataError(f"{error}: {_AGAIN}") from error
     except RuntimeError as error:

@@ -227,7 +227,11 @@ class Training:
     def _keep_best(self) -> None:
         """Where this is the best epoch so far, keep its weights."""
         if self.progress.best_epoch == self.progress.epoch:
-            weights = {"model": self.trainee.validated.state_dict(), "epoch": self.progress.epoch}
+            weights = {
+                "model": self.trainee.validated.state_dict(),
+                "epoch": self.progress.epoch,
+                "identity": digest(self.trial.identity),
+            }
             checkpoint.save(self.recorder.best, weights, check=self.recorder.check)
 
     def _show(self) -> None:

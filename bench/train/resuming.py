@@ -84,9 +84,12 @@ def _best_is_lost(state: State, best: Path) -> str | None:
     if progress.best_epoch in (0, progress.epoch):
         return None
     try:
-        epoch = checkpoint.load(best).get("epoch", 0)
+        found = checkpoint.load(best)
+        if (identity := state.get("identity")) is not None:
+            checkpoint.names_owner(found, best, identity)
     except StoreError as error:
         return f"of no use, since {error}"
+    epoch = found.get("epoch", 0)
     if epoch == progress.best_epoch or epoch > progress.epoch:
         return None
     return f"of no use, since {best.name} is not of epoch {progress.best_epoch}, the best one"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -22,7 +23,7 @@ from bench.measure.environment import environment
 from bench.models.onednn import avoid_faulty_convolutions
 from bench.models.settings import MODELS, ModelSettings
 from bench.models.weights_settings import SettledWeights
-from bench.plan.trial import Trial
+from bench.plan.trial import Trial, digest
 from bench.tasks.base import Closing, Picture, Samples, Task
 from bench.tasks.settings import SUPPORT, TASKS
 from bench.train import checkpoint
@@ -78,9 +79,12 @@ class Parts:
         """Put a checkpoint's weights into the model; the epoch that they are of.
 
         Raises:
-            StoreError: the file is damaged, or another model's.
+            StoreError: the file is damaged, or another trial's or model's.
         """
         found = checkpoint.load(weights, self.device)
+        if not checkpoint.names_owner(found, weights, digest(self.trial.identity)):
+            note = "does not say which trial's weights it has (written by an earlier version)"
+            print(f"{weights}: {note}", file=sys.stderr, flush=True)
         try:
             self.model.load_state_dict(found["model"])
         except (KeyError, RuntimeError, TypeError, AttributeError) as error:

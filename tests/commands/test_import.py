@@ -349,7 +349,7 @@ def test_other_commands(tmp_path: Path) -> None:
     assert [(row["status"], row["epoch"], row["best"], row["source"]) for row in rows] == [
         ("done", 4, 0.735, "a paper"), ("done", 3, 0.8, "a paper"),
     ]  # fmt: skip
-    runs = export(store, "exp", tmp_path / "tables", "csv")[0].read_text()
+    runs = export(store, "exp", tmp_path / "tables", "csv", print)[0].read_text()
     assert runs.count("a paper") == 2
     for name in (rows[0]["id"], f"exp/{rows[1]['id']}"):
         with pytest.raises(StoreError, match=r"was imported from a paper and has a history only"):
