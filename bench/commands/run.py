@@ -163,7 +163,8 @@ def _train_left(
     plan, options = here.plan, here.options
     fetch_weights(todo)
     machine = plan.machine
-    shares = divide(machine.device, options.jobs, machine.threads, len(todo), room(todo))
+    fitting = room(todo, here.say)
+    shares = divide(machine.device, options.jobs, machine.threads, len(todo), fitting)
     if options.jobs and len(shares) < min(options.jobs, len(todo)):
         here.say(f"{len(shares)} trials at a time, not {options.jobs}: no more fit on the GPUs.")
     epochs = {trial.id: trial.settings.train.epochs for trial in todo}

@@ -167,7 +167,8 @@ class Floor:
     def _shares(self, trials: int) -> list[Share]:
         call, samples = self._call, self._call.samples
         jobs, machine = call.options.jobs, samples.machine
-        shares = divide(machine.device, jobs, machine.threads, max(1, trials), room(samples.trials))
+        fitting = room(samples.trials, call.say)
+        shares = divide(machine.device, jobs, machine.threads, max(1, trials), fitting)
         if jobs and len(shares) < min(jobs, trials):
             call.say(f"{len(shares)} trials at a time, not {jobs}: no more fit on the GPUs.")
         return shares

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pynvml
 
+_MASKS = frozenset({"CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES"})
 _CGROUPS = Path("/sys/fs/cgroup")
 _MEMBERSHIP = Path("/proc/self/cgroup")
 
@@ -15,10 +19,16 @@ _MEMBERSHIP = Path("/proc/self/cgroup")
 def visible_gpus() -> list[str]:
     """What to put into a worker's CUDA_VISIBLE_DEVICES, one entry per GPU this process may use.
 
-    An inherited CUDA_VISIBLE_DEVICES is respected. Without a driver the list is empty.
+    An inherited CUDA_VISIBLE_DEVICES is respected. Without one, a GPU that is divided (MIG) counts
+    as its instances. Without a driver the list is empty.
     """
     mask = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return gpus_in_mask(mask, _gpu_uuids())
+    found = _gpus()
+    if mask is None and any(instances for _, instances in found):
+        # a process sees one instance at most unless they are named
+        entries = [instances or [uuid] for uuid, instances in found]
+        return [entry for each in entries for entry in each]
+    return gpus_in_mask(mask, [uuid for uuid, _ in found])
 
 
 def gpus_in_mask(mask: str | None, uuids: Sequence[str]) -> list[str]:
@@ -54,18 +64,76 @@ def _find(entry: str, uuids: Sequence[str]) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
-def _gpu_uuids() -> list[str]:
+def _gpus() -> list[tuple[str, list[str]]]:
+    """Each GPU's UUID, and those of its instances where it is divided."""
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError:
-        return []
+        return [(uuid, []) for uuid in _uuids_by_cuda()]
     try:
         handles = map(pynvml.nvmlDeviceGetHandleByIndex, range(pynvml.nvmlDeviceGetCount()))
-        return [str(pynvml.nvmlDeviceGetUUID(handle)) for handle in handles]
+        found = [(_uuid(handle), _instances(handle)) for handle in handles]
     except pynvml.NVMLError:
-        return []
+        found = []
     finally:
         pynvml.nvmlShutdown()
+    return found or [(uuid, []) for uuid in _uuids_by_cuda()]
+
+
+def _uuid(handle: Any) -> str:
+    return str(pynvml.nvmlDeviceGetUUID(handle))
+
+
+def _instances(gpu: Any) -> list[str]:
+    """UUIDs of a GPU's MIG instances; none where it is not divided."""
+    try:
+        present, _ = pynvml.nvmlDeviceGetMigMode(gpu)
+        if present != pynvml.NVML_DEVICE_MIG_ENABLE:
+            return []
+        count = pynvml.nvmlDeviceGetMaxMigDeviceCount(gpu)
+    except pynvml.NVMLError:  # cannot be divided
+        return []
+    found = []
+    for number in range(count):
+        try:
+            instance = pynvml.nvmlDeviceGetMigDeviceHandleByIndex(gpu, number)
+        except pynvml.NVMLError:  # fewer than there could be
+            continue
+        found.append(_uuid(instance))
+    return found
+
+
+_ASK_CUDA = """
+import ctypes, uuid
+cuda = ctypes.CDLL("libcuda.so.1")
+assert cuda.cuInit(0) == 0
+count = ctypes.c_int()
+assert cuda.cuDeviceGetCount(ctypes.byref(count)) == 0
+for ordinal in range(count.value):
+    device, found = ctypes.c_int(), (ctypes.c_ubyte * 16)()
+    assert cuda.cuDeviceGet(ctypes.byref(device), ordinal) == 0
+    assert cuda.cuDeviceGetUuid(found, device) == 0
+    print("GPU-" + str(uuid.UUID(bytes=bytes(found))))
+"""
+
+
+def _uuids_by_cuda() -> list[str]:
+    """The same by CUDA's driver, where NVML is not there: WSL, Jetson, some containers.
+
+    In a process of its own, since a process that has used CUDA cannot fork any more.
+    """
+    environment = {key: value for key, value in os.environ.items() if key not in _MASKS}
+    try:
+        done = subprocess.run(  # noqa: S603 - our own code
+            [sys.executable, "-I", "-c", _ASK_CUDA],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env=environment,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return done.stdout.split() if done.returncode == 0 else []
 
 
 def driver_version() -> str | None:

@@ -14,12 +14,19 @@ import torch
 
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
-_SIGNS = (
-    "can't allocate memory",
-    "CUDA error: out of memory",
-    "CUBLAS_STATUS_ALLOC_FAILED",
-    "CUDNN_STATUS_ALLOC_FAILED",
-)
+_SIGNS = re.compile(
+    "|".join((
+        "can't allocate memory",  # PyTorch on a CPU
+        r"CUDA[^:\n]*: out of memory",  # the runtime, the driver, Triton
+        r"(CUBLAS|CUDNN|CUSOLVER|CUSPARSE)_STATUS_ALLOC_FAILED",
+        "CUFFT_ALLOC_FAILED",
+        r"CUDNN_STATUS_INTERNAL_ERROR_(DEVICE|HOST)_ALLOCATION_FAILED",
+        # no algorithm's workspace could be had
+        "unable to find an engine to execute this computation",
+        "Unable to find a valid cuDNN algorithm to run convolution",
+    )),
+    re.IGNORECASE,
+)  # fmt: skip
 _INTERVAL = 0.02  # seconds between two samples where the kernel does not keep the peak
 
 
@@ -28,7 +35,8 @@ class PeakMemory:
 
     `kind` says what is measured:
 
-    * `allocated` (CUDA): the peak of the bytes PyTorch's allocator has given out on the device.
+    * `allocated` (CUDA): the peak of the bytes PyTorch's allocator has given out on the device,
+      workspaces that cuDNN tried included. What it holds of the device is more: `reserved`.
     * `resident` (else): the peak of the process's resident set, libraries and data included. On
       Linux it is the kernel's own high-water mark (VmHWM), put back to the present size at the
       start. `ru_maxrss` would not do: after fork and exec it carries the parent's peak and cannot
@@ -55,13 +63,19 @@ class PeakMemory:
         peak = self._sampler.peak() if self._sampler else _high_water_mark()
         return None if peak is None else peak / 1e6
 
+    def reserved(self) -> float | None:
+        """The peak of what PyTorch's allocator held of the device, in MB; None on a CPU."""
+        if self.kind != "allocated":
+            return None
+        return torch.cuda.max_memory_reserved(self._device) / 1e6
+
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that there was no memory left, on a GPU or in the machine."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     # on a CPU torch has no error of its own for this, and CUDA's libraries have theirs
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
+    return isinstance(error, RuntimeError) and _SIGNS.search(str(error)) is not None
 
 
 def _reset_high_water_mark() -> bool:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.errors import SpecError
+from bench.models.resampling import reflect_pad, upsample
 
 UpsampleKind = Literal["bilinear", "transposed"]
 
@@ -49,11 +50,7 @@ class BatchNorm(nn.BatchNorm2d):
 
 
 class ReflectConv(nn.Conv2d):
-    """A convolution of odd `kernel_size` with reflect padding, so that stride 1 keeps the size.
-
-    PyTorch's reflect padding may have no deterministic backward on CUDA; where deterministic
-    algorithms are asked for, the same padding is put together from slices.
-    """
+    """A convolution of odd `kernel_size` with reflect padding, so that stride 1 keeps the size."""
 
     def __init__(
         self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1
@@ -63,16 +60,7 @@ class ReflectConv(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels, H, W) to (N, out_channels, ⌈H/stride⌉, ⌈W/stride⌉)."""
-        if x.is_cuda and torch.are_deterministic_algorithms_enabled():
-            return super().forward(mirrored(mirrored(x, self.margin, -1), self.margin, -2))
-        return super().forward(F.pad(x, [self.margin] * 4, mode="reflect"))
-
-
-def mirrored(x: Tensor, margin: int, dim: int) -> Tensor:
-    """Reflect padding of `margin` at both ends of `dim`."""
-    before = x.narrow(dim, 1, margin).flip(dim)
-    after = x.narrow(dim, x.shape[dim] - 1 - margin, margin).flip(dim)
-    return torch.cat([before, x, after], dim)
+        return super().forward(reflect_pad(x, self.margin))
 
 
 class DoubleConv(nn.Sequential):
@@ -116,4 +104,4 @@ class Upsample(nn.Module):
             x = self.transposed(x)
             if x.shape[-2:] == size:
                 return x
-        return F.interpolate(x, size=list(size), mode="bilinear", align_corners=True)
+        return upsample(x, size)

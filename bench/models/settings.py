@@ -20,9 +20,12 @@ class ModelSettings(Settings):
 
     Attributes:
         serves: names of the tasks that the model is for.
+        replayable: whether its steps are known to work as CUDA graphs: nothing is read back from
+            the device, or decided anew in Python at each step.
     """
 
     serves: ClassVar[frozenset[str]] = frozenset({"segmentation"})
+    replayable: ClassVar[bool] = False
     _stages: ClassVar[tuple[str, ...]] = ()
 
     @property
@@ -45,6 +48,8 @@ MODELS: Registry[ModelSettings] = Registry("model")
 class UNetSettings(ModelSettings):
     """U-Net (Ronneberger et al. 2015) with reflect padding and BatchNorm."""
 
+    replayable: ClassVar[bool] = True
+
     name: Literal["unet"] = "unet"
     upsample: Upsample = "bilinear"
 
@@ -52,6 +57,8 @@ class UNetSettings(ModelSettings):
 @MODELS.register("bench.models.resnet_unet:ResNet34UNet")
 class ResNet34UNetSettings(ModelSettings):
     """A ResNet34-shaped encoder under a U-Net decoder."""
+
+    replayable: ClassVar[bool] = True
 
     name: Literal["resnet34_unet"] = "resnet34_unet"
     upsample: Upsample = "bilinear"
@@ -61,6 +68,7 @@ class ResNet34UNetSettings(ModelSettings):
 class ResNetSettings(ModelSettings):
     """ResNet (He et al. 2015) as torchvision has it, and what its parts are good for."""
 
+    replayable: ClassVar[bool] = True
     serves: ClassVar[frozenset[str]] = frozenset({"classification"})
     _stages: ClassVar[tuple[str, ...]] = RESNET_STAGES
 
@@ -138,6 +146,7 @@ class EncoderUNetSettings(ModelSettings):
 class DDPMUNetSettings(ModelSettings):
     """U-Net with self-attention that predicts the noise in an image at a time step."""
 
+    replayable: ClassVar[bool] = True
     serves: ClassVar[frozenset[str]] = frozenset({"diffusion"})
 
     name: Literal["ddpm_unet"] = "ddpm_unet"

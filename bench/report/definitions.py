@@ -44,7 +44,6 @@ OTHER_TASKS = {
 }
 SEVERAL = "Experiments do not define scores alike (see above)"
 _SHOWN = 3
-_SINGULAR = {"images": "image", "pairs": "pair", "classes": "class"}
 
 
 def definition(records: Records) -> str:
@@ -89,8 +88,7 @@ def support(done: pd.DataFrame) -> list[str]:
             values = done.get(f"{split}_{column}", pd.Series(dtype="float64")).dropna()
             if len(values):
                 low, high = (f"{int(value):,}" for value in (values.min(), values.max()))
-                plural = column.removeprefix("scored_")
-                unit = _SINGULAR[plural] if high == "1" else plural
+                unit = column.removeprefix("scored_")
                 counts.append(f"{low if low == high else f'{low} to {high}'} {unit}")
         if counts:
             found.append(f"{name}: {', '.join(counts)} with a score")

@@ -53,14 +53,20 @@ def forecast(
     return found
 
 
-def room(trials: Sequence[Trial]) -> Callable[[int], int]:
+def room(
+    trials: Sequence[Trial], say: Callable[[str], None] = lambda _: None
+) -> Callable[[int], int]:
     """How many of so many of these trials fit on one GPU, found out when asked.
 
-    One, where that is not known of some.
+    One, where that is not known of some. It takes seconds for every different arm, each in a
+    process of its own, so `say` is called with what is measured.
     """
 
+    def measuring(trial: Trial) -> None:
+        say(f"Measuring how much GPU memory trials like {trial.id} take.")
+
     def fitting(wanted: int) -> int:
-        found = forecast(trials).values()
+        found = forecast(trials, measuring).values()
         free = min(each.free_mb or 0.0 for each in found)
         return side_by_side([each.peak_mb for each in found], free, wanted)
 

@@ -82,6 +82,11 @@ class Machine(Settings):
     loader_threads: int = local(
         2, ge=1, description="threads that read ahead where images do not rest on the device"
     )
+    cuda_graphs: Literal["auto", "on", "off"] = local(
+        "auto",
+        description="replay whole training steps as CUDA graphs, which launches them at once; "
+        "auto: unet, resnet34_unet, ddpm_unet and resnet, where memory allows",
+    )
 
 
 def _named_task(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -26,11 +26,13 @@ class Average:
         self.module = copy.deepcopy(model).requires_grad_(False)
         self.steps = 0
         self._share = 1 - decay
+        self._ours = _Tensors(self.module)
+        self._theirs = _Tensors(model)
 
     @torch.no_grad()
-    def update(self, model: nn.Module) -> None:
-        """Move by one step towards the weights of `model`; counts, which are whole, are copied."""
-        ours, theirs = [*_tensors(self.module)], [*_tensors(model)]
+    def update(self) -> None:
+        """Move by one step towards the model's weights; counts, which are whole, are copied."""
+        ours, theirs = self._ours(), self._theirs()
         moving = [tensor.is_floating_point() and self.steps > 0 for tensor in ours]
         averages = [tensor for tensor, moves in zip(ours, moving, strict=True) if moves]
         targets = [tensor for tensor, moves in zip(theirs, moving, strict=True) if moves]
@@ -52,7 +54,19 @@ class Average:
         self.steps = state["steps"]
 
 
-def _tensors(model: nn.Module) -> Iterator[Tensor]:
-    """Parameters and buffers, those included that no checkpoint has."""
-    yield from model.parameters()
-    yield from model.buffers()
+class _Tensors:
+    """Parameters and buffers of a model, those included that no checkpoint has.
+
+    Its modules are gone through once. Optimizers hold on to parameters; a model may put new tensors
+    in the place of buffers, which are looked up each time.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._parameters = list(model.parameters())
+        owners = dict(model.named_modules())
+        paths = [name.rpartition(".") for name, _ in model.named_buffers()]
+        self._buffers = [(owners[owner]._buffers, name) for owner, _, name in paths]
+
+    def __call__(self) -> list[Tensor]:
+        buffers = (buffers[name] for buffers, name in self._buffers)
+        return [*self._parameters, *(buffer for buffer in buffers if buffer is not None)]

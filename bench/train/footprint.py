@@ -38,11 +38,14 @@ def footprint(trial: Trial, data_is_ready: Callable[[], None] = lambda: None) ->
     may take long: `data_is_ready` is called after it.
     """
     device = pick_device(trial.settings.machine.device)
+    # before anything is there: the peak has the images and the weights in it
+    on_cuda = _free(device) if device.type == "cuda" else None
     kind: Kind = "allocated" if device.type == "cuda" else "resident"
     parts = build(_heaviest(trial))
     data = parts.data
     data_is_ready()
-    rehearsal, free = Rehearsal(parts, data), _free(device)
+    rehearsal = Rehearsal(parts, data)
+    free = _free(device) if on_cuda is None else on_cuda
     splits = trial.settings.train.micro_batch == "auto"
     try:
         peak = rehearsal.measured() if kind == "allocated" else rehearsal.extrapolated()

@@ -20,6 +20,7 @@ from bench.tasks.base import Picture, Samples, Task
 from bench.train import checkpoint
 from bench.train.batches import Batches
 from bench.train.compiling import CompileClock
+from bench.train.graphs import graphs_for
 from bench.train.health import Health
 from bench.train.optim import set_learning_rates
 from bench.train.precision import Precision
@@ -93,13 +94,15 @@ class Training:
         device: torch.device,
         recorder: Recorder,
         signals: Signals,
+        beside: int = 1,
     ) -> None:
         self.trial, self.task = trial, task
         self.settings = trial.settings.train
         self.train_batches, self.val_batches, self.samples = train, val, samples
         self.fingerprint = fingerprint
         self.device, self.recorder, self.signals = device, recorder, signals
-        self.trainee = Trainee(model, task, self.settings, device, images=len(train))
+        graphs = graphs_for(trial, device, beside)
+        self.trainee = Trainee(model, task, self.settings, device, images=len(train), graphs=graphs)
         self.model, self.freezing = self.trainee.model, self.trainee.freezing
         self.optimizer, self.average = self.trainee.optimizer, self.trainee.average
         self.precision, self.step = self.trainee.precision, self.trainee.step
@@ -321,7 +324,7 @@ def evaluate(
     model.eval()
     meter = task.meter()
     with nullcontext() if grad else torch.inference_mode():
-        for batch in batches.in_order():
-            with precision.autocast():
+        with precision.autocast():  # once, so that weights are cast once
+            for batch in batches.in_order():
                 meter.update(model, batch)
         return meter.compute()

@@ -155,7 +155,7 @@ class OnDevice:
 
     def read(self, order: Tensor, batch_size: int) -> Iterator[Stored]:
         """See `Source`."""
-        for places in torch.split(order.to(self._device), batch_size):
+        for places in torch.split(_sent(order, self._device), batch_size):
             # index_select copies whole samples: 27 times as fast on a CPU as indexing is
             target = None if self._target is None else self._target.index_select(0, places)
             images = self._images.index_select(0, places)
@@ -180,7 +180,7 @@ class ReadAhead:
     def read(self, order: Tensor, batch_size: int) -> Iterator[Stored]:
         """See `Source`; one batch for each thread is read ahead, and one more."""
         parts = torch.split(order, batch_size)
-        there = torch.split(order.to(self._device), batch_size)
+        there = torch.split(_sent(order, self._device), batch_size)
         ahead = in_threads(self._gather, parts, threads=self._threads, ahead=self._threads + 1)
         with closing(ahead):
             for (tensors, copied), places in zip(ahead, there, strict=True):
@@ -214,6 +214,13 @@ class ReadAhead:
             for tensor in tensors:
                 tensor.record_stream(stream)
         return tensors
+
+
+def _sent(order: Tensor, device: torch.device) -> Tensor:
+    """A few numbers of the CPU's on the device, without waiting for what is queued there."""
+    if device.type == "cuda":
+        return order.pin_memory().to(device, non_blocking=True)
+    return order.to(device)
 
 
 def _arrays(split: Split, target: Target) -> tuple[Values, ...]:

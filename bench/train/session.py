@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -163,6 +164,7 @@ def train_trial(
         device=parts.device,
         recorder=recorder,
         signals=signals,
+        beside=beside,
     )
     if saved is not None:
         training.resume(saved)
@@ -172,7 +174,16 @@ def train_trial(
     closing = close(parts) if test else Closing()
     for name, picture in (pictures(parts) | closing.pictures).items():
         recorder.picture(name, picture)
+    _tell_memory(training)
     recorder.finish(_facts(parts, training, manifest, test=test) | closing.facts)
+
+
+def _tell_memory(training: Training) -> None:
+    """On a GPU, the log has what the allocator held beside what it gave out."""
+    reserved = training.memory.reserved()
+    if reserved is not None:
+        peak = training.memory.megabytes() or 0.0
+        print(f"GPU memory: {peak:,.0f} MB allocated at the peak, {reserved:,.0f} MB reserved")
 
 
 def _load_best(parts: Parts, progress: Progress, best: Path) -> None:
@@ -274,6 +285,8 @@ def pick_device(wanted: str) -> torch.device:
 def _configure(trial: Trial) -> None:
     """Process-wide switches of torch."""
     deterministic = trial.settings.train.deterministic
+    if deterministic:  # read when cuBLAS is first used; without it PyTorch refuses to multiply
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(deterministic)
     torch.backends.cudnn.benchmark = not deterministic
     torch.set_float32_matmul_precision("highest")  # fp32 is fp32: no TF32, here and in cuDNN

@@ -12,6 +12,7 @@ from bench.measure.memory import is_out_of_memory
 from bench.spec.train_settings import TrainSettings
 from bench.tasks.base import Batch, Task
 from bench.train.average import Average
+from bench.train.graphs import Graphs, StepGraph
 from bench.train.precision import Precision
 from bench.train.undo import Buffers, random_state
 
@@ -40,6 +41,7 @@ class Stepper:
         compiled: nn.Module | None,
         average: Average | None,
         device: torch.device,
+        graphs: Graphs | None = None,
     ) -> None:
         self._model, self._task, self._optimizer = model, task, optimizer
         self._precision, self._settings, self._device = precision, settings, device
@@ -48,6 +50,7 @@ class Stepper:
         self.micro_batch = wanted if isinstance(wanted, int) else None
         self._retries = wanted == "auto"
         self.bad_steps = BadSteps(settings.bad_steps, device) if settings.bad_steps else None
+        self.graph = None if graphs is None else StepGraph(model, self._launched, graphs)
         undoes = self._retries or self.bad_steps is not None
         self._buffers = Buffers(model) if undoes else None
 
@@ -58,7 +61,7 @@ class Stepper:
         loss = self._what_fits(batch) if self._retries else self._gradient(batch)
         loss = self._take(loss, len(batch.images))
         if self._average is not None:
-            self._average.update(self._model)
+            self._average.update()
         return loss
 
     def _take(self, loss: Tensor, images: int) -> Tensor:
@@ -74,6 +77,12 @@ class Stepper:
 
     def _gradient(self, batch: Batch) -> Tensor:
         """Leave the gradient of the batch's loss in the parameters; the loss."""
+        if self.graph is not None and len(batch.images) == self._settings.batch_size:
+            return self.graph(batch)
+        return self._launched(batch)
+
+    def _launched(self, batch: Batch) -> Tensor:
+        """The same, launched operation by operation."""
         self._optimizer.zero_grad()  # first, so that the forward pass has the gradients' memory
         images = len(batch.images)
         if self.micro_batch is not None and self.micro_batch < images:

@@ -10,6 +10,7 @@ from bench.tasks.base import Task
 from bench.train.average import Average
 from bench.train.compiling import check_batches, compiled
 from bench.train.freeze import Freezing
+from bench.train.graphs import Graphs
 from bench.train.optim import make_optimizer, start_momentum
 from bench.train.precision import Precision
 from bench.train.step import Stepper
@@ -35,8 +36,9 @@ class Trainee:
         device: torch.device,
         *,
         images: int,
+        graphs: Graphs | None = None,
     ) -> None:
-        """`images` is how many there are to train on.
+        """`images` is how many there are to train on; with `graphs`, steps are replayed.
 
         Raises:
             SpecError: what is frozen is not there, or there are too few images to compile for.
@@ -56,6 +58,7 @@ class Trainee:
             compiled=_compiled(self.model, settings, images),
             average=self.average,
             device=device,
+            graphs=graphs,
         )
 
     @property
@@ -73,6 +76,8 @@ class Trainee:
         """Put the model into training mode, but for what is held still."""
         self.model.train(mode=mode)
         self.freezing.hold_still()
+        if self.step.graph is not None:
+            self.step.graph.begin()
 
     @property
     def batchnorm_images(self) -> int | None:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pynvml
 import pytest
@@ -44,29 +46,80 @@ def test_no_driver_no_gpu(mask: str | None) -> None:
     assert gpus_in_mask(mask, []) == []
 
 
-def fail(*_: object) -> None:
+def fail(*_: object) -> Any:
     raise pynvml.NVMLError(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
 
 
-def test_visible_gpus_asks_the_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+def pretend(monkeypatch: pytest.MonkeyPatch, instances: dict[str, list[str]]) -> list[bool]:
+    """NVML with the GPUs `UUIDS`, some of them divided; it notes when it is closed."""
     closed: list[bool] = []
-    monkeypatch.setattr(pynvml, "nvmlInit", lambda: None)
-    monkeypatch.setattr(pynvml, "nvmlShutdown", lambda: closed.append(True))
-    monkeypatch.setattr(pynvml, "nvmlDeviceGetCount", lambda: 3)
-    monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByIndex", lambda index: index)
-    monkeypatch.setattr(pynvml, "nvmlDeviceGetUUID", lambda handle: UUIDS[handle])
+
+    def instance(gpu: str, number: int) -> str:
+        return instances[gpu][number] if number < len(instances[gpu]) else fail()
+
+    for name, function in {
+        "nvmlInit": lambda: None,
+        "nvmlShutdown": lambda: closed.append(True),
+        "nvmlDeviceGetCount": lambda: 3,
+        "nvmlDeviceGetHandleByIndex": lambda index: UUIDS[index],
+        "nvmlDeviceGetUUID": lambda handle: handle,
+        "nvmlDeviceGetMigMode": lambda gpu: (1, 1) if gpu in instances else fail(),
+        "nvmlDeviceGetMaxMigDeviceCount": lambda _: 7,
+        "nvmlDeviceGetMigDeviceHandleByIndex": instance,
+    }.items():
+        monkeypatch.setattr(pynvml, name, function)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    return closed
+
+
+def test_visible_gpus_asks_the_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = pretend(monkeypatch, {})
     assert visible_gpus() == ["0", "1", "2"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
     assert visible_gpus() == ["1"]
     assert closed == [True, True]
 
 
+def test_a_divided_gpu_counts_as_its_instances(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(monkeypatch, {"GPU-aa22": ["MIG-1", "MIG-2"]})
+    assert visible_gpus() == ["GPU-aa11", "MIG-1", "MIG-2", "GPU-bb33"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-2")
+    assert visible_gpus() == ["MIG-2"]
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    pretend(monkeypatch, {"GPU-aa11": []})  # in MIG mode without an instance: nothing to run on
+    assert visible_gpus() == ["0", "1", "2"]
+
+
+@pytest.mark.skipif(Path("/dev/nvidia0").exists(), reason="there is a GPU")
 def test_without_a_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pynvml, "nvmlInit", fail)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert visible_gpus() == []
     assert devices.driver_version() is None
+
+
+LIBCUDA = """
+#include <string.h>
+int cuInit(unsigned flags) { return 0; }
+int cuDeviceGetCount(int *count) { *count = 2; return 0; }
+int cuDeviceGet(int *device, int ordinal) { *device = ordinal; return 0; }
+int cuDeviceGetUuid(unsigned char *uuid, int device) { memset(uuid, 0xa0 + device, 16); return 0; }
+"""
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="no C compiler")
+def test_without_nvml_cuda_is_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "cuda.c").write_text(LIBCUDA)
+    library = tmp_path / "libcuda.so.1"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, tmp_path / "cuda.c"], check=True)
+    monkeypatch.setattr(pynvml, "nvmlInit", fail)
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert visible_gpus() == ["0", "1"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    assert visible_gpus() == ["1"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a1a1a1a1")
+    assert visible_gpus() == ["GPU-a1a1a1a1"]
 
 
 def write(path: Path, text: str) -> None:

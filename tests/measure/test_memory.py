@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from bench.measure import memory
-from bench.measure.memory import PeakMemory
+from bench.measure.memory import PeakMemory, is_out_of_memory
 
 
 def allocate(megabytes: int) -> mmap.mmap:
@@ -63,5 +63,40 @@ def test_cuda_tells_the_allocators_peak(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", reset.append)
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device: 3_500_000)
     peak = PeakMemory("cuda:0")
-    assert (peak.kind, peak.megabytes()) == ("allocated", 3.5)
+    monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda device: 4_500_000)
+    assert (peak.kind, peak.megabytes(), peak.reserved()) == ("allocated", 3.5, 4.5)
     assert reset == [torch.device("cuda:0")]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: you tried to",
+        "CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported",
+        "CUDA driver error: out of memory",
+        "Triton Error [CUDA]: out of memory",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+        "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED",
+        "cusolver error: CUSOLVER_STATUS_ALLOC_FAILED, when calling `cusolverDnCreate(handle)`",
+        "GET was unable to find an engine to execute this computation",
+        "Unable to find a valid cuDNN algorithm to run convolution",
+    ],
+)
+def test_out_of_memory_in_the_libraries_words(words: str) -> None:
+    assert is_out_of_memory(RuntimeError(words))
+    assert not is_out_of_memory(ValueError(words))  # text of a user's own error
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "CUDA error: an illegal memory access was encountered",
+        "cuDNN error: CUDNN_STATUS_EXECUTION_FAILED",
+        "CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm`",
+        "out of resource: shared memory, Required: 278528, Hardware limit: 232448",
+    ],
+)
+def test_other_errors_of_the_libraries(words: str) -> None:
+    assert not is_out_of_memory(RuntimeError(words))

@@ -4,7 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from bench.models.blocks import BatchNorm, ReflectConv, Upsample, mirrored, scaled
+from bench.models.blocks import BatchNorm, ReflectConv, Upsample, scaled
+from bench.models.resampling import mirrored
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 
 import pandas as pd
 import pytest
@@ -195,12 +194,3 @@ def test_the_selected_metric_has_columns_even_without_any_history(tmp_path):
     assert records.metrics == {"loss": "min"}
     assert "best_val_loss" in records.runs
     assert records.history.empty
-
-
-def test_many_classes_make_no_warning(tmp_path):
-    metrics = {"loss": "min", "dice": "max"} | {f"dice_c{i}": "max" for i in range(150)}
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        records = made(tmp_path, [MadeTrial(0)], metrics=metrics)
-        records.done.assign(more=1)
-    assert f"test_dice_c{149}" in records.runs

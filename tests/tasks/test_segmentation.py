@@ -140,55 +140,6 @@ def test_without_a_background_class_0_is_scored_like_any_other() -> None:
     assert score(task, mask([0, 0]), mask([0, 0]))["dice_sky"] is None
 
 
-def by_definition(
-    truth: np.ndarray, predicted: np.ndarray, scored: range, *, split: bool, one: bool
-) -> float | None:
-    """Mean Dice, in the words of docs/metrics.md."""
-    images = [(truth[None], predicted[None])] if split else list(zip(truth, predicted, strict=True))
-    in_split = set(np.unique(truth))
-    means = []
-    for true, found in images:
-        valid, each = true != 255, []
-        for label in scored:
-            p, g = (found == label) & valid, true == label
-            total = p.sum() + g.sum()
-            if valid.any() and one:
-                each.append((2 * (p & g).sum() + 1e-6) / (total + 1e-6))
-            elif total and label in in_split:
-                each.append(2 * (p & g).sum() / total)
-        if each:
-            means.append(float(np.mean(each)))
-    return float(np.mean(means)) if means else None
-
-
-@pytest.mark.parametrize("seed", range(100))
-def test_scores_of_random_masks_are_those_of_the_definition(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    classes, background = int(rng.integers(2, 6)), bool(rng.integers(2))
-    # few pixels of few classes, so that much is absent, empty or ignored
-    known = rng.permutation(classes)[: rng.integers(1, classes + 1)]
-    truth = rng.choice(known, (5, 2, 2))
-    truth[rng.random(truth.shape) < rng.choice([0, 0.5])] = 255
-    truth[rng.integers(5)] = rng.choice([0, 255])
-    predicted = rng.choice(rng.permutation(classes)[: rng.integers(1, 4)], (5, 2, 2))
-    tensors = [torch.from_numpy(part.astype(np.uint8)) for part in (truth, predicted)]
-    empty_mask: EmptyMask = "one" if rng.integers(2) else "missing"
-    task = Segmentation(
-        classes=tuple("abcde"[:classes]),
-        background=background,
-        average="both",
-        empty_mask=empty_mask,
-    )
-    found = score(task, tensors[0], tensors[1], size=2)
-    scored = range(int(background), classes)
-    one = empty_mask == "one" and len(scored) == 1
-    for name, split in (("dice", False), ("split_dice", True)):
-        expected = by_definition(truth, predicted, scored, split=split, one=one)
-        assert found[name] == (expected if expected is None else pytest.approx(expected, abs=1e-9))
-        for label in scored if len(scored) > 1 else ():
-            assert (found[f"{name}_{'abcde'[label]}"] is None) is (label not in truth)
-
-
 @pytest.mark.parametrize("average", ["image", "split", "both"])
 @pytest.mark.parametrize("classes", [("a", "b"), THREE])
 @pytest.mark.parametrize("background", [True, False])

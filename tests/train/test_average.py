@@ -24,7 +24,7 @@ def test_the_first_update_copies_and_the_others_move_by_one_minus_decay():
     average = Average(model, 0.75)
     for value, count, expected in ((8.0, 1, 8.0), (4.0, 2, 7.0), (3.0, 3, 6.0)):
         set_to(model, value, count)
-        average.update(model)
+        average.update()
         for name, tensor in average.module.state_dict().items():
             wanted = expected if tensor.is_floating_point() else count
             assert torch.equal(tensor, torch.full_like(tensor, wanted)), name
@@ -33,14 +33,14 @@ def test_the_first_update_copies_and_the_others_move_by_one_minus_decay():
 
 def test_it_goes_on_from_its_state():
     model = network()
-    one, other = Average(model, 0.9), Average(network(), 0.9)
+    one, other = Average(model, 0.9), Average(model, 0.9)
     for value in (1.0, 5.0):
         set_to(model, value, 0)
-        one.update(model)
+        one.update()
     other.load_state_dict(one.state_dict())
     set_to(model, -2.0, 0)
     for average in (one, other):
-        average.update(model)
+        average.update()
     states = one.module.state_dict(), other.module.state_dict()
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
     assert not any(parameter.requires_grad for parameter in other.module.parameters())
@@ -49,8 +49,17 @@ def test_it_goes_on_from_its_state():
 def test_it_shares_nothing_with_the_model():
     model = network()
     average = Average(model, 0.5)
-    average.update(model)
+    average.update()
     before = {name: tensor.clone() for name, tensor in average.module.state_dict().items()}
     set_to(model, 9.0, 9)
     after = average.module.state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_buffer_that_the_model_replaces_is_followed():
+    model = network()
+    average = Average(model, 0.5)
+    average.update()
+    model[1].running_mean = torch.full((2,), 8.0)
+    average.update()
+    torch.testing.assert_close(average.module[1].running_mean, torch.full((2,), 4.0))

@@ -10,7 +10,7 @@ import torch
 
 from bench.train.session import Parts, build, train_trial
 from bench.train.trainee import Trainee
-from tests.making import MemoryRecorder, Silent, make_trial
+from tests.making import MemoryRecorder, Silent, make_trial, results
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 
@@ -59,3 +59,15 @@ def test_compiled_with_graphs_trains_like_plain(tmp_path: Path) -> None:
         train_trial(trial, recorder, Silent())
         found[mode] = [row["train/loss"] for row in recorder.rows]
     assert found["reduce-overhead"] == pytest.approx(found["none"], rel=1e-2)
+
+
+@pytest.mark.parametrize("train", [{}, {"precision": "fp16", "ema": 0.9, "clip_grad_norm": 1.0}])
+def test_replayed_steps_are_launched_ones(tmp_path: Path, train: dict[str, Any]) -> None:
+    found = {}
+    for choice in ("off", "on"):
+        recorder = MemoryRecorder(tmp_path / choice)
+        machine = {"device": "cuda", "cuda_graphs": choice}
+        settings = {"deterministic": True, "batch_size": 2, **train}
+        train_trial(make_trial(train=settings, machine=machine), recorder, Silent())
+        found[choice] = results(recorder.rows)
+    assert found["on"] == found["off"]
