@@ -246,5 +246,6 @@ def _told(frames: dict[str, pd.DataFrame]) -> str:
                 parts[-1] = f"{len(found)} {name}, none testable"
         if count:
             verb = "is tested as a hypothesis" if count == 1 else "are tested as hypotheses"
-            parts.append(f"{count} {verb}")
+            noun = "" if len(found) else f" difference{'s' * (count > 1)}"
+            parts.append(f"{count}{noun} {verb}")
     return "; ".join(parts)

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from bench.record.store import Store
 from bench.report.effect_tables import all_effects, compared_columns, table_together, together
+from bench.report.hypotheses import outcomes
 from bench.report.load import load
+from bench.spec.hypotheses import Hypothesis
 
 from .made_records import MadeTrial, write_experiment
 
@@ -86,3 +90,28 @@ def test_all_figures_in_one_table(records):
 def test_one_arm_has_no_effects(tmp_path):
     write_experiment(tmp_path, "exp", [MadeTrial(0, {"m": "a"}, summary={"best_val_dice": 0.5})])
     assert all_effects(load(Store(tmp_path), "exp")) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ([], "2 of 2 differences significant"),
+        (["model"], "1 of 1 differences significant; 1 is tested as a hypothesis"),
+        (["model", "augment"], "2 differences are tested as hypotheses"),
+        (["model", "model"], "1 of 1 differences significant; 1 is tested as a hypothesis"),
+    ],
+)
+def test_hypotheses_are_counted_apart(records, asked, told):
+    levels = {"model": "ba", "augment": "en"}
+    claims = [
+        Hypothesis.model_validate(
+            {"id": f"h{i}", "claim": "c", "metric": "best_val_dice", "a": {axis: levels[axis][0]},
+             "b": {axis: levels[axis][1]}, "expect": "higher"}
+        )
+        for i, axis in enumerate(asked)
+    ]  # fmt: skip
+    made = dataclasses.replace(records, hypotheses=tuple(claims))
+    effect = all_effects(made, outcomes(made))[0]
+    assert effect.told == f"{told}; 1 of 1 interactions significant"
+    rows = effect.tables["differences"].rows
+    assert sum("supported (h" in row[-1].text for row in rows) == len(asked)
