@@ -201,7 +201,7 @@ def test_arms_under_the_same_noise_are_compared(tmp_path):
     told = " ".join(found.sentences)
     assert "With task.noise linear, a · linear has the lowest: 0.051" in told
     assert "With task.noise cosine, a · cosine has the lowest: 0.081" in told
-    assert told.count("over 3 pairs") == 2
+    assert told.count("in all 3 pairs") == 2  # the made figures differ by the same in every seed
     # 0.06 on test, and not cosine's 0.08: each arm against those of its own noise
     assert told.count("the lowest there too") == 2
 
