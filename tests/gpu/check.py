@@ -39,10 +39,10 @@ class Part(NamedTuple):
 
 PARTS = {
     "environment": Part("environment", 60, alone=False),
-    "graphs": Part("truth", 90, alone=False),
-    "resumed": Part("truth", 90, alone=False),
-    "deterministic": Part("truth", 90, alone=False),
-    "waits": Part("truth", 90, alone=False),
+    "graphs": Part("correctness", 90, alone=False),
+    "resumed": Part("correctness", 90, alone=False),
+    "deterministic": Part("correctness", 90, alone=False),
+    "waits": Part("correctness", 90, alone=False),
     "suite": Part("speed", 240, alone=False),
     "many": Part("runs", 120, alone=False),
     "steps": Part("speed", 90, alone=True),

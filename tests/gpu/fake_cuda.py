@@ -1,6 +1,6 @@
 """A CUDA device that is none: tensors on the CPU that say they are on `cuda:0`.
 
-Within `pretended` a storage that was sent to `cuda`, or computed from one that was, is there. An
+Within `fake_cuda` a storage that was sent to `cuda`, or computed from one that was, is there. An
 operation on tensors of both places raises, as on a GPU; whatever would make the host wait for a GPU
 is noted. What is computed is what a CPU computes.
 """
@@ -44,7 +44,7 @@ class MixedDevicesError(RuntimeError):
 
 
 class Device:
-    """What rests on the pretended device, and what waited for it.
+    """What rests on the fake device, and what waited for it.
 
     Attributes:
         waits: since `waits.clear()`, each with the places in bench that it came from.
@@ -222,10 +222,10 @@ def _place(device: Device, group: Any) -> torch.device:
 
 
 @contextlib.contextmanager
-def pretended() -> Iterator[Device]:
+def fake_cuda() -> Iterator[Device]:
     """A machine with one GPU, within this."""
     device = Device()
-    properties = SimpleNamespace(name="pretended", total_memory=80e9, major=9, minor=0)
+    properties = SimpleNamespace(name="fake", total_memory=80e9, major=9, minor=0)
     stubs: dict[str, Any] = {
         "is_available": lambda: True,
         "device_count": lambda: 1,

@@ -1,17 +1,19 @@
-"""The path through CUDA, on a device that is pretended: nothing waits, nothing is mixed."""
+"""The path through CUDA, on a fake device: nothing waits, nothing is mixed."""
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
 import torch
 
 from bench.plan.trial import Trial
+from bench.train import footprint as measuring
 from bench.train.loop import evaluate
-from bench.train.session import build
+from bench.train.session import Parts, build
 from bench.train.trainee import Trainee
-from tests.gpu.pretend import Device, MixedDevicesError, pretended
+from tests.gpu.fake_cuda import Device, MixedDevicesError, fake_cuda
 from tests.making import make_trial
 
 AUGMENT = [{name: {"p": 0.5}} for name in ("hflip", "rotate", "crop", "elastic", "noise", "blur",
@@ -85,15 +87,44 @@ def trained(trial: Trial, device: Device) -> tuple[list[str], list[str]]:
 
 @pytest.mark.parametrize("name", CASES)
 def test_steps_do_not_wait_and_validation_does_at_its_end(name: str) -> None:
-    with pretended() as device:
+    with fake_cuda() as device:
         steps, validation = trained(on_cuda(**CASES[name]), device)
     assert steps == []
     assert validation, "its figures are read back"
     assert all(" compute" in wait for wait in validation), validation
 
 
+def test_free_memory_is_read_before_the_trial_takes_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[Trial] = []
+
+    def note(trial: Trial) -> Parts:
+        built.append(trial)
+        return build(trial)
+
+    monkeypatch.setattr(measuring, "build", note)
+    monkeypatch.setattr(measuring, "_free", lambda _: 50.0 if built else 100.0)
+    with fake_cuda():
+        found = measuring.footprint(on_cuda())
+    assert (found.kind, found.free_mb, found.peak_mb) == ("allocated", 100.0, 1000.0)
+
+
+def test_determinism_gives_cublas_a_fixed_workspace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    build(make_trial())
+    assert "CUBLAS_WORKSPACE_CONFIG" not in os.environ
+    build(make_trial(train={"deterministic": True}))
+    try:
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    finally:
+        torch.use_deterministic_algorithms(mode=False)
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
+    build(make_trial(train={"deterministic": True}))
+    torch.use_deterministic_algorithms(mode=False)
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":16:8"
+
+
 def test_what_waits_is_seen() -> None:
-    with pretended() as device:
+    with fake_cuda() as device:
         x = torch.arange(3.0).to("cuda")
         assert device.waits.pop().startswith("to cuda")
         torch.arange(3.0).pin_memory().to("cuda", non_blocking=True)
@@ -110,7 +141,7 @@ def test_what_waits_is_seen() -> None:
 
 
 def test_mixed_devices_raise() -> None:
-    with pretended() as device:
+    with fake_cuda() as device:
         x = torch.ones(3, device="cuda")
         assert x.is_cuda
         assert x.device == torch.device("cuda", 0)
