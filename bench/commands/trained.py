@@ -154,9 +154,14 @@ class _Reader:
         if pixels.facts.kind == "uint8" and self._window.kind == "uint8":
             return Image(resized(pixels.values, self._size)[None], window, pixels.values)
         kind: Kind = "uint8" if self._window.kind == "uint8" else "uint16"
-        small = encode(resized(pixels.values, self._size), kind, window)
-        whole = encode(pixels.values.astype(np.float64), kind, window)
-        small, whole = (np.broadcast_to(a, (*a.shape[:2], 3)) for a in (small, whole))
+        values = pixels.values.astype(np.float64)
+        small, whole = (
+            np.broadcast_to(stored, (*stored.shape[:2], 3))
+            for stored in (
+                encode(resized(values, self._size), kind, window),
+                encode(values, kind, window),
+            )
+        )
         return Image(small[None], self._window, self._window.picture(whole))
 
     def _window_for(self, pixels: Pixels, path: Path) -> Window:

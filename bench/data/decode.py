@@ -278,7 +278,7 @@ def stored_image(pixels: Pixels, file: Path, reading: Reading) -> tuple[Images, 
             "give the values that become black and white, `data.window: [low, high]`, or store 8 "
             "or 16 bits",
         ) from error
-    small = encode(resized(values, reading.size), "uint16", window)
+    small = encode(resized(values.astype(np.float64), reading.size), "uint16", window)
     return np.broadcast_to(small, (*small.shape[:2], 3)), facts
 
 

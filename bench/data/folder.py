@@ -72,12 +72,12 @@ class Folder:
             share_out.check_apart(names, groups, root)
         everyone = [name for members in names.values() for name in members]
         masks, way = masks_of(everyone, masks)
-        if self.splits is None:
-            self._refuse_others(root, images, masks)
         pairs = [
             Pair(name, images[name], _mask_of(images[name], name, root / self.masks, masks))
             for name in everyone
         ]
+        if self.splits is None:
+            self._refuse_others(root, images, masks)
         opening = Opening(self.exif, self.page)
         skip = self.on_error == "skip"
         reading = Reading(root, self.image_size, skip, progress, opening, self.window)

@@ -21,7 +21,7 @@ from bench.data.threads import in_threads
 from bench.errors import DataError
 
 _LOOKED_AT = 200  # masks, evenly spaced
-_MANY = 12  # values: more of them are not listed
+_FEW, _MANY = 4, 12  # values: edges are soft from more than these on; more of those are not listed
 _MOST_CLASSES = 255
 _SOFT = 0.5
 """Soft edges: of the pixels that are not of the least value, so many have the greatest."""
@@ -97,7 +97,7 @@ def remedy(seen: Seen, labels: Labels) -> str:
     if threshold and _is_soft(seen):
         return f"soft (antialiased) edges have made {len(values)} values: {threshold}"
     if len(values) <= _MANY:
-        return _more(values, names)
+        return _more(values, names) + (f", or {threshold}" if threshold else "")
     if threshold and values == list(range(len(values))):
         return (
             f"{len(values)} values from {_span(values)}: if they number objects, `threshold: 1` "
@@ -128,7 +128,8 @@ def _threshold(seen: Seen, names: Sequence[str]) -> str:
 def _is_soft(seen: Seen) -> bool:
     low, high = min(seen.pixels), max(seen.pixels)
     above = sum(count for value, count in seen.pixels.items() if value > low)
-    return high - low >= 16 and seen.pixels[high] >= _SOFT * above
+    several = len(seen.pixels) > _FEW and high - low >= 16
+    return several and seen.pixels[high] >= _SOFT * above
 
 
 def _as_many(values: list[float], strange: list[float], names: Sequence[str]) -> str:

@@ -20,6 +20,7 @@ from bench.data.pixels import (
     Values,
     deep_grey,
     facts,
+    is_signed_byte,
     opened,
     wide_colours,
 )
@@ -200,12 +201,16 @@ def _values(page: Page, reading: MaskReading) -> Values:
     if (wide := wide_colours(page)) is not None:
         return _one_of_equal(wide, page)
     if image.mode.startswith("I") or image.mode == "F":
-        return _whole(deep_grey(page))
+        return _whole(deep_grey(page, inverts=False))
     # Before load(), which forgets how the file stores its pixels.
     step = _GREY_STEP.get(page.raw, 1)
     if image.mode == "P":
         return _of_palette(page, reading)
     values = np.asarray(image)
+    if is_signed_byte(page):
+        return values.view(np.int8).astype(np.int64)
+    if page.raw == "L;I":  # 0 is white: Pillow has exchanged it
+        return 255 - values
     if values.ndim == 3:
         if image.mode not in ("RGB", "RGBA", "LA", "PA"):
             _refuse_colours(page)

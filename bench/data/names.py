@@ -105,13 +105,14 @@ def masks_of(images: Iterable[str], masks: Mapping[str, Path]) -> tuple[dict[str
     if not names or any(name in masks for name in names):
         return dict(masks), ""
     affixes = {
-        (p, s, own) for own in _own_suffixes(names) for p, s in _affixes(names[0], own, masks)
+        (own, p, s) for own in _own_suffixes(names) for p, s in _affixes(names[0], own, masks)
     }
-    fitting = []
-    for prefix, suffix, own in sorted(affixes):
+    fitting: list[tuple[str, dict[str, str]]] = []
+    for own, prefix, suffix in sorted(affixes):
         if all(f"{prefix}{name.removesuffix(own)}{suffix}" in masks for name in names):
             found = {name: f"{prefix}{name.removesuffix(own)}{suffix}" for name in names}
-            fitting.append((_told(prefix, suffix, own), found))
+            if all(found != other for _, other in fitting):
+                fitting.append((_told(prefix, suffix, own), found))
     if len(fitting) > 1:
         ways = " and ".join(way for way, _ in fitting)
         folder = next(iter(masks.values())).parent
@@ -218,16 +219,22 @@ class KnownNames:
         stem, dot, ending = path.rpartition(".")
         if f"{dot}{ending}".lower() in ENDINGS and stem in self._images:
             return stem
-        # `images/cat.jpg`, wherever from: where its last parts are those of one image
-        parts = f"/{path.lstrip('/')}"
-        alike = self._by_last.get(path.rpartition("/")[2], ()) if "/" in path else ()
-        fitting = [self._files[whole] for whole in alike if f"/{whole}".endswith(parts)]
-        return fitting[0] if len(fitting) == 1 else None
+        # `somewhere/images/cat.jpg`: its last parts, two at least, are those of one image
+        alike = self._by_last.get(path.rpartition("/")[2], ())
+        shared = {whole: _common_parts(whole, path) for whole in alike}
+        best = [whole for whole in shared if shared[whole] == max(shared.values()) >= 2]
+        return self._files[best[0]] if len(best) == 1 else None
 
     def hint(self, text: str) -> str:
         """` (did you mean 'cat'?)`, where there is a name like it."""
         close = difflib.get_close_matches(normal(text), self._images, n=1)
         return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _common_parts(one: str, other: str) -> int:
+    """How many parts at the end two paths share."""
+    pairs = zip(reversed(one.split("/")), reversed(other.split("/")), strict=False)
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def column(

@@ -9,7 +9,8 @@ import errno
 import re
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
@@ -18,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import PIL
 from PIL import ExifTags, Image
+from PIL.ImageFile import ImageFile
 
 from bench.data.base import FileFacts
 from bench.data.window import Kind
@@ -28,7 +30,8 @@ FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "TIFF", "WEBP")
 """What is read, whatever a file is called: others can have Pillow start programs (EPS)."""
 _SUBFILE = 254  # TIFF's NewSubfileType
 _NO_PAGE = 1 | 4  # a smaller version of another page; a transparency mask
-_PLANAR = 284
+_PLANAR, _BITS, _FORMAT, _PHOTOMETRIC = 284, 258, 339, 262
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 # What is wrong with the machine, not with the file.
 OF_THE_MACHINE = frozenset(
@@ -168,7 +171,7 @@ def opened(file: Path, opening: Opening, read: Callable[[Page], T]) -> T:
         MemoryError: there is none left.
     """
     try:
-        with Image.open(file, formats=FORMATS) as image:
+        with _image(file) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise Image.DecompressionBombError(f"{image.width * image.height} pixels")
             return read(_page(image, file, opening))
@@ -191,11 +194,25 @@ def opened(file: Path, opening: Opening, read: Callable[[Page], T]) -> T:
         raise UnreadableError(file, wrong, remedy) from error
 
 
+@contextmanager
+def _image(file: Path) -> Iterator[ImageFile]:
+    """The image, not yet decoded."""
+    # By a path, Pillow maps plain TIFF into memory, and mixes up the sides of turned ones (13.0).
+    with file.open("rb") as content, Image.open(content, formats=FORMATS) as image:
+        yield image
+
+
 def _reason(error: Exception, file: Path) -> str:
     """What is wrong, without the path that Pillow says, too."""
     if isinstance(error, PIL.UnidentifiedImageError):
         if file.stat().st_size == 0:
             return "it is empty"
+        with file.open("rb") as content:
+            if content.read(4) in _TIFF:
+                return (
+                    "a TIFF of a kind that is not read, like colours or 16 or 64 bits in "
+                    "floating-point, or two or five channels; store 8 or 16 bits, or 32-bit grey"
+                )
         return f"its content is none of {', '.join(FORMATS)}"
     return getattr(error, "strerror", None) or first_line(error)
 
@@ -252,13 +269,13 @@ _WIDE_COLOURS = re.compile(r"(RGB|RGBA|RGBX|RGBa);16[BLN]|LA;16B")
 
 def wide_colours(page: Page) -> Values | None:
     """(H, W, C) uint16 of colours, or grey with alpha, of 16 bits; None: pixels are others."""
-    if not _WIDE_COLOURS.fullmatch(page.raw):
-        return None
-    if page.image.format == "TIFF" and page.image.tag_v2.get(_PLANAR) == 2:  # type: ignore[attr-defined]  # a TIFF's
+    if _tag(page.image, _PLANAR) == 2 and _tag(page.image, _BITS, 8) > 8:
         raise ValueError(
             "16-bit colours plane by plane; store them pixel by pixel (tifffile: "
             "planarconfig='contig') or as PNG"
         )
+    if not _WIDE_COLOURS.fullmatch(page.raw):
+        return None
     if page.raw == "LA;16B":  # as four bytes: grey's two, alpha's two
         pairs = _read_as(page, "RGBA").astype(np.uint16)
         return (pairs[..., 0::2] << 8) | pairs[..., 1::2]
@@ -273,9 +290,22 @@ def wide_colours(page: Page) -> Values | None:
     return found
 
 
+def _tag(image: Image.Image, number: int, default: int = 1) -> int:
+    """A TIFF's tag, of several values the first; of other files the default."""
+    if image.format != "TIFF":
+        return default
+    found = image.tag_v2.get(number, default)  # type: ignore[attr-defined]  # a TIFF's
+    return int(found[0] if isinstance(found, tuple) else found)
+
+
+def is_signed_byte(page: Page) -> bool:
+    """Whether a TIFF has 8-bit values with a sign, which Pillow takes for ones without."""
+    return _tag(page.image, _FORMAT) == 2 and _tag(page.image, _BITS, 8) == 8
+
+
 def _read_as(page: Page, raw: str) -> Values:
     """Decode the page anew, its pixels taken to be stored like `raw`."""
-    with Image.open(page.file, formats=FORMATS) as image:
+    with _image(page.file) as image:
         if (place := page.image.tell()) != image.tell():
             image.seek(place)
         image.tile = [
@@ -322,10 +352,12 @@ def _values(page: Page) -> tuple[Values, int]:
     image = page.image
     if (wide := wide_colours(page)) is not None:
         return (wide[..., :3] if wide.shape[2] > 2 else wide[..., :1]), 16
+    if is_signed_byte(page):
+        raise ValueError("8 bits with a sign; store them without, or as 16 bits")
     if ";16" in page.raw and image.mode == "CMYK":
         raise ValueError("CMYK of 16 bits; store it as RGB")
     if image.mode.startswith("I") or image.mode == "F":
-        return deep_grey(page)[..., None], 32 if _is_32_bits(
+        return deep_grey(page, inverts=True)[..., None], 32 if _is_32_bits(
             page
         ) else 12 if page.raw == "I;12" else 16
     if image.mode == "RGB" and image.format == "PPM" and _is_wide_ppm(image):
@@ -347,13 +379,18 @@ def _is_32_bits(page: Page) -> bool:
     return page.image.mode == "F" or ";32" in page.raw
 
 
-def deep_grey(page: Page) -> Values:
-    """(H, W) grey values of more than 8 bits: uint16, int16, float32, or int64 for 32 bits."""
+def deep_grey(page: Page, *, inverts: bool) -> Values:
+    """(H, W) grey values of more than 8 bits: uint16, int16, float32, or int64 for 32 bits.
+
+    With `inverts`, 16 bits of which 0 is white are turned over.
+    """
     values = np.asarray(page.image)
     if page.image.mode == "F":
         return values.astype(np.float32)
     if page.image.mode != "I":
-        return values.astype(np.uint16)  # of any byte order
+        found = values.astype(np.uint16)  # of any byte order
+        # white is 0: Pillow exchanges it for 8 bits only
+        return 65_535 - found if inverts and _tag(page.image, _PHOTOMETRIC) == 0 else found
     if page.raw in ("I;16S", "I;16BS"):
         return values.astype(np.int16)
     if not _is_32_bits(page):  # PNG before Pillow 11, PPM

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from bench.augment.settings import AugmentSettings
+from bench.data.settings import CLASS_PATTERN
 from bench.errors import nearest
 from bench.registry import TARGET_PATTERN
 from bench.spec.schema import NAME_PATTERN
@@ -32,6 +33,7 @@ _TYPES = {
     "model_attributes_type": "a mapping",
 }
 _PATTERNS = {
+    CLASS_PATTERN: "letters, digits and `_`, as columns are named after classes (val/dice_cat)",
     TARGET_PATTERN: "package.module:name",
     NAME_PATTERN: "at most 64 letters, digits, `_`, `.` and `-`, the first a letter or digit",
 }

@@ -11,9 +11,11 @@ import pytest
 import torch
 
 from bench.data.base import Split
+from bench.data.window import EIGHT_BITS, Window
 from bench.errors import DataError, DeviceError
 from bench.spec.schema import Machine
 from bench.train import placement
+from bench.train.batches import Levels
 from bench.train.placement import Choice, Kind, Placement, Source, choose
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -202,3 +204,20 @@ def test_the_choice_is_told_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> 
 def test_pinning_without_cuda_is_refused() -> None:
     with pytest.raises(DeviceError, match=r"machine\.placement: pinned needs a CUDA device"):
         choose(Machine(placement="pinned"), {"train": made_split()}, "mask", CPU)
+
+
+@pytest.mark.parametrize("kind", ["device", "stream"])
+def test_sixteen_bits_arrive_to_the_bit(kind: Kind) -> None:
+    images = np.random.default_rng(0).integers(0, 65536, (7, 8, 8, 3), np.uint16)
+    split = Split(images, None, tuple("abcdefg"))
+    placed = Placement(Choice(kind, ""), {"train": split}, "none", Machine(), CPU)["train"]
+    order = torch.tensor([5, 0, 6])
+    (stored,) = placed.read(order, 3)
+    levels = Levels(Window(0, 65535, "uint16", "full"))(stored.images)
+    expected = torch.from_numpy(images[order.numpy()].astype(np.float32)).permute(0, 3, 1, 2)
+    assert torch.allclose(levels, expected * (255 / 65535), atol=1e-4)
+
+
+def test_eight_bits_in_full_stay_themselves() -> None:
+    images = torch.zeros(1, 3, 2, 2, dtype=torch.uint8)
+    assert Levels(EIGHT_BITS)(images) is images
