@@ -41,6 +41,8 @@ OF_THE_MACHINE = frozenset(
 # Pillow's own check sees frames and tiles within a file, too; `opened` tells of it.
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
+# `_orientation` copes
+warnings.filterwarnings("ignore", "Corrupt EXIF data", UserWarning, r"PIL\..*")
 
 T = TypeVar("T")
 Values = npt.NDArray[Any]

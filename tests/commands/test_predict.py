@@ -155,3 +155,18 @@ def test_floats_need_a_trial_of_floats(given: bool, predict: Predict, tmp_path: 
     window = Window(0, 1, "float32", "given", 0, 1 / 65535) if given else EIGHT_BITS
     found = predict(photo(tmp_path / "a.tif", "float32", 1 / 255), window=window)
     assert bool(found.written) == given
+
+
+def test_what_was_trained_on_is_evaluated_with_its_window(tmp_path: Path):
+    for name in ("images", "masks"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+    for i in range(6):
+        photo(tmp_path / f"data/images/{i}.png", "uint16", 10 + i)
+        Image.new("L", (48, 32)).save(tmp_path / f"data/masks/{i}.png")
+    folder = {"name": "folder", "root": str(tmp_path / "data"), "image_size": 32}
+    parts = build(make_trial(data=folder))
+    assert parts.data.window.high == 235 * 14
+    recorded = Window(0, 999, "uint16", "auto")
+    assert replace(parts, window=recorded).data.window == recorded
+    # before windows were recorded, all 16 bits were squeezed into 8
+    assert replace(parts, window=EIGHT_BITS).data.window.limits == (0, 65535)
