@@ -364,6 +364,9 @@ def _tell(problems: Sequence[str]) -> None:
 
 
 def _print(table: Any) -> None:
+    if isinstance(table, str):
+        print(table)
+        return
     from rich.console import Console
 
     console = Console()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,12 +21,14 @@ class Settings(BaseModel):
 
         A field made by `added` is there only where it is set to something else than its default.
         """
-        return {
+        found = {
             key: _identity(getattr(self, key))
-            for key, field in type(self).model_fields.items()
-            if not _is_local(field.json_schema_extra)
-            and not (_is_added(field.json_schema_extra) and getattr(self, key) == field.default)
-        } | {key: _identity(value) for key, value in (self.model_extra or {}).items()}
+            for key, is_added, default in _identifying(type(self))
+            if not (is_added and getattr(self, key) == default)
+        }
+        for key, value in (self.model_extra or {}).items():
+            found[key] = _identity(value)
+        return found
 
 
 def local(default: Any, **constraints: Any) -> Any:
@@ -53,6 +56,16 @@ def is_apart(extra: Any) -> bool:
     return isinstance(extra, dict) and bool(extra.get("x-apart"))
 
 
+@cache
+def _identifying(settings: type[Settings]) -> tuple[tuple[str, bool, Any], ...]:
+    """Of each field that can change a result: its name, whether it is `added`, and its default."""
+    return tuple(
+        (key, _is_added(field.json_schema_extra), field.default)
+        for key, field in settings.model_fields.items()
+        if not _is_local(field.json_schema_extra)
+    )
+
+
 def _is_added(extra: Any) -> bool:
     return isinstance(extra, dict) and bool(extra.get("x-added"))
 
@@ -61,7 +74,12 @@ def _is_local(extra: Any) -> bool:
     return isinstance(extra, dict) and bool(extra.get("x-local"))
 
 
+_SCALARS = (str, int, float, bool, type(None))
+
+
 def _identity(value: Any) -> Any:
+    if type(value) in _SCALARS:
+        return value
     if isinstance(value, Settings):
         return value.identity()
     if isinstance(value, list | tuple):

@@ -36,8 +36,12 @@ def data_key(trial: Trial) -> str:
 def data_set_uses(trials: Sequence[Trial]) -> dict[str, DataSetUse]:
     """The data sets of the trials by `data_key`, in the order of their first trials."""
     users: dict[str, list[Trial]] = {}
+    keys: dict[int, str] = {}  # by the settings object, which all seeds of an arm share
     for trial in trials:
-        users.setdefault(data_key(trial), []).append(trial)
+        of_arm = id(trial.settings)
+        if of_arm not in keys:
+            keys[of_arm] = data_key(trial)
+        users.setdefault(keys[of_arm], []).append(trial)
     levels = {key: _levels(members) for key, members in users.items()}
     return {
         key: DataSetUse(

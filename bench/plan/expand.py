@@ -17,7 +17,7 @@ from bench.plan.hypotheses import checked_hypotheses
 from bench.plan.idle import refuse_idle
 from bench.plan.inputs import other_function
 from bench.plan.scoring import refuse_several_scorings, scoring
-from bench.plan.trial import Trial, canonical_json
+from bench.plan.trial import Trial
 from bench.registry import Custom, load_target
 from bench.settings import Settings
 from bench.spec.hypotheses import Hypothesis
@@ -134,7 +134,7 @@ def _refuse_twins(spec: Spec, axes: dict[str, Axis], trials: tuple[Trial, ...]) 
     """No two arms may have the same settings: they would be one trial under two names."""
     first: dict[str, Trial] = {}
     for trial in trials:
-        twin = first.setdefault(canonical_json(trial.settings.identity()), trial)
+        twin = first.setdefault(trial.arm_sha256, trial)
         if twin is not trial:
             axis = next(axis for axis in axes if trial.axes[axis] != twin.axes[axis])
             raise spec.document.error(
@@ -192,7 +192,8 @@ def check_targets(plan: Plan) -> None:
     Raises:
         SpecError: one cannot be imported or is not callable; names its line.
     """
-    used = {target for trial in plan.trials for target in _targets(trial.settings)}
+    arms = {id(trial.settings): trial.settings for trial in plan.trials}  # shared by all seeds
+    used = {target for settings in arms.values() for target in _targets(settings)}
     document = plan.spec.document
     for path, target in _written_targets(document.tree, ()):
         if target in used:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +17,8 @@ from bench.spec.schema import TrialSettings
 NO_LEVEL = "–"
 """The label of an axis that has no level in a trial: a search's dimension under its `when`."""
 _FIRST_AXES = ("model", "augment")
+_DIGITS = 8
+"""Of a hash, hexadecimal, in an id."""
 _MAX_LABELS = 150  # characters of an id: with seed and hash it must fit a file name
 
 
@@ -53,26 +56,43 @@ class Trial:
         Labels stand in a fixed order (model, augment, then by the axis's name), so that the order
         of axes in the spec does not matter.
         """
-        return named(self.axes, f"s{self.seed}", self.identity)
+        return _name(self.axes, f"s{self.seed}", self.identity_sha256)
 
     @cached_property
+    def identity_sha256(self) -> str:
+        """Hash of the identity, whole: its first eight digits are `digest(self.identity)`.
+
+        Eight would make two of 20,000 trials equal by chance in one plan of twenty.
+        """
+        return self._canonical.sha256(self.seed)
+
+    @property
     def arm(self) -> str:
         """Hash of the identity without the seed: trials that share it are repeats of each other."""
-        return digest(self._settings)
+        return self._canonical.arm_sha256[:_DIGITS]
+
+    @property
+    def arm_sha256(self) -> str:
+        """The same hash, whole."""
+        return self._canonical.arm_sha256
 
     @cached_property
     def held(self) -> dict[str, Any]:
         """The settings that no axis touches, without what cannot change a result."""
         return held_of(self._settings, self.axes)
 
-    @cached_property
+    @property
     def common(self) -> str:
         """Hash of the settings that no axis touches: trials that share it belong in one table."""
-        return common_of(self.held, self.axes)
+        return self._canonical.common
 
     @property
     def _settings(self) -> dict[str, Any]:
         return self.settings.identity(revised=self.revised)
+
+    @property
+    def _canonical(self) -> _Canonical:
+        return _canonical_of(self.settings, tuple(self.axes), self.revised)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled by its fields: read-only mappings cannot be."""
@@ -102,15 +122,23 @@ def common_of(held: Mapping[str, Any], axes: Iterable[str]) -> str:
 
 def named(axes: Mapping[str, str], kind: str, identity: Any) -> str:
     """`<labels>-<kind>-<hash of the identity>`: the name of a trial, and of its folder."""
+    return _name(axes, kind, digest(identity))
+
+
+def _name(axes: Mapping[str, str], kind: str, identity_hash: str) -> str:
     ordered = sorted(axes, key=lambda axis: (*(axis != first for first in _FIRST_AXES), axis))
     levels = [axes[axis] for axis in ordered if axes[axis] != NO_LEVEL]
     labels = "-".join(map(_slug, levels))[:_MAX_LABELS]
-    return "-".join([*filter(None, [labels]), kind, digest(identity)])
+    return "-".join([*filter(None, [labels]), kind, identity_hash[:_DIGITS]])
 
 
 def digest(value: Any) -> str:
     """Eight hexadecimal digits of the SHA-256 of `value`'s canonical JSON."""
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:8]
+    return _sha256(canonical_json(value))[:_DIGITS]
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def canonical_json(value: Any) -> str:
@@ -124,6 +152,52 @@ def _canonical(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_canonical(item) for item in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+@dataclass(frozen=True)
+class _Canonical:
+    """What a trial's id is made of but its seed: the same for all seeds of an arm.
+
+    Attributes:
+        texts: canonical JSON of each section of the settings.
+        arm_sha256: see `Trial.arm_sha256`.
+        common: see `Trial.common`.
+    """
+
+    texts: Mapping[str, str]
+    arm_sha256: str
+    common: str
+
+    def sha256(self, seed: int) -> str:
+        """See `Trial.identity_sha256`."""
+        return _sha256(_joined({**self.texts, "seed": canonical_json(seed)}))
+
+
+_known: dict[tuple[int, tuple[str, ...], bool], tuple[weakref.ref[TrialSettings], _Canonical]] = {}
+"""By `id` of the settings, which cannot keep it: copying and comparing take in all fields."""
+
+
+def _canonical_of(settings: TrialSettings, axes: tuple[str, ...], revised: bool) -> _Canonical:
+    """Made once for all trials that share one settings object, as the seeds of an arm do."""
+    key = id(settings), axes, revised
+    if (known := _known.get(key)) is not None and known[0]() is settings:
+        return known[1]
+    sections = settings.identity(revised=revised)
+    texts = {name: canonical_json(value) for name, value in sections.items()}
+    touched = {axis.split(".")[0] for axis in axes}
+    held = {
+        name: canonical_json(value) if name in touched else texts[name]
+        for name, value in held_of(sections, axes).items()
+    }
+    common = _joined({"settings": _joined(held), "axes": canonical_json(sorted(axes))})
+    found = _Canonical(texts, _sha256(_joined(texts)), _sha256(common)[:_DIGITS])
+    _known[key] = weakref.ref(settings, lambda _: _known.pop(key, None)), found
+    return found
+
+
+def _joined(texts: Mapping[str, str]) -> str:
+    """The canonical JSON of a mapping whose values' canonical JSON is given."""
+    return "{" + ",".join(f"{json.dumps(key)}:{texts[key]}" for key in sorted(texts)) + "}"
 
 
 def _slug(label: str) -> str:

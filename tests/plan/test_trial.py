@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import itertools
 import pickle
 import random
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from bench.plan.expand import load_trial, trial_config
-from bench.plan.trial import Trial, digest
+from bench.plan.trial import Trial, _known, common_of, digest, held_of
 from bench.spec.schema import TrialSettings
 
 TREE: dict[str, Any] = {
@@ -248,3 +249,34 @@ def test_a_trial_survives_pickling() -> None:
 def test_axes_cannot_be_changed() -> None:
     with pytest.raises(TypeError):
         trial(TREE, axes={"model": "unet"}).axes["model"] = "other"  # type: ignore[index]
+
+
+def test_what_is_kept_of_settings_is_what_their_identity_gives() -> None:
+    axes = {"model": "unet", "train.lr": "0.001", "augment": "x", "data.image_size": "64"}
+    settings = TrialSettings.model_validate(TREE)
+    for seed in (0, 7):
+        for revised in (True, False):
+            made = Trial("e", seed, axes, settings, revised)
+            identity = settings.identity(revised=revised)
+            assert digest(made.identity) == made.identity_sha256[:8] == made.id[-8:]
+            assert made.arm == digest(identity)
+            assert made.common == common_of(held_of(identity, axes), axes)
+            assert common_of(made.held, axes) == made.common
+
+
+def test_a_changed_copy_of_settings_has_an_identity_of_its_own() -> None:
+    settings = TrialSettings.model_validate(TREE)
+    first = Trial("e", 0, {}, settings).id
+    train = settings.train.model_copy(update={"epochs": 4})
+    copied = settings.model_copy(update={"train": train})
+    assert Trial("e", 0, {}, copied).id == trial(changed(train__epochs=4)).id != first
+
+
+def test_what_is_kept_of_settings_goes_with_them() -> None:
+    made = trial(changed(train__epochs=5))
+    assert made.id
+    assert any(known[0]() is made.settings for known in _known.values())
+    key = id(made.settings)
+    del made
+    gc.collect()
+    assert not any(known == key and found[0]() is None for (known, *_), found in _known.items())
