@@ -329,17 +329,8 @@ def facts(page: Page, values: Values, bits: int) -> FileFacts:
     width, height = page.image.size
     if page.turned and page.orientation >= 5:  # Pillow gives a TIFF's size as it is shown
         width, height = height, width
-    return FileFacts(
-        width,
-        height,
-        page.image.mode,
-        bits,
-        page.orientation,
-        page.pages,
-        low,
-        high,
-        kind_of(values),
-    )
+    mode, orientation, pages, kind = page.image.mode, page.orientation, page.pages, kind_of(values)
+    return FileFacts(width, height, mode, bits, orientation, pages, low, high, kind)
 
 
 def kind_of(values: Values) -> Kind:
