@@ -1,16 +1,34 @@
 """`python -m bench`. Kept almost empty: every worker process imports this module again."""
 
 import io
+import os
 import sys
+from pathlib import Path
 
 
 def main() -> None:
     """Run the command line."""
+    _leave_working_folder()
     from bench.cli import main as run_cli
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a file's name may be no text
     run_cli()
+
+
+def _leave_working_folder() -> None:
+    """`python -m` searches the working folder first, where a foreign `torch.py` may lie.
+
+    `bench.registry.load_target` searches it last, for `target:`. A checkout that is not installed
+    is found by it, and keeps it.
+    """
+    here = str(Path.cwd())
+    if sys.path and sys.path[0] in ("", here):
+        del sys.path[0]
+    if here == str(Path(__file__).parents[1]):
+        sys.path.append(here)
+    else:  # the fork server and its like are started by `python -c`, which searches there as well
+        os.environ.setdefault("PYTHONSAFEPATH", "1")
 
 
 if __name__ == "__main__":

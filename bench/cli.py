@@ -24,10 +24,11 @@ from bench.commands.arguments import (
     Results,
     Retries,
     Spec,
+    TrustCode,
 )
 from bench.commands.exit_codes import ExitCode
 from bench.commands.search_line import search
-from bench.errors import BenchError, StoreError, told
+from bench.errors import BenchError, StoreError, printable, told
 
 if TYPE_CHECKING:
     from bench.plan.expand import Plan
@@ -44,7 +45,9 @@ app = typer.Typer(
 )
 
 
-def _plan(spec: Path, overrides: list[str] | None, results: Path) -> Plan:
+def _plan(
+    spec: Path, overrides: list[str] | None, results: Path, *, trust_code: bool = False
+) -> Plan:
     from bench.commands.settling import settler
     from bench.plan.expand import check_targets, make_plan
     from bench.plan.pretrained import check_weights
@@ -52,7 +55,7 @@ def _plan(spec: Path, overrides: list[str] | None, results: Path) -> Plan:
 
     plan = make_plan(load_spec(spec, overrides or ()))
     check_targets(plan)
-    plan = settler(results, spec.parent)(plan)
+    plan = settler(results, spec.parent, trust_code=trust_code)(plan)
     check_weights(plan)
     return plan
 
@@ -84,6 +87,7 @@ def run(
     ] = "0",
     hung_after: HungAfter = "30m",
     retries: Retries = 2,
+    trust_code: TrustCode = False,
     reports: Reports = REPORTS,
     results: Results = RESULTS,
 ) -> None:
@@ -96,7 +100,8 @@ def run(
     changes = [*(overrides or ()), *([f"machine.device={device}"] if device else [])]
     limits = Limits(duration(timeout, "--timeout"), duration(hung_after, "--hung-after"))
     options = RunOptions(results, reports, jobs, retry_failed, force, fail_fast, limits, retries)
-    sys.exit(run_plan(_plan(spec, changes, results), options, Console(stderr=True)))
+    planned = _plan(spec, changes, results, trust_code=trust_code)
+    sys.exit(run_plan(planned, options, Console(stderr=True)))
 
 
 app.command()(search)
@@ -114,6 +119,7 @@ def plan(
         ),
     ] = False,
     as_json: AsJson = False,
+    trust_code: TrustCode = False,
     results: Results = RESULTS,
 ) -> None:
     """Show the trials of a spec; nothing runs."""
@@ -121,7 +127,7 @@ def plan(
     from bench.commands.inspect import memory_lines, outlook_lines, plan_rows, plan_table
     from bench.run.forecast import forecast
 
-    planned = _plan(spec, overrides, results)
+    planned = _plan(spec, overrides, results, trust_code=trust_code)
     footprints = forecast(planned.trials) if memory else None
     rows = plan_rows(planned, cost=cost, memory=footprints)
     told = [] if footprints is None else memory_lines(planned, footprints)
@@ -241,13 +247,15 @@ def evaluate(
     trial: Annotated[str, typer.Argument(help="Id, beginning of an id, or folder.")],
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
     device: Device = DeviceName.AUTO,
+    trust_code: TrustCode = False,
     results: Results = RESULTS,
 ) -> None:
     """Score a trial's best checkpoint."""
     from bench.commands.trained import evaluate as evaluate_trial
     from bench.record.store import Store
 
-    print(json.dumps(evaluate_trial(Store(results), trial, split, device), indent=2))
+    found = evaluate_trial(Store(results), trial, split, device, trust_code=trust_code)
+    print(json.dumps(found, indent=2))
 
 
 @app.command()
@@ -256,17 +264,18 @@ def predict(
     images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the results.")],
     device: Device = DeviceName.AUTO,
+    trust_code: TrustCode = False,
     results: Results = RESULTS,
 ) -> None:
     """Write what a trial predicts for any images: masks and overlays, or labels."""
     from bench.commands.trained import predict_files
     from bench.record.store import Store
 
-    predicted = predict_files(Store(results), trial, images, out, device)
+    predicted = predict_files(Store(results), trial, images, out, device, trust_code=trust_code)
     for path in predicted.written:
         print(path)
     for line in predicted.failed:
-        print(f"error: {line}", file=sys.stderr)
+        print(f"error: {printable(line)}", file=sys.stderr)
     if predicted.failed:
         sys.exit(ExitCode.SOME_FAILED if predicted.written else ExitCode.WRONG_REQUEST)
 
@@ -352,13 +361,13 @@ def _each(items: Iterable[T], action: Callable[[T], R]) -> tuple[list[R], list[s
 
 def _note(text: str) -> None:
     """A line for a person, beside what a program may read."""
-    print(text, file=sys.stderr)
+    print(printable(text), file=sys.stderr)
 
 
 def _tell(problems: Sequence[str]) -> None:
     """Say what could not be read, and exit with 1 if anything."""
     for problem in problems:
-        print(f"error: {problem}", file=sys.stderr)
+        print(f"error: {printable(problem)}", file=sys.stderr)
     if problems:
         sys.exit(ExitCode.SOME_FAILED)
 
@@ -392,9 +401,6 @@ def _options(
 
 def main() -> NoReturn:
     """Run the command line; a foreseen error is one line and exit code 2."""
-    # parts named by `target:` may lie in the working folder, also for the installed script
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(1, str(Path.cwd()))
     debug = "--debug" in sys.argv
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
     _exit(lambda: app(arguments, prog_name="bench"), debug)
@@ -422,5 +428,5 @@ def _exit(command: Callable[[], Any], debug: bool) -> NoReturn:
 
 
 def _fail(message: str, code: ExitCode) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {printable(message)}", file=sys.stderr)
     sys.exit(code)

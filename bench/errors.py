@@ -64,6 +64,16 @@ class DeviceError(BenchError):
     """A device that was asked for and is not there."""
 
 
+_LONGEST = 2000  # characters of a line: paths and lists of names are long, a foreign text is longer
+
+
+def printable(text: object) -> str:
+    """A text for a terminal, on one line: what comes from files may hold escape sequences."""
+    line = " ".join(str(text).splitlines())
+    line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
+
+
 def first_line(error: BaseException) -> str:
     """What an error says, in one line; its kind where it says nothing."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

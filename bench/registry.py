@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from pydantic import ConfigDict, Field
@@ -86,7 +88,16 @@ class Registry(Generic[P]):
 
 
 def load_target(target: str) -> Callable[..., Any]:
-    """Import `package.module:name`; what is not there is a SpecError."""
+    """Import `package.module:name`, which may lie in the working folder.
+
+    That folder is searched last: nothing in it takes the place of an installed module.
+
+    Raises:
+        SpecError: it is not there, or cannot be called.
+    """
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
     module_name, _, attribute = target.partition(":")
     try:
         found: Any = importlib.import_module(module_name)

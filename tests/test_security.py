@@ -76,6 +76,20 @@ def test_a_target_is_the_only_way_to_code() -> None:
         assert keyword(call, "shell") is None, file
 
 
+def test_of_pyyaml_only_the_parser_is_used() -> None:
+    text = (BENCH / "record" / "quick_yaml.py").read_text("utf-8")
+    used = {
+        ast.unparse(node)
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "yaml"
+    }
+    assert used <= {f"yaml.{name}Event" for name in (
+        "Scalar", "MappingStart", "SequenceStart", "MappingEnd", "SequenceEnd", "Alias",
+        "DocumentStart", "StreamEnd",
+    )} | {"yaml.YAMLError"}  # fmt: skip
+    assert 'getattr(yaml, "CBaseLoader", None)' in text
+
+
 def test_yaml_is_read_as_plain_data() -> None:
     for file, called, call in calls():
         if called == "YAML" and not (file == "spec/yaml12.py" and not call.keywords):  # the writer

@@ -24,6 +24,12 @@ Overrides = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Device = Annotated[DeviceName, typer.Option(help="Where to compute.")]
+TrustCode = Annotated[
+    bool,
+    typer.Option(
+        "--trust-code", help="Run code (`target:`) that only a recorded trial's config.yaml names."
+    ),
+]
 HungAfter = Annotated[
     str, typer.Option(help="A trial whose worker has not moved for so long has failed. 0: never.")
 ]

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.doctor import Check
-from bench.errors import DamagedError, UnconfirmedError
+from bench.errors import DamagedError, UnconfirmedError, printable
 from bench.measure.footprint import Footprint
 from bench.plan.cost import model_costs
 from bench.plan.expand import Plan
@@ -214,7 +214,7 @@ def doctor_table(checks: Sequence[Check]) -> Table:
 
 def _add(table: Table, *cells: str) -> None:
     """Add a row of plain text: brackets in it are no markup."""
-    table.add_row(*map(Text, cells))
+    table.add_row(*(Text(printable(cell)) for cell in cells))
 
 
 def _count(value: float | None) -> str:

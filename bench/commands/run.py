@@ -16,7 +16,7 @@ from bench.commands.data_sets import keep_surveys
 from bench.commands.exit_codes import ExitCode
 from bench.commands.reporting import check_writable, is_current, make_report
 from bench.commands.sharing import REPORT, SETUP, SharedTrials, refuse_force
-from bench.errors import DamagedError, UnconfirmedError, UnwritableError
+from bench.errors import DamagedError, UnconfirmedError, UnwritableError, printable
 from bench.plan.expand import Plan, trial_config
 from bench.plan.pretrained import fetch_weights
 from bench.plan.trial import Trial
@@ -73,7 +73,7 @@ class _Run:
 
     def say(self, text: str) -> None:
         """A line for a person."""
-        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+        self.console.print(printable(text), highlight=False, markup=False, soft_wrap=True)
 
     def files(self, trial: Trial) -> TrialFiles:
         """A trial's."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from bench.errors import printable
 from bench.plan.expand import Plan
 from bench.record.leases import Leases
 from bench.record.store import Store
@@ -69,4 +70,4 @@ class Call:
 
     def say(self, text: str) -> None:
         """A line for a person."""
-        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+        self.console.print(printable(text), highlight=False, markup=False, soft_wrap=True)

@@ -18,6 +18,7 @@ from bench.commands.arguments import (
     Results,
     Retries,
     Spec,
+    TrustCode,
 )
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ def search(
     hung_after: HungAfter = "30m",
     retries: Retries = 2,
     reports: Reports = REPORTS,
+    trust_code: TrustCode = False,
     results: Results = RESULTS,
 ) -> None:
     """Search for the best settings, confirm them with fresh seeds, and make the report."""
@@ -68,10 +70,10 @@ def search(
         limits=Limits(None, duration(hung_after, "--hung-after")),
         retries=retries,
     )
-    sys.exit(_search(spec, changes, options))
+    sys.exit(_search(spec, changes, options, trust_code=trust_code))
 
 
-def _search(spec: Path, overrides: list[str], options: SearchOptions) -> int:
+def _search(spec: Path, overrides: list[str], options: SearchOptions, *, trust_code: bool) -> int:
     from rich.console import Console
 
     from bench.commands.search import run_search
@@ -84,7 +86,7 @@ def _search(spec: Path, overrides: list[str], options: SearchOptions) -> int:
     asked = request(load_spec(spec, overrides))
     samples = Plan(asked.space.spec, {}, asked.space.sample_trials())
     check_targets(samples)
-    settle = settler(options.results, spec.parent)
+    settle = settler(options.results, spec.parent, trust_code=trust_code)
     samples = settle(samples)
     check_weights(samples)
     return run_search(asked, samples, settle, options, Console(stderr=True))

@@ -12,13 +12,16 @@ from bench.plan.pretrained import settle_weights
 from bench.record.store import Store
 
 
-def settler(results: Path, specs: Path) -> Settle:
-    """Settles plans by what is in `results`; `specs` is the folder where other specs may lie."""
+def settler(results: Path, specs: Path, *, trust_code: bool = False) -> Settle:
+    """Settles plans by what is in `results`; `specs` is the folder where other specs may lie.
+
+    With `trust_code`, code that only a recorded trial names (`target:`) is run.
+    """
     store = Store(results)
     earlier, checkpoint = lookup(store, specs), finished(store)
 
     def settle(plan: Plan) -> Plan:
         plan = settle_weights(plan, earlier)
-        return settle_extractors(plan, earlier, checkpoint, try_extractor)
+        return settle_extractors(plan, earlier, checkpoint, try_extractor, trust_code=trust_code)
 
     return settle

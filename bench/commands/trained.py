@@ -21,7 +21,7 @@ from bench.data.pixels import AS_SEEN, Opening, Pixels, UnreadableError, read_pi
 from bench.data.settings import FilesSettings
 from bench.data.window import DEPTH, EIGHT_BITS, FULL, Kind, Window, encode, from_record
 from bench.errors import BenchError, DataError, StoreError
-from bench.plan.expand import load_trial
+from bench.plan.expand import load_trial, refuse_foreign_code
 from bench.plan.recorded import is_imported
 from bench.record.confirm import checked_config
 from bench.record.files import replacing, write_text
@@ -33,11 +33,16 @@ from bench.tasks.pictures import overlay
 from bench.train.session import Parts, build, entering, predict
 
 
-def evaluate(store: Store, trial: str, split: str, device: str) -> dict[str, float | None]:
-    """The metrics of the trial's best checkpoint on `train`, `val` or `test`; None: no score."""
+def evaluate(
+    store: Store, trial: str, split: str, device: str, *, trust_code: bool = False
+) -> dict[str, float | None]:
+    """The metrics of the trial's best checkpoint on `train`, `val` or `test`; None: no score.
+
+    Parts that are code of somebody's own (`target:`) are built with `trust_code` only.
+    """
     if split not in ("train", "val", "test"):
         raise BenchError(f"--split {split}: use train, val or test")
-    return _trained(store.find(trial), device).score(split)
+    return _trained(store.find(trial), device, trust_code=trust_code).score(split)
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,13 @@ class Predicted:
 
 
 def predict_files(
-    store: Store, trial: str, images: Sequence[Path], out: Path, device: str
+    store: Store,
+    trial: str,
+    images: Sequence[Path],
+    out: Path,
+    device: str,
+    *,
+    trust_code: bool = False,
 ) -> Predicted:
     """Write what the trial's best checkpoint makes of each image; of a folder, of its images.
 
@@ -68,7 +79,7 @@ def predict_files(
             each other.
     """
     names = _result_names(_files(images))
-    parts = _trained(store.find(trial), device)
+    parts = _trained(store.find(trial), device, trust_code=trust_code)
     reader = _Reader(parts)
     failed: list[str] = []
 
@@ -212,7 +223,7 @@ def _segment(parts: Parts, image: Image, results: Path) -> tuple[Path, Path]:
     return mask, tinted
 
 
-def _trained(files: TrialFiles, device: str) -> Parts:
+def _trained(files: TrialFiles, device: str, *, trust_code: bool) -> Parts:
     """The trial's parts with its best weights, wherever it was trained."""
     if is_imported(config := checked_config(files)):
         raise StoreError(
@@ -225,6 +236,8 @@ def _trained(files: TrialFiles, device: str) -> Parts:
             "`bench run` its spec first"
         )
     trial = load_trial(config)
+    if not trust_code:
+        refuse_foreign_code(str(files.folder), trial.settings)
     machine = trial.settings.machine.model_copy(update={"device": device, "placement": "auto"})
     settings = trial.settings.model_copy(update={"machine": machine})
     window = from_record(files.environment().get("window"))

@@ -96,7 +96,9 @@ def _git(folder: Path, *arguments: str) -> str | None:
     git = shutil.which("git")
     if git is None:
         return None
-    command = [git, "-C", str(folder), *arguments]
+    # a foreign repository's own settings may name programs: no monitor, no hooks, no writing
+    safe = ("--no-optional-locks", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
+    command = [git, *safe, "-C", str(folder), *arguments]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=20)  # noqa: S603 - git, as found on PATH
     except (OSError, subprocess.TimeoutExpired):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -184,6 +184,32 @@ def load_trial(config: Mapping[str, Any]) -> Trial:
             f"bench: its settings now make trial {made}"
         )
     return trial
+
+
+def refuse_foreign_code(name: str, settings: Settings, known: Collection[str] = ()) -> None:
+    """Refuse recorded settings that name code of which the user's own spec says nothing.
+
+    A results folder may be somebody else's, and building a `target:` runs what it names.
+
+    Args:
+        name: of the trial that they are recorded of.
+        settings: what is to be built.
+        known: the targets that the user has named in a spec of their own.
+
+    Raises:
+        StoreError: names the first such target, and what to do.
+    """
+    for target in _targets(settings):
+        if target not in known:
+            raise StoreError(
+                f"{name}: is built by {target}, which its config.yaml names: if you know this code "
+                "and trust it, say --trust-code"
+            )
+
+
+def targets_of(spec: Spec) -> frozenset[str]:
+    """Every `target:` that a spec names."""
+    return frozenset(target for _, target in _written_targets(spec.document.tree, ()))
 
 
 def check_targets(plan: Plan) -> None:

@@ -11,7 +11,7 @@ from ruamel.yaml.error import YAMLError
 
 from bench.errors import BenchError, DataError, SpecError, StoreError, first_line
 from bench.plan.earlier import Lookup, best, matching
-from bench.plan.expand import Plan, load_trial
+from bench.plan.expand import Plan, load_trial, refuse_foreign_code, targets_of
 from bench.plan.settling import refuse_twins, written
 from bench.plan.trial import Trial, canonical_json, digest
 from bench.spec.document import Document
@@ -31,14 +31,20 @@ Settled = dict[str, str | SettledExtractor | None]
 SETTING: KeyPath = ("task", "frechet")
 
 
-def settle_extractors(plan: Plan, lookup: Lookup, finished: Finished, check: Check) -> Plan:
+def settle_extractors(
+    plan: Plan, lookup: Lookup, finished: Finished, check: Check, *, trust_code: bool = False
+) -> Plan:
     """The plan with `task.frechet` of every trial settled: whose features exactly.
+
+    A classifier whose model is code of somebody's own (`target:`) is built where the plan's spec
+    names the same code, or with `trust_code`.
 
     Raises:
         SpecError: an extractor that there is not or that is none, or arms that have become equal
             by theirs; names the line.
     """
-    settler = _Settler(plan.spec.document, lookup, finished, check)
+    known = None if trust_code else targets_of(plan.spec)
+    settler = _Settler(plan.spec.document, lookup, finished, check, known)
     trials = tuple(settler.settled(trial) for trial in plan.trials)
     refuse_twins(
         plan.spec.document,
@@ -76,9 +82,15 @@ class _Settler:
     """Settles the extractor of one trial after the other; each is looked up and tried once."""
 
     def __init__(
-        self, document: Document, lookup: Lookup, finished: Finished, check: Check
+        self,
+        document: Document,
+        lookup: Lookup,
+        finished: Finished,
+        check: Check,
+        known: frozenset[str] | None,
     ) -> None:
-        self._document = document
+        """`known` are the targets that may be built; None: any."""
+        self._document, self._known_code = document, known
         self._lookup, self._finished, self._check = lookup, finished, check
         self._known: dict[str, Settled] = {}
 
@@ -107,6 +119,9 @@ class _Settler:
 
             return {"extractor": settled_inception(), "classifier": None}
         checkpoint = self._checkpoint(wanted.classifier)
+        if self._known_code is not None:
+            model = classifier_of(checkpoint).settings.model
+            refuse_foreign_code(str(checkpoint.parent), model, self._known_code)
         return {"extractor": "classifier", "classifier": _settled_classifier(checkpoint)}
 
     def _checkpoint(self, wanted: str | EarlierClassifier | SettledExtractor) -> Path:

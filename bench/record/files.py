@@ -8,7 +8,6 @@ import json
 import math
 import os
 import re
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from numbers import Integral, Real
 from pathlib import Path
@@ -20,6 +19,7 @@ from ruamel.yaml.error import YAMLError
 
 from bench.errors import DamagedError, StoreError, UnwritableError
 from bench.record import quick_yaml
+from bench.safe_files import open_plain, temporary_path
 
 Kinds = type | tuple[type, ...]
 
@@ -36,7 +36,7 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
     Raises:
         UnwritableError: the folder is read-only, the disk is full, …
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:6]}.tmp")
+    beside = temporary_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield beside
@@ -55,8 +55,8 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
 
 def write_bytes(path: Path, content: bytes, *, durable: bool = False) -> None:
     """Replace the file's content."""
-    with replacing(path, durable=durable) as beside:
-        beside.write_bytes(content)
+    with replacing(path, durable=durable) as beside, beside.open("xb") as file:
+        file.write(content)
 
 
 def write_text(path: Path, text: str, *, durable: bool = False) -> None:
@@ -89,7 +89,8 @@ def read_text(path: Path) -> str | None:
         StoreError: the system does not let it be read.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        with io.TextIOWrapper(open_plain(path), encoding="utf-8") as file:
+            return file.read()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:

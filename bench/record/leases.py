@@ -34,6 +34,7 @@ from bench.errors import BenchError, StoreError, UnwritableError
 from bench.record.files import read_json, read_text, write_json
 from bench.record.owners import Owner
 from bench.record.silence import BEATS, Silence
+from bench.safe_files import refuse_link_out
 
 EXPIRY = 60.0
 """Seconds; `BENCH_LEASE_SECONDS` changes it."""
@@ -102,6 +103,7 @@ class Leases:
     def __enter__(self) -> Self:
         """Say that we are here. StoreError where the folder cannot be written."""
         try:
+            refuse_link_out(self._folder, self._folder.parent)
             self._runs.mkdir(parents=True, exist_ok=True)
             self._announce()
         except (OSError, StoreError) as error:

@@ -12,16 +12,18 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import StoreError
 from bench.record import mlflow_fields as fields
 from bench.record.columns import Status
 from bench.record.files import write_json
-from bench.record.mlflow_connect import connect, load, place
+from bench.record.mlflow_connect import ArtifactError, connect, load, place
 from bench.record.mlflow_record import Pushed, Record, agrees, marker, memory_of
 from bench.record.mlflow_tree import SOURCE, Tree
 from bench.record.store import Store, TrialFiles
+from bench.safe_files import refuse_link_out
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -141,7 +143,7 @@ class Mirror:
             load(self.uri)  # not under the lock: it takes seconds
             with self.store.mirroring(_LOCK_SECONDS):
                 yield
-        except MirrorError:
+        except (MirrorError, ArtifactError):
             raise
         except TimeoutError as error:
             raise MirrorError(
@@ -307,14 +309,32 @@ class Mirror:
         if metrics:
             self._client.log_batch(run_id, metrics=metrics)
         self._log_tags(run, fields.summary_tags(record.summary))
-        uri = run.info.artifact_uri
-        for path in (files.config_path, files.environment_path, files.best):
-            if path.is_file():
-                place(self._client, run_id, uri, path, "")
-        for path in sorted(files.samples.glob("*.png")):
-            place(self._client, run_id, uri, path, "samples")
         state = fields.RUN_STATUS[record.status.status]
-        self._client.set_terminated(run_id, state, end_time=time)
+        try:
+            self._place_all(run, files)
+        finally:  # what is wrong with a file is no reason for a run that never ends
+            self._client.set_terminated(run_id, state, end_time=time)
+
+    def _place_all(self, run: Run, files: TrialFiles) -> None:
+        """Make the trial's files artifacts of its run."""
+        found = [(path, "") for path in (files.config_path, files.environment_path, files.best)]
+        found += [(path, "samples") for path in sorted(files.samples.glob("*.png"))]
+        for path, folder in found:
+            if path.is_file():
+                self._place(run.info.run_id, run.info.artifact_uri, path, folder)
+
+    def _place(self, run_id: str, uri: str, path: Path, folder: str) -> None:
+        """Make a file an artifact: in our own store in its own folder only, and no link."""
+        if path.is_symlink() or path.parent.is_symlink():
+            raise ArtifactError(f"{path}: is a link, and is not copied: records are plain files")
+        place(self._client, run_id, uri, path, folder, self._artifacts)
+
+    @property
+    def _artifacts(self) -> Path | None:
+        """The folder that the artifacts of the store's own MLflow have to be in."""
+        if self.uri != self.store.mlflow_uri:
+            return None
+        return refuse_link_out(self.store.artifacts, self.store.root)
 
 
 def _without_password(text: str) -> str:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from bench.errors import StoreError
+from bench.plan.recorded import shown
 from bench.record.files import remove_leftovers, replacing
 from bench.record.store import Store
 
@@ -39,6 +41,10 @@ def connect(store: Store, uri: str) -> MlflowClient:
     return MlflowClient(tracking_uri=uri)
 
 
+class ArtifactError(StoreError):
+    """A trial's files that are not copied; the rest of what is known of it is in MLflow."""
+
+
 def local_path(uri: str) -> Path | None:
     """The folder that an artifact URI means, if it is a local one."""
     parts = urlsplit(uri)
@@ -47,17 +53,32 @@ def local_path(uri: str) -> Path | None:
     return Path(uri) if not parts.scheme else None
 
 
-def place(client: MlflowClient, run_id: str, artifacts: str, path: Path, folder: str) -> None:
+def place(
+    client: MlflowClient,
+    run_id: str,
+    artifacts: str,
+    path: Path,
+    folder: str,
+    within: Path | None = None,
+) -> None:
     """Make the file at `path` an artifact in `folder` of a run whose artifacts are at `artifacts`.
 
     A hard link where these are local files of the same file system, else a copy. Linking is safe
     because no file of ours is ever changed in place.
+
+    Raises:
+        ArtifactError: `artifacts`, which a database says, is not in the folder `within`.
     """
     root = local_path(artifacts)
     if root is None:
         client.log_artifact(run_id, str(path), folder or None)
         return
     target = root / folder / path.name
+    if within is not None and not target.parent.resolve().is_relative_to(within.resolve()):
+        raise ArtifactError(
+            f"{within.parent / 'mlflow.db'}: says that the run's artifacts are in {shown(root)}, "
+            f"which is not in {within}: nothing is written there"
+        )
     if target.is_file() and target.samefile(path):
         return
     with replacing(target) as beside:

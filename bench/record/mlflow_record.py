@@ -7,6 +7,7 @@ import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import StoreError
@@ -14,6 +15,7 @@ from bench.record import mlflow_fields as fields
 from bench.record.columns import Status
 from bench.record.files import read_json
 from bench.record.store import TrialFiles, TrialStatus
+from bench.safe_files import open_plain
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -107,4 +109,12 @@ def memory_of(files: TrialFiles) -> dict[str, Any]:
 def _contents(files: TrialFiles) -> tuple[bytes, ...]:
     """What the trial's records say, `config.yaml` first; a missing one is empty."""
     paths = (files.config_path, files.status_path, files.history_path, files.summary_path)
-    return tuple(path.read_bytes() if path.is_file() else b"" for path in paths)
+    return tuple(map(_content, paths))
+
+
+def _content(path: Path) -> bytes:
+    try:
+        with open_plain(path) as file:
+            return file.read()
+    except OSError:
+        return b""

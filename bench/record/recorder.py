@@ -18,6 +18,7 @@ from bench.record.files import remove_leftovers, replacing, write_json
 from bench.record.leases import Lease
 from bench.record.summary import summarise
 from bench.record.trial_files import Row, TrialFiles, TrialStatus, now
+from bench.safe_files import refuse_link_out
 
 if TYPE_CHECKING:
     import numpy as np
@@ -102,6 +103,7 @@ class TrialRecorder:
         from PIL import Image  # a worker has it; a command that runs nothing need not
 
         self.check()
+        refuse_link_out(self.files.samples, self.files.folder)
         plain = re.sub(r"[^\w.-]+", "_", name).strip("._") or "picture"
         with replacing(self.files.samples / f"{plain}.png") as beside:
             Image.fromarray(image).save(beside, format="PNG")

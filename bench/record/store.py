@@ -14,6 +14,7 @@ from bench.record.files import write_json
 from bench.record.leases import Leases, held_names
 from bench.record.plan_file import read_plan
 from bench.record.trial_files import Row, TrialFiles, TrialStatus, now
+from bench.safe_files import refuse_link_out
 
 if TYPE_CHECKING:
     from bench.record.data_file import DataSetRecord
@@ -67,7 +68,7 @@ class Store:
                 f"experiment name {name!r}: use letters, digits, '_', '-' and '.' (and not "
                 f"{', '.join(sorted(_RESERVED))})"
             )
-        return self.root / name
+        return refuse_link_out(self.root / name, self.root)
 
     def existing(self, name: str) -> str:
         """`name`, if there are records of it; else a StoreError with the nearest name."""
@@ -80,18 +81,30 @@ class Store:
     def trials(self, experiment: str) -> list[TrialFiles]:
         """The trials that have a folder, sorted by id; planned ones without are in the plan."""
         folders = _folders(self.experiment(experiment))
-        return [TrialFiles(p) for p in folders if _NAME.fullmatch(p.name) and _is_trial(p)]
+        return [
+            TrialFiles(p)
+            for p in folders
+            if _NAME.fullmatch(p.name) and _is_trial(p) and self._inside(p)
+        ]
 
-    def misnamed(self, experiment: str) -> list[str]:
-        """Names of folders that have a trial's files, and that are no trial's name: `x - Copy`."""
-        folders = _folders(self.experiment(experiment))
-        return [p.name for p in folders if not _NAME.fullmatch(p.name) and _is_trial(p)]
+    def strangers(self, experiment: str) -> dict[str, str]:
+        """Names of folders that have a trial's files and are none: `x - Copy`; with the reasons."""
+        found = {}
+        for path in filter(_is_trial, _folders(self.experiment(experiment))):
+            if not _NAME.fullmatch(path.name):
+                found[path.name] = "its folder has no trial's name"
+            elif not self._inside(path):
+                found[path.name] = "its folder is a link that leads out of the results"
+        return found
+
+    def _inside(self, path: Path) -> bool:
+        return not path.is_symlink() or path.resolve().is_relative_to(self.root.resolve())
 
     def trial(self, experiment: str, trial_id: str) -> TrialFiles:
         """The files of a trial, there or not."""
         if not _NAME.fullmatch(trial_id):
             raise StoreError(f"trial id {trial_id!r}: not a name")
-        return TrialFiles(self.experiment(experiment) / trial_id)
+        return TrialFiles(refuse_link_out(self.experiment(experiment) / trial_id, self.root))
 
     def find(self, text: str) -> TrialFiles:
         """A recorded trial by id, unique beginning of an id, `experiment/id`, or path.

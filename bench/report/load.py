@@ -189,7 +189,7 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
         closing=tuple(closing_columns(summaries.values())),
         runs=typed(pd.DataFrame(rows, columns=runs_columns(axes, metrics, summaries.values()))),
         history=typed(_history_frame(histories, metrics)),
-        left_out=_left_out(belong.left_out, refused, store.misnamed(experiment)),
+        left_out=_left_out(belong.left_out, refused, store.strangers(experiment)),
         folders={m["id"]: files[m["id"]].folder for m in members if m["id"] in found},
         hypotheses=_hypotheses(plan, store.plan_path(experiment)),
         findings=findings,
@@ -295,10 +295,10 @@ def _incomparable(
 
 
 def _left_out(
-    found: Iterable[LeftOut], refused: Mapping[str, str], misnamed: Iterable[str]
+    found: Iterable[LeftOut], refused: Mapping[str, str], strangers: Mapping[str, str]
 ) -> tuple[LeftOut, ...]:
-    others = [LeftOut(name, "its folder has no trial's name") for name in misnamed]
-    return tuple(sorted({*found, *map(LeftOut._make, refused.items()), *others}))
+    others = (*refused.items(), *strangers.items())
+    return tuple(sorted({*found, *map(LeftOut._make, others)}))
 
 
 def _is_planned(plan: Mapping[str, Any] | None, trial: str) -> bool:

@@ -19,6 +19,7 @@ from rich.progress import (
 )
 from rich.table import Column
 
+from bench.errors import printable
 from bench.run.events import Ended, EpochDone, Event, Lost, Retried, Started, Ticked, Waiting
 from bench.states import Status
 
@@ -154,7 +155,7 @@ class PlainDisplay:
             self._line(f"{trial}: epoch {epoch}/{epochs}  {describe(row, self._metric)}")
 
     def _line(self, text: str) -> None:
-        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+        self._console.print(printable(text), highlight=False, markup=False, soft_wrap=True)
 
 
 class LiveDisplay:
@@ -262,7 +263,9 @@ class LiveDisplay:
             self._bars.remove_task(line)
 
     def _say(self, text: str, style: str) -> None:
-        self._console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(
+            printable(text), style=style, markup=False, highlight=False, soft_wrap=True
+        )
 
     def _end_preparation(self) -> None:
         if self._preparation is not None:

@@ -19,6 +19,7 @@ from bench.errors import BenchError, DataError, StoreError, UnwritableError, tol
 from bench.plan.trial import Trial
 from bench.run import pulse
 from bench.run.events import Alive, Ended, EpochDone, Started, Ticked
+from bench.safe_files import open_log
 from bench.states import Failure, Status
 from bench.train.recorder import Recorder, Row
 
@@ -113,11 +114,15 @@ class Line:
 def work(job: Job, share: Share, connection: Connection) -> None:
     """Train `job`'s trial; the entry point of a worker process."""
     ignore_signals()
-    _redirect_output(job.log)
+    line = Line(job.trial.id, connection)
+    try:
+        _redirect_output(job.log)
+    except StoreError as error:  # a link: what it leads to is nobody's log
+        line.ended(Status.FAILED, Failure.CRASH, str(error), recorded=False)
+        _leave()
     if share.gpus is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = share.gpus
     faulthandler.enable()  # a segmentation fault says where, in the log
-    line = Line(job.trial.id, connection)
     line.started()
     pulse.watch(line.alive)
     status, failure, message = _train(job, share, line)
@@ -171,7 +176,7 @@ def ignore_signals() -> None:
 def _redirect_output(log: Path) -> None:
     """Send what the process prints, C libraries included, to the trial's log."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    target = open_log(log)
     sys.stdout.flush()
     sys.stderr.flush()
     os.dup2(target, 1)

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from bench.errors import DamagedError, StoreError, UnwritableError, first_line
+from bench.safe_files import open_plain, temporary_path
 
 DISK_SHARE = 0.02
 """Part of a trial's time that may pass with waiting for the disk."""
@@ -44,10 +45,10 @@ def save(
     Raises:
         UnwritableError: the disk is full, the folder read-only, …
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside = temporary_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("wb") as file:
+        with beside.open("xb") as file:
             torch.save(dict(state), file)
             file.flush()
             begun = time.monotonic()
@@ -80,7 +81,8 @@ def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
     """
     _check_bytes(path)
     try:
-        found = torch.load(path, map_location=device, weights_only=True)
+        with open_plain(path) as file:
+            found = torch.load(file, map_location=device, weights_only=True)
     except Exception as error:  # torch raises half a dozen kinds
         if "PytorchStreamReader" in str(error):
             raise _damaged(path, error) from error
@@ -135,8 +137,10 @@ class States:
 def _check_bytes(path: Path) -> None:
     """Compare the checksums, which torch writes and does not look at."""
     try:
-        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+        with open_plain(path) as file, zipfile.ZipFile(file) as archive:
             broken = archive.testzip()
+    except StoreError:
+        raise
     except FileNotFoundError:
         raise StoreError(f"{path}: no checkpoint there") from None
     except OSError as error:

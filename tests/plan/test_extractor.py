@@ -37,13 +37,16 @@ class Place:
 
     root: Path
 
-    def plan(self, frechet: str, more: str = "", results: str = "results") -> Plan:
+    def plan(
+        self, frechet: str, more: str = "", results: str = "results", *, trust_code: bool = False
+    ) -> Plan:
         """Of a spec whose seventh line has the distance's settings."""
         path = self.root / "spec.yaml"
         path.write_text(f"{HEAD}task:\n  {{name: diffusion, frechet: {frechet}}}\n{more}")
         store = Store(self.root / results)
         plan = make_plan(load_spec(path))
-        return settle_extractors(plan, lookup(store, self.root), finished(store), try_extractor)
+        find = lookup(store, self.root)
+        return settle_extractors(plan, find, finished(store), try_extractor, trust_code=trust_code)
 
     def put(self, label: str = "small", score: float = 0.5, weights: int = 0) -> TrialFiles:
         return put(self.root / "results", classifier(label), score, weights)
@@ -314,11 +317,16 @@ def test_a_network_that_gives_no_features_is_refused(
         path.syspath_prepend(str(place.root))
         own = classifier(model={"target": "own_features:Conv"})
         files = put(place.root / "results", own)
-        with pytest.raises(SpecError, match=r"7: .*cannot be used: there is no linear layer"):
+        path.delitem(sys.modules, "own_features")
+        refused = r"7: .*is built by own_features:Conv, which its config.* say --trust-code"
+        with pytest.raises(SpecError, match=refused):
             place.plan(f"{{classifier: {files.folder}}}")
+        assert "own_features" not in sys.modules
+        with pytest.raises(SpecError, match=r"7: .*cannot be used: there is no linear layer"):
+            place.plan(f"{{classifier: {files.folder}}}", trust_code=True)
     monkeypatch.delitem(sys.modules, "own_features")
     with pytest.raises(SpecError, match=r"7: .*cannot be used: target 'own_features:Conv' cannot"):
-        place.plan(f"{{classifier: {files.folder}}}")
+        place.plan(f"{{classifier: {files.folder}}}", trust_code=True)
 
 
 def test_each_classifier_is_looked_at_once(place: Place) -> None:
