@@ -317,13 +317,11 @@ def ui(
     results: Results = RESULTS,
 ) -> None:
     """Open MLflow's pages on this store."""
-    from bench.record.mlflow import Mirror
     from bench.record.store import Store
-    from bench.record.ui import ui_command, ui_environment
+    from bench.record.ui import served_uri, ui_command, ui_environment
 
     store = Store(results)
-    Mirror(store, store.mlflow_uri).prepare()
-    command = ui_command(store, port)
+    command = ui_command(store, port, served_uri(store))
     print(f"http://127.0.0.1:{port}", flush=True)
     os.execve(command[0], command, ui_environment())  # noqa: S606 - our own command line
 

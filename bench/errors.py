@@ -79,6 +79,15 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
+def shortened(text: str, most: int = 200) -> str:
+    """A text of at most `most` characters, on one line, cut at a word's end."""
+    words = " ".join(text.split())
+    if len(words) <= most:
+        return words
+    whole = words[: most - 1].rsplit(" ", 1)[0]
+    return f"{whole if len(whole) > most // 2 else words[: most - 2]} …"
+
+
 def told(error: BaseException) -> str:
     """An unforeseen error in one line: its kind, what it says, and where it was raised."""
     frames = traceback.extract_tb(error.__traceback__)

@@ -24,6 +24,7 @@ from bench.record.confirm import standing
 from bench.record.leases import Leases
 from bench.record.live import LiveMirror
 from bench.record.mlflow import Mirror
+from bench.record.mlflow_record import is_behind
 from bench.record.recorder import TrialRecorder
 from bench.record.store import Store, TrialFiles, TrialStatus
 from bench.run.events import Ended, EpochDone, Event, Retried
@@ -147,6 +148,7 @@ def _run(here: _Run) -> ExitCode:
     else:
         _put_new_plan_on_record(plan, here.store)
         here.setup.close()
+        finish_mirror(here.store, plan.experiment, here.say)
     return _conclude(here, choice, outcome, len(refused))
 
 
@@ -171,6 +173,8 @@ def _train_left(
     # importing MLflow and making its database takes seconds, as preparing does: side by side
     shown_on = display(here.console, epochs, plan.select.metric)
     with shown_on as shown, mirrored(here.store, plan.experiment, here.say) as changed:
+        for files in behind(here.store, plan.experiment):
+            changed(files)
         beside = max((share.beside for share in shares), default=1)
         prepared = prepare([*todo, *moved], shown.preparing, beside)
         if not options.force:
@@ -273,7 +277,21 @@ def mirrored(
         missing = live.close(MIRROR_SECONDS)
         if missing:
             remedy = f"`bench sync {experiment}` catches up"
-            say(f"MLflow lacks {len(missing)} trials: {remedy}")
+            say(f"MLflow does not have all of {len(missing)} trials: {remedy}")
+
+
+def behind(store: Store, experiment: str) -> list[TrialFiles]:
+    """Trials that ended in a call which was killed before it could tell MLflow all of them."""
+    return [files for files in store.trials(experiment) if is_behind(files)]
+
+
+def finish_mirror(store: Store, experiment: str, say: Callable[[str], None]) -> None:
+    """Tell MLflow what an earlier call could not, where nothing is trained. Nothing: no MLflow."""
+    if left := behind(store, experiment):
+        say(f"MLflow does not have all of {len(left)} trials: pushing them.")
+        with mirrored(store, experiment, say) as changed:
+            for files in left:
+                changed(files)
 
 
 def _conclude(here: _Run, choice: Choice, outcome: Outcome, refused: int) -> ExitCode:

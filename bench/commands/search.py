@@ -10,7 +10,7 @@ from rich.console import Console
 
 from bench.commands.exit_codes import ExitCode
 from bench.commands.reporting import check_writable, make_report
-from bench.commands.run import terminated_is_interrupted
+from bench.commands.run import finish_mirror, terminated_is_interrupted
 from bench.commands.search_call import Call, SearchOptions, Settle
 from bench.commands.search_floor import Floor
 from bench.commands.search_results import (
@@ -149,6 +149,8 @@ def _interrupted(call: Call, study: Study, outcome: Outcome) -> ExitCode:
 def _conclude(
     call: Call, study: Study, floor: Floor, confirmations: Sequence[Confirmation], *, over: bool
 ) -> ExitCode:
+    if not floor.worked:
+        finish_mirror(call.store, call.experiment, call.say)
     with call.leases.hold(REPORT):
         record = None if floor.worked or not over else unchanged_record(call)
         if record is None:

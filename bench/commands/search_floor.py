@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING
 
 from bench.commands import other_data
 from bench.commands.data_sets import keep_surveys
-from bench.commands.run import mirrored, observer
+from bench.commands.run import behind, mirrored, observer
 from bench.commands.search_call import Call
 from bench.commands.sharing import SETUP, SharedTrials
 from bench.commands.workshop import TrialWorkshop
-from bench.errors import StoreError
 from bench.plan.expand import Plan
 from bench.plan.pretrained import fetch_weights
 from bench.plan.trial import Trial
 from bench.record.confirm import standing
-from bench.record.files import read_json
 from bench.record.store import TrialFiles
 from bench.run.events import Ended, Event
 from bench.run.executors.local import LocalExecutor
@@ -152,7 +150,7 @@ class Floor:
         self._shop.epochs.clear()
         with shown_on as shown, mirrored(call.store, call.experiment, call.say) as changed:
             self._prepare(shown, shares)
-            for files in self._unmirrored():
+            for files in behind(call.store, call.experiment):
                 changed(files)
             self._executor = LocalExecutor(shares, call.options.limits)
             record = observer(self._shop.recorders, changed, shown.observe)
@@ -195,15 +193,6 @@ class Floor:
         for caution in samples.cautions:
             call.say(f"Careful: {caution}.")
         self._ready = True
-
-    def _unmirrored(self) -> Iterator[TrialFiles]:
-        """Trials that ended in an earlier call which died before it could tell MLflow."""
-        for trial in self._shop.planned:
-            files = self._shop.files(trial)
-            with suppress(StoreError):
-                ended = files.status().status not in (Status.PLANNED, Status.RUNNING)
-                if ended and not (read_json(files.mlflow_path) or {}).get("finished"):
-                    yield files
 
     def _left(self, trial: Trial) -> bool:
         status = standing(self._shop.files(trial)).status

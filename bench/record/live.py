@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
+from functools import partial
 
-from bench.record.mlflow import Mirror, MirrorError
+from bench.record.mlflow import ArtifactError, Mirror, MirrorError
 from bench.record.store import TrialFiles
 
 _LONGEST_WAIT = 60.0
@@ -14,7 +16,9 @@ _LONGEST_WAIT = 60.0
 class LiveMirror:
     """A thread of the parent's that pushes changed trials; nothing waits for it until `close`.
 
-    If MLflow fails, `warn` is told once, and pushing is tried again, ever more rarely.
+    Figures and states come first; files (checkpoints, pictures) follow, one trial at a time, while
+    nothing else is to be pushed. If MLflow fails, `warn` is told once, as it is once where only its
+    artifact store does, and pushing is tried again, ever more rarely.
 
     Args:
         mirror: what pushes; from now on for this thread only.
@@ -26,11 +30,14 @@ class LiveMirror:
         self, mirror: Mirror, warn: Callable[[str], None], *, interval: float = 2.0
     ) -> None:
         self._mirror, self._warn, self._interval = mirror, warn, interval
-        self._wait = interval
-        self._warned = self._used = False
+        self._wait = self._pause = interval
+        self._warned: set[type[Exception]] = set()
+        self._used = False
+        self._resume = 0.0  # when files are tried again
         self._closing = threading.Event()
-        self._guard = threading.Lock()  # of the two below
+        self._guard = threading.Lock()  # of the three below
         self._changed: dict[TrialFiles, None] = {}  # in the order of their changes
+        self._fileless: dict[TrialFiles, None] = {}  # pushed, but for their files
         self._pushing: TrialFiles | None = None
         self._thread = threading.Thread(target=self._run, name="mlflow", daemon=True)
         self._thread.start()
@@ -42,7 +49,7 @@ class LiveMirror:
             self._changed[files] = None
 
     def close(self, timeout: float = 30.0) -> list[str]:
-        """Push what is left, for at most `timeout` seconds; ids of the trials still not pushed.
+        """Push what is left, for at most `timeout` seconds; ids of the trials not there as a whole.
 
         Where no trial has changed there is nothing to wait for, however slow MLflow starts.
         """
@@ -52,14 +59,19 @@ class LiveMirror:
         self._thread.join(timeout)
         with self._guard:
             pushing = [] if self._pushing is None else [self._pushing]
-            return sorted({files.id for files in [*pushing, *self._changed]})
+            return sorted({files.id for files in [*pushing, *self._changed, *self._fileless]})
 
     def _run(self) -> None:
         self._attempt(self._mirror.prepare)
         while not self._closing.wait(self._wait):
-            self._flush()
+            if self._flush():
+                self._flush_files()
         if self._flush():
             self._attempt(self._mirror.close_parents)
+            self._resume = 0.0
+            self._flush_files()
+            if not self._fileless:
+                self._attempt(self._mirror.keep_specs)
 
     def _flush(self) -> bool:
         """Push every changed trial. When MLflow fails, the rest waits; False then."""
@@ -71,22 +83,50 @@ class LiveMirror:
         with self._guard:
             del self._changed[files]
             self._pushing = files
-        failure = self._attempt(lambda: self._mirror.sync_trial(files))
+        failure = self._attempt(lambda: self._mirror.push(files))
         with self._guard:
             self._pushing = None
             if failure is not None:
                 self._changed[files] = None
+            else:
+                self._fileless[files] = None
         return not isinstance(failure, MirrorError)  # else it is this trial's own trouble
+
+    def _flush_files(self) -> None:
+        """Push the files of trials that have ended, until there are figures to push again."""
+        with self._guard:
+            todo = list(self._fileless) if time.monotonic() >= self._resume else []
+            stuck = set(self._changed)
+        failed = False
+        for files in todo:
+            with self._guard:
+                if set(self._changed) - stuck:
+                    return
+            failure = self._attempt(partial(self._mirror.push_artifacts, files))
+            failed |= failure is not None
+            if failure is None:
+                with self._guard:
+                    del self._fileless[files]
+            elif getattr(failure, "unreachable", True):
+                break  # else it is this trial's own trouble
+        self._pause = min(2 * self._pause, _LONGEST_WAIT) if failed else self._interval
+        self._resume = time.monotonic() + self._pause if failed else 0.0
 
     def _attempt(self, action: Callable[[], object]) -> Exception | None:
         """Do it; what goes wrong is told once and never reaches training."""
         try:
             action()
+        except ArtifactError as error:  # of which only the files have to wait
+            self._say(error, "MLflow has the figures, but not all files")
+            return error
         except Exception as error:
-            if not self._warned:
-                self._warned = True
-                self._warn(f"{error}. Training goes on; `python -m bench sync` catches up.")
+            self._say(error, "Training goes on without MLflow for now")
             self._wait = min(2 * self._wait, _LONGEST_WAIT)
             return error
         self._wait = self._interval
         return None
+
+    def _say(self, error: Exception, meaning: str) -> None:
+        if type(error) not in self._warned:
+            self._warned.add(type(error))
+            self._warn(f"{meaning} (`python -m bench sync` catches up): {error}.")

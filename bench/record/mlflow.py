@@ -8,48 +8,38 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import StoreError
 from bench.record import mlflow_fields as fields
 from bench.record.columns import Status
 from bench.record.files import write_json
-from bench.record.mlflow_connect import ArtifactError, connect, load, place
-from bench.record.mlflow_record import Pushed, Record, agrees, marker, memory_of
+from bench.record.mlflow_artifacts import Artifacts, artifacts_of
+from bench.record.mlflow_connect import connect, is_own, load
+from bench.record.mlflow_errors import (
+    ArtifactError,
+    MirrorError,
+    RefusedError,
+    describe,
+    is_refusal,
+    reason,
+    without_password,
+)
+from bench.record.mlflow_record import LACKING, Pushed, Record, agrees, marker, memory_of, stamp
+from bench.record.mlflow_sync import FAILURES, Counts, Sync
 from bench.record.mlflow_tree import SOURCE, Tree
 from bench.record.store import Store, TrialFiles
-from bench.safe_files import refuse_link_out
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
+    from mlflow.entities import Metric, Run
 
 _METRICS_PER_BATCH, _PARAMS_PER_BATCH = 1000, 100
 _LOCK_SECONDS = 90.0  # longer than it takes to see that another machine's process is dead
 
-
-class MirrorError(StoreError):
-    """MLflow is down, slow, full or refuses. The files are complete; `bench sync` catches up."""
-
-
-@dataclass(frozen=True)
-class Counts:
-    """What `sync` did.
-
-    Attributes:
-        trials: how many have something to mirror.
-        pushed: of how many of them MLflow lacked something.
-        problems: why some could not be read, a line each.
-    """
-
-    trials: int
-    pushed: int
-    problems: tuple[str, ...] = ()
+__all__ = ["ArtifactError", "Counts", "Mirror", "MirrorError", "RefusedError"]
 
 
 class Mirror:
@@ -62,15 +52,15 @@ class Mirror:
 
     def __init__(self, store: Store, uri: str | None = None) -> None:
         self.store = store
-        self.uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or store.mlflow_uri
+        asked = uri or os.environ.get("MLFLOW_TRACKING_URI") or store.mlflow_uri
+        self._own = is_own(store, asked)
+        self.uri = store.mlflow_uri if self._own else asked  # however it was spelt
         self._known: dict[TrialFiles, Pushed] = {}
 
     @property
     def label(self) -> str:
         """The URI without a password, and for the store's own database without its folders."""
-        if self.uri == self.store.mlflow_uri:
-            return "sqlite:///mlflow.db"
-        return _without_password(self.uri)
+        return "sqlite:///mlflow.db" if self._own else without_password(self.uri)
 
     def prepare(self) -> None:
         """Import MLflow and make sure that the store is there, before any work needs it.
@@ -81,43 +71,96 @@ class Mirror:
         with self._writing():
             self._client.search_experiments(max_results=1)
 
-    def sync_trial(self, files: TrialFiles) -> bool:
-        """Push what MLflow has not got of one trial; whether there was anything.
+    def is_well(self) -> bool:
+        """Whether MLflow answers."""
+        with contextlib.suppress(Exception):
+            self.prepare()
+            return True
+        return False
+
+    def push(self, files: TrialFiles) -> bool:
+        """Push parameters, metrics and status that MLflow has not got; whether there were any.
 
         Raises:
             MirrorError: MLflow failed; calling again goes on from there.
+            RefusedError: MLflow does not take this trial.
             StoreError: the trial's records cannot be read.
         """
         if files.status(strict=True).status is Status.PLANNED:
             return False
         known = self._known.pop(files, None)
-        record = Record.read(files, known.record if known else None)
-        with self._writing():
-            run = self._append(known, record) or self._bring_up(record)
+        try:
+            status = stamp(files)
+            record = Record.read(files, known.record if known else None)
+            with self._writing():
+                run = self._append(known, record) or self._bring_up(record)
+        except StoreError:
+            raise
+        except OSError as error:
+            raise StoreError(f"{files.folder}: cannot be read ({error.strerror})") from error
+        except Exception as error:
+            refused = f"MLflow at {self.label} does not take this trial"
+            raise RefusedError(f"{files.folder}: {refused} ({reason(error)})") from error
         if run is None:
+            memory = memory_of(files)
+            if memory.get("status") != status:  # written anew, or copied: the same all the same
+                write_json(files.mlflow_path, memory | {"status": status})
             return False
-        self._remember(run, record)
+        self._remember(run, record, status)
         return True
+
+    def push_artifacts(self, files: TrialFiles) -> bool:
+        """Push the files that MLflow has not got of a trial that has ended, each by itself.
+
+        What lacks is remembered in the trial's `mlflow.json`. Returns whether there was anything.
+
+        Raises:
+            MirrorError: MLflow failed.
+            ArtifactError: its artifact store did not take some; the others are there.
+        """
+        memory = memory_of(files)
+        if not (lacking := set(memory.get(LACKING) or ())):
+            return False
+        failures: dict[str, Exception] = {}
+        with self._writing():
+            if (run := self._remembered(files)) is None:
+                return False  # deleted: the next push makes it again
+            for path, folder in artifacts_of(files):
+                name = f"{folder}/{path.name}".lstrip("/")
+                if name not in lacking:
+                    continue
+                if len(failures) >= FAILURES:
+                    failures[name] = next(iter(failures.values()))
+                    continue
+                try:
+                    self._artifacts.place(run, files.experiment, path, folder)
+                except Exception as error:  # boto3's, requests', the system's, …
+                    failures[name] = error
+        write_json(files.mlflow_path, memory | {LACKING: sorted(failures)})
+        if failures:
+            raise self._lacking(files, failures)
+        return True
+
+    def sync_trial(self, files: TrialFiles) -> bool:
+        """Push all that MLflow has not got of one trial; whether there was anything.
+
+        Raises:
+            StoreError: as `push` and `push_artifacts`.
+        """
+        pushed = self.push(files)
+        return self.push_artifacts(files) or pushed
 
     def sync(self, experiment: str | None = None) -> Counts:
         """Push what MLflow has not got of an experiment, or of all.
+
+        Figures and final states of all trials come first, artifacts last: an artifact store that
+        cannot be reached keeps nothing else out.
 
         Raises:
             MirrorError: MLflow failed; calling again goes on from there.
         """
         names = self.store.experiments() if experiment is None else [experiment]
-        trials, pushed, problems = 0, 0, []
-        for files in (files for name in names for files in self.store.trials(name)):
-            try:
-                trials += files.status(strict=True).status is not Status.PLANNED
-                pushed += self.sync_trial(files)
-            except MirrorError:
-                raise
-            except StoreError as error:
-                problems.append(str(error))
-        if pushed:
-            self.close_parents()
-        return Counts(trials, pushed, tuple(problems))
+        return Sync(self, names).run()
 
     def close_parents(self) -> None:
         """Give the parent runs that were used the state of their children.
@@ -128,13 +171,26 @@ class Mirror:
         with self._writing():
             self._tree.close()
 
+    def keep_specs(self) -> None:
+        """Store the spec with the parent runs that were used; an artifact, hence last.
+
+        Raises:
+            MirrorError: MLflow failed.
+        """
+        with self._writing():
+            self._tree.keep_specs()
+
     @cached_property
     def _client(self) -> MlflowClient:
         return connect(self.store, self.uri)
 
     @cached_property
     def _tree(self) -> Tree:
-        return Tree(self._client, self.store, self.uri)
+        return Tree(self._client, self.store, self._artifacts, own=self._own)
+
+    @cached_property
+    def _artifacts(self) -> Artifacts:
+        return Artifacts(self._client, self.store, own=self._own)
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
@@ -143,17 +199,27 @@ class Mirror:
             load(self.uri)  # not under the lock: it takes seconds
             with self.store.mirroring(_LOCK_SECONDS):
                 yield
-        except (MirrorError, ArtifactError):
+        except MirrorError:
             raise
         except TimeoutError as error:
             raise MirrorError(
-                f"MLflow at {self.label}: another process has been writing for "
+                f"MLflow at {self.label} is locked: another process has been writing for "
                 f"{_LOCK_SECONDS:.0f} s"
             ) from error
         except Exception as error:  # MLflow lets through what SQLAlchemy, requests, … raise
-            line = (str(error).strip() or type(error).__name__).splitlines()[0]
-            reason = _without_password(line)[:300]
-            raise MirrorError(f"MLflow at {self.label}: {reason}") from error
+            if is_refusal(error):
+                raise
+            raise MirrorError(describe(self.label, error)) from error
+
+    def _lacking(self, files: TrialFiles, failures: Mapping[str, Exception]) -> ArtifactError:
+        """The error that says which files of a trial are not in MLflow."""
+        name, error = next(iter(failures.items()))
+        more = f" and {len(failures) - 1} more files" if len(failures) > 1 else ""
+        return ArtifactError(
+            f"{files.folder}: its figures are in MLflow, but {name}{more} could not be stored "
+            f"there ({reason(error)})",
+            unreachable=not isinstance(error, StoreError),
+        )
 
     def _append(self, known: Pushed | None, record: Record) -> Run | None:
         """Push the epochs that were added; None where MLflow has to be asked what it has.
@@ -183,7 +249,8 @@ class Mirror:
         run = run or self._create(record, parent)
         last = max(steps, default=0)
         self._push(run, record, parent, after=last)
-        if last <= len(record.history):
+        running = record.status.status is Status.RUNNING
+        if running and last <= len(record.history):  # of ended ones nothing is kept
             self._known[record.files] = Pushed(run, record)
         return run
 
@@ -232,15 +299,20 @@ class Mirror:
             and run.data.tags.get("mlflow.parentRunId") == parent
         )
 
-    def _remember(self, run: Run, record: Record) -> None:
+    def _remember(self, run: Run, record: Record, status: list[int]) -> None:
+        """What was pushed, of which status.json; of an ended trial all files are lacking yet."""
+        finished = record.status.status is not Status.RUNNING
+        found = artifacts_of(record.files) if finished else ()
         write_json(
             record.files.mlflow_path,
             {
                 "run_id": run.info.run_id,
                 "uri": self.label,
                 "epochs_logged": len(record.history),
-                "finished": record.status.status is not Status.RUNNING,
+                "finished": finished,
                 "state": record.digest,
+                "status": status,
+                LACKING: [f"{folder}/{path.name}".lstrip("/") for path, folder in found],
             },
         )
 
@@ -253,12 +325,16 @@ class Mirror:
         )
 
     def _push(self, run: Run, record: Record, parent: str, after: int) -> None:
-        """Params and tags first, then the epochs after `after`, then what comes at the end."""
+        """Params and tags first, then the epochs after `after`, then the summary and the state."""
+        ended = record.status.status is not Status.RUNNING
+        tags = _tags(record, parent)
         self._log_params(run, fields.params(record.config))
-        self._log_tags(run, _tags(record, parent))
-        self._log_epochs(run, record, after)
-        if record.status.status is not Status.RUNNING:
-            self._finish(run, record)
+        self._log_tags(run, tags | (fields.summary_tags(record.summary) if ended else {}))
+        self._log_epochs(run, record, after, self._summary(run, record) if ended else ())
+        if ended:
+            state = fields.RUN_STATUS[record.status.status]
+            time = fields.milliseconds(record.status.updated) or run.info.start_time
+            self._client.set_terminated(run.info.run_id, state, end_time=time)
         elif run.info.status != "RUNNING":
             self._client.update_run(run.info.run_id, status="RUNNING")
 
@@ -279,66 +355,38 @@ class Mirror:
         if changed:
             self._client.log_batch(run.info.run_id, tags=changed)
 
-    def _log_epochs(self, run: Run, record: Record, after: int) -> None:
-        """Whole epochs at a time: a batch is one transaction, so no epoch is half there."""
+    def _log_epochs(
+        self, run: Run, record: Record, after: int, more: Iterable[Metric] = ()
+    ) -> None:
+        """Whole epochs at a time, then `more`: a batch is one transaction, no epoch is half there.
+
+        With as few batches as possible: each is a commit.
+        """
         from mlflow.entities import Metric
 
         start = fields.milliseconds(record.status.started) or run.info.start_time
         times = fields.epoch_times(record.history, start)
         batch: list[Metric] = []
-        for row, time in zip(record.history, times, strict=True):
-            step = int(row["epoch"] or 0)
-            if step <= after:
-                continue
-            metrics = fields.epoch_metrics(row).items()
+        parts = [
+            [Metric(name, value, time, step) for name, value in fields.epoch_metrics(row).items()]
+            for row, time in zip(record.history, times, strict=True)
+            if (step := int(row["epoch"] or 0)) > after
+        ]
+        for metrics in [*parts, list(more)]:
             if len(batch) + len(metrics) > _METRICS_PER_BATCH:
                 self._client.log_batch(run.info.run_id, metrics=batch)
                 batch = []
-            batch += [Metric(name, value, time, step) for name, value in metrics]
+            batch += metrics
         if batch:
             self._client.log_batch(run.info.run_id, metrics=batch)
 
-    def _finish(self, run: Run, record: Record) -> None:
-        """Summary, artifacts, and last the run's status."""
+    def _summary(self, run: Run, record: Record) -> list[Metric]:
+        """What summary.json adds to the epochs."""
         from mlflow.entities import Metric
 
-        files, run_id = record.files, run.info.run_id
         time = fields.milliseconds(record.status.updated) or run.info.start_time
         figures = fields.summary_metrics(record.summary).items()
-        metrics = [Metric(name, value, time, len(record.history)) for name, value in figures]
-        if metrics:
-            self._client.log_batch(run_id, metrics=metrics)
-        self._log_tags(run, fields.summary_tags(record.summary))
-        state = fields.RUN_STATUS[record.status.status]
-        try:
-            self._place_all(run, files)
-        finally:  # what is wrong with a file is no reason for a run that never ends
-            self._client.set_terminated(run_id, state, end_time=time)
-
-    def _place_all(self, run: Run, files: TrialFiles) -> None:
-        """Make the trial's files artifacts of its run."""
-        found = [(path, "") for path in (files.config_path, files.environment_path, files.best)]
-        found += [(path, "samples") for path in sorted(files.samples.glob("*.png"))]
-        for path, folder in found:
-            if path.is_file():
-                self._place(run.info.run_id, run.info.artifact_uri, path, folder)
-
-    def _place(self, run_id: str, uri: str, path: Path, folder: str) -> None:
-        """Make a file an artifact: in our own store in its own folder only, and no link."""
-        if path.is_symlink() or path.parent.is_symlink():
-            raise ArtifactError(f"{path}: is a link, and is not copied: records are plain files")
-        place(self._client, run_id, uri, path, folder, self._artifacts)
-
-    @property
-    def _artifacts(self) -> Path | None:
-        """The folder that the artifacts of the store's own MLflow have to be in."""
-        if self.uri != self.store.mlflow_uri:
-            return None
-        return refuse_link_out(self.store.artifacts, self.store.root)
-
-
-def _without_password(text: str) -> str:
-    return re.sub("//[^/@ ]+@", "//***@", text)
+        return [Metric(name, value, time, len(record.history)) for name, value in figures]
 
 
 def _tags(record: Record, parent: str) -> dict[str, str]:

@@ -5,20 +5,19 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import shutil
 import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from bench.errors import StoreError
-from bench.plan.recorded import shown
 from bench.record.files import remove_leftovers, replacing
+from bench.record.mlflow_moving import follow_folder
 from bench.record.store import Store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+_SQLITE = "sqlite:///"
 
 
 def load(uri: str) -> None:
@@ -38,54 +37,17 @@ def connect(store: Store, uri: str) -> MlflowClient:
     if uri == store.mlflow_uri:
         _initialise(store)
     _check_sqlite(uri)
+    if uri == store.mlflow_uri:
+        follow_folder(_own_database(store), store.artifacts)
     return MlflowClient(tracking_uri=uri)
 
 
-class ArtifactError(StoreError):
-    """A trial's files that are not copied; the rest of what is known of it is in MLflow."""
-
-
-def local_path(uri: str) -> Path | None:
-    """The folder that an artifact URI means, if it is a local one."""
-    parts = urlsplit(uri)
-    if parts.scheme == "file":
-        return Path(url2pathname(parts.path))
-    return Path(uri) if not parts.scheme else None
-
-
-def place(
-    client: MlflowClient,
-    run_id: str,
-    artifacts: str,
-    path: Path,
-    folder: str,
-    within: Path | None = None,
-) -> None:
-    """Make the file at `path` an artifact in `folder` of a run whose artifacts are at `artifacts`.
-
-    A hard link where these are local files of the same file system, else a copy. Linking is safe
-    because no file of ours is ever changed in place.
-
-    Raises:
-        ArtifactError: `artifacts`, which a database says, is not in the folder `within`.
-    """
-    root = local_path(artifacts)
-    if root is None:
-        client.log_artifact(run_id, str(path), folder or None)
-        return
-    target = root / folder / path.name
-    if within is not None and not target.parent.resolve().is_relative_to(within.resolve()):
-        raise ArtifactError(
-            f"{within.parent / 'mlflow.db'}: says that the run's artifacts are in {shown(root)}, "
-            f"which is not in {within}: nothing is written there"
-        )
-    if target.is_file() and target.samefile(path):
-        return
-    with replacing(target) as beside:
-        try:
-            os.link(path, beside)
-        except OSError:  # another file system, or one without links
-            shutil.copy2(path, beside)
+def is_own(store: Store, uri: str) -> bool:
+    """Whether a URI means the store's own database, however it is spelt."""
+    if not uri.startswith(_SQLITE):
+        return False
+    own = Path(store.mlflow_uri.removeprefix(_SQLITE))
+    return Path(uri.removeprefix(_SQLITE)).absolute() == own or uri == store.mlflow_uri
 
 
 def _set_environment(uri: str) -> None:
@@ -99,8 +61,8 @@ def _set_environment(uri: str) -> None:
 
 def _check_sqlite(uri: str) -> None:
     """Fail at once where MLflow would retry for minutes: the file is no database, read-only, …"""
-    path = Path(uri.removeprefix("sqlite:///"))
-    if uri.startswith("sqlite:///") and path.exists():
+    path = Path(uri.removeprefix(_SQLITE))
+    if uri.startswith(_SQLITE) and path.exists():
         with contextlib.closing(sqlite3.connect(path, timeout=10)) as database:
             database.execute("BEGIN IMMEDIATE")
             database.rollback()
@@ -111,7 +73,7 @@ def _initialise(store: Store) -> None:
 
     MLflow's migrations are safe neither against a second process nor against being killed.
     """
-    path = Path(store.mlflow_uri.removeprefix("sqlite:///"))
+    path = _own_database(store)
     if path.exists() and (path.is_dir() or path.stat().st_size):
         return
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
@@ -122,3 +84,11 @@ def _initialise(store: Store) -> None:
             f"sqlite:///{beside}", store.artifacts.resolve().as_uri()
         )
         database.engine.dispose()
+
+
+def _own_database(store: Store) -> Path:
+    """Its path; a link would have us write to whatever it names."""
+    path = Path(store.mlflow_uri.removeprefix(_SQLITE))
+    if path.is_symlink():
+        raise StoreError(f"{path} is a link: replace it by the file that it names")
+    return path

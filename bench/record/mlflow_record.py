@@ -20,6 +20,9 @@ from bench.safe_files import open_plain
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
+LACKING = "artifacts_lacking"
+"""In mlflow.json: the names of the files that MLflow's artifact store has not got yet."""
+
 History = list[dict[str, float | int | None]]
 
 
@@ -44,7 +47,7 @@ class Record:
         """
         # digest first: what changes while we read is seen as new the next time
         contents = _contents(files)
-        digest = hashlib.sha256(b"\0".join((*contents, b""))).hexdigest()[:16]
+        digest = _digest(contents)
         unchanged = before is not None and before.config_yaml == contents[0]
         config = before.config if before and unchanged else files.config()
         status, history, summary = files.status(strict=True), files.history(), files.summary()
@@ -104,6 +107,33 @@ def memory_of(files: TrialFiles) -> dict[str, Any]:
     with contextlib.suppress(StoreError):  # only a memory: MLflow itself is asked
         return read_json(files.mlflow_path) or {}
     return {}
+
+
+def stamp(files: TrialFiles) -> list[int]:
+    """Changes whenever `status.json` is written: at the latest with a trial's end."""
+    found = files.status_path.stat()
+    return [found.st_mtime_ns, found.st_size]
+
+
+def is_behind(files: TrialFiles) -> bool:
+    """Whether MLflow lacks something of a trial that has ended, by what we remember: quick.
+
+    Where it was pushed to another server than now, it is not behind.
+    """
+    with contextlib.suppress(StoreError, OSError):
+        if files.status(strict=True).status in (Status.PLANNED, Status.RUNNING):
+            return False
+        memory = memory_of(files)
+        if not memory.get("finished") or memory.get(LACKING):
+            return True
+        if memory.get("status") == stamp(files):
+            return False
+        return memory.get("state") != _digest(_contents(files))
+    return False  # what cannot be read cannot be pushed
+
+
+def _digest(contents: tuple[bytes, ...]) -> str:
+    return hashlib.sha256(b"\0".join((*contents, b""))).hexdigest()[:16]
 
 
 def _contents(files: TrialFiles) -> tuple[bytes, ...]:

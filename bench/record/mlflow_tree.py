@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.errors import StoreError
 from bench.record.columns import Status
+from bench.record.mlflow_artifacts import Artifacts
 from bench.record.mlflow_fields import RUN_STATUS
 from bench.record.store import Store, TrialFiles
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
+_SPEC = "bench.spec"
 SOURCE = {"mlflow.source.name": "bench", "mlflow.source.type": "LOCAL"}
 
 
@@ -23,11 +25,14 @@ class Tree:
     Args:
         client: MLflow.
         store: the files.
+        artifacts: where its files are.
+        own: whether it is the store's own database.
     """
 
-    def __init__(self, client: MlflowClient, store: Store, uri: str) -> None:
-        self._client, self._store = client, store
-        self._own = uri == store.mlflow_uri
+    def __init__(
+        self, client: MlflowClient, store: Store, artifacts: Artifacts, *, own: bool
+    ) -> None:
+        self._client, self._store, self._artifacts, self._own = client, store, artifacts, own
         self._experiments: dict[str, str] = {}
         self._parents: dict[tuple[str, str], Run] = {}
 
@@ -67,6 +72,25 @@ class Tree:
             else:
                 self._client.set_terminated(run.info.run_id, RUN_STATUS[state])
 
+    def keep_specs(self) -> None:
+        """Make the spec an artifact of each parent that was used, where it is not yet."""
+        for (experiment, common), run in self._parents.items():
+            if not self._keep_spec(run, experiment, common):
+                return  # the next sync tries again
+
+    def _keep_spec(self, run: Run, experiment: str, common: str) -> bool:
+        """Make the spec an artifact of the parent; False where the artifact store fails."""
+        plan = self._plan(experiment)
+        if run.data.tags.get(_SPEC) or plan.get("common") != common or not plan.get("spec"):
+            return True
+        try:
+            self._artifacts.place_text(run, experiment, str(plan["spec"]), "spec.yaml")
+        except Exception:  # whatever its library raises: no trial's figures hang on it
+            return False
+        self._client.set_tag(run.info.run_id, _SPEC, "stored")
+        run.data.tags[_SPEC] = "stored"
+        return True
+
     def _create(self, name: str) -> str:
         location = (self._store.artifacts / name).resolve().as_uri() if self._own else None
         # else MLflow takes it for one of language-model evaluation and hides the curves
@@ -78,12 +102,9 @@ class Tree:
         plan = self._plan(experiment)
         study = plan.get("search") or {}
         tags |= {f"bench.study.{name}": str(value) for name, value in study.items()}
-        run = self._client.create_run(
+        return self._client.create_run(
             self.experiment(experiment), tags=tags | SOURCE, run_name=f"{experiment} {common}"
         )
-        if plan.get("common") == common and plan.get("spec"):
-            self._client.log_text(run.info.run_id, str(plan["spec"]), "spec.yaml")
-        return run
 
     def _state(self, experiment: str, common: str) -> Status:
         """Running if any of the planned trials is, else the worst of their states."""

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from bench.record.files import read_json, write_json
-from bench.record.mlflow import Counts, Mirror, MirrorError
-from bench.record.mlflow_connect import local_path
+from bench.record.mlflow import Counts, Mirror, RefusedError
+from bench.record.mlflow_artifacts import local_path
 from bench.record.store import Store
 
 from .made_trials import begin, config, finish, plan, recorder_of, row
@@ -136,7 +136,7 @@ def test_killed_between_creating_the_run_and_anything_else(
     recorder = begin(mlflow_store, epochs=2)
     with monkeypatch.context() as patch:
         patch.setattr(Mirror, "_push", lambda *_, **__: 1 / 0)
-        with pytest.raises(MirrorError):
+        with pytest.raises(RefusedError):
             Mirror(mlflow_store).sync_trial(recorder.files)
     assert not recorder.files.mlflow_path.exists()
     Mirror(mlflow_store).sync()

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from bench.record.mlflow import Mirror, MirrorError
-from bench.record.mlflow_connect import local_path, place
+from bench.record.mlflow_artifacts import Artifacts, local_path
 from bench.record.store import Store
 
 from .made_trials import begin, finish
@@ -83,8 +83,10 @@ def test_artifacts_are_copied_where_links_do_not_work(
 def test_artifacts_of_a_server_are_sent_to_it(tmp_path: Path) -> None:
     sent: list[tuple[object, ...]] = []
     server = SimpleNamespace(log_artifact=lambda *arguments: sent.append(arguments))
+    info = SimpleNamespace(run_id="run", artifact_uri="mlflow-artifacts:/1/run/artifacts")
+    artifacts = Artifacts(server, Store(tmp_path), own=False)  # type: ignore[arg-type]
     for folder in ("", "samples"):
-        place(server, "run", "mlflow-artifacts:/1/run/artifacts", tmp_path / "a", folder)  # type: ignore[arg-type]
+        artifacts.place(SimpleNamespace(info=info), "pets", tmp_path / "a", folder)  # type: ignore[arg-type]
     path = str(tmp_path / "a")
     assert sent == [("run", path, None), ("run", path, "samples")]
 

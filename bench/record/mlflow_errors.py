@@ -1,0 +1,90 @@
+"""What goes wrong in MLflow: what it means for the user first, the library's words after that."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from bench.errors import StoreError, first_line, shortened
+
+# of the request, not of the server: another trial may well be taken
+_REFUSALS = frozenset({"INVALID_PARAMETER_VALUE", "RESOURCE_ALREADY_EXISTS", "BAD_REQUEST"})
+_OF_THE_RECORD = (ArithmeticError, ValueError, TypeError, LookupError, AttributeError)
+_MEANINGS = (
+    (r"database is locked|\bbusy\b", "is locked by another program"),
+    (r"disk is full|No space left", "cannot be written, its disk is full"),
+    (r"readonly|read-only|unable to open", "cannot be written"),
+    (r"not a database|malformed", "is damaged"),
+    (r"timed? ?out", "does not answer"),
+    (
+        r"refused|unreachable|Name or service|resolve|Max retries|reset by peer|closed connection"
+        r"|Connection aborted|server closed",
+        "cannot be reached",
+    ),
+    (r"\b40[13]\b|UNAUTH|PERMISSION_DENIED|password", "does not let us in"),
+)
+
+
+class MirrorError(StoreError):
+    """MLflow is down, slow, full or refuses. The files are complete; `bench sync` catches up."""
+
+
+class RefusedError(StoreError):
+    """MLflow does not take this trial. It may take others."""
+
+
+class ArtifactError(StoreError):
+    """Files that MLflow's artifact store did not take; everything else of the trial is there.
+
+    `unreachable`: the store is to blame, not the files.
+    """
+
+    def __init__(self, message: str, *, unreachable: bool) -> None:
+        super().__init__(message)
+        self.unreachable = unreachable
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether it is this record that MLflow does not take, rather than MLflow that fails."""
+    if isinstance(error, OSError):
+        return False
+    code = getattr(error, "error_code", None)
+    if code is None:
+        return isinstance(error, _OF_THE_RECORD) and not isinstance(error, UnicodeError)
+    cause = error.__cause__
+    if isinstance(cause, Exception) and not isinstance(cause, _OF_THE_RECORD):
+        # SQLAlchemy's: a value that does not fit is ours, a file that is no database is not
+        return type(cause).__name__ in ("IntegrityError", "DataError", "StatementError")
+    return code in _REFUSALS or isinstance(cause, _OF_THE_RECORD)
+
+
+def describe(label: str, error: BaseException) -> str:
+    """`MLflow at LABEL cannot be reached (Connection refused)`, in one line."""
+    said = "\n".join(str(one) for one in _chain(error))
+    found = (meaning for words, meaning in _MEANINGS if re.search(words, said, re.IGNORECASE))
+    return f"MLflow at {label} {next(found, 'failed')} ({reason(error)})"
+
+
+def reason(error: BaseException) -> str:
+    """The innermost library's words, without a password, shortened at a word's end."""
+    chain = list(_chain(error))
+    for one in reversed(chain):
+        if system := re.search(r"\[Errno -?\d+\] ([^'\")\]]+)", str(one)):
+            return shortened(system[1])
+    original = getattr(error.__cause__, "orig", None)  # SQLAlchemy adds the statement to it
+    return shortened(without_password(first_line(original or error)))
+
+
+def without_password(text: str) -> str:
+    """URLs in a text, without who asks."""
+    return re.sub("//[^@ ]+@", "//***@", text)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An error and what it came of, ten of them at most."""
+    one: BaseException | None = error
+    for _ in range(10):
+        if one is None:
+            return
+        yield one
+        one = one.__cause__ or one.__context__

@@ -1,0 +1,112 @@
+"""One `sync`: figures and states of all trials first, files last, whatever fails on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bench.errors import StoreError
+from bench.record.columns import Status
+from bench.record.mlflow_errors import ArtifactError, MirrorError
+from bench.record.mlflow_record import LACKING, memory_of
+from bench.record.store import TrialFiles
+
+if TYPE_CHECKING:
+    from bench.record.mlflow import Mirror
+
+FAILURES = 3
+"""In a row, after which it is not single trials or files that fail, but MLflow."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What `sync` did.
+
+    Attributes:
+        trials: how many have something to mirror.
+        pushed: of how many of them MLflow lacked something.
+        problems: why some are not there, or not whole, a line each.
+    """
+
+    trials: int
+    pushed: int
+    problems: tuple[str, ...] = ()
+
+
+class Sync:
+    """One `sync`: what was found and done so far. Of a trial nothing is kept but its place."""
+
+    def __init__(self, mirror: Mirror, names: Iterable[str]) -> None:
+        self._mirror, self._names = mirror, list(names)
+        self.trials = 0
+        self.pushed: set[TrialFiles] = set()
+        self.problems: list[str] = []
+        self._failures = 0
+
+    def run(self) -> Counts:
+        """All of it.
+
+        Raises:
+            MirrorError: MLflow failed.
+        """
+        self._push()
+        if self.pushed:
+            self._mirror.close_parents()
+        if self._push_artifacts():
+            self._mirror.keep_specs()
+        return Counts(self.trials, len(self.pushed), tuple(self.problems))
+
+    def _push(self) -> None:
+        """Figures and states of all trials. One that fails does not keep out the others."""
+        for files in self._each():
+            try:
+                self.trials += files.status(strict=True).status is not Status.PLANNED
+                if self._mirror.push(files):
+                    self.pushed.add(files)
+                self._failures = 0
+            except MirrorError as error:
+                self._failed(error)
+            except StoreError as error:
+                self.problems.append(str(error))
+
+    def _push_artifacts(self) -> bool:
+        """Files of all trials, until it is clear that the artifact store takes none; False then."""
+        failures, left = 0, 0
+        for files in self._each():
+            if not memory_of(files).get(LACKING):
+                continue
+            if failures >= FAILURES:
+                left += 1
+                continue
+            try:
+                if self._mirror.push_artifacts(files):
+                    self.pushed.add(files)
+                failures = 0
+            except ArtifactError as error:
+                failures += error.unreachable
+                self.problems.append(str(error))
+            except StoreError as error:
+                failures += 1
+                self.problems.append(str(error))
+        if left:
+            self.problems.append(
+                f"MLflow at {self._mirror.label} has the figures of {left} more trials, but not "
+                "their files: `bench sync` tries again"
+            )
+        return failures == 0
+
+    def _each(self) -> Iterator[TrialFiles]:
+        for name in self._names:
+            try:
+                yield from self._mirror.store.trials(name)
+            except StoreError as error:
+                if str(error) not in self.problems:
+                    self.problems.append(str(error))
+
+    def _failed(self, error: MirrorError) -> None:
+        """Go on with the next trial if MLflow itself is well, which it is not time and again."""
+        self._failures += 1
+        if self._failures >= FAILURES or not self._mirror.is_well():
+            raise error
+        self.problems.append(str(error))
