@@ -22,7 +22,7 @@ from bench.record.mlflow_errors import (
     ArtifactError,
     MirrorError,
     RefusedError,
-    describe,
+    failure,
     is_refusal,
     reason,
     without_password,
@@ -209,7 +209,7 @@ class Mirror:
         except Exception as error:  # MLflow lets through what SQLAlchemy, requests, … raise
             if is_refusal(error):
                 raise
-            raise MirrorError(describe(self.label, error)) from error
+            raise failure(self.label, error) from error
 
     def _lacking(self, files: TrialFiles, failures: Mapping[str, Exception]) -> ArtifactError:
         """The error that says which files of a trial are not in MLflow."""

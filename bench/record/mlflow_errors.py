@@ -26,7 +26,12 @@ _MEANINGS = (
 
 
 class MirrorError(StoreError):
-    """MLflow is down, slow, full or refuses. The files are complete; `bench sync` catches up."""
+    """MLflow is down, slow, full or refuses. The files are complete; `bench sync` catches up.
+
+    `doubtful`: it may be one trial's fault, by all that MLflow says.
+    """
+
+    doubtful = False
 
 
 class RefusedError(StoreError):
@@ -58,11 +63,14 @@ def is_refusal(error: BaseException) -> bool:
     return code in _REFUSALS or isinstance(cause, _OF_THE_RECORD)
 
 
-def describe(label: str, error: BaseException) -> str:
+def failure(label: str, error: BaseException) -> MirrorError:
     """`MLflow at LABEL cannot be reached (Connection refused)`, in one line."""
     said = "\n".join(str(one) for one in _chain(error))
-    found = (meaning for words, meaning in _MEANINGS if re.search(words, said, re.IGNORECASE))
-    return f"MLflow at {label} {next(found, 'failed')} ({reason(error)})"
+    found = [meaning for words, meaning in _MEANINGS if re.search(words, said, re.IGNORECASE)]
+    meaning = found[0] if found else "failed"
+    made = MirrorError(f"MLflow at {label} {meaning} ({reason(error)})")
+    made.doubtful = not found
+    return made
 
 
 def reason(error: BaseException) -> str:

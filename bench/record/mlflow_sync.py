@@ -107,6 +107,6 @@ class Sync:
     def _failed(self, error: MirrorError) -> None:
         """Go on with the next trial if MLflow itself is well, which it is not time and again."""
         self._failures += 1
-        if self._failures >= FAILURES or not self._mirror.is_well():
+        if not error.doubtful or self._failures >= FAILURES or not self._mirror.is_well():
             raise error
         self.problems.append(str(error))

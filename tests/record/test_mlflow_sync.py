@@ -15,7 +15,7 @@ from bench.record.files import read_json, write_json
 from bench.record.live import LiveMirror
 from bench.record.mlflow import Counts, Mirror, MirrorError
 from bench.record.mlflow_artifacts import Artifacts
-from bench.record.mlflow_errors import describe, reason
+from bench.record.mlflow_errors import failure, reason
 from bench.record.mlflow_record import LACKING, is_behind
 from bench.record.store import Store
 
@@ -214,13 +214,20 @@ def test_a_sync_keeps_nothing_of_ended_trials(mlflow_store: Store) -> None:
     assert [files.id for files in mirror._known] == ["running"]
 
 
-def test_a_locked_database_says_what_that_means(mlflow_store: Store) -> None:
-    finish(begin(mlflow_store))
-    other = sqlite3.connect(mlflow_store.root / "mlflow.db", isolation_level=None)
-    other.execute("BEGIN EXCLUSIVE")
-    error = sqlite3.OperationalError("database is locked")
-    assert describe("x", error) == "MLflow at x is locked by another program (database is locked)"
-    other.close()
+@pytest.mark.parametrize(
+    ("said", "meaning", "doubtful"),
+    [
+        ("database is locked", "is locked by another program (database is locked)", False),
+        ("[Errno 111] Connection refused", "cannot be reached (Connection refused)", False),
+        ("Read timed out. (read timeout=1)", "does not answer (Read timed out. (read", False),
+        ("attempt to write a readonly database", "cannot be written (attempt to", False),
+        ("key not found", "failed (key not found)", True),
+    ],
+)
+def test_errors_say_first_what_they_mean(said: str, meaning: str, doubtful: bool) -> None:
+    error = failure("x", sqlite3.OperationalError(said))
+    assert str(error).startswith(f"MLflow at x {meaning}")
+    assert error.doubtful == doubtful
 
 
 def test_reasons_are_short_and_have_no_password() -> None:
