@@ -7,6 +7,8 @@ import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
+from bench.masking import masked
+
 
 class BenchError(Exception):
     """A foreseen error. Its text is shown to the user as it is, without a traceback."""
@@ -68,8 +70,11 @@ _LONGEST = 2000  # characters of a line: paths and lists of names are long, a fo
 
 
 def printable(text: object) -> str:
-    """A text for a terminal, on one line: what comes from files may hold escape sequences."""
-    line = " ".join(str(text).splitlines())
+    """A text for a terminal, on one line: what comes from files may hold escape sequences.
+
+    Passwords in URLs are hidden.
+    """
+    line = " ".join(masked(str(text)).splitlines())
     line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
 

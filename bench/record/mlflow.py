@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from bench.errors import StoreError
+from bench.masking import masked
 from bench.record import mlflow_fields as fields
 from bench.record.columns import Status
 from bench.record.files import write_json
@@ -25,7 +26,6 @@ from bench.record.mlflow_errors import (
     failure,
     is_refusal,
     reason,
-    without_password,
 )
 from bench.record.mlflow_record import LACKING, Pushed, Record, agrees, marker, memory_of, stamp
 from bench.record.mlflow_sync import FAILURES, Counts, Sync
@@ -60,7 +60,7 @@ class Mirror:
     @property
     def label(self) -> str:
         """The URI without a password, and for the store's own database without its folders."""
-        return "sqlite:///mlflow.db" if self._own else without_password(self.uri)
+        return "sqlite:///mlflow.db" if self._own else masked(self.uri)
 
     def prepare(self) -> None:
         """Import MLflow and make sure that the store is there, before any work needs it.

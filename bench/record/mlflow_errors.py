@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from bench.errors import StoreError, first_line, shortened
+from bench.masking import masked
 
 # of the request, not of the server: another trial may well be taken
 _REFUSALS = frozenset({"INVALID_PARAMETER_VALUE", "RESOURCE_ALREADY_EXISTS", "BAD_REQUEST"})
@@ -80,12 +81,7 @@ def reason(error: BaseException) -> str:
         if system := re.search(r"\[Errno -?\d+\] ([^'\")\]]+)", str(one)):
             return shortened(system[1])
     original = getattr(error.__cause__, "orig", None)  # SQLAlchemy adds the statement to it
-    return shortened(without_password(first_line(original or error)))
-
-
-def without_password(text: str) -> str:
-    """URLs in a text, without who asks."""
-    return re.sub("//[^@ ]+@", "//***@", text)
+    return shortened(masked(first_line(original or error)))
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

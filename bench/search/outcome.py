@@ -10,6 +10,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
+from bench.masking import masked
 from bench.plan.objectives import Aim
 from bench.plan.space import Space, Value
 from bench.plan.trial import Trial
@@ -19,7 +20,6 @@ from bench.search.points import FACTS, FIGURES, MESSAGE, REUSED, TRIALS, State, 
 from bench.search.pruning import curve_of
 from bench.search.study import OWNER
 from bench.spec import yaml12
-from bench.spec.search import shown_url
 
 _LONGEST_NAME = 64
 
@@ -64,7 +64,7 @@ def record(
     by_number = {trial.number: trial for trial in trials}
     return {
         "study": space.spec.experiment,
-        "storage": shown_url(place),
+        "storage": masked(place),
         "over": over,
         "objectives": [{"metric": aim.metric, "direction": aim.mode} for aim in aims],
         "sampler": search.sampler.model_dump(),

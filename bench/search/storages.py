@@ -18,7 +18,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.storages.journal._file import BaseJournalFileLock
 
 from bench.errors import BenchError, StoreError, first_line
-from bench.spec.search import shown_url
+from bench.masking import masked
 
 SQLITE, JOURNAL = "optuna.db", "optuna.journal"
 _WAIT_SECONDS = 60.0
@@ -57,7 +57,7 @@ def open_place(setting: str, results: Path) -> Place:
     url = setting
     if url.startswith("postgresql://"):
         url = url.replace("postgresql://", "postgresql+psycopg://", 1)
-    shown = shown_url(setting)
+    shown = masked(setting)
     return Place(_relational(url, {"pool_pre_ping": True}, shown), shown, shared=True)
 
 
@@ -76,7 +76,7 @@ def told(place: str) -> Iterator[None]:
         yield
     except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
         cause = error.__cause__ if error.__cause__ is not None else error
-        reason = shown_url(first_line(cause))[:300]
+        reason = masked(first_line(cause))[:300]
         raise StoreError(
             f"{place}: {reason}: what is recorded is safe, the same command goes on"
         ) from error
@@ -104,11 +104,11 @@ def _relational(url: str, options: Mapping[str, Any], shown: str) -> BaseStorage
         except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
             made = "exists" in str(error) or "unique" in str(error).lower()
             if not made or attempt == _ATTEMPTS - 1:
-                reason = shown_url(first_line(error))[:300]
+                reason = masked(first_line(error))[:300]
                 raise BenchError(f"search.storage: {shown}: {reason}") from error
             time.sleep(random.random())  # noqa: S311 - no secret
         except Exception as error:  # an URL that SQLAlchemy cannot read
-            reason = shown_url(first_line(error))[:300]
+            reason = masked(first_line(error))[:300]
             raise BenchError(f"search.storage: {shown}: {reason}") from error
     raise AssertionError
 

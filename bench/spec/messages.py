@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 from bench.augment.settings import AugmentSettings
 from bench.data.settings import CLASS_PATTERN
 from bench.errors import nearest
+from bench.masking import masked
 from bench.registry import TARGET_PATTERN
 from bench.spec.schema import NAME_PATTERN
 from bench.spec.yaml12 import KeyPath
@@ -136,7 +137,7 @@ def shown(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, dict | list | tuple):
         return "a mapping" if isinstance(value, dict) else "a list"
-    text = repr(value)
+    text = masked(repr(value))
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 
+from bench.masking import masked
 from bench.settings import Settings
 from bench.spec.search_parts import (
     PRUNERS,
@@ -251,7 +252,7 @@ class Search(Settings):
     @classmethod
     def _known(cls, value: str) -> str:
         if value not in STORAGES[:2] and not re.match(r"postgresql(\+\w+)?://", value):
-            raise ValueError(f"must be sqlite, journal or postgresql://…, not {shown_url(value)!r}")
+            raise ValueError(f"must be sqlite, journal or postgresql://…, not {masked(value)!r}")
         return value
 
     @field_validator("constraints")
@@ -318,14 +319,9 @@ def search_keys(path: tuple[str | int, ...]) -> list[str]:
     return [field.alias or name for name, field in fields]
 
 
-def shown_url(url: str) -> str:
-    """A URL without its password."""
-    return re.sub(r"(//[^:/@\s]*):[^/@\s]*@", r"\1:***@", url)
-
-
 def without_password(tree: Mapping[str, Any]) -> dict[str, Any]:
     """A spec's tree whose storage can be shown."""
     search = tree.get("search")
     if not isinstance(search, dict) or not isinstance(search.get("storage"), str):
         return dict(tree)
-    return {**tree, "search": {**search, "storage": shown_url(search["storage"])}}
+    return {**tree, "search": {**search, "storage": masked(search["storage"])}}

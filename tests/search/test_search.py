@@ -339,11 +339,12 @@ def test_somebody_elses_study_is_refused(lab: Lab) -> None:
         lab.search(bowl)
 
 
-def test_a_password_is_written_nowhere(lab: Lab) -> None:
+@pytest.mark.parametrize("url", ["me:hunter2@h/db", "me:hun/ter2@h/db", "h/db?password=hunter2"])
+def test_a_password_is_written_nowhere(lab: Lab, url: str) -> None:
     from bench.spec.search import without_password
 
-    spec = load_spec(_written(lab, SPEC), ["search.storage=postgresql://me:hunter2@h/db"])
-    assert "hunter2" not in json.dumps(without_password(spec.document.tree))
+    spec = load_spec(_written(lab, SPEC), [f"search.storage=postgresql://{url}"])
+    assert "ter2" not in json.dumps(without_password(spec.document.tree))
 
 
 def _written(lab: Lab, text: str) -> Path:

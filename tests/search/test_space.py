@@ -8,13 +8,14 @@ import pytest
 from ruamel.yaml import YAML
 
 from bench.errors import SpecError
+from bench.masking import masked
 from bench.plan.expand import make_plan
 from bench.plan.objectives import Aim
 from bench.plan.space import Space, read_space
 from bench.search.opening import Request, request
 from bench.spec.load import load_spec
 from bench.spec.schema import json_schema
-from bench.spec.search import read_constraint, shown_url
+from bench.spec.search import read_constraint
 from tests.spec.test_schema import fits
 
 GOOD = """\
@@ -180,7 +181,7 @@ def test_constraints_and_urls() -> None:
     assert (below.excess(9000), below.excess(7000)) == (1000, -1000)
     assert below.excess(8000) > 0
     assert read_constraint("params <= 5").excess(5) == 0
-    assert shown_url("postgresql://me:pass@host/db") == "postgresql://me:***@host/db"
+    assert masked("postgresql://me:pass@host/db") == "postgresql://me:***@host/db"
 
 
 @pytest.mark.parametrize("name", ["search_unet", "search_pets"])

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import pytest
+
+from bench.errors import printable
+from bench.masking import masked
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://me:pass@host/db", "postgresql://me:***@host/db"),
+        ("postgresql://me:s3/cret@host/db", "postgresql://me:***@host/db"),
+        ("postgresql://me:s3?cr@et@host/db", "postgresql://me:***@host/db"),
+        ("postgresql://me:se:cr#et@host:5432/db", "postgresql://me:***@host:5432/db"),
+        ("postgresql://me:p%40ss@host/db", "postgresql://me:***@host/db"),
+        ("postgresql+psycopg://me:s3cret@[::1]:5432/db", "postgresql+psycopg://me:***@[::1]:5432/db"),
+        ("postgresql://:s3cret@host/db", "postgresql://:***@host/db"),
+        ("postgresql://me@host/db", "postgresql://me@host/db"),
+        ("postgresql://host/db?user=me&password=s3cret", "postgresql://host/db?user=me&password=***"),
+        (
+            "postgresql://host/db?password=s3cret&sslmode=require",
+            "postgresql://host/db?password=***&sslmode=require",
+        ),
+        ("postgresql:///db?PASSWORD=s3cret", "postgresql:///db?PASSWORD=***"),
+        ("mysql://me:s3cret@host/db?ssl_key=a.pem", "mysql://me:***@host/db?ssl_key=a.pem"),
+        ("https://s3crettoken@mlflow.example/x", "https://***@mlflow.example/x"),
+        ("https://me:s3cret@mlflow.example/x", "https://me:***@mlflow.example/x"),
+        ("https://host/x?X-Amz-Signature=s3cret", "https://host/x?X-Amz-Signature=***"),
+        ("https://host/x?access_token=s3cret#a", "https://host/x?access_token=***"),
+        ("s3://key:s3cret@bucket/a", "s3://key:***@bucket/a"),
+        ("sqlite:////home/me/optuna.db", "sqlite:////home/me/optuna.db"),
+        ("https://host/x", "https://host/x"),
+        ("write to me@host.org", "write to me@host.org"),
+    ],
+)  # fmt: skip
+def test_a_url_without_its_password(url: str, shown: str) -> None:
+    assert masked(url) == shown
+    assert masked(f"error: '{url}' failed") == f"error: '{shown}' failed"
+    assert masked(shown) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "connection to server at \"h\", password=s3cret failed",
+        "host=h password='s3 cret' dbname=d",
+        "could not parse postgresql://me:s3/cret@h/d and postgresql://you:s3cret@h/d",
+    ],
+)  # fmt: skip
+def test_errors_of_libraries(text: str) -> None:
+    for shown in (masked(text), printable(text)):
+        assert "s3" not in shown
+        assert "***" in shown
