@@ -17,15 +17,15 @@ _KEY = re.compile(
 def masked(text: str) -> str:
     """The text with every URL in it without its password, or what else gives access.
 
-    Of a user and a password the user stays, `postgresql://me:***@host/db`; where there is only one
-    part, it is a user for a database and hidden for a web address, where it is a token.
+    A database's user stays, `postgresql://me:***@host/db`. Of a web address nothing does: what
+    stands there alone may be a token.
     """
     return _KEY.sub(rf"\1={HIDDEN}", _URL.sub(_without_password, text))
 
 
 def _without_password(found: re.Match[str]) -> str:
     scheme, owner = found[1], found[2]
+    if scheme.lower() in ("http://", "https://"):
+        return f"{scheme}{HIDDEN}@"
     user, colon, _password = owner.partition(":")
-    if colon:
-        return f"{scheme}{user}:{HIDDEN}@"
-    return f"{scheme}{HIDDEN if scheme.lower().startswith('http') else user}@"
+    return f"{scheme}{user}:{HIDDEN}@" if colon else found[0]

@@ -25,7 +25,7 @@ from bench.masking import masked
         ("postgresql:///db?PASSWORD=s3cret", "postgresql:///db?PASSWORD=***"),
         ("mysql://me:s3cret@host/db?ssl_key=a.pem", "mysql://me:***@host/db?ssl_key=a.pem"),
         ("https://s3crettoken@mlflow.example/x", "https://***@mlflow.example/x"),
-        ("https://me:s3cret@mlflow.example/x", "https://me:***@mlflow.example/x"),
+        ("https://me:s3cret@mlflow.example/x", "https://***@mlflow.example/x"),
         ("https://host/x?X-Amz-Signature=s3cret", "https://host/x?X-Amz-Signature=***"),
         ("https://host/x?access_token=s3cret#a", "https://host/x?access_token=***"),
         ("s3://key:s3cret@bucket/a", "s3://key:***@bucket/a"),
