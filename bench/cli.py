@@ -88,6 +88,10 @@ def run(
     hung_after: HungAfter = "30m",
     retries: Retries = 2,
     trust_code: TrustCode = False,
+    keep_last: Annotated[
+        bool,
+        typer.Option(help="Keep what training goes on from (last.pt) of finished trials."),
+    ] = False,
     reports: Reports = REPORTS,
     results: Results = RESULTS,
 ) -> None:
@@ -99,7 +103,9 @@ def run(
 
     changes = [*(overrides or ()), *([f"machine.device={device}"] if device else [])]
     limits = Limits(duration(timeout, "--timeout"), duration(hung_after, "--hung-after"))
-    options = RunOptions(results, reports, jobs, retry_failed, force, fail_fast, limits, retries)
+    options = RunOptions(
+        results, reports, jobs, retry_failed, force, fail_fast, limits, retries, keep_last
+    )
     planned = _plan(spec, changes, results, trust_code=trust_code)
     sys.exit(run_plan(planned, options, Console(stderr=True)))
 
@@ -124,6 +130,7 @@ def plan(
 ) -> None:
     """Show the trials of a spec; nothing runs."""
     from bench.commands.data_sets import plan_lines
+    from bench.commands.disk import disk_lines
     from bench.commands.inspect import memory_lines, outlook_lines, plan_rows, plan_table
     from bench.run.forecast import forecast
 
@@ -131,7 +138,12 @@ def plan(
     footprints = forecast(planned.trials) if memory else None
     rows = plan_rows(planned, cost=cost, memory=footprints)
     told = [] if footprints is None else memory_lines(planned, footprints)
-    lines = [*told, *outlook_lines(planned), *plan_lines(planned, spec)]
+    lines = [
+        *told,
+        *outlook_lines(planned),
+        *disk_lines(planned, results),
+        *plan_lines(planned, spec),
+    ]
     if as_json:
         print(json.dumps(rows, indent=2))
         for line in lines:
@@ -294,6 +306,31 @@ def export(
     folder = out or REPORTS / experiment
     for path in export_tables(Store(results), experiment, folder, form, _note):
         print(path)
+
+
+@app.command()
+def clean(
+    what: Annotated[
+        list[str] | None, typer.Argument(help="Experiments and trials; default: all.")
+    ] = None,
+    keep: Annotated[
+        str,
+        typer.Option(help="best: delete what training goes on from; none: the best weights, too."),
+    ] = "best",
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Failed trials' checkpoints, too.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Delete nothing, only count.")] = False,
+    results: Results = RESULTS,
+) -> None:
+    """Delete checkpoints of finished trials; records, reports and pictures stay."""
+    from bench.commands.clean import CleanOptions, clean_lines, keep_of
+    from bench.commands.clean import clean as clean_store
+    from bench.record.store import Store
+
+    options = CleanOptions(keep_of(keep), failed, dry_run)
+    for line in clean_lines(clean_store(Store(results), what or (), options), dry_run=dry_run):
+        print(line)
 
 
 @app.command()

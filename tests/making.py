@@ -58,6 +58,10 @@ class MemoryRecorder:
     def previous(self) -> Path:
         return self.folder / "previous.pt"
 
+    @property
+    def finished(self) -> Path:
+        return self.folder / "finished.pt"
+
     def check(self) -> None:
         pass
 

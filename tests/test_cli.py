@@ -89,7 +89,7 @@ def test_run_leaves_what_the_design_promises(done: Place) -> None:
         there = {path.name for path in trial.iterdir()}
         assert there >= {
             "config.yaml", "status.json", "history.csv", "summary.json", "environment.json",
-            "log.txt", "best.pt", "last.pt", "samples",
+            "log.txt", "best.pt", "finished.pt", "samples",
         }  # fmt: skip
         assert len(list((trial / "samples").glob("*.png"))) == 4
         summary = json.loads((trial / "summary.json").read_text())

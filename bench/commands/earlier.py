@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError, StoreError, UnconfirmedError
-from bench.plan.earlier import Earlier, EarlierTrial, Lookup
+from bench.plan.earlier import LOST_BEST, Earlier, EarlierTrial, Lookup
 from bench.plan.extractor import Finished
 from bench.plan.inputs import OTHER_FUNCTION
 from bench.plan.recorded import is_imported
@@ -60,7 +60,7 @@ def finished(store: Store) -> Finished:
         if status is not Status.DONE:
             raise StoreError(f"{files.folder}: is {status}, not done: `bench run` its spec first")
         if not files.best.is_file():
-            raise StoreError(f"{files.folder}: has no best.pt: restore it, or train it again")
+            raise StoreError(f"{files.folder}: {LOST_BEST}")
         return files.best
 
     return checkpoint
@@ -74,12 +74,12 @@ def try_extractor(frechet: FrechetSettings) -> None:
 
 
 def _trial(record: Mapping[str, Any], files: TrialFiles, column: str) -> EarlierTrial:
-    """A trial of the plan; its score where it is finished and its checkpoint is there.
+    """A trial of the plan; its score where it is finished.
 
     A record that does not hold together has none.
     """
     summary: Mapping[str, Any] = {}
-    if files.status().status is Status.DONE and files.best.is_file():
+    if files.status().status is Status.DONE:
         with suppress(UnconfirmedError):
             summary = confirmed(files).summary
     return EarlierTrial(
@@ -91,6 +91,7 @@ def _trial(record: Mapping[str, Any], files: TrialFiles, column: str) -> Earlier
         files.best,
         summary.get("data_fingerprint"),
         _trained_as(files.config().get("settings", {})),
+        files.best.is_file(),
     )
 
 

@@ -54,6 +54,7 @@ class RunOptions:
     fail_fast: bool = False
     limits: Limits = field(default_factory=Limits)
     retries: int = RETRIES
+    keep_last: bool = False
 
 
 @dataclass(frozen=True)
@@ -262,7 +263,8 @@ def _put_on_record(
 
 
 def _recorder(here: _Run, trial: Trial, costs: Costs) -> TrialRecorder:
-    return TrialRecorder(here.files(trial), here.plan.select.metric, here.plan.metrics, costs)
+    select, metrics, keep = here.plan.select.metric, here.plan.metrics, here.options.keep_last
+    return TrialRecorder(here.files(trial), select, metrics, costs, keep_last=keep)
 
 
 @contextmanager

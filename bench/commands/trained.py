@@ -21,11 +21,13 @@ from bench.data.pixels import AS_SEEN, Opening, Pixels, UnreadableError, read_pi
 from bench.data.settings import FilesSettings
 from bench.data.window import DEPTH, EIGHT_BITS, FULL, Kind, Window, encode, from_record
 from bench.errors import BenchError, DataError, StoreError
+from bench.plan.earlier import LOST_BEST
 from bench.plan.expand import load_trial, refuse_foreign_code
 from bench.plan.recorded import is_imported
 from bench.record.confirm import checked_config
 from bench.record.files import replacing, write_text
 from bench.record.store import Store, TrialFiles
+from bench.states import Status
 from bench.tasks.base import Picture
 from bench.tasks.classification import Classification
 from bench.tasks.palette import PALETTE
@@ -231,9 +233,11 @@ def _trained(files: TrialFiles, device: str, *, trust_code: bool) -> Parts:
             "model: `bench run` a spec that trains it"
         )
     if not files.best.exists():
+        status = files.status().status
         raise StoreError(
-            f"{files.folder}: no best.pt, the trial is {files.status().status}: "
-            "`bench run` its spec first"
+            f"{files.folder}: {LOST_BEST}"
+            if status is Status.DONE
+            else f"{files.folder}: no best.pt, the trial is {status}: `bench run` its spec first"
         )
     trial = load_trial(config)
     if not trust_code:

@@ -33,7 +33,7 @@ def model_costs(
     known: dict[str, Cost] = {}
     costs: dict[str, Cost] = {}
     for trial in trials:
-        key = digest(_identity(trial.settings))
+        key = digest(model_identity(trial.settings))
         if key not in known:
             if report is not None:
                 size = trial.settings.data.image_size
@@ -55,7 +55,7 @@ def model_name(trial: Trial) -> str:
     return str(getattr(model, "name", None) or model.target)
 
 
-def _identity(settings: TrialSettings) -> dict[str, Any]:
+def model_identity(settings: TrialSettings) -> dict[str, Any]:
     """What decides a model's cost: not, for example, the weights that it starts with."""
     kinds = type(settings.model).model_fields
     apart = {key for key, kind in kinds.items() if is_apart(kind.json_schema_extra)}
@@ -79,7 +79,7 @@ def _cost(trial: Trial) -> Cost:
             trial.settings.model, in_channels=IN_CHANNELS, out_channels=classes(trial)
         )
         _check_output(model, shape, trial)
-        _freeze(model, trial)
+        freeze(model, trial)
         return model_cost(model, shape, takes_time=task.takes_time)
     except Exception as error:
         kind = "" if isinstance(error, BenchError) else f"{type(error).__name__}: "
@@ -104,19 +104,19 @@ def _check_output(model: nn.Module, shape: tuple[int, ...], trial: Trial) -> Non
         raise SpecError(f"its output for an input of shape {shape} is {found}, not {expected}")
 
 
-def _freeze(model: nn.Module, trial: Trial) -> None:
+def freeze(model: nn.Module, trial: Trial) -> None:
     """Leave out of the trainable parameters what is frozen from the first epoch on."""
-    freeze = trial.settings.train.freeze
-    if freeze == "none" and trial.settings.train.encoder_lr is None:
+    frozen = trial.settings.train.freeze
+    if frozen == "none" and trial.settings.train.encoder_lr is None:
         return
     encoder_parts: Callable[[], dict[str, list[nn.Module]]] | None
     encoder_parts = getattr(model, "encoder_parts", None)
     if encoder_parts is None:
         raise SpecError("it has no `encoder_parts()`, so no encoder to freeze or to train apart")
-    if freeze == "none":
+    if frozen == "none":
         return
     parts = encoder_parts()
-    last = next(reversed(parts)) if freeze == "encoder" else freeze.up_to
+    last = next(reversed(parts)) if frozen == "encoder" else frozen.up_to
     if last not in parts:
         raise SpecError(f"it has no stage {last!r}{nearest(last, parts)}")
     for stage, modules in parts.items():

@@ -11,14 +11,21 @@ from typing import Literal
 from bench.errors import SpecError, nearest
 from bench.plan.axes import label_of
 
+LOST_BEST = (
+    "its best.pt is missing (`bench clean --keep none` deletes it): delete this folder, and "
+    "`bench run` its spec trains the trial anew"
+)
+"""Of a finished trial."""
+
 
 @dataclass(frozen=True)
 class EarlierTrial:
     """A trial of an earlier experiment.
 
     Attributes:
-        score: the selected metric's best value; None where it is not finished or has no checkpoint.
+        score: the selected metric's best value; None where it is not finished.
         checkpoint: the best epoch's.
+        kept: whether it is there.
         fingerprint: of the data that it was trained on, which its id does not tell.
         trained_as: see `bench.models.weights_settings.SettledWeights`.
     """
@@ -31,6 +38,7 @@ class EarlierTrial:
     checkpoint: Path
     fingerprint: str | None = None
     trained_as: Mapping[str, str | int | bool | None] = field(default_factory=dict)
+    kept: bool = True
 
 
 @dataclass(frozen=True)
@@ -77,7 +85,7 @@ def best(earlier: Earlier, trials: Sequence[EarlierTrial]) -> EarlierTrial:
     """The best finished one of the trials; of equal ones that of the lowest seed.
 
     Raises:
-        SpecError: none is finished.
+        SpecError: none is finished, or the checkpoint of the best one is missing.
     """
     scored = [
         (trial.score, trial)
@@ -85,10 +93,10 @@ def best(earlier: Earlier, trials: Sequence[EarlierTrial]) -> EarlierTrial:
         if trial.score is not None and math.isfinite(trial.score)
     ]
     if not scored:
-        raise _unfinished(earlier, f"none of {len(trials)} trials is finished and has its best.pt")
+        raise _unfinished(earlier, f"none of {len(trials)} trials is finished")
     better = max if earlier.mode == "max" else min  # both give the first of several
     ordered = sorted(scored, key=lambda item: (item[1].seed or 0, item[1].id))
-    return better(ordered, key=lambda item: item[0])[1]
+    return _kept(better(ordered, key=lambda item: item[0])[1])
 
 
 def of_seed(earlier: Earlier, trials: Sequence[EarlierTrial], seed: int) -> EarlierTrial:
@@ -103,10 +111,16 @@ def of_seed(earlier: Earlier, trials: Sequence[EarlierTrial], seed: int) -> Earl
     if found is None:
         raise SpecError(f"experiment {earlier.name!r} has no trial of seed {seed}")
     if found.score is None:
-        raise _unfinished(earlier, f"its trial of seed {seed} is not finished, or has no best.pt")
-    return found
+        raise _unfinished(earlier, f"its trial of seed {seed} is not finished")
+    return _kept(found)
+
+
+def _kept(trial: EarlierTrial) -> EarlierTrial:
+    """Another one in its place would be another experiment."""
+    if not trial.kept:
+        raise SpecError(f"{trial.checkpoint.parent}: {LOST_BEST}")
+    return trial
 
 
 def _unfinished(earlier: Earlier, what: str) -> SpecError:
-    remedy = "`bench run` its spec first (--force where it is done)"
-    return SpecError(f"experiment {earlier.name!r}: {what}: {remedy}")
+    return SpecError(f"experiment {earlier.name!r}: {what}: `bench run` its spec first")

@@ -124,7 +124,7 @@ def confirmed(
 def standing(files: TrialFiles) -> TrialStatus:
     """How far a trial is; finished only where its whole record holds together.
 
-    Where that of a finished one does not, but there are checkpoints, it is interrupted: going on
+    Where that of a finished one does not, but there is a saved state, it is interrupted: going on
     from its last epoch makes the rest again, without training. A damaged config.yaml is no matter:
     whoever runs the trial writes it anew.
 
@@ -147,7 +147,7 @@ def standing(files: TrialFiles) -> TrialStatus:
         reason = error.reason
     else:
         return status
-    if files.last.exists() or files.previous.exists():
+    if any(path.exists() for path in files.states):
         return replace(status, status=Status.INTERRUPTED, message=reason)
     raise UnconfirmedError(reason.partition(": restore it, or")[0], files.folder)
 

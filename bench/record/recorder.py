@@ -37,6 +37,7 @@ class TrialRecorder:
         metrics: direction of every validation metric, without `val/`; of `select`'s too.
         facts: columns of runs.csv that are known before the trial: what its model costs.
         lease: where several processes share the trials: nothing is written when it is lost.
+        keep_last: whether a finished trial keeps `last.pt` and `previous.pt`.
     """
 
     files: TrialFiles
@@ -44,6 +45,7 @@ class TrialRecorder:
     metrics: Mapping[str, Literal["min", "max"]]
     facts: Mapping[str, Any] = field(default_factory=dict)
     lease: Lease | None = None
+    keep_last: bool = False
     _history: list[Row] = field(default_factory=list, repr=False)
 
     @property
@@ -61,6 +63,11 @@ class TrialRecorder:
         """Where an earlier state is kept, should the last one not be readable."""
         return self.files.previous
 
+    @property
+    def finished(self) -> Path:
+        """Where the state without weights of a finished trial is kept."""
+        return self.files.finished
+
     def check(self) -> None:
         """Raises LostLeaseError where another process has taken the trial over."""
         if self.lease is not None:
@@ -71,7 +78,7 @@ class TrialRecorder:
         self.check()
         remove_leftovers(self.files.folder)
         before = self._status()
-        going_on = self.last.exists() or self.previous.exists()
+        going_on = any(path.exists() for path in self.files.states)
         if not going_on:
             self.files.clear()
         write_json(self.files.environment_path, environment)
@@ -109,10 +116,18 @@ class TrialRecorder:
             Image.fromarray(image).save(beside, format="PNG")
 
     def finish(self, facts: Mapping[str, Any]) -> None:
-        """Keep the summary, then say that the trial is done; both survive a power cut."""
+        """Keep the summary, then say that the trial is done; both survive a power cut.
+
+        Only then what training would have gone on from is deleted: killed in between, the trial is
+        done, and `bench clean` deletes the rest.
+        """
         self.check()
         self._summarise(self._history, facts)
         self.files.write_status(replace(self._status(), status=Status.DONE), durable=True)
+        if not self.keep_last and self.finished.exists():
+            for path in (self.previous, self.last):
+                with suppress(OSError):  # the trial is done all the same
+                    path.unlink(missing_ok=True)
 
     def stop(self, status: str, failure: str | None, message: str | None) -> None:
         """The trial ended otherwise; also for the parent to say of a worker that died.

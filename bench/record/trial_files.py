@@ -123,6 +123,16 @@ class TrialFiles:
         return self.folder / "previous.pt"
 
     @property
+    def finished(self) -> Path:
+        """`finished.pt`: the last state without its weights: makes a damaged record again."""
+        return self.folder / "finished.pt"
+
+    @property
+    def states(self) -> tuple[Path, ...]:
+        """What a trial can go on from, the newest first; `finished.pt` to its end only."""
+        return self.last, self.previous, self.finished
+
+    @property
     def samples(self) -> Path:
         """`samples/`: pictures."""
         return self.folder / "samples"

@@ -268,6 +268,13 @@ class Training:
             "threads": torch.get_num_threads(),
         }
 
+    def finished_state(self) -> dict[str, Any]:
+        """What a finished trial's records can be made of again, beside the best epoch's weights."""
+        state = self._state()
+        steps = None if self.average is None else self.average.steps
+        weights = ("model", "optimizer", "scaler", "average")
+        return {k: v for k, v in state.items() if k not in weights} | {"average_steps": steps}
+
     def resume(self, state: Mapping[str, Any]) -> None:
         """Put everything as it was after a saved epoch: `bench.train.resuming` chooses which.
 
@@ -284,10 +291,12 @@ class Training:
             self._restore(state)
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             raise StoreError(
-                f"{self.recorder.last}: not a state of this trial ({first_line(error)}): delete it "
-                "and previous.pt there, and `run --retry-failed` starts the trial anew"
+                f"{self.recorder.last}: not a state of this trial ({first_line(error)}): delete "
+                "it, previous.pt and finished.pt there, and `run --retry-failed` starts the trial "
+                "anew"
             ) from error
-        self._keep_best()
+        if "model" in state:
+            self._keep_best()
         if self.progress.best_epoch == 0:
             self.recorder.best.unlink(missing_ok=True)  # of an epoch that is void
         self.recorder.resume(self.progress.history)
@@ -295,12 +304,23 @@ class Training:
     def _restore(self, state: Mapping[str, Any]) -> None:
         torch.set_num_threads(state["threads"])  # another number would change the last bits
         progress = Progress(**state["progress"])
+        if "model" not in state:
+            self._restore_finished(state, progress)
+            return
         self.model.load_state_dict(state["model"])
         self.trainee.begin(progress.epoch)  # the optimizer's state has the groups of that epoch
         self.optimizer.load_state_dict(state["optimizer"])
         self.precision.scaler.load_state_dict(state["scaler"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
+        self.progress, self.step.micro_batch = progress, progress.micro_batch
+        self.health.resume(state.get("health"))
+
+    def _restore_finished(self, state: Mapping[str, Any], progress: Progress) -> None:
+        """All but the weights: no step follows, and what is scored is the best epoch's."""
+        self.trainee.begin(progress.epoch)
+        if self.average is not None:
+            self.average.steps = state["average_steps"]
         self.progress, self.step.micro_batch = progress, progress.micro_batch
         self.health.resume(state.get("health"))
 

@@ -32,6 +32,11 @@ class Recorder(Protocol):
         """Where an earlier state is kept, should the last one not be readable."""
         ...
 
+    @property
+    def finished(self) -> Path:
+        """Where the state without weights of a finished trial is kept."""
+        ...
+
     def check(self) -> None:
         """Before anything is put into place: raises where the trial is another process's by now."""
         ...

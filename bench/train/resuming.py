@@ -17,6 +17,7 @@ from bench.train.recorder import Recorder
 
 State = dict[str, Any]
 
+_FINISHED = ("average_steps", "progress", "fingerprint", "threads")
 _NEEDED = ("model", "optimizer", "scaler", "average", "progress", "fingerprint", "threads")
 
 
@@ -24,20 +25,22 @@ def saved_state(trial: Trial, recorder: Recorder, model: nn.Module) -> State | N
     """The state to go on from; None: there is none, and the trial starts from nothing.
 
     That is `last.pt`; where it is damaged or another trial's, `previous.pt`, an epoch or more
-    earlier: the epochs between are trained again, to the same bits. Where neither can be read, both
-    are deleted and the trial starts from nothing. What was wrong is printed, for the log.
+    earlier: the epochs between are trained again, to the same bits. A finished trial has
+    `finished.pt` instead, without weights, from which its records are made again. Where none can be
+    read, they are deleted and the trial starts from nothing. What was wrong is printed, for the
+    log.
 
     Raises:
         StoreError: none can be used, but some could be read: they are left alone.
     """
     problems: list[str] = []
     whole: list[str] = []
-    for path in (recorder.last, recorder.previous):
+    for path in (recorder.last, recorder.previous, recorder.finished):
         if not path.exists():
             continue
         try:
             state = checkpoint.load(path)
-            if (problem := _unfit(state, trial, model)) is not None:
+            if (problem := _unfit(state, trial, model, path == recorder.finished)) is not None:
                 raise StoreError(f"{path}: {problem}")
         except DamagedError as error:
             problems.append(str(error))
@@ -52,17 +55,17 @@ def saved_state(trial: Trial, recorder: Recorder, model: nn.Module) -> State | N
         problems.append(f"{path}: {problem}")
     if whole:
         raise StoreError(
-            f"{whole[0]}: delete last.pt and previous.pt there, and `run --retry-failed` starts "
-            "the trial anew"
+            f"{whole[0]}: delete last.pt, previous.pt and finished.pt there, and "
+            "`run --retry-failed` starts the trial anew"
         )
     _tell(problems, "starting from nothing")
-    _delete(recorder.last, recorder.previous)
+    _delete(recorder.last, recorder.previous, recorder.finished)
     return None
 
 
-def _unfit(state: State, trial: Trial, model: nn.Module) -> str | None:
+def _unfit(state: State, trial: Trial, model: nn.Module, finished: bool) -> str | None:
     """Why this is no state of this trial, if so."""
-    lacking = [name for name in _NEEDED if name not in state]
+    lacking = [name for name in (_FINISHED if finished else _NEEDED) if name not in state]
     if lacking:
         return f"not a trial's state: it lacks {', '.join(lacking)}"
     if state.get("identity", digest(trial.identity)) != digest(trial.identity):
@@ -70,6 +73,8 @@ def _unfit(state: State, trial: Trial, model: nn.Module) -> str | None:
     strange = set(state["progress"]) - {field.name for field in fields(Progress)}
     if strange:
         return f"written by another version of bench: it has {', '.join(sorted(strange))}"
+    if finished:
+        return None if _is_over(state, trial) else "not the state of a finished trial"
     if _shapes(state["model"]) != _shapes(model.state_dict()):
         return "the state of another model"
     return None
@@ -81,7 +86,8 @@ def _best_is_lost(state: State, best: Path) -> str | None:
     The state's own epoch's are made from it; those of a later one will be trained again.
     """
     progress = Progress(**state["progress"])
-    if progress.best_epoch in (0, progress.epoch):
+    remade = "model" in state and progress.best_epoch == progress.epoch
+    if progress.best_epoch == 0 or remade:
         return None
     try:
         found = checkpoint.load(best)
@@ -93,6 +99,15 @@ def _best_is_lost(state: State, best: Path) -> str | None:
     if epoch == progress.best_epoch or epoch > progress.epoch:
         return None
     return f"of no use, since {best.name} is not of epoch {progress.best_epoch}, the best one"
+
+
+def _is_over(state: State, trial: Trial) -> bool:
+    """Whether all epochs were trained, or early stopping has waited enough."""
+    progress, train = Progress(**state["progress"]), trial.settings.train
+    stopping = train.early_stopping
+    return progress.epoch == train.epochs or (
+        stopping is not None and progress.waited >= stopping.patience
+    )
 
 
 def _shapes(state: Mapping[str, Any]) -> dict[str, Any]:

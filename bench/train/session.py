@@ -175,6 +175,9 @@ def train_trial(
     for name, picture in (pictures(parts) | closing.pictures).items():
         recorder.picture(name, picture)
     _tell_memory(training)
+    checkpoint.save(
+        recorder.finished, training.finished_state(), durable=True, check=recorder.check
+    )
     recorder.finish(_facts(parts, training, manifest, test=test) | closing.facts)
 
 
@@ -193,8 +196,9 @@ def _load_best(parts: Parts, progress: Progress, best: Path) -> None:
     epoch = parts.load(best)
     if epoch != progress.best_epoch:
         raise StoreError(
-            f"{best}: of epoch {epoch}, but the best one was {progress.best_epoch}: delete last.pt "
-            "and previous.pt there, and `run --retry-failed` starts the trial anew"
+            f"{best}: of epoch {epoch}, but the best one was {progress.best_epoch}: delete "
+            "last.pt, previous.pt and finished.pt there, and `run --retry-failed` starts the "
+            "trial anew"
         )
 
 

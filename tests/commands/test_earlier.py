@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from bench.plan.earlier import LOST_BEST
 from tests.making_classifier import classifier, put
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +33,6 @@ def test_a_missing_classifier_ends_with_2_and_one_line(tmp_path: Path) -> None:
     assert found.returncode == 2
     assert found.stdout == ""
     assert found.stderr.splitlines() == [
-        f"error: later.yaml:4: task.frechet.classifier: results/kinds/{files.id}: has no best.pt: "
-        "restore it, or train it again"
+        f"error: later.yaml:4: task.frechet.classifier: results/kinds/{files.id}: {LOST_BEST}"
     ]
     assert not (tmp_path / "results" / "later").exists()

@@ -84,8 +84,9 @@ def test_an_edited_summary_is_made_again_from_the_last_state(copy: Path) -> None
 def test_without_a_state_it_is_left_as_it_is(copy: Path) -> None:
     files = trials(copy / "results")[0]
     edit_summary(files)
-    files.last.unlink()
-    files.previous.unlink(missing_ok=True)
+    assert not files.last.exists()
+    assert not files.previous.exists()
+    files.finished.unlink()
     were = contents(files)
     code, said = run(copy)
     assert code is ExitCode.SOME_FAILED, said
@@ -135,7 +136,7 @@ def test_the_best_weights_of_another_trial_are_not_gone_on_with(copy: Path) -> N
     """The best epoch is an earlier one than the state's, whose weights cannot be had any more."""
     before = facts(copy / "results")
     files, other, *_ = trials(copy / "results")
-    state = checkpoint.load(files.last)
+    state = checkpoint.load(files.finished)
     assert state["progress"]["best_epoch"] in (1, 2, 3)
     shutil.copy(other.best, files.best)
     edit_summary(files)

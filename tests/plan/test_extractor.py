@@ -274,7 +274,7 @@ def _change_config(files: TrialFiles) -> None:
     ("spoil", "message"),
     [
         (_interrupt, "is interrupted, not done: `bench run` its spec first"),
-        (_lose_best, r"has no best\.pt: restore it, or train it again"),
+        (_lose_best, r"its best\.pt is missing \(`bench clean --keep none` deletes it\): delete"),
         (_cut_best, r"best\.pt: not a readable file of weights .*: train it again with --force"),
         (_no_state, r"best\.pt: holds no state dict.*: train it again with --force"),
         (_other_model, r"best\.pt is of another model .*: train it again with --force"),

@@ -15,7 +15,7 @@ from PIL import Image
 
 from bench.record.columns import Failure, Status
 from bench.record.recorder import history_columns
-from bench.record.store import Store
+from bench.record.store import Store, TrialFiles
 
 from .made_trials import begin, finish, recorder_of, row
 
@@ -85,6 +85,44 @@ def test_a_start_without_a_checkpoint_forgets_what_was_there(store: Store) -> No
     assert files.config()["id"] == files.id
     again.epoch(row(1))
     assert files.history() == [row(1)]
+
+
+def test_a_finished_trial_keeps_no_state_to_go_on_from(store: Store) -> None:
+    recorder = begin(store)
+    recorder.previous.write_bytes(b"state")
+    recorder.finished.write_bytes(b"without weights")
+    files = finish(recorder)
+    assert not files.last.exists()
+    assert not files.previous.exists()
+    assert files.best.exists()
+    assert files.finished.exists()
+
+
+def test_a_finished_trial_keeps_its_states_where_that_is_asked_for(store: Store) -> None:
+    recorder = begin(store)
+    recorder.finished.write_bytes(b"without weights")
+    recorder.keep_last = True
+    assert finish(recorder).last.exists()
+
+
+def test_without_a_finished_state_the_others_stay(store: Store) -> None:
+    """For only they can make a damaged record again."""
+    assert finish(begin(store)).last.exists()
+
+
+def test_states_go_only_when_the_trial_is_done(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = begin(store)
+    recorder.finished.write_bytes(b"without weights")
+
+    def full(*_args: object, **_options: object) -> None:
+        raise OSError
+
+    monkeypatch.setattr(TrialFiles, "write_status", full)
+    with pytest.raises(OSError):  # noqa: PT011 - any
+        finish(recorder)
+    assert recorder.last.exists()
 
 
 def test_stopping(store: Store) -> None:

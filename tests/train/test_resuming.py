@@ -193,3 +193,79 @@ def test_falling_back_is_exact_for_every_task(tmp_path: Path, kind: str) -> None
     assert repr(results(found.rows)) == repr(results(expected.rows))  # NaN is NaN
     bests = [(tmp_path / name / "best.pt").read_bytes() for name in ("whole", "cut")]
     assert bests[0] == bests[1]
+
+
+def no_states(folder: Path) -> Path:
+    """As `run` leaves a finished trial: `finished.pt` alone."""
+    (folder / "last.pt").unlink()
+    (folder / "previous.pt").unlink(missing_ok=True)
+    return folder
+
+
+CLOCKS = ("epoch_seconds", "train_seconds", "compile_seconds")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"train": {"lr": 1e-12}, "select": {"metric": "val/dice", "mode": "max"}},
+        {"train": {"ema": 0.9, "warmup_epochs": 1}},
+        {"train": {"lr": 1e-12, "early_stopping": {"patience": 1}}},
+        {"model": {"name": "resnet18_unet"}, "train": {"freeze": "encoder"}},
+    ],
+    ids=["last is best", "first is best", "average", "early stopping", "frozen"],
+)
+def test_a_finished_trial_s_records_are_made_again_without_its_weights(
+    tmp_path: Path, changes: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = trained(tmp_path, **changes)
+    best = (tmp_path / "best.pt").read_bytes()
+    finished = (tmp_path / "finished.pt").read_bytes()
+    assert len(finished) < 20_000
+    capsys.readouterr()
+    again = trained(no_states(tmp_path), **changes)
+    assert again.rows == first.rows
+    assert {k: v for k, v in again.facts.items() if k not in CLOCKS} == {
+        k: v for k, v in first.facts.items() if k not in CLOCKS
+    }
+    assert all((again.pictures[name] == picture).all() for name, picture in first.pictures.items())
+    assert (tmp_path / "best.pt").read_bytes() == best
+    assert (tmp_path / "finished.pt").read_bytes() == finished
+    assert not (tmp_path / "last.pt").exists()  # no epoch was trained
+    assert "starting from nothing" not in capsys.readouterr().out
+
+
+def test_the_state_of_a_finished_trial_is_of_no_use_without_its_best_weights(
+    tmp_path: Path, whole: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained(tmp_path)
+    (no_states(tmp_path) / "best.pt").unlink()
+    assert same(tmp_path, whole)
+    assert "best.pt: no checkpoint there: starting from nothing" in capsys.readouterr().out
+
+
+def test_best_weights_of_another_epoch_do_not_pass_for_the_best(
+    tmp_path: Path, whole: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained(tmp_path)
+    best = checkpoint.load(no_states(tmp_path) / "best.pt")
+    checkpoint.save(tmp_path / "best.pt", best | {"epoch": EPOCHS - 1})
+    assert same(tmp_path, whole)
+    assert "best.pt is not of epoch 4, the best one" in capsys.readouterr().out
+
+
+def test_a_state_of_the_middle_is_none_of_a_finished_trial(tmp_path: Path) -> None:
+    trained(tmp_path)
+    state = checkpoint.load(no_states(tmp_path) / "finished.pt")
+    del state["progress"]["history"][-1]
+    checkpoint.save(tmp_path / "finished.pt", state)
+    with pytest.raises(StoreError, match=r"finished\.pt: not the state of a finished trial: del"):
+        trained(tmp_path)
+
+
+def test_killed_between_the_finished_state_and_done(tmp_path: Path, whole: Any) -> None:
+    """Both are there: what has the weights goes first."""
+    trained(tmp_path)
+    assert (tmp_path / "last.pt").exists()
+    assert same(tmp_path, whole)

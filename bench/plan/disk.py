@@ -1,0 +1,104 @@
+"""How much a plan's trials will write, from the sizes of their models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bench.models.settings import MODELS
+from bench.plan.cost import IN_CHANNELS, classes, freeze, model_identity, model_name
+from bench.plan.trial import Trial, digest
+from bench.spec.schema import TrialSettings
+from bench.spec.train_settings import TrainSettings
+
+RECORDS = 15_000
+"""Bytes of a trial's YAML, JSON and log, measured."""
+EPOCH_RECORDS = 1_500
+"""Bytes of an epoch in history.csv, finished.pt and MLflow's database, measured."""
+TENSOR = 250
+"""Bytes that a checkpoint has for each tensor besides its values, measured."""
+PICTURES = 4
+PICTURE_PIXEL = 2.6
+"""Bytes a pixel of an image in a sample picture: input, truth and prediction as PNG, measured."""
+STATES = 3
+"""last.pt, previous.pt, and the next last.pt while it is being written."""
+
+
+@dataclass(frozen=True)
+class DiskUse:
+    """What a trial writes, in bytes.
+
+    Attributes:
+        best: best.pt: the model's weights and buffers.
+        state: last.pt: these, the optimizer's state and, where there is one, the average.
+        records: all else.
+    """
+
+    best: int
+    state: int
+    records: int
+
+    def kept(self, *, keep_last: bool = False) -> int:
+        """What is there when the trial is finished."""
+        return self.best + self.records + (2 * self.state if keep_last else 0)
+
+    @property
+    def running(self) -> int:
+        """What is there at most while it runs."""
+        return self.best + self.records + STATES * self.state
+
+
+def disk_use(trials: Iterable[Trial]) -> tuple[dict[str, DiskUse], dict[str, str]]:
+    """By trial id what each will write; and by the model's name why that is not known of some.
+
+    Models are built on torch's `meta` device, without memory for their weights, each distinct one
+    once; one of the user's own may not be able to.
+    """
+    sizes: dict[str, tuple[int, int] | None] = {}
+    arms: dict[int, DiskUse | None] = {}  # by the settings object, which all seeds of an arm share
+    found: dict[str, DiskUse] = {}
+    unknown: dict[str, str] = {}
+    for trial in trials:
+        arm = id(trial.settings)
+        if arm not in arms:
+            key = digest(model_identity(trial.settings))
+            if key not in sizes:
+                sizes[key] = _measured(trial, unknown)
+            arms[arm] = _of_arm(trial.settings, sizes[key])
+        if (use := arms[arm]) is not None:
+            found[trial.id] = use
+    return found, unknown
+
+
+def _measured(trial: Trial, unknown: dict[str, str]) -> tuple[int, int] | None:
+    """Bytes of a model's weights and buffers, and of those weights that are trained in the end."""
+    import torch
+
+    try:
+        with torch.device("meta"):
+            model = MODELS.build(
+                trial.settings.model, in_channels=IN_CHANNELS, out_channels=classes(trial)
+            )
+        freeze(model, trial)
+        whole = sum(tensor.nbytes + TENSOR for tensor in model.state_dict().values())
+        trained = sum(p.nbytes + TENSOR for p in model.parameters() if p.requires_grad)
+    except Exception as error:  # a model of the user's own may raise anything
+        unknown[model_name(trial)] = str(error).splitlines()[0] if str(error) else repr(error)
+        return None
+    return whole, trained
+
+
+def _of_arm(settings: TrialSettings, size: tuple[int, int] | None) -> DiskUse | None:
+    if size is None:
+        return None
+    whole, trained = size
+    averages = 0 if settings.train.ema is None else 1
+    state = whole * (1 + averages) + optimizer_copies(settings.train) * trained
+    pictures = int(PICTURES * PICTURE_PIXEL * settings.data.image_size**2)
+    records = RECORDS + EPOCH_RECORDS * settings.train.epochs + pictures
+    return DiskUse(whole, state, records)
+
+
+def optimizer_copies(train: TrainSettings) -> int:
+    """How many numbers the optimizer keeps for each weight that it trains."""
+    return 2 if train.optimizer != "sgd" else int(train.momentum > 0)
