@@ -1,6 +1,5 @@
 """`python -m bench`. Kept almost empty: every worker process imports this module again."""
 
-import io
 import os
 import sys
 from pathlib import Path
@@ -9,11 +8,13 @@ from pathlib import Path
 def main() -> None:
     """Run the command line."""
     _leave_working_folder()
-    from bench.cli import main as run_cli
+    from bench.interruption import ending_at_once, set_up_streams
 
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a file's name may be no text
-    run_cli()
+    with ending_at_once():
+        set_up_streams()
+        from bench.cli import main as run_cli
+
+        run_cli()
 
 
 def _leave_working_folder() -> None:

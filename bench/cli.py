@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
+from typer.core import TyperGroup
 
 from bench import __version__
 from bench.commands.arguments import (
@@ -29,6 +30,7 @@ from bench.commands.arguments import (
 from bench.commands.exit_codes import ExitCode
 from bench.commands.search_line import search
 from bench.errors import BenchError, StoreError, printable, told
+from bench.interruption import OutputError, ending_at_once, interruptible, leave, unprinted
 
 if TYPE_CHECKING:
     from bench.plan.expand import Plan
@@ -36,7 +38,29 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 
+
+class _RaisedError(Exception):
+    """Carries an error past typer, which has answers of its own to a few."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class _Commands(TyperGroup):
+    """typer ends with `Aborted!` on EOFError, which a dead helper process raises, too."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Call the command."""
+        try:
+            with interruptible():
+                return super().invoke(ctx)
+        except (EOFError, KeyboardInterrupt, OSError) as error:
+            raise _RaisedError(error) from error
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="Ablation benchmarks for image models: one YAML file in, a report with statistics out.",
     no_args_is_help=True,
     add_completion=False,
@@ -96,17 +120,18 @@ def run(
     results: Results = RESULTS,
 ) -> None:
     """Train every trial that is not finished, and make the report."""
-    from rich.console import Console
+    with ending_at_once():
+        from rich.console import Console
 
-    from bench.commands.run import RunOptions, run_plan
-    from bench.run.limits import Limits, duration
+        from bench.commands.run import RunOptions, run_plan
+        from bench.run.limits import Limits, duration
 
-    changes = [*(overrides or ()), *([f"machine.device={device}"] if device else [])]
-    limits = Limits(duration(timeout, "--timeout"), duration(hung_after, "--hung-after"))
-    options = RunOptions(
-        results, reports, jobs, retry_failed, force, fail_fast, limits, retries, keep_last
-    )
-    planned = _plan(spec, changes, results, trust_code=trust_code)
+        changes = [*(overrides or ()), *([f"machine.device={device}"] if device else [])]
+        limits = Limits(duration(timeout, "--timeout"), duration(hung_after, "--hung-after"))
+        options = RunOptions(
+            results, reports, jobs, retry_failed, force, fail_fast, limits, retries, keep_last
+        )
+        planned = _plan(spec, changes, results, trust_code=trust_code)
     sys.exit(run_plan(planned, options, Console(stderr=True)))
 
 
@@ -438,30 +463,49 @@ def main() -> NoReturn:
     """Run the command line; a foreseen error is one line and exit code 2."""
     debug = "--debug" in sys.argv
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
-    _exit(lambda: app(arguments, prog_name="bench"), debug)
+    leave(_code(lambda: _command(arguments), debug))
 
 
-def _exit(command: Callable[[], Any], debug: bool) -> NoReturn:
+def _command(arguments: list[str]) -> int:
+    """Call the command that is named; an error in it comes through as it is."""
     try:
-        command()
+        app(arguments, prog_name="bench")
+    except _RaisedError as raised:
+        raise raised.error from None
+    return ExitCode.OK
+
+
+def _code(command: Callable[[], int], debug: bool) -> int:
+    """A command's exit code; what went wrong is said in one line."""
+    try:
+        return command()
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else ExitCode.OK
     except BenchError as error:
         if debug:
             raise
-        _fail(str(error), ExitCode.WRONG_REQUEST)
+        return _failed(str(error), ExitCode.WRONG_REQUEST)
     except KeyboardInterrupt:
-        _fail("interrupted", ExitCode.INTERRUPTED)
+        return _failed("interrupted", ExitCode.INTERRUPTED)
+    except OutputError as error:
+        return unprinted(error)
     except OSError as error:
-        if debug or error.filename is None:
+        if debug:
             raise
-        _fail(f"{error.filename}: {error.strerror}", ExitCode.WRONG_REQUEST)
+        if error.filename is None:
+            return _unforeseen(error)
+        return _failed(f"{error.filename}: {error.strerror}", ExitCode.WRONG_REQUEST)
     except Exception as error:
         if debug:
             raise
-        unforeseen = "this was not foreseen: --debug shows more, please report it"
-        _fail(f"{told(error)}; {unforeseen}", ExitCode.SOME_FAILED)
-    sys.exit(ExitCode.OK)
+        return _unforeseen(error)
 
 
-def _fail(message: str, code: ExitCode) -> NoReturn:
+def _unforeseen(error: Exception) -> ExitCode:
+    remedy = "this was not foreseen: --debug shows more, please report it"
+    return _failed(f"{told(error)}; {remedy}", ExitCode.SOME_FAILED)
+
+
+def _failed(message: str, code: ExitCode) -> ExitCode:
     print(f"error: {printable(message)}", file=sys.stderr)
-    sys.exit(code)
+    return code

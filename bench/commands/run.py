@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -17,6 +16,8 @@ from bench.commands.exit_codes import ExitCode
 from bench.commands.reporting import check_writable, is_current, make_report
 from bench.commands.sharing import REPORT, SETUP, SharedTrials, refuse_force
 from bench.errors import DamagedError, UnconfirmedError, UnwritableError, printable
+from bench.folders import keeping
+from bench.interruption import interruptible
 from bench.plan.expand import Plan, trial_config
 from bench.plan.pretrained import fetch_weights
 from bench.plan.trial import Trial
@@ -111,8 +112,9 @@ def run_plan(plan: Plan, options: RunOptions, console: Console) -> ExitCode:
     check_writable(options.reports / plan.experiment)  # now, not after hours
     with (
         store.leases(plan.experiment) as leases,
+        keeping(store.root, store.experiment(plan.experiment)),
         ExitStack() as setup,
-        terminated_is_interrupted(),
+        interruptible(),
     ):
         return _run(_Run(plan, options, console, store, leases, setup))
 
@@ -300,7 +302,7 @@ def _conclude(here: _Run, choice: Choice, outcome: Outcome, refused: int) -> Exi
     if outcome.interrupted:
         left = len(choice.todo) - outcome.count(Status.DONE) - outcome.count(Status.FAILED)
         if outcome.reason:
-            here.say(f"Nothing can be recorded any more: {outcome.reason}.")
+            here.say(f"{outcome.reason[0].upper()}{outcome.reason[1:]}.")
         here.say(f"Interrupted with {left} trials left: the same command goes on from here.")
         return ExitCode.INTERRUPTED
     failed = outcome.count(Status.FAILED) + len(choice.failed_before)
@@ -345,17 +347,3 @@ def _describe(choice: Choice, total: int, refused: int) -> str:
     ]
     skipped += [not_counted] if refused else []
     return ", ".join([f"{len(choice.todo)} of {total} trials to run", *skipped]) + "."
-
-
-@contextmanager
-def terminated_is_interrupted() -> Iterator[None]:
-    """SIGTERM (a scheduler's end of time) stops a run as Ctrl-C does: resumable."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from bench.commands.exit_codes import ExitCode
 from bench.commands.reporting import check_writable, make_report
-from bench.commands.run import finish_mirror, terminated_is_interrupted
+from bench.commands.run import finish_mirror
 from bench.commands.search_call import Call, SearchOptions, Settle
 from bench.commands.search_floor import Floor
 from bench.commands.search_results import (
@@ -22,6 +22,8 @@ from bench.commands.search_results import (
 )
 from bench.commands.sharing import REPORT
 from bench.errors import BenchError
+from bench.folders import keeping
+from bench.interruption import interruptible
 from bench.plan.expand import Plan
 from bench.record.owners import Owner
 from bench.record.store import Store
@@ -51,7 +53,8 @@ def run_search(
     """
     store = Store(options.results)
     check_writable(options.reports / samples.experiment)  # now, not after hours
-    with store.leases(samples.experiment) as leases, terminated_is_interrupted():
+    folders = store.root, store.experiment(samples.experiment)
+    with store.leases(samples.experiment) as leases, keeping(*folders), interruptible():
         call = Call(asked, samples, settle, options, console, store, leases)
         with _joined(call) as study:
             return _search(call, study, Floor(call, study))
@@ -139,7 +142,7 @@ def _choose(call: Call, study: Study, floor: Floor) -> ExitCode:
 def _interrupted(call: Call, study: Study, outcome: Outcome) -> ExitCode:
     write_record(call, study, [], over=False)
     if outcome.reason:
-        call.say(f"Nothing can be recorded any more: {outcome.reason}.")
+        call.say(f"{outcome.reason[0].upper()}{outcome.reason[1:]}.")
     left = study.unfinished()
     what = f"{left} points left" if left else "the confirmation left"
     call.say(f"Interrupted with {what}: the same command goes on from here.")

@@ -20,6 +20,7 @@ from bench.commands.arguments import (
     Spec,
     TrustCode,
 )
+from bench.interruption import ending_at_once
 
 if TYPE_CHECKING:
     from bench.commands.search_call import SearchOptions
@@ -53,40 +54,42 @@ def search(
     results: Results = RESULTS,
 ) -> None:
     """Search for the best settings, confirm them with fresh seeds, and make the report."""
-    from bench.commands.search_call import SearchOptions
-    from bench.run.limits import Limits, duration
+    with ending_at_once():
+        from bench.commands.search_call import SearchOptions
+        from bench.run.limits import Limits, duration
 
-    changes = [*(overrides or ())]
-    changes += [f"machine.device={device}"] if device else []
-    changes += [f"search.trials={trials}"] if trials else []
-    seconds = duration(timeout, "--timeout")
-    options = SearchOptions(
-        results,
-        reports,
-        jobs,
-        timeout=seconds,
-        more=bool(trials or seconds),
-        retry_failed=retry_failed,
-        limits=Limits(None, duration(hung_after, "--hung-after")),
-        retries=retries,
-    )
+        changes = [*(overrides or ())]
+        changes += [f"machine.device={device}"] if device else []
+        changes += [f"search.trials={trials}"] if trials else []
+        seconds = duration(timeout, "--timeout")
+        options = SearchOptions(
+            results,
+            reports,
+            jobs,
+            timeout=seconds,
+            more=bool(trials or seconds),
+            retry_failed=retry_failed,
+            limits=Limits(None, duration(hung_after, "--hung-after")),
+            retries=retries,
+        )
     sys.exit(_search(spec, changes, options, trust_code=trust_code))
 
 
 def _search(spec: Path, overrides: list[str], options: SearchOptions, *, trust_code: bool) -> int:
-    from rich.console import Console
+    with ending_at_once():
+        from rich.console import Console
 
-    from bench.commands.search import run_search
-    from bench.commands.settling import settler
-    from bench.plan.expand import Plan, check_targets
-    from bench.plan.pretrained import check_weights
-    from bench.search.opening import request
-    from bench.spec.load import load_spec
+        from bench.commands.search import run_search
+        from bench.commands.settling import settler
+        from bench.plan.expand import Plan, check_targets
+        from bench.plan.pretrained import check_weights
+        from bench.search.opening import request
+        from bench.spec.load import load_spec
 
-    asked = request(load_spec(spec, overrides))
-    samples = Plan(asked.space.spec, {}, asked.space.sample_trials())
-    check_targets(samples)
-    settle = settler(options.results, spec.parent, trust_code=trust_code)
-    samples = settle(samples)
-    check_weights(samples)
+        asked = request(load_spec(spec, overrides))
+        samples = Plan(asked.space.spec, {}, asked.space.sample_trials())
+        check_targets(samples)
+        settle = settler(options.results, spec.parent, trust_code=trust_code)
+        samples = settle(samples)
+        check_weights(samples)
     return run_search(asked, samples, settle, options, Console(stderr=True))

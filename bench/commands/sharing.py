@@ -68,9 +68,19 @@ class SharedTrials:
         return None
 
     def keeps(self, trial: str) -> bool:
-        """Whether our lease still holds."""
-        lease = self._recorders[trial].lease
-        return lease is not None and lease.held()
+        """Whether our lease still holds.
+
+        Raises:
+            UnwritableError: the folder of results has vanished, or cannot be written any more.
+        """
+        recorder = self._recorders[trial]
+        if recorder.lease is None:
+            return False
+        if not recorder.lease.held():
+            recorder.lease.check_folder()
+            return False
+        recorder.check_folder()
+        return True
 
     def release(self, trial: str) -> None:
         """Let others have it."""

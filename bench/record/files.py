@@ -17,6 +17,7 @@ import psutil
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from bench import folders
 from bench.errors import DamagedError, StoreError, UnwritableError
 from bench.record import quick_yaml
 from bench.safe_files import open_plain, temporary_path
@@ -38,7 +39,7 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
     """
     beside = temporary_path(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        folders.make(path.parent)
         yield beside
         if durable:
             _force(beside)

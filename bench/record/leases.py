@@ -30,6 +30,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from bench import folders
 from bench.errors import BenchError, StoreError, UnwritableError
 from bench.record.files import read_json, read_text, write_json
 from bench.record.owners import Owner
@@ -79,9 +80,18 @@ class Lease:
         return owner is not None and owner.token == self.token and not released
 
     def check(self) -> None:
-        """Raises LostLeaseError where it is not ours any more."""
+        """Raises LostLeaseError where it is not ours any more.
+
+        Raises:
+            UnwritableError: the folder of records has vanished, or cannot be written any more.
+        """
+        self.check_folder()
         if not self.held():
             raise LostLeaseError(f"{self.folder.name}: another process has taken over")
+
+    def check_folder(self) -> None:
+        """Raises UnwritableError where the folder of records has vanished or is read-only."""
+        folders.check(self.folder)
 
 
 class Leases:
@@ -104,7 +114,7 @@ class Leases:
         """Say that we are here. StoreError where the folder cannot be written."""
         try:
             refuse_link_out(self._folder, self._folder.parent)
-            self._runs.mkdir(parents=True, exist_ok=True)
+            folders.make(self._runs)
             self._announce()
         except (OSError, StoreError) as error:
             # the results folder is what a user knows
@@ -138,7 +148,8 @@ class Leases:
         """
         folder = self._folder / name
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folders.check(self._folder)
+            folder.mkdir(exist_ok=True)
             while True:
                 found = _generations(folder)
                 top = max(found, default=-1)
@@ -228,8 +239,9 @@ class Leases:
         """Needs no space on the disk."""
         try:
             os.utime(self._card(self.owner))
-        except FileNotFoundError:  # somebody tidied up while we slept
-            self._announce()
+        except FileNotFoundError:
+            if self._runs.is_dir():  # somebody tidied up while we slept
+                self._announce()
 
     def _create(self, lease: Lease) -> bool:
         """Whether we were the first to create this generation, and it is the highest."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from bench import folders
 from bench.errors import StoreError
 from bench.record.columns import HISTORY, HISTORY_DIGEST, METRICS, Failure, Status
 from bench.record.confirm import history_digest
@@ -69,13 +70,24 @@ class TrialRecorder:
         return self.files.finished
 
     def check(self) -> None:
-        """Raises LostLeaseError where another process has taken the trial over."""
+        """Raises LostLeaseError where another process has taken the trial over.
+
+        Raises:
+            UnwritableError: its folder has vanished, or cannot be written any more.
+        """
         if self.lease is not None:
             self.lease.check()
+            self.check_folder()
+
+    def check_folder(self) -> None:
+        """Raises UnwritableError where the trial's folder has vanished or is read-only."""
+        folders.check(self.files.folder)
 
     def begin(self, environment: Mapping[str, Any]) -> None:
         """The trial starts, or goes on if there is a state to go on from."""
         self.check()
+        if self.lease is not None:
+            folders.keep(self.files.folder)
         remove_leftovers(self.files.folder)
         before = self._status()
         going_on = any(path.exists() for path in self.files.states)

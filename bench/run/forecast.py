@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, Pipe
 from typing import Any
 
 from bench.errors import BenchError, told
+from bench.interruption import ignore_signals
 from bench.measure.footprint import Footprint
 from bench.plan.trial import Trial, digest
-from bench.run.executors.local import worker_context
+from bench.run.executors.local import start_process
 from bench.run.shares import side_by_side
-from bench.run.worker import ignore_signals
 
 LIMIT_SECONDS = 300.0
 """For a few steps. Preparing the data may take any time."""
@@ -90,10 +90,8 @@ def _measured(trial: Trial) -> Footprint:
 
 def _in_a_process(trial: Trial) -> Footprint:
     """What is measured in a fresh process, which has nothing of other trials."""
-    context = worker_context()
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_measure, args=(trial, theirs))  # type: ignore[attr-defined]  # typeshed's base context lacks it
-    process.start()
+    ours, theirs = Pipe()
+    process = start_process(_measure, (trial, theirs), "measure")
     theirs.close()
     try:
         answer = _answer(trial, ours)

@@ -6,10 +6,12 @@ Importing only: no operator runs here, since a fork after torch's threads have s
 import signal
 from pathlib import Path
 
-# Signals to the whole group reach the parent, which asks every worker to stop: Ctrl-C, and a
-# scheduler's SIGTERM. Ignored before the long imports; workers inherit it.
-signal.signal(signal.SIGINT, signal.SIG_IGN)
-signal.signal(signal.SIGTERM, signal.SIG_IGN)
+from bench.interruption import SIGNALS, ignore_signals
+
+# Signals to the whole group reach the parent, which asks every worker to stop. Ignored before the
+# long imports; workers inherit it. The parent had them blocked until here.
+ignore_signals()
+signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 import numpy.ma  # by the first sorting of samples
 import torch

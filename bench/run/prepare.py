@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, Pipe
 
 from bench.data.base import Splits
 from bench.data.survey import Survey
 from bench.errors import BenchError, DataError, told
+from bench.interruption import ignore_signals
 from bench.measure.oom_kills import oom_kills
 from bench.plan.data_sets import data_key
 from bench.plan.trial import Trial
-from bench.run.executors.local import worker_context
-from bench.run.worker import ignore_signals
+from bench.run.executors.local import start_process
 
 Costs = Mapping[str, int | None]
 SPLITS = ("train", "val", "test")
@@ -62,11 +62,9 @@ def prepare(
     Raises:
         BenchError: data is missing, a model cannot be built, …
     """
-    context = worker_context()
     killed_before = oom_kills()
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_prepare, args=(list(trials), beside, survey, theirs))  # type: ignore[attr-defined]  # typeshed's base context lacks it
-    process.start()
+    ours, theirs = Pipe()
+    process = start_process(_prepare, (list(trials), beside, survey, theirs), "prepare")
     theirs.close()
     try:
         while True:

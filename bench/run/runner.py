@@ -10,7 +10,7 @@ from typing import Protocol
 
 from bench.errors import UnwritableError
 from bench.run.events import Ended, Event, Lost, Retried, Waiting
-from bench.run.executors.base import Executor
+from bench.run.executors.base import Executor, WorkerStartError
 from bench.run.retries import RETRIES, Retries
 from bench.run.worker import Job
 from bench.states import Failure, Status
@@ -52,7 +52,7 @@ class Outcome:
     ended: list[Ended] = field(default_factory=list)
     interrupted: bool = False
     reason: str | None = None
-    """Why it was interrupted, if not by a person: nothing can be recorded any more."""
+    """Why it was interrupted, if not by a person."""
 
     def count(self, status: Status) -> int:
         """How many ended so."""
@@ -149,6 +149,9 @@ def run(
         work.outcome.interrupted = True
         work.wind_down()
     except UnwritableError as error:
+        work.outcome.interrupted, work.outcome.reason = True, unrecordable(error)
+        work.wind_down()
+    except WorkerStartError as error:
         work.outcome.interrupted, work.outcome.reason = True, str(error)
         work.wind_down()
     finally:
@@ -253,7 +256,7 @@ class _Work:
         if self.fail_fast and event.status is Status.FAILED:
             self._stop()
         if event.status is Status.INTERRUPTED and event.message and not event.elsewhere:
-            self.outcome.interrupted, self.outcome.reason = True, event.message
+            self.outcome.interrupted, self.outcome.reason = True, unrecordable(event.message)
             self._stop()
 
     def _stop(self) -> None:
@@ -280,6 +283,11 @@ class _Work:
         self.observe(Lost(trial))
         if not self.stopping:
             self.pending.append(job)
+
+
+def unrecordable(reason: object) -> str:
+    """Why a run stops on a disk that takes nothing more."""
+    return f"nothing can be recorded any more: {reason}"
 
 
 def _trials(count: int) -> str:

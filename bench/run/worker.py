@@ -7,7 +7,6 @@ import errno
 import faulthandler
 import io
 import os
-import signal
 import sys
 import threading
 import traceback
@@ -16,6 +15,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from bench.errors import BenchError, DataError, StoreError, UnwritableError, told
+from bench.interruption import ignore_signals
 from bench.plan.trial import Trial
 from bench.run import pulse
 from bench.run.events import Alive, Ended, EpochDone, Started, Ticked
@@ -167,16 +167,13 @@ def _train(job: Job, share: Share, line: Line) -> tuple[Status, Failure | None, 
     return Status.DONE, None, None
 
 
-def ignore_signals() -> None:
-    """Ctrl-C and SIGTERM to the group reach the parent too, which asks its workers to stop."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-
-
 def _redirect_output(log: Path) -> None:
     """Send what the process prints, C libraries included, to the trial's log."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    target = open_log(log)
+    try:
+        log.parent.mkdir(exist_ok=True)
+        target = open_log(log)
+    except OSError:  # the folder has vanished: the trial's first record says so
+        target = os.open(os.devnull, os.O_WRONLY)
     sys.stdout.flush()
     sys.stderr.flush()
     os.dup2(target, 1)

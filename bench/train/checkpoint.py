@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from bench import folders
 from bench.errors import DamagedError, StoreError, UnwritableError, first_line
 from bench.safe_files import open_plain, temporary_path
 
@@ -37,7 +38,8 @@ def save(
         state: plain data and tensors.
         durable: wait until the new one would survive a power cut.
         keep: what the old one becomes, so that one of the two is there at every instant.
-        check: called last of all, to raise what keeps the new one from being put into place.
+        check: called first, and last of all, to raise what keeps the new one from being put into
+            place: no folder is made where one has vanished.
 
     Returns:
         Seconds waited for the disk.
@@ -46,8 +48,9 @@ def save(
         UnwritableError: the disk is full, the folder read-only, …
     """
     beside = temporary_path(path)
+    check()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        folders.make(path.parent)
         with beside.open("xb") as file:
             torch.save(dict(state), file)
             file.flush()

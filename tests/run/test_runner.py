@@ -156,7 +156,10 @@ def test_a_claim_that_cannot_be_written_stops_all_resumably() -> None:
     assert executor.started == ["a"]
     assert executor.asked
     assert executor.closed
-    assert (outcome.interrupted, outcome.reason) == (True, "full")
+    assert (outcome.interrupted, outcome.reason) == (
+        True,
+        "nothing can be recorded any more: full",
+    )
     assert [event.status for event in outcome.ended] == [Status.INTERRUPTED]
 
 
@@ -168,7 +171,10 @@ def test_a_record_that_cannot_be_written_while_stopping_is_the_end() -> None:
     executor = Scripted({"a": done("a"), "b": done("b")}, slots=2)
     outcome = run([job("a"), job("b")], executor, observe)
     assert executor.closed
-    assert (outcome.interrupted, outcome.reason) == (True, "full")
+    assert (outcome.interrupted, outcome.reason) == (
+        True,
+        "nothing can be recorded any more: full",
+    )
 
 
 def test_ctrl_c_lets_workers_stop_by_themselves() -> None:

@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from bench.errors import BenchError
 from bench.run.events import Event
 from bench.run.worker import Job
+
+
+class WorkerStartError(BenchError):
+    """A process that cannot be started: too many of them, no memory, …"""
 
 
 class Executor(Protocol):
@@ -23,7 +28,7 @@ class Executor(Protocol):
         ...
 
     def start(self, job: Job) -> None:
-        """Start a job; the caller has checked `free`."""
+        """Start a job; the caller has checked `free`. Raises WorkerStartError."""
         ...
 
     def events(self, timeout: float) -> Sequence[Event]:

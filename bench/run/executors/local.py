@@ -7,15 +7,20 @@ import os
 import signal
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing import Pipe, forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
+from typing import Any
 
 import psutil
 
+from bench.interruption import SIGNALS
 from bench.measure.oom_kills import oom_kills
 from bench.run.events import Alive, Ended, Event
+from bench.run.executors.base import WorkerStartError
 from bench.run.limits import Limits
 from bench.run.worker import Job, Share, work
 from bench.states import Failure, Status
@@ -28,6 +33,10 @@ LONGEST_PAUSE = 10.0
 _FAULTS = frozenset(
     {signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE, signal.SIGTRAP}
 )
+START_ATTEMPTS = 3
+UNKNOWN = 255
+"""What multiprocessing says of a process whose fork server is dead. No worker ends with it."""
+_ZOMBIE = psutil.STATUS_ZOMBIE
 NO_MEMORY = (
     "the system killed the worker process for want of memory: run fewer trials at a time (-j), or "
     "smaller batches"
@@ -49,12 +58,51 @@ def worker_context() -> BaseContext:
     return context
 
 
+def start_process(target: Callable[..., None], args: tuple[Any, ...], name: str) -> BaseProcess:
+    """Start a process of `worker_context`, and the fork server anew where somebody has killed it.
+
+    Raises:
+        WorkerStartError: neither works.
+    """
+    context = worker_context()
+    for attempt in range(START_ATTEMPTS):
+        process: BaseProcess = context.Process(target=target, args=args, name=name)  # type: ignore[attr-defined]  # typeshed's base context lacks it
+        try:
+            _start_server()
+            process.start()  # waits for what the server imports
+        except (EOFError, OSError) as error:  # the server died between two processes
+            reason = getattr(error, "strerror", None) or "the process that starts them was killed"
+            time.sleep(0.1 * attempt)
+        else:
+            return process
+    raise WorkerStartError(
+        f"no worker process can be started ({reason}): free memory, or run fewer trials at a time "
+        "(-j); the same command goes on from here"
+    )
+
+
+def _start_server() -> None:
+    """Start the fork server, unless it runs, with signals blocked until it ignores them.
+
+    The tracker of multiprocessing first: starting it takes some of the signals off again.
+    """
+    if worker_context().get_start_method() != "forkserver":
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 @dataclass
 class _Slot:
     """One worker. `started` and `heard` (of it) are times of `_Clock`."""
 
     share: Share
-    process: BaseProcess
+    process: _Worker
     connection: Connection
     trial: str
     started: float
@@ -62,6 +110,45 @@ class _Slot:
     ended: bool = False
     exceeded: str | None = None
     """Which limit it was ended for."""
+
+
+class _Worker:
+    """A process that may outlive the fork server, which alone knows how it ends."""
+
+    def __init__(self, process: BaseProcess) -> None:
+        self._process = process
+        self._known: psutil.Process | None = None
+        with suppress(psutil.Error):
+            self._known = psutil.Process(process.pid)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it still runs."""
+        if self._process.exitcode is None:
+            return True
+        with suppress(psutil.Error):
+            known = self._known
+            return known is not None and known.is_running() and known.status() != _ZOMBIE
+        return False
+
+    @property
+    def exitcode(self) -> int | None:
+        """As of a process; `UNKNOWN` where the server is dead."""
+        return self._process.exitcode
+
+    def join(self, seconds: float) -> None:
+        """Wait for its end."""
+        until = time.monotonic() + seconds
+        self._process.join(seconds)
+        while self.is_alive and time.monotonic() < until:
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        """End it by force."""
+        self._process.kill()
+        if self._process.exitcode is not None and self._known is not None:
+            with suppress(psutil.Error):
+                self._known.kill()
 
 
 class _Clock:
@@ -89,7 +176,6 @@ class LocalExecutor:
         limits: Limits | None = None,
         count_oom_kills: Callable[[], int | None] = oom_kills,
     ) -> None:
-        self._context = worker_context()
         self._shares = list(shares)
         self._slots: list[_Slot] = []
         self._limits = limits or Limits()
@@ -109,16 +195,14 @@ class LocalExecutor:
 
     def start(self, job: Job) -> None:
         """Start a worker on the next free share."""
+        ours, theirs = Pipe()
+        process = start_process(work, (job, self._shares[0], theirs), job.trial.id)
         share = self._shares.pop(0)
-        ours, theirs = self._context.Pipe()
-        process = self._context.Process(  # type: ignore[attr-defined]  # typeshed's base context lacks it
-            target=work, args=(job, share, theirs), name=job.trial.id
-        )
-        process.start()
         theirs.close()
         self._clock.tick()
         now = self._clock.now
-        self._slots.append(_Slot(share, process, ours, job.trial.id, now, now))
+        worker = _Worker(process)
+        self._slots.append(_Slot(share, worker, ours, job.trial.id, now, now))
 
     def events(self, timeout: float) -> Sequence[Event]:
         """What the workers told, and an `Ended` for each that died without a word."""
@@ -128,7 +212,7 @@ class LocalExecutor:
         for slot in list(self._slots):
             if slot.connection in ready:
                 found += self._hear(slot)
-            elif _is_gone(slot.process) and not slot.connection.poll():
+            elif not slot.process.is_alive and not slot.connection.poll():
                 found += self._bury(slot)
             if not slot.ended:
                 self._check(slot)
@@ -178,9 +262,9 @@ class LocalExecutor:
 
     def _release(self, slot: _Slot) -> None:
         slot.process.join(GRACE_SECONDS)
-        if slot.process.is_alive():
+        if slot.process.is_alive:
             slot.process.kill()
-            slot.process.join()
+            slot.process.join(GRACE_SECONDS)
         slot.connection.close()
         self._slots.remove(slot)
         self._shares.insert(0, slot.share)
@@ -208,6 +292,8 @@ class LocalExecutor:
 
 def _fate(code: int | None) -> tuple[Failure, str]:
     """What an exit code says; a negative one is a signal's."""
+    if code == UNKNOWN:
+        return Failure.KILLED, "the worker process and the one that had started it were killed"
     if code is None or code >= 0:
         message = f"the worker process ended with exit code {code} (its log.txt may say why)"
         return Failure.CRASH, message
@@ -216,8 +302,3 @@ def _fate(code: int | None) -> tuple[Failure, str]:
     if -code in _FAULTS:
         return Failure.CRASH, f"{message} (its log.txt says where)"
     return Failure.KILLED, message
-
-
-def _is_gone(process: BaseProcess) -> bool:
-    """Whether a process has ended, though one that it started may hold its line open."""
-    return process.exitcode is not None and not psutil.pid_exists(process.pid or 0)

@@ -1,0 +1,142 @@
+"""How commands end whose signals or streams are not as usual: in a process of their own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.test_cli import Place
+
+SPEC = """\
+experiment: long
+task: segmentation
+data: {name: shapes, image_size: 32, train: 12, val: 4, test: 4}
+train: {epochs: 4000, batch_size: 6}
+model: {name: unet, width: 0.05}
+seeds: 2
+machine: {threads: 1, device: cpu}
+"""
+FULL = "error: standard output: cannot be written (No space left on device)\n"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    place = Place(tmp_path)
+    place.write(SPEC)
+    return place
+
+
+def shell(place: Place, words: str, redirected: str) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of a command with shell redirections."""
+    line = f"{' '.join(place.command())} {words} {redirected}"
+    found = subprocess.run(
+        ["bash", "-c", line], cwd=place.folder, env=place.environment(), capture_output=True,
+        text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert "Traceback" not in found.stderr
+    assert "Exception ignored" not in found.stderr
+    return found.returncode, found.stdout, found.stderr
+
+
+@pytest.mark.parametrize("words", ["schema", "--help", "plan spec.yaml", "status"])
+def test_a_full_disk_behind_standard_output_is_one_line(place: Place, words: str) -> None:
+    assert shell(place, words, "> /dev/full") == (1, "", FULL)
+
+
+@pytest.mark.parametrize("words", ["schema", "plan spec.yaml"])
+def test_a_pipe_that_nobody_reads_ends_as_by_its_signal(place: Place, words: str) -> None:
+    assert shell(place, words, "| exec true; exit ${PIPESTATUS[0]}")[0] == 141
+
+
+@pytest.mark.parametrize(
+    ("redirected", "code"),
+    [(">&-", 0), ("2>&-", 0), ("<&-", 0), (">&- 2>&- <&-", 0), ("2> /dev/full", 0)],
+)
+def test_streams_that_are_closed_change_nothing(place: Place, redirected: str, code: int) -> None:
+    found, out, err = shell(place, "plan spec.yaml", redirected)
+    assert found == code, err
+    assert (">&-" in redirected.replace("2>&-", "")) == ("2 trials" not in out)
+
+
+def test_an_error_that_cannot_be_said_keeps_its_code(place: Place) -> None:
+    assert shell(place, "plan nowhere.yaml", "2> /dev/full")[0] == 2
+    assert shell(place, "plan nowhere.yaml", "2>&-")[0] == 2
+
+
+def test_a_run_without_any_stream_trains(place: Place) -> None:
+    place.write(SPEC.replace("4000", "1").replace("seeds: 2", "seeds: 1"))
+    code, _, _ = shell(place, "run spec.yaml", ">&- 2>&- <&-")
+    assert code == 0
+    (log,) = (place.folder / "results" / "long").glob("*/log.txt")
+    assert "data" in log.read_text()  # what the worker prints is still in its own file
+    assert (place.folder / "reports" / "long" / "report.html").is_file()
+
+
+def start(place: Place, before: Sequence[str] = ()) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*before, *place.command("run", "spec.yaml", "-j", "1")], cwd=place.folder,
+        env=place.environment(), text=True, start_new_session=True, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    try:
+        said, _ = process.communicate(timeout=90)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    assert "Traceback" not in said
+    assert "Aborted" not in said
+    return said
+
+
+@pytest.mark.parametrize("wanted", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
+@pytest.mark.parametrize("seconds", [0.5, 3.0])
+def test_a_signal_soon_after_the_start(place: Place, wanted: int, seconds: float) -> None:
+    """To the whole group, as a terminal sends it."""
+    process = start(place)
+    time.sleep(seconds)
+    os.killpg(process.pid, wanted)
+    said = finish(process)
+    assert process.returncode == 130, said
+    assert "interrupted" in said
+
+
+@pytest.mark.parametrize("wanted", [signal.SIGHUP, signal.SIGQUIT])
+def test_a_terminal_that_is_closed_leaves_a_run_to_go_on_with(place: Place, wanted: int) -> None:
+    process = start(place)
+    history = place.folder / "results" / "long"
+    end = time.monotonic() + 80
+    while not list(history.glob("*/history.csv")) and time.monotonic() < end:
+        time.sleep(0.1)
+    os.killpg(process.pid, wanted)
+    said = finish(process)
+    assert process.returncode == 130, said
+    assert "the same command goes on from here" in said
+    assert '"interrupted"' in "".join(p.read_text() for p in history.glob("*/status.json"))
+
+
+def test_nohup_is_heeded(place: Place) -> None:
+    place.write(SPEC.replace("4000", "2").replace("seeds: 2", "seeds: 1"))
+    process = start(place, ["bash", "-c", 'trap "" HUP; exec "$@"', "-"])
+    end = time.monotonic() + 80
+    while not list(place.folder.glob("results/long/.leases")) and time.monotonic() < end:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGHUP)
+    said = finish(process)
+    assert process.returncode == 0, said
+    assert "1 of 1 trials done" in said
+
+
+def test_progress_that_nobody_reads_does_not_stop_a_run(place: Place) -> None:
+    place.write(SPEC.replace("4000", "2").replace("seeds: 2", "seeds: 1"))
+    code, _, _ = shell(place, "run spec.yaml", "2>&1 >report | head -1; exit ${PIPESTATUS[0]}")
+    assert code == 0
+    assert (place.folder / "report").read_text() == "reports/long/report.html\n"
