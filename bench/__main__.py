@@ -7,10 +7,10 @@ from pathlib import Path
 
 def main() -> None:
     """Run the command line."""
-    _leave_working_folder()
     from bench.interruption import ending_at_once, set_up_streams
 
     with ending_at_once():
+        _leave_working_folder()
         set_up_streams()
         from bench.cli import main as run_cli
 
@@ -23,7 +23,11 @@ def _leave_working_folder() -> None:
     `bench.registry.load_target` searches it last, for `target:`. A checkout that is not installed
     is found by it, and keeps it.
     """
-    here = str(Path.cwd())
+    try:
+        here = str(Path.cwd())
+    except FileNotFoundError:
+        print("error: the working folder is no longer there: change to another", file=sys.stderr)
+        sys.exit(2)
     if sys.path and sys.path[0] in ("", here):
         del sys.path[0]
     if here == str(Path(__file__).parents[1]):

@@ -78,6 +78,18 @@ def test_a_run_without_any_stream_trains(place: Place) -> None:
     assert (place.folder / "reports" / "long" / "report.html").is_file()
 
 
+def test_a_working_folder_that_is_gone_is_one_line(place: Place) -> None:
+    words = f"status; code=$?; cd {place.folder}; exit $code"
+    line = f"mkdir gone && cd gone && rmdir ../gone && {' '.join(place.command())} {words}"
+    found = subprocess.run(
+        ["bash", "-c", line], cwd=place.folder, env=place.environment(), capture_output=True,
+        text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert found.returncode == 2
+    assert found.stderr.startswith("error: the working folder is no longer there")
+    assert found.stderr.count("\n") == 1
+
+
 def start(place: Place, before: Sequence[str] = ()) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [*before, *place.command("run", "spec.yaml", "-j", "1")], cwd=place.folder,
