@@ -24,13 +24,14 @@ from bench.report.definitions import definition
 from bench.report.effect_tables import Effects, all_effects
 from bench.report.figures import Drawing, Study, draw_all, write_figures
 from bench.report.figures.search_all import draw_search
+from bench.report.folding import Folded
 from bench.report.health import checked
 from bench.report.hypotheses import Outcome, outcomes, restated
 from bench.report.learning import learning_summary, learning_table
 from bench.report.load import Records, load
 from bench.report.manifest import environment_facts, manifest_record, shown
 from bench.report.pareto import pareto_members
-from bench.report.samples import sample_pictures
+from bench.report.samples import sample_pictures, write_samples
 from bench.report.search_page import search_context, search_files, subject_records
 from bench.report.standing import contests_of, marks_of, tie_notes
 from bench.report.table import arm_summary, text_facts, write_csvs
@@ -38,12 +39,12 @@ from bench.report.table_files import table_files, write_tables
 from bench.report.terms import run_facts
 from bench.report.together import combined
 from bench.report.verdicts import cards, tally
+from bench.report.view import TROUBLES, page_view
 from bench.report.wording import title, words_of
 from bench.spec.hypotheses import Hypothesis
 from bench.states import OWN
 
 TEMPLATES = Path(__file__).parent / "templates"
-TROUBLES = ("failures", "unfinished", "remarks")
 OF_SEARCH = "search_"  # figures of this name come first
 
 
@@ -109,6 +110,8 @@ def write_one(records: Records, folder: Path) -> Path:
         context |= _of_all_trials(records) | search_context(records, search, folder)
         context["contents"] = contents(context)
         files |= search_files(search, context["search"])
+    context["shown"] = view = page_view(context, summary, told)
+    context["samples"] = write_samples(context["samples"], folder, linked=view.is_large)
     write_figures(drawings, folder / "figures")
     write_csvs(records, folder)
     write_json(folder / "verdicts.json", [outcome.record() for outcome in tested])
@@ -264,6 +267,7 @@ def _templates() -> Environment:
         "data_uri": _data_uri,
         "md": formats.markdown,
         "md_table": formats.to_markdown,
+        "md_fold": _folded,
         "fenced": _fenced,
     }
     return environment
@@ -271,6 +275,12 @@ def _templates() -> Environment:
 
 def _data_uri(content: bytes, kind: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _folded(fold: Folded) -> str:
+    """A table in Markdown, with what it shows above it where that is not all."""
+    above = f"{formats.markdown(fold.note)} [{fold.file}]({fold.file}) has all.\n\n"
+    return (above if fold.note else "") + formats.to_markdown(fold.table)
 
 
 def _fenced(text: str) -> str:

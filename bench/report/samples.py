@@ -11,8 +11,10 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image
 
+from bench.record.files import write_bytes
 from bench.record.store import TrialFiles
 from bench.report.arms import Arm
+from bench.report.folding import LARGE, ends
 from bench.report.load import Records
 from bench.report.table import best_trials, ranking
 from bench.report.wording import title
@@ -27,10 +29,14 @@ _OF_AN_EPOCH = re.compile(r"epoch(\d+)_(.+)")
 
 @dataclass(frozen=True)
 class Shown:
-    """One picture: what it is called, and its JPEG unless its file cannot be read."""
+    """One picture: what it is called, and its JPEG unless its file cannot be read.
+
+    `file` is where the JPEG lies, relative to the page, if the page does not hold it itself.
+    """
 
     title: str
     jpeg: bytes | None
+    file: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,14 +60,15 @@ def sample_pictures(
 ) -> tuple[list[Samples], int]:
     """The first pictures of each arm's best trial, and how many arms had to be left out.
 
-    At most `MOST_ARMS` arms, the best by the selected metric, in the arms' order.
+    At most `MOST_ARMS` arms, the best by the selected metric, in the arms' order; in a large study
+    half of them are the worst.
     """
     column = f"best_val_{records.select.metric}"
     order = ranking(summary, column, records.select.mode)
     trials = best_trials(records, arms)
-    kept = {number for number in order if number in trials}
-    if len(kept) > MOST_ARMS:
-        kept = set([number for number in order if number in kept][:MOST_ARMS])
+    ranked = [number for number in order if number in trials]
+    best, worst = ends(ranked, MOST_ARMS)
+    kept = {*best, *worst} if len(arms) > LARGE else set(ranked[:MOST_ARMS])
     found = []
     for arm in (arm for arm in arms if arm.number in kept):
         trial = trials[arm.number]
@@ -69,6 +76,34 @@ def sample_pictures(
         if courses or pictures:
             found.append(Samples(arm, trial, courses, pictures))
     return found, len(trials) - len(kept)
+
+
+def write_samples(samples: Sequence[Samples], folder: Path, *, linked: bool) -> list[Samples]:
+    """With `linked`, the same with every picture as a file under the report's `folder`.
+
+    Files of an earlier report that are gone are removed.
+    """
+    written: set[Path] = set()
+
+    def kept(trial: str, shown: Shown) -> Shown:
+        if shown.jpeg is None:
+            return shown
+        path = folder / "samples" / f"{trial}_{len(written) + 1}.jpg"
+        write_bytes(path, shown.jpeg)
+        written.add(path)
+        return replace(shown, file=f"samples/{path.name}")
+
+    found = [
+        replace(
+            each,
+            courses=[[kept(each.trial, shown) for shown in course] for course in each.courses],
+            pictures=[kept(each.trial, shown) for shown in each.pictures],
+        )
+        for each in (samples if linked else ())
+    ]
+    for path in set((folder / "samples").glob("*.jpg")) - written:
+        path.unlink()
+    return found if linked else list(samples)
 
 
 def _pictures(folder: Path) -> tuple[list[list[Shown]], list[Shown]]:

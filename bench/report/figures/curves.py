@@ -69,11 +69,10 @@ def draw_curves(
 
 def _draw_behind(ax: Axes, here: pd.DataFrame, behind: Sequence[Arm], along: str) -> None:
     """Pale lines, all at once and as pixels also in an SVG: there may be hundreds."""
-    lines = [
-        curve[[along, "mean"]].to_numpy(dtype=float)
-        for _, curve in here[here["arm"].isin([arm.number for arm in behind])].groupby("arm")
-    ]
-    if lines:  # pixels keep their ink on a dark page: a half-transparent grey suits both
+    rows = here[here["arm"].isin([arm.number for arm in behind])].sort_values("arm", kind="stable")
+    starts = np.flatnonzero(np.diff(rows["arm"].to_numpy())) + 1
+    lines = np.split(rows[[along, "mean"]].to_numpy(dtype=float), starts)
+    if len(rows):  # pixels keep their ink on a dark page: a half-transparent grey suits both
         ax.add_collection(
             LineCollection(
                 lines, colors=MUTED, alpha=0.4, linewidths=0.5, zorder=1, rasterized=True
@@ -125,7 +124,8 @@ def learning_curves(study: Study) -> Drawing | None:
     if curves.empty:
         return None
     drawn = sorted(curves["arm"].unique())
-    shown, behind = study.leading(drawn, _most(len(drawn)))
+    shown, others = study.leading(drawn, _most(len(drawn)))
+    behind = study.backdrop(others)
     first = ["train/loss", "val/loss", f"val/{study.metric}"]
     known = list(curves["metric"].unique())
     metrics = [m for m in dict.fromkeys([*first, *known]) if m in known]
@@ -136,7 +136,7 @@ def learning_curves(study: Study) -> Drawing | None:
     )
     if (curves.groupby("arm")["n"].nunique() > 1).any():
         caption += " Some seeds stopped earlier: later means are over those that went on."
-    caption += _behind_note(shown, behind) + apart(
+    caption += _behind_note(shown, behind, len(others)) + apart(
         study.records.incomparable, study.records.metrics
     )
     pictures = tuple(_curve_page(curves, shown, behind, page) for page in pages)
@@ -161,22 +161,31 @@ def _most(arms: int) -> int:
     return MOST_LABELLED if arms <= MOST_LABELLED else HIGHLIGHTED
 
 
-def _behind_note(shown: Sequence[Arm], behind: Sequence[Arm]) -> str:
+def _behind_note(shown: Sequence[Arm], behind: Sequence[Arm], others: int) -> str:
     if not behind:
         return ""
+    text = f" In colour: the {len(shown)} best of {len(shown) + others} arms; pale: "
+    if len(behind) == others:
+        return f"{text}the others."
     return (
-        f" In colour: the {len(shown)} best of {len(shown) + len(behind)} arms; pale: the others."
+        f"{text}{len(behind)} others, at equal steps of the ranking down to the worst; "
+        f"{others - len(behind)} are not shown."
     )
 
 
 def budgets(study: Study) -> Drawing | None:
     """The best so far over epochs, seconds and multiply-adds."""
     running = data.running_best(study)
-    known = [c for c in data.BUDGETS if math.isfinite(data.common_budget(running, c))]
+    common = {cost: data.common_budget(running, cost) for cost in data.BUDGETS}
+    known = [cost for cost in data.BUDGETS if math.isfinite(common[cost])]
     note = ""
     if "seconds" in known and not study.same_clock(set(running["id"])):
         known.remove("seconds")
         note = UNEQUAL
+    numbers = [int(number) for number in running["arm"].unique()]
+    first, others = study.leading(numbers, _most(len(numbers)))
+    kept = {arm.number for arm in [*first, *study.backdrop(others)]}
+    running = running[running["arm"].isin(kept)]
     curves = {cost: data.budget_curves(running, cost) for cost in known}
     curves = {cost: found for cost, found in curves.items() if found["budget"].nunique() > 1}
     if not curves:
@@ -186,7 +195,7 @@ def budgets(study: Study) -> Drawing | None:
     height = 2.5 + legend_height(shown, len(behind))
     figure, axes = panels(1, len(curves), height=height, sharey=True)
     for ax, (cost, found) in zip(axes, curves.items(), strict=True):
-        draw_budget(ax, found, shown, cost, data.common_budget(running, cost), behind)
+        draw_budget(ax, found, shown, cost, common[cost], behind)
     low, high = _zoomed(list(curves.values()), study.records.select.mode)
     axes[0].set_ylim(low, high)
     axes[0].set_ylabel(f"Best val {nice(study.metric)} so far")
@@ -196,7 +205,8 @@ def budgets(study: Study) -> Drawing | None:
         "those of forward passes on training images. The vertical line is the most that every "
         "trial has spent."
     )
-    caption += _behind_note(shown, behind) + apart(study.records.incomparable, [study.metric])
+    caption += _behind_note(shown, behind, len(behind) + len(numbers) - len(kept))
+    caption += apart(study.records.incomparable, [study.metric])
     heading = f"{title(study.metric)} against budget"
     return Drawing("budgets", heading, caption + note, (picture(figure),))
 

@@ -15,6 +15,7 @@ from bench.report.arms import Arm
 from bench.report.figures.look import (
     INK,
     MOST_LABELLED,
+    MUTED,
     PALE,
     PAPER,
     Drawing,
@@ -27,6 +28,7 @@ from bench.report.figures.look import (
     plain_ticks,
 )
 from bench.report.figures.study import Study
+from bench.report.folding import LARGE
 from bench.report.pareto import COSTS, pareto_members
 from bench.report.table import interval_of, value_of
 from bench.report.terms import axes_apart
@@ -63,7 +65,9 @@ def draw_front(ax: Axes, points: pd.DataFrame, arms: Sequence[Arm], named: set[i
     for _, group in points[points["member"]].groupby("group"):
         ax.step(group["cost"], group["mean"], where="post", color=INK, lw=0.9, zorder=2)
     pale = points[~points["arm"].isin(named)]
-    ax.scatter(pale["cost"], pale["mean"], s=9, color=PALE, zorder=1.5)
+    many = len(pale) > LARGE  # then as pixels, also in an SVG
+    ink = {"color": MUTED, "alpha": 0.5} if many else {"color": PALE}
+    ax.scatter(pale["cost"], pale["mean"], s=9, zorder=1.5, rasterized=many, **ink)
     rows = {int(row["arm"]): row for row in points.to_dict("records") if row["arm"] in named}
     shifts = _shifts({number: float(row["cost"]) for number, row in rows.items()})
     for arm in (arm for arm in arms if arm.number in rows):

@@ -135,9 +135,12 @@ def compared(strip: Strip) -> Pixels:
 
 
 def strips_of(study: Study) -> dict[int, dict[str, Strip]]:
-    """The pictures of every arm's best trial, of the best `ARMS` arms, by name."""
+    """The pictures of every arm's best trial, by name; of `ARMS` arms, the best ones.
+
+    In a large study half of them are the worst.
+    """
     trials = best_trials(study.records, study.arms)
-    shown, _ = study.leading([n for n in trials if trials[n] in study.records.folders], ARMS)
+    shown, _ = study.extremes([n for n in trials if trials[n] in study.records.folders], ARMS)
     found = {}
     for arm in shown:
         folder = TrialFiles(study.records.folders[trials[arm.number]]).samples
@@ -181,6 +184,8 @@ def predictions(study: Study) -> Drawing | None:
     without = len(study.arms) - len(arms)
     if without:
         caption += f" {without} more {'arm is' if without == 1 else 'arms are'} not shown."
+    if study.is_large:
+        caption += f" Shown are the best and the worst arms, {ARMS} at most."
     return Drawing("predictions", "Predictions compared", caption, (drawn,))
 
 

@@ -31,6 +31,7 @@ from bench.report.figures.look import (
     varying_axes,
 )
 from bench.report.figures.study import Study
+from bench.report.folding import ends
 from bench.report.stats import Interval
 from bench.report.table import baseline_column, value_of
 
@@ -163,6 +164,13 @@ def row_pages(
     if len(arms) > ROWS:
         places = {number: place for place, number in enumerate(study.order)}
         arms.sort(key=lambda arm: places.get(arm.number, len(places)))
+        if study.is_large:
+            best, worst = ends(arms, ROWS)
+            note += (
+                f" Shown: the {len(best)} best and, below the line, the {len(worst)} worst of "
+                f"{len(arms)} arms; tables/ and runs.csv have the other {len(arms) - ROWS}."
+            )
+            return [_row_page(study, values, shown, [*best, *worst], line=len(best))], note
         kept = arms[: ROWS * most_pages]
         if len(kept) < len(arms):
             note += (
@@ -174,8 +182,9 @@ def row_pages(
 
 
 def _row_page(
-    study: Study, values: pd.DataFrame, shown: Sequence[Panel], arms: Sequence[Arm]
+    study: Study, values: pd.DataFrame, shown: Sequence[Panel], arms: Sequence[Arm], line: int = 0
 ) -> Picture:
+    """One page; a line stands above the row of this number, if it is not the first."""
     figure, axes = panels(1, len(shown), height=0.8 + 0.3 * len(arms), sharey=True)
     for ax, panel in zip(axes, shown, strict=True):
         floors = {
@@ -186,6 +195,8 @@ def _row_page(
         draw_rows(ax, values, arms, panel, floors)
     label_rows(axes[0], study, arms, width=(44, 34, 26)[min(len(shown), 3) - 1])
     _stripes(axes, len(arms))
+    for ax in axes if line else ():
+        ax.axhline(line - 0.5, color=INK, lw=1)
     return picture(figure)
 
 
@@ -214,14 +225,12 @@ def _counted(study: Study, lost: Sequence[Arm]) -> str:
 def level_rows(study: Study, values: pd.DataFrame, column: str) -> pd.DataFrame:
     """Every arm's mean of `column` once for each of its levels: columns axis, level, arm, mean."""
     means = data.intervals_by_arm(values, column)
-    arms = [arm for arm in study.arms if arm.number in means]
-    rows = [
-        (axis, arm.levels[axis], arm.number, means[arm.number].mean)
-        for axis in varying_axes(study.records, study.arms)
-        for level in study.records.axes[axis]
-        for arm in arms
-        if arm.levels[axis] == level
-    ]
+    rows = []
+    for axis in varying_axes(study.records, study.arms):
+        places = {level: place for place, level in enumerate(study.records.axes[axis])}
+        known = [a for a in study.arms if a.number in means and a.levels[axis] in places]
+        known.sort(key=lambda arm: places[arm.levels[axis]])
+        rows += [(axis, a.levels[axis], a.number, means[a.number].mean) for a in known]
     return pd.DataFrame(rows, columns=["axis", "level", "arm", "mean"])
 
 
@@ -236,7 +245,8 @@ def level_page(study: Study, values: pd.DataFrame, shown: Sequence[Panel]) -> Pi
     colors = level_colors(study.records, study.arms)
     figure, axes = panels(1, len(shown), height=0.9 + 0.2 * len(keys), sharey=True)
     for ax, panel, frame in zip(axes, shown, frames, strict=True):
-        _draw_levels(ax, frame, keys, [colors[axis][level] for axis, level in keys])
+        _draw_levels(ax, frame, keys, [colors[axis][level] for axis, level in keys],
+                     pixels=study.is_large)  # fmt: skip
         ax.set_xlabel(panel.label)
         few_ticks(ax)
         if panel.from_zero:
@@ -250,13 +260,19 @@ def level_page(study: Study, values: pd.DataFrame, shown: Sequence[Panel]) -> Pi
 
 
 def _draw_levels(
-    ax: Axes, frame: pd.DataFrame, keys: Sequence[tuple[str, str]], colors: Sequence[str]
+    ax: Axes,
+    frame: pd.DataFrame,
+    keys: Sequence[tuple[str, str]],
+    colors: Sequence[str],
+    pixels: bool,
 ) -> None:
+    """The points are pixels also in an SVG where there are thousands of them."""
     places = {key: place for place, key in enumerate(keys)}
     rows = pd.Series(list(zip(frame["axis"], frame["level"], strict=True))).map(places)
     known, means = rows.notna().to_numpy(), frame["mean"].to_numpy()
     at = rows[known].astype(int)
-    ax.scatter(means[known], at, s=9, c=[colors[i] for i in at], alpha=0.6, linewidths=0)
+    ax.scatter(means[known], at, s=9, c=[colors[i] for i in at], alpha=0.6, linewidths=0,
+               rasterized=pixels)  # fmt: skip
     medians = pd.Series(means[known]).groupby(at.to_numpy()).median()
     ax.scatter(medians, medians.index, marker="|", s=80, c=INK, linewidths=1.8, zorder=3)
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from bench.report.arms import Arm, arm_numbers, arms_of
 from bench.report.effect_tables import Effects
+from bench.report.folding import LARGE, ends, spread
 from bench.report.hypotheses import Outcome
 from bench.report.load import Records
 from bench.report.table import arm_summary, ranking
@@ -75,6 +76,30 @@ class Study:
         """Whether these trials' times were measured on equal terms."""
         rows = self.done.index[self.done["id"].isin(trials)]
         return self.terms("epoch_seconds")[rows].nunique() <= 1
+
+    @property
+    def is_large(self) -> bool:
+        """Whether figures show the best and the worst arms only."""
+        return len(self.arms) > LARGE
+
+    def extremes(self, numbers: Sequence[int], most: int) -> tuple[list[Arm], list[Arm]]:
+        """As `leading`; in a large study the first are half the best and half the worst arms."""
+        if not self.is_large:
+            return self.leading(numbers, most)
+        wanted = set(numbers)
+        best, worst = ends([number for number in self.order if number in wanted], most)
+        chosen = {*best, *worst}
+        known = [arm for arm in self.arms if arm.number in wanted]
+        return (
+            [arm for arm in known if arm.number in chosen],
+            [arm for arm in known if arm.number not in chosen],
+        )
+
+    def backdrop(self, behind: Sequence[Arm], most: int = LARGE) -> list[Arm]:
+        """Of arms that stand behind others at most so many: at equal steps down to the worst."""
+        places = {number: place for place, number in enumerate(self.order)}
+        ranked = sorted(behind, key=lambda arm: places.get(arm.number, len(places)))
+        return spread(ranked, most)
 
     def leading(self, numbers: Sequence[int], most: int) -> tuple[list[Arm], list[Arm]]:
         """Of these arms the best `most` by the selected metric, in the arms' order; the others.

@@ -1,0 +1,172 @@
+"""What the page shows of its tables, pictures and lists of trials: all, or of a large study a part.
+
+It is made from what the templates get otherwise, and goes to them as `shown`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from bench.record.columns import Status
+from bench.report.arms import Arm
+from bench.report.cells import Table
+from bench.report.effect_tables import Effects
+from bench.report.figures.look import Drawing
+from bench.report.folding import (
+    LARGE,
+    LONG,
+    Folded,
+    folded,
+    inlined,
+    ranked_by,
+)
+from bench.report.load import Records
+from bench.report.search import Search
+from bench.report.table import ranking
+from bench.report.wording import nice
+
+HEIGHTS = {"differences": "Difference", "interactions": "Change", "effects": "Effect"}
+TROUBLES = ("failures", "unfinished", "remarks")
+MOST_NAMED = 200
+"""In a large study a list names so many trials; of a longer one it says where all are."""
+
+
+@dataclass(frozen=True)
+class PageView:
+    """What of it is on the page.
+
+    Attributes:
+        arms, learning, trials: the large tables.
+        listed: the arms in the tables of arms.
+        effects: the tables of each of the context's effects.
+        strata: by hypothesis.
+        troubles: the failed trials, the unfinished ones, those with a remark.
+        points: of a search.
+        rows: ids of the trials that have a row, which links lead to.
+        linked: names of the figures' pictures that the page does not hold itself.
+        is_large: whether pictures are linked.
+        most_named: how many trials a list names.
+    """
+
+    arms: Folded
+    learning: Folded
+    trials: Folded
+    listed: list[Arm]
+    effects: list[dict[str, Folded]]
+    strata: Mapping[str, Folded]
+    troubles: Mapping[str, Folded]
+    points: Folded | None
+    rows: frozenset[str]
+    linked: frozenset[str]
+    is_large: bool
+    most_named: int
+
+
+def page_view(context: Mapping[str, Any], summary: pd.DataFrame, subject: Records) -> PageView:
+    """What the page shows of the context; `subject` are the trials of the tables of arms."""
+    records: Records = context["records"]
+    limit = LARGE if (large := is_large(context)) else LONG
+    ranked = ranking(summary, f"best_val_{subject.select.metric}", subject.select.mode)
+    order = f"by best val {nice(subject.select.metric)}"
+
+    def whole(name: str, file: str) -> Folded:
+        return folded(context[name], ranked, "arms", file, order=order, limit=limit)
+
+    arms = whole("arm_table", "tables/arms.csv")
+    of_trials = _ranked_trials(records)
+    trials = folded(
+        context["trial_table"], of_trials, "trials", "runs.csv", order=order, limit=limit
+    )
+    return PageView(
+        arms=arms,
+        learning=whole("learning_table", "tables/learning.csv"),
+        trials=trials,
+        listed=[context["arms"][place] for place in arms.places],
+        effects=[_effect(effect, limit) for effect in context["effects"]],
+        strata={
+            card.id: _by_height(card.strata, "a − b", "strata", "verdicts.json", limit)
+            for card in context["cards"]
+            if card.strata is not None
+        },
+        troubles={
+            name: folded(context[name], [], "trials", "runs.csv", limit=limit)
+            for name in TROUBLES
+            if context[name] is not None
+        },
+        points=_points(context["search"].point_table, records.search, limit)
+        if context["search"] and records.search is not None
+        else None,
+        rows=frozenset(row[0].text for row in trials.table.rows),
+        linked=_linked(context["drawings"]) if large else frozenset(),
+        is_large=large,
+        most_named=MOST_NAMED if large else len(records.runs),
+    )
+
+
+def is_large(context: Mapping[str, Any]) -> bool:
+    """Whether there are so many arms, or points of a search, that pictures are linked."""
+    search: Search | None = context["records"].search
+    return len(context["arms"]) > LARGE or (search is not None and len(search.points) > LARGE)
+
+
+def _ranked_trials(records: Records) -> list[int]:
+    """Places of the finished trials in `records.runs`, best first."""
+    runs = records.runs.reset_index(drop=True)
+    return ranking(
+        runs[runs["status"] == Status.DONE],
+        f"best_val_{records.select.metric}",
+        records.select.mode,
+    )
+
+
+def _effect(effect: Effects, limit: int) -> dict[str, Folded]:
+    """Its tables; differences that a hypothesis tests are always there."""
+    return {
+        name: _by_height(
+            table, HEIGHTS[name], name, f"tables/{name}.csv", limit, _tested(effect, name)
+        )
+        for name, table in effect.tables.items()
+    }
+
+
+def _tested(effect: Effects, name: str) -> list[int]:
+    if name != "differences":
+        return []
+    return [row for row, tested in enumerate(effect.frames[name]["hypothesis"]) if tested]
+
+
+def _by_height(
+    table: Table, heading: str, noun: str, file: str, limit: int, kept: Sequence[int] = ()
+) -> Folded:
+    """The highest and the lowest figures in the column of that heading."""
+    column = next(column for column in table.columns if column.title == heading)
+    return folded(
+        table, ranked_by(column), noun, file, words=("highest", "lowest"), kept=kept, limit=limit
+    )
+
+
+def _points(table: Table, search: Search, limit: int) -> Folded:
+    """By the first objective; the chosen and those on the front are always there."""
+    first = search.objectives[0]
+    values = [point.value(first.metric) for point in search.points]
+    known = [place for place, value in enumerate(values) if not math.isnan(value)]
+    known.sort(key=lambda place: values[place], reverse=first.mode == "max")
+    always = {*search.chosen, *search.front}
+    kept = [place for place, point in enumerate(search.points) if point.number in always]
+    order = f"by {first.words}"
+    return folded(table, known, "points", "tables/points.csv", order=order, kept=kept, limit=limit)
+
+
+def _linked(drawings: Iterable[Drawing]) -> frozenset[str]:
+    """The pictures that are too much for one page; every figure's first picture goes first."""
+    found = [
+        (page, *each) for drawing in drawings for page, each in enumerate(drawing.files.items())
+    ]
+    found.sort(key=lambda each: each[0] > 0)
+    kept = inlined([len(picture.adaptive) * 4 // 3 for _, _, picture in found])
+    return frozenset(name for (_, name, _), here in zip(found, kept, strict=True) if not here)
