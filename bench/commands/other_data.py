@@ -12,13 +12,27 @@ from bench.errors import BenchError, DamagedError, UnconfirmedError
 from bench.plan.expand import Plan
 from bench.plan.trial import Trial, digest
 from bench.record.confirm import standing
+from bench.record.confirmed_index import ConfirmedIndex
 from bench.record.store import Store
 from bench.states import Status
 
 
-def moved(plan: Plan, finished: Collection[str], store: Store) -> list[Trial]:
-    """Finished trials whose data was somewhere else when they were trained, or is not known."""
-    return [trial for trial in plan.trials if trial.id in finished and _has_moved(trial, store)]
+def moved(
+    plan: Plan, finished: Collection[str], store: Store, confirmed: ConfirmedIndex | None = None
+) -> list[Trial]:
+    """Finished trials whose data was somewhere else when they were trained, or is not known.
+
+    What `confirmed` knows of them is not read again.
+    """
+    arms = {id(trial.settings): trial for trial in plan.trials}  # all seeds of an arm share one
+    data = {key: digest(t.settings.data.model_dump(mode="json")) for key, t in arms.items()}
+
+    def before(trial: Trial) -> str | None:
+        known = None if confirmed is None else confirmed.data_digest(trial.id)
+        return known or _data(trial, store)
+
+    those = set(finished)
+    return [t for t in plan.trials if t.id in those and before(t) != data[id(t.settings)]]
 
 
 def refuse(plan: Plan, fingerprints: Mapping[str, str], store: Store) -> None:
@@ -39,13 +53,13 @@ def refuse(plan: Plan, fingerprints: Mapping[str, str], store: Store) -> None:
         )
 
 
-def _has_moved(trial: Trial, store: Store) -> bool:
+def _data(trial: Trial, store: Store) -> str | None:
+    """`digest` of the data settings that a trial was recorded with."""
     try:
         config = store.trial(trial.experiment, trial.id).config()
     except DamagedError:
-        return True  # what is looked at again is written again
-    before = (config.get("settings") or {}).get("data")
-    return bool(before != trial.settings.data.model_dump(mode="json"))
+        return None  # what is looked at again is written again
+    return digest((config.get("settings") or {}).get("data"))
 
 
 def _differs(trial: Trial, fingerprint: str | None, store: Store) -> bool:

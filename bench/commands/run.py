@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from bench.interruption import interruptible
 from bench.plan.expand import Plan, trial_config
 from bench.plan.pretrained import fetch_weights
 from bench.plan.trial import Trial
-from bench.record.confirm import standing
+from bench.record.confirmed_index import ConfirmedIndex
 from bench.record.leases import Leases
 from bench.record.live import LiveMirror
 from bench.record.mlflow import Mirror
@@ -69,6 +70,11 @@ class _Run:
     leases: Leases
     setup: ExitStack
 
+    @cached_property
+    def confirmed(self) -> ConfirmedIndex:
+        """Which finished trials need not be read again."""
+        return ConfirmedIndex(self.store.experiment(self.plan.experiment))
+
     @property
     def page(self) -> Path:
         """The report's."""
@@ -90,9 +96,10 @@ class _Run:
         refused: dict[str, UnconfirmedError] = {}
         for trial in trials:
             try:
-                found[trial.id] = standing(self.files(trial))
+                found[trial.id] = self.confirmed.standing(self.files(trial))
             except UnconfirmedError as error:
                 refused[trial.id] = error
+        self.confirmed.save()
         return found, refused
 
 
@@ -144,7 +151,7 @@ def _run(here: _Run) -> ExitCode:
     todo = [trial for trial in plan.trials if trial.id in set(choice.todo)]
     if todo and others:
         here.say(f"Sharing them with {', '.join(map(str, others))}.")
-    moved = other_data.moved(plan, choice.finished, here.store)
+    moved = other_data.moved(plan, choice.finished, here.store, here.confirmed)
     outcome = Outcome()
     if todo or moved:
         outcome = _train_left(here, todo, moved, before)

@@ -121,21 +121,22 @@ def confirmed(
     return Confirmed(config, status, history, summary | known if summary else {}, bound)
 
 
-def standing(files: TrialFiles) -> TrialStatus:
+def standing(files: TrialFiles, config: Mapping[str, Any] | None = None) -> TrialStatus:
     """How far a trial is; finished only where its whole record holds together.
 
     Where that of a finished one does not, but there is a saved state, it is interrupted: going on
     from its last epoch makes the rest again, without training. A damaged config.yaml is no matter:
-    whoever runs the trial writes it anew.
+    whoever runs the trial writes it anew. `config` is what `checked_config` gave, if it was called.
 
     Raises:
         UnconfirmedError: the folder is another trial's; or it is that of a finished one whose
             record does not hold together, and that only training from the start could make again.
         StoreError: the system does not let it be read.
     """
-    config: Mapping[str, Any] = {}
-    with suppress(DamagedError):
-        config = checked_config(files)
+    if config is None:
+        config = {}
+        with suppress(DamagedError):
+            config = checked_config(files)
     status = files.status()
     if status.status is not Status.DONE:
         return status
