@@ -48,8 +48,9 @@ def refuse(plan: Plan, fingerprints: Mapping[str, str], store: Store) -> None:
     if other:
         raise BenchError(
             f"{len(other)} finished trials of {plan.experiment!r} were trained on other data than "
-            f"data.root holds now (the first: {other[0]}): give this experiment another name "
-            "(experiment=…), or train them again with --force"
+            "data.root holds now, or an earlier version read them otherwise (the first: "
+            f"{other[0]}): give this experiment another name (experiment=…), or train them again "
+            "with --force"
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -44,7 +45,15 @@ def evaluate(
     """
     if split not in ("train", "val", "test"):
         raise BenchError(f"--split {split}: use train, val or test")
-    return _trained(store.find(trial), device, trust_code=trust_code).score(split)
+    files = store.find(trial)
+    parts = _trained(files, device, trust_code=trust_code)
+    if files.summary().get("data_fingerprint") not in (None, parts.data.fingerprint):
+        note = (
+            "was trained on other data than data.root holds now, or an earlier version read them "
+            "otherwise: these scores do not compare with its recorded ones"
+        )
+        print(f"{files.folder}: {note}", file=sys.stderr, flush=True)
+    return parts.score(split)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from bench.data.assemble import Labelling, Names, assemble, check_names
 from bench.data.base import Progress, Splits
 from bench.data.decode import Reading, Single, load_images
 from bench.data.folder import listed_splits
-from bench.data.names import images_by_stem, what_is_there
+from bench.data.names import images_by_stem, normal, what_is_there
 from bench.data.pixels import Opening, one_line
 from bench.data.settings import Exif, GroupColumn, Normalize, OnError, SplitFiles, WindowSetting
 from bench.errors import DataError, nearest
@@ -114,7 +114,7 @@ class ClassFolder:
         notes: Names = ()
         for split in (split for split in share_out.SPLITS if split in folders):
             folder = folders[split]
-            has_classes = any((folder / label).is_dir() for label in self.classes)
+            has_classes = any(_of_class(folder, label).is_dir() for label in self.classes)
             if split != "train" and not has_classes:
                 notes += (
                     f"{folder.name}/ has no folders of classes, so its images are unlabelled and "
@@ -131,16 +131,16 @@ class ClassFolder:
         """The images of every class; one without any is an error, unless it is optional."""
         found = Found({}, {}, {})
         for label in self.classes:
-            if optional and not (folder / label).is_dir():
+            place = _of_class(folder, label)
+            if optional and not place.is_dir():
                 continue
             remedy = "put its images there, or set data.root and data.classes to what is there"
-            if not (folder / label).is_dir() and folder.is_dir():
+            if not place.is_dir() and folder.is_dir():
                 there = [p.name for p in folder.iterdir() if p.is_dir() and p.name[0] != "."]
                 remedy += nearest(label, there) if there else " (there are no folders)"
-            images = images_by_stem(folder / label, remedy, nested=True)
+            images = images_by_stem(place, remedy, nested=True)
             if not images and not optional:
-                inside = what_is_there(folder / label)
-                raise DataError(f"{folder / label}: no image there{inside}: {remedy}")
+                raise DataError(f"{place}: no image there{what_is_there(place)}: {remedy}")
             for stem, file in images.items():
                 name = f"{prefix}{label}/{stem}"
                 found.files[name], found.label[name] = file, label
@@ -176,11 +176,21 @@ class ClassFolder:
 
     def _other_folders(self, root: Path, splits: list[Path]) -> Names:
         """A note of folders that are no class's (and no split's)."""
-        known = {*self.classes, *(folder.name for folder in splits)}
+        known = {normal(name) for name in (*self.classes, *(folder.name for folder in splits))}
         parents = [root, *splits]
         there = {path.name for parent in parents for path in parent.iterdir() if path.is_dir()}
-        others = sorted(one_line(name) for name in there - known if not name.startswith("."))
+        others = sorted(
+            one_line(name) for name in there if normal(name) not in known and name[0] != "."
+        )
         if not others:
             return ()
         shown = ", ".join(others[:5]) + (", …" if len(others) > 5 else "")
         return (f"folders that are no class of the spec are left out: {shown}",)
+
+
+def _of_class(folder: Path, label: str) -> Path:
+    """The class's folder in `folder`, also where its name is in another Unicode form."""
+    if (folder / label).is_dir() or not folder.is_dir():
+        return folder / label
+    alike = (path for path in folder.iterdir() if normal(path.name) == normal(label))
+    return next((path for path in alike if path.is_dir()), folder / label)

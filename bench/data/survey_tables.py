@@ -57,7 +57,7 @@ def _mask_line(train: SplitSurvey, background: bool) -> str:
     shown = classes[1:3] if background else classes[:3]
     told = [f"{name} {percent(c.share)}" for name, c in shown]
     more = len(classes) - len(shown) - int(background)
-    told += [f"{more} more classes"] if more else []
+    told += [f"{more} more class{'es' if more > 1 else ''}"] if more else []
     if masks.empty:
         told.append(f"{masks.empty:,} of {train.images:,} masks are empty")
     if masks.ignored:

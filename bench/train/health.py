@@ -232,11 +232,16 @@ class Health:
         if not behind and len(stuck) <= STUCK * len(moving):
             return None
         worst = max(behind or stuck, key=self._left)
+        share = f"{len(stuck or behind)} of {len(moving)}"
+        which = (
+            f"in {share} most of the variance is still the initial one ({_named(stuck)})"
+            if stuck
+            else f"{share} are behind ({_named(behind)})"
+        )
         return (
             f"BatchNorm's statistics have moved by {_percent(1 - self._left(worst))} of the way "
             f"from their initial values in {notes.updates[worst]} steps of momentum "
-            f"{self._norms[worst].momentum}; in {len(stuck)} of {len(moving)} most of the variance "
-            f"is still the initial one ({_named(stuck or behind)})"
+            f"{self._norms[worst].momentum}; {which}"
         )
 
     def _average_lags(self) -> str | None:

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import shutil
+import unicodedata
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -135,6 +136,20 @@ def test_a_class_called_like_a_split(animals: Path):
 def test_other_folders_are_told(animals: Path):
     (animals / "horse").mkdir()
     assert prepared(animals).notes == ("folders that are no class of the spec are left out: horse",)
+
+
+@pytest.mark.parametrize("forms", [("NFD", "NFC"), ("NFC", "NFD")])
+@pytest.mark.parametrize("place", ["", "train"])
+def test_folders_and_classes_in_other_unicode_forms(
+    forms: tuple[Literal["NFC", "NFD"], ...], place: str, animals: Path
+):
+    there, wanted = (unicodedata.normalize(form, "kätzchen") for form in forms)
+    (animals / place).mkdir(exist_ok=True)
+    (animals / "dog").rename(animals / place / "dog")
+    (animals / "cat").rename(animals / place / there)
+    found = prepared(animals, classes=["dog", wanted])
+    assert [found.splits[split].labels.tolist() for split in ("val", "test")] == [[0, 1], [0, 1]]
+    assert not any("left out" in note for note in found.notes)
 
 
 def test_what_is_missing(animals: Path):

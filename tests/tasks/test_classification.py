@@ -14,6 +14,7 @@ from PIL import Image
 from torch import nn
 
 from bench.commands.trained import evaluate, predict_files
+from bench.plan.expand import trial_config
 from bench.plan.trial import Trial
 from bench.record.files import write_text
 from bench.record.store import Store
@@ -243,17 +244,27 @@ def test_a_training_learns_and_keeps_its_pictures(
     assert list(recorder.rows[0])[2:5] == ["val/loss", "val/top1", "val/top5"]
 
 
-def test_evaluate_and_predict(trained: tuple[Path, Trial, MemoryRecorder], tmp_path: Path) -> None:
+def test_evaluate_and_predict(
+    trained: tuple[Path, Trial, MemoryRecorder],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     folder, trial, recorder = trained
-    settings = trial.settings.model_dump(mode="json")
-    config = {"id": trial.id, "experiment": "made", "seed": 0, "axes": {}, "settings": settings}
-    write_text(recorder.folder / "config.yaml", json.dumps(config))
+    write_text(recorder.folder / "config.yaml", json.dumps(trial_config(trial)))
     store = Store(folder / "results")
-    assert evaluate(store, trial.id, "test", "cpu")["top1"] == recorder.facts["test_top1"]
+    assert (
+        evaluate(store, trial.id, "test", "cpu", trust_code=True)["top1"]
+        == recorder.facts["test_top1"]
+    )
+    for seen, said in ((recorder.facts["data_fingerprint"], False), ("another", True)):
+        write_text(recorder.folder / "summary.json", json.dumps({"data_fingerprint": seen}))
+        evaluate(store, trial.id, "test", "cpu", trust_code=True)
+        assert ("was trained on other data" in capsys.readouterr().err) == said
     for name in ("one", "two"):
         Image.new("RGB", (40, 30), "red").save(tmp_path / f"{name}.png")
     images = [tmp_path / "one.png", tmp_path / "two.png"]
-    (written,) = predict_files(store, trial.id, images, tmp_path / "out", "cpu")
+    found = predict_files(store, trial.id, images, tmp_path / "out", "cpu", trust_code=True)
+    (written,) = found.written
     with written.open() as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["file", "label", "probability"]
