@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,31 +13,29 @@ from pydantic import ValidationError
 
 from bench import health
 from bench.errors import StoreError, UnconfirmedError
-from bench.record.columns import HISTORY, METRICS, RUNS, UNLISTED, Status
+from bench.plan.recorded import is_imported
+from bench.record.columns import Status
 from bench.record.confirm import Confirmed, confirmed
 from bench.record.data_file import DataSetRecord
 from bench.record.directions import Mode, default_metric, direction
 from bench.record.files import damaged
 from bench.record.store import Store, TrialFiles, TrialStatus
 from bench.report.data import data_of
+from bench.report.frames import (
+    Curves,
+    check_kinds,
+    closing_columns,
+    curves_of,
+    history_frame,
+    runs_columns,
+    typed,
+)
 from bench.report.imported import Origin, judged_again, metrics_of, origins, select_of
 from bench.report.membership import LeftOut, belonging
 from bench.report.search import Search, read_search
 from bench.spec.hypotheses import Hypothesis
 from bench.states import OWN
 from bench.tasks.settings import SUPPORT
-
-_INTEGERS = frozenset(
-    {"seed", "params", "trainable_params", "macs", "epochs", "best_epoch", "epochs_to_95pct"}
-    | {"threads", "epoch"}
-    | {f"{split}_{support}" for split in ("val", "test") for support in SUPPORT}
-)
-_PER_METRIC = ("best_val_", "final_val_", "test_", "baseline_")
-_FLAGS = frozenset({"channels_last", "deterministic"})
-_TEXTS = frozenset(
-    {"id", "experiment", "status", "failure", "message", "health", "source", "memory_kind"}
-    | {"device", "precision", "data_fingerprint", "torch", "git_commit"}
-)
 
 
 @dataclass(frozen=True)
@@ -157,9 +154,9 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
         store.existing(experiment)
     belong = belonging(plan, files)
     members, plan = belong.members, belong.plan
-    found, refused = _confirmed(members, files, plan)
+    found, histories, refused = _confirmed(members, files, plan)
     members = [m for m in members if m["id"] not in refused or _is_planned(plan, m["id"])]
-    histories = {name: record.history for name, record in found.items()}
+    logged = {name: record.history for name, record in found.items()}
     summaries = {name: record.summary for name, record in found.items()}
     problems: dict[str, str] = dict(belong.left_out) | refused
     findings = _findings(summaries, problems)
@@ -169,7 +166,7 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
     axes, metrics = _axes(plan["axes"], members), {**plan["metrics"]}
     metrics = metrics | {k: v for k, v in metrics_of(members).items() if k not in metrics}
     metrics.setdefault(select.metric, select.mode)
-    for name, again in judged_again(members, histories, f"val/{select.metric}", metrics).items():
+    for name, again in judged_again(members, logged, f"val/{select.metric}", metrics).items():
         summaries[name] = {**summaries.get(name, {}), **again}
     statuses = {name: record.status for name, record in found.items()}
     rows = [
@@ -188,7 +185,7 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
         incomparable=_incomparable(plan.get("incomparable", {}), axes),
         closing=tuple(closing_columns(summaries.values())),
         runs=typed(pd.DataFrame(rows, columns=runs_columns(axes, metrics, summaries.values()))),
-        history=typed(_history_frame(histories, metrics)),
+        history=history_frame(histories, metrics),
         left_out=_left_out(belong.left_out, refused, store.strangers(experiment)),
         folders={m["id"]: files[m["id"]].folder for m in members if m["id"] in found},
         hypotheses=_hypotheses(plan, store.plan_path(experiment)),
@@ -201,57 +198,13 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
     )
 
 
-def runs_columns(
-    axes: Iterable[str], metrics: Iterable[str], summaries: Iterable[Mapping[str, Any]]
-) -> list[str]:
-    """The columns of runs.csv; a baseline's are those that some summary has."""
-    metrics, summaries = list(metrics), list(summaries)
-    known = {key for summary in summaries for key in summary}
-    groups = {
-        "<axes>": [f"axis.{axis}" for axis in axes],
-        "<best>": [f"best_val_{metric}" for metric in metrics],
-        "<final>": [f"final_val_{metric}" for metric in metrics],
-        "<test>": [f"test_{metric}" for metric in metrics],
-        "<baseline>": [
-            name
-            for prefix in ("baseline_", "constant_", "baseline_val_", "constant_val_")
-            for metric in metrics
-            if (name := prefix + metric) in known
-        ],
-        "<scored>": [
-            name
-            for split in ("val", "test")
-            for support in SUPPORT
-            if (name := f"{split}_{support}") in known
-        ],
-        "<closing>": closing_columns(summaries),
-    }
-    return [name for column in RUNS for name in groups.get(column, [column])]
-
-
-def closing_columns(summaries: Iterable[Mapping[str, Any]]) -> list[str]:
-    """What summaries have beside the columns that every task's have."""
-    others = {*RUNS, *UNLISTED}
-    names = dict.fromkeys(key for summary in summaries for key in summary)
-    prefixes = (*_PER_METRIC, "constant_", "val_scored_", f"{health.COLUMN}_")
-    return [name for name in names if name not in others and not name.startswith(prefixes)]
-
-
-def history_columns(metrics: Iterable[str]) -> list[str]:
-    """The columns of the report's history.csv."""
-    validation = [f"val/{metric}" for metric in metrics]
-    expanded = [n for c in HISTORY for n in (validation if c == METRICS else [c])]
-    return ["id", *expanded]
-
-
-def _plan_of(members: list[dict[str, Any]], histories: dict[str, list[Any]]) -> dict[str, Any]:
+def _plan_of(members: list[dict[str, Any]], histories: Mapping[str, Curves]) -> dict[str, Any]:
     """What a plan would say, read off the trials themselves."""
     settings: dict[str, Any] = next((m["settings"] for m in members if m.get("settings")), {})
     names = {
         key.removeprefix("val/"): None
-        for history in histories.values()
-        for row in history[:1]
-        for key in row
+        for curves in histories.values()
+        for key in curves
         if key.startswith("val/") and key.removeprefix("val/") not in SUPPORT
     }
     told = metrics_of(members)
@@ -310,9 +263,14 @@ def _confirmed(
     members: Sequence[Mapping[str, Any]],
     files: Mapping[str, TrialFiles],
     plan: Mapping[str, Any] | None,
-) -> tuple[dict[str, Confirmed], dict[str, str]]:
-    """What is recorded of the members that have a record; and why that of some is not counted."""
+) -> tuple[dict[str, Confirmed], dict[str, Curves], dict[str, str]]:
+    """What is recorded of the members that have a record; and why that of some is not counted.
+
+    Histories are apart, as arrays: of thousands of trials the rows would fill the memory. Only
+    those that were logged elsewhere keep theirs.
+    """
     found: dict[str, Confirmed] = {}
+    histories: dict[str, Curves] = {}
     refused: dict[str, str] = {}
     metrics = plan["metrics"] if plan is not None else {}
     for member in members:
@@ -320,29 +278,16 @@ def _confirmed(
         if trial is None or "settings" not in member:
             continue
         try:
-            found[trial.id] = confirmed(trial, member, metrics)
-            _check_kinds(found[trial.id].summary, trial)
+            record = confirmed(trial, member, metrics)
+            check_kinds(record.summary, trial)
         except UnconfirmedError as error:
             refused[trial.id] = error.reason
         except StoreError as error:
             refused[trial.id] = str(error)
-    return {name: record for name, record in found.items() if name not in refused}, refused
-
-
-def _check_kinds(summary: Mapping[str, Any], trial: TrialFiles) -> None:
-    """A DamagedError where a figure in the summary is none."""
-    for key, value in summary.items():
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if key in _INTEGERS:
-            fits = number and math.isfinite(value) and value == int(value) and abs(value) < 2**63
-        elif key in _FLAGS:
-            fits = isinstance(value, bool)
-        elif key in _TEXTS:
-            fits = isinstance(value, str)
         else:
-            fits = number or not (key in RUNS or key.startswith(_PER_METRIC))
-        if value is not None and not fits:
-            raise damaged(trial.summary_path, f"its {key} is {value!r}")
+            histories[trial.id] = curves_of(record.history)
+            found[trial.id] = record if is_imported(member) else replace(record, history=[])
+    return found, histories, refused
 
 
 def _findings(
@@ -382,34 +327,3 @@ def _row(
         "seed": member["seed"],
         **{f"axis.{axis}": str(label) for axis, label in member["axes"].items()},
     }
-
-
-def _history_frame(
-    histories: Mapping[str, list[dict[str, float | int | None]]], metrics: Iterable[str]
-) -> pd.DataFrame:
-    rows = [{"id": name, **row} for name, history in histories.items() for row in history]
-    return pd.DataFrame(rows, columns=history_columns(metrics))
-
-
-def typed(frame: pd.DataFrame) -> pd.DataFrame:
-    """Columns as what they are: counts whole (NA where missing), texts as text, else numbers.
-
-    The frame is made anew in one piece: pandas warns of one with hundreds of columns put in singly.
-    """
-    columns = {str(name): _typed(str(name), values) for name, values in frame.items()}
-    return pd.DataFrame(columns, frame.index)
-
-
-def _typed(name: str, values: pd.Series[Any]) -> pd.Series[Any]:
-    if name in _INTEGERS:
-        return pd.to_numeric(values).astype("Int64")
-    if name in _FLAGS:
-        return values.astype("boolean")
-    if name in _TEXTS or name.startswith("axis.") or _is_text(values):
-        return values.astype("str")
-    return pd.to_numeric(values).astype("float64")
-
-
-def _is_text(values: pd.Series[Any]) -> bool:
-    """Whether a fact of a task's own is told in words."""
-    return any(isinstance(value, str) for value in values)

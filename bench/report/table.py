@@ -12,11 +12,12 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from bench.record.columns import Status
-from bench.record.files import write_text
+from bench.record.files import replacing, write_text
 from bench.report.arms import Arm, arm_numbers, arms_of
 from bench.report.load import Records
 from bench.report.stats import Interval, grouped_intervals
 
+_IN_MEMORY = 20_000  # rows whose text is made as a whole
 COSTS = ("params", "trainable_params", "macs", "epoch_seconds", "peak_memory_mb")
 
 
@@ -124,6 +125,10 @@ def write_csvs(records: Records, folder: Path) -> None:
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
     """Write a frame without its index; floats read back equal to the bit."""
+    if len(frame) > _IN_MEMORY:
+        with replacing(path) as beside:
+            frame.to_csv(beside, index=False, lineterminator="\n", mode="x", errors="replace")
+        return
     text = io.StringIO()
     frame.to_csv(text, index=False, lineterminator="\n")
     write_text(path, text.getvalue())

@@ -20,7 +20,8 @@ from bench.record.columns import Status
 from bench.record.data_file import DataSetRecord
 from bench.record.store import TrialFiles
 from bench.report.definitions import scores_sentence
-from bench.report.load import Records, history_columns, runs_columns, typed
+from bench.report.frames import history_columns, runs_columns, typed
+from bench.report.load import Records
 from bench.report.membership import LeftOut
 from bench.spec.schema import TrialSettings
 from bench.states import OWN

@@ -160,11 +160,19 @@ def panels(
 
 
 def picture(figure: Figure) -> Picture:
-    """The figure as PNG and SVG; its layout is found once."""
+    """The figure as PNG and SVG.
+
+    The layout is found once. Without a layout engine matplotlib then draws each file once; with
+    one, even a spent one, it draws each twice, the first time to no avail.
+    """
     png, svg = io.BytesIO(), io.BytesIO()
-    figure.savefig(png, format="png", dpi=DPI)
-    figure.set_layout_engine("none")
-    figure.savefig(svg, format="svg", dpi=DPI, transparent=True, metadata={"Date": None})
+    figure.set_dpi(DPI)
+    if (engine := figure.get_layout_engine()) is not None:
+        engine.execute(figure)
+    with mpl.rc_context({"figure.constrained_layout.use": False, "figure.autolayout": False}):
+        figure.set_layout_engine(None)
+        figure.savefig(png, format="png", dpi=DPI)
+        figure.savefig(svg, format="svg", dpi=DPI, transparent=True, metadata={"Date": None})
     return Picture(png.getvalue(), svg.getvalue())
 
 
