@@ -17,8 +17,8 @@ from typing import Any
 from bench.commands.import_csv import Logged, LoggedTrial, read_log
 from bench.errors import BenchError, DamagedError, UnconfirmedError, nearest
 from bench.plan.recorded import imported_identity
-from bench.record.columns import HISTORY, HISTORY_DIGEST, METRICS
-from bench.record.confirm import history_digest, standing
+from bench.record.columns import HISTORY, HISTORY_DIGEST, METRICS, SUMMARY_DIGEST
+from bench.record.confirm import history_digest, standing, summary_digest
 from bench.record.directions import Mode, default_metric, known_direction
 from bench.record.files import read_text, write_json, write_text
 from bench.record.store import Store, TrialFiles, TrialStatus, now
@@ -199,6 +199,7 @@ def _write(files: TrialFiles, config: Mapping[str, Any], history: str, judged: _
     rows = files.history()
     summary = summarise(rows, judged.select, judged.metrics)
     summary[HISTORY_DIGEST] = history_digest(files.id, rows)
+    summary[SUMMARY_DIGEST] = summary_digest(files.id, summary)
     write_json(files.summary_path, summary, durable=True)
     status = TrialStatus(Status.DONE, source=config["source"], started=now())
     files.write_status(status, durable=True)

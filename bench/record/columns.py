@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from bench.states import Failure, Status
 
-__all__ = ["HISTORY", "HISTORY_DIGEST", "METRICS", "RUNS", "UNLISTED", "Failure", "Status"]
+__all__ = [
+    "HISTORY",
+    "HISTORY_DIGEST",
+    "METRICS",
+    "RUNS",
+    "SUMMARY_DIGEST",
+    "UNLISTED",
+    "Failure",
+    "Status",
+]
 
 # history.csv: one row an epoch; the task's validation metrics stand where `METRICS` is.
 METRICS = "<metrics>"
@@ -39,10 +48,16 @@ RUNS: tuple[str, ...] = (
     "channels_last", "deterministic", "data_fingerprint", "torch", "git_commit",
 )  # fmt: skip
 
-HISTORY_DIGEST = "history_digest"
-UNLISTED: tuple[str, ...] = ("images_per_second", "batchnorm_images", HISTORY_DIGEST)
+HISTORY_DIGEST, SUMMARY_DIGEST = "history_digest", "summary_digest"
+UNLISTED: tuple[str, ...] = (
+    "images_per_second",
+    "batchnorm_images",
+    HISTORY_DIGEST,
+    SUMMARY_DIGEST,
+)
 """What summary.json has and runs.csv has not.
 
 `batchnorm_images`: how many images BatchNorm took its statistics from in training, where those are
 fewer than a batch. `history_digest`: of the history.csv that the summary was made of.
+`summary_digest`: of everything else in summary.json.
 """

@@ -8,6 +8,7 @@ trial's identity is; and no score may lie outside its range.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import sys
@@ -17,11 +18,12 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import sha256
+from numbers import Real
 from typing import Any, NamedTuple
 
 from bench.errors import DamagedError, UnconfirmedError
 from bench.plan.recorded import check_identity, identity_hash, is_imported
-from bench.record.columns import HISTORY_DIGEST, Status
+from bench.record.columns import HISTORY_DIGEST, SUMMARY_DIGEST, Status
 from bench.record.directions import Mode, direction
 from bench.record.files import read_text
 from bench.record.summary import summarise
@@ -115,6 +117,7 @@ def confirmed(
         if summary:
             _check_figures(summary, derived)
         bound = _check_digest(files, history, summary)
+        _check_summary_digest(files, summary)
     except UnconfirmedError as error:
         raise UnconfirmedError(error.reason, files.folder) from None
     known = {k: v for k, v in derived.items() if v is not None or k.startswith(_SCORES)}
@@ -190,6 +193,25 @@ def history_digest(trial: str, history: Sequence[Row]) -> str:
     return found.hexdigest()[:16]
 
 
+def summary_digest(trial: str, summary: Mapping[str, Any]) -> str:
+    """Of all that a summary says, whatever the order of its keys, and of the trial's identity.
+
+    It guards what no history gives: test scores, costs, the data's fingerprint.
+    """
+    known = {k: _plain(v) for k, v in summary.items() if k != SUMMARY_DIGEST}
+    text = json.dumps([identity_hash(trial), known], sort_keys=True)
+    return sha256(text.encode()).hexdigest()[:16]
+
+
+def _plain(value: object) -> object:
+    """As it reads back from JSON, `1` and `1.0` alike: what is not finite is written as null."""
+    if isinstance(value, bool | str) or value is None:
+        return value
+    if isinstance(value, Real):
+        return float(value) if math.isfinite(value) else None
+    return str(value)
+
+
 def _check_epochs(history: Sequence[Row], config: Mapping[str, Any], status: Status) -> None:
     """Our own trials have every epoch from 1 to the last one, and no more than were asked for."""
     if is_imported(config):
@@ -243,6 +265,12 @@ def _check_digest(files: TrialFiles, history: Sequence[Row], summary: Mapping[st
     if told == sha256(text.encode()).hexdigest()[:16]:  # version 0.1
         return False
     raise UnconfirmedError("history.csv is not the one that its summary.json was made of")
+
+
+def _check_summary_digest(files: TrialFiles, summary: Mapping[str, Any]) -> None:
+    told = summary.get(SUMMARY_DIGEST)
+    if told is not None and told != summary_digest(files.id, summary):
+        raise UnconfirmedError("summary.json was changed: it is not as the trial left it")
 
 
 def _check_range(name: str, values: Sequence[Any]) -> None:

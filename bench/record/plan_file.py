@@ -41,6 +41,9 @@ def read_plan(path: Path) -> dict[str, Any] | None:
         return None
     check(path, record, _KINDS | _OPTIONAL)
     _have(path, record, _KINDS)
+    for key in ("notes", "cautions"):
+        if not all(isinstance(text, str) for text in record.get(key, ())):
+            raise damaged(path, f"one of its {key} is no text")
     select = record["select"]
     for metric, mode in [*record["metrics"].items(), (select.get("metric"), select.get("mode"))]:
         if not isinstance(metric, str) or mode not in _MODES:

@@ -13,8 +13,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from bench import folders
 from bench.errors import StoreError
-from bench.record.columns import HISTORY, HISTORY_DIGEST, METRICS, Failure, Status
-from bench.record.confirm import history_digest
+from bench.record.columns import (
+    HISTORY,
+    HISTORY_DIGEST,
+    METRICS,
+    SUMMARY_DIGEST,
+    Failure,
+    Status,
+)
+from bench.record.confirm import history_digest, summary_digest
 from bench.record.files import remove_leftovers, replacing, write_json
 from bench.record.leases import Lease
 from bench.record.summary import summarise
@@ -174,6 +181,7 @@ class TrialRecorder:
             summary = summarise(history, self.select, self.metrics)
             summary[HISTORY_DIGEST] = history_digest(self.files.id, self.files.history())
         record = summary | dict(self.facts) | dict(facts)
+        record[SUMMARY_DIGEST] = summary_digest(self.files.id, record)
         write_json(self.files.summary_path, record, durable=True)
 
     def _status(self) -> TrialStatus:

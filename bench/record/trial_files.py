@@ -225,6 +225,8 @@ class TrialFiles:
         for key, value in record.items():
             if isinstance(value, dict | list):
                 raise damaged(self.summary_path, f"its {key} is no single value")
+            if isinstance(value, int) and abs(value) >= 2**63:  # no column can hold it
+                raise damaged(self.summary_path, f"its {key} has {len(str(value))} digits")
         return record
 
     def environment(self) -> dict[str, Any]:

@@ -104,6 +104,7 @@ def test_an_older_version_s_records_are_read(copy: Path) -> None:
         summary = files.summary()
         for key in (
             "history_digest",
+            "summary_digest",
             "compile_seconds",
             "data_fingerprint",
             "baseline_dice",

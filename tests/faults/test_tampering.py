@@ -107,7 +107,7 @@ def without_digest(place: Place, then: Tamper) -> None:
     """As a record of the first release."""
     for files in (place.first, place.second):
         summary = json.loads(files.summary_path.read_text())
-        del summary["history_digest"]
+        del summary["history_digest"], summary["summary_digest"]
         files.summary_path.write_text(json.dumps(summary))
     then(place)
 
@@ -140,6 +140,30 @@ OF_THE_FIRST: dict[str, tuple[Tamper, str]] = {
     "a negative test score": (
         lambda p: edit_json(p.first.summary_path, test_iou=-0.1),
         "test_iou is -0.1",
+    ),
+    "a test score that could be": (
+        lambda p: edit_json(p.first.summary_path, test_dice=0.99),
+        "summary.json was changed",
+    ),
+    "a test score that is gone": (
+        lambda p: edit_json(p.first.summary_path, test_dice=None),
+        "summary.json was changed",
+    ),
+    "other data": (
+        lambda p: edit_json(p.first.summary_path, data_fingerprint="cafe"),
+        "summary.json was changed",
+    ),
+    "what the model costs": (
+        lambda p: edit_json(p.first.summary_path, macs=1),
+        "summary.json was changed",
+    ),
+    "a figure that no version has": (
+        lambda p: edit_json(p.first.summary_path, new_thing=0.5),
+        "summary.json was changed",
+    ),
+    "a count of 400 digits": (
+        lambda p: edit_json(p.first.summary_path, params=10**400),
+        "its params has 401 digits",
     ),
     "a final score": (
         lambda p: edit_json(p.first.summary_path, final_val_dice=0.5),
