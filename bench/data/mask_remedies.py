@@ -79,9 +79,8 @@ def remedy(seen: Seen, labels: Labels) -> str:
     """What to write into `data:`, tried in this order from the surest sign to the vaguest."""
     names, values = labels.names, seen.values
     if seen.coloured:
-        return ("" if labels.threshold is None else "remove `threshold:`, and ") + _of_colours(
-            seen, names
-        )
+        first = "" if labels.threshold is None else "remove `threshold:`, and "
+        return first + _of_colours(seen, names) + _unscored_colour(seen, labels)
     strange = [value for value in values if value not in labels.classes]
     threshold = _threshold(seen, names)
     if seen.lossy:
@@ -163,6 +162,14 @@ def _of_colours(seen: Seen, names: Sequence[str]) -> str:
     shown = {f"'{colour_name(value)}'": value for value in colours}
     pairs = [f"{name}: {_class(i, names)}" for i, name in enumerate(shown)]
     return f"give each colour's class in `values:`, for example `values: {{{', '.join(pairs)}}}`"
+
+
+def _unscored_colour(seen: Seen, labels: Labels) -> str:
+    """How to leave a colour out, where all others have a class."""
+    strange = [int(value) for value in seen.values if value not in labels.classes]
+    if not labels.reading.colours or len(strange) != 1 or seen.lossy:
+        return ""
+    return f"; `ignore: {strange[0]:#08x}` if it is not to be scored"
 
 
 def _mapping(values: Sequence[float], names: Sequence[str]) -> str:

@@ -79,6 +79,9 @@ def scores_sentence(scoring: Mapping[str, Any] | None) -> str:
     return "; ".join(parts)
 
 
+_ONE = {"scored_images": "image", "scored_pairs": "pair", "scored_classes": "class"}
+
+
 def support(done: pd.DataFrame) -> list[str]:
     """How much the scores of finished trials are means of, split by split."""
     found = []
@@ -88,7 +91,7 @@ def support(done: pd.DataFrame) -> list[str]:
             values = done.get(f"{split}_{column}", pd.Series(dtype="float64")).dropna()
             if len(values):
                 low, high = (f"{int(value):,}" for value in (values.min(), values.max()))
-                unit = column.removeprefix("scored_")
+                unit = _ONE[column] if high == "1" else column.removeprefix("scored_")
                 counts.append(f"{low if low == high else f'{low} to {high}'} {unit}")
         if counts:
             found.append(f"{name}: {', '.join(counts)} with a score")

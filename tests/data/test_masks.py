@@ -296,6 +296,10 @@ def test_colours_of_many_classes_are_listed(tmp_path: Path):
     known = {colour: name for colour, name in values.items() if name != "c"}
     unknown = refusal(root, classes=names, values=known)
     assert "unexpected mask value #00ff00 (expected #000000, #0000ff, #ff0000)" in unknown
+    assert unknown.endswith("; `ignore: 0x00ff00` if it is not to be scored")
+    scored = prepared(root, classes=names, values=known, ignore=0x00FF00).splits["train"].masks
+    assert scored is not None
+    assert np.unique(scored).tolist() == [0, 1, 3, 255]
 
 
 def test_photos_instead_of_masks_are_told(tmp_path: Path):

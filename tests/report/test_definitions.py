@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
+import pandas as pd
 import pytest
 
 from bench.data.settings import Background
@@ -14,7 +15,12 @@ from bench.plan.scoring import DECIDE_THE_SCORES
 from bench.record.columns import RUNS
 from bench.record.store import Store
 from bench.report import definitions
-from bench.report.definitions import constant_prediction, definition, scores_sentence
+from bench.report.definitions import (
+    constant_prediction,
+    definition,
+    scores_sentence,
+    support,
+)
 from bench.report.load import Records, load
 from bench.report.together import combined
 from bench.tasks.settings import SUPPORT, TASKS, Average, EmptyMask, TaskSettings
@@ -167,3 +173,8 @@ def test_the_values_that_settings_take_are_documented() -> None:
     for kind in (Average, EmptyMask, Background):
         for value in get_args(kind):
             assert f"`{value}`" in DOCUMENTATION
+
+
+def test_one_of_a_kind_is_in_the_singular() -> None:
+    done = pd.DataFrame({"test_scored_images": [1, 1], "test_scored_classes": [1, 2]})
+    assert support(done) == ["test: 1 image, 1 to 2 classes with a score"]
