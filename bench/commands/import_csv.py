@@ -14,12 +14,12 @@ from bench.errors import BenchError, nearest
 from bench.plan.axes import canonical_label
 from bench.record.columns import HISTORY
 from bench.tasks.settings import SUPPORT
+from bench.texts import LONGEST_LABEL, fault_of
 
 MOST_BYTES = 64_000_000
 MOST_TRIALS = 5_000
 MOST_NUMBERS = 20
 """An axis of more levels than this, all of them numbers, is a metric under a wrong name."""
-LONGEST = 100  # characters of a label, an axis's or a metric's name
 
 _FRACTION = re.compile(r"val/(dice|iou|top1|top5|accuracy|acc|f1)(_.*)?")
 _METRIC = re.compile(r"(train|val)/[A-Za-z0-9][\w.-]*")
@@ -118,8 +118,8 @@ def _table(file: _File) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
         raise file.wrong("is empty: a line with the columns' names comes first")
     header = [name.strip() for name in first[1]]
     for name in header:
-        if not name or not name.isprintable() or len(name) > LONGEST:
-            raise file.wrong(f"{name[:LONGEST]!r} is no name of a column; give it one", 1)
+        if fault := fault_of(name):
+            raise file.wrong(f"{name[:LONGEST_LABEL]!r} is no name of a column: it {fault}", 1)
         if header.count(name) > 1:
             raise file.wrong("stands twice; remove or rename one", 1, name)
     found = []
@@ -218,9 +218,8 @@ def _trial(file: _File, axes: Sequence[str], key: Key, epochs: Mapping[int, Line
 def _label(file: _File, line: int, axis: str, cell: str) -> str:
     if not cell:
         raise file.wrong("no label; every trial has one on every axis", line, axis)
-    if not cell.isprintable() or len(cell) > LONGEST:
-        message = f"{cell[:20]!r}… is no label; at most {LONGEST} printable characters"
-        raise file.wrong(message, line, axis)
+    if fault := fault_of(cell):
+        raise file.wrong(f"{cell[:20]!r} is no label: it {fault}", line, axis)
     return canonical_label(cell)
 
 

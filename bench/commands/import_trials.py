@@ -24,6 +24,7 @@ from bench.record.files import read_text, write_json, write_text
 from bench.record.store import Store, TrialFiles, TrialStatus, now
 from bench.record.summary import summarise
 from bench.states import OWN, Status
+from bench.texts import fault_of
 
 _LONGEST = 80  # characters of a source: it stands in tables
 _MODES: Mapping[str, Mode] = {"min": "min", "max": "max"}
@@ -99,8 +100,8 @@ def import_log(store: Store, path: Path, asked: Asked) -> list[str]:
 
 
 def _check_source(source: str) -> None:
-    if not source.strip() or not source.isprintable() or len(source) > _LONGEST:
-        raise BenchError(f"--source: say where it was logged, in at most {_LONGEST} characters")
+    if fault := fault_of(source, _LONGEST):
+        raise BenchError(f"--source: say where it was logged; the text {fault}")
     if source.strip().lower() == OWN:
         raise BenchError(f"--source {source}: that is what our own trials have; say whose it is")
 

@@ -13,6 +13,7 @@ from bench.record.files import replacing
 from bench.record.store import Store
 from bench.spec.hypotheses import Hypothesis
 from bench.spec.load import load_spec
+from bench.texts import formula_caution
 
 
 def make_report(
@@ -89,13 +90,15 @@ def export(
     Trials that are left out are named by `say`, each with the reason.
     """
     from bench.report.load import load
-    from bench.report.table import write_csv
+    from bench.report.table import texts_of, write_csv
 
     if form not in ("csv", "parquet"):
         raise BenchError(f"--format {form}: use csv or parquet")
     records = load(store, store.existing(experiment))
     for left in records.left_out:
         say(f"left out: {left.id}: {left.reason}")
+    if form == "csv" and (found := formula_caution(texts_of(records))):
+        say(f"Warning: {found}.")
     written = []
     for name, frame in (("runs", records.runs), ("history", records.history)):
         path = out / f"{name}.{form}"

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 from torchvision import models
 
-from bench.errors import DataError, SpecError, first_line
+from bench.errors import DataError, SpecError, StoreError, first_line
 from bench.models.weights_settings import SettledWeights
+from bench.safe_files import open_plain
 
 VERSION = "IMAGENET1K_V1"
 """Which of torchvision's weights `imagenet` is: every network has this set, and it stays what it
@@ -53,13 +54,18 @@ def load(model: nn.Module, weights: SettledWeights) -> str:
 def read(path: Path, owner: str | None = None) -> dict[str, Tensor]:
     """The state dict in a file: a checkpoint of ours (its `model`), or a plain one.
 
-    A checkpoint that says of which trial it is has to be of `owner`, if that is given.
+    A checkpoint that says of which trial it is has to be of `owner`, if that is given; such a file
+    is a part of a record, which is not read through a link.
 
     Raises:
         DataError: the file is missing, damaged, holds code, no state dict, or another trial's.
     """
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        # A trial's checkpoint can be somebody else's; a file that the user names may be a link.
+        with path.open("rb") if owner is None else open_plain(path) as file:
+            found = torch.load(file, map_location="cpu", weights_only=True)
+    except StoreError as error:
+        raise DataError(str(error)) from error
     except FileNotFoundError:
         raise DataError(f"{path}: no such file of weights") from None
     except Exception as error:  # torch raises half a dozen kinds for a damaged file

@@ -16,6 +16,7 @@ from bench.spec.merge import Choice
 from bench.spec.messages import shown
 from bench.spec.schema import AXIS_ROOTS, Sweep, TrialSettings
 from bench.spec.yaml12 import KeyPath, dotted
+from bench.texts import fault_of
 
 
 @dataclass
@@ -41,6 +42,8 @@ class Axis:
         """One level more, of a new label and a new value; `again`: or both of an earlier level."""
         if not label:
             raise document.error(where, "an empty label; name the level")
+        if fault := fault_of(label):
+            raise document.error(where, f"the label {fault} (or write `label: value`)")
         other = self._labels.setdefault(canonical_json(value), label)
         if label in self.levels and not (again and other == label):
             raise document.error(

@@ -14,6 +14,7 @@ from bench.plan.earlier import Lookup, best, matching
 from bench.plan.expand import Plan, load_trial, refuse_foreign_code, targets_of
 from bench.plan.settling import refuse_twins, written
 from bench.plan.trial import Trial, canonical_json, digest
+from bench.safe_files import open_plain
 from bench.spec.document import Document
 from bench.spec.yaml12 import KeyPath
 from bench.tasks.frechet_settings import EarlierClassifier, FrechetSettings, SettledExtractor
@@ -65,17 +66,28 @@ def classifier_of(checkpoint: Path) -> Trial:
     """
     path = checkpoint.with_name("config.yaml")
     try:
-        trial = load_trial(YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8")))
+        with open_plain(path) as file:
+            text = file.read().decode()
+    except StoreError as error:
+        raise DataError(str(error)) from error
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    try:
+        trial = load_trial(YAML(typ="safe", pure=True).load(text))
     except StoreError as error:
         raise DataError(f"{error}: restore {path}, or name another trial") from error
-    except (OSError, ValueError, AttributeError, YAMLError) as error:
-        reason = f"cannot be read ({first_line(error)})"
-        raise DataError(f"{path} {reason}: restore it, or name another trial") from error
+    except (ValueError, AttributeError, YAMLError) as error:
+        raise _unreadable(path, error) from error
     learnt = trial.settings.task.name
     if learnt != "classification":
         name = f"{trial.experiment}/{trial.id}"
         raise DataError(f"{name} learnt {learnt}, not classification: name one that did")
     return trial
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    reason = f"cannot be read ({first_line(error)})"
+    return DataError(f"{path} {reason}: restore it, or name another trial")
 
 
 class _Settler:

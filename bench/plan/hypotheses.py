@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +11,13 @@ from bench.plan.axes import canonical_label, label_of
 from bench.spec.hypotheses import Figure, Hypothesis, Sides, columns, figures, sides
 from bench.spec.messages import shown
 from bench.spec.yaml12 import KeyPath
+from bench.texts import fault_of
 
 if TYPE_CHECKING:
     from bench.plan.expand import Plan
     from bench.plan.trial import Trial
 
+LONGEST_CLAIM = 1000  # characters: a paragraph
 _OF_THE_LOSS = frozenset({"overfit_gap", "final_train_loss", "train/loss"})
 
 
@@ -46,7 +49,8 @@ def _arms(plan: Plan) -> list[Trial]:
 def _checked(plan: Plan, arms: Sequence[Trial], index: int, given: Hypothesis) -> Hypothesis:
     at: KeyPath = ("hypotheses", index)
     b = given.b if isinstance(given.b, float | int) else _labels(plan, (*at, "b"), given.b)
-    hypothesis = given.model_copy(update={"a": _labels(plan, (*at, "a"), given.a), "b": b})
+    a, claim = _labels(plan, (*at, "a"), given.a), _claim(plan, (*at, "claim"), given.claim)
+    hypothesis = given.model_copy(update={"claim": claim, "a": a, "b": b})
     found = sides(hypothesis, [trial.axes for trial in arms])
     if not found.a:
         raise _no_arm(plan, (*at, "a"), hypothesis.a)
@@ -57,6 +61,14 @@ def _checked(plan: Plan, arms: Sequence[Trial], index: int, given: Hypothesis) -
         _check_figure(plan, (*at, "metric"), figure, concerned)
     _check_comparable(plan, (*at, "metric"), hypothesis, found)
     return hypothesis
+
+
+def _claim(plan: Plan, at: KeyPath, given: str) -> str:
+    """The claim on one line: YAML's blocks (`|`, `>`) have line ends."""
+    claim = re.sub(r"[ \t\r\n]+", " ", given).strip(" ")
+    if fault := fault_of(claim, LONGEST_CLAIM):
+        raise _error(plan, at, fault)
+    return claim
 
 
 def _labels(plan: Plan, at: KeyPath, given: Mapping[str, Any]) -> dict[str, str]:

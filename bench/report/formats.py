@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from bench.report.cells import Cell, Column, Table
+from bench.report.latex_text import DEFINITION, UNICODE_CHARACTER, latex
 from bench.report.standing import Standing
+from bench.texts import visible
 
 _MARKDOWN = {Standing.BEST: "**{}** ★", Standing.TIED: "{} ☆"}
 _LATEX = {Standing.BEST: r"\textbf{{{}}}$^{{\star}}$", Standing.TIED: r"{}$^{{\circ}}$"}
@@ -18,43 +20,21 @@ def to_markdown(table: Table) -> str:
 
 
 def to_latex(table: Table) -> str:
-    """A `tabular` for the package booktabs."""
+    """A `tabular` for the package booktabs, which compiles whatever its texts are."""
     layout = "".join(_layout(column) for column in table.columns)
     head = _latex_row([latex(column.title) for column in table.columns])
     body = [_latex_row(list(map(_latex_cell, row))) for row in table.rows]
-    lines = [rf"\begin{{tabular}}{{{layout}}}", r"\toprule", head, r"\midrule", *body]
+    definition = [DEFINITION] if UNICODE_CHARACTER in "".join([head, *body]) else []
+    begin = [*definition, rf"\begin{{tabular}}{{{layout}}}", r"\toprule"]
+    lines = [*begin, head, r"\midrule", *body]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 
 def markdown(text: str) -> str:
     """`text` as it is, on one line, whatever Markdown or HTML would make of its characters."""
-    line = " ".join(str(text).split())
+    line = visible(" ".join(str(text).split()))
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return "".join("\\" + c if c in r"\`*_[]|#~$!" else c for c in line)
-
-
-_SPECIAL = {
-    **{c: "\\" + c for c in "&%$#_{}"},
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "|": r"\textbar{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "–": "--",
-    "−": "$-$",
-    "±": r"$\pm$",
-    "×": r"$\times$",
-    "·": r"$\cdot$",
-    "∞": r"$\infty$",
-    "≈": r"$\approx$",
-    "→": r"$\rightarrow$",
-}
-
-
-def latex(text: str) -> str:
-    """`text` with LaTeX's own characters escaped, and those that pdfLaTeX does not know."""
-    return "".join(_SPECIAL.get(c, c) for c in " ".join(str(text).split()))
 
 
 def _layout(column: Column) -> str:

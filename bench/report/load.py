@@ -12,7 +12,7 @@ import pandas as pd
 from pydantic import ValidationError
 
 from bench import health
-from bench.errors import StoreError, UnconfirmedError
+from bench.errors import StoreError, UnconfirmedError, printable
 from bench.plan.recorded import is_imported
 from bench.record.columns import Status
 from bench.record.confirm import Confirmed, confirmed
@@ -322,7 +322,7 @@ def _row(
         "experiment": experiment,
         "status": str(status.status),
         "failure": str(status.failure) if status.failure else None,
-        "message": "; ".join(messages) or None,
+        "message": printable("; ".join(messages)) or None,
         "source": member.get("source") or status.source,
         "seed": member["seed"],
         **{f"axis.{axis}": str(label) for axis, label in member["axes"].items()},

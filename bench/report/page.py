@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
 
 from bench import __version__
 from bench.errors import StoreError
@@ -34,7 +35,7 @@ from bench.report.pareto import pareto_members
 from bench.report.samples import sample_pictures, write_samples
 from bench.report.search_page import search_context, search_files, subject_records
 from bench.report.standing import contests_of, marks_of, tie_notes
-from bench.report.table import arm_summary, text_facts, write_csvs
+from bench.report.table import arm_summary, text_facts, texts_of, write_csvs
 from bench.report.table_files import table_files, write_tables
 from bench.report.terms import run_facts
 from bench.report.together import combined
@@ -43,6 +44,7 @@ from bench.report.view import TROUBLES, page_view
 from bench.report.wording import title, words_of
 from bench.spec.hypotheses import Hypothesis
 from bench.states import OWN
+from bench.texts import formula_caution, visible
 
 TEMPLATES = Path(__file__).parent / "templates"
 OF_SEARCH = "search_"  # figures of this name come first
@@ -148,7 +150,9 @@ def page_context(
         "cards": cards(records, tested),
         "tally": tally(tested) if tested else "",
         "headline": findings.headline(records, summary, arms, tested),
-        "cautions": caution(records.incomparable, records.metrics, records.axes) + records.cautions,
+        "cautions": caution(records.incomparable, records.metrics, records.axes)
+        + records.cautions
+        + ((formulas,) if (formulas := formula_caution(texts_of(records))) else ()),
         "progress": findings.progress(records),
         "sources": sorted({arm.source for arm in arms} - {OWN}),
         "baseline": findings.baseline_check(records, summary, arms),
@@ -260,6 +264,7 @@ def _templates() -> Environment:
         loader=FileSystemLoader(TEMPLATES),
         autoescape=select_autoescape(["html.j2"], default=False),
         undefined=StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -271,6 +276,13 @@ def _templates() -> Environment:
         "fenced": _fenced,
     }
     return environment
+
+
+def _shown(value: object) -> object:
+    """What an expression of a template gives, with characters that are not seen spelt out."""
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return visible(value)
+    return value
 
 
 def _data_uri(content: bytes, kind: str) -> str:

@@ -18,6 +18,7 @@ from bench.report.folding import LARGE, ends
 from bench.report.load import Records
 from bench.report.table import best_trials, ranking
 from bench.report.wording import title
+from bench.safe_files import open_plain
 
 WIDTH = 800  # pixels
 PER_ARM = 3
@@ -108,6 +109,8 @@ def write_samples(samples: Sequence[Samples], folder: Path, *, linked: bool) -> 
 
 def _pictures(folder: Path) -> tuple[list[list[Shown]], list[Shown]]:
     """The folder's pictures: courses over the epochs, and the first of the others, by name."""
+    if folder.is_symlink():  # out of the results, perhaps
+        return [], []
     paths = {path.stem: path for path in sorted(folder.glob("*.png"))}
     epochs: dict[str, dict[int, Path]] = {}
     for stem, path in paths.items():
@@ -139,7 +142,7 @@ def _shown(name: str, path: Path) -> Shown:
 
 def shrunk(path: Path, width: int = WIDTH) -> bytes:
     """The picture as a JPEG no wider than `width` pixels."""
-    with Image.open(path) as picture:
+    with open_plain(path) as file, Image.open(file) as picture:
         small = picture.convert("RGB")
     if small.width > width:
         height = max(1, round(small.height * width / small.width))

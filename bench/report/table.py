@@ -35,6 +35,14 @@ def text_facts(records: Records) -> list[str]:
     return [c for c in records.closing if not is_numeric_dtype(records.runs[c])]
 
 
+def texts_of(records: Records) -> list[str]:
+    """The texts of users and programs that the CSV files have."""
+    labels = [label for levels in records.axes.values() for label in levels]
+    claims = [hypothesis.claim for hypothesis in records.hypotheses]
+    names = ("source", "message", *text_facts(records))
+    return [*labels, *claims, *(text for name in names for text in records.runs[name].dropna())]
+
+
 def arm_summary(records: Records) -> pd.DataFrame:
     """A row per arm, indexed by its number.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from bench.spec.fields import known_keys
 from bench.spec.messages import Problem, problems, shown
 from bench.spec.schema import TrialSettings
 from bench.spec.yaml12 import KeyPath
+from bench.texts import fault_of
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,28 @@ def merged_settings(document: Document, choices: Sequence[Choice]) -> TrialSetti
     for choice in sorted(choices, key=lambda choice: len(choice.target)):
         _put(tree, choice, document)
     try:
-        return TrialSettings.model_validate(tree)
+        settings = TrialSettings.model_validate(tree)
     except ValidationError as error:
         found = problems(error, tree, lambda path: known_keys(path, tree))
+    else:
+        found = list(_misnamed_classes(settings))
+        if not found:
+            return settings
     errors = [
         document.error(_origin(problem, choices, document), problem.message) for problem in found
     ]
     raise min(errors, key=lambda error: error.line or 0)
+
+
+def _misnamed_classes(settings: TrialSettings) -> Iterator[Problem]:
+    """Names of classes and labels that cannot be seen in a table.
+
+    Not a part of the settings' own checks, which read what is recorded, too.
+    """
+    for key in ("classes", "labels"):
+        for i, name in enumerate(getattr(settings.data, key, None) or ()):
+            if fault := fault_of(str(name)):
+                yield Problem(("data", key, i), f"the name {fault}", "value_error")
 
 
 def _put(tree: dict[str, Any], choice: Choice, document: Document) -> None:

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 from bench.report.cells import Cell, Column, Table
-from bench.report.formats import latex, markdown, to_latex, to_markdown
+from bench.report.formats import markdown, to_latex, to_markdown
+from bench.report.latex_text import latex
 from bench.report.standing import Standing
 
 TABLE = Table(

@@ -20,8 +20,9 @@ from bench.report.arms import arms_of
 from bench.report.cells import Table, p_text
 from bench.report.effect_tables import Effects, all_effects, table_together
 from bench.report.figures import forest
-from bench.report.formats import latex, to_latex
+from bench.report.formats import to_latex
 from bench.report.hypotheses import Outcome, Verdict, outcomes
+from bench.report.latex_text import latex
 from bench.report.load import Records, load
 from bench.report.page import write_one
 from bench.report.standing import Standing, contests

@@ -168,6 +168,25 @@ def test_hostile_labels_and_messages_stay_text(tmp_path):
     assert "````yaml" in markdown
 
 
+def test_labels_of_foreign_records_are_spelt_out_and_formulas_are_told(tmp_path):
+    trials = [
+        MadeTrial(0, {"model": "a\u202eb\x1b"}, summary={"best_val_dice": 0.5}),
+        MadeTrial(0, {"model": "=1+1"}, status="failed", failure="crash", message="a\x1bb\nc"),
+    ]
+    path, _ = report(tmp_path, trials)
+    for name in ("report.html", "report.md", "tables/arms.md", "tables/failures.md"):
+        text = path.with_name(name).read_text() if "/" not in name else (
+            path.parent / name).read_text()  # fmt: skip
+        assert not set(text) & set("\u202e\x1b"), name
+    assert "a⟨U+202E⟩b⟨U+001B⟩" in path.read_text()
+    assert "&#39;=1+1&#39; in the CSV files would be run as formulas" in path.read_text()
+    runs = (path.parent / "runs.csv").read_text()
+    assert "=1+1" in runs  # as it is, for programs
+    assert "a\N{REPLACEMENT CHARACTER}b c" in runs
+    plain, _ = report(tmp_path / "plain", [MadeTrial(0, {"model": "-1"})])
+    assert "as formulas" not in plain.read_text()
+
+
 def test_nothing_finished_is_still_a_report(tmp_path):
     path, page = report(tmp_path, [MadeTrial(0, {"model": "a"}, status="planned")])
     assert "No trial is finished yet." in path.read_text()

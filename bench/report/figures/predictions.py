@@ -18,6 +18,7 @@ from bench.report.arms import Arm
 from bench.report.figures.look import WIDTH, Drawing, Picture, fitted, picture
 from bench.report.figures.study import Study
 from bench.report.table import best_trials
+from bench.safe_files import open_plain
 from bench.tasks.palette import CONFUSED, EXTRA, GAP, IGNORED, MISSED, PALETTE
 
 Pixels = npt.NDArray[np.uint8]
@@ -63,7 +64,7 @@ def read_strip(path: Path) -> Strip | None:
     None where it is no such picture, or cannot be read.
     """
     try:
-        with Image.open(path) as found:
+        with open_plain(path) as file, Image.open(file) as found:
             pixels = np.asarray(found.convert("RGB"))
     except Exception:  # Pillow raises nearly anything on a broken file
         return None
