@@ -21,7 +21,7 @@ from bench.commands.search_results import (
     write_record,
 )
 from bench.commands.sharing import REPORT
-from bench.errors import BenchError
+from bench.errors import BenchError, UnwritableError
 from bench.folders import keeping
 from bench.interruption import interruptible
 from bench.plan.expand import Plan
@@ -57,7 +57,12 @@ def run_search(
     with store.leases(samples.experiment) as leases, keeping(*folders), interruptible():
         call = Call(asked, samples, settle, options, console, store, leases)
         with _joined(call) as study:
-            return _search(call, study, Floor(call, study))
+            try:
+                return _search(call, study, Floor(call, study))
+            except UnwritableError as error:
+                if not study.place.patience.gave_up:
+                    raise
+                return _stopped(call, str(error))
 
 
 @contextmanager
@@ -69,6 +74,7 @@ def _joined(call: Call) -> Iterator[Study]:
 
     asked, search = call.asked, call.asked.space.search
     place = open_place(search.storage, call.options.results)
+    place.patience.say = call.say
     if not place.shared:
         _refuse_company(call, place.name)
     held = call.samples.trials[0].held
@@ -76,7 +82,8 @@ def _joined(call: Call) -> Iterator[Study]:
     with told(place.name):
         joined = join(place, call.experiment, terms, asked.sampler, asked.pruner)
         number = place.storage.get_study_id_from_name(call.experiment)
-        with Presence(place.storage, number, call.leases.owner, beating=place.shared) as presence:
+        direct = place.direct or place.storage
+        with Presence(direct, number, call.leases.owner, beating=place.shared) as presence:
             yield Study(
                 place,
                 joined,
@@ -140,12 +147,20 @@ def _choose(call: Call, study: Study, floor: Floor) -> ExitCode:
 
 
 def _interrupted(call: Call, study: Study, outcome: Outcome) -> ExitCode:
+    if study.place.patience.gave_up:
+        return _stopped(call, outcome.reason)
     write_record(call, study, [], over=False)
     if outcome.reason:
         call.say(f"{outcome.reason[0].upper()}{outcome.reason[1:]}.")
     left = study.unfinished()
     what = f"{left} points left" if left else "the confirmation left"
     call.say(f"Interrupted with {what}: the same command goes on from here.")
+    return ExitCode.INTERRUPTED
+
+
+def _stopped(call: Call, reason: str | None) -> ExitCode:
+    """Interrupted where the study cannot be asked what is left."""
+    call.say(f"Interrupted: {reason}. Once it is back, the same command goes on from here.")
     return ExitCode.INTERRUPTED
 
 

@@ -19,6 +19,7 @@ from bench.plan.trial import Trial
 from bench.record.confirm import standing
 from bench.record.store import TrialFiles
 from bench.run.events import Ended, Event
+from bench.run.executors.keeping import KeepingExecutor
 from bench.run.executors.local import LocalExecutor
 from bench.run.forecast import room
 from bench.run.prepare import prepare
@@ -52,7 +53,7 @@ class Floor:
         self._call, self._study = call, study
         self.worked = self.broken = self.late = False
         self._ready = False
-        self._executor: LocalExecutor | None = None
+        self._executor: KeepingExecutor | None = None
         self._claims = SharedTrials(call.leases, {}, {}, {})
         about = {"name": call.experiment, "storage": study.place.name}
         self._shop = TrialWorkshop(
@@ -89,7 +90,8 @@ class Floor:
             def follow(event: Event) -> None:
                 event = driver.meant(event)
                 observe(event)
-                driver.follow(event)
+                if not study.place.patience.gave_up:  # workers stop; the study learns it later
+                    driver.follow(event)
 
             try:
                 outcome = self._run(executor, follow, driver)
@@ -135,13 +137,13 @@ class Floor:
             self._shop.plan(there)
 
     def _run(
-        self, executor: LocalExecutor, observe: Callable[[Event], None], source: Source
+        self, executor: KeepingExecutor, observe: Callable[[Event], None], source: Source
     ) -> Outcome:
         retries = self._call.options.retries
         return run((), executor, observe, claims=self._claims, source=source, retries=retries)
 
     @contextmanager
-    def _at_work(self, total: int) -> Iterator[tuple[LocalExecutor, Callable[[Event], None]]]:
+    def _at_work(self, total: int) -> Iterator[tuple[KeepingExecutor, Callable[[Event], None]]]:
         """Workers for so many trials, everything prepared, and what is done about each event."""
         call, self.worked = self._call, True
         shares = self._shares(total)
@@ -152,7 +154,8 @@ class Floor:
             self._prepare(shown, shares)
             for files in behind(call.store, call.experiment):
                 changed(files)
-            self._executor = LocalExecutor(shares, call.options.limits)
+            self._executor = KeepingExecutor(LocalExecutor(shares, call.options.limits))
+            self._study.place.patience.wait = self._executor.wait
             record = observer(self._shop.recorders, changed, shown.observe)
 
             def observe(event: Event) -> None:
@@ -160,7 +163,10 @@ class Floor:
                     self.broken |= event.failure not in _OF_THE_POINT
                 record(event)
 
-            yield self._executor, observe
+            try:
+                yield self._executor, observe
+            finally:
+                self._study.place.patience.wait = time.sleep
 
     def _shares(self, trials: int) -> list[Share]:
         call, samples = self._call, self._call.samples

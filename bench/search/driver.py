@@ -134,8 +134,9 @@ class Driver:
         return self.late or self._study.unfinished() == 0 or self.exhausted
 
     def stop(self) -> None:
-        """No further jobs."""
+        """No further jobs; a storage that is away is not waited for."""
         self._stopped = True
+        self._study.place.patience.over = True
 
     def close(self) -> None:
         """Give back what is not finished: others go on with it, or the next call."""

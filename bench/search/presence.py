@@ -6,7 +6,7 @@ Heartbeats are attributes of the study, so that machines need nothing in common 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -15,7 +15,15 @@ from optuna.storages import BaseStorage
 from bench.record.owners import Owner
 from bench.record.silence import BEATS, Silence
 
-_ALIVE = "bench:alive:"
+_ALIVE, _WHO = "bench:alive:", "bench:who:"
+
+
+def is_there(attributes: Mapping[str, Any]) -> Iterator[bool]:
+    """Of each process that was in a study and did not say that it left: whether it may be there."""
+    for key, sign in attributes.items():
+        if key.startswith(_ALIVE) and sign != "left":
+            owner = Owner.read(attributes.get(_WHO + key.removeprefix(_ALIVE)))
+            yield owner is None or not owner.is_dead()
 
 
 class Presence:
@@ -63,6 +71,9 @@ class Presence:
 
     def _live(self) -> None:
         beat = 0
+        with suppress(Exception):
+            who = _WHO + self.owner.token
+            self._storage.set_study_user_attr(self._study, who, self.owner.record())
         while True:
             with suppress(Exception):  # the storage is away: whoever needs it will say so
                 self._sign(beat)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import json
+import os
 import random
+import sqlite3
 import time
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import optuna
 from filelock import FileLock
@@ -17,12 +22,28 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.storages.journal._file import BaseJournalFileLock
 
-from bench.errors import BenchError, StoreError, first_line
+from bench.errors import BenchError, StoreError, first_line, shortened
 from bench.masking import masked
+from bench.search.patience import (
+    FILE_SECONDS,
+    SERVER_SECONDS,
+    Patience,
+    PatientStorage,
+    StudyAwayError,
+    reason,
+)
 
 SQLITE, JOURNAL = "optuna.db", "optuna.journal"
 _WAIT_SECONDS = 60.0
 _ATTEMPTS = 5
+_SERVER = {
+    # a server that is gone without a word is noticed after about a minute, not after two hours
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
 
 
 @dataclass(frozen=True)
@@ -30,14 +51,21 @@ class Place:
     """A place for studies.
 
     Attributes:
-        storage: Optuna's.
+        storage: Optuna's; it waits with `patience` while the server or the file is away.
         name: for people, without a password; optuna-dashboard takes it.
         shared: whether several processes may use it at a time.
+        direct: the same, without patience: for heartbeats.
     """
 
     storage: BaseStorage
     name: str
     shared: bool
+    direct: BaseStorage | None = None
+    patience: Patience = field(default_factory=lambda: Patience("memory", 0.0))
+
+
+def _patient(storage: BaseStorage, name: str, patience: Patience, *, shared: bool) -> Place:
+    return Place(PatientStorage(storage, patience), name, shared, storage, patience)
 
 
 def open_place(setting: str, results: Path) -> Place:
@@ -50,15 +78,25 @@ def open_place(setting: str, results: Path) -> Place:
     if setting == "journal":
         return _journal(results / JOURNAL)
     if setting == "sqlite":
-        path = results / SQLITE
-        path.parent.mkdir(parents=True, exist_ok=True)
-        url, options = f"sqlite:///{path.resolve()}", {"connect_args": {"timeout": _WAIT_SECONDS}}
-        return Place(_relational(url, options, str(path)), f"sqlite:///{path}", shared=False)
+        return _sqlite(results / SQLITE)
     url = setting
     if url.startswith("postgresql://"):
         url = url.replace("postgresql://", "postgresql+psycopg://", 1)
     shown = masked(setting)
-    return Place(_relational(url, {"pool_pre_ping": True}, shown), shown, shared=True)
+    options: dict[str, Any] = {"pool_pre_ping": True}
+    if url.startswith("postgresql"):
+        named = url.partition("?")[2]
+        options["connect_args"] = {key: v for key, v in _SERVER.items() if f"{key}=" not in named}
+    database = _relational(url, options, shown)
+    patience = Patience(shown, _seconds(SERVER_SECONDS), database.engine.dispose)
+    return _patient(optuna.storages.get_storage(database), shown, patience, shared=True)
+
+
+def _seconds(usual: float) -> float:
+    """For how long a storage is waited for; `BENCH_STUDY_SECONDS` changes it."""
+    with contextlib.suppress(ValueError):
+        return float(os.environ.get("BENCH_STUDY_SECONDS", usual))
+    return usual
 
 
 def quiet() -> None:
@@ -74,53 +112,108 @@ def told(place: str) -> Iterator[None]:
 
     try:
         yield
+    except StudyAwayError:
+        raise
     except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
-        cause = error.__cause__ if error.__cause__ is not None else error
-        reason = masked(first_line(cause))[:300]
         raise StoreError(
-            f"{place}: {reason}: what is recorded is safe, the same command goes on"
+            f"the study in {place} cannot be used ({reason(error)}): what is recorded is safe; "
+            "once that is mended, the same command goes on"
         ) from error
 
 
 def _journal(path: Path) -> Place:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        backend = JournalFileBackend(str(path), lock_obj=_Lock(path))
-        return Place(JournalStorage(backend), str(path), shared=True)
+        backend = _Journal(path)
+        patience = Patience(str(path), _seconds(FILE_SECONDS))
+        return _patient(JournalStorage(backend), str(path), patience, shared=True)
     except OSError as error:
         raise StoreError(f"{path}: cannot be written ({error.strerror})") from error
 
 
-def _relational(url: str, options: Mapping[str, Any], shown: str) -> BaseStorage:
+def _sqlite(path: Path) -> Place:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    # a file that is gone later is not made again, empty, where somebody has unmounted the folder
+    uri = f"file:{quote(str(path.resolve()))}?mode=rw"
+
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(uri, uri=True, timeout=_WAIT_SECONDS, check_same_thread=False)
+
+    database = _relational(f"sqlite:///{path.resolve()}", {"creator": connect}, str(path))
+    patience = Patience(str(path), _seconds(FILE_SECONDS), database.engine.dispose)
+    name = f"sqlite:///{path}"
+    return _patient(optuna.storages.get_storage(database), name, patience, shared=False)
+
+
+def _relational(url: str, options: Mapping[str, Any], shown: str) -> RDBStorage:
     """Several processes may make the tables at the same moment: all but one try again."""
     from sqlalchemy.exc import SQLAlchemyError
 
     for attempt in range(_ATTEMPTS):
         try:
-            return optuna.storages.get_storage(RDBStorage(url, engine_kwargs=dict(options)))
+            return RDBStorage(url, engine_kwargs=dict(options))
         except ImportError as error:
             missing = "needs psycopg: pip install 'bench[postgres]'"
             raise BenchError(f"search.storage: {shown} {missing}") from error
         except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
             made = "exists" in str(error) or "unique" in str(error).lower()
             if not made or attempt == _ATTEMPTS - 1:
-                reason = masked(first_line(error))[:300]
-                raise BenchError(f"search.storage: {shown}: {reason}") from error
+                raise BenchError(
+                    f"search.storage: {shown} cannot be used ({reason(error)})"
+                ) from error
             time.sleep(random.random())  # noqa: S311 - no secret
         except Exception as error:  # an URL that SQLAlchemy cannot read
-            reason = masked(first_line(error))[:300]
-            raise BenchError(f"search.storage: {shown}: {reason}") from error
+            said = shortened(masked(first_line(error)))
+            raise BenchError(f"search.storage: {shown}: {said}") from error
     raise AssertionError
+
+
+class _Journal(JournalFileBackend):
+    """Never begins a second journal where the first one is gone; a torn last line is cut off."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock_of_file = _Lock(path)
+        super().__init__(str(path), lock_obj=self._lock_of_file)
+        self._path = path
+
+    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:  # type: ignore[override]  # it is a generator that is only iterated
+        """The lines from one on; a StoreError where they are damaged."""
+        try:
+            yield from super().read_logs(log_number_from)
+        except json.JSONDecodeError as error:
+            raise StoreError(f"{self._path}: is damaged ({error}): restore it") from error
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Add lines, whole; a writer whose disk was full may have left half of one."""
+        self._lock_of_file.acquire()
+        try:
+            with self._path.open("r+b") as file:
+                _cut_torn_line(file.fileno())
+            super().append_logs(logs)
+        finally:
+            self._lock_of_file.release()
+
+
+def _cut_torn_line(descriptor: int) -> None:
+    end = size = os.fstat(descriptor).st_size
+    while end and os.pread(descriptor, 1, end - 1) != b"\n":
+        end -= 1
+    if end < size:
+        os.ftruncate(descriptor, end)
 
 
 class _Lock(BaseJournalFileLock):
     """The system's own lock, which a process that is killed gives back."""
 
     def __init__(self, path: Path) -> None:
-        self._lock = FileLock(f"{path}.lock", thread_local=False)
+        self._path = path
+        self._lock = FileLock(f"{path}.lock", thread_local=False, timeout=_WAIT_SECONDS)
 
     def acquire(self) -> bool:
-        """Wait for it."""
+        """Wait for it; where the folder is gone, it is not made again."""
+        if not self._path.exists():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self._path))
         self._lock.acquire()
         return True
 

@@ -22,7 +22,7 @@ from bench.plan.objectives import Aim
 from bench.plan.space import Value
 from bench.plan.trial import canonical_json
 from bench.record.owners import Owner
-from bench.search.presence import Presence
+from bench.search.presence import Presence, is_there
 from bench.search.storages import Place, quiet
 
 OWNER = "bench:owner"
@@ -74,6 +74,7 @@ def join(
     """
     directions = [_MODES[aim.mode] for aim in terms.objectives]
     quiet()
+    _remove_refused(place, name, terms, directions)
     try:
         study = optuna.create_study(
             storage=place.storage,
@@ -100,6 +101,24 @@ def join(
         what = "the directions of its objectives" if there != directions else other
         raise BenchError(f"{where} was begun with another search: {what}: {remedy}")
     return study
+
+
+def _remove_refused(place: Place, name: str, terms: Terms, directions: Sequence[str]) -> None:
+    """Remove a study on other terms that has no point, and nobody in it: it was refused.
+
+    A spec whose data is missing, for one, is found out only after it has joined.
+    """
+    try:
+        number = place.storage.get_study_id_from_name(name)
+    except KeyError:
+        return
+    found = place.storage.get_study_user_attrs(number)
+    there = [direction.name.lower() for direction in place.storage.get_study_directions(number)]
+    same = there == list(directions) and not _difference(found.get(TERMS), terms.record(), "")
+    if TERMS not in found or same or place.storage.get_all_trials(number, deepcopy=False):
+        return
+    if not any(is_there(found)):
+        place.storage.delete_study(number)
 
 
 def _difference(there: Any, here: Any, path: str) -> str | None:

@@ -157,6 +157,7 @@ class Lab:
         self.patch.setattr(search_floor, "prepare", pretend_to_prepare)
         self.patch.setattr(workshop, "prepare", pretend_to_prepare)
         self.patch.setattr(search_floor, "mirrored", unmirrored)
+        self.patch.setattr(search_command, "finish_mirror", lambda *_: None)
         self.patch.setattr(importance, "REPEATS", 1)
         if self.place is not None:
             self.patch.setattr(storages, "open_place", lambda *_: self.place)

@@ -7,7 +7,8 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -32,9 +33,43 @@ def programs() -> Path | None:
     return found[0].parent if found else Path(named).parent if named else None
 
 
+@dataclass(frozen=True)
+class Server:
+    """A server in a folder, which can be stopped and started again."""
+
+    folder: Path
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://{USER}:hunter2@127.0.0.1:{self.port}/postgres"
+
+    def start(self) -> None:
+        options = (
+            f"-F -p {self.port} -c listen_addresses=127.0.0.1 "
+            f"-c unix_socket_directories={self.folder}"
+        )
+        self._control("-o", options, "-l", f"{self.folder}/log", "-w", "start")
+
+    def stop(self, how: str = "immediate") -> None:
+        self._control("-m", how, "stop")
+
+    def _control(self, *words: str) -> None:
+        place = programs()
+        assert place is not None
+        call(place / "pg_ctl", "-D", f"{self.folder}/data", *words)
+
+
 @contextmanager
 def server(folder: Path) -> Iterator[str]:
     """The URL of an empty database, whose password is `hunter2`."""
+    with running(folder) as found:
+        yield found.url
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[Server]:
+    """A server with an empty database, whose password is `hunter2`."""
     folder.mkdir(mode=0o700)
     place = programs()
     assert place is not None
@@ -45,17 +80,28 @@ def server(folder: Path) -> Iterator[str]:
     if os.getuid() == 0:
         for path in (folder, folder / "password"):
             shutil.chown(path, USER, USER)
-    data = f"{folder}/data"
-    call(place / "initdb", "-D", data, "-U", USER, "-A", "scram-sha-256",
+    call(place / "initdb", "-D", f"{folder}/data", "-U", USER, "-A", "scram-sha-256",
          f"--pwfile={folder}/password", "--no-sync")  # fmt: skip
-    options = f"-F -p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}"
-    call(place / "pg_ctl", "-D", data, "-o", options, "-l", f"{folder}/log", "-w", "start")
+    made = Server(folder, port)
+    made.start()
     try:
-        yield f"postgresql://{USER}:hunter2@127.0.0.1:{port}/postgres"
+        yield made
     finally:
-        call(place / "pg_ctl", "-D", data, "-m", "immediate", "stop")
+        with suppress(subprocess.CalledProcessError):  # a test may have stopped it
+            made.stop()
+
+
+@contextmanager
+def database(server: Server, name: str) -> Iterator[str]:
+    """The URL of a further empty database of a server."""
+    import psycopg
+
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]  # a name of ours
+    yield server.url.removesuffix("/postgres") + f"/{name}"
 
 
 def call(*words: str | Path) -> None:
     as_user = ["runuser", "-u", USER, "--"] if os.getuid() == 0 else []
-    subprocess.run([*as_user, *map(str, words)], check=True, cwd="/", stdout=subprocess.DEVNULL)
+    subprocess.run([*as_user, *map(str, words)], check=True, cwd="/", stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL)  # fmt: skip

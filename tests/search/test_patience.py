@@ -1,0 +1,404 @@
+"""Storages that come and go: the search waits, says it once, and gives up as interrupted."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.exceptions import StorageInternalError
+from optuna.trial import TrialState
+from sqlalchemy.exc import IntegrityError, OperationalError
+
+from bench.commands import search_floor
+from bench.commands.exit_codes import ExitCode
+from bench.errors import BenchError, StoreError
+from bench.plan.trial import Trial
+from bench.run.events import Event, Started
+from bench.run.executors.keeping import KeepingExecutor
+from bench.search import storages
+from bench.search.patience import Patience, PatientStorage, StudyAwayError, is_away, reason
+from bench.search.storages import open_place
+from tests.search import postgres
+from tests.search.made import Lab, bowl, pretend_to_prepare
+
+ROOT = Path(__file__).parents[2]
+GONE = OperationalError("SELECT 1", {}, ConnectionError("server closed the connection"))
+
+
+class Clock:
+    """Time that passes only while something waits."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        patch.setattr("bench.search.patience.time.monotonic", lambda: self.now)
+
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def patient(clock: Clock, seconds: float = 600.0) -> tuple[Patience, list[str]]:
+    said: list[str] = []
+    patience = Patience("postgresql://me@host/db", seconds)
+    patience.wait, patience.say = clock.wait, said.append
+    return patience, said
+
+
+def failing(times: float, error: Exception = GONE) -> Callable[[], str]:
+    left = times
+
+    def action() -> str:
+        nonlocal left
+        left -= 1
+        if left >= 0:
+            raise error
+        return "found"
+
+    return action
+
+
+def test_what_comes_back_is_waited_for_and_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    patience, said = patient(clock)
+    assert patience.call(failing(10)) == "found"
+    assert clock.now == pytest.approx(0.25 + 0.5 + 1 + 2 + 4 + 8 + 15 * 4)
+    assert said == [
+        "Training goes on, but no new points begin: postgresql://me@host/db cannot be reached "
+        "(server closed the connection); trying again for up to 10 minutes.",
+        "postgresql://me@host/db is back after 76 s.",
+    ]
+    assert patience.call(failing(0)) == "found"
+    assert len(said) == 2
+
+
+def test_what_does_not_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    patience, said = patient(clock)
+    with pytest.raises(StudyAwayError, match="could not be reached for 10 minutes"):
+        patience.call(failing(1000))
+    assert clock.now == pytest.approx(600)
+    assert len(said) == 1
+    with pytest.raises(StudyAwayError):  # from now on at once, and without a word
+        patience.call(failing(1000))
+    assert clock.now == pytest.approx(600)
+    assert len(said) == 1
+    assert patience.call(failing(0)) == "found"
+
+
+def test_a_full_disk_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    patience, said = patient(clock)
+    for error in (
+        OSError(errno.ENOSPC, "No space left on device"),
+        OperationalError("INSERT", {}, sqlite3.OperationalError("database or disk is full")),
+    ):
+        with pytest.raises(StudyAwayError, match=r"No space left|disk is full"):
+            patience.call(failing(9, error))
+    assert (clock.now, said) == (0, [])
+
+
+def test_ctrl_c_while_waiting_ends_the_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    patience, _ = patient(Clock(monkeypatch))
+
+    def interrupted(_: float) -> None:
+        raise KeyboardInterrupt
+
+    patience.wait = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        patience.call(failing(9))
+    with pytest.raises(StudyAwayError):
+        patience.call(failing(9))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("no such thing"),
+        KeyError("Record does not exist."),
+        IntegrityError("INSERT", {}, sqlite3.IntegrityError("UNIQUE constraint failed")),
+        StudyAwayError("away"),
+    ],
+)
+def test_other_errors_are_not_repeated(error: Exception) -> None:
+    assert not is_away(error)
+    with pytest.raises(type(error)):
+        Patience("x", 600).call(failing(1, error))
+
+
+def test_optunas_own_error_is_known_by_its_cause() -> None:
+    error = StorageInternalError("An exception is raised during the commit. " * 9)
+    assert not is_away(error)
+    error.__cause__ = GONE
+    assert is_away(error)
+    assert reason(error) == "server closed the connection"
+
+
+class Deaf(optuna.storages.InMemoryStorage):
+    """Does what it is told and fails to answer, the first time."""
+
+    lost = 0
+
+    def set_trial_state_values(self, *arguments: Any, **named: Any) -> bool:
+        done = super().set_trial_state_values(*arguments, **named)
+        if self.lost == 0:
+            self.lost = 1
+            raise GONE
+        return done
+
+
+def test_an_end_whose_answer_was_lost_is_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    patience, _ = patient(Clock(monkeypatch))
+    inner = Deaf()
+    study = optuna.create_study(storage=PatientStorage(inner, patience), study_name="a")
+    trial = study.ask()
+    study.tell(trial, 1.5)
+    assert inner.lost == 1
+    assert [t.value for t in study.trials] == [1.5]
+    other = study.ask()
+    inner.set_trial_state_values(other._trial_id, TrialState.COMPLETE, [1.0])
+    inner.lost = 0
+    with pytest.raises(optuna.exceptions.UpdateFinishedTrialError):  # another's end, not ours
+        PatientStorage(inner, patience).set_trial_state_values(
+            other._trial_id, TrialState.COMPLETE, [2.0]
+        )
+
+
+def used(place: storages.Place) -> int:
+    study = optuna.load_study(study_name="a", storage=place.storage)
+    study.tell(study.ask(), 1.0)
+    return len(study.trials)
+
+
+@pytest.mark.parametrize("storage", ["journal", "sqlite"])
+def test_a_folder_that_vanishes_for_a_moment(tmp_path: Path, storage: str) -> None:
+    folder, away = tmp_path / "results", tmp_path / "away"
+    place = open_place(storage, folder)
+    said: list[str] = []
+    place.patience.say = said.append
+    optuna.create_study(storage=place.storage, study_name="a")
+    assert used(place) == 1
+    folder.rename(away)
+    place.patience.wait = lambda _: away.rename(folder)
+    assert used(place) == 2
+    assert said[0].startswith("Training goes on, but no new points begin: ")
+    assert len(said) == 2
+    assert used(open_place(storage, folder)) == 3
+
+
+@pytest.mark.parametrize("storage", ["journal", "sqlite"])
+def test_no_second_study_is_begun_where_the_first_is_gone(
+    tmp_path: Path, storage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENCH_STUDY_SECONDS", "0.3")
+    place = open_place(storage, tmp_path / "results")
+    optuna.create_study(storage=place.storage, study_name="a")
+    (tmp_path / "results").rename(tmp_path / "away")
+    with pytest.raises(StudyAwayError):
+        used(place)
+    assert not (tmp_path / "results").exists()
+    (tmp_path / "results").mkdir()  # where something was mounted
+    with pytest.raises(StudyAwayError):
+        used(place)
+    assert not [p for p in (tmp_path / "results").iterdir() if p.suffix != ".lock"]
+
+
+def test_a_database_that_is_locked_for_longer_than_sqlite_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storages, "_WAIT_SECONDS", 0.1)
+    place = open_place("sqlite", tmp_path)
+    optuna.create_study(storage=place.storage, study_name="a")
+    other = sqlite3.connect(tmp_path / "optuna.db", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN EXCLUSIVE")
+    thread = threading.Timer(1.5, other.close)
+    thread.start()
+    assert used(place) == 1
+    thread.join()
+
+
+def test_half_a_line_in_a_journal_is_cut_off(tmp_path: Path) -> None:
+    """Left by a writer whose disk was full."""
+    place = open_place("journal", tmp_path)
+    optuna.create_study(storage=place.storage, study_name="a")
+    assert used(place) == 1
+    with (tmp_path / "optuna.journal").open("ab") as file:
+        file.write(b'{"op_code":6,"worker_i')
+    assert used(place) == 2
+    assert used(open_place("journal", tmp_path)) == 3
+
+
+def test_a_damaged_journal_is_one_line(tmp_path: Path) -> None:
+    place = open_place("journal", tmp_path)
+    optuna.create_study(storage=place.storage, study_name="a")
+    path = tmp_path / "optuna.journal"
+    path.write_bytes(b"damaged\n" + path.read_bytes())
+    with pytest.raises(StoreError, match=r"optuna\.journal: is damaged .*: restore it"):
+        open_place("journal", tmp_path)
+
+
+class Talking:
+    """An executor with something to tell at each look."""
+
+    free, busy = 0, 1
+
+    def __init__(self, *told: Event) -> None:
+        self._told = list(told)
+
+    def events(self, _: float) -> list[Event]:
+        return [self._told.pop(0)] if self._told else []
+
+    def start(self, _: object) -> None: ...
+    def ask_to_stop(self, _: object = None) -> None: ...
+    def close(self) -> None: ...
+
+
+def test_workers_are_listened_to_meanwhile() -> None:
+    told = [Started(name) for name in "abc"]
+    executor = KeepingExecutor(Talking(*told))
+    begun = time.monotonic()
+    executor.wait(0.2)
+    assert 0.2 <= time.monotonic() - begun < 2
+    assert executor.busy
+    assert list(executor.events(0)) == told
+    assert list(executor.events(0)) == []
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[postgres.Server]:
+    if (missing := postgres.missing()) is not None:
+        pytest.skip(missing)
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        with postgres.running(Path(folder) / "server") as found:
+            yield found
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    return Lab(tmp_path, monkeypatch, place=None)
+
+
+def told_of(lab: Lab, words: str) -> list[str]:
+    return [line for line in lab.said if words in line]
+
+
+def test_a_server_that_is_restarted_in_mid_search(lab: Lab, server: postgres.Server) -> None:
+    epochs = 0
+
+    def dice(trial: Trial, epoch: int) -> float:
+        nonlocal epochs
+        epochs += 1
+        if epochs in (5, 10):
+            server.stop()
+            threading.Timer(1.0, server.start).start()
+        return bowl(trial, epoch)
+
+    storage = f"search.storage={server.url}"
+    code, ran = lab.search(dice, storage, "experiment=restarted", "search.confirm_seeds=1")
+    assert code is ExitCode.OK, lab.said
+    assert len(ran.log) == len(set(ran.log)) == 7
+    record = lab.record("restarted")
+    assert [trial["state"] for trial in record["trials"]] == ["complete"] * 6
+    assert len(told_of(lab, "Training goes on, but no new points begin")) == 2, lab.said
+    assert len(told_of(lab, "is back after")) == 2
+    assert not told_of(lab, "hunter2")
+
+
+def searching(folder: Path, url: str, seconds: str) -> subprocess.Popen[str]:
+    """A process with a study of six points; it says each epoch that it has trained."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.search.sharer", str(folder), url, "6"],
+        cwd=ROOT, env=os.environ | {"BENCH_STUDY_SECONDS": seconds},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def trained(printed: str) -> list[tuple[str, int]]:
+    return [tuple(json.loads(line)) for line in printed.splitlines() if line.startswith("[")]
+
+
+@pytest.mark.parametrize("how", ["stays away", "Ctrl-C", "killed"])
+def test_the_same_command_goes_on_once_the_server_is_back(
+    tmp_path: Path, server: postgres.Server, how: str
+) -> None:
+    with postgres.database(server, f"goes_on_{how[0].lower()}") as url:
+        first = searching(tmp_path, url, "1" if how == "stays away" else "600")
+        assert first.stdout is not None
+        seen = "".join(first.stdout.readline() for _ in range(5))
+        server.stop("immediate")
+        try:
+            if how != "stays away":
+                seen += first.stdout.readline()  # it trains on
+                time.sleep(0.5)
+                first.send_signal(signal.SIGINT if how == "Ctrl-C" else signal.SIGKILL)
+            out, said = first.communicate(timeout=60)
+            assert first.returncode == {"killed": -9}.get(how, ExitCode.INTERRUPTED), said
+            if how != "killed":  # which says nothing any more
+                assert said.count("Training goes on, but no new points begin") == 1, said
+            assert "Traceback" not in said
+            if how == "stays away":
+                (line,) = [line for line in said.splitlines() if line.startswith("Interrupted: ")]
+                assert "could not be reached for 1 s" in line
+                assert line.endswith("Once it is back, the same command goes on from here.")
+                refused = searching(tmp_path, url, "1")  # nothing is begun without it
+                _, told = refused.communicate(timeout=60)
+                assert "cannot be used (" in told
+            assert "hunter2" not in said
+        finally:
+            server.start()
+        again = searching(tmp_path, url, "600")
+        rest, said = again.communicate(timeout=120)
+        assert again.returncode == ExitCode.OK, said
+        record = json.loads((tmp_path / "results/made/search.json").read_text())
+        assert [trial["state"] for trial in record["trials"]] == ["complete"] * 6
+        did = Counter(epoch for epoch in trained(seen + out + rest))
+        assert len(did) == (6 + 2) * 3
+        assert sum(did.values()) <= len(did) + (1 if how == "killed" else 0)  # nothing twice
+
+
+@pytest.mark.parametrize("storage", ["sqlite", "journal", "postgresql"])
+def test_a_search_that_is_refused_leaves_nothing_that_blocks_the_mended_spec(
+    lab: Lab, server: postgres.Server, storage: str
+) -> None:
+    where = f"search.storage={server.url if storage == 'postgresql' else storage}"
+    name = f"experiment=refused-{storage}"
+
+    def refuse(*_: object, **__: object) -> None:
+        raise BenchError("data.root: not there")
+
+    search = lab.search
+
+    def refused(*overrides: str) -> None:
+        setattr_ = lab.patch.setattr
+
+        def keeping(target: object, key: str, value: object) -> None:
+            setattr_(target, key, refuse if value is pretend_to_prepare else value)  # type: ignore[arg-type]
+
+        lab.patch.setattr = keeping  # type: ignore[assignment,method-assign]
+        try:
+            with pytest.raises(BenchError, match=r"data\.root"):
+                search(bowl, where, name, *overrides)
+        finally:
+            lab.patch.setattr = setattr_  # type: ignore[method-assign]
+
+    refused()
+    refused("search.objectives=[macs, best_val_dice]", "train.epochs=2")
+    code, ran = lab.search(bowl, where, name, "train.epochs=4", "search.trials=2")
+    assert code is ExitCode.OK
+    assert len(ran.log) == 2
+    with pytest.raises(BenchError, match="was begun with another search"):  # now it has points
+        lab.search(bowl, where, name, "train.epochs=5", "search.trials=2")
+    assert search_floor.prepare is pretend_to_prepare
