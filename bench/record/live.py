@@ -102,7 +102,8 @@ class LiveMirror:
             with self._guard:
                 if set(self._changed) - stuck:
                     return
-            failure = self._attempt(partial(self._mirror.push_artifacts, files))
+            # after one file that fails: figures of other trials wait behind its time-out
+            failure = self._attempt(partial(self._mirror.push_artifacts, files, 1))
             failed |= failure is not None
             if failure is None:
                 with self._guard:

@@ -109,10 +109,13 @@ class Mirror:
         self._remember(run, record, status)
         return True
 
-    def push_artifacts(self, files: TrialFiles) -> bool:
+    def push_artifacts(self, files: TrialFiles, failures_allowed: int = FAILURES) -> bool:
         """Push the files that MLflow has not got of a trial that has ended, each by itself.
 
         What lacks is remembered in the trial's `mlflow.json`. Returns whether there was anything.
+
+        Args:
+            failures_allowed: after so many the rest is not tried: each may take its time-out.
 
         Raises:
             MirrorError: MLflow failed.
@@ -129,7 +132,7 @@ class Mirror:
                 name = f"{folder}/{path.name}".lstrip("/")
                 if name not in lacking:
                     continue
-                if len(failures) >= FAILURES:
+                if len(failures) >= failures_allowed:
                     failures[name] = next(iter(failures.values()))
                     continue
                 try:

@@ -40,7 +40,7 @@ class Fake:
         self.pushed.append(files.id)
         return True
 
-    def push_artifacts(self, files: TrialFiles) -> bool:
+    def push_artifacts(self, files: TrialFiles, _: int) -> bool:
         self._act_on_files(files)
         self.filed.append(files.id)
         return True
