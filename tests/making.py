@@ -99,11 +99,20 @@ class Silent:
     def tick(self, epoch: int, step: int, steps: int) -> None:
         pass
 
+    def working(self, what: str, step: int, steps: int) -> None:
+        pass
+
     def epoch(self, row: Row) -> None:
         pass
 
 
 def results(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """The rows without what a clock or a memory gauge says."""
-    clocks = {"epoch_seconds", "val_seconds", "images_per_second", "peak_memory_mb"}
+    clocks = {
+        "epoch_seconds",
+        "val_seconds",
+        "between_seconds",
+        "images_per_second",
+        "peak_memory_mb",
+    }
     return [{key: row[key] for key in row if key not in clocks} for row in rows]

@@ -29,7 +29,7 @@ seeds: 2
 machine: {threads: 1}
 """
 SECRET = "hunter2-of-the-environment"
-CLOCKS = {"epoch_seconds", "val_seconds", "images_per_second", "peak_memory_mb"}
+CLOCKS = {"epoch_seconds", "val_seconds", "between_seconds", "images_per_second", "peak_memory_mb"}
 
 
 @dataclass(frozen=True)

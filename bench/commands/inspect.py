@@ -64,7 +64,11 @@ def _memory_line(trial: Trial, found: Footprint) -> str | None:
     if found.problem is not None:
         return f"{name}: not known: {found.problem}."
     if not found.fits:
-        takes = "more than there is" if found.peak_mb is None else f"about {found.peak_mb:,.0f} MB"
+        takes = (
+            "more than there is"
+            if found.needed_mb is None
+            else f"about {found.peak_mb:,.0f} MB ({found.needed_mb:,.0f} with a margin)"
+        )
         free = f"{found.free_mb or 0:,.0f} MB are free"
         return f"{name} takes {takes}, and {free}: {_memory_remedy(trial, found)}."
     if found.micro_batch is not None:

@@ -42,6 +42,8 @@ from bench.run.worker import Job
 from bench.states import Status
 
 MIRROR_SECONDS = 60.0
+SILENT_SECONDS = 1.0
+"""Of waiting for MLflow, which are not worth a word."""
 
 
 @dataclass(frozen=True)
@@ -285,7 +287,12 @@ def mirrored(
     try:
         yield live.changed
     finally:
-        missing = live.close(MIRROR_SECONDS)
+        missing = live.close(SILENT_SECONDS)
+        if missing:
+            say(
+                f"Waiting for MLflow to take {len(missing)} trials, {MIRROR_SECONDS:.0f} s at most."
+            )
+            missing = live.close(MIRROR_SECONDS)
         if missing:
             remedy = f"`bench sync {experiment}` catches up"
             say(f"MLflow does not have all of {len(missing)} trials: {remedy}")

@@ -24,6 +24,7 @@ HISTORY: tuple[str, ...] = (
     "lr",
     "epoch_seconds",  # training only, device synchronised
     "val_seconds",
+    "between_seconds",  # after the last validation: pictures, checkpoint; empty in the first
     "images_per_second",  # training images
     "peak_memory_mb",  # so far, MB = 10^6 bytes: the allocator's on CUDA, resident set on a CPU
 )

@@ -32,7 +32,7 @@ from bench.record.trial_files import Row, TrialFiles, TrialStatus
 _UNIT = re.compile(r"(dice|iou|accuracy|top[0-9]+)(_.+)?")  # of one class: dice_cat
 _ROUNDING = 1e-6  # a mean over float32 scores of 1 can come out above 1
 _NOT_NEGATIVE = frozenset(
-    {"lr", "epoch_seconds", "val_seconds", "images_per_second", "peak_memory_mb"}
+    {"lr", "epoch_seconds", "val_seconds", "between_seconds", "images_per_second", "peak_memory_mb"}
     | {"train_seconds", "seconds_to_95pct", "compile_seconds", "params", "trainable_params"}
     | {"macs", "epochs", "best_epoch", "epochs_to_95pct"}
 )

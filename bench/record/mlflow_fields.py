@@ -20,7 +20,9 @@ RUN_STATUS = {
     Status.PRUNED: "KILLED",  # as Optuna's own mirror has it; the tag bench.status tells which
 }
 
-_SYSTEM = frozenset({"epoch_seconds", "val_seconds", "images_per_second", "peak_memory_mb"})
+_SYSTEM = frozenset(
+    {"epoch_seconds", "val_seconds", "between_seconds", "images_per_second", "peak_memory_mb"}
+)
 _TOLD = _SYSTEM | {"epochs", "threads"}
 _LONGEST_KEY, _LONGEST_VALUE = 250, 500
 

@@ -26,6 +26,16 @@ class Ticked:
 
 
 @dataclass(frozen=True)
+class Working:
+    """How far work is that is no step of training: `what`, and of how many, or 0 if not known."""
+
+    trial: str
+    what: str
+    step: int
+    steps: int
+
+
+@dataclass(frozen=True)
 class EpochDone:
     """An epoch is recorded."""
 
@@ -87,4 +97,4 @@ class Ended:
     elsewhere: bool = False
 
 
-Event = Started | Ticked | EpochDone | Retried | Lost | Waiting | Ended
+Event = Started | Ticked | Working | EpochDone | Retried | Lost | Waiting | Ended

@@ -68,7 +68,7 @@ def room(
     def fitting(wanted: int) -> int:
         found = forecast(trials, measuring).values()
         free = min(each.free_mb or 0.0 for each in found)
-        return side_by_side([each.peak_mb for each in found], free, wanted)
+        return side_by_side([each.needed_mb for each in found], free, wanted)
 
     return fitting
 

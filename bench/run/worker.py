@@ -18,7 +18,7 @@ from bench.errors import BenchError, DataError, StoreError, UnwritableError, tol
 from bench.interruption import ignore_signals
 from bench.plan.trial import Trial
 from bench.run import pulse
-from bench.run.events import Alive, Ended, EpochDone, Started, Ticked
+from bench.run.events import Alive, Ended, EpochDone, Started, Ticked, Working
 from bench.safe_files import open_log
 from bench.states import Failure, Status
 from bench.train.recorder import Recorder, Row
@@ -80,6 +80,10 @@ class Line:
         """Say how far the epoch is."""
         self._send(Ticked(self._trial, epoch, step, steps))
 
+    def working(self, what: str, step: int, steps: int) -> None:
+        """Say how far work is that is no step of training."""
+        self._send(Working(self._trial, what, step, steps))
+
     def epoch(self, row: Row) -> None:
         """Say that an epoch is recorded."""
         self._send(EpochDone(self._trial, dict(row)))
@@ -94,7 +98,7 @@ class Line:
         """Say how the trial ended, and whether that is on record."""
         self._send(Ended(self._trial, status, failure, message, recorded))
 
-    def _send(self, event: Started | Ticked | EpochDone | Alive | Ended) -> None:
+    def _send(self, event: Started | Ticked | Working | EpochDone | Alive | Ended) -> None:
         try:
             with self._sending:
                 self._connection.send(event)
@@ -140,8 +144,9 @@ def _train(job: Job, share: Share, line: Line) -> tuple[Status, Failure | None, 
     import torch
 
     from bench.measure.memory import is_out_of_memory
-    from bench.train.loop import Diverged, Interrupted
+    from bench.train.loop import Diverged
     from bench.train.session import train_trial
+    from bench.train.watching import Interrupted
 
     torch.set_num_threads(share.threads)
     try:

@@ -105,6 +105,11 @@ class Batches:
     def __len__(self) -> int:
         return len(self._source)
 
+    @property
+    def count(self) -> int:
+        """How many batches `in_order` gives."""
+        return math.ceil(len(self) / self._batch_size)
+
     def plan(self, epoch: int) -> Epoch:
         """Order and augmentation of a training epoch.
 

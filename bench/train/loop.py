@@ -27,12 +27,8 @@ from bench.train.precision import Precision
 from bench.train.recorder import Recorder, Row
 from bench.train.seeding import seed_globals
 from bench.train.trainee import Trainee
-
-TICK_SECONDS = 0.5
-
-
-class Interrupted(Exception):  # noqa: N818 - not an error
-    """Training was asked to stop; it can go on from its last checkpoint."""
+from bench.train.watching import TICK_SECONDS, Watch
+from bench.train.watching import Interrupted as Interrupted
 
 
 class Diverged(Exception):  # noqa: N818 - the field's word
@@ -48,6 +44,10 @@ class Signals(Protocol):
 
     def tick(self, epoch: int, step: int, steps: int) -> None:
         """Called about twice a second within an epoch."""
+        ...
+
+    def working(self, what: str, step: int, steps: int) -> None:
+        """Called about twice a second in validation and other work that is no step of training."""
         ...
 
     def epoch(self, row: Row) -> None:
@@ -110,6 +110,9 @@ class Training:
         self.health = Health(self.model, self.optimizer, self.settings, self.average)
         self.states = checkpoint.States(recorder.last, recorder.previous, recorder.check)
         self.memory = PeakMemory(device)
+        self.watch = Watch(signals, stops=False)
+        self._validated_at: float | None = None
+        """When this process ended its last epoch's validation."""
 
     def run(self) -> None:
         """Train to the last epoch, or until early stopping."""
@@ -123,6 +126,8 @@ class Training:
             self.signals.epoch(row)
 
     def _epoch(self, epoch: int) -> dict[str, float | int | None]:
+        began = time.perf_counter()
+        since = None if self._validated_at is None else began - self._validated_at
         # code of the user's own may draw from the global generators: dropout does
         seed_globals(self.trial.seed, "epoch", epoch)
         self.trainee.begin(epoch)
@@ -136,6 +141,7 @@ class Training:
             self._warn_of_batchnorm()
         with Stopwatch(self.device) as validating:
             metrics = self._validate()
+        self._validated_at = time.perf_counter()
         if not math.isfinite(loss):
             raise Diverged(f"the training loss of epoch {epoch} is {loss}")
         seconds = training.seconds()
@@ -146,6 +152,7 @@ class Training:
             "lr": float(self.optimizer.param_groups[0]["lr"]),
             "epoch_seconds": seconds,
             "val_seconds": validating.seconds(),
+            "between_seconds": since,
             "images_per_second": len(plan.order) / seconds,
             "peak_memory_mb": self.memory.megabytes(),
         }
@@ -199,7 +206,9 @@ class Training:
     def _validate(self) -> dict[str, float | None]:
         leak = "grad_in_validation" in self.trial.settings.mistakes
         model = self.trainee.validated
-        metrics = evaluate(model, self.task, self.val_batches, self.precision, grad=leak)
+        metrics = evaluate(
+            model, self.task, self.val_batches, self.precision, grad=leak, watch=self.watch
+        )
         selected = self.trial.settings.select.metric
         # whether it is defined depends on the split, not on the epoch: no use going on
         if metrics[selected.removeprefix("val/")] is None:
@@ -241,7 +250,9 @@ class Training:
         """Pictures of this epoch, where the task wants them."""
         epoch, epochs = self.progress.epoch, self.settings.epochs
         if self.task.shows(epoch, epochs):
-            found = shown(self.trainee.validated, self.task, self.samples, self.precision)
+            model = self.trainee.validated
+            with self.watch.passes(model, "pictures, forward pass"):
+                found = shown(model, self.task, self.samples, self.precision)
             for name, picture in found.items():
                 self.recorder.picture(f"epoch{epoch:0{len(str(epochs))}}_{name}", picture)
 
@@ -335,7 +346,14 @@ def shown(
 
 
 def evaluate(
-    model: nn.Module, task: Task, batches: Batches, precision: Precision, *, grad: bool = False
+    model: nn.Module,
+    task: Task,
+    batches: Batches,
+    precision: Precision,
+    *,
+    grad: bool = False,
+    watch: Watch | None = None,
+    what: str = "validation",
 ) -> dict[str, float | None]:
     """The task's metrics over every sample, in evaluation mode; the model's mode stays evaluation.
 
@@ -345,6 +363,6 @@ def evaluate(
     meter = task.meter()
     with nullcontext() if grad else torch.inference_mode():
         with precision.autocast():  # once, so that weights are cast once
-            for batch in batches.in_order():
+            for batch in (watch or Watch()).over(batches.in_order(), what, batches.count):
                 meter.update(model, batch)
         return meter.compute()

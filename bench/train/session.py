@@ -37,6 +37,7 @@ from bench.train.precision import Precision, check_precision
 from bench.train.recorder import Recorder
 from bench.train.resuming import saved_state
 from bench.train.seeding import seed_globals
+from bench.train.watching import Watch
 
 PICTURES = 4
 
@@ -96,9 +97,10 @@ class Parts:
         """The trial's number format."""
         return Precision(self.trial.settings.train.precision, self.device)
 
-    def score(self, split: str) -> dict[str, float | None]:
+    def score(self, split: str, watch: Watch | None = None) -> dict[str, float | None]:
         """The task's metrics of the model as it is on one split."""
-        return evaluate(self.model, self.task, self.batches(split), self.precision())
+        batches, what = self.batches(split), f"{split} split"
+        return evaluate(self.model, self.task, batches, self.precision(), watch=watch, what=what)
 
     def samples(self, split: str, count: int = PICTURES) -> Samples:
         """A few samples of one split, evenly spaced."""
@@ -141,7 +143,7 @@ def train_trial(
     is computed from the test split: who chooses among trials must not have seen it.
 
     Raises:
-        Interrupted: asked to stop; resumable.
+        Interrupted: asked to stop, in training or after it; resumable.
         Diverged: no finite training loss, or never a finite selected metric.
     """
     check(trial)
@@ -171,14 +173,17 @@ def train_trial(
         del saved  # as large as the weights and the optimizer's state together
     training.run()
     _load_best(parts, training.progress, recorder.best)
-    closing = close(parts) if test else Closing()
-    for name, picture in (pictures(parts) | closing.pictures).items():
+    watch = Watch(signals)
+    with watch.passes(parts.model, "final evaluation, forward pass"):
+        closing = close(parts) if test else Closing()
+        made = pictures(parts) | closing.pictures
+    for name, picture in made.items():
         recorder.picture(name, picture)
     _tell_memory(training)
     checkpoint.save(
         recorder.finished, training.finished_state(), durable=True, check=recorder.check
     )
-    recorder.finish(_facts(parts, training, manifest, test=test) | closing.facts)
+    recorder.finish(_facts(parts, training, manifest, watch, test=test) | closing.facts)
 
 
 def _tell_memory(training: Training) -> None:
@@ -352,24 +357,25 @@ def _of_steps(training: Training) -> list[health.Finding]:
     return found
 
 
-def _baselines(parts: Parts, splits: Iterable[str]) -> dict[str, Any]:
+def _baselines(parts: Parts, splits: Iterable[str], watch: Watch) -> dict[str, Any]:
     """What the best constant prediction scores (`baseline_…`), and which it is (`constant_…`)."""
     found: dict[str, Any] = {}
     for split in splits:
         prefix = "" if split == "test" else f"{split}_"
-        baseline = parts.task.baseline(parts.batches(split).in_order())
+        batches, what = parts.batches(split), f"baseline of the {split} split"
+        baseline = parts.task.baseline(watch.over(batches.in_order(), what, batches.count))
         found |= {f"baseline_{prefix}{name}": v for name, v in baseline.metrics.items()}
         found |= {f"constant_{prefix}{name}": v for name, v in baseline.predictions.items()}
     return found
 
 
 def _facts(
-    parts: Parts, training: Training, manifest: Mapping[str, Any], *, test: bool
+    parts: Parts, training: Training, manifest: Mapping[str, Any], watch: Watch, *, test: bool
 ) -> dict[str, Any]:
     """What the history does not tell; the columns of runs.csv."""
     train = parts.trial.settings.train
-    scores = parts.score("test") if test else {}
-    baselines = _baselines(parts, ("val", "test") if test else ("val",))
+    scores = parts.score("test", watch) if test else {}
+    baselines = _baselines(parts, ("val", "test") if test else ("val",), watch)
     best = training.progress.history[training.progress.best_epoch - 1]
     return {
         **{f"test_{name}": value for name, value in scores.items()},

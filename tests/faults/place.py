@@ -13,7 +13,8 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 CLOCKS = frozenset(
-    {"epoch_seconds", "val_seconds", "images_per_second", "peak_memory_mb", "train_seconds"}
+    {"epoch_seconds", "val_seconds", "between_seconds", "images_per_second", "peak_memory_mb"}
+    | {"train_seconds"}
     | {"seconds_to_95pct", "compile_seconds", "history_digest", "summary_digest"}
 )
 COMMON = "seeds: {seeds}\nmachine: {{threads: 1, device: cpu}}\n"

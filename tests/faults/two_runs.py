@@ -41,7 +41,7 @@ def flock(*_):
     raise OSError(errno.ENOLCK, "No locks available")
 fcntl.flock = flock
 """
-CLOCKS = {"epoch_seconds", "val_seconds", "images_per_second", "peak_memory_mb"}
+CLOCKS = {"epoch_seconds", "val_seconds", "between_seconds", "images_per_second", "peak_memory_mb"}
 EXPIRY = 3.0
 LIMIT_SECONDS = 600.0
 

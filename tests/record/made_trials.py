@@ -20,6 +20,7 @@ def row(epoch: int, *, loss: float | None = None) -> Row:
         "lr": 1e-3,
         "epoch_seconds": 2.0,
         "val_seconds": 0.5,
+        "between_seconds": 0.25,
         "images_per_second": 100 / 3,
         "peak_memory_mb": 1234.5,
     }

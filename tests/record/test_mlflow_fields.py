@@ -45,6 +45,7 @@ def test_epoch_metrics_leave_out_what_is_missing() -> None:
         "lr": 1e-3,
         "system/epoch_seconds": 2.0,
         "system/val_seconds": 0.5,
+        "system/between_seconds": 0.25,
         "system/images_per_second": 100 / 3,
         "system/peak_memory_mb": 1234.5,
     }

@@ -52,7 +52,7 @@ def test_everything_goes_round(store: Store) -> None:
 def test_columns_stand_in_the_promised_order(store: Store) -> None:
     assert begin(store).files.history_path.read_text().splitlines()[0] == (
         "epoch,train/loss,val/loss,val/dice,lr,epoch_seconds,val_seconds,"
-        "images_per_second,peak_memory_mb"
+        "between_seconds,images_per_second,peak_memory_mb"
     )
     assert history_columns([])[:3] == ["epoch", "train/loss", "lr"]
 

@@ -35,7 +35,7 @@ def test_columns_are_the_contract_s(tmp_path):
     ]  # fmt: skip
     assert list(records.history.columns) == [
         "id", "epoch", "train/loss", "val/loss", "val/dice", "val/iou", "lr", "epoch_seconds",
-        "val_seconds", "images_per_second", "peak_memory_mb",
+        "val_seconds", "between_seconds", "images_per_second", "peak_memory_mb",
     ]  # fmt: skip
     assert records.history["epoch"].tolist() == [1, 2, 3]
     assert set(records.history["id"]) == set(records.runs["id"])

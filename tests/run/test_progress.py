@@ -8,7 +8,9 @@ import pytest
 from rich.console import Console
 
 from bench.run.events import Ended, EpochDone, Lost, Retried, Started, Ticked, Waiting
-from bench.run.progress import LiveDisplay, PlainDisplay, describe, display
+from bench.run.live_display import LiveDisplay
+from bench.run.progress import PlainDisplay, display
+from bench.run.words import describe
 from bench.states import Failure, Status
 
 ROW = {
@@ -42,6 +44,7 @@ def show(terminal: bool) -> str:
 def test_plain_lines_tell_everything() -> None:
     lines = show(terminal=False).splitlines()
     assert lines == [
+        "Starting: loading the libraries, then the data.",
         "preparing data shapes",
         "unet-s0: started",
         "unet-s0: [bold] ended by SIGKILL; goes on from its last epoch, retry 1 of 2",
@@ -73,3 +76,12 @@ def test_selecting_the_loss_does_not_show_it_twice() -> None:
     assert describe({"val/loss": 0.5, "train/loss": 1.0}, "val/loss") == (
         "loss 1.0000  val loss 0.5000"
     )
+
+
+def test_an_interrupted_trial_has_not_ended() -> None:
+    text = io.StringIO()
+    with display(Console(file=text, width=160), {"a": 4, "b": 4}, "val/dice") as shown:
+        shown.observe(EpochDone("a", ROW))
+        shown.observe(Ended("a", Status.INTERRUPTED))
+        shown.observe(Ended("b", Status.DONE))
+    assert text.getvalue().splitlines()[-2:] == ["a: interrupted after epoch 2/4", "[1/2] b: done"]

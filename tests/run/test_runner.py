@@ -142,6 +142,61 @@ def test_fail_fast_waits_for_the_retries_and_ends_them() -> None:
     assert [event.failure for event in outcome.ended] == [Failure.KILLED]
 
 
+class Together(Scripted):
+    """Trials side by side whose workers take some calls to stop, and one of which is killed."""
+
+    def __init__(self, last_words: dict[str, Event], calls: int = 3) -> None:
+        super().__init__({}, slots=len(last_words))
+        self.last_words, self.left = last_words, calls
+
+    def events(self, timeout: float) -> Sequence[Event]:
+        if not self.asked:
+            self.running.remove("bad")
+            return [Ended("bad", Status.FAILED, Failure.CRASH, "boom")]
+        self.left -= 1
+        if self.left or not self.running:
+            return []
+        found = [self.last_words[name] for name in self.running]
+        self.running.clear()
+        return found
+
+
+def test_while_fail_fast_winds_down_a_killed_worker_is_not_started_again() -> None:
+    """It may have been killed for the same reason; nothing starts any more."""
+    words: dict[str, Event] = {
+        "bad": Started("bad"),
+        "killed": Ended("killed", Status.FAILED, Failure.KILLED, "gone", recorded=False),
+        "slow": Ended("slow", Status.INTERRUPTED),
+    }
+    executor = Together(words)
+    seen: list[Event] = []
+    jobs = [job(name) for name in ("bad", "killed", "slow", "never")]
+    outcome = run(jobs, executor, seen.append, fail_fast=True, retries=2)
+    assert executor.started == ["bad", "killed", "slow"]
+    assert not [event for event in seen if isinstance(event, Retried)]
+    assert [(event.trial, event.status) for event in outcome.ended] == [
+        ("bad", Status.FAILED), ("killed", Status.FAILED), ("slow", Status.INTERRUPTED),
+    ]  # fmt: skip
+    assert executor.closed
+
+
+def test_a_retry_that_waits_when_fail_fast_stops_everything_is_not_started() -> None:
+    """Killed before the failure, and put back: it is interrupted work, for the next run."""
+
+    class Waiting(Scripted):
+        def events(self, timeout: float) -> Sequence[Event]:
+            if self.asked:
+                return super().events(timeout)
+            self.running.clear()
+            return [*killed("a")[1:], *failed("b")[1:]]
+
+    executor = Waiting({}, slots=2)
+    seen: list[Event] = []
+    run([job("a"), job("b"), job("c")], executor, seen.append, fail_fast=True)
+    assert executor.started == ["a", "b"]
+    assert Retried("a", "gone", 1, 2) in seen
+
+
 class FullDisk(Alone):
     """From the second trial on no claim can be written."""
 

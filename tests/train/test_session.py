@@ -33,7 +33,7 @@ def test_a_trial_records_everything(tmp_path: Path) -> None:
     assert [row["epoch"] for row in found.rows] == [1, 2, 3]
     assert list(found.rows[0]) == [
         "epoch", "train/loss", "val/loss", "val/dice", "val/iou", "val/scored_images", "lr",
-        "epoch_seconds", "val_seconds", "images_per_second", "peak_memory_mb",
+        "epoch_seconds", "val_seconds", "between_seconds", "images_per_second", "peak_memory_mb",
     ]  # fmt: skip
     assert found.facts["val_scored_images"] == found.facts["test_scored_images"] == 4
     assert found.facts["constant_dice"] == found.facts["constant_val_dice"] == "foreground"
