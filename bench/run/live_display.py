@@ -249,6 +249,8 @@ def _aligned(rows: Sequence[_Row], width: int, tick: str, *, notes: bool) -> lis
     numbers = counts + elapsed + lefts + len("left ") + 3
     room = width - 2 - numbers - 1  # for names and bars
     longest = max(len(row.name) for row in rows)
+    if width >= WIDE:
+        longest = min(longest, width // 3)  # figures stand behind
     name = max(SHORTEST_NAME, min(longest, room - 1 - SHORTEST_BAR))
     bar = max(0, min(BAR, room - name - 1))
     found = []

@@ -103,7 +103,11 @@ class PlainDisplay:
             case Ended():
                 self._ended += 1
                 row = self._rows.get(event.trial, {})
-                told = f"  {describe(row, self._metric)}" if event.status is Status.DONE else ""
+                told = (
+                    f"  {describe(row, self._metric)}"
+                    if event.status is Status.DONE and row
+                    else ""
+                )
                 total = self._most or len(self._epochs)
                 self._line(f"[{self._ended}/{total}] {verdict(event)}{told}")
 
