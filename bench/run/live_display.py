@@ -215,9 +215,11 @@ class LiveDisplay:
         done += sum(line.pace.progress for line in self._lines.values())
         total = self._planned()
         begun = {*self._lines, *self._over, *self._interrupted}
-        pending = total - sum(self._epochs.get(name, 0) for name in begun)
+        pending = [float(epochs) for name, epochs in self._epochs.items() if name not in begun]
+        missing = trials - len(self._epochs)  # not decided on yet
+        pending += [total / max(1, trials)] * missing
         running = [line.pace for line in self._lines.values()]
-        left = time_left(running, self._paces, max(0.0, pending), self._workers, now)
+        left = time_left(running, self._paces, pending, self._workers, now)
         note = [f"{ended}/{trials} trials ended"]
         if self._interrupted:
             note.append(f"{len(self._interrupted)} interrupted")

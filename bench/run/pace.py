@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -73,7 +74,7 @@ class TrialPace:
 def time_left(
     running: Sequence[TrialPace],
     ended: Iterable[float],
-    pending_epochs: float,
+    pending: Iterable[float],
     workers: int,
     now: float,
 ) -> float | None:
@@ -82,7 +83,7 @@ def time_left(
     Args:
         running: the trials that run.
         ended: seconds per epoch of trials that have ended.
-        pending_epochs: of trials that have not begun.
+        pending: epochs of the trials that have not begun, in their order.
         workers: how many trials run at a time.
         now: as the trials' clock says.
     """
@@ -95,5 +96,8 @@ def time_left(
         mean * (trial.epochs - trial.progress) if (left := trial.left(now)) is None else left
         for trial in running
     ]
-    work = sum(lefts) + pending_epochs * mean
-    return max([work / max(1, workers), *lefts])
+    free = [*lefts, *[0.0] * (workers - len(lefts))]  # when each worker is, in seconds from now
+    heapq.heapify(free)
+    for epochs in pending:
+        heapq.heapreplace(free, free[0] + epochs * mean)
+    return max(free)

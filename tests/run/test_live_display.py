@@ -143,7 +143,18 @@ def test_pending_trials_count_and_workers_share_them() -> None:
     shown.now = 60.0
     for trial in "ab":
         shown.see(EpochDone(trial, row(1)))
-    assert _left(shown.lines()[0]) == (2 * 9 + 2 * 10) * 60 // 2
+    assert _left(shown.lines()[0]) == (9 + 10) * 60
+
+
+def test_a_last_trial_runs_alone() -> None:
+    shown = Shown(80, dict.fromkeys("abc", 10))
+    shown.see(Started("a"), Started("b"))
+    for trial in "ab":
+        shown.see(Ticked(trial, 1, 0, 60))
+    shown.now = 60.0
+    for trial in "ab":
+        shown.see(EpochDone(trial, row(1)))
+    assert _left(shown.lines()[0]) == (9 + 10) * 60
 
 
 def test_bars_move_within_an_epoch() -> None:

@@ -62,21 +62,6 @@ def test_after_the_last_epoch_it_stops_and_goes_on_to_the_same_end(
     assert cut.facts["test_dice"] == whole.facts["test_dice"]
 
 
-def test_a_generating_task_stops_between_two_passes(tmp_path: Path) -> None:
-    """Pictures of a diffusion model take hundreds of forward passes."""
-    trial = make_trial(
-        task={"name": "diffusion", "steps": 25, "ddim_steps": 3},
-        model={"name": "ddpm_unet", "width": 8},
-        train={"epochs": 1},
-        select={"metric": "val/loss", "mode": "min"},
-    )
-    signals = Listening("final evaluation, forward pass")
-    with pytest.raises(Interrupted):
-        train_trial(trial, MemoryRecorder(tmp_path), signals)
-    assert signals.heard["final evaluation, forward pass"] == [(1, 0)]
-    assert len(signals.heard["pictures, forward pass"]) >= 20
-
-
 def test_validation_is_always_finished() -> None:
     signals = Listening("validation")
     watch = Watch(signals, stops=False)
