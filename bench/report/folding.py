@@ -27,7 +27,7 @@ class Folded:
     """A table as the page shows it.
 
     Attributes:
-        table: the rows that are shown, in the order of the whole table.
+        table: the rows that are shown: all in their order, or of very many the best first.
         places: which rows of the whole table these are.
         note: what is shown and how much is not; empty where all of it is shown.
         file: where all rows are, relative to the page; empty where they are here.
@@ -94,9 +94,11 @@ def folded(
     first, last = ends(ranked, LARGE)
     chosen = {*first, *last, *kept}
     rest = (row for row in range(count) if row not in chosen)
-    places = sorted({*chosen, *islice(rest, max(0, LARGE - len(chosen)))})
+    middle = [*(row for row in kept if row not in {*first, *last}),
+              *islice(rest, max(0, LARGE - len(chosen)))]  # fmt: skip
+    places = [*first, *middle, *last]
     columns = [replace(c, cells=[c.cells[row] for row in places]) for c in table.columns]
-    more = len(places) - len(first) - len(last)
+    more = len(middle)
     parts = [f"the {len(first)} {words[0]}", f"the {len(last)} {words[1]}"] if last else []
     parts += [f"{more} more" if last else str(len(places))] if more or not last else []
     told = f"Shown: {' and '.join(parts)} of {count} {noun}{', ' * bool(order)}{order}"

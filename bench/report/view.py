@@ -32,6 +32,8 @@ from bench.report.wording import nice
 
 HEIGHTS = {"differences": "Difference", "interactions": "Change", "effects": "Effect"}
 TROUBLES = ("failures", "unfinished", "remarks")
+MOST_REMARKS = 10
+"""In a large study so many remarks on the marks of arms are on the page."""
 MOST_NAMED = 200
 """In a large study a list names so many trials; of a longer one it says where all are."""
 
@@ -51,6 +53,7 @@ class PageView:
         linked: names of the figures' pictures that the page does not hold itself.
         is_large: whether pictures are linked.
         most_named: how many trials a list names.
+        most_remarks: how many remarks on marks there are.
     """
 
     arms: Folded
@@ -65,6 +68,7 @@ class PageView:
     linked: frozenset[str]
     is_large: bool
     most_named: int
+    most_remarks: int
 
 
 def page_view(context: Mapping[str, Any], summary: pd.DataFrame, subject: Records) -> PageView:
@@ -105,6 +109,7 @@ def page_view(context: Mapping[str, Any], summary: pd.DataFrame, subject: Record
         linked=_linked(context["drawings"]) if large else frozenset(),
         is_large=large,
         most_named=MOST_NAMED if large else len(records.runs),
+        most_remarks=MOST_REMARKS if large else len(context["tie_notes"]),
     )
 
 

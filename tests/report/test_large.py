@@ -12,6 +12,7 @@ from bench.report.page import write_report
 
 from .browser import Browser, chromium
 from .made_records import study, write_experiment, write_samples
+from .made_search import ADAM, point, record, write
 from .test_page import Page
 
 ARMS, SEEDS, EPOCHS = 150, 2, 2
@@ -113,3 +114,21 @@ def test_a_browser_finds_the_linked_pictures(large, scheme):
         assert browser.run("document.documentElement.scrollWidth") <= 1440
     finally:
         browser.close()
+
+
+def test_a_search_of_hundreds_of_points(tmp_path):
+    """The best and the worst of 300 points, and the chosen one, which is neither."""
+    points = [
+        point(i, value=0.5 + i / 1000, params=ADAM | {"train.lr": 1e-4 + i * 1e-6})
+        for i in range(300)
+    ]
+    results = tmp_path / "results"
+    write_experiment(results, "exp", study(("unet",), ("none",), seeds=1, epochs=1))
+    write(results / "exp", record(trials=points, front=[150], chosen=[150], confirmations=[]))
+    path = write_report(Store(results), ["exp"], tmp_path / "reports")
+    assert path.stat().st_size < 3e6
+    text = path.read_text().split('<section id="points">')[1].split("</section>")[0]
+    numbers = re.findall(r'data-key="(\d+)" title="p\d+-s0"', text)
+    assert [int(n) for n in numbers] == [*range(299, 249, -1), 150, *range(49, -1, -1)]
+    assert "the 50 best and the 50 worst and 1 more of 300 points" in text
+    assert len(pd.read_csv(path.parent / "tables" / "points.csv")) == 300
