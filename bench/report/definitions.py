@@ -44,6 +44,7 @@ OTHER_TASKS = {
 }
 SEVERAL = "Experiments do not define scores alike (see above)"
 _SHOWN = 3
+_SCORED = ("best_val_", "final_val_", "test_")
 
 
 def definition(records: Records) -> str:
@@ -58,6 +59,15 @@ def definition(records: Records) -> str:
         return f"{SEVERAL}."
     parts = [scores_sentence(records.scoring), *support(records.done), *_lacking(records)]
     return f"{'; '.join(parts)}."
+
+
+def definition_of(records: Records, column: str) -> str:
+    """The sentence under a table of one figure, a column of runs.csv; empty for times and costs."""
+    scored = column.startswith(_SCORED) or column == "overfit_gap"
+    is_loss = column.endswith("_loss") or column == "overfit_gap"
+    if not scored or (is_loss and records.task == "segmentation"):
+        return ""  # only the sentences of other tasks say what a loss is
+    return definition(records)
 
 
 def scores_sentence(scoring: Mapping[str, Any] | None) -> str:

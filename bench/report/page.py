@@ -21,7 +21,7 @@ from bench.record.store import Store
 from bench.report import findings, formats, layout
 from bench.report.arms import Arm, arm_numbers, arms_of
 from bench.report.data import data_views, top_warnings
-from bench.report.definitions import definition
+from bench.report.definitions import definition, definition_of
 from bench.report.effect_tables import Effects, all_effects
 from bench.report.figures import Drawing, Study, draw_all, write_figures
 from bench.report.figures.search_all import draw_search
@@ -166,6 +166,7 @@ def page_context(
         "tie_notes": tie_notes(found, arms),
         "told": _told(records),
         "scores": definition(records),
+        "scores_of": {each.column: definition_of(records, each.column) for each in effects},
         "learning": learning,
         "learning_table": learning_table(records, summary, learning, marks),
         "effects": effects,

@@ -26,7 +26,8 @@ def test_a_plan_comes_back_and_none_is_none(tmp_path: Path) -> None:
         {"select": {"metric": "val/dice", "mode": "most"}}, {"select": {"mode": "max"}},
         {"select": {"metric": {}, "mode": "max"}},
         {"metrics": {"dice": "up"}}, {"spec": 3}, {"common": None}, {"notes": "x"},
-        {"incomparable": {"loss": 3}}, {"hypotheses": {}}, {"notes": [7]}, {"cautions": ["a", None]},
+        {"incomparable": {"loss": 3}}, {"hypotheses": {}},
+        {"notes": [7]}, {"cautions": ["a", None]},
     ],
 )  # fmt: skip
 def test_what_is_no_plan_is_named(tmp_path: Path, changes: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ from bench.report import definitions
 from bench.report.definitions import (
     constant_prediction,
     definition,
+    definition_of,
     scores_sentence,
     support,
 )
@@ -115,6 +116,23 @@ def test_other_tasks_have_a_sentence_too(tmp_path: Path, task: str, part: str) -
     assert part in definition(replace(made(tmp_path), task=task))
 
 
+@pytest.mark.parametrize(
+    ("task", "column", "said"),
+    [
+        ("segmentation", "best_val_dice", True), ("segmentation", "test_iou_cat", True),
+        ("segmentation", "final_val_loss", False), ("segmentation", "overfit_gap", False),
+        ("segmentation", "epoch_seconds", False), ("segmentation", "epochs_to_95pct", False),
+        ("classification", "final_val_loss", True), ("classification", "epoch_seconds", False),
+    ],
+)  # fmt: skip
+def test_under_a_table_of_one_figure_is_what_is_said_of_it(
+    tmp_path: Path, task: str, column: str, said: bool
+) -> None:
+    """No table of seconds says how Dice is computed."""
+    records = made(tmp_path, task=task)
+    assert definition_of(records, column) == (definition(records) if said else "")
+
+
 def test_experiments_that_are_scored_otherwise_are_told(tmp_path: Path) -> None:
     alike = [made(tmp_path, name=name, scoring=BINARY) for name in ("a", "b")]
     assert definition(combined(alike, "c")).startswith("Dice and IoU are computed for each image")
@@ -142,7 +160,7 @@ def test_what_the_page_says_stands_in_the_documentation() -> None:
     clauses = [
         text
         for name, value in vars(definitions).items()
-        if name.isupper() and name not in ("OWN", "SPLIT", "SUPPORT", "_SHOWN")
+        if name.isupper() and not name.startswith("_") and name not in ("OWN", "SPLIT", "SUPPORT")
         for text in (value.values() if isinstance(value, dict) else [value])
     ]
     assert len(clauses) > 12
