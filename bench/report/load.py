@@ -323,7 +323,7 @@ def _row(
         "status": str(status.status),
         "failure": str(status.failure) if status.failure else None,
         "message": printable("; ".join(messages)) or None,
-        "source": member.get("source") or status.source,
+        "source": member.get("source") or OWN,  # status.json is not in the identity
         "seed": member["seed"],
         **{f"axis.{axis}": str(label) for axis, label in member["axes"].items()},
     }

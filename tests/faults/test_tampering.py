@@ -471,3 +471,12 @@ def test_a_report_with_nothing_left_is_a_report(place: Place) -> None:
         edit_json(trial.summary_path, best_val_dice=0.99)
     page = make_report(place.store, "built", place.root / "reports")
     assert "12 trials: 12 planned" in page.read_text()
+
+
+@pytest.mark.parametrize("source", ["paper", ""])
+def test_who_logged_a_trial_stands_in_its_config(
+    place: Place, before: Records, source: str
+) -> None:
+    """An edited status.json makes no trial another program's, which no trial of ours meets."""
+    edit_json(place.first.status_path, source=source)
+    pd.testing.assert_frame_equal(place.load().runs, before.runs)
