@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shutil
 import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,19 +72,58 @@ def _check_sqlite(uri: str) -> None:
 def _initialise(store: Store) -> None:
     """Make the store's own database beside and rename it into place.
 
-    MLflow's migrations are safe neither against a second process nor against being killed.
+    MLflow's migrations are safe neither against a second process nor against being killed. They
+    take more than a second, so that an empty database is kept in the cache folder.
     """
     path = _own_database(store)
     if path.exists() and (path.is_dir() or path.stat().st_size):
         return
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
     remove_leftovers(path.parent)
     with replacing(path) as beside:
-        database = SqlAlchemyStore(  # type: ignore[no-untyped-call]  # MLflow's has no types
-            f"sqlite:///{beside}", store.artifacts.resolve().as_uri()
-        )
-        database.engine.dispose()
+        if (empty := _empty_database()) is not None:
+            shutil.copyfile(empty, beside)  # `follow_folder` puts in where its artifacts are
+        else:
+            _migrate(beside, store.artifacts.resolve())
+
+
+def _empty_database() -> Path | None:
+    """An empty database of the installed MLflow; None where the cache folder is of no use."""
+    import mlflow
+
+    from bench.data.cache import cache_root
+
+    with contextlib.suppress(OSError, StoreError, sqlite3.Error, RuntimeError):  # no home folder
+        path = cache_root().resolve() / "mlflow" / f"empty-{mlflow.__version__}.db"
+        if not _is_empty_database(path):
+            with replacing(path) as beside:
+                _migrate(beside, path.parent / "mlartifacts")
+        return path if _is_empty_database(path) else None
+    return None
+
+
+def _is_empty_database(path: Path) -> bool:
+    """Whether it is there, whole, of a finished migration, and nothing has been logged to it."""
+    if path.is_symlink() or not path.is_file() or not path.stat().st_size:
+        return False
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
+            whole = database.execute("PRAGMA quick_check").fetchall() == [("ok",)]
+            counts = [
+                database.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - ours
+                for table in ("alembic_version", "experiments", "runs")
+            ]
+    except sqlite3.Error:
+        return False
+    return whole and counts == [1, 1, 0]
+
+
+def _migrate(path: Path, artifacts: Path) -> None:
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    database = SqlAlchemyStore(  # type: ignore[no-untyped-call]  # MLflow's has no types
+        f"sqlite:///{path}", artifacts.as_uri()
+    )
+    database.engine.dispose()
 
 
 def _own_database(store: Store) -> Path:

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
+import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,6 +12,7 @@ import pytest
 
 from bench.record.mlflow import Mirror, MirrorError
 from bench.record.mlflow_artifacts import Artifacts, local_path
+from bench.record.mlflow_connect import connect
 from bench.record.store import Store
 
 from .made_trials import begin, finish
@@ -106,3 +110,79 @@ def test_local_paths() -> None:
     assert local_path("file:///a%20b/c") == Path("/a b/c")
     assert local_path("/a b/c") == Path("/a b/c")
     assert local_path("mlflow-artifacts:/1/2") is local_path("s3://bucket/x") is None
+
+
+def schema(database: Path) -> set[tuple[object, ...]]:
+    """Tables and indices; the migrations write some constraints in another order each time."""
+    with contextlib.closing(sqlite3.connect(database)) as found:
+        return set(found.execute("SELECT type, name FROM sqlite_master"))
+
+
+def location(database: Path) -> str:
+    with contextlib.closing(sqlite3.connect(database)) as found:
+        return str(found.execute("SELECT artifact_location FROM experiments").fetchone()[0])
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_database: Path) -> Path:
+    """A cache folder that has an empty database; making one takes seconds."""
+    import mlflow
+
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
+    path = tmp_path / "cache" / "mlflow" / f"empty-{mlflow.__version__}.db"
+    path.parent.mkdir(parents=True)
+    with contextlib.closing(sqlite3.connect(fresh_database)) as found:
+        found.execute(f"VACUUM INTO '{path}'")
+    with contextlib.closing(sqlite3.connect(path)) as found, found:
+        made = (path.parent / "mlartifacts").as_uri()
+        found.execute("UPDATE experiments SET artifact_location = ?", (f"{made}/0",))
+    return path
+
+
+def test_a_new_database_is_the_empty_one_of_the_cache(store: Store, cache: Path) -> None:
+    before = cache.read_bytes()
+    connect(store, store.mlflow_uri)
+    database = store.root / "mlflow.db"
+    assert schema(database) == schema(cache)
+    assert location(database) == f"{store.artifacts.resolve().as_uri()}/0"
+    assert cache.read_bytes() == before
+
+
+def log_into(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as found, found:
+        found.execute(
+            "INSERT INTO experiments (experiment_id, name, lifecycle_stage, workspace) "
+            "VALUES (7, 'somebody''s', 'active', 'default')"
+        )
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda path: path.write_bytes(path.read_bytes()[:50_000]),
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_text("not a database"),
+        log_into,
+    ],
+    ids=["cut", "empty", "text", "used"],
+)
+def test_a_spoilt_empty_database_is_made_anew(
+    store: Store, cache: Path, spoil: Callable[[Path], None], fresh_database: Path
+) -> None:
+    expected = schema(fresh_database)
+    spoil(cache)
+    connect(store, store.mlflow_uri)
+    assert schema(store.root / "mlflow.db") == expected
+    assert schema(cache) == expected
+    with contextlib.closing(sqlite3.connect(store.root / "mlflow.db")) as found:
+        assert found.execute("SELECT count(*) FROM experiments").fetchone() == (1,)
+
+
+def test_without_a_cache_folder_it_is_made_in_place(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_database: Path
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "file"))
+    connect(store, store.mlflow_uri)
+    assert schema(store.root / "mlflow.db") == schema(fresh_database)
+    assert location(store.root / "mlflow.db") == f"{store.artifacts.resolve().as_uri()}/0"
