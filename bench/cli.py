@@ -364,11 +364,11 @@ def sync(
     results: Results = RESULTS,
 ) -> None:
     """Push to MLflow what it has not got."""
-    from bench.record.mlflow import Mirror
+    from bench.commands.mirroring import sync_confirmed
     from bench.record.store import Store
 
     store = Store(results)
-    counts = Mirror(store).sync(store.existing(experiment) if experiment else None)
+    counts = sync_confirmed(store, store.existing(experiment) if experiment else None)
     print(f"{counts.trials} trials, {counts.pushed} of them were not up to date in MLflow.")
     _tell(counts.problems)
 

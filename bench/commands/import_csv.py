@@ -13,6 +13,7 @@ from pathlib import Path
 from bench.errors import BenchError, nearest
 from bench.plan.axes import canonical_label
 from bench.record.columns import HISTORY
+from bench.record.confirm import range_of
 from bench.tasks.settings import SUPPORT
 from bench.texts import LONGEST_LABEL, fault_of
 
@@ -21,7 +22,7 @@ MOST_TRIALS = 5_000
 MOST_NUMBERS = 20
 """An axis of more levels than this, all of them numbers, is a metric under a wrong name."""
 
-_FRACTION = re.compile(r"val/(dice|iou|top1|top5|accuracy|acc|f1)(_.*)?")
+_FRACTION = re.compile(r"val/(acc|f1)(_.*)?")  # bench has no such metrics
 _METRIC = re.compile(r"(train|val)/[A-Za-z0-9][\w.-]*")
 _CURVES = frozenset(HISTORY) - {"epoch", "<metrics>"}
 _MISSING = ("", "nan", "na")
@@ -248,7 +249,14 @@ def _number(file: _File, line: int, column: str, cell: str) -> str:
     if not _is_number(cell):
         remedy = "a missing one is empty, decimals have a point"
         raise file.wrong(f"{cell[:20]!r} is no number; {remedy}", line, column)
-    if _FRACTION.fullmatch(column) and not 0 <= float(cell) <= 1:
+    value = float(cell)
+    if bounds := range_of(column):
+        if not bounds.holds(value):
+            fraction = "is not between 0 and 1; divide percentages by 100"
+            other = f"is {bounds.what}; correct it, or leave the cell empty"
+            message = f"{cell[:20]} {fraction if bounds.high == 1 else other}"
+            raise file.wrong(message, line, column)
+    elif _FRACTION.fullmatch(column) and not 0 <= value <= 1:
         message = f"{cell[:20]} is not between 0 and 1; divide percentages by 100"
         raise file.wrong(message, line, column)
     return cell

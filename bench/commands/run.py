@@ -14,6 +14,7 @@ from rich.console import Console
 from bench.commands import other_data, renamed
 from bench.commands.data_sets import keep_surveys
 from bench.commands.exit_codes import ExitCode
+from bench.commands.mirroring import holds
 from bench.commands.reporting import check_writable, is_current, make_report
 from bench.commands.sharing import REPORT, SETUP, SharedTrials, refuse_force
 from bench.errors import DamagedError, UnconfirmedError, UnwritableError, printable
@@ -300,7 +301,7 @@ def mirrored(
 
 def behind(store: Store, experiment: str) -> list[TrialFiles]:
     """Trials that ended in a call which was killed before it could tell MLflow all of them."""
-    return [files for files in store.trials(experiment) if is_behind(files)]
+    return [files for files in store.trials(experiment) if is_behind(files) and holds(store, files)]
 
 
 def finish_mirror(store: Store, experiment: str, say: Callable[[str], None]) -> None:

@@ -41,12 +41,16 @@ _SCORES = ("best_", "final_", "epochs")
 _FIGURES_AGREE = 1e-9  # relative: sums of seconds may be rounded otherwise
 
 
-class _Range(NamedTuple):
+class Range(NamedTuple):
     """The values that a column can have, and what any other is."""
 
     low: float
     high: float
     what: str
+
+    def holds(self, value: float) -> bool:
+        """Whether a value lies in it, but for rounding."""
+        return self.low - _ROUNDING <= value <= self.high + _ROUNDING
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ def confirmed(
         _check_status(status.status, history, summary)
         _check_epochs(history, config, status.status)
         for column in history[0] if history else ():
-            if _range(column) is not None:
+            if range_of(column) is not None:
                 _check_range(column, [row[column] for row in history])
         for name, value in summary.items():
             _check_range(name, [value])
@@ -275,21 +279,21 @@ def _check_summary_digest(files: TrialFiles, summary: Mapping[str, Any]) -> None
 
 def _check_range(name: str, values: Sequence[Any]) -> None:
     """No score, time or count lies where none can lie."""
-    if (bounds := _range(name)) is None:
+    if (bounds := range_of(name)) is None:
         return
     known = [value for value in values if isinstance(value, int | float) and value == value]
     for value in (min(known), max(known)) if known else ():
-        if not bounds.low - _ROUNDING <= value <= bounds.high + _ROUNDING:
+        if not bounds.holds(value):
             raise UnconfirmedError(f"{name} is {value:g}, which is {bounds.what}")
 
 
 @cache
-def _range(name: str) -> _Range | None:
+def range_of(name: str) -> Range | None:
     """The least and the greatest value that a column can have; None: it has no bounds."""
     if name in _NOT_NEGATIVE:
-        return _Range(0, sys.float_info.max, "negative or infinite")
+        return Range(0, sys.float_info.max, "negative or infinite")
     metric = next((name.removeprefix(s) for s in _SPLITS if name.startswith(s)), "")
-    return _Range(0, 1, "outside 0 to 1") if _UNIT.fullmatch(metric) else None
+    return Range(0, 1, "outside 0 to 1") if _UNIT.fullmatch(metric) else None
 
 
 def _agree(a: Any, b: Any) -> bool:

@@ -28,7 +28,7 @@ from bench.record.mlflow_errors import (
     reason,
 )
 from bench.record.mlflow_record import LACKING, Pushed, Record, agrees, marker, memory_of, stamp
-from bench.record.mlflow_sync import FAILURES, Counts, Sync
+from bench.record.mlflow_sync import FAILURES, Check, Counts, Sync, accept
 from bench.record.mlflow_tree import SOURCE, Tree
 from bench.record.store import Store, TrialFiles
 
@@ -153,17 +153,18 @@ class Mirror:
         pushed = self.push(files)
         return self.push_artifacts(files) or pushed
 
-    def sync(self, experiment: str | None = None) -> Counts:
+    def sync(self, experiment: str | None = None, check: Check = accept) -> Counts:
         """Push what MLflow has not got of an experiment, or of all.
 
         Figures and final states of all trials come first, artifacts last: an artifact store that
-        cannot be reached keeps nothing else out.
+        cannot be reached keeps nothing else out. A trial of which `check` raises a StoreError is
+        left out.
 
         Raises:
             MirrorError: MLflow failed; calling again goes on from there.
         """
         names = self.store.experiments() if experiment is None else [experiment]
-        return Sync(self, names).run()
+        return Sync(self, names, check).run()
 
     def close_parents(self) -> None:
         """Give the parent runs that were used the state of their children.

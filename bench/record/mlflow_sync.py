@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,9 @@ from bench.record.store import TrialFiles
 
 if TYPE_CHECKING:
     from bench.record.mlflow import Mirror
+
+Check = Callable[[TrialFiles], object]
+"""Raises a StoreError of a trial that is not to be mirrored."""
 
 FAILURES = 3
 """In a row, after which it is not single trials or files that fail, but MLflow."""
@@ -34,11 +37,16 @@ class Counts:
     problems: tuple[str, ...] = ()
 
 
+def accept(_files: TrialFiles) -> None:
+    """Mirror every trial."""
+
+
 class Sync:
     """One `sync`: what was found and done so far. Of a trial nothing is kept but its place."""
 
-    def __init__(self, mirror: Mirror, names: Iterable[str]) -> None:
-        self._mirror, self._names = mirror, list(names)
+    def __init__(self, mirror: Mirror, names: Iterable[str], check: Check = accept) -> None:
+        self._mirror, self._names, self._check = mirror, list(names), check
+        self._left_out: set[TrialFiles] = set()
         self.trials = 0
         self.pushed: set[TrialFiles] = set()
         self.problems: list[str] = []
@@ -61,7 +69,10 @@ class Sync:
         """Figures and states of all trials. One that fails does not keep out the others."""
         for files in self._each():
             try:
-                self.trials += files.status(strict=True).status is not Status.PLANNED
+                planned = files.status(strict=True).status is Status.PLANNED
+                if not planned:
+                    self._check_record(files)
+                self.trials += not planned
                 if self._mirror.push(files):
                     self.pushed.add(files)
                 self._failures = 0
@@ -74,7 +85,7 @@ class Sync:
         """Files of all trials, until it is clear that the artifact store takes none; False then."""
         failures, left = 0, 0
         for files in self._each():
-            if not memory_of(files).get(LACKING):
+            if files in self._left_out or not memory_of(files).get(LACKING):
                 continue
             if failures >= FAILURES:
                 left += 1
@@ -95,6 +106,13 @@ class Sync:
                 "their files: `bench sync` tries again"
             )
         return failures == 0
+
+    def _check_record(self, files: TrialFiles) -> None:
+        try:
+            self._check(files)
+        except StoreError:
+            self._left_out.add(files)
+            raise
 
     def _each(self) -> Iterator[TrialFiles]:
         for name in self._names:

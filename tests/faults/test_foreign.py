@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from bench.commands.exit_codes import ExitCode
+from bench.commands.mirroring import holds, sync_confirmed
 from bench.commands.trained import evaluate
 from bench.errors import BenchError, StoreError
 from bench.measure.environment import git_state
@@ -214,3 +215,20 @@ def test_texts_from_records_are_printed_on_one_plain_line(copy: Path) -> None:
     assert found.returncode == ExitCode.WRONG_REQUEST
     assert len(found.stderr.splitlines()) == 1
     assert "\x1b" not in found.stderr
+
+
+def test_sync_leaves_out_what_the_report_leaves_out(copy: Path) -> None:
+    a, b, *rest = trials(copy / "results")
+    text = a.summary_path.read_text()
+    a.summary_path.write_text(text.replace('"best_epoch": ', '"best_epoch": 7'))
+    store = Store(copy / "results")
+    assert a.id in dict(load(store, "tiny").left_out)
+    for files in (a, b, *rest):
+        files.mlflow_path.unlink(missing_ok=True)
+    counts = sync_confirmed(store, "tiny")
+    assert counts.trials == len(rest) + 1
+    assert len(counts.problems) == 1
+    assert f"{a.folder}: summary.json says best_epoch" in counts.problems[0]
+    assert not a.mlflow_path.exists()
+    assert b.mlflow_path.exists()
+    assert [holds(store, files) for files in (a, b)] == [False, True]
