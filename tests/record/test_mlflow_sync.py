@@ -242,9 +242,10 @@ def test_reasons_are_short_and_have_no_password() -> None:
 RUN = """
 import sys
 from pathlib import Path
-from bench.commands.run import finish_mirror
+from bench.commands import run
 from bench.record.store import Store
-finish_mirror(Store(Path(sys.argv[1])), "pets", print)
+run.holds = lambda *_: True  # synthetic trials have no hashes as ids
+run.finish_mirror(Store(Path(sys.argv[1])), "pets", print)
 print("mlflow" in sys.modules)
 """
 
