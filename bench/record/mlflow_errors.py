@@ -19,7 +19,7 @@ _MEANINGS = (
     (r"timed? ?out", "does not answer"),
     (
         r"refused|unreachable|Name or service|resolve|Max retries|reset by peer|closed connection"
-        r"|Connection aborted|server closed",
+        r"|Connection aborted|server closed|Broken pipe|API request to \S+ failed with exception",
         "cannot be reached",
     ),
     (r"\b40[13]\b|UNAUTH|PERMISSION_DENIED|password", "does not let us in"),

@@ -221,6 +221,7 @@ def test_a_sync_keeps_nothing_of_ended_trials(mlflow_store: Store) -> None:
         ("[Errno 111] Connection refused", "cannot be reached (Connection refused)", False),
         ("Read timed out. (read timeout=1)", "does not answer (Read timed out. (read", False),
         ("attempt to write a readonly database", "cannot be written (attempt to", False),
+        ("Broken pipe", "cannot be reached (Broken pipe)", False),
         ("key not found", "failed (key not found)", True),
     ],
 )
