@@ -264,6 +264,9 @@ def import_(
         typer.Option(help="The metric whose best epoch counts; default: the plan's, or val/dice."),
     ] = None,
     force: Annotated[bool, typer.Option(help="Replace what is recorded otherwise.")] = False,
+    first_epoch: Annotated[
+        int, typer.Option(min=0, help="The number of the file's first epoch: 0, as in Keras' logs.")
+    ] = 1,
     results: Results = RESULTS,
 ) -> None:
     """Put histories logged elsewhere beside the trials of an experiment.
@@ -274,7 +277,7 @@ def import_(
     from bench.commands.import_trials import Asked, import_log
     from bench.record.store import Store
 
-    asked = Asked(experiment, source, tuple(better or ()), select, force)
+    asked = Asked(experiment, source, tuple(better or ()), select, force, first_epoch)
     for line in import_log(Store(results), file, asked):
         print(line)
 

@@ -85,8 +85,10 @@ class _File:
         return BenchError(f"{place}: {f'column {column!r}: ' if column else ''}{message}")
 
 
-def read_log(path: Path) -> Logged:
+def read_log(path: Path, first_epoch: int = 1) -> Logged:
     """Read and check a file: columns as in history.csv, perhaps `seed`; the others are axes.
+
+    `first_epoch` is the number of the file's first epoch, which becomes epoch 1.
 
     Raises:
         BenchError: it cannot be used as it is; names the line, the column and what to do.
@@ -99,11 +101,12 @@ def read_log(path: Path) -> Logged:
         labels = tuple(_label(file, line, axis, cells[axis]) for axis in axes)
         key = (labels, _seed(file, line, cells.get("seed", "")))
         epochs = trials.setdefault(key, {})
-        epoch = _epoch(file, line, cells["epoch"])
+        epoch = _epoch(file, line, cells["epoch"], first_epoch)
         if epoch in epochs:
             name = ", ".join(map(str, filter(None, labels))) or "the only trial"
-            message = f"epoch {epoch} of {name} stands in line {epochs[epoch][0]} too; if these "
-            raise file.wrong(message + "are repeats, tell them apart by a column `seed`", line)
+            message = f"epoch {cells['epoch']} of {name} stands in line {epochs[epoch][0]} too"
+            remedy = "if these are repeats, tell them apart by a column `seed`"
+            raise file.wrong(f"{message}; {remedy}", line)
         found = {name: _number(file, line, name, cells[name]) for name in columns}
         epochs[epoch] = (line, found | {"epoch": str(epoch)})
     _check_axes(file, axes, trials)
@@ -211,9 +214,29 @@ def _trial(file: _File, axes: Sequence[str], key: Key, epochs: Mapping[int, Line
         if epoch != wanted:
             where = f" of {trial.name}" if trial.name else ""
             message = f"epoch {wanted}{where} is missing before epoch {epoch}"
-            remedy = "add it, with empty cells for what is not known"
+            remedy = _metric_taken_for_axis(trial) or _ADD_EPOCH
             raise file.wrong(f"{message}; {remedy}", epochs[epoch][0])
     return trial
+
+
+_ADD_EPOCH = "add it, with empty cells for what is not known"
+
+
+def _metric_taken_for_axis(trial: LoggedTrial) -> str | None:
+    """What to do where a column of numbers became an axis, if there is one.
+
+    A metric has another number in each epoch, so that each epoch is a trial of its own.
+    """
+    numbers = [axis for axis, label in trial.axes.items() if _is_number(label)]
+    if len(trial.rows) > 1 or not numbers:
+        return None
+    columns = " and ".join(f"`{axis}`" for axis in numbers)
+    verb = "is an axis" if len(numbers) == 1 else "are axes"
+    called = re.sub(r"[^A-Za-z0-9]", "_", numbers[0])
+    return (
+        f"{columns} {verb}, since only train/… and val/… are metrics: call it "
+        f"train/{called} or val/{called} if it is one; else add the epoch"
+    )
 
 
 def _label(file: _File, line: int, axis: str, cell: str) -> str:
@@ -230,8 +253,12 @@ def _seed(file: _File, line: int, cell: str) -> int | None:
     return _whole(file, line, "seed", cell, least=0)
 
 
-def _epoch(file: _File, line: int, cell: str) -> int:
-    return _whole(file, line, "epoch", cell, least=1)
+def _epoch(file: _File, line: int, cell: str, first: int) -> int:
+    """The epoch, counted from 1."""
+    if first == 1 and _is_number(cell) and float(cell) == 0:
+        message = "epochs count from 1 here; --first-epoch 0 reads a log that counts from 0"
+        raise file.wrong(message, line, "epoch")
+    return _whole(file, line, "epoch", cell, least=first) - first + 1
 
 
 def _whole(file: _File, line: int, column: str, cell: str, least: int) -> int:

@@ -40,6 +40,7 @@ class Asked:
         better: directions of metrics that no task has, as `accuracy=max`.
         select: the metric whose best epoch counts; None: the plan's, else `val/dice` or the first.
         force: replace trials that are recorded with other figures.
+        first_epoch: the number of the file's first epoch.
     """
 
     experiment: str
@@ -47,6 +48,7 @@ class Asked:
     better: Sequence[str] = ()
     select: str | None = None
     force: bool = False
+    first_epoch: int = 1
 
 
 class _State(Enum):
@@ -80,7 +82,7 @@ def import_log(store: Store, path: Path, asked: Asked) -> list[str]:
     """
     _check_source(asked.source)
     folder = store.experiment(asked.experiment)
-    logged = read_log(path)
+    logged = read_log(path, asked.first_epoch)
     judged = _judged(store, logged, asked)
     configs = [_config(trial, place, path, asked, judged)
                for place, trial in enumerate(logged.trials)]  # fmt: skip

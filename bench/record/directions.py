@@ -12,13 +12,28 @@ from bench.tasks.settings import TASKS
 Mode = Literal["min", "max"]
 
 
+_MORE_IS_BETTER = frozenset(
+    {
+        "acc", "accuracy", "auc", "auprc", "auroc", "f1", "jaccard", "kappa", "map", "miou",
+        "precision", "psnr", "recall", "sensitivity", "specificity", "ssim",
+    }
+)  # fmt: skip
+_LESS_IS_BETTER = frozenset(
+    {"fid", "hd95", "hausdorff", "lpips", "mae", "mse", "nll", "perplexity", "rmse"}
+)
+"""Words in the names of metrics that no task here has, as logs of other programs call them."""
+
+
 def known_direction(metric: str) -> Mode | None:
     """A task's metric, also of one class (`dice_cat`); a loss or an error. None: nobody says."""
     known = _declared()
     if metric in known:
         return known[metric]
-    if "loss" in metric or "error" in metric:
+    words = set(re.split(r"[_.-]", metric.lower()))
+    if "loss" in metric or "error" in metric or words & _LESS_IS_BETTER:
         return "min"
+    if words & _MORE_IS_BETTER:
+        return "max"
     return "max" if re.fullmatch(r"top[0-9]+", metric) else known.get(metric.split("_")[0])
 
 

@@ -131,6 +131,17 @@ def test_what_was_cut_short_is_completed(tmp_path: Path) -> None:
     assert first.status().source == "a paper"
 
 
+def test_a_log_that_counts_epochs_from_0(tmp_path: Path) -> None:
+    """The first epoch is 1 in our records; the best of 0, 1 and 2 is 1 there, and 2 here."""
+    file = tmp_path / "keras.csv"
+    file.write_text("epoch,val/accuracy,val/loss\n0,0.5,1\n1,0.7,0.6\n2,0.6,0.8\n")
+    imported(tmp_path / "results", file, first_epoch=0)
+    (files,) = Store(tmp_path / "results").trials("exp")
+    assert [row["epoch"] for row in files.history()] == [1, 2, 3]
+    assert files.summary()["best_epoch"] == 2
+    assert files.summary()["best_val_accuracy"] == 0.7
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -142,7 +153,13 @@ def test_what_was_cut_short_is_completed(tmp_path: Path) -> None:
         ("epoch,val/dice,val/dice\n1,1,1\n", r":1: column 'val/dice': stands twice"),
         ("epoch,val/dice\n1,0.5\n1,0.6\n", r":3: epoch 1 of .* stands in line 2 too.*`seed`"),
         ("epoch,val/dice\n1,0.5\n3,0.6\n", r":3: epoch 2 is missing before epoch 3"),
-        ("epoch,val/dice\n0,0.5\n", r":2: column 'epoch': '0' is no whole number from 1 on"),
+        ("epoch,val/dice\n0,0.5\n", r":2: column 'epoch': epochs count from 1.*--first-epoch 0"),
+        ("epoch,val/dice\n-1,0.5\n", r":2: column 'epoch': '-1' is no whole number from 1 on"),
+        (
+            "epoch,val/dice,accuracy\n1,0.5,0.81\n2,0.6,0.82\n",
+            "epoch 1 of accuracy 0.82 is missing before epoch 2; `accuracy` is an axis.*"
+            "call it train/accuracy or val/accuracy",
+        ),
         ("epoch,val/dice\n1,oops\n", r":2: column 'val/dice': 'oops' is no number"),
         ("epoch,val/dice\n1,1_0\n", "is no number"),
         ('epoch,val/dice\n1,"0,5"\n', "'0,5' is no number; .*decimals have a point"),
@@ -159,7 +176,7 @@ def test_what_was_cut_short_is_completed(tmp_path: Path) -> None:
         ("epoch,val/dice,Val_Loss\n1,0.5,0.6\n", r"'Val_Loss': would be an axis; call it val/loss"),
         ("epoch,val/dice,valid loss\n1,0.5,0.6\n", "call it val/loss"),
         ("epoch,val/dice,test/dice\n1,0.5,0.6\n", "'test/dice': would be an axis"),
-        ("epoch,val/acc\n1,0.5\n", r"is more of it better.* --better acc=max"),
+        ("epoch,val/charm\n1,0.5\n", r"is more of it better.* --better charm=max"),
         ('epoch,val/dice\n1,"0.5\n', "is no CSV"),
         (
             "epoch,val/dice,dice\n" + "".join(f"1,0.5,0.{i}1\n" for i in range(30)),
