@@ -145,8 +145,9 @@ def _file_notes(arrays: Arrays, opening: Opening) -> Names:
     white = sum(fact.remark == WHITE_FIRST for fact in arrays.mask_facts)
     if white:
         notes += (
-            f"{white:,} masks have a palette from white to black: white is read as the greatest "
-            "value, black as 0; `data.palette: index` takes the palette's numbers",
+            f"{white:,} masks store white as 0 (a palette from white to black, or a TIFF of one "
+            "bit): white is read as the greatest value, black as 0; `data.palette: index` takes "
+            "the stored numbers",
         )
     return notes
 

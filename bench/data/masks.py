@@ -66,6 +66,7 @@ class MaskReading:
 
 AS_STORED = MaskReading()
 WHITE_FIRST = "white first"
+_ONE_BIT_WHITE_FIRST = "1;I"  # Pillow's name for what TIFF calls WhiteIsZero
 
 
 class Mask(NamedTuple):
@@ -216,7 +217,8 @@ def _values(page: Page, reading: MaskReading) -> Values:
             _refuse_colours(page)
         values = _one_of_equal(values, page)
     if values.dtype == bool:
-        return values.astype(np.uint8)
+        stored = page.raw == _ONE_BIT_WHITE_FIRST and reading.palette == "index"
+        return (values ^ stored).astype(np.uint8)
     return values if step == 1 else values // step
 
 
@@ -288,8 +290,15 @@ def _palette(page: Page) -> Values:
 
 
 def _is_white_first(page: Page, reading: MaskReading) -> bool:
-    """Whether a palette goes from white to black, so that indices and brightness are opposites."""
-    if page.image.mode != "P" or reading.palette != "auto" or reading.colours:
+    """Whether a palette goes from white to black, so that indices and brightness are opposites.
+
+    One bit of which 0 is white is such a palette of two.
+    """
+    if reading.palette != "auto" or reading.colours:
+        return False
+    if page.raw == _ONE_BIT_WHITE_FIRST:
+        return True
+    if page.image.mode != "P":
         return False
     palette = _palette(page)
     grey = palette[:, 0].astype(int)

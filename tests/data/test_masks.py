@@ -91,6 +91,11 @@ def turned_in_file(mask: Pixels, path: Path) -> None:
     Image.fromarray(np.ascontiguousarray(mask[::-1, ::-1])).save(path, exif=exif)
 
 
+def one_bit_white_first(mask: Pixels, path: Path) -> None:
+    """White where the object is, as others write it: a 0 is stored there."""
+    Image.fromarray(mask.astype(bool)).save(path, tiffinfo={262: 0})
+
+
 BLACK, WHITE, RED = (0, 0, 0), (255, 255, 255), (200, 30, 10)
 RIGHT_AS_THEY_ARE: dict[str, tuple[Save, str, dict[str, Any]]] = {
     "0 and 1": (plain, "png", {}),
@@ -98,6 +103,10 @@ RIGHT_AS_THEY_ARE: dict[str, tuple[Save, str, dict[str, Any]]] = {
     "gif of 0 and 1": (plain, "gif", {}),
     "one bit": (one_bit, "png", {}),
     "one bit, TIFF": (one_bit, "tif", {}),
+    "one bit, TIFF, 0 is white": (one_bit_white_first, "tif", {}),
+    "one bit, TIFF, 0 is white and background": (
+        lambda m, p: one_bit_white_first(1 - m, p), "tif", {"palette": "index"},
+    ),
     "pbm": (one_bit, "pbm", {}),
     "palette, black first": (with_palette(BLACK, WHITE), "png", {}),
     "palette, white first": (with_palette(WHITE, BLACK, order=(1, 0)), "png", {}),
