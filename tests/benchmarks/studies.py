@@ -1,8 +1,13 @@
-"""Finished studies on disk, as `bench run` would have left them, without training."""
+"""Finished studies on disk, as `bench run` would have left them, without training.
+
+`python -m tests.benchmarks.studies FOLDER TRIALS` writes one; which program's `bench` it is made by
+is the first on the import path.
+"""
 
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +15,6 @@ import numpy as np
 from bench.plan.expand import Plan, make_plan, trial_config
 from bench.plan.trial import Trial
 from bench.record.files import write_json
-from bench.record.mlflow_record import stamp
 from bench.record.recorder import TrialRecorder
 from bench.record.store import Row, Store
 from bench.spec.load import load_spec
@@ -73,7 +77,9 @@ def write_trial(store: Store, plan: Plan, trial: Trial, draws: np.random.Generat
     recorder._history = [_row(epoch, plan, draws) for epoch in range(1, _epochs(trial) + 1)]
     recorder._write_history()
     recorder.finish({"test_dice": 0.75, "data_fingerprint": "made up", "device": "cpu"})
-    write_json(files.mlflow_path, {"finished": True, "status": stamp(files)})  # MLflow has it
+    found = files.status_path.stat()  # MLflow has it, as `bench.record.mlflow_record.stamp` tells
+    stamp = [found.st_mtime_ns, found.st_size]
+    write_json(files.mlflow_path, {"finished": True, "status": stamp})
 
 
 def _epochs(trial: Trial) -> int:
@@ -95,3 +101,8 @@ def _row(epoch: int, plan: Plan, draws: np.random.Generator) -> Row:
         "images_per_second": 100 / 3,
         "peak_memory_mb": 1234.5,
     }
+
+
+if __name__ == "__main__":
+    place = Path(sys.argv[1])
+    write_study(Store(place / "results"), write_spec(place, int(sys.argv[2])))
