@@ -12,6 +12,9 @@ def main() -> None:
     with ending_at_once():
         _leave_working_folder()
         set_up_streams()
+        from bench.home import find_home
+
+        find_home()
         from bench.cli import main as run_cli
 
         run_cli()

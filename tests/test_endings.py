@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_cli import Place
+from tests.test_cli import ROOT, Place
 
 SPEC = """\
 experiment: long
@@ -74,7 +74,7 @@ def test_a_run_without_any_stream_trains(place: Place) -> None:
     code, _, _ = shell(place, "run spec.yaml", ">&- 2>&- <&-")
     assert code == 0
     (log,) = (place.folder / "results" / "long").glob("*/log.txt")
-    assert "data" in log.read_text()  # what the worker prints is still in its own file
+    assert "placement: " in log.read_text()  # what the worker prints is still in its own file
     assert (place.folder / "reports" / "long" / "report.html").is_file()
 
 
@@ -88,6 +88,30 @@ def test_a_working_folder_that_is_gone_is_one_line(place: Place) -> None:
     assert found.returncode == 2
     assert found.stderr.startswith("error: the working folder is no longer there")
     assert found.stderr.count("\n") == 1
+
+
+NOBODY = """\
+import pwd
+
+def unknown(*_):
+    raise KeyError("getpwuid(): uid not found")
+
+pwd.getpwuid = unknown
+"""
+
+
+def test_without_home_and_name_a_run_trains_and_says_what_is_not_kept(place: Place) -> None:
+    place.write(SPEC.replace("4000", "1").replace("seeds: 2", "seeds: 1"))
+    place.write(NOBODY, "sitecustomize.py")
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{place.folder}"}
+    found = subprocess.run(
+        place.command("run", "spec.yaml"), cwd=place.folder, env=environment,
+        capture_output=True, text=True, timeout=200, check=False,
+    )  # fmt: skip
+    assert found.returncode == 0, found.stderr
+    assert "set HOME, or BENCH_CACHE to a folder" in found.stderr
+    assert "MLflow" not in found.stderr
+    assert not [path for path in place.folder.iterdir() if path.name.startswith("~")]
 
 
 def start(place: Place, before: Sequence[str] = ()) -> subprocess.Popen[str]:
