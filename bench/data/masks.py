@@ -193,6 +193,10 @@ def read_mask(file: Path, reading: MaskReading = AS_STORED) -> Mask:
     return opened(file, reading.opening, read)
 
 
+_MAYBE_GREY = ("RGB", "RGBA", "LA", "PA")
+"""Modes with several channels whose colours may all be grey."""
+
+
 def _values(page: Page, reading: MaskReading) -> Values:
     image = page.image
     if reading.alpha == "mask":
@@ -207,14 +211,14 @@ def _values(page: Page, reading: MaskReading) -> Values:
     step = _GREY_STEP.get(page.raw, 1)
     if image.mode == "P":
         return _of_palette(page, reading)
+    if len(image.getbands()) > 1 and image.mode not in _MAYBE_GREY:
+        _refuse_colours(page)  # by its header: a large one is not decoded first
     values = np.asarray(image)
     if is_signed_byte(page):
         return values.view(np.int8).astype(np.int64)
     if page.raw == "L;I":  # 0 is white: Pillow has exchanged it
         return 255 - values
     if values.ndim == 3:
-        if image.mode not in ("RGB", "RGBA", "LA", "PA"):
-            _refuse_colours(page)
         values = _one_of_equal(values, page)
     if values.dtype == bool:
         stored = page.raw == _ONE_BIT_WHITE_FIRST and reading.palette == "index"

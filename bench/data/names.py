@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from bench.data.pixels import one_line
+from bench.data.plain import open_plain
 from bench.errors import DataError
 
 ENDINGS = (
@@ -161,7 +162,8 @@ def text_of(file: Path, remedy: str) -> str:
         DataError: it cannot be read, or is in another encoding.
     """
     try:
-        content = file.read_bytes()
+        with open_plain(file) as opened:
+            content = opened.read()
         encoding = next((code for bom, code in _BOMS.items() if content.startswith(bom)), "utf-8")
         text = content.decode(encoding)
     except OSError as error:

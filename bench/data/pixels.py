@@ -8,9 +8,10 @@ from __future__ import annotations
 import errno
 import re
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
@@ -22,6 +23,7 @@ from PIL import ExifTags, Image
 from PIL.ImageFile import ImageFile
 
 from bench.data.base import FileFacts
+from bench.data.plain import open_plain
 from bench.data.window import Kind
 from bench.errors import DataError, first_line
 
@@ -68,6 +70,10 @@ def one_line(name: object) -> str:
 
 
 MISSING = "put it back, or drop its name"
+LARGE_PIXELS = 25_000_000
+"""Images with more are decoded one at a time, however many threads there are: 100 megapixels take
+300 MB, and as much again while they are made smaller."""
+_one_at_a_time = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -176,7 +182,9 @@ def opened(file: Path, opening: Opening, read: Callable[[Page], T]) -> T:
         with _image(file) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise Image.DecompressionBombError(f"{image.width * image.height} pixels")
-            return read(_page(image, file, opening))
+            large = image.width * image.height > LARGE_PIXELS
+            with _one_at_a_time if large else nullcontext():
+                return read(_page(image, file, opening))
     except (MemoryError, DataError):
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
@@ -200,7 +208,7 @@ def opened(file: Path, opening: Opening, read: Callable[[Page], T]) -> T:
 def _image(file: Path) -> Iterator[ImageFile]:
     """The image, not yet decoded."""
     # By a path, Pillow maps plain TIFF into memory, and mixes up the sides of turned ones (13.0).
-    with file.open("rb") as content, Image.open(content, formats=FORMATS) as image:
+    with open_plain(file) as content, Image.open(content, formats=FORMATS) as image:
         yield image
 
 
@@ -209,7 +217,7 @@ def _reason(error: Exception, file: Path) -> str:
     if isinstance(error, PIL.UnidentifiedImageError):
         if file.stat().st_size == 0:
             return "it is empty"
-        with file.open("rb") as content:
+        with open_plain(file) as content:
             if content.read(4) in _TIFF:
                 return (
                     "a TIFF of a kind that is not read, like colours or 16 or 64 bits in "

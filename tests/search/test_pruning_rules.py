@@ -141,6 +141,12 @@ def test_halving_with_several_objectives_counts_running_trials() -> None:
     assert pruned_at(running, Asha(), UP, [0.95]) == 0
 
 
+def test_a_trial_is_not_its_own_rival() -> None:
+    """One place of five; with its own curve counted twice there were two of six."""
+    study = study_of({1: 0.9}, {1: 0.8}, {1: 0.7}, {1: 0.6}, state=TrialState.RUNNING)
+    assert pruned_at(study, Asha(), UP, [0.85]) == 1
+
+
 def test_curves_are_kept_for_those_that_come_later() -> None:
     study = study_of()
     settings = Median(startup_trials=1, warmup_epochs=0)
