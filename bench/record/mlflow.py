@@ -337,8 +337,7 @@ class Mirror:
         self._log_epochs(run, record, after, self._summary(run, record) if ended else ())
         if ended:
             state = fields.RUN_STATUS[record.status.status]
-            time = fields.milliseconds(record.status.updated) or run.info.start_time
-            self._client.set_terminated(run.info.run_id, state, end_time=time)
+            self._client.set_terminated(run.info.run_id, state, end_time=_end(run, record))
         elif run.info.status != "RUNNING":
             self._client.update_run(run.info.run_id, status="RUNNING")
 
@@ -388,9 +387,16 @@ class Mirror:
         """What summary.json adds to the epochs."""
         from mlflow.entities import Metric
 
-        time = fields.milliseconds(record.status.updated) or run.info.start_time
+        time = _end(run, record)
         figures = fields.summary_metrics(record.summary).items()
         return [Metric(name, value, time, len(record.history)) for name, value in figures]
+
+
+def _end(run: Run, record: Record) -> int:
+    """When the trial ended, in ms; after its last epoch, though the clock was set back since."""
+    start = fields.milliseconds(record.status.started) or run.info.start_time
+    updated = fields.milliseconds(record.status.updated) or start
+    return max([start, updated, *fields.epoch_times(record.history, start)[-1:]])
 
 
 def _tags(record: Record, parent: str) -> dict[str, str]:

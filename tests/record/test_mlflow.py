@@ -53,6 +53,17 @@ def test_a_finished_trial_is_all_there(mlflow_store: Store) -> None:
     )  # fmt: skip
 
 
+def test_a_clock_that_was_set_back_gives_no_negative_duration(mlflow_store: Store) -> None:
+    files = finish(begin(mlflow_store, epochs=3))
+    status = read_json(files.status_path)
+    assert status is not None
+    write_json(files.status_path, status | {"updated": "2001-01-01T00:00:00.000Z"})
+    Mirror(mlflow_store).sync()
+    (run,) = children(mlflow_store)
+    seconds = sum((row(n)["epoch_seconds"] or 0) + (row(n)["val_seconds"] or 0) for n in (1, 2, 3))
+    assert run.info.end_time - run.info.start_time == pytest.approx(1000 * seconds, abs=2)
+
+
 def test_a_second_sync_logs_nothing_and_touches_nothing(mlflow_store: Store) -> None:
     files = finish(begin(mlflow_store, epochs=3))
     Mirror(mlflow_store).sync()
