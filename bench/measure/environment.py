@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     import torch
 
 DEPENDENCIES = (
-    "fvcore", "filelock", "jinja2", "matplotlib", "mlflow", "nvidia-ml-py", "optuna", "pandas",
-    "psutil", "pyarrow", "pydantic", "rich", "ruamel.yaml", "scipy", "seaborn", "statsmodels",
-    "torch", "torchvision", "typer",
+    "fvcore", "filelock", "jinja2", "matplotlib", "mlflow", "numpy", "nvidia-ml-py", "optuna",
+    "pandas", "pillow", "psutil", "pyarrow", "pydantic", "PyYAML", "rich", "ruamel.yaml", "scipy",
+    "seaborn", "statsmodels", "torch", "torchvision", "typer",
 )  # fmt: skip
 # Only what changes results or speed: other variables may hold secrets.
 _VARIABLES = (

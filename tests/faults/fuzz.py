@@ -152,7 +152,8 @@ class Records:
     def recorder(self, root: Path, trial: Trial) -> TrialRecorder:
         """A trial's."""
         files = Store(root).trial("made", trial.id)
-        return TrialRecorder(files, self.plan.select.metric, self.plan.metrics)
+        select, metrics = self.plan.select.metric, self.plan.metrics
+        return TrialRecorder(files, select, metrics, keep_last=True)
 
     def __call__(self, draw: random.Random, folder: Path) -> object:
         self.count += 1
