@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 
 HIDDEN = "***"
@@ -21,6 +22,22 @@ def masked(text: str) -> str:
     stands there alone may be a token.
     """
     return _KEY.sub(rf"\1={HIDDEN}", _URL.sub(_without_password, text))
+
+
+def masked_url(url: str) -> str:
+    """`masked` of what is one URL and nothing else: a setting, not a message.
+
+    SQLAlchemy, which reads it in the end, knows where its password is, whatever it holds: spaces
+    and quotes, too, which end a URL in a message.
+    """
+    if "://" in url and "@" in url:
+        from sqlalchemy.engine import make_url
+        from sqlalchemy.exc import ArgumentError
+
+        with contextlib.suppress(ArgumentError, ValueError):  # no URL of a database
+            read = make_url(url)
+            url = read.render_as_string(hide_password=True) if read.password else url
+    return masked(url)
 
 
 def _without_password(found: re.Match[str]) -> str:

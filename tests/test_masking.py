@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from bench.errors import printable
-from bench.masking import masked
+from bench.masking import masked, masked_url
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,20 @@ def test_a_url_without_its_password(url: str, shown: str) -> None:
     assert masked(url) == shown
     assert masked(f"error: '{url}' failed") == f"error: '{shown}' failed"
     assert masked(shown) == shown
+    assert masked_url(url) == shown
+    assert masked_url(shown) == shown
+
+
+@pytest.mark.parametrize("password", ["s3 cret", "s3'cret", 's3"cret', "s3<cret>", "s3@c:r/e?t"])
+def test_a_setting_may_hold_what_ends_a_url_in_a_message(password: str) -> None:
+    assert masked_url(f"postgresql://me:{password}@host/db") == "postgresql://me:***@host/db"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "sqlite", "me@host", "sqlite:///a b/c@d.db", "://@", "x://@["]
+)
+def test_what_has_no_password_is_left_as_it_is(text: str) -> None:
+    assert masked_url(text) == text
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,6 @@ def _joined(call: Call) -> Iterator[Study]:
                 joined,
                 presence,
                 target=search.trials,
-                enqueued=asked.enqueued,
                 guard=lambda: call.leases.hold(POINT),
                 say=call.say,
             )

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     import torch
 
 DEPENDENCIES = (
-    "fvcore", "filelock", "jinja2", "matplotlib", "mlflow", "numpy", "nvidia-ml-py", "optuna",
-    "pandas", "pillow", "psutil", "pyarrow", "pydantic", "PyYAML", "rich", "ruamel.yaml", "scipy",
-    "seaborn", "statsmodels", "torch", "torchvision", "typer",
+    "alembic", "filelock", "fvcore", "jinja2", "MarkupSafe", "matplotlib", "mlflow", "numpy",
+    "nvidia-ml-py", "optuna", "pandas", "pillow", "psutil", "pyarrow", "pydantic",
+    "pydantic-core", "PyYAML", "rich", "ruamel.yaml", "scipy", "seaborn", "SQLAlchemy", "torch",
+    "torchvision", "tqdm", "typer",
 )  # fmt: skip
 # Only what changes results or speed: other variables may hold secrets.
 _VARIABLES = (

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from bench.errors import StoreError
-from bench.masking import masked
+from bench.masking import masked_url
 from bench.record import mlflow_fields as fields
 from bench.record.columns import Status
 from bench.record.files import write_json
@@ -60,7 +60,7 @@ class Mirror:
     @property
     def label(self) -> str:
         """The URI without a password, and for the store's own database without its folders."""
-        return "sqlite:///mlflow.db" if self._own else masked(self.uri)
+        return "sqlite:///mlflow.db" if self._own else masked_url(self.uri)
 
     def prepare(self) -> None:
         """Import MLflow and make sure that the store is there, before any work needs it.

@@ -31,8 +31,8 @@ class Request:
 
     @property
     def sampler(self) -> optuna.samplers.BaseSampler:
-        """What draws points."""
-        return make_sampler(self.space.search.sampler)
+        """What draws points, after those that are enqueued."""
+        return make_sampler(self.space.search.sampler, self.enqueued)
 
     @property
     def pruner(self) -> optuna.pruners.BasePruner:

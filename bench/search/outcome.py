@@ -10,7 +10,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from bench.masking import masked
+from bench.masking import masked_url
 from bench.plan.objectives import Aim
 from bench.plan.space import Space, Value
 from bench.plan.trial import Trial
@@ -64,7 +64,7 @@ def record(
     by_number = {trial.number: trial for trial in trials}
     return {
         "study": space.spec.experiment,
-        "storage": masked(place),
+        "storage": masked_url(place),
         "over": over,
         "objectives": [{"metric": aim.metric, "direction": aim.mode} for aim in aims],
         "sampler": search.sampler.model_dump(),

@@ -153,6 +153,9 @@ class PatientStorage(BaseStorage):
     get_study_system_attrs: Any = _repeated("get_study_system_attrs")
     get_all_studies: Any = _repeated("get_all_studies")
     create_new_trial: Any = _repeated("create_new_trial")
+    get_trial_id_from_study_id_trial_number: Any = _repeated(
+        "get_trial_id_from_study_id_trial_number"
+    )
     set_trial_param: Any = _repeated("set_trial_param")
     set_trial_intermediate_value: Any = _repeated("set_trial_intermediate_value")
     set_trial_user_attr: Any = _repeated("set_trial_user_attr")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -64,7 +65,9 @@ class ByOptuna:
 
 
 def _reported(trial: optuna.Trial, step: int, value: float) -> bool:
-    if step not in trial._cached_frozen_trial.intermediate_values:
+    with warnings.catch_warnings():
+        # a trial that goes on reports its last epochs again: Optuna keeps the first value
+        warnings.filterwarnings("ignore", message="The reported value is ignored")
         trial.report(value, step)
     return trial.should_prune()
 

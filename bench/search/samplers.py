@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -14,15 +14,16 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from bench.plan.space import Value
 from bench.spec.search_parts import GaussianProcess, Nsga2, RandomDraws, Sampler, Tpe
 
 _FINENESS = 1e-3
 """Steps that a range is cut into by rounding, at least a thousand: far below what seeds do."""
 
 
-def make_sampler(settings: Sampler) -> BaseSampler:
-    """The sampler that the spec names."""
-    return Numbered(settings)
+def make_sampler(settings: Sampler, enqueued: Sequence[Mapping[str, Value]] = ()) -> BaseSampler:
+    """The sampler that the spec names; the first trials take what is enqueued."""
+    return Numbered(settings, enqueued)
 
 
 class Numbered(BaseSampler):
@@ -31,10 +32,15 @@ class Numbered(BaseSampler):
     So the n-th point follows from what is known when it is drawn, not from how often the search
     was interrupted, and several processes do not draw the same points. Numbers are rounded to what
     tells them apart, since people read them and type them again.
+
+    Args:
+        settings: the sampler that draws.
+        enqueued: known values of the first trials, by number. Optuna's own queue would give two of
+            them to one trial where several machines make trials at the same moment.
     """
 
-    def __init__(self, settings: Sampler) -> None:
-        self._settings = settings
+    def __init__(self, settings: Sampler, enqueued: Sequence[Mapping[str, Value]] = ()) -> None:
+        self._settings, self._enqueued = settings, enqueued
         self._inner = _made(settings, settings.seed)
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
@@ -55,7 +61,9 @@ class Numbered(BaseSampler):
     ) -> dict[str, Any]:
         """Values for what is drawn together."""
         found = self._inner.sample_relative(study, trial, search_space)
-        return {name: readable(value, search_space[name]) for name, value in found.items()}
+        drawn = {name: readable(value, search_space[name]) for name, value in found.items()}
+        known = self._known(trial)
+        return drawn | {name: known[name] for name in search_space if name in known}
 
     def sample_independent(
         self,
@@ -65,6 +73,9 @@ class Numbered(BaseSampler):
         param_distribution: BaseDistribution,
     ) -> Any:
         """A value for what is drawn alone."""
+        known = self._known(trial)
+        if param_name in known:
+            return known[param_name]
         value = self._inner.sample_independent(study, trial, param_name, param_distribution)
         return readable(value, param_distribution)
 
@@ -77,6 +88,9 @@ class Numbered(BaseSampler):
     ) -> None:
         """Let it know how a trial ended."""
         self._inner.after_trial(study, trial, state, values)
+
+    def _known(self, trial: FrozenTrial) -> Mapping[str, Value]:
+        return self._enqueued[trial.number] if trial.number < len(self._enqueued) else {}
 
 
 def readable(value: Any, distribution: BaseDistribution) -> Any:

@@ -19,11 +19,10 @@ from urllib.parse import quote
 import optuna
 from filelock import FileLock
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
-from optuna.storages.journal._file import BaseJournalFileLock
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from bench.errors import BenchError, StoreError, first_line, shortened
-from bench.masking import masked
+from bench.masking import masked, masked_url
 from bench.search.patience import (
     FILE_SECONDS,
     SERVER_SECONDS,
@@ -82,7 +81,7 @@ def open_place(setting: str, results: Path) -> Place:
     url = setting
     if url.startswith("postgresql://"):
         url = url.replace("postgresql://", "postgresql+psycopg://", 1)
-    shown = masked(setting)
+    shown = masked_url(setting)
     options: dict[str, Any] = {"pool_pre_ping": True}
     if url.startswith("postgresql"):
         named = url.partition("?")[2]
@@ -203,10 +202,14 @@ def _cut_torn_line(descriptor: int) -> None:
         os.ftruncate(descriptor, end)
 
 
-class _Lock(BaseJournalFileLock):
-    """The system's own lock, which a process that is killed gives back."""
+class _Lock(JournalFileOpenLock):
+    """The system's own lock, which a process that is killed gives back.
+
+    Nothing of Optuna's lock is left but its type: the common base class is not public.
+    """
 
     def __init__(self, path: Path) -> None:
+        super().__init__(str(path))
         self._path = path
         self._lock = FileLock(f"{path}.lock", thread_local=False, timeout=_WAIT_SECONDS)
 

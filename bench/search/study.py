@@ -19,7 +19,6 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from bench.errors import BenchError
 from bench.plan.objectives import Aim
-from bench.plan.space import Value
 from bench.plan.trial import canonical_json
 from bench.record.owners import Owner
 from bench.search.presence import Presence, is_there
@@ -144,7 +143,6 @@ class Study:
         study: Optuna's.
         presence: who else is there.
         target: how many trials there are to be.
-        enqueued: what is known beforehand of the first ones.
         guard: held while a trial is made, by one process at a time where they share a folder.
         say: takes a line for a person.
     """
@@ -156,14 +154,13 @@ class Study:
         presence: Presence,
         *,
         target: int,
-        enqueued: Sequence[Mapping[str, Value]],
         guard: Callable[[], AbstractContextManager[object]],
         say: Callable[[str], None],
     ) -> None:
         self.place, self.optuna, self.target = place, study, target
         self._storage, self._presence = place.storage, presence
         self._id = place.storage.get_study_id_from_name(study.study_name)
-        self._enqueued, self._guard, self._say = enqueued, guard, say
+        self._guard, self._say = guard, say
         self._mine: set[int] = set()
         self._reaped = -REAP_SECONDS
 
@@ -194,7 +191,7 @@ class Study:
 
     def keeps(self, trial: optuna.Trial) -> bool:
         """Whether a trial that was taken is still ours: who is silent is taken for dead."""
-        found = self._storage.get_trial(trial._trial_id)
+        found = self._storage.get_trial(self._key(trial.number))
         owner = Owner.read(found.user_attrs.get(OWNER))
         ours = owner is not None and owner.token == self._presence.owner.token
         return found.state is TrialState.RUNNING and ours
@@ -216,24 +213,31 @@ class Study:
         """Let others, or us another time, go on with it."""
         self._mine.discard(trial.number)
         if self.keeps(trial):
-            self._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
+            self._storage.set_trial_state_values(self._key(trial.number), TrialState.WAITING)
+
+    def _key(self, number: int) -> int:
+        key: int = self._storage.get_trial_id_from_study_id_trial_number(self._id, number)
+        return key
 
     def _seize(self, trial: FrozenTrial) -> bool:
         try:
-            return self._storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
+            key = self._key(trial.number)
+            return self._storage.set_trial_state_values(key, TrialState.RUNNING)
         except UpdateFinishedTrialError:
             return False
 
     def _taken(self, trial: FrozenTrial) -> optuna.Trial:
-        key, number = trial._trial_id, trial.number
-        self._mine.add(number)
+        key = self._key(trial.number)
+        self._mine.add(trial.number)
         self._storage.set_trial_user_attr(key, OWNER, self._presence.owner.record())
-        fixed = "fixed_params" in trial.system_attrs
-        if number < len(self._enqueued) and not trial.params and not fixed:
-            known = dict(self._enqueued[number])
-            self._storage.set_trial_system_attr(key, "fixed_params", known)
-        self.optuna._thread_local.cached_all_trials = None
-        return optuna.Trial(self.optuna, key)
+        # a study object of the trial's own: one that is used again has a cache of earlier trials
+        study = optuna.load_study(
+            study_name=self.optuna.study_name,
+            storage=self._storage,
+            sampler=self.optuna.sampler,
+            pruner=self.optuna.pruner,
+        )
+        return optuna.Trial(study, key)
 
     def _reap(self) -> None:
         """Trials of processes that are gone wait for somebody again."""
@@ -247,9 +251,10 @@ class Study:
             owner = Owner.read(trial.user_attrs.get(OWNER))
             if not self._is_orphan(trial.number, owner, signs):
                 continue
-            now = self._storage.get_trial(trial._trial_id)
+            key = self._key(trial.number)
+            now = self._storage.get_trial(key)
             if now.state is TrialState.RUNNING and now.user_attrs == trial.user_attrs:
-                self._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
+                self._storage.set_trial_state_values(key, TrialState.WAITING)
                 self._say(f"point {trial.number} goes on: {owner or 'its process'} is gone")
 
     def _is_orphan(self, number: int, owner: Owner | None, signs: Mapping[str, Any]) -> bool:

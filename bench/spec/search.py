@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from bench.masking import masked
+from bench.masking import masked_url
 from bench.settings import Settings
 from bench.spec.search_parts import (
     PRUNERS,
@@ -252,7 +252,9 @@ class Search(Settings):
     @classmethod
     def _known(cls, value: str) -> str:
         if value not in STORAGES[:2] and not re.match(r"postgresql(\+\w+)?://", value):
-            raise ValueError(f"must be sqlite, journal or postgresql://…, not {masked(value)!r}")
+            raise ValueError(
+                f"must be sqlite, journal or postgresql://…, not {masked_url(value)!r}"
+            )
         return value
 
     @field_validator("constraints")
@@ -324,4 +326,4 @@ def without_password(tree: Mapping[str, Any]) -> dict[str, Any]:
     search = tree.get("search")
     if not isinstance(search, dict) or not isinstance(search.get("storage"), str):
         return dict(tree)
-    return {**tree, "search": {**search, "storage": masked(search["storage"])}}
+    return {**tree, "search": {**search, "storage": masked_url(search["storage"])}}
