@@ -29,7 +29,7 @@ from bench.commands.arguments import (
 )
 from bench.commands.exit_codes import ExitCode
 from bench.commands.search_line import search
-from bench.errors import BenchError, StoreError, printable, told
+from bench.errors import BenchError, StoreError, describe_exception, printable
 from bench.interruption import OutputError, ending_at_once, interruptible, leave, unprinted
 
 if TYPE_CHECKING:
@@ -72,14 +72,14 @@ app = typer.Typer(
 def _plan(
     spec: Path, overrides: list[str] | None, results: Path, *, trust_code: bool = False
 ) -> Plan:
-    from bench.commands.settling import settler
+    from bench.commands.resolving import resolver
     from bench.plan.expand import check_targets, make_plan
     from bench.plan.pretrained import check_weights
     from bench.spec.load import load_spec
 
     plan = make_plan(load_spec(spec, overrides or ()))
     check_targets(plan)
-    plan = settler(results, spec.parent, trust_code=trust_code)(plan)
+    plan = resolver(results, spec.parent, trust_code=trust_code)(plan)
     check_weights(plan)
     return plan
 
@@ -176,7 +176,7 @@ def plan(
         return
     _print(plan_table(rows, list(planned.axes), cost=cost))
     print(f"{len(rows)} trials, {sum(t.settings.train.epochs for t in planned.trials)} epochs")
-    for caution in planned.cautions:
+    for caution in planned.warnings:
         print(f"Careful: {caution}.")
     for line in lines:
         print(line)
@@ -506,7 +506,7 @@ def _code(command: Callable[[], int], debug: bool) -> int:
 
 def _unforeseen(error: Exception) -> ExitCode:
     remedy = "this was not foreseen: --debug shows more, please report it"
-    return _failed(f"{told(error)}; {remedy}", ExitCode.SOME_FAILED)
+    return _failed(f"{describe_exception(error)}; {remedy}", ExitCode.SOME_FAILED)
 
 
 def _failed(message: str, code: ExitCode) -> ExitCode:

@@ -93,14 +93,14 @@ def shortened(text: str, most: int = 200) -> str:
     return f"{whole if len(whole) > most // 2 else words[: most - 2]} …"
 
 
-def told(error: BaseException) -> str:
+def describe_exception(error: BaseException) -> str:
     """An unforeseen error in one line: its kind, what it says, and where it was raised."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames else ""
     return f"{type(error).__name__}: {first_line(error)}{where}"
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A hint for a misspelt name: ` (did you mean 'unet'?)`, or the known names."""
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)

@@ -12,8 +12,8 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import ConfigDict, Field
 
-from bench.errors import SpecError, nearest
-from bench.settings import Settings, is_apart
+from bench.errors import SpecError, did_you_mean
+from bench.settings import Settings, is_excluded_from_builder
 
 TARGET_PATTERN = r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$"
 
@@ -68,7 +68,7 @@ class Registry(Generic[P]):
     def entry(self, name: str) -> Entry[P]:
         """The part called `name`; an unknown name is a SpecError with the nearest known one."""
         if name not in self._entries:
-            raise SpecError(f"unknown {self.kind} {name!r}{nearest(name, self._entries)}")
+            raise SpecError(f"unknown {self.kind} {name!r}{did_you_mean(name, self._entries)}")
         return self._entries[name]
 
     def build(self, settings: Settings, **context: Any) -> Any:
@@ -77,7 +77,7 @@ class Registry(Generic[P]):
         fields = {
             key: value
             for key, value in settings
-            if key not in kinds or not is_apart(kinds[key].json_schema_extra)
+            if key not in kinds or not is_excluded_from_builder(kinds[key].json_schema_extra)
         }
         name, target = fields.pop("name", None), fields.pop("target", None)
         builder = load_target(target or self.entry(str(name)).target)

@@ -19,7 +19,7 @@ class Settings(BaseModel):
     def identity(self) -> dict[str, Any]:
         """The settings, defaults filled in, without what cannot change a result.
 
-        A field made by `added` is there only where it is set to something else than its default.
+        A field made by `added_later` is included only where it differs from its default.
         """
         found = {
             key: _identity(getattr(self, key))
@@ -31,34 +31,34 @@ class Settings(BaseModel):
         return found
 
 
-def local(default: Any, **constraints: Any) -> Any:
+def machine_local(default: Any, **constraints: Any) -> Any:
     """A field that cannot change a result (a path, a device): not part of a trial's identity."""
-    return Field(default, json_schema_extra={"x-local": True}, **constraints)
+    return Field(default, json_schema_extra={"x-machine-local": True}, **constraints)
 
 
-def apart(default: Any, **constraints: Any) -> Any:
+def excluded_from_builder(default: Any, **constraints: Any) -> Any:
     """A field of a part's settings that is no argument of the part's builder."""
-    return Field(default, json_schema_extra={"x-apart": True}, **constraints)
+    return Field(default, json_schema_extra={"x-excluded-from-builder": True}, **constraints)
 
 
-def added(default: Any, *, argument: bool = True, **constraints: Any) -> Any:
+def added_later(default: Any, *, argument: bool = True, **constraints: Any) -> Any:
     """A field that is newer than recorded trials, its default being what they were made with.
 
     It enters a trial's identity only where it is set otherwise, so that older ids stay valid.
-    Without `argument` it is no argument of the part's builder, as with `apart`.
+    Without `argument` it is no argument of the part's builder, as with `excluded_from_builder`.
     """
-    extra: dict[str, Any] = {"x-added": True, "x-apart": not argument}
+    extra: dict[str, Any] = {"x-added-later": True, "x-excluded-from-builder": not argument}
     return Field(default, json_schema_extra=extra, **constraints)
 
 
-def is_apart(extra: Any) -> bool:
-    """Whether a field with this `json_schema_extra` was made by `apart`."""
-    return isinstance(extra, dict) and bool(extra.get("x-apart"))
+def is_excluded_from_builder(extra: Any) -> bool:
+    """Whether a field with this `json_schema_extra` was made by `excluded_from_builder`."""
+    return isinstance(extra, dict) and bool(extra.get("x-excluded-from-builder"))
 
 
 @cache
 def _identifying(settings: type[Settings]) -> tuple[tuple[str, bool, Any], ...]:
-    """Of each field that can change a result: its name, whether it is `added`, and its default."""
+    """Name, whether `added_later`, and default of each field that can change a result."""
     return tuple(
         (key, _is_added(field.json_schema_extra), field.default)
         for key, field in settings.model_fields.items()
@@ -67,11 +67,11 @@ def _identifying(settings: type[Settings]) -> tuple[tuple[str, bool, Any], ...]:
 
 
 def _is_added(extra: Any) -> bool:
-    return isinstance(extra, dict) and bool(extra.get("x-added"))
+    return isinstance(extra, dict) and bool(extra.get("x-added-later"))
 
 
 def _is_local(extra: Any) -> bool:
-    return isinstance(extra, dict) and bool(extra.get("x-local"))
+    return isinstance(extra, dict) and bool(extra.get("x-machine-local"))
 
 
 _SCALARS = (str, int, float, bool, type(None))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-OWN = "bench"
+BENCH_SOURCE = "bench"
 """The source of trials that were trained here; any other names where a history was logged."""
 
 

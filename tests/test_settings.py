@@ -1,16 +1,16 @@
 from __future__ import annotations
 
-from bench.settings import Settings, added, local
+from bench.settings import Settings, added_later, machine_local
 
 
 class Before(Settings):
     size: int = 4
-    root: str = local("here")
+    root: str = machine_local("here")
 
 
 class After(Before):
-    page: int | None = added(None)
-    exif: str = added("apply")
+    page: int | None = added_later(None)
+    exif: str = added_later("apply")
 
 
 def test_an_added_field_is_no_part_of_the_identity_at_its_default():

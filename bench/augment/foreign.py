@@ -16,7 +16,7 @@ from bench.augment.settings import (
     OneOfSettings,
     TransformSettings,
 )
-from bench.errors import SpecError, told
+from bench.errors import SpecError, describe_exception
 
 _SAMPLES = 2
 
@@ -38,7 +38,9 @@ def check_foreign(settings: AugmentSettings, size: int) -> None:
         except SpecError:
             raise
         except Exception as error:  # code of the user's own may raise anything
-            raise SpecError(f"{own.target!r} fails on {_SAMPLES} images: {told(error)}") from error
+            raise SpecError(
+                f"{own.target!r} fails on {_SAMPLES} images: {describe_exception(error)}"
+            ) from error
 
 
 def _own(transforms: Sequence[TransformSettings]) -> Iterator[CustomTransform]:

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from bench.errors import nearest
+from bench.errors import did_you_mean
 from bench.registry import Registry
 from bench.settings import Settings
 
@@ -48,7 +48,7 @@ class Spelled:
 
     def _known(self, name: Any) -> str:
         if name not in self._registry.names():
-            hint = nearest(str(name), self._registry.names())
+            hint = did_you_mean(str(name), self._registry.names())
             raise _error(f"unknown {self._registry.kind} {str(name)!r}{hint}")
         return str(name)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal, cast, get_args
 
 from bench.commands.disk import size_text
-from bench.errors import BenchError, StoreError, UnconfirmedError, UnwritableError, nearest
+from bench.errors import BenchError, StoreError, UnconfirmedError, UnwritableError, did_you_mean
 from bench.record.confirm import standing
 from bench.record.files import read_json
 from bench.record.leases import Leases
@@ -88,7 +88,7 @@ def _trial(store: Store, text: str, names: Sequence[str]) -> TrialFiles:
     except StoreError as error:
         if "ambiguous" in str(error) or not names:
             raise
-        hint = nearest(text, [*names, *(t.id for name in names for t in store.trials(name))])
+        hint = did_you_mean(text, [*names, *(t.id for name in names for t in store.trials(name))])
         raise StoreError(f"{store.root}: no experiment or trial {text!r}{hint}") from error
     if files.folder.absolute().parent.parent != store.root.absolute():
         raise StoreError(f"{files.folder}: is not in {store.root}: say --results FOLDER")

@@ -18,7 +18,7 @@ from bench.data.settings import DATASETS, CustomData, DataSettings
 from bench.data.survey import Survey, data_set_name
 from bench.data.survey_cache import kept_survey, look
 from bench.data.survey_tables import FactTable, summary_lines, tables
-from bench.errors import BenchError, DataError, NotDownloadedError, SpecError, told
+from bench.errors import BenchError, DataError, NotDownloadedError, SpecError, describe_exception
 from bench.plan.data_sets import DataSetUse, data_set_uses
 from bench.plan.expand import Plan, check_targets, make_plan
 from bench.plan.trial import Trial
@@ -98,7 +98,7 @@ def _read(settings: DataSettings, progress: Progress | None) -> Splits:
     except (BenchError, _TooLongError):
         raise
     except Exception as error:  # a data set of the user's own may raise anything
-        raise DataError(f"data {data_set_name(settings)}: {told(error)}") from error
+        raise DataError(f"data {data_set_name(settings)}: {describe_exception(error)}") from error
     return splits
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from bench.errors import BenchError, StoreError, UnconfirmedError
 from bench.plan.earlier import LOST_BEST, Earlier, EarlierTrial, Lookup
-from bench.plan.extractor import Finished
-from bench.plan.inputs import OTHER_FUNCTION
+from bench.plan.extractor import FindCheckpoint
 from bench.plan.recorded import is_imported
+from bench.plan.weights_mismatch import FUNCTION_CHANGING_SETTINGS
 from bench.record.confirm import confirmed, standing
 from bench.record.store import Store, TrialFiles
 from bench.report.membership import belonging
@@ -42,7 +42,7 @@ def lookup(store: Store, specs: Path) -> Lookup:
     return earlier
 
 
-def finished(store: Store) -> Finished:
+def finished(store: Store) -> FindCheckpoint:
     """Finds trials by folder or id, and refuses those that are not finished."""
 
     def checkpoint(text: str) -> Path:
@@ -97,5 +97,5 @@ def _trial(record: Mapping[str, Any], files: TrialFiles, column: str) -> Earlier
 
 def _trained_as(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Those of a recorded trial's settings that say what function its weights are."""
-    found = {path: settings.get(path[0], {}).get(path[1]) for path in OTHER_FUNCTION}
+    found = {path: settings.get(path[0], {}).get(path[1]) for path in FUNCTION_CHANGING_SETTINGS}
     return {".".join(path): value for path, value in found.items() if value is not None}

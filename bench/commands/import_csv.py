@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.errors import BenchError, nearest
+from bench.errors import BenchError, did_you_mean
 from bench.plan.axes import canonical_label
 from bench.record.columns import HISTORY
 from bench.record.confirm import range_of
@@ -161,7 +161,7 @@ def _rows(file: _File) -> Iterator[tuple[int, list[str]]]:
 def _columns(file: _File, header: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The columns of history.csv, and the axes."""
     if "epoch" not in header:
-        only = "; separate columns by commas" if len(header) == 1 else nearest("epoch", header)
+        only = "; separate columns by commas" if len(header) == 1 else did_you_mean("epoch", header)
         raise file.wrong(f"no column `epoch`, which counts from 1{only}", 1)
     columns, axes = [], []
     for name in header:

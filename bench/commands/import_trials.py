@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.commands.import_csv import Logged, LoggedTrial, read_log
-from bench.errors import BenchError, DamagedError, UnconfirmedError, nearest
+from bench.errors import BenchError, DamagedError, UnconfirmedError, did_you_mean
 from bench.plan.recorded import imported_identity
 from bench.record.columns import HISTORY, HISTORY_DIGEST, METRICS, SUMMARY_DIGEST
 from bench.record.confirm import history_digest, standing, summary_digest
@@ -23,7 +23,7 @@ from bench.record.directions import Mode, default_metric, known_direction
 from bench.record.files import read_text, write_json, write_text
 from bench.record.store import Store, TrialFiles, TrialStatus, now
 from bench.record.summary import summarise
-from bench.states import OWN, Status
+from bench.states import BENCH_SOURCE, Status
 from bench.texts import fault_of
 
 _LONGEST = 80  # characters of a source: it stands in tables
@@ -104,7 +104,7 @@ def import_log(store: Store, path: Path, asked: Asked) -> list[str]:
 def _check_source(source: str) -> None:
     if fault := fault_of(source, _LONGEST):
         raise BenchError(f"--source: say where it was logged; the text {fault}")
-    if source.strip().lower() == OWN:
+    if source.strip().lower() == BENCH_SOURCE:
         raise BenchError(f"--source {source}: that is what our own trials have; say whose it is")
 
 
@@ -131,7 +131,7 @@ def _judged(store: Store, logged: Logged, asked: Asked) -> _Judged:
     if asked.select and planned and asked.select != planned:
         raise BenchError(f"--select {asked.select}: the plan of {asked.experiment} has {planned}")
     if asked.select and (name not in found or not select.startswith("val/")):
-        hint = nearest(select, [f"val/{metric}" for metric in found])
+        hint = did_you_mean(select, [f"val/{metric}" for metric in found])
         raise BenchError(f"--select {select}: the file has no such metric{hint}")
     return _Judged(found | ({} if name in found else {name: plan["select"]["mode"]}), select)
 
@@ -143,7 +143,7 @@ def _given(text: str, logged: Logged) -> tuple[str, Mode]:
     if word.strip() not in _MODES:
         raise BenchError(f"--better {text}: write METRIC=max or METRIC=min")
     if name not in logged.metrics:
-        hint = nearest(name, logged.metrics)
+        hint = did_you_mean(name, logged.metrics)
         raise BenchError(f"--better {text}: the file has no val/{name}{hint}")
     return name, _MODES[word.strip()]
 

@@ -17,7 +17,7 @@ from bench.plan.expand import Plan
 from bench.record.confirm import confirmed
 from bench.record.store import Row, Store, TrialFiles
 from bench.report.imported import select_of
-from bench.states import OWN, Status
+from bench.states import BENCH_SOURCE, Status
 
 if TYPE_CHECKING:
     from bench.plan.trial import Trial
@@ -167,7 +167,7 @@ def _status_row(
         problem = str(error)
     # nobody holds the trial, so whoever was running it is gone
     lost = status.status is Status.RUNNING and not running
-    if select is None and status.source != OWN:
+    if select is None and status.source != BENCH_SOURCE:
         select = select_of([files.config()])
     metric = select["metric"] if select else None
     counted = history if left_out is None else ()
@@ -198,7 +198,7 @@ def status_table(rows: Sequence[Mapping[str, Any]]) -> Table:
         why = ": ".join(text for text in (row["failure"], row["message"]) if text)
         if row["left_out"] is not None:
             pass
-        elif row["source"] != OWN:
+        elif row["source"] != BENCH_SOURCE:
             why = f"imported: {row['source']}"
         elif not row["in_plan"]:
             why = "not in the latest plan"

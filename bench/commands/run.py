@@ -194,7 +194,7 @@ def _train_left(
             other_data.refuse(plan, prepared.fingerprints, here.store)
         for note in (*prepared.placements, *prepared.notes):
             here.say(note)
-        for caution in plan.cautions:
+        for caution in plan.warnings:
             here.say(f"Careful: {caution}.")
         for line in keep_surveys(here.store, plan, prepared.surveys):
             here.say(line)

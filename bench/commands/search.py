@@ -11,7 +11,7 @@ from rich.console import Console
 from bench.commands.exit_codes import ExitCode
 from bench.commands.reporting import check_writable, make_report
 from bench.commands.run import finish_mirror
-from bench.commands.search_call import Call, SearchOptions, Settle
+from bench.commands.search_call import Call, ResolvePlan, SearchOptions
 from bench.commands.search_floor import Floor
 from bench.commands.search_results import (
     told_best,
@@ -41,7 +41,7 @@ POINT = "point"
 
 
 def run_search(
-    asked: Request, samples: Plan, settle: Settle, options: SearchOptions, console: Console
+    asked: Request, samples: Plan, resolve: ResolvePlan, options: SearchOptions, console: Console
 ) -> ExitCode:
     """Try points until there are as many as were asked for, and train the best again.
 
@@ -55,7 +55,7 @@ def run_search(
     check_writable(options.reports / samples.experiment)  # now, not after hours
     folders = store.root, store.experiment(samples.experiment)
     with store.leases(samples.experiment) as leases, keeping(*folders), interruptible():
-        call = Call(asked, samples, settle, options, console, store, leases)
+        call = Call(asked, samples, resolve, options, console, store, leases)
         with _joined(call) as study:
             try:
                 return _search(call, study, Floor(call, study))
@@ -69,7 +69,7 @@ def run_search(
 def _joined(call: Call) -> Iterator[Study]:
     """Our part in the study, which is made where it is not there."""
     from bench.search.presence import Presence
-    from bench.search.storages import open_place, told
+    from bench.search.storages import open_place, storage_errors
     from bench.search.study import Study, Terms, join
 
     asked, search = call.asked, call.asked.space.search
@@ -77,9 +77,9 @@ def _joined(call: Call) -> Iterator[Study]:
     place.patience.say = call.say
     if not place.shared:
         _refuse_company(call, place.name)
-    held = call.samples.trials[0].held
-    terms = Terms(asked.space.record(), asked.aims, search.seeds_per_trial, held)
-    with told(place.name):
+    held = call.samples.trials[0].fixed_settings
+    terms = Terms(asked.space.record(), asked.objectives, search.seeds_per_trial, held)
+    with storage_errors(place.name):
         joined = join(place, call.experiment, terms, asked.sampler, asked.pruner)
         number = place.storage.get_study_id_from_name(call.experiment)
         direct = place.direct or place.storage
@@ -134,7 +134,7 @@ def _choose(call: Call, study: Study, floor: Floor) -> ExitCode:
     from bench.search.choosing import choose
     from bench.search.study import CHOSEN
 
-    chosen = choose(study.trials(), call.asked.aims, call.asked.space.search.chosen)
+    chosen = choose(study.trials(), call.asked.objectives, call.asked.space.search.num_chosen)
     numbers = [trial.number for trial in chosen]
     before = study.optuna.user_attrs.get(CHOSEN) or []
     if numbers and (not before or before[-1] != numbers):

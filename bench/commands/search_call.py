@@ -19,7 +19,7 @@ from bench.run.retries import RETRIES
 if TYPE_CHECKING:
     from bench.search.opening import Request
 
-Settle = Callable[[Plan], Plan]
+ResolvePlan = Callable[[Plan], Plan]
 """Settles what trials name by other experiments and files."""
 
 
@@ -57,7 +57,7 @@ class Call:
 
     asked: Request
     samples: Plan
-    settle: Settle
+    resolve: ResolvePlan
     options: SearchOptions
     console: Console
     store: Store

@@ -57,7 +57,7 @@ class Floor:
         self._claims = SharedTrials(call.leases, {}, {}, {})
         about = {"name": call.experiment, "storage": study.place.name}
         self._shop = TrialWorkshop(
-            call.asked.space, call.store, call.settle, about, self._claims, self
+            call.asked.space, call.store, call.resolve, about, self._claims, self
         )
 
     def ask_to_stop(self, trial: str | None = None) -> None:
@@ -73,12 +73,12 @@ class Floor:
         call, asked, study = self._call, self._call.asked, self._study
         search = asked.space.search
         seconds = call.options.timeout or search.timeout
-        several = len(asked.aims) > 1
+        several = len(asked.objectives) > 1
         judge = make_judge(search.pruner, asked.curve, several=several, others=study.trials)
         driver = Driver(
             asked.space,
             study,
-            Goal(asked.aims, asked.curve, judge),
+            Goal(asked.objectives, asked.curve, judge),
             self._shop,
             call.say,
             until=None if seconds is None else time.monotonic() + seconds,
@@ -196,7 +196,7 @@ class Floor:
         told = keep_surveys(call.store, samples, prepared.surveys, search=True)
         for note in (*prepared.placements, *prepared.notes, *told):
             call.say(note)
-        for caution in samples.cautions:
+        for caution in samples.warnings:
             call.say(f"Careful: {caution}.")
         self._ready = True
 
@@ -207,7 +207,7 @@ class Floor:
 
     def _figures(self, trials: Sequence[Trial]) -> dict[int, Mapping[str, float]]:
         """By seed: the objectives and the test split's figures of those that are done."""
-        aims = {aim.metric for aim in self._call.asked.aims}
+        aims = {aim.metric for aim in self._call.asked.objectives}
         counts = {f"test_{name}" for name in SUPPORT}  # no figures, but what they are means of
         found: dict[int, Mapping[str, float]] = {}
         for trial in trials:

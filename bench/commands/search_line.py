@@ -79,8 +79,8 @@ def _search(spec: Path, overrides: list[str], options: SearchOptions, *, trust_c
     with ending_at_once():
         from rich.console import Console
 
+        from bench.commands.resolving import resolver
         from bench.commands.search import run_search
-        from bench.commands.settling import settler
         from bench.plan.expand import Plan, check_targets
         from bench.plan.pretrained import check_weights
         from bench.search.opening import request
@@ -89,7 +89,7 @@ def _search(spec: Path, overrides: list[str], options: SearchOptions, *, trust_c
         asked = request(load_spec(spec, overrides))
         samples = Plan(asked.space.spec, {}, asked.space.sample_trials())
         check_targets(samples)
-        settle = settler(options.results, spec.parent, trust_code=trust_code)
-        samples = settle(samples)
+        resolve = resolver(options.results, spec.parent, trust_code=trust_code)
+        samples = resolve(samples)
         check_weights(samples)
-    return run_search(asked, samples, settle, options, Console(stderr=True))
+    return run_search(asked, samples, resolve, options, Console(stderr=True))

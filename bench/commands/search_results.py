@@ -33,7 +33,7 @@ def write_record(
     chosen = (study.optuna.user_attrs.get(CHOSEN) or [[]])[-1]
     found = record(
         call.asked.space,
-        call.asked.aims,
+        call.asked.objectives,
         study.place.name,
         study.trials(),
         chosen,
@@ -88,7 +88,7 @@ def _check(call: Call, path: Path, found: FrozenTrial) -> None:
     from bench.search.points import TRIALS
 
     try:
-        made = [trial.id for trial in call.settle(make_plan(load_spec(path))).trials]
+        made = [trial.id for trial in call.resolve(make_plan(load_spec(path))).trials]
     except BenchError as error:
         call.say(f"Careful: {path} cannot be run as it is: {error}")
         return

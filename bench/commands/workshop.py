@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from bench.commands.search_call import Settle
+from bench.commands.search_call import ResolvePlan
 from bench.commands.sharing import SharedTrials
 from bench.measure.footprint import Footprint
 from bench.plan.expand import Plan, trial_config
@@ -46,12 +46,12 @@ class TrialWorkshop:
         self,
         space: Space,
         store: Store,
-        settle: Settle,
+        resolve: ResolvePlan,
         about: Mapping[str, Any],
         claims: SharedTrials,
         executor: Stopping,
     ) -> None:
-        self._space, self._store, self._settle, self._about = space, store, settle, about
+        self._space, self._store, self._settle, self._about = space, store, resolve, about
         self._claims, self._executor = claims, executor
         self._costs: dict[str, Costs] = {}
         self._footprints: dict[str, Footprint] = {}

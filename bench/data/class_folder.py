@@ -14,7 +14,7 @@ from bench.data.folder import listed_splits
 from bench.data.names import images_by_stem, normal, what_is_there
 from bench.data.pixels import Opening, one_line
 from bench.data.settings import Exif, GroupColumn, Normalize, OnError, SplitFiles, WindowSetting
-from bench.errors import DataError, nearest
+from bench.errors import DataError, did_you_mean
 
 SPELLINGS: Mapping[str, tuple[str, ...]] = {
     "train": ("train", "training"),
@@ -137,7 +137,7 @@ class ClassFolder:
             remedy = "put its images there, or set data.root and data.classes to what is there"
             if not place.is_dir() and folder.is_dir():
                 there = [p.name for p in folder.iterdir() if p.is_dir() and p.name[0] != "."]
-                remedy += nearest(label, there) if there else " (there are no folders)"
+                remedy += did_you_mean(label, there) if there else " (there are no folders)"
             images = images_by_stem(place, remedy, nested=True)
             if not images and not optional:
                 raise DataError(f"{place}: no image there{what_is_there(place)}: {remedy}")
@@ -150,21 +150,21 @@ class ClassFolder:
         self, root: Path, found: Found, groups: Mapping[str, str] | None
     ) -> tuple[dict[str, Names], Names]:
         """Names by split, and what is to be said of them."""
-        label_of: Callable[[str], str] = found.label.__getitem__
+        format_label: Callable[[str], str] = found.label.__getitem__
         if self.splits is not None:
             names = listed_splits(root, self.splits, found.files)
             share_out.check_apart(names, groups, root)
             return names, ()
         if not found.names:
             everyone = tuple(sorted(found.files))
-            return share_out.by_class(everyone, label_of, groups, root), ()
+            return share_out.by_class(everyone, format_label, groups, root), ()
         names, notes = dict(found.names), found.notes
         share_out.check_apart(names, groups, root)
         missing = [split for split in ("val", "test") if split not in names]
         training = names["train"]
         for split in missing:
             names["train"], names[split] = share_out.held_out(
-                names["train"], training, label_of, groups, split
+                names["train"], training, format_label, groups, split
             )
             notes += (
                 f"there is no folder of {split} images: {len(names[split]):,} of {len(training):,} "

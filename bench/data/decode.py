@@ -23,7 +23,7 @@ from torch.nn.functional import interpolate
 from bench.data.base import FileFacts, Images, Progress
 from bench.data.cache import Arrays, Decoded, Recipe, Skipped, cached, existing
 from bench.data.mask_remedies import with_remedy
-from bench.data.masks import Labels, Mask, MaskError, nearest, read_mask
+from bench.data.masks import Labels, Mask, MaskError, did_you_mean, read_mask
 from bench.data.pixels import (
     AS_SEEN,
     MISSING,
@@ -223,7 +223,7 @@ def decode_pair(pair: Pair, reading: Reading, labels: Labels) -> Decoded:
     # All of the mask is checked, also what the resize leaves out.
     checked = labels.check(mask.values, pair.mask)
     array, facts = stored_image(image, pair.image, reading)
-    return Decoded((array, labels.apply(nearest(checked, reading.size))), (facts, mask.facts))
+    return Decoded((array, labels.apply(did_you_mean(checked, reading.size))), (facts, mask.facts))
 
 
 def _check_shapes(pair: Pair, image: Pixels, mask: Mask) -> None:

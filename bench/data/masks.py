@@ -315,7 +315,7 @@ def _is_white_first(page: Page, reading: MaskReading) -> bool:
     )
 
 
-def nearest(mask: Array, size: int) -> Array:
+def did_you_mean(mask: Array, size: int) -> Array:
     """(H, W) → (size, size): the pixel at the centre."""
     small = Image.fromarray(mask).resize((size, size), Image.Resampling.NEAREST)
     return np.asarray(small)

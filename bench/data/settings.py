@@ -15,9 +15,9 @@ from pydantic import (
     model_validator,
 )
 
-from bench.errors import nearest
+from bench.errors import did_you_mean
 from bench.registry import Custom, Registry
-from bench.settings import Settings, added, local
+from bench.settings import Settings, added_later, machine_local
 
 Normalize = Literal["none", "unit", "symmetric", "imagenet"]
 Border = Literal["foreground", "ignore", "background"]
@@ -131,7 +131,7 @@ class DataSettings(Settings):
         description="none: floats 0-255; unit: 0-1; symmetric: -1 to 1; imagenet: its mean and "
         "deviation",
     )
-    background: Background = added(
+    background: Background = added_later(
         "first",
         argument=False,
         description="first: class 0 of the masks is background, which has no score of its own; "
@@ -187,17 +187,17 @@ class FilesSettings(DataSettings):
         description="a file that cannot be read ends the run (fail), or its sample is left out, "
         "counted and named in the report (skip); more than 5% of them are an error all the same",
     )
-    exif: Exif = added(
+    exif: Exif = added_later(
         "apply",
         description="turn images and masks as their EXIF orientation says, like viewers do; "
         "ignore: as stored",
     )
-    page: int | None = added(
+    page: int | None = added_later(
         None,
         ge=1,
         description="which page (frame) of files with several, from 1; null: they are an error",
     )
-    window: WindowSetting = added(
+    window: WindowSetting = added_later(
         "auto",
         description="the stored values that become 0 and 1. full: the whole range of their type; "
         "percentiles: 0.1% and 99.9% of the training pixels; [low, high]; auto: full for 8 bits, "
@@ -213,8 +213,8 @@ class OxfordPetSettings(FilesSettings):
     """Oxford-IIIT Pet (Parkhi et al. 2012): 37 breeds of cats and dogs with trimaps."""
 
     name: Literal["oxford_pet"] = "oxford_pet"
-    root: str = local("data", description="folder that holds (or gets) oxford-iiit-pet/")
-    download: bool = local(True)
+    root: str = machine_local("data", description="folder that holds (or gets) oxford-iiit-pet/")
+    download: bool = machine_local(True)
     border: Border = "foreground"
 
     def label_names(self) -> tuple[str, ...]:
@@ -260,7 +260,7 @@ class FolderSettings(FilesSettings):
     """Any pair of folders with images and masks of the same names."""
 
     name: Literal["folder"] = "folder"
-    root: str = local(...)
+    root: str = machine_local(...)
     images: str = "images"
     masks: str = "masks"
     classes: ClassNames = ("background", "foreground")
@@ -273,21 +273,21 @@ class FolderSettings(FilesSettings):
     ignore: Ignored | None = Field(
         None, description="a pixel value (or a list of them) that is not scored"
     )
-    threshold: float | None = added(
+    threshold: float | None = added_later(
         None,
         description="instead of `values`, for two classes: pixels from this value on are the "
         "second class, those below the first (soft edges, JPEG, probabilities)",
     )
-    alpha: Alpha = added(
+    alpha: Alpha = added_later(
         "drop", description="mask: the masks are in the alpha channel of their files"
     )
-    palette: Palette = added(
+    palette: Palette = added_later(
         "auto",
         description="of palette masks, take the index or the (grey) colour; auto: the index, but "
         "where the palette goes from white to black, white is 1 and black 0",
     )
     splits: SplitFiles | None = None
-    groups: Groups | None = added(None, description=GROUPS)
+    groups: Groups | None = added_later(None, description=GROUPS)
 
     @model_validator(mode="after")
     def _values_fit(self) -> FolderSettings:
@@ -324,7 +324,7 @@ class FolderSettings(FilesSettings):
             if name not in self.classes:
                 raise ValueError(
                     f"values: {value} is of no class of `classes:`: {name!r}"
-                    + nearest(name, self.classes)
+                    + did_you_mean(name, self.classes)
                 )
             if value in self._ignored:
                 raise ValueError(f"ignore: {value} is also the pixel value of a class")
@@ -339,14 +339,14 @@ class ClassFolderSettings(FilesSettings):
     """Images in a folder per class: `root/cat/1.jpg`, or `root/train/cat/1.jpg` and so on."""
 
     name: Literal["class_folder"] = "class_folder"
-    root: str = local(...)
+    root: str = machine_local(...)
     classes: LabelNames = Field(
         min_length=2, description="the folders' names, which are the classes' too"
     )
     splits: SplitFiles | None = Field(
         None, description="files that list images as class/name, with their ending or without"
     )
-    groups: Groups | None = added(None, description=GROUPS)
+    groups: Groups | None = added_later(None, description=GROUPS)
 
     def class_names(self) -> tuple[str, ...]:
         """None: there are no masks."""

@@ -38,7 +38,7 @@ def by_group(names: Names, groups: Mapping[str, str], source: Path) -> dict[str,
 
 
 def by_class(
-    names: Names, label_of: Callable[[str], str], groups: Mapping[str, str] | None, source: Path
+    names: Names, format_label: Callable[[str], str], groups: Mapping[str, str] | None, source: Path
 ) -> dict[str, Names]:
     """The same class by class, so that every split has every class that has three images.
 
@@ -50,7 +50,7 @@ def by_class(
     for name in names:
         if unit[name] not in seen:
             seen.add(unit[name])
-            by_label.setdefault(label_of(name), {})[unit[name]] = None
+            by_label.setdefault(format_label(name), {})[unit[name]] = None
     place = {u: p for units in by_label.values() for u, p in _places(sorted(units)).items()}
     found = _shared(names, [place[unit[name]] for name in names])
     what = "images" if groups is None else "groups"
@@ -62,7 +62,7 @@ def by_class(
 def held_out(
     names: Names,
     everyone: Names,
-    label_of: Callable[[str], str],
+    format_label: Callable[[str], str],
     groups: Mapping[str, str] | None,
     split: str,
 ) -> tuple[Names, Names]:
@@ -75,7 +75,7 @@ def held_out(
         groups: a name's group, or None.
         split: `val` or `test`.
     """
-    taken = set(by_class(everyone, label_of, groups, Path("the training images"))[split])
+    taken = set(by_class(everyone, format_label, groups, Path("the training images"))[split])
     left = tuple(name for name in names if name not in taken)
     return left, tuple(name for name in names if name in taken)
 
@@ -156,7 +156,7 @@ def check_apart(names: Mapping[str, Names], groups: Mapping[str, str] | None, so
 def notes(
     names: Mapping[str, Names],
     groups: Mapping[str, str] | None,
-    label_of: Callable[[str], str] | None,
+    format_label: Callable[[str], str] | None,
 ) -> Names:
     """How samples were shared out, where it is not by plain index, and which classes are short."""
     found: Names = ()
@@ -164,10 +164,10 @@ def notes(
     if groups is not None:
         counts = "/".join(str(len({groups[name] for name in names[split]})) for split in SPLITS)
         found += (f"groups are kept apart: {counts} groups with {sizes} images in train/val/test",)
-    if label_of is not None:
-        train = {label_of(name) for name in names["train"]}
+    if format_label is not None:
+        train = {format_label(name) for name in names["train"]}
         for split in ("val", "test"):
-            short = sorted(train - {label_of(name) for name in names[split]})
+            short = sorted(train - {format_label(name) for name in names[split]})
             if short:
                 shown = ", ".join(short[:5]) + (", …" if len(short) > 5 else "")
                 found += (f"{split} has no image of {len(short)} of the classes: {shown}",)

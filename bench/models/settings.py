@@ -6,11 +6,11 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from bench.errors import nearest
+from bench.errors import did_you_mean
 from bench.models.taps import ENCODERS, stages_of
 from bench.models.weights_settings import Weights
 from bench.registry import Registry
-from bench.settings import Settings, apart
+from bench.settings import Settings, excluded_from_builder
 
 Upsample = Literal["bilinear", "transposed"]
 
@@ -34,7 +34,7 @@ class ModelSettings(Settings):
         return self._stages
 
     width: float = Field(1.0, gt=0, le=8, description="multiplier on all channel counts")
-    weights: Weights = apart(
+    weights: Weights = excluded_from_builder(
         "none", description="to start with: none, imagenet, a file, or {experiment: …}"
     )
 
@@ -138,7 +138,7 @@ class EncoderUNetSettings(ModelSettings):
     @classmethod
     def _known(cls, value: str) -> str:
         if value not in ENCODERS:
-            raise ValueError(f"unknown encoder {value!r}{nearest(value, ENCODERS)}")
+            raise ValueError(f"unknown encoder {value!r}{did_you_mean(value, ENCODERS)}")
         return value
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.errors import SpecError, nearest
+from bench.errors import SpecError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,9 @@ def family_of(encoder: str) -> Family:
         SpecError: no such encoder; it names the nearest.
     """
     if encoder not in FAMILIES:
-        raise SpecError(f"unknown encoder {encoder!r}{nearest(encoder, ENCODERS)}", key="encoder")
+        raise SpecError(
+            f"unknown encoder {encoder!r}{did_you_mean(encoder, ENCODERS)}", key="encoder"
+        )
     return FAMILIES[encoder]
 
 

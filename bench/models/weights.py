@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torchvision import models
 
 from bench.errors import DataError, SpecError, StoreError, first_line
-from bench.models.weights_settings import SettledWeights
+from bench.models.weights_settings import ResolvedWeights
 from bench.safe_files import open_plain
 
 VERSION = "IMAGENET1K_V1"
@@ -38,7 +38,7 @@ class Match(NamedTuple):
     what: str
 
 
-def load(model: nn.Module, weights: SettledWeights) -> str:
+def load(model: nn.Module, weights: ResolvedWeights) -> str:
     """Put the weights into the model; says in one line what was loaded.
 
     Raises:
@@ -117,7 +117,7 @@ def fetch_imagenet(encoder: str) -> None:
         ) from error
 
 
-def matched(model: nn.Module, found: State, weights: SettledWeights) -> Match:
+def matched(model: nn.Module, found: State, weights: ResolvedWeights) -> Match:
     """What of `found` goes into the model: all of it, all but the output layer, or the encoder.
 
     The whole model is taken where all names and shapes agree, which ImageNet's classifier never
@@ -145,7 +145,7 @@ def matched(model: nn.Module, found: State, weights: SettledWeights) -> Match:
 
 
 def _matched_encoder(
-    own: State, encoder: list[str], found: State, weights: SettledWeights
+    own: State, encoder: list[str], found: State, weights: ResolvedWeights
 ) -> Match:
     spellings = [
         {name: name for name in encoder},
@@ -189,7 +189,7 @@ def _agrees(own: State, found: State, name: str, there: str) -> bool:
     return there in found and found[there].shape == own[name].shape
 
 
-def _misfit(own: State, found: State, name: str, there: str, weights: SettledWeights) -> SpecError:
+def _misfit(own: State, found: State, name: str, there: str, weights: ResolvedWeights) -> SpecError:
     if there not in found:
         message = f"{weights.exactly} has no {there}, which the model needs"
     else:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from bench.settings import Settings, local
+from bench.settings import Settings, machine_local
 
 Label = str | int | float | bool | None
 
@@ -26,7 +26,7 @@ class EarlierWeights(Settings):
     )
 
 
-class SettledWeights(Settings):
+class ResolvedWeights(Settings):
     """What planning makes of the other spellings: exactly which weights, and where they lie.
 
     `exactly` is torchvision's full name, a file's SHA-256, or a trial; where it is an arm of an
@@ -36,8 +36,8 @@ class SettledWeights(Settings):
 
     source: Literal["imagenet", "file", "trial"]
     exactly: str
-    file: str = local(...)
-    trained_as: dict[str, str | int | bool | None] = local({})
+    file: str = machine_local(...)
+    trained_as: dict[str, str | int | bool | None] = machine_local({})
 
     @property
     def owner(self) -> str | None:
@@ -48,7 +48,7 @@ class SettledWeights(Settings):
 def _kind(value: Any) -> str | None:
     if isinstance(value, str):
         return "text"
-    if isinstance(value, SettledWeights) or (isinstance(value, dict) and "source" in value):
+    if isinstance(value, ResolvedWeights) or (isinstance(value, dict) and "source" in value):
         return "settled"
     return "earlier" if isinstance(value, EarlierWeights | dict) else None
 
@@ -56,14 +56,14 @@ def _kind(value: Any) -> str | None:
 Weights = Annotated[
     Annotated[str, Field(min_length=1), Tag("text")]
     | Annotated[EarlierWeights, Tag("earlier")]
-    | Annotated[SettledWeights, Tag("settled")],
+    | Annotated[ResolvedWeights, Tag("settled")],
     Discriminator(
         _kind,
         custom_error_type="weights",
         custom_error_message="must be none, imagenet, a file, or {experiment: …}",
     ),
 ]
-"""`none`, `imagenet`, a file, or an earlier experiment's; once planned, `SettledWeights`."""
+"""`none`, `imagenet`, a file, or an earlier experiment's; once planned, `ResolvedWeights`."""
 
 
 def torchvision_encoder(model: Any) -> str | None:

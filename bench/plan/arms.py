@@ -7,11 +7,18 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from bench.errors import nearest
-from bench.plan.axes import Axis, Group, canonical_label, label_of, own_label, read_groups
+from bench.errors import did_you_mean
+from bench.plan.axes import (
+    Axis,
+    AxisGroup,
+    canonical_label,
+    default_label,
+    format_label,
+    read_groups,
+)
 from bench.spec.load import Spec
-from bench.spec.merge import Choice
-from bench.spec.messages import shown
+from bench.spec.merge import AxisValue
+from bench.spec.messages import format_value
 from bench.spec.yaml12 import KeyPath
 
 MAX_TRIALS = 100_000
@@ -36,7 +43,7 @@ def make_arms(spec: Spec) -> tuple[dict[str, Axis], list[Arm]]:
     return axes, arms
 
 
-def choices(axes: dict[str, Axis], arm: Arm) -> list[Choice]:
+def axis_values(axes: dict[str, Axis], arm: Arm) -> list[AxisValue]:
     """The values that an arm's labels stand for."""
     return [axes[name].levels[label] for name, label in arm.items()]
 
@@ -50,7 +57,7 @@ def labels_in_use(axes: dict[str, Axis], arms: list[Arm]) -> dict[str, tuple[str
     }
 
 
-def refuse_several_tasks(spec: Spec, axes: Iterable[Axis]) -> None:
+def refuse_multiple_tasks(spec: Spec, axes: Iterable[Axis]) -> None:
     """Metrics, selection and the words of the report are a task's: an experiment has one.
 
     Raises:
@@ -64,12 +71,13 @@ def refuse_several_tasks(spec: Spec, axes: Iterable[Axis]) -> None:
             if names[-1] != names[0]:
                 raise spec.document.error(
                     level.where,
-                    f"an experiment has one task, here {shown(names[0])} and {shown(names[-1])}: "
+                    f"an experiment has one task, here {format_value(names[0])} and "
+                    f"{format_value(names[-1])}: "
                     "make a spec for each; axes can be its settings (task.…)",
                 )
 
 
-def _check_size(spec: Spec, groups: list[Group]) -> None:
+def _check_size(spec: Spec, groups: list[AxisGroup]) -> None:
     arms, seeds = math.prod(len(group[0].order) for group in groups), len(spec.sweep.seeds)
     if arms * seeds > MAX_TRIALS:
         where = groups[0][0].where[:1] if groups else ("seeds",)
@@ -77,7 +85,7 @@ def _check_size(spec: Spec, groups: list[Group]) -> None:
         raise spec.document.error(where, message)
 
 
-def _combinations(groups: list[Group]) -> Iterator[Arm]:
+def _combinations(groups: list[AxisGroup]) -> Iterator[Arm]:
     """One level of every axis; the last group varies fastest."""
     rows = [
         [
@@ -105,7 +113,7 @@ def _excluded(spec: Spec, axes: dict[str, Axis], index: int) -> Arm:
         where: KeyPath = ("exclude", index, name)
         axis = _axis(spec, axes, name, where)
         if isinstance(value, dict | list):
-            raise spec.document.error(where, f"must be a label, not {shown(value)}")
+            raise spec.document.error(where, f"must be a label, not {format_value(value)}")
         label = _existing(axis, value)
         if label is None:
             raise spec.document.error(where, _unknown_level(axis, value))
@@ -117,18 +125,18 @@ def _axis(spec: Spec, axes: dict[str, Axis], name: str, where: KeyPath) -> Axis:
     if not axes:
         raise spec.document.error(where, "there are no axes; give a grid or zip first")
     if name not in axes:
-        raise spec.document.error(where, f"unknown axis {name!r}{nearest(name, axes)}")
+        raise spec.document.error(where, f"unknown axis {name!r}{did_you_mean(name, axes)}")
     return axes[name]
 
 
 def _existing(axis: Axis, value: str | float | bool | None) -> str | None:
     """The label that a scalar means, if the axis has it."""
-    labels = (label_of(value), canonical_label(str(value)))
+    labels = (format_label(value), canonical_label(str(value)))
     return next((label for label in labels if label in axis.levels), None)
 
 
 def _unknown_level(axis: Axis, value: str | float | bool | None) -> str:
-    return f"unknown level {label_of(value)!r}{nearest(label_of(value), axis.levels)}"
+    return f"unknown level {format_label(value)!r}{did_you_mean(format_label(value), axis.levels)}"
 
 
 def _included(spec: Spec, axes: dict[str, Axis], arms: list[Arm]) -> list[Arm]:
@@ -156,11 +164,11 @@ def _level(spec: Spec, axis: Axis, value: Any, index: int) -> str:
             return found
         if all(isinstance(level.value, dict | list) for level in axis.levels.values()):
             raise spec.document.error(where, _unknown_level(axis, value))
-        label = label_of(value)
+        label = format_label(value)
     elif isinstance(value, dict) and len(value) == 1 and not {"name", "target"} & value.keys():
         ((written, value),) = value.items()
         label, where = canonical_label(written), (*where, written)
     else:
-        label = own_label(spec.document, value, where)
+        label = default_label(spec.document, value, where)
     axis.add(spec.document, label, value, where)
     return label

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.errors import nearest
+from bench.errors import did_you_mean
 from bench.plan.trial import canonical_json
 from bench.spec import yaml12
 from bench.spec.document import Document
 from bench.spec.load import Spec
-from bench.spec.merge import Choice
-from bench.spec.messages import shown
+from bench.spec.merge import AxisValue
+from bench.spec.messages import format_value
 from bench.spec.schema import AXIS_ROOTS, Sweep, TrialSettings
 from bench.spec.yaml12 import KeyPath, dotted
 from bench.texts import fault_of
@@ -32,46 +32,52 @@ class Axis:
 
     name: str
     where: KeyPath
-    levels: dict[str, Choice] = field(default_factory=dict)
+    levels: dict[str, AxisValue] = field(default_factory=dict)
     order: list[str] = field(default_factory=list)
     _labels: dict[str, str] = field(default_factory=dict, init=False, repr=False)  # by value
 
     def add(
-        self, document: Document, label: str, value: Any, where: KeyPath, *, again: bool = False
+        self,
+        document: Document,
+        label: str,
+        value: Any,
+        where: KeyPath,
+        *,
+        allow_repeat: bool = False,
     ) -> None:
-        """One level more, of a new label and a new value; `again`: or both of an earlier level."""
+        """Add a level with a new label and value; `allow_repeat` accepts an earlier level again."""
         if not label:
             raise document.error(where, "an empty label; name the level")
         if fault := fault_of(label):
             raise document.error(where, f"the label {fault} (or write `label: value`)")
         other = self._labels.setdefault(canonical_json(value), label)
-        if label in self.levels and not (again and other == label):
+        if label in self.levels and not (allow_repeat and other == label):
             raise document.error(
                 where, f"the label {label!r} stands twice on this axis; rename one"
             )
         if other != label:
             raise document.error(where, f"has the same value as level {other!r}; remove one")
-        self.levels.setdefault(label, Choice(self.name, value, where))
+        self.levels.setdefault(label, AxisValue(self.name, value, where))
         self.order.append(label)
 
 
-Group = list[Axis]
+AxisGroup = list[Axis]
 """Axes that vary together (one axis of a grid is a group of its own)."""
 
 
-def read_groups(spec: Spec) -> list[Group]:
+def read_groups(spec: Spec) -> list[AxisGroup]:
     """The groups of axes of a spec, in its order.
 
     Raises:
         SpecError: an axis that is none or stands twice, doubtful labels, lengths that differ.
     """
-    groups: list[Group] = []
+    groups: list[AxisGroup] = []
     seen: dict[str, KeyPath] = {}
     for where, axes, together in _declared(spec):
         group = []
         for name, levels in axes.items():
             axis = new_axis(spec.document, name, (*where, name), seen)
-            _add_levels(spec.document, axis, levels, again=together)
+            _add_levels(spec.document, axis, levels, allow_repeat=together)
             group.append(axis)
         if together:
             _check_rows(spec.document, group)
@@ -100,7 +106,7 @@ def new_axis(document: Document, name: str, where: KeyPath, seen: dict[str, KeyP
     if root not in AXIS_ROOTS:
         if root in TrialSettings.model_fields or root in Sweep.model_fields:
             raise document.error(where, f"cannot be an axis; axes are in {', '.join(AXIS_ROOTS)}")
-        raise document.error(where, f"unknown setting {root!r}{nearest(root, AXIS_ROOTS)}")
+        raise document.error(where, f"unknown setting {root!r}{did_you_mean(root, AXIS_ROOTS)}")
     if name in seen:
         raise document.error(where, f"stands twice, first at {dotted(seen[name])}; keep one")
     seen[name] = where
@@ -108,7 +114,7 @@ def new_axis(document: Document, name: str, where: KeyPath, seen: dict[str, KeyP
 
 
 def _add_levels(
-    document: Document, axis: Axis, levels: dict[str, Any] | list[Any], *, again: bool
+    document: Document, axis: Axis, levels: dict[str, Any] | list[Any], *, allow_repeat: bool
 ) -> None:
     if isinstance(levels, dict):
         for label, value in levels.items():
@@ -116,10 +122,16 @@ def _add_levels(
     else:
         for i, value in enumerate(levels):
             where = (*axis.where, i)
-            axis.add(document, own_label(document, value, where), value, where, again=again)
+            axis.add(
+                document,
+                default_label(document, value, where),
+                value,
+                where,
+                allow_repeat=allow_repeat,
+            )
 
 
-def _check_rows(document: Document, group: Group) -> None:
+def _check_rows(document: Document, group: AxisGroup) -> None:
     """Axes that vary together are equally long, and no two of their rows are equal."""
     first = group[0]
     for axis in group[1:]:
@@ -136,7 +148,7 @@ def _check_rows(document: Document, group: Group) -> None:
             raise document.error(first.where, message)
 
 
-def own_label(document: Document, value: Any, where: KeyPath) -> str:
+def default_label(document: Document, value: Any, where: KeyPath) -> str:
     """The label of a value that was given none: a scalar's text, or a part's `name`.
 
     Raises:
@@ -145,14 +157,14 @@ def own_label(document: Document, value: Any, where: KeyPath) -> str:
     if isinstance(value, dict) and isinstance(value.get("name"), str):
         return str(value["name"])
     if isinstance(value, dict | list):
-        raise document.error(where, f"{shown(value)} needs a label: write `label: value`")
-    return label_of(value)
+        raise document.error(where, f"{format_value(value)} needs a label: write `label: value`")
+    return format_label(value)
 
 
-def label_of(value: str | float | bool | None) -> str:
+def format_label(value: str | float | bool | None) -> str:
     """A scalar as a label; equal spellings give one: 1e-3 → `0.001`, 1.0 → `1`, null → `null`."""
     if value is None or isinstance(value, bool):
-        return shown(value)
+        return format_value(value)
     if isinstance(value, float):
         whole = value.is_integer() and abs(value) < 1e15
         return str(int(value)) if whole else re.sub(r"e([-+])0", r"e\1", repr(value))
@@ -160,8 +172,8 @@ def label_of(value: str | float | bool | None) -> str:
 
 
 def canonical_label(written: str) -> str:
-    """A label as a mapping's key has it, spelt as `label_of` spells it: `1e-3` → `0.001`."""
+    """A label as a mapping's key has it, spelt as `format_label` spells it: `1e-3` → `0.001`."""
     try:
-        return label_of(yaml12.scalar(written))
+        return format_label(yaml12.scalar(written))
     except ValueError:
         return written

@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.plan.trial import Trial
 
-DECIDE_THE_LOSS = ("train.loss", "train.focal_gamma", "task.noise", "task.steps")
+LOSS_DEFINING_SETTINGS = ("train.loss", "train.focal_gamma", "task.noise", "task.steps")
 """Settings that decide what the validation loss is a measure of.
 
 Under another noise schedule other noise is to be predicted from other images. Label smoothing is
@@ -19,7 +19,7 @@ def incomparable(metrics: Iterable[str], trials: Sequence[Trial]) -> dict[str, t
     """Each metric (`loss`) that an axis changes the meaning of, and the axes that do."""
     names = trials[0].axes if trials else {}
     found = []
-    for setting in DECIDE_THE_LOSS:
+    for setting in LOSS_DEFINING_SETTINGS:
         setters = [axis for axis in names if f"{setting}.".startswith(f"{axis}.")]
         axis = max(setters, key=len, default=None)  # the narrowest is put in last
         # an axis of a whole section need not vary this setting of it
@@ -29,7 +29,7 @@ def incomparable(metrics: Iterable[str], trials: Sequence[Trial]) -> dict[str, t
     return {name: axes for name in metrics if axes and name.split("_")[0] == "loss"}
 
 
-def caution(
+def loss_warnings(
     incomparable: Mapping[str, Sequence[str]], metrics: Iterable[str], several: Iterable[str]
 ) -> tuple[str, ...]:
     """What has to be known before comparing arms by loss, in a sentence, or nothing.

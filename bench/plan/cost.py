@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import BenchError, SpecError, first_line, nearest
+from bench.errors import BenchError, SpecError, did_you_mean, first_line
 from bench.models.settings import MODELS
 from bench.plan.trial import Trial, digest
-from bench.settings import is_apart
+from bench.settings import is_excluded_from_builder
 from bench.spec.schema import TrialSettings
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def model_costs(
     return costs
 
 
-def classes(trial: Trial) -> int:
+def num_outputs(trial: Trial) -> int:
     """How many channels the trial's task wants at the end of its model."""
     settings = trial.settings
     return int(settings.task.out_channels(settings.classes))
@@ -58,7 +58,7 @@ def model_name(trial: Trial) -> str:
 def model_identity(settings: TrialSettings) -> dict[str, Any]:
     """What decides a model's cost: not, for example, the weights that it starts with."""
     kinds = type(settings.model).model_fields
-    apart = {key for key, kind in kinds.items() if is_apart(kind.json_schema_extra)}
+    apart = {key for key, kind in kinds.items() if is_excluded_from_builder(kind.json_schema_extra)}
     model = settings.model.identity()
     return {
         "model": {key: value for key, value in model.items() if key not in apart},
@@ -76,10 +76,10 @@ def _cost(trial: Trial) -> Cost:
     shape = (1, IN_CHANNELS, size, size)
     try:
         model = MODELS.build(
-            trial.settings.model, in_channels=IN_CHANNELS, out_channels=classes(trial)
+            trial.settings.model, in_channels=IN_CHANNELS, out_channels=num_outputs(trial)
         )
         _check_output(model, shape, trial)
-        freeze(model, trial)
+        apply_freeze(model, trial)
         return model_cost(model, shape, takes_time=task.takes_time)
     except Exception as error:
         kind = "" if isinstance(error, BenchError) else f"{type(error).__name__}: "
@@ -104,7 +104,7 @@ def _check_output(model: nn.Module, shape: tuple[int, ...], trial: Trial) -> Non
         raise SpecError(f"its output for an input of shape {shape} is {found}, not {expected}")
 
 
-def freeze(model: nn.Module, trial: Trial) -> None:
+def apply_freeze(model: nn.Module, trial: Trial) -> None:
     """Leave out of the trainable parameters what is frozen from the first epoch on."""
     frozen = trial.settings.train.freeze
     if frozen == "none" and trial.settings.train.encoder_lr is None:
@@ -118,7 +118,7 @@ def freeze(model: nn.Module, trial: Trial) -> None:
     parts = encoder_parts()
     last = next(reversed(parts)) if frozen == "encoder" else frozen.up_to
     if last not in parts:
-        raise SpecError(f"it has no stage {last!r}{nearest(last, parts)}")
+        raise SpecError(f"it has no stage {last!r}{did_you_mean(last, parts)}")
     for stage, modules in parts.items():
         for module in modules:
             module.requires_grad_(False)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bench.models.settings import MODELS
-from bench.plan.cost import IN_CHANNELS, classes, freeze, model_identity, model_name
+from bench.plan.cost import IN_CHANNELS, apply_freeze, model_identity, model_name, num_outputs
 from bench.plan.trial import Trial, digest
 from bench.spec.schema import TrialSettings
 from bench.spec.train_settings import TrainSettings
@@ -63,23 +63,23 @@ def disk_use(trials: Iterable[Trial]) -> tuple[dict[str, DiskUse], dict[str, str
         if arm not in arms:
             key = digest(model_identity(trial.settings))
             if key not in sizes:
-                sizes[key] = _measured(trial, unknown)
-            arms[arm] = _of_arm(trial.settings, sizes[key])
+                sizes[key] = _model_bytes(trial, unknown)
+            arms[arm] = _arm_use(trial.settings, sizes[key])
         if (use := arms[arm]) is not None:
             found[trial.id] = use
     return found, unknown
 
 
-def _measured(trial: Trial, unknown: dict[str, str]) -> tuple[int, int] | None:
+def _model_bytes(trial: Trial, unknown: dict[str, str]) -> tuple[int, int] | None:
     """Bytes of a model's weights and buffers, and of those weights that are trained in the end."""
     import torch
 
     try:
         with torch.device("meta"):
             model = MODELS.build(
-                trial.settings.model, in_channels=IN_CHANNELS, out_channels=classes(trial)
+                trial.settings.model, in_channels=IN_CHANNELS, out_channels=num_outputs(trial)
             )
-        freeze(model, trial)
+        apply_freeze(model, trial)
         whole = sum(tensor.nbytes + TENSOR for tensor in model.state_dict().values())
         trained = sum(p.nbytes + TENSOR for p in model.parameters() if p.requires_grad)
     except Exception as error:  # a model of the user's own may raise anything
@@ -88,7 +88,7 @@ def _measured(trial: Trial, unknown: dict[str, str]) -> tuple[int, int] | None:
     return whole, trained
 
 
-def _of_arm(settings: TrialSettings, size: tuple[int, int] | None) -> DiskUse | None:
+def _arm_use(settings: TrialSettings, size: tuple[int, int] | None) -> DiskUse | None:
     if size is None:
         return None
     whole, trained = size

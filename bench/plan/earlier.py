@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from bench.errors import SpecError, nearest
-from bench.plan.axes import label_of
+from bench.errors import SpecError, did_you_mean
+from bench.plan.axes import format_label
 
 LOST_BEST = (
     "its best.pt is missing (`bench clean --keep none` deletes it): delete this folder, and "
@@ -27,7 +27,7 @@ class EarlierTrial:
         checkpoint: the best epoch's.
         kept: whether it is there.
         fingerprint: of the data that it was trained on, which its id does not tell.
-        trained_as: see `bench.models.weights_settings.SettledWeights`.
+        trained_as: see `bench.models.weights_settings.ResolvedWeights`.
     """
 
     id: str
@@ -66,14 +66,14 @@ def matching(
     for trial in earlier.trials:
         for axis, label in trial.axes.items():
             labels.setdefault(axis, set()).add(label)
-    wanted = {axis: label_of(label) for axis, label in where.items()}
+    wanted = {axis: format_label(label) for axis, label in where.items()}
     for axis, label in wanted.items():
         if axis not in labels:
             raise SpecError(
-                f"experiment {earlier.name!r} has no axis {axis!r}{nearest(axis, labels)}"
+                f"experiment {earlier.name!r} has no axis {axis!r}{did_you_mean(axis, labels)}"
             )
         if label not in labels[axis]:
-            hint = nearest(label, labels[axis])
+            hint = did_you_mean(label, labels[axis])
             raise SpecError(f"axis {axis} of {earlier.name!r} has no level {label!r}{hint}")
     found = [trial for trial in earlier.trials if wanted.items() <= dict(trial.axes).items()]
     if not found:
@@ -81,7 +81,7 @@ def matching(
     return found
 
 
-def best(earlier: Earlier, trials: Sequence[EarlierTrial]) -> EarlierTrial:
+def best_trial(earlier: Earlier, trials: Sequence[EarlierTrial]) -> EarlierTrial:
     """The best finished one of the trials; of equal ones that of the lowest seed.
 
     Raises:
@@ -93,13 +93,13 @@ def best(earlier: Earlier, trials: Sequence[EarlierTrial]) -> EarlierTrial:
         if trial.score is not None and math.isfinite(trial.score)
     ]
     if not scored:
-        raise _unfinished(earlier, f"none of {len(trials)} trials is finished")
+        raise _unfinished_error(earlier, f"none of {len(trials)} trials is finished")
     better = max if earlier.mode == "max" else min  # both give the first of several
     ordered = sorted(scored, key=lambda item: (item[1].seed or 0, item[1].id))
     return _kept(better(ordered, key=lambda item: item[0])[1])
 
 
-def of_seed(earlier: Earlier, trials: Sequence[EarlierTrial], seed: int) -> EarlierTrial:
+def trial_of_seed(earlier: Earlier, trials: Sequence[EarlierTrial], seed: int) -> EarlierTrial:
     """The finished trial of a seed, all trials being of one arm.
 
     Raises:
@@ -111,7 +111,7 @@ def of_seed(earlier: Earlier, trials: Sequence[EarlierTrial], seed: int) -> Earl
     if found is None:
         raise SpecError(f"experiment {earlier.name!r} has no trial of seed {seed}")
     if found.score is None:
-        raise _unfinished(earlier, f"its trial of seed {seed} is not finished")
+        raise _unfinished_error(earlier, f"its trial of seed {seed} is not finished")
     return _kept(found)
 
 
@@ -122,5 +122,5 @@ def _kept(trial: EarlierTrial) -> EarlierTrial:
     return trial
 
 
-def _unfinished(earlier: Earlier, what: str) -> SpecError:
+def _unfinished_error(earlier: Earlier, what: str) -> SpecError:
     return SpecError(f"experiment {earlier.name!r}: {what}: `bench run` its spec first")

@@ -10,19 +10,19 @@ from typing import Any
 from pydantic import ValidationError
 
 from bench.errors import SpecError, StoreError
-from bench.plan.arms import Arm, choices, labels_in_use, make_arms, refuse_several_tasks
+from bench.plan.arms import Arm, axis_values, labels_in_use, make_arms, refuse_multiple_tasks
 from bench.plan.axes import Axis
-from bench.plan.comparable import caution, incomparable
+from bench.plan.comparable import incomparable, loss_warnings
 from bench.plan.hypotheses import checked_hypotheses
-from bench.plan.idle import refuse_idle
-from bench.plan.inputs import other_function
-from bench.plan.scoring import refuse_several_scorings, scoring
+from bench.plan.refuse_unused import refuse_unused_settings
+from bench.plan.scoring import refuse_mixed_scoring, scoring
 from bench.plan.trial import Trial
+from bench.plan.weights_mismatch import mismatch_warnings
 from bench.registry import Custom, load_target
 from bench.settings import Settings
 from bench.spec.hypotheses import Hypothesis
 from bench.spec.load import Spec
-from bench.spec.schema import Machine, Select, TrialSettings
+from bench.spec.schema import Machine, SelectSettings, TrialSettings
 from bench.spec.yaml12 import KeyPath
 from bench.tasks.settings import Mode
 
@@ -50,7 +50,7 @@ class Plan:
         return self.spec.experiment
 
     @property
-    def select(self) -> Select:
+    def select(self) -> SelectSettings:
         """What chooses the best epoch; no axis can change it."""
         return self.trials[0].settings.select
 
@@ -73,10 +73,12 @@ class Plan:
         return incomparable(self.metrics, self.trials)
 
     @property
-    def cautions(self) -> tuple[str, ...]:
+    def warnings(self) -> tuple[str, ...]:
         """What to know before comparing the arms, a sentence each."""
         several = [axis for axis, labels in self.axes.items() if len(labels) > 1]
-        return caution(self.incomparable, self.metrics, several) + other_function(self.trials)
+        return loss_warnings(self.incomparable, self.metrics, several) + mismatch_warnings(
+            self.trials
+        )
 
     def record(self) -> dict[str, Any]:
         """The content of plan.json, without the time."""
@@ -92,7 +94,7 @@ class Plan:
             "scoring": scoring(self.trials[0].settings),
             "hypotheses": [hypothesis.record() for hypothesis in self.hypotheses],
             "incomparable": {metric: list(axes) for metric, axes in self.incomparable.items()},
-            "cautions": list(other_function(self.trials)),
+            "cautions": list(mismatch_warnings(self.trials)),
             "trials": [
                 {
                     "id": trial.id,
@@ -116,31 +118,31 @@ def make_plan(spec: Spec) -> Plan:
         message = "is for `bench search`: a search has no plan, it decides as it goes"
         raise spec.document.error(("search",), message)
     axes, arms = make_arms(spec)
-    refuse_several_tasks(spec, axes.values())
-    checked = [(arm, spec.settings(choices(axes, arm))) for arm in arms]
-    refuse_idle(spec, axes, checked)
-    refuse_several_scorings(spec, axes, [settings for _, settings in checked])
+    refuse_multiple_tasks(spec, axes.values())
+    checked = [(arm, spec.settings(axis_values(axes, arm))) for arm in arms]
+    refuse_unused_settings(spec, axes, checked)
+    refuse_mixed_scoring(spec, axes, [settings for _, settings in checked])
     trials = tuple(
         Trial(spec.experiment, seed, arm, settings)
         for seed in spec.sweep.seeds
         for arm, settings in checked
     )
-    _refuse_twins(spec, axes, trials[: len(arms)])
+    _refuse_duplicate_arms(spec, axes, trials[: len(arms)])
     plan = Plan(spec, labels_in_use(axes, arms), trials)
     return replace(plan, hypotheses=checked_hypotheses(plan))
 
 
-def _refuse_twins(spec: Spec, axes: dict[str, Axis], trials: tuple[Trial, ...]) -> None:
+def _refuse_duplicate_arms(spec: Spec, axes: dict[str, Axis], trials: tuple[Trial, ...]) -> None:
     """No two arms may have the same settings: they would be one trial under two names."""
     first: dict[str, Trial] = {}
     for trial in trials:
-        twin = first.setdefault(trial.arm_sha256, trial)
-        if twin is not trial:
-            axis = next(axis for axis in axes if trial.axes[axis] != twin.axes[axis])
+        duplicate = first.setdefault(trial.arm_sha256, trial)
+        if duplicate is not trial:
+            axis = next(axis for axis in axes if trial.axes[axis] != duplicate.axes[axis])
             raise spec.document.error(
                 axes[axis].levels[trial.axes[axis]].where,
-                f"the arms ({_text(twin.axes)}) and ({_text(trial.axes)}) have the same settings, "
-                "or differ in what cannot change a result; remove one",
+                f"the arms ({_text(duplicate.axes)}) and ({_text(trial.axes)}) have the same "
+                "settings, or differ only in what cannot change a result; remove one",
             )
 
 

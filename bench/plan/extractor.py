@@ -10,30 +10,30 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from bench.errors import BenchError, DataError, SpecError, StoreError, first_line
-from bench.plan.earlier import Lookup, best, matching
+from bench.plan.earlier import Lookup, best_trial, matching
 from bench.plan.expand import Plan, load_trial, refuse_foreign_code, targets_of
-from bench.plan.settling import refuse_twins, written
+from bench.plan.resolving import path_in_spec, refuse_duplicates
 from bench.plan.trial import Trial, canonical_json, digest
 from bench.safe_files import open_plain
 from bench.spec.document import Document
 from bench.spec.yaml12 import KeyPath
-from bench.tasks.frechet_settings import EarlierClassifier, FrechetSettings, SettledExtractor
+from bench.tasks.frechet_settings import EarlierClassifier, FrechetSettings, ResolvedExtractor
 from bench.tasks.settings import DiffusionSettings
 
-Finished = Callable[[str], Path]
+FindCheckpoint = Callable[[str], Path]
 """A finished trial's best checkpoint, by the trial's folder or id; a BenchError without one."""
 
 Check = Callable[[FrechetSettings], None]
 """A BenchError where the settled extractor does not give features."""
 
-Settled = dict[str, str | SettledExtractor | None]
+Resolved = dict[str, str | ResolvedExtractor | None]
 """The settings of the Fréchet distance that settling changes."""
 
 SETTING: KeyPath = ("task", "frechet")
 
 
-def settle_extractors(
-    plan: Plan, lookup: Lookup, finished: Finished, check: Check, *, trust_code: bool = False
+def resolve_extractors(
+    plan: Plan, lookup: Lookup, finished: FindCheckpoint, check: Check, *, trust_code: bool = False
 ) -> Plan:
     """The plan with `task.frechet` of every trial settled: whose features exactly.
 
@@ -45,13 +45,13 @@ def settle_extractors(
             by theirs; names the line.
     """
     known = None if trust_code else targets_of(plan.spec)
-    settler = _Settler(plan.spec.document, lookup, finished, check, known)
-    trials = tuple(settler.settled(trial) for trial in plan.trials)
-    refuse_twins(
+    resolver = _ExtractorResolver(plan.spec.document, lookup, finished, check, known)
+    trials = tuple(resolver.resolved(trial) for trial in plan.trials)
+    refuse_duplicates(
         plan.spec.document,
         plan.trials,
         trials,
-        lambda trial: _place(plan.spec.document, trial.settings.task.frechet),
+        lambda trial: _location(plan.spec.document, trial.settings.task.frechet),
         "take the Fréchet distance's features from the same network",
     )
     return replace(plan, trials=trials)
@@ -90,23 +90,23 @@ def _unreadable(path: Path, error: Exception) -> DataError:
     return DataError(f"{path} {reason}: restore it, or name another trial")
 
 
-class _Settler:
+class _ExtractorResolver:
     """Settles the extractor of one trial after the other; each is looked up and tried once."""
 
     def __init__(
         self,
         document: Document,
         lookup: Lookup,
-        finished: Finished,
+        finished: FindCheckpoint,
         check: Check,
         known: frozenset[str] | None,
     ) -> None:
         """`known` are the targets that may be built; None: any."""
         self._document, self._known_code = document, known
         self._lookup, self._finished, self._check = lookup, finished, check
-        self._known: dict[str, Settled] = {}
+        self._known: dict[str, Resolved] = {}
 
-    def settled(self, trial: Trial) -> Trial:
+    def resolved(self, trial: Trial) -> Trial:
         task = trial.settings.task
         if not isinstance(task, DiffusionSettings) or task.frechet is None:
             return trial
@@ -114,32 +114,32 @@ class _Settler:
         key = canonical_json({**wanted.identity(), "samples": None})
         try:
             if key not in self._known:
-                self._known[key] = self._settle(wanted)
+                self._known[key] = self._resolve(wanted)
                 self._check(wanted.model_copy(update=self._known[key]))
         except BenchError as error:
-            raise self._document.error(_place(self._document, wanted), str(error)) from error
+            raise self._document.error(_location(self._document, wanted), str(error)) from error
         frechet = wanted.model_copy(update=self._known[key])
         changed = task.model_copy(update={"frechet": frechet})
         settings = trial.settings.model_copy(update={"task": changed})
         return replace(trial, settings=settings)
 
-    def _settle(self, wanted: FrechetSettings) -> Settled:
-        if wanted.settled is not None:
+    def _resolve(self, wanted: FrechetSettings) -> Resolved:
+        if wanted.resolved is not None:
             raise SpecError("`source` is planning's word: name a classifier, or inception")
         if wanted.classifier is None or _inception_first(wanted):
-            from bench.tasks.frechet import settled_inception
+            from bench.tasks.frechet import resolve_inception
 
-            return {"extractor": settled_inception(), "classifier": None}
+            return {"extractor": resolve_inception(), "classifier": None}
         checkpoint = self._checkpoint(wanted.classifier)
         if self._known_code is not None:
             model = classifier_of(checkpoint).settings.model
             refuse_foreign_code(str(checkpoint.parent), model, self._known_code)
-        return {"extractor": "classifier", "classifier": _settled_classifier(checkpoint)}
+        return {"extractor": "classifier", "classifier": _resolve_classifier(checkpoint)}
 
-    def _checkpoint(self, wanted: str | EarlierClassifier | SettledExtractor) -> Path:
+    def _checkpoint(self, wanted: str | EarlierClassifier | ResolvedExtractor) -> Path:
         if isinstance(wanted, EarlierClassifier):
             earlier = self._lookup(wanted.experiment)
-            return best(earlier, matching(earlier, wanted.where)).checkpoint
+            return best_trial(earlier, matching(earlier, wanted.where)).checkpoint
         return self._finished(str(wanted))
 
 
@@ -150,11 +150,11 @@ def _inception_first(wanted: FrechetSettings) -> bool:
     return wanted.extractor == "auto" and inception_file().is_file()
 
 
-def _settled_classifier(checkpoint: Path) -> SettledExtractor:
+def _resolve_classifier(checkpoint: Path) -> ResolvedExtractor:
     from bench.tasks.frechet import file_sha256
 
     trial = classifier_of(checkpoint)
-    return SettledExtractor(
+    return ResolvedExtractor(
         source="classifier",
         exactly=digest(trial.identity),
         sha256=file_sha256(checkpoint),
@@ -163,10 +163,10 @@ def _settled_classifier(checkpoint: Path) -> SettledExtractor:
     )
 
 
-def _place(document: Document, frechet: FrechetSettings) -> KeyPath:
+def _location(document: Document, frechet: FrechetSettings) -> KeyPath:
     """Where in the spec the extractor is named, or else the distance asked for."""
     if frechet.classifier is not None:
-        return written(document, (*SETTING, "classifier"), frechet.classifier)
+        return path_in_spec(document, (*SETTING, "classifier"), frechet.classifier)
     if "extractor" in frechet.model_fields_set:
-        return written(document, (*SETTING, "extractor"), frechet.extractor)
-    return written(document, SETTING, frechet)
+        return path_in_spec(document, (*SETTING, "extractor"), frechet.extractor)
+    return path_in_spec(document, SETTING, frechet)

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import SpecError, nearest
-from bench.plan.axes import canonical_label, label_of
-from bench.spec.hypotheses import Figure, Hypothesis, Sides, columns, figures, sides
-from bench.spec.messages import shown
+from bench.errors import SpecError, did_you_mean
+from bench.plan.axes import canonical_label, format_label
+from bench.spec.hypotheses import Hypothesis, MetricTerm, Sides, columns, figures, sides
+from bench.spec.messages import format_value
 from bench.spec.yaml12 import KeyPath
 from bench.texts import fault_of
 
@@ -77,14 +77,16 @@ def _labels(plan: Plan, at: KeyPath, given: Mapping[str, Any]) -> dict[str, str]
     for axis, value in given.items():
         where = (*at, axis)
         if axis not in plan.axes:
-            raise _error(plan, where, f"unknown axis {axis!r}{nearest(axis, plan.axes)}")
+            raise _error(plan, where, f"unknown axis {axis!r}{did_you_mean(axis, plan.axes)}")
         if isinstance(value, dict | list):
-            raise _error(plan, where, f"must be a label, not {shown(value)}")
+            raise _error(plan, where, f"must be a label, not {format_value(value)}")
         known = plan.axes[axis]
-        spellings = (label_of(value), canonical_label(str(value)))
+        spellings = (format_label(value), canonical_label(str(value)))
         label = next((text for text in spellings if text in known), None)
         if label is None:
-            message = f"unknown level {label_of(value)!r}{nearest(label_of(value), known)}"
+            message = (
+                f"unknown level {format_label(value)!r}{did_you_mean(format_label(value), known)}"
+            )
             raise _error(plan, where, message)
         found[axis] = label
     return found
@@ -119,7 +121,7 @@ def _check_sides(
         raise _error(plan, at, message)
 
 
-def _check_figure(plan: Plan, at: KeyPath, figure: Figure, arms: Sequence[Trial]) -> None:
+def _check_figure(plan: Plan, at: KeyPath, figure: MetricTerm, arms: Sequence[Trial]) -> None:
     """The figure is one that these arms' trials have."""
     curves = [*(f"val/{metric}" for metric in plan.metrics), "train/loss"]
     name, epoch = figure
@@ -130,10 +132,10 @@ def _check_figure(plan: Plan, at: KeyPath, figure: Figure, arms: Sequence[Trial]
     if epoch is None:
         known = columns(plan.metrics, _closing(arms))
         if name not in known:
-            raise _error(plan, at, f"unknown metric {name!r}{nearest(name, known)}")
+            raise _error(plan, at, f"unknown metric {name!r}{did_you_mean(name, known)}")
         return
     if name not in curves:
-        raise _error(plan, at, f"unknown curve {name!r}{nearest(name, curves)}")
+        raise _error(plan, at, f"unknown curve {name!r}{did_you_mean(name, curves)}")
     epochs = min(trial.settings.train.epochs for trial in arms)
     if epoch > epochs:
         raise _error(plan, at, f"there is no epoch {epoch} where train.epochs is {epochs}")

@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.errors import SpecError, nearest
-from bench.plan.comparable import DECIDE_THE_LOSS
-from bench.plan.scoring import DECIDE_THE_SCORES
+from bench.errors import SpecError, did_you_mean
+from bench.plan.comparable import LOSS_DEFINING_SETTINGS
+from bench.plan.scoring import SCORE_DEFINING_SETTINGS
 from bench.plan.space import Space
 from bench.spec.hypotheses import COLUMNS
 from bench.spec.search_parts import Asha, Hyperband, Median, NoPruning, Wilcoxon
 from bench.spec.yaml12 import KeyPath
 from bench.tasks.settings import Mode
 
-OF_THE_CLOCK = ("epoch_seconds",)
+TIMED_METRICS = ("epoch_seconds",)
 """Known from the second epoch on only."""
-_OF_VALIDATION = ("best_val_", "final_val_")
-_OF_THE_LOSS = ("overfit_gap", "final_train_loss")
+_VALIDATION_PREFIXES = ("best_val_", "final_val_")
+_LOSS_METRICS = ("overfit_gap", "final_train_loss")
 
 
 @dataclass(frozen=True)
-class Aim:
+class Objective:
     """One objective.
 
     Attributes:
@@ -35,7 +35,7 @@ class Aim:
     @property
     def curve(self) -> str | None:
         """The column of history.csv that it is taken from: `val/dice`; None for a cost."""
-        for start in _OF_VALIDATION:
+        for start in _VALIDATION_PREFIXES:
             if self.metric.startswith(start):
                 return f"val/{self.metric.removeprefix(start)}"
         return None
@@ -50,7 +50,7 @@ class Aim:
         return a > b if self.mode == "max" else a < b
 
 
-def read_objectives(space: Space) -> tuple[Aim, ...]:
+def read_objectives(space: Space) -> tuple[Objective, ...]:
     """The objectives of a space's search.
 
     Raises:
@@ -61,21 +61,23 @@ def read_objectives(space: Space) -> tuple[Aim, ...]:
     metrics = settings.metrics
     given = space.search.objectives
     if not given:
-        aims = [Aim(f"best_{settings.select.metric.replace('/', '_')}", settings.select.mode)]
-        places: list[KeyPath] = [("search",)]
+        objectives = [
+            Objective(f"best_{settings.select.metric.replace('/', '_')}", settings.select.mode)
+        ]
+        locations: list[KeyPath] = [("search",)]
     else:
         modes = [_direction(space, i, metrics) for i in range(len(given))]
-        aims = [Aim(item.metric, mode) for item, mode in zip(given, modes, strict=True)]
-        places = [_place(space, i) for i in range(len(given))]
-    names = [aim.metric for aim in aims]
-    for i, (aim, place) in enumerate(zip(aims, places, strict=True)):
-        if aim.metric in names[:i]:
-            raise _error(space, place, f"{aim.metric} stands twice; remove one")
-        _check_meaning(space, aim, place)
-    return tuple(aims)
+        objectives = [Objective(item.metric, mode) for item, mode in zip(given, modes, strict=True)]
+        locations = [_location(space, i) for i in range(len(given))]
+    names = [objective.metric for objective in objectives]
+    for i, (objective, location) in enumerate(zip(objectives, locations, strict=True)):
+        if objective.metric in names[:i]:
+            raise _error(space, location, f"{objective.metric} stands twice; remove one")
+        _check_meaning(space, objective, location)
+    return tuple(objectives)
 
 
-def pruning_aim(space: Space, aims: Sequence[Aim]) -> Aim | None:
+def pruning_objective(space: Space, objectives: Sequence[Objective]) -> Objective | None:
     """The curve by which epochs are judged: the objective's, or the one that the pruner names.
 
     Raises:
@@ -85,41 +87,45 @@ def pruning_aim(space: Space, aims: Sequence[Aim]) -> Aim | None:
     if isinstance(pruner, NoPruning | Wilcoxon):
         return None
     where: KeyPath = ("search", "pruner")
-    curves = {aim.curve: aim for aim in aims if aim.curve is not None}
+    curves = {objective.curve: objective for objective in objectives if objective.curve is not None}
     wanted = None if isinstance(pruner, Hyperband) else pruner.metric
     if wanted is None:
-        if len(aims) == 1 and curves:
-            return aims[0]
-        if len(aims) == 1:
-            message = f"{aims[0].metric} has no curve over the epochs to prune by; use none"
+        if len(objectives) == 1 and curves:
+            return objectives[0]
+        if len(objectives) == 1:
+            message = f"{objectives[0].metric} has no curve over the epochs to prune by; use none"
             raise _error(space, where, message)
         hint = f": {next(iter(curves))}, for example" if curves else ""
         raise _error(space, where, f"with several objectives it needs a `metric:`{hint}")
     assert isinstance(pruner, Median | Asha)
-    if len(aims) == 1:
+    if len(objectives) == 1:
         message = "is for several objectives; with one, its own curve decides"
         raise _error(space, (*where, "metric"), message)
     settings = space.settings(space.samples()[0])
     known: dict[str, Mode] = {f"val/{name}": mode for name, mode in settings.metrics.items()}
     if wanted not in known:
-        message = f"unknown curve {wanted!r}{nearest(wanted, known)}"
+        message = f"unknown curve {wanted!r}{did_you_mean(wanted, known)}"
         raise _error(space, (*where, "metric"), message)
-    return Aim(f"best_{wanted.replace('/', '_')}", known[wanted])
+    return Objective(f"best_{wanted.replace('/', '_')}", known[wanted])
 
 
 def _direction(space: Space, index: int, metrics: Mapping[str, Mode]) -> Mode:
     """The figure's own direction; what the spec says must be that."""
-    item, place = space.search.objectives[index], _place(space, index)
+    item, location = space.search.objectives[index], _location(space, index)
     own: dict[str, Mode] = dict.fromkeys(COLUMNS, "min")
-    own |= {f"{start}{name}": mode for start in _OF_VALIDATION for name, mode in metrics.items()}
+    own |= {
+        f"{start}{name}": mode for start in _VALIDATION_PREFIXES for name, mode in metrics.items()
+    }
     if item.metric.startswith(("test_", "baseline_", "frechet")):
         message = (
             f"{item.metric} looks at the test split, which is read once, for what was chosen; "
             "search by validation: best_val_…"
         )
-        raise _error(space, place, message)
+        raise _error(space, location, message)
     if item.metric not in own:
-        raise _error(space, place, f"unknown metric {item.metric!r}{nearest(item.metric, own)}")
+        raise _error(
+            space, location, f"unknown metric {item.metric!r}{did_you_mean(item.metric, own)}"
+        )
     mode = own[item.metric]
     if item.direction not in (None, mode):
         better = "higher: use max" if mode == "max" else "lower: use min"
@@ -128,24 +134,28 @@ def _direction(space: Space, index: int, metrics: Mapping[str, Mode]) -> Mode:
     return mode
 
 
-def _check_meaning(space: Space, aim: Aim, place: KeyPath) -> None:
-    curve = aim.curve or ""
-    of_loss = curve.startswith("val/loss") or aim.metric in _OF_THE_LOSS
+def _check_meaning(space: Space, objective: Objective, location: KeyPath) -> None:
+    curve = objective.curve or ""
+    of_loss = curve.startswith("val/loss") or objective.metric in _LOSS_METRICS
     for name in space.names:
-        changes_loss = any(f"{setting}.".startswith(f"{name}.") for setting in DECIDE_THE_LOSS)
-        if (of_loss and changes_loss) or (curve and name in DECIDE_THE_SCORES):
+        changes_loss = any(
+            f"{setting}.".startswith(f"{name}.") for setting in LOSS_DEFINING_SETTINGS
+        )
+        if (of_loss and changes_loss) or (curve and name in SCORE_DEFINING_SETTINGS):
             message = (
-                f"{aim.metric} measures another problem for each value of {name}; take "
+                f"{objective.metric} measures another problem for each value of {name}; take "
                 "another metric, or that out of the space"
             )
-            raise _error(space, place, message)
-    if aim.metric in OF_THE_CLOCK:
+            raise _error(space, location, message)
+    if objective.metric in TIMED_METRICS:
         epochs = min(space.settings(point).train.epochs for point in space.samples())
         if epochs < 2:
-            raise _error(space, place, f"{aim.metric} is known from the second epoch on only")
+            raise _error(
+                space, location, f"{objective.metric} is known from the second epoch on only"
+            )
 
 
-def _place(space: Space, index: int) -> KeyPath:
+def _location(space: Space, index: int) -> KeyPath:
     at: KeyPath = ("search", "objectives", index)
     tree = space.spec.document.tree["search"]["objectives"][index]
     return (*at, "metric") if isinstance(tree, dict) else at

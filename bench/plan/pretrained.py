@@ -12,12 +12,12 @@ from bench.models.settings import MODELS, ModelSettings
 from bench.models.weights_settings import (
     TORCHVISION_MODELS,
     EarlierWeights,
-    SettledWeights,
+    ResolvedWeights,
     torchvision_encoder,
 )
-from bench.plan.earlier import Earlier, Lookup, best, matching, of_seed
+from bench.plan.earlier import Earlier, Lookup, best_trial, matching, trial_of_seed
 from bench.plan.expand import Plan
-from bench.plan.settling import refuse_twins, written
+from bench.plan.resolving import path_in_spec, refuse_duplicates
 from bench.plan.trial import Trial, canonical_json
 from bench.spec.document import Document
 
@@ -30,19 +30,19 @@ TORCHVISION_TRAINED_AS: dict[str, str | int | bool | None] = {
 }
 
 
-def settle_weights(plan: Plan, lookup: Lookup) -> Plan:
+def resolve_weights(plan: Plan, lookup: Lookup) -> Plan:
     """The plan with `model.weights` of every trial settled: from then on its identity is known.
 
     Raises:
         SpecError: weights that there are not, or arms that these make equal; names the line.
     """
-    settler = _Settler(plan.spec.document, lookup)
-    trials = tuple(settler.settled(trial) for trial in plan.trials)
-    refuse_twins(
+    resolver = _WeightResolver(plan.spec.document, lookup)
+    trials = tuple(resolver.resolved(trial) for trial in plan.trials)
+    refuse_duplicates(
         plan.spec.document,
         plan.trials,
         trials,
-        lambda trial: written(plan.spec.document, SETTING, trial.settings.model.weights),
+        lambda trial: path_in_spec(plan.spec.document, SETTING, trial.settings.model.weights),
         "start with the same weights",
     )
     return replace(plan, trials=trials)
@@ -82,7 +82,7 @@ def fetch_weights(trials: Iterable[Trial]) -> None:
 
 def _starting(trials: Iterable[Trial]) -> Iterator[Trial]:
     for trial in trials:
-        if isinstance(getattr(trial.settings.model, "weights", None), SettledWeights):
+        if isinstance(getattr(trial.settings.model, "weights", None), ResolvedWeights):
             yield trial
 
 
@@ -106,7 +106,7 @@ def _check(trial: Trial) -> None:
         raise SpecError(f"{error}{f' (arm: {arm})' if arm else ''}") from error
 
 
-class _Settler:
+class _WeightResolver:
     """Settles the weights of one trial after the other; looks everything up once."""
 
     def __init__(self, document: Document, lookup: Lookup) -> None:
@@ -115,24 +115,24 @@ class _Settler:
         self._files: dict[str, str] = {}
         self._experiments: dict[str, Earlier] = {}
 
-    def settled(self, trial: Trial) -> Trial:
+    def resolved(self, trial: Trial) -> Trial:
         model = trial.settings.model
         if not isinstance(model, ModelSettings) or model.weights == "none":
             return trial
         try:
-            weights = self._settle(trial, model)
+            weights = self._resolve(trial, model)
         except BenchError as error:
             raise self._document.error(
-                written(self._document, SETTING, model.weights), str(error)
+                path_in_spec(self._document, SETTING, model.weights), str(error)
             ) from error
         settings = trial.settings.model_copy(
             update={"model": model.model_copy(update={"weights": weights})}
         )
         return replace(trial, settings=settings)
 
-    def _settle(self, trial: Trial, model: ModelSettings) -> SettledWeights:
+    def _resolve(self, trial: Trial, model: ModelSettings) -> ResolvedWeights:
         wanted = model.weights
-        if isinstance(wanted, SettledWeights):
+        if isinstance(wanted, ResolvedWeights):
             raise SpecError(
                 "`source` is planning's word: write imagenet, a file or {experiment: …}"
             )
@@ -140,7 +140,7 @@ class _Settler:
             return self._from_earlier(wanted, trial)
         return _from_torchvision(model) if wanted == "imagenet" else self._from_file(wanted)
 
-    def _from_file(self, name: str) -> SettledWeights:
+    def _from_file(self, name: str) -> ResolvedWeights:
         if name not in self._files:
             try:
                 self._files[name] = hashlib.sha256(Path(name).read_bytes()).hexdigest()
@@ -150,9 +150,9 @@ class _Settler:
                     f"({error.strerror})"
                 ) from error
         exactly = f"sha256:{self._files[name]}"
-        return SettledWeights(source="file", exactly=exactly, file=name)
+        return ResolvedWeights(source="file", exactly=exactly, file=name)
 
-    def _from_earlier(self, wanted: EarlierWeights, trial: Trial) -> SettledWeights:
+    def _from_earlier(self, wanted: EarlierWeights, trial: Trial) -> ResolvedWeights:
         if wanted.experiment == trial.experiment:
             raise SpecError("an experiment cannot start from its own trials")
         if wanted.experiment not in self._experiments:
@@ -160,13 +160,13 @@ class _Settler:
         earlier = self._experiments[wanted.experiment]
         found = matching(earlier, wanted.where)
         if wanted.pick == "best":
-            chosen = best(earlier, found)
+            chosen = best_trial(earlier, found)
             exactly = f"{earlier.name}/{chosen.id}, data {chosen.fingerprint}"
         else:
-            chosen = of_seed(earlier, found, trial.seed)
+            chosen = trial_of_seed(earlier, found, trial.seed)
             # not the trial, which differs from seed to seed: the arm must be the same for all
             exactly = f"{earlier.name}, arm {chosen.arm}, same seed, data {chosen.fingerprint}"
-        return SettledWeights(
+        return ResolvedWeights(
             source="trial",
             exactly=exactly,
             file=str(chosen.checkpoint),
@@ -174,7 +174,7 @@ class _Settler:
         )
 
 
-def _from_torchvision(model: ModelSettings) -> SettledWeights:
+def _from_torchvision(model: ModelSettings) -> ResolvedWeights:
     encoder = torchvision_encoder(model)
     if encoder is None:
         models = ", ".join(TORCHVISION_MODELS)
@@ -184,7 +184,7 @@ def _from_torchvision(model: ModelSettings) -> SettledWeights:
         )
     from bench.models.weights import imagenet, imagenet_file
 
-    return SettledWeights(
+    return ResolvedWeights(
         source="imagenet",
         exactly=str(imagenet(encoder)),
         file=str(imagenet_file(encoder)),

@@ -13,9 +13,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from bench.errors import UnconfirmedError
-from bench.plan.trial import Trial, common_of, digest, held_of, named, without
+from bench.plan.trial import Trial, digest, drop_path, fixed_settings_of, hash_common, make_id
 from bench.spec.schema import TrialSettings
-from bench.states import OWN
+from bench.states import BENCH_SOURCE
 
 _LOCAL: tuple[tuple[str, ...], ...] = (
     *(
@@ -57,13 +57,13 @@ def check_identity(config: Mapping[str, Any], trial: str, experiment: str) -> No
         UnconfirmedError: the reason; it does not name the trial.
     """
     if config.get("id") != trial:
-        raise UnconfirmedError(f"its config.yaml is that of {shown(config.get('id'))}")
+        raise UnconfirmedError(f"its config.yaml is that of {quote_value(config.get('id'))}")
     if config.get("experiment") != experiment:
         raise UnconfirmedError(
-            f"its config.yaml is of the experiment {shown(config.get('experiment'))}"
+            f"its config.yaml is of the experiment {quote_value(config.get('experiment'))}"
         )
     found = None
-    for identify in _imported if is_imported(config) else _own:
+    for identify in _IMPORTED_SCHEMES if is_imported(config) else _OWN_SCHEMES:
         try:
             found = identify(config)
         except (ValidationError, KeyError, TypeError, ValueError, AttributeError):
@@ -81,14 +81,14 @@ def check_identity(config: Mapping[str, Any], trial: str, experiment: str) -> No
 
 def is_imported(config: Mapping[str, Any]) -> bool:
     """Whether a config.yaml is that of a trial that was logged elsewhere."""
-    return (config.get("source") or OWN) != OWN
+    return (config.get("source") or BENCH_SOURCE) != BENCH_SOURCE
 
 
 def imported_identity(source: str, axes: Mapping[str, str], seed: int | None) -> Identity:
     """Of a trial that was logged elsewhere, which is known by its source, labels and seed."""
     arm = {"imported": source, "axes": dict(axes)}
     kind = "imported" if seed is None else f"imported_s{seed}"
-    name = named(axes, kind, arm | {"seed": seed})
+    name = make_id(axes, kind, arm | {"seed": seed})
     return Identity(name, digest(arm), f"imported-{digest(source)}")
 
 
@@ -101,10 +101,10 @@ def fits_name(trial: str, axes: Mapping[str, str], seed: int | None) -> bool:
     """Whether an id begins with these labels and this seed."""
     kinds = ["imported"] if seed is None else [f"s{seed}", f"imported_s{seed}"]
     beginning = trial.rpartition("-")[0]
-    return any(named(axes, kind, None).rpartition("-")[0] == beginning for kind in kinds)
+    return any(make_id(axes, kind, None).rpartition("-")[0] == beginning for kind in kinds)
 
 
-def shown(value: object) -> str:
+def quote_value(value: object) -> str:
     """A value of a record in an error: short, on one line."""
     text = " ".join("".join(c if c.isprintable() else " " for c in str(value)).split())
     return repr(text if len(text) <= 80 else f"{text[:79]}…")
@@ -114,10 +114,10 @@ def _as_recorded(config: Mapping[str, Any]) -> Identity:
     """By the settings as they stand in the file: a version with other defaults gives the same."""
     settings = dict(config["settings"])
     for path in _LOCAL:
-        settings = without(settings, path)
+        settings = drop_path(settings, path)
     axes = config["axes"]
-    name = named(axes, f"s{config['seed']}", settings | {"seed": config["seed"]})
-    return Identity(name, digest(settings), common_of(held_of(settings, axes), axes))
+    name = make_id(axes, f"s{config['seed']}", settings | {"seed": config["seed"]})
+    return Identity(name, digest(settings), hash_common(fixed_settings_of(settings, axes), axes))
 
 
 def _as_settings(config: Mapping[str, Any]) -> Identity:
@@ -134,5 +134,5 @@ def _as_imported(config: Mapping[str, Any]) -> Identity:
 
 
 _Identify = Callable[[Mapping[str, Any]], Identity]
-_own: tuple[_Identify, ...] = (_as_settings, _as_recorded)
-_imported: tuple[_Identify, ...] = (_as_imported,)
+_OWN_SCHEMES: tuple[_Identify, ...] = (_as_settings, _as_recorded)
+_IMPORTED_SCHEMES: tuple[_Identify, ...] = (_as_imported,)

@@ -9,7 +9,7 @@ from bench.plan.axes import Axis
 from bench.spec.load import Spec
 from bench.spec.schema import TrialSettings
 
-DECIDE_THE_SCORES = ("task.average", "task.empty_mask", "data.background")
+SCORE_DEFINING_SETTINGS = ("task.average", "task.empty_mask", "data.background")
 """Settings that decide what Dice and IoU are a measure of."""
 
 
@@ -30,7 +30,7 @@ def scoring(settings: TrialSettings) -> dict[str, Any] | None:
     }
 
 
-def refuse_several_scorings(
+def refuse_mixed_scoring(
     spec: Spec, axes: Mapping[str, Axis], arms: Sequence[TrialSettings]
 ) -> None:
     """Arms that are scored in different ways cannot be compared.
@@ -38,7 +38,7 @@ def refuse_several_scorings(
     Raises:
         SpecError: an axis changes how they are scored; names the axis and the setting.
     """
-    for setting in DECIDE_THE_SCORES:
+    for setting in SCORE_DEFINING_SETTINGS:
         section, key = setting.split(".")
         values = {getattr(getattr(arm, section), key, None) for arm in arms}
         setters = [name for name in axes if f"{setting}.".startswith(f"{name}.")]

@@ -7,17 +7,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.errors import SpecError, nearest
-from bench.plan.arms import refuse_several_tasks
-from bench.plan.axes import Axis, canonical_label, label_of, new_axis, own_label
+from bench.errors import SpecError, did_you_mean
+from bench.plan.arms import refuse_multiple_tasks
+from bench.plan.axes import Axis, canonical_label, default_label, format_label, new_axis
 from bench.plan.trial import NO_LEVEL, Trial
 from bench.spec.document import Document
-from bench.spec.effects import Idle, idle_settings
 from bench.spec.load import Spec
-from bench.spec.merge import Choice
-from bench.spec.messages import shown
+from bench.spec.merge import AxisValue
+from bench.spec.messages import format_value
 from bench.spec.schema import TrialSettings
-from bench.spec.search import Choices, FloatRange, IntRange, Search
+from bench.spec.search import Choices, FloatRange, IntRange, SearchSettings
+from bench.spec.unused_settings import UnusedSetting, unused_settings
 from bench.spec.yaml12 import KeyPath
 
 Value = str | int | float
@@ -26,8 +26,8 @@ Point = Mapping[str, Value]
 """A value for every dimension that there is at that point."""
 
 _SPACE: KeyPath = ("search", "space")
-_INSTEAD = ("grid", "zip", "include", "exclude", "seeds", "hypotheses")
-_MOST_COUNTED = 100_000
+_NOT_WITH_SEARCH = ("grid", "zip", "include", "exclude", "seeds", "hypotheses")
+_MAX_COUNTED = 100_000
 
 
 @dataclass(frozen=True)
@@ -45,19 +45,19 @@ class Dimension:
     name: str
     kind: FloatRange | IntRange | Choices
     where: KeyPath
-    levels: Mapping[str, Choice]
+    levels: Mapping[str, AxisValue]
     when: Mapping[str, tuple[str, ...]]
 
-    def choice(self, value: Value) -> Choice:
+    def axis_value(self, value: Value) -> AxisValue:
         """What a value puts into the settings, and where it is written."""
         if isinstance(self.kind, Choices):
             return self.levels[str(value)]
         key = "float" if isinstance(self.kind, FloatRange) else "int"
         ends = {number: (end,) for end, number in enumerate(self.kind.bounds)}
-        return Choice(self.name, value, (*self.where, key, *ends.get(float(value), ())))
+        return AxisValue(self.name, value, (*self.where, key, *ends.get(float(value), ())))
 
     @property
-    def tried(self) -> list[Value]:
+    def representative_values(self) -> list[Value]:
         """Values that stand for all: every choice, or both ends of a range."""
         return list(self.levels if isinstance(self.kind, Choices) else self.kind.bounds)
 
@@ -92,7 +92,7 @@ class Space:
     dimensions: tuple[Dimension, ...]
 
     @property
-    def search(self) -> Search:
+    def search(self) -> SearchSettings:
         """The search's settings."""
         assert self.spec.sweep.search is not None
         return self.spec.sweep.search
@@ -102,17 +102,19 @@ class Space:
         """Of the dimensions, as the spec orders them."""
         return list(self.search.space)
 
-    def there(self, dimension: Dimension, point: Point) -> bool:
+    def is_active(self, dimension: Dimension, point: Point) -> bool:
         """Whether there is this dimension at a point which has the ones before it."""
         return all(point.get(name) in labels for name, labels in dimension.when.items())
 
     def axes(self, point: Point) -> dict[str, str]:
         """The label of the point on every dimension."""
-        return {name: label_of(point[name]) if name in point else NO_LEVEL for name in self.names}
+        return {
+            name: format_label(point[name]) if name in point else NO_LEVEL for name in self.names
+        }
 
     def settings(self, point: Point) -> TrialSettings:
         """The settings of the point; a SpecError where they do not go together."""
-        return self.spec.settings([d.choice(point[d.name]) for d in self._of(point)])
+        return self.spec.settings([d.axis_value(point[d.name]) for d in self._dimensions_of(point)])
 
     def trials(self, point: Point, seeds: Sequence[int]) -> tuple[Trial, ...]:
         """The point with each of these seeds."""
@@ -123,9 +125,9 @@ class Space:
         """Points in which every choice and both ends of every range stand once at least."""
         found: dict[tuple[tuple[str, Value], ...], dict[str, Value]] = {}
         for dimension in (None, *self.dimensions):
-            for value in [None] if dimension is None else dimension.tried:
+            for value in [None] if dimension is None else dimension.representative_values:
                 wanted = {} if dimension is None or value is None else {dimension.name: value}
-                point = self._around(wanted)
+                point = self._sample_with(wanted)
                 found.setdefault(tuple(sorted(point.items())), point)
         return list(found.values())
 
@@ -137,7 +139,7 @@ class Space:
     @property
     def size(self) -> int | None:
         """How many points there are; None where there are very many."""
-        if math.prod(dimension.size for dimension in self.dimensions) > _MOST_COUNTED:
+        if math.prod(dimension.size for dimension in self.dimensions) > _MAX_COUNTED:
             return None
         points: list[dict[str, Value]] = [{}]
         for dimension in self.dimensions:
@@ -149,11 +151,11 @@ class Space:
         by_name = {dimension.name: dimension.record() for dimension in self.dimensions}
         return {name: by_name[name] for name in self.names}
 
-    def _of(self, point: Point) -> Iterator[Dimension]:
+    def _dimensions_of(self, point: Point) -> Iterator[Dimension]:
         return (dimension for dimension in self.dimensions if dimension.name in point)
 
     def _extended(self, point: dict[str, Value], dimension: Dimension) -> list[dict[str, Value]]:
-        if not self.there(dimension, point):
+        if not self.is_active(dimension, point):
             return [point]
         if isinstance(dimension.kind, Choices):
             values: list[Value] = list(dimension.levels)
@@ -162,7 +164,7 @@ class Space:
             values = [low + step * k for k in range(int(dimension.size))]
         return [point | {dimension.name: value} for value in values]
 
-    def _around(self, wanted: dict[str, Value]) -> dict[str, Value]:
+    def _sample_with(self, wanted: dict[str, Value]) -> dict[str, Value]:
         """A point with what is wanted, and with what that needs; the rest as usual."""
         by_name = {dimension.name: dimension for dimension in self.dimensions}
         left = list(wanted)
@@ -172,9 +174,11 @@ class Space:
                     left.append(parent)
         point: dict[str, Value] = {}
         for dimension in self.dimensions:
-            if self.there(dimension, point):
+            if self.is_active(dimension, point):
                 # not a range's lowest value, which often is the default: that shows no effect
-                usual = dimension.tried[0 if isinstance(dimension.kind, Choices) else 1]
+                usual = dimension.representative_values[
+                    0 if isinstance(dimension.kind, Choices) else 1
+                ]
                 point[dimension.name] = wanted.get(dimension.name, usual)
         return point
 
@@ -188,7 +192,7 @@ def read_space(spec: Spec) -> Space:
     document = spec.document
     if spec.sweep.search is None:
         raise SpecError("there is no `search:` in it; `bench run` takes it", source=document.source)
-    for key in _INSTEAD:
+    for key in _NOT_WITH_SEARCH:
         if key in document.tree:
             raise document.error((key,), f"cannot go with `search`{_instead_of(key)}")
     seen: dict[str, KeyPath] = {}
@@ -202,9 +206,9 @@ def read_space(spec: Spec) -> Space:
         Dimension(name, kind, (*_SPACE, name), axes[name].levels, _when(spec, axes, name))
         for name, kind in spec.sweep.search.space.items()
     ]
-    refuse_several_tasks(spec, axes.values())
-    space = Space(spec, _parents_first(document, found))
-    _try(space)
+    refuse_multiple_tasks(spec, axes.values())
+    space = Space(spec, _topological_order(document, found))
+    _check_samples(space)
     return space
 
 
@@ -223,7 +227,7 @@ def _add_levels(document: Document, axis: Axis, kind: Choices) -> None:
     else:
         for i, value in enumerate(kind.choice):
             where = (*axis.where, "choice", i)
-            axis.add(document, own_label(document, value, where), value, where)
+            axis.add(document, default_label(document, value, where), value, where)
 
 
 def _when(spec: Spec, axes: Mapping[str, Axis], name: str) -> dict[str, tuple[str, ...]]:
@@ -234,7 +238,7 @@ def _when(spec: Spec, axes: Mapping[str, Axis], name: str) -> dict[str, tuple[st
         where = (*_SPACE, name, "when", parent)
         if parent not in axes or parent == name:
             others = [other for other in axes if other != name]
-            message = f"unknown dimension {parent!r}{nearest(parent, others)}"
+            message = f"unknown dimension {parent!r}{did_you_mean(parent, others)}"
             raise spec.document.error(where, message)
         if not axes[parent].levels:
             message = f"{parent} is a range; a condition needs a choice"
@@ -249,16 +253,16 @@ def _when(spec: Spec, axes: Mapping[str, Axis], name: str) -> dict[str, tuple[st
 def _level(document: Document, axis: Axis, value: Any, where: KeyPath) -> str:
     """The label of an existing level that a scalar means."""
     if isinstance(value, dict | list):
-        raise document.error(where, f"must be a label, not {shown(value)}")
-    labels = (label_of(value), canonical_label(str(value)))
+        raise document.error(where, f"must be a label, not {format_value(value)}")
+    labels = (format_label(value), canonical_label(str(value)))
     found = next((label for label in labels if label in axis.levels), None)
     if found is None:
-        hint = nearest(label_of(value), axis.levels)
-        raise document.error(where, f"{axis.name} has no choice {label_of(value)!r}{hint}")
+        hint = did_you_mean(format_label(value), axis.levels)
+        raise document.error(where, f"{axis.name} has no choice {format_label(value)!r}{hint}")
     return found
 
 
-def _parents_first(document: Document, found: Sequence[Dimension]) -> tuple[Dimension, ...]:
+def _topological_order(document: Document, found: Sequence[Dimension]) -> tuple[Dimension, ...]:
     ordered: dict[str, Dimension] = {}
     while len(ordered) < len(found):
         ready = [d for d in found if d.name not in ordered and d.when.keys() <= ordered.keys()]
@@ -269,24 +273,24 @@ def _parents_first(document: Document, found: Sequence[Dimension]) -> tuple[Dime
     return tuple(ordered.values())
 
 
-def _try(space: Space) -> None:
+def _check_samples(space: Space) -> None:
     """Points of every kind go through the schema, and no dimension is without effect in them."""
     for point in space.samples():
-        for idle in idle_settings(space.settings(point)):
-            raise _without_effect(space, point, idle)
+        for unused in unused_settings(space.settings(point)):
+            raise _unused_error(space, point, unused)
 
 
-def _without_effect(space: Space, point: Point, idle: Idle) -> SpecError:
-    setters = [d for d in space.dimensions if f"{idle.setting}.".startswith(f"{d.name}.")]
+def _unused_error(space: Space, point: Point, unused: UnusedSetting) -> SpecError:
+    setters = [d for d in space.dimensions if f"{unused.setting}.".startswith(f"{d.name}.")]
     setter = max(setters, key=lambda d: len(d.name), default=None)
     if setter is None:
-        path: KeyPath = tuple(idle.setting.split("."))
-        return space.spec.document.error(path, f"{idle.message}; leave it out")
-    where = setter.choice(point[setter.name]).where
-    by = [name for name in idle.beside if name in point and name != setter.name]
-    labels = ", ".join(f"{name}: {label_of(point[name])}" for name in by)
+        path: KeyPath = tuple(unused.setting.split("."))
+        return space.spec.document.error(path, f"{unused.message}; leave it out")
+    where = setter.axis_value(point[setter.name]).where
+    by = [name for name in unused.because_of if name in point and name != setter.name]
+    labels = ", ".join(f"{name}: {format_label(point[name])}" for name in by)
     remedy = f"; give it a `when:` without {labels}" if labels else "; leave it out"
-    return space.spec.document.error(where, idle.message + remedy)
+    return space.spec.document.error(where, unused.message + remedy)
 
 
 def enqueued(space: Space) -> list[dict[str, Value]]:
@@ -302,11 +306,11 @@ def enqueued(space: Space) -> list[dict[str, Value]]:
         for name, value in entry.items():
             where = ("search", "enqueue", i, name)
             if name not in by_name:
-                hint = nearest(name, by_name)
+                hint = did_you_mean(name, by_name)
                 raise space.spec.document.error(where, f"unknown dimension {name!r}{hint}")
             point[name] = _value(space.spec.document, by_name[name], value, where)
         for name in point:
-            _refuse_absent(space, by_name[name], point, ("search", "enqueue", i, name))
+            _refuse_inactive(space, by_name[name], point, ("search", "enqueue", i, name))
         found.append(point)
     return found
 
@@ -319,7 +323,7 @@ def _value(document: Document, dimension: Dimension, value: Any, where: KeyPath)
     whole = isinstance(kind, IntRange)
     if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
         wanted = "an integer" if whole else "a number"
-        raise document.error(where, f"must be {wanted}, not {shown(value)}")
+        raise document.error(where, f"must be {wanted}, not {format_value(value)}")
     low, high = kind.bounds
     if not low <= value <= high:
         raise document.error(where, f"must be from {low:g} to {high:g}, not {value:g}")
@@ -331,9 +335,9 @@ def _value(document: Document, dimension: Dimension, value: Any, where: KeyPath)
     return value if whole else float(value)
 
 
-def _refuse_absent(space: Space, dimension: Dimension, point: Point, where: KeyPath) -> None:
+def _refuse_inactive(space: Space, dimension: Dimension, point: Point, where: KeyPath) -> None:
     """A value is in vain where the point itself says that there is no such dimension."""
     for parent, labels in dimension.when.items():
         if parent in point and point[parent] not in labels:
-            message = f"is not there with {parent}: {label_of(point[parent])}; leave it out"
+            message = f"is not there with {parent}: {format_label(point[parent])}; leave it out"
             raise space.spec.document.error(where, message)

@@ -56,7 +56,7 @@ class Trial:
         Labels stand in a fixed order (model, augment, then by the axis's name), so that the order
         of axes in the spec does not matter.
         """
-        return _name(self.axes, f"s{self.seed}", self.identity_sha256)
+        return _join_id(self.axes, f"s{self.seed}", self.identity_sha256)
 
     @cached_property
     def identity_sha256(self) -> str:
@@ -77,9 +77,9 @@ class Trial:
         return self._canonical.arm_sha256
 
     @cached_property
-    def held(self) -> dict[str, Any]:
+    def fixed_settings(self) -> dict[str, Any]:
         """The settings that no axis touches, without what cannot change a result."""
-        return held_of(self._settings, self.axes)
+        return fixed_settings_of(self._settings, self.axes)
 
     @property
     def common(self) -> str:
@@ -105,27 +105,29 @@ class Trial:
         )
 
 
-def held_of(settings: Mapping[str, Any], axes: Iterable[str]) -> dict[str, Any]:
+def fixed_settings_of(settings: Mapping[str, Any], axes: Iterable[str]) -> dict[str, Any]:
     """The settings (as `Settings.identity` gives them) that none of the axes touches."""
-    held = dict(settings)
+    fixed_settings = dict(settings)
     for axis in axes:
         path = axis.split(".")
         # a part's name decides which other settings the part has
-        held = without(held, path[:-1] if path[-1] in {"name", "target"} else path)
-    return held
+        fixed_settings = drop_path(
+            fixed_settings, path[:-1] if path[-1] in {"name", "target"} else path
+        )
+    return fixed_settings
 
 
-def common_of(held: Mapping[str, Any], axes: Iterable[str]) -> str:
-    """Hash of what `held_of` gives, and of which axes there are."""
-    return digest({"settings": held, "axes": sorted(axes)})
+def hash_common(fixed_settings: Mapping[str, Any], axes: Iterable[str]) -> str:
+    """Hash of what `fixed_settings_of` gives, and of which axes there are."""
+    return digest({"settings": fixed_settings, "axes": sorted(axes)})
 
 
-def named(axes: Mapping[str, str], kind: str, identity: Any) -> str:
+def make_id(axes: Mapping[str, str], kind: str, identity: Any) -> str:
     """`<labels>-<kind>-<hash of the identity>`: the name of a trial, and of its folder."""
-    return _name(axes, kind, digest(identity))
+    return _join_id(axes, kind, digest(identity))
 
 
-def _name(axes: Mapping[str, str], kind: str, identity_hash: str) -> str:
+def _join_id(axes: Mapping[str, str], kind: str, identity_hash: str) -> str:
     ordered = sorted(axes, key=lambda axis: (*(axis != first for first in _FIRST_AXES), axis))
     levels = [axes[axis] for axis in ordered if axes[axis] != NO_LEVEL]
     labels = "-".join(map(_slug, levels))[:_MAX_LABELS]
@@ -185,11 +187,11 @@ def _canonical_of(settings: TrialSettings, axes: tuple[str, ...], revised: bool)
     sections = settings.identity(revised=revised)
     texts = {name: canonical_json(value) for name, value in sections.items()}
     touched = {axis.split(".")[0] for axis in axes}
-    held = {
+    fixed_settings = {
         name: canonical_json(value) if name in touched else texts[name]
-        for name, value in held_of(sections, axes).items()
+        for name, value in fixed_settings_of(sections, axes).items()
     }
-    common = _joined({"settings": _joined(held), "axes": canonical_json(sorted(axes))})
+    common = _joined({"settings": _joined(fixed_settings), "axes": canonical_json(sorted(axes))})
     found = _Canonical(texts, _sha256(_joined(texts)), _sha256(common)[:_DIGITS])
     _known[key] = weakref.ref(settings, lambda _: _known.pop(key, None)), found
     return found
@@ -206,10 +208,10 @@ def _slug(label: str) -> str:
     return text[:24].strip("._-") or "x"
 
 
-def without(tree: Mapping[str, Any], path: Sequence[str]) -> dict[str, Any]:
+def drop_path(tree: Mapping[str, Any], path: Sequence[str]) -> dict[str, Any]:
     """`tree` without the entry at `path`, where there is one; what is in it is not changed."""
     first, *rest = path
     if not rest:
         return {key: value for key, value in tree.items() if key != first}
     below = tree.get(first)
-    return {**tree, first: without(below, rest)} if isinstance(below, Mapping) else dict(tree)
+    return {**tree, first: drop_path(below, rest)} if isinstance(below, Mapping) else dict(tree)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import StoreError, nearest
+from bench.errors import StoreError, did_you_mean
 from bench.record.files import write_json
 from bench.record.leases import Leases, held_names
 from bench.record.plan_file import read_plan
@@ -75,7 +75,7 @@ class Store:
         names = self.experiments()
         if name in names:
             return name
-        hint = nearest(name, names) if names else ""
+        hint = did_you_mean(name, names) if names else ""
         raise StoreError(f"{self.root}: no experiment {name!r}{hint or ' (there is none yet)'}")
 
     def trials(self, experiment: str) -> list[TrialFiles]:
@@ -127,7 +127,7 @@ class Store:
             found = ", ".join(f"{t.experiment}/{t.id}" for t in matches[:5])
             more = f" and {len(matches) - 5} more" if len(matches) > 5 else ""
             raise StoreError(f"trial {text!r} is ambiguous: {found}{more}")
-        hint = nearest(trial_id, (t.id for t in trials)) if trials else " (there is none yet)"
+        hint = did_you_mean(trial_id, (t.id for t in trials)) if trials else " (there is none yet)"
         raise StoreError(f"{self.root}: no trial {text!r}{hint[:400]}")
 
     def plan_path(self, experiment: str) -> Path:

@@ -25,7 +25,7 @@ from bench.record.files import (
     write_text,
     write_yaml,
 )
-from bench.states import OWN
+from bench.states import BENCH_SOURCE
 
 Row = Mapping[str, float | int | None]
 
@@ -53,7 +53,7 @@ class TrialStatus:
     status: Status
     failure: Failure | None = None
     message: str | None = None
-    source: str = OWN
+    source: str = BENCH_SOURCE
     pid: int | None = None
     host: str | None = None
     started: str | None = None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bench.report.load import Records
-from bench.states import OWN
+from bench.states import BENCH_SOURCE
 
 NO_LABEL = "–"
 
@@ -65,7 +65,7 @@ def arms_of(records: Records) -> list[Arm]:
     def position(key: tuple[str, ...]) -> tuple[object, ...]:
         *levels, source = key
         ranks = [places[i].get(level, len(places[i])) for i, level in enumerate(levels)]
-        return (source != OWN, source, *ranks)
+        return (source != BENCH_SOURCE, source, *ranks)
 
     keys.sort(key=position)
     hue, others = _roles(records, keys)
@@ -120,11 +120,11 @@ def _label(
     """The levels on the axes that vary, and the source where there are several."""
     names = [levels[a] for a in records.axes if a in varying] or list(levels.values())
     label = " · ".join(name for name in names if name != NO_LABEL) or records.experiment
-    return f"{label} ({source})" if several and source != OWN else label
+    return f"{label} ({source})" if several and source != BENCH_SOURCE else label
 
 
 def _dashes(style: int, source: str) -> tuple[float, ...]:
-    kinds = DASHES if source == OWN else FOREIGN_DASHES
+    kinds = DASHES if source == BENCH_SOURCE else FOREIGN_DASHES
     return kinds[style % len(kinds)]
 
 

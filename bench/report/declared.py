@@ -18,7 +18,7 @@ from bench.report.arms import Arm, arm_numbers
 from bench.report.hypotheses import ALPHA, Outcome, Verdict
 from bench.report.load import Records
 from bench.report.pairing import labels_of
-from bench.spec.hypotheses import Figure, figures, sides
+from bench.spec.hypotheses import MetricTerm, figures, sides
 
 Rows = frozenset[int]
 """Positions of trials in `records.runs`."""
@@ -63,7 +63,7 @@ def declared(records: Records, column: str, tested: Iterable[Outcome]) -> list[D
     asked = [
         outcome
         for outcome in tested
-        if figures(outcome.hypothesis.metric) == [Figure(column, None)]
+        if figures(outcome.hypothesis.metric) == [MetricTerm(column, None)]
         and isinstance(outcome.hypothesis.b, dict)
     ]
     if not asked:

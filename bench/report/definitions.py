@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from bench.report.load import Records
-from bench.states import OWN
+from bench.states import BENCH_SOURCE
 from bench.tasks.settings import SPLIT, SUPPORT
 
 PER_IMAGE = "Dice and IoU are computed for each image and averaged over images"
@@ -49,7 +49,7 @@ _SCORED = ("best_val_", "final_val_", "test_")
 
 def definition(records: Records) -> str:
     """The sentence under a table that shows scores; empty where nothing is to be said."""
-    if not (records.runs["source"] == OWN).any():
+    if not (records.runs["source"] == BENCH_SOURCE).any():
         return f"{ELSEWHERE}."
     if records.task in OTHER_TASKS:
         return f"{OTHER_TASKS[records.task]}."

@@ -32,7 +32,7 @@ from bench.report.table import (
 )
 from bench.report.terms import axes_apart, compiled
 from bench.report.wording import nice, words_of
-from bench.states import OWN
+from bench.states import BENCH_SOURCE
 
 _HARDWARE = ("gpu", "cpu", "trials_per_device")
 _VERSIONS = ("bench", "python", "torchvision", "cuda", "cudnn", "gpu_driver", "packages.")
@@ -252,7 +252,7 @@ def mixed(records: Records, facts: Sequence[Fact] = ()) -> list[str]:
     }
     found = []
     done = records.done.assign(compile=compiled(records))
-    done = done[done["source"] == OWN]
+    done = done[done["source"] == BENCH_SOURCE]
     for column, consequence in consequences.items():
         counts = done[column].value_counts()
         meant = any(_explains(axis, column) for axis in records.axes)
@@ -297,7 +297,7 @@ def _compared(summary: pd.DataFrame, column: str) -> bool:
 
 
 def _seeds(records: Records, found: Interval) -> str:
-    if found.n == 1 and records.protocol != OWN:
+    if found.n == 1 and records.protocol != BENCH_SOURCE:
         return "From one run logged elsewhere: how far others would scatter is not known."
     if found.n == 1:
         return "From one seed: how far other seeds would scatter is not known."

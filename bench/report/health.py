@@ -9,7 +9,7 @@ from typing import Any
 from bench.health import ADVICE, Finding, Kind
 from bench.report.arms import Arm, arm_numbers
 from bench.report.load import Records
-from bench.states import OWN
+from bench.states import BENCH_SOURCE
 
 NAMED_ARMS = 4
 """More arms than this are counted, not named."""
@@ -65,7 +65,7 @@ def checked(records: Records, arms: Sequence[Arm]) -> Checked | None:
         if (trials := _with(records, done, kind, expected))
     ]
     ill = sum(any(not f.expected for f in records.findings[trial]) for trial in done)
-    unseen = int((records.done["source"] == OWN).sum()) - len(done)
+    unseen = int((records.done["source"] == BENCH_SOURCE).sum()) - len(done)
     found = f"{ill} of them have a fault" if ill != 1 else "1 of them has a fault"
     text = f"{_trials(len(done))} looked at, {found if ill else 'no fault found'}."
     if unseen:

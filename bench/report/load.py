@@ -34,7 +34,7 @@ from bench.report.imported import Origin, judged_again, metrics_of, origins, sel
 from bench.report.membership import LeftOut, belonging
 from bench.report.search import Search, read_search
 from bench.spec.hypotheses import Hypothesis
-from bench.states import OWN
+from bench.states import BENCH_SOURCE
 from bench.tasks.settings import SUPPORT
 
 
@@ -107,7 +107,7 @@ class Records:
     @cached_property
     def is_planned(self) -> pd.Series[bool]:
         """Whether the latest plan has each run; imported trials, and all without a plan, count."""
-        ours = self.runs["source"] == OWN
+        ours = self.runs["source"] == BENCH_SOURCE
         return self.runs["id"].isin(self.planned) | (not self.planned) | ~ours
 
     @cached_property
@@ -118,7 +118,9 @@ class Records:
         shown as references, and no trial of theirs makes a pair with one of ours.
         """
         counts = self.runs["source"].value_counts()
-        return OWN if OWN in counts.index or counts.empty else str(counts.index[0])
+        return (
+            BENCH_SOURCE if BENCH_SOURCE in counts.index or counts.empty else str(counts.index[0])
+        )
 
     @cached_property
     def environments(self) -> dict[str, dict[str, Any]]:
@@ -323,7 +325,7 @@ def _row(
         "status": str(status.status),
         "failure": str(status.failure) if status.failure else None,
         "message": printable("; ".join(messages)) or None,
-        "source": member.get("source") or OWN,  # status.json is not in the identity
+        "source": member.get("source") or BENCH_SOURCE,  # status.json is not in the identity
         "seed": member["seed"],
         **{f"axis.{axis}": str(label) for axis, label in member["axes"].items()},
     }

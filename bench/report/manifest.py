@@ -12,7 +12,7 @@ import pandas as pd
 from bench import __version__
 from bench.report.load import Records
 from bench.report.search import manifest_of
-from bench.states import OWN
+from bench.states import BENCH_SOURCE
 
 MOST_VALUES = 4
 _OF_RUNS = (
@@ -44,7 +44,7 @@ def environments_of(records: Records) -> list[tuple[str, Mapping[str, Any]]]:
     """Id and environment.json of our own finished trials; those of others have none."""
     done = records.done
     unread = {"environment.json": "cannot be read"}
-    ids = done.loc[done["source"] == OWN, "id"]
+    ids = done.loc[done["source"] == BENCH_SOURCE, "id"]
     return [(name, records.environments.get(name, unread)) for name in ids]
 
 

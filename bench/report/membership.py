@@ -11,7 +11,7 @@ from bench.record.confirm import checked_config
 from bench.record.store import TrialFiles
 from bench.report.imported import in_the_file_s_order
 from bench.report.plan_check import corrected
-from bench.states import OWN
+from bench.states import BENCH_SOURCE
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -120,7 +120,7 @@ def _one_arm_per_labels(
 def _labels(trial: Mapping[str, Any]) -> Labels:
     """The source, then the labels by their axes' names."""
     labels = sorted((axis, str(label)) for axis, label in trial["axes"].items())
-    return (("", str(trial.get("source") or OWN)), *labels)
+    return (("", str(trial.get("source") or BENCH_SOURCE)), *labels)
 
 
 def _updated(trial: TrialFiles) -> str:

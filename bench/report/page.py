@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from bench import __version__
 from bench.errors import StoreError
-from bench.plan.comparable import caution
+from bench.plan.comparable import loss_warnings
 from bench.record.columns import Status
 from bench.record.files import write_json, write_text
 from bench.record.store import Store
@@ -43,7 +43,7 @@ from bench.report.verdicts import cards, tally
 from bench.report.view import TROUBLES, page_view
 from bench.report.wording import title, words_of
 from bench.spec.hypotheses import Hypothesis
-from bench.states import OWN
+from bench.states import BENCH_SOURCE
 from bench.texts import formula_caution, visible
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -150,11 +150,11 @@ def page_context(
         "cards": cards(records, tested),
         "tally": tally(tested) if tested else "",
         "headline": findings.headline(records, summary, arms, tested),
-        "cautions": caution(records.incomparable, records.metrics, records.axes)
+        "cautions": loss_warnings(records.incomparable, records.metrics, records.axes)
         + records.cautions
         + ((formulas,) if (formulas := formula_caution(texts_of(records))) else ()),
         "progress": findings.progress(records),
-        "sources": sorted({arm.source for arm in arms} - {OWN}),
+        "sources": sorted({arm.source for arm in arms} - {BENCH_SOURCE}),
         "baseline": findings.baseline_check(records, summary, arms),
         "health": checked(records, arms),
         "mixed": findings.mixed(records, facts),

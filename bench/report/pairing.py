@@ -27,7 +27,7 @@ from bench.report.strata import (
 )
 from bench.report.terms import unlike_apart
 from bench.spec.hypotheses import Hypothesis, figures, sides
-from bench.states import OWN
+from bench.states import BENCH_SOURCE
 
 Key = tuple[str, ...]
 
@@ -87,7 +87,7 @@ def pairs_of(records: Records, hypothesis: Hypothesis) -> Pairs:
     found = sides(hypothesis, arms)
     sources = list(records.runs["source"].fillna(NO_LABEL))
     axes = [*found.strata, "source"]
-    shown = axes if any(source != OWN for source in sources) else found.strata
+    shown = axes if any(source != BENCH_SOURCE for source in sources) else found.strata
     seeds = [None if pd.isna(seed) else int(seed) for seed in records.runs["seed"]]
 
     def by_stratum(rows: Sequence[int]) -> dict[Key, _Trials]:
@@ -126,7 +126,11 @@ def _protocol(strata: Sequence[Stratum]) -> str:
     pairs: dict[str, int] = {}
     for stratum in strata:
         pairs[stratum.source] = pairs.get(stratum.source, 0) + len(stratum.differences)
-    return OWN if OWN in pairs or not pairs else max(pairs, key=lambda source: pairs[source])
+    return (
+        BENCH_SOURCE
+        if BENCH_SOURCE in pairs or not pairs
+        else max(pairs, key=lambda source: pairs[source])
+    )
 
 
 def labels_of(records: Records) -> list[dict[str, str]]:

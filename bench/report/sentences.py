@@ -7,8 +7,8 @@ from bench.report.completeness import failure_words, remedies, shortage_words
 from bench.report.hypotheses import Basis, Outcome, Verdict
 from bench.report.stats import Interval
 from bench.report.wording import nice
-from bench.spec.hypotheses import Figure, Hypothesis, figures
-from bench.states import OWN
+from bench.spec.hypotheses import Hypothesis, MetricTerm, figures
+from bench.states import BENCH_SOURCE
 
 _LARGE = 1e4  # figures from here on are told with a prefix: 12.7 M
 _MOST = 3  # strata that a sentence names
@@ -62,7 +62,7 @@ def shared_words(hypothesis: Hypothesis) -> str:
     return " · ".join(label for axis, label in hypothesis.a.items() if b.get(axis) == label)
 
 
-def _figure_words(figure: Figure) -> str:
+def _figure_words(figure: MetricTerm) -> str:
     known = _SINGULAR | _PLURAL
     words = known.get(figure.column) or nice(figure.column).replace("val ", "validation ")
     return words if figure.epoch is None else f"{words} after epoch {figure.epoch}"
@@ -134,7 +134,7 @@ def _remark(outcome: Outcome) -> str:
 def _of_others(outcome: Outcome) -> list[str]:
     """Whose trials it is about if not ours, and whose stand beside without counting."""
     pairs = outcome.pairs
-    notes = [f"logged elsewhere by {pairs.source}"] if pairs.source != OWN else []
+    notes = [f"logged elsewhere by {pairs.source}"] if pairs.source != BENCH_SOURCE else []
     others = {stratum.source for stratum in pairs.strata if stratum.differences} - {pairs.source}
     if others:
         notes.append(f"not counted, being another protocol: {', '.join(sorted(others))}")

@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from bench.report.stats import Floats
-from bench.states import OWN, Failure
+from bench.states import BENCH_SOURCE, Failure
 
 Seed = int | None
 """None is the one run of an arm whose log names no seed."""
@@ -83,7 +83,7 @@ class Stratum:
     missing: int = 0
     unpaired: int = 0
     unlike: int = 0
-    source: str = OWN
+    source: str = BENCH_SOURCE
     gaps: tuple[Gap, ...] = ()
     both_sides: bool = True
     planned: bool = True
@@ -104,7 +104,7 @@ class Pairs:
 
     strata: tuple[Stratum, ...]
     along: Mapping[str, tuple[str, str]]
-    source: str = OWN
+    source: str = BENCH_SOURCE
 
     @cached_property
     def tested(self) -> list[Stratum]:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from bench.report.load import Records
 from bench.report.manifest import Fact, merge
-from bench.states import OWN
+from bench.states import BENCH_SOURCE
 
 TIMES = frozenset({"epoch_seconds", "train_seconds", "seconds_to_95pct", "compile_seconds"})
 MEMORY = frozenset({"peak_memory_mb"})
@@ -67,7 +67,7 @@ def _mode(mode: str | None, took_time: bool) -> str:
 def run_facts(records: Records, known: Collection[str] = ()) -> list[Fact]:
     """What runs.csv says of how the finished trials ran, but for what is `known` already."""
     done = records.done.assign(compiled=compiled(records) != "not compiled")
-    done = done[done["source"] == OWN]
+    done = done[done["source"] == BENCH_SOURCE]
     told = {*known, *(["compiled"] if "compile" in known else [])}
     names = [name for name in _MANIFEST if name not in told]
     rows = done[names].astype(object).to_dict("records")

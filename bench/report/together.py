@@ -15,7 +15,7 @@ import pandas as pd
 from pydantic import ValidationError
 
 from bench.errors import StoreError
-from bench.plan.comparable import DECIDE_THE_LOSS
+from bench.plan.comparable import LOSS_DEFINING_SETTINGS
 from bench.record.columns import Status
 from bench.record.data_file import DataSetRecord
 from bench.record.store import TrialFiles
@@ -24,7 +24,7 @@ from bench.report.frames import history_columns, runs_columns, typed
 from bench.report.load import Records
 from bench.report.membership import LeftOut
 from bench.spec.schema import TrialSettings
-from bench.states import OWN
+from bench.states import BENCH_SOURCE
 
 AXIS = "experiment"
 _UNKNOWN = "not known"
@@ -156,7 +156,7 @@ def _differences(parts: Sequence[Records]) -> dict[str, list[str]]:
 
 def _settings(part: Records) -> dict[str, Any] | None:
     """What one of its finished trials was trained with, by dotted names; None: not known."""
-    done = part.runs[(part.runs["status"] == Status.DONE) & (part.runs["source"] == OWN)]
+    done = part.runs[(part.runs["status"] == Status.DONE) & (part.runs["source"] == BENCH_SOURCE)]
     for name in done["id"]:
         try:
             settings = TrialFiles(part.folders[name]).config().get("settings") or {}
@@ -188,7 +188,7 @@ def _why_apart(parts: Sequence[Records]) -> str:
     """Why seeds of different experiments are no pairs; empty where they are."""
     prints = []
     for part in parts:
-        own = part.done[part.done["source"] == OWN]
+        own = part.done[part.done["source"] == BENCH_SOURCE]
         prints.append(set(own["data_fingerprint"].dropna()) if len(own) else set())
     if any(len(found) != 1 for found in prints):
         return "it is not known that all saw the same data"
@@ -222,7 +222,7 @@ def _incomparable(
     for part in parts:
         for metric, axes in part.incomparable.items():
             found[metric] = tuple(dict.fromkeys((*found.get(metric, ()), *axes)))
-    if any(name in DECIDE_THE_LOSS for name in unlike):
+    if any(name in LOSS_DEFINING_SETTINGS for name in unlike):
         for metric in metrics:
             if metric.split("_")[0] == "loss":
                 found[metric] = (*found.get(metric, ()), AXIS)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from multiprocessing.connection import Connection, Pipe
 from typing import Any
 
-from bench.errors import BenchError, told
+from bench.errors import BenchError, describe_exception
 from bench.interruption import ignore_signals
 from bench.measure.footprint import Footprint
 from bench.plan.trial import Trial, digest
@@ -133,4 +133,6 @@ def _measure(trial: Trial, connection: Connection) -> None:
     except BenchError as error:
         connection.send(ForecastError(str(error)))
     except Exception as error:  # a part of the user's own may raise anything
-        connection.send(ForecastError(f"measuring the memory of {trial.id}: {told(error)}"))
+        connection.send(
+            ForecastError(f"measuring the memory of {trial.id}: {describe_exception(error)}")
+        )

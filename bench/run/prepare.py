@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection, Pipe
 
 from bench.data.base import Splits
 from bench.data.survey import Survey
-from bench.errors import BenchError, DataError, told
+from bench.errors import BenchError, DataError, describe_exception
 from bench.interruption import ignore_signals
 from bench.measure.oom_kills import oom_kills
 from bench.plan.data_sets import data_key
@@ -94,7 +94,7 @@ def _prepare(trials: list[Trial], beside: int, survey: bool, connection: Connect
     except BrokenPipeError:
         return  # the parent was interrupted
     except Exception as error:  # a part of the user's own may raise anything
-        connection.send(PreparationError(f"preparing the trials: {told(error)}"))
+        connection.send(PreparationError(f"preparing the trials: {describe_exception(error)}"))
 
 
 def _find(trials: list[Trial], beside: int, report: Report, *, survey: bool = True) -> Prepared:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from bench.errors import BenchError, DataError, StoreError, UnwritableError, told
+from bench.errors import BenchError, DataError, StoreError, UnwritableError, describe_exception
 from bench.interruption import ignore_signals
 from bench.plan.trial import Trial
 from bench.run import pulse
@@ -167,8 +167,8 @@ def _train(job: Job, share: Share, line: Line) -> tuple[Status, Failure | None, 
         traceback.print_exc()
         if is_out_of_memory(error):
             remedy = "train.micro_batch: auto or a smaller train.batch_size helps"
-            return Status.FAILED, Failure.OUT_OF_MEMORY, f"{told(error)} ({remedy})"
-        return Status.FAILED, Failure.CRASH, told(error)
+            return Status.FAILED, Failure.OUT_OF_MEMORY, f"{describe_exception(error)} ({remedy})"
+        return Status.FAILED, Failure.CRASH, describe_exception(error)
     return Status.DONE, None, None
 
 

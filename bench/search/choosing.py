@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 
-from bench.plan.objectives import Aim
+from bench.plan.objectives import Objective
 
 
 def complete(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
@@ -18,21 +18,25 @@ def complete(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     return list(found.values())
 
 
-def front(trials: Sequence[FrozenTrial], aims: Sequence[Aim]) -> list[FrozenTrial]:
+def front(trials: Sequence[FrozenTrial], objectives: Sequence[Objective]) -> list[FrozenTrial]:
     """The points that no other one beats in every objective, best by the first objective first."""
     known = complete(trials)
-    members = [one for one in known if not any(_dominates(other, one, aims) for other in known)]
-    sign = -1 if aims[0].mode == "max" else 1
+    members = [
+        one for one in known if not any(_dominates(other, one, objectives) for other in known)
+    ]
+    sign = -1 if objectives[0].mode == "max" else 1
     return sorted(members, key=lambda trial: (sign * trial.values[0], trial.number))
 
 
-def choose(trials: Sequence[FrozenTrial], aims: Sequence[Aim], most: int) -> list[FrozenTrial]:
+def choose(
+    trials: Sequence[FrozenTrial], objectives: Sequence[Objective], most: int
+) -> list[FrozenTrial]:
     """At most so many: the best by one objective, or members of the front from end to end."""
-    if len(aims) == 1:
-        sign = -1 if aims[0].mode == "max" else 1
+    if len(objectives) == 1:
+        sign = -1 if objectives[0].mode == "max" else 1
         ordered = sorted(complete(trials), key=lambda trial: (sign * trial.values[0], trial.number))
         return ordered[:most]
-    members = front(trials, aims)
+    members = front(trials, objectives)
     if len(members) <= most:
         return members
     if most == 1:
@@ -41,7 +45,7 @@ def choose(trials: Sequence[FrozenTrial], aims: Sequence[Aim], most: int) -> lis
     return [members[place] for place in places]
 
 
-def _dominates(a: FrozenTrial, b: FrozenTrial, aims: Sequence[Aim]) -> bool:
-    pairs = list(zip(aims, a.values, b.values, strict=True))
-    never_worse = not any(aim.better(theirs, ours) for aim, ours, theirs in pairs)
-    return never_worse and any(aim.better(ours, theirs) for aim, ours, theirs in pairs)
+def _dominates(a: FrozenTrial, b: FrozenTrial, objectives: Sequence[Objective]) -> bool:
+    pairs = list(zip(objectives, a.values, b.values, strict=True))
+    never_worse = not any(objective.better(theirs, ours) for objective, ours, theirs in pairs)
+    return never_worse and any(objective.better(ours, theirs) for objective, ours, theirs in pairs)

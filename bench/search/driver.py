@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 
 from bench.errors import BenchError
 from bench.measure.footprint import Footprint
-from bench.plan.objectives import Aim
+from bench.plan.objectives import Objective
 from bench.plan.space import Space, Value
 from bench.plan.trial import Trial
 from bench.record.confirm import standing
@@ -68,8 +68,8 @@ class Goal:
         judge: what ends hopeless points.
     """
 
-    aims: tuple[Aim, ...]
-    curve: Aim | None
+    objectives: tuple[Objective, ...]
+    curve: Objective | None
     judge: Judge
 
 
@@ -240,7 +240,7 @@ class Driver:
     def _is_allowed(self, active: Active, costs: Costs) -> bool:
         """Whether it meets the constraints; it is not trained otherwise."""
         known: dict[str, float | int | None] = dict(costs)
-        limits = self._space.search.limits
+        limits = self._space.search.parsed_constraints
         if any(limit.name == "memory_mb" for limit in limits):
             found = self._workshop.footprint(active.trials[0])
             known["memory_mb"] = _memory(found)
@@ -307,14 +307,14 @@ class Driver:
         """A seed is done; whether the point has ended with it."""
         index = len(active.figures)
         summary = self._workshop.files(active.next).summary()
-        if (missing := active.add(summary, self._goal.aims)) is not None:
+        if (missing := active.add(summary, self._goal.objectives)) is not None:
             self._fail(active, missing)
             return True
-        first = active.figures[index][self._goal.aims[0].metric]
+        first = active.figures[index][self._goal.objectives[0].metric]
         pruned = self._goal.judge.seed(active.handle, index, first)
         if active.complete:
             self._leave(active)
-            values = active.values(self._goal.aims)
+            values = active.values(self._goal.objectives)
             if not self._study.end(active.handle, TrialState.COMPLETE, values):
                 self._lost(active)
             return True
@@ -358,19 +358,19 @@ class Driver:
         self._judge(active, row)
 
     def _judge(self, active: Active, row: Mapping[str, Any]) -> None:
-        aim, epoch = self._goal.curve, int(row["epoch"])
-        value = None if aim is None else row.get(aim.curve or "")
-        if aim is None or value is None or epoch <= active.judged or not math.isfinite(value):
+        objective, epoch = self._goal.curve, int(row["epoch"])
+        value = None if objective is None else row.get(objective.curve or "")
+        if objective is None or value is None or epoch <= active.judged or not math.isfinite(value):
             return  # what is no number says nothing, so that nothing is pruned for it
         active.judged = epoch
-        worse = active.so_far is not None and not aim.better(value, active.so_far)
-        if not (worse and aim.best_so_far):
+        worse = active.so_far is not None and not objective.better(value, active.so_far)
+        if not (worse and objective.best_so_far):
             active.so_far = float(value)
         assert active.so_far is not None
         hopeless = self._goal.judge.epoch(active.handle, epoch, active.so_far)
         last = epoch >= active.next.settings.train.epochs
         if hopeless and not last and active.pruned is None:
-            active.pruned = f"pruned after epoch {epoch}: {aim.curve} {active.so_far:.4g}"
+            active.pruned = f"pruned after epoch {epoch}: {objective.curve} {active.so_far:.4g}"
 
 
 def _constrain(handle: optuna.Trial, name: str, value: float) -> None:

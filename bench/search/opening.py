@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import optuna
 
-from bench.plan.objectives import Aim, pruning_aim, read_objectives
+from bench.plan.objectives import Objective, pruning_objective, read_objectives
 from bench.plan.space import Space, Value, enqueued, read_space
 from bench.search.pruning import make_pruner
 from bench.search.samplers import make_sampler
@@ -25,8 +25,8 @@ class Request:
     """
 
     space: Space
-    aims: tuple[Aim, ...]
-    curve: Aim | None
+    objectives: tuple[Objective, ...]
+    curve: Objective | None
     enqueued: tuple[dict[str, Value], ...]
 
     @property
@@ -37,7 +37,7 @@ class Request:
     @property
     def pruner(self) -> optuna.pruners.BasePruner:
         """What ends hopeless ones, where there is one objective."""
-        if len(self.aims) > 1:
+        if len(self.objectives) > 1:
             return optuna.pruners.NopPruner()
         points = self.space.samples()
         epochs = max(self.space.settings(point).train.epochs for point in points)
@@ -51,5 +51,5 @@ def request(spec: Spec) -> Request:
         SpecError: anything that cannot be used, with file, line and key.
     """
     space = read_space(spec)
-    aims = read_objectives(space)
-    return Request(space, aims, pruning_aim(space, aims), tuple(enqueued(space)))
+    objectives = read_objectives(space)
+    return Request(space, objectives, pruning_objective(space, objectives), tuple(enqueued(space)))

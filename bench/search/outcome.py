@@ -11,7 +11,7 @@ from typing import Any
 from optuna.trial import FrozenTrial
 
 from bench.masking import masked_url
-from bench.plan.objectives import Aim
+from bench.plan.objectives import Objective
 from bench.plan.space import Space, Value
 from bench.plan.trial import Trial
 from bench.search import choosing
@@ -51,7 +51,7 @@ class Confirmation:
 
 def record(
     space: Space,
-    aims: Sequence[Aim],
+    objectives: Sequence[Objective],
     place: str,
     trials: Sequence[FrozenTrial],
     chosen: Sequence[int],
@@ -66,7 +66,9 @@ def record(
         "study": space.spec.experiment,
         "storage": masked_url(place),
         "over": over,
-        "objectives": [{"metric": aim.metric, "direction": aim.mode} for aim in aims],
+        "objectives": [
+            {"metric": objective.metric, "direction": objective.mode} for objective in objectives
+        ],
         "sampler": search.sampler.model_dump(),
         "pruner": search.pruner.model_dump(),
         "trials_wanted": search.trials,
@@ -74,20 +76,22 @@ def record(
         "seeds": list(search.seeds),
         "confirm_seeds": list(search.confirm_seeds),
         "space": space.record(),
-        "trials": [_trial(trial, aims) for trial in trials],
-        "front": [trial.number for trial in choosing.front(trials, aims)],
+        "trials": [_trial(trial, objectives) for trial in trials],
+        "front": [trial.number for trial in choosing.front(trials, objectives)],
         "chosen": list(chosen),
         "confirmations": [
-            confirmed.record(_values(by_number[confirmed.number], aims))
+            confirmed.record(_values(by_number[confirmed.number], objectives))
             for confirmed in confirmations
         ],
         "importances": (
-            {aim.metric: importances(trials, i) for i, aim in enumerate(aims)} if over else {}
+            {objective.metric: importances(trials, i) for i, objective in enumerate(objectives)}
+            if over
+            else {}
         ),
     }
 
 
-def _trial(trial: FrozenTrial, aims: Sequence[Aim]) -> dict[str, Any]:
+def _trial(trial: FrozenTrial, objectives: Sequence[Objective]) -> dict[str, Any]:
     known = trial.user_attrs
     state = state_of(trial)
     curve = trial.intermediate_values or curve_of(known)
@@ -98,7 +102,7 @@ def _trial(trial: FrozenTrial, aims: Sequence[Aim]) -> dict[str, Any]:
         "number": trial.number,
         "state": str(state),
         "params": dict(trial.params),
-        "values": _values(trial, aims) if state is State.COMPLETE else None,
+        "values": _values(trial, objectives) if state is State.COMPLETE else None,
         "intermediate": {str(step): value for step, value in sorted(curve.items())},
         "ids": known.get(TRIALS, []),
         "figures": known.get(FIGURES, []),
@@ -114,8 +118,10 @@ def _trial(trial: FrozenTrial, aims: Sequence[Aim]) -> dict[str, Any]:
     }
 
 
-def _values(trial: FrozenTrial, aims: Sequence[Aim]) -> dict[str, float]:
-    return {aim.metric: value for aim, value in zip(aims, trial.values, strict=True)}
+def _values(trial: FrozenTrial, objectives: Sequence[Objective]) -> dict[str, float]:
+    return {
+        objective.metric: value for objective, value in zip(objectives, trial.values, strict=True)
+    }
 
 
 def _time(moment: datetime | None) -> str | None:

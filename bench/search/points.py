@@ -12,7 +12,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from bench.plan.objectives import Aim
+from bench.plan.objectives import Objective
 from bench.plan.space import Dimension, Space, Value
 from bench.plan.trial import Trial
 from bench.spec.search import Choices, IntRange
@@ -59,7 +59,7 @@ def draw(space: Space, trial: optuna.Trial) -> dict[str, Value]:
     """A value for each dimension that there is, from those before it on."""
     point: dict[str, Value] = {}
     for dimension in space.dimensions:
-        if space.there(dimension, point):
+        if space.is_active(dimension, point):
             point[dimension.name] = _drawn(dimension, trial)
     return point
 
@@ -117,16 +117,25 @@ class Active:
         """Whether every seed is done."""
         return len(self.figures) == len(self.trials)
 
-    def values(self, aims: Sequence[Aim]) -> list[float]:
+    def values(self, objectives: Sequence[Objective]) -> list[float]:
         """The objectives: means over the seeds."""
-        return [statistics.fmean(found[aim.metric] for found in self.figures) for aim in aims]
+        return [
+            statistics.fmean(found[objective.metric] for found in self.figures)
+            for objective in objectives
+        ]
 
-    def add(self, summary: Mapping[str, Any], aims: Sequence[Aim]) -> str | None:
+    def add(self, summary: Mapping[str, Any], objectives: Sequence[Objective]) -> str | None:
         """Note what the running seed came to; else why it is nothing: an objective is missing."""
-        missing = [aim.metric for aim in aims if not _is_figure(summary.get(aim.metric))]
+        missing = [
+            objective.metric
+            for objective in objectives
+            if not _is_figure(summary.get(objective.metric))
+        ]
         if missing:
             return f"{self.next.id} has no {', '.join(missing)}"
-        self.figures.append({aim.metric: float(summary[aim.metric]) for aim in aims})
+        self.figures.append(
+            {objective.metric: float(summary[objective.metric]) for objective in objectives}
+        )
         self.facts.append({name: summary.get(name) for name in _KEPT})
         self.handle.set_user_attr(FIGURES, self.figures)
         self.handle.set_user_attr(FACTS, self.facts)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from bench.plan.objectives import Aim
+from bench.plan.objectives import Objective
 from bench.search.storages import quiet
 from bench.spec.search_parts import Asha, Hyperband, Median, Pruner, Wilcoxon
 
@@ -82,9 +82,12 @@ class ByCurve:
     """
 
     def __init__(
-        self, settings: Median | Asha, aim: Aim, others: Callable[[], Sequence[FrozenTrial]]
+        self,
+        settings: Median | Asha,
+        objective: Objective,
+        others: Callable[[], Sequence[FrozenTrial]],
     ) -> None:
-        self._settings, self._aim, self._others = settings, aim, others
+        self._settings, self._aim, self._others = settings, objective, others
 
     def epoch(self, trial: optuna.Trial, epoch: int, value: float) -> bool:
         """By the values of other trials at the same epoch."""
@@ -111,17 +114,19 @@ def curve_of(attributes: Mapping[str, Any]) -> dict[int, float]:
 
 
 def below_median(
-    settings: Median, aim: Aim, curve: Curve, finished: Sequence[Curve], epoch: int
+    settings: Median, objective: Objective, curve: Curve, finished: Sequence[Curve], epoch: int
 ) -> bool:
     """Whether the best value so far is worse than the median of finished trials at this epoch."""
     if epoch <= settings.warmup_epochs or len(finished) < settings.startup_trials:
         return False
     there = [other[epoch] for other in finished if epoch in other]
-    best = (max if aim.mode == "max" else min)(curve.values())
-    return bool(there) and aim.better(statistics.median(there), best)
+    best = (max if objective.mode == "max" else min)(curve.values())
+    return bool(there) and objective.better(statistics.median(there), best)
 
 
-def halved(settings: Asha, aim: Aim, curve: Curve, others: Sequence[Curve], epoch: int) -> bool:
+def halved(
+    settings: Asha, objective: Objective, curve: Curve, others: Sequence[Curve], epoch: int
+) -> bool:
     """Whether, at one of the deciding epochs, others leave no place among the best."""
     deciding = settings.min_epochs
     while deciding < epoch:
@@ -130,8 +135,8 @@ def halved(settings: Asha, aim: Aim, curve: Curve, others: Sequence[Curve], epoc
         return False
     values = [other[epoch] for other in others if epoch in other] + [curve[epoch]]
     places = max(1, len(values) // settings.reduction)
-    worst = sorted(values, reverse=aim.mode == "max")[places - 1]
-    return aim.better(worst, curve[epoch])
+    worst = sorted(values, reverse=objective.mode == "max")[places - 1]
+    return objective.better(worst, curve[epoch])
 
 
 def make_pruner(settings: Pruner, epochs: int) -> optuna.pruners.BasePruner:
@@ -157,17 +162,17 @@ def make_pruner(settings: Pruner, epochs: int) -> optuna.pruners.BasePruner:
 
 def make_judge(
     settings: Pruner,
-    aim: Aim | None,
+    objective: Objective | None,
     *,
     several: bool,
     others: Callable[[], Sequence[FrozenTrial]],
 ) -> Judge:
-    """What decides; `aim` is the curve that epochs are judged by."""
+    """What decides; `objective` is the curve that epochs are judged by."""
     if isinstance(settings, Wilcoxon):
         return ByOptuna(by_seed=True)
-    if aim is None:
+    if objective is None:
         return Lenient()
     if several:
         assert isinstance(settings, Median | Asha)
-        return ByCurve(settings, aim, others)
+        return ByCurve(settings, objective, others)
     return ByOptuna(by_seed=False)

@@ -15,7 +15,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from bench.plan.space import Value
-from bench.spec.search_parts import GaussianProcess, Nsga2, RandomDraws, Sampler, Tpe
+from bench.spec.search_parts import GaussianProcess, Nsga2, RandomSampling, Sampler, Tpe
 
 _FINENESS = 1e-3
 """Steps that a range is cut into by rounding, at least a thousand: far below what seeds do."""
@@ -121,5 +121,5 @@ def _made(settings: Sampler, seed: int) -> BaseSampler:
             )
         if isinstance(settings, Nsga2):
             return optuna.samplers.NSGAIISampler(population_size=settings.population, seed=seed)
-        assert isinstance(settings, RandomDraws)
+        assert isinstance(settings, RandomSampling)
         return optuna.samplers.RandomSampler(seed=seed)

@@ -105,7 +105,7 @@ def quiet() -> None:
 
 
 @contextlib.contextmanager
-def told(place: str) -> Iterator[None]:
+def storage_errors(place: str) -> Iterator[None]:
     """Turn what goes wrong in a storage into a StoreError that names the place."""
     from sqlalchemy.exc import SQLAlchemyError
 

@@ -18,7 +18,7 @@ from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from bench.errors import BenchError
-from bench.plan.objectives import Aim
+from bench.plan.objectives import Objective
 from bench.plan.trial import canonical_json
 from bench.record.owners import Owner
 from bench.search.presence import Presence, is_there
@@ -44,16 +44,16 @@ class Terms:
     """
 
     space: Mapping[str, Any]
-    objectives: Sequence[Aim]
+    objectives: Sequence[Objective]
     seeds: int
     settings: Mapping[str, Any]
 
     def record(self) -> dict[str, Any]:
         """As JSON has it."""
-        aims = {aim.metric: aim.mode for aim in self.objectives}
+        objectives = {objective.metric: objective.mode for objective in self.objectives}
         return {
             "space": dict(self.space),
-            "objectives": aims,
+            "objectives": objectives,
             "seeds_per_trial": self.seeds,
             "settings": dict(self.settings),
         }
@@ -71,7 +71,7 @@ def join(
     Raises:
         BenchError: it is there on other terms, or of somebody else; says what differs.
     """
-    directions = [_MODES[aim.mode] for aim in terms.objectives]
+    directions = [_MODES[objective.mode] for objective in terms.objectives]
     quiet()
     _remove_refused(place, name, terms, directions)
     try:
@@ -82,7 +82,7 @@ def join(
             sampler=sampler,
             pruner=pruner,
         )
-        study.set_metric_names([aim.metric for aim in terms.objectives])
+        study.set_metric_names([objective.metric for objective in terms.objectives])
     except DuplicatedStudyError:
         study = optuna.load_study(
             study_name=name, storage=place.storage, sampler=sampler, pruner=pruner

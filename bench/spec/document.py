@@ -12,7 +12,7 @@ from bench.spec.yaml12 import KeyPath, dotted
 
 
 @dataclass(frozen=True)
-class Place:
+class SourceLocation:
     """A file and a line of it, or an override (which has no lines)."""
 
     source: str
@@ -31,27 +31,27 @@ class Document:
 
     tree: dict[str, Any]
     source: str
-    places: dict[KeyPath, Place] = field(default_factory=dict)
+    locations: dict[KeyPath, SourceLocation] = field(default_factory=dict)
 
-    def place(self, path: KeyPath) -> Place:
+    def location(self, path: KeyPath) -> SourceLocation:
         """Where the value at `path` comes from, or its nearest ancestor that is there."""
         for end in range(len(path), -1, -1):
-            if path[:end] in self.places:
-                return self.places[path[:end]]
-        return Place(self.source)
+            if path[:end] in self.locations:
+                return self.locations[path[:end]]
+        return SourceLocation(self.source)
 
     def error(self, path: KeyPath, message: str) -> SpecError:
         """An error about the value at `path`: `file:line: key.path: message`."""
-        place = self.place(path)
+        location = self.location(path)
         return SpecError(
-            " ".join(message.split()), source=place.source, line=place.line, key=dotted(path)
+            " ".join(message.split()), source=location.source, line=location.line, key=dotted(path)
         )
 
-    def moved(self, path: KeyPath, place: Place) -> None:
-        """Everything at and below `path` now comes from `place`."""
-        for known in [known for known in self.places if known[: len(path)] == path]:
-            del self.places[known]
-        self.places[path] = place
+    def set_source(self, path: KeyPath, location: SourceLocation) -> None:
+        """Everything at and below `path` now comes from `location`."""
+        for known in [known for known in self.locations if known[: len(path)] == path]:
+            del self.locations[known]
+        self.locations[path] = location
 
     def text(self) -> str:
         """The spec as YAML, overrides included."""
@@ -80,4 +80,4 @@ def read_document(path: Path) -> Document:
         raise SpecError("is empty; a spec starts with `experiment:`", source=source, line=1)
     if not isinstance(tree, dict):
         raise SpecError("must be a mapping of keys to values", source=source, line=1)
-    return Document(tree, source, {at: Place(source, line) for at, line in lines.items()})
+    return Document(tree, source, {at: SourceLocation(source, line) for at, line in lines.items()})

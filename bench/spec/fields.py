@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from bench.spec.jsonschema import Schema, options
+from bench.spec.jsonschema import Schema, alternatives
 from bench.spec.schema import TrialSettings
 from bench.spec.yaml12 import KeyPath
 
@@ -22,16 +22,18 @@ def known_keys(path: KeyPath, tree: Any) -> set[str]:
     Where a part can be of several kinds, its `name` in `tree` decides, or all kinds count.
     """
     schema = settings_schema()
-    found = list(options(schema, schema["$defs"]))
+    found = list(alternatives(schema, schema["$defs"]))
     for key in path:
         found = [
-            option
+            alternative
             for parent in _of_kind(found, tree)
             if (child := _child(parent, key)) is not None
-            for option in options(child, schema["$defs"])
+            for alternative in alternatives(child, schema["$defs"])
         ]
         tree = _below(tree, key)
-    return {key for option in _of_kind(found, tree) for key in option.get("properties", ())}
+    return {
+        key for alternative in _of_kind(found, tree) for key in alternative.get("properties", ())
+    }
 
 
 def _of_kind(kinds: list[Schema], tree: Any) -> list[Schema]:
@@ -41,11 +43,11 @@ def _of_kind(kinds: list[Schema], tree: Any) -> list[Schema]:
     if "target" in tree:
         chosen = [kind for kind in kinds if "target" in kind.get("properties", {})]
     else:
-        chosen = [kind for kind in kinds if _name(kind) == tree.get("name", object())]
+        chosen = [kind for kind in kinds if _const_name(kind) == tree.get("name", object())]
     return chosen or kinds
 
 
-def _name(kind: Schema) -> Any:
+def _const_name(kind: Schema) -> Any:
     return kind.get("properties", {}).get("name", {}).get("const")
 
 

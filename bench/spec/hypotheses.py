@@ -104,21 +104,25 @@ class Hypothesis(Settings):
         return self.model_dump(mode="json")
 
 
-class Figure(NamedTuple):
+class MetricTerm(NamedTuple):
     """One figure of a trial: a column of runs.csv, or with an epoch one of history.csv."""
 
     column: str
     epoch: int | None
 
 
-def figures(metric: str) -> list[Figure]:
+def figures(metric: str) -> list[MetricTerm]:
     """The figure that `metric` names, or the two of which it is the difference, in order."""
     return [_figure(part) for part in metric.split(" - ", 1)]
 
 
-def _figure(text: str) -> Figure:
+def _figure(text: str) -> MetricTerm:
     curve = _CURVE.fullmatch(text.strip())
-    return Figure(curve["column"], int(curve["epoch"])) if curve else Figure(text.strip(), None)
+    return (
+        MetricTerm(curve["column"], int(curve["epoch"]))
+        if curve
+        else MetricTerm(text.strip(), None)
+    )
 
 
 def columns(metrics: Iterable[str], closing: Iterable[str] = ()) -> list[str]:

@@ -9,13 +9,13 @@ from typing import Any
 Schema = dict[str, Any]
 
 
-def options(schema: Schema, definitions: Schema) -> Iterator[Schema]:
+def alternatives(schema: Schema, definitions: Schema) -> Iterator[Schema]:
     """The objects and lists, without choices and references, that `schema` may stand for."""
     if "$ref" in schema:
-        yield from options(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+        yield from alternatives(definitions[schema["$ref"].rpartition("/")[2]], definitions)
     for several in ("anyOf", "oneOf", "allOf"):
-        for option in schema.get(several, ()):
-            yield from options(option, definitions)
+        for alternative in schema.get(several, ()):
+            yield from alternatives(alternative, definitions)
     if "properties" in schema or "items" in schema:
         yield schema
 
@@ -32,21 +32,21 @@ def spec_schema(settings: Schema, sweep: Schema, roots: Sequence[str]) -> Schema
     """
     settings, sweep = copy.deepcopy(settings), copy.deepcopy(sweep)
     definitions, sections = settings["$defs"] | sweep.pop("$defs", {}), settings["properties"]
-    del definitions["Select"]["required"]  # the task has defaults
+    del definitions["SelectSettings"]["required"]  # the task has defaults
     for section in sections.values():
         section.pop("default", None)
         if "oneOf" in section:  # without a name several kinds may fit
             section["anyOf"] = section.pop("oneOf")
-    names = [{"const": _name(kind)} for kind in options(sections["task"], definitions)]
+    names = [{"const": _const_name(kind)} for kind in alternatives(sections["task"], definitions)]
     sections["task"]["anyOf"] += names
     own = sweep["properties"]
     definitions["Axes"] = _axes(sections, definitions, roots)
     axes = {"$ref": "#/$defs/Axes"}
     own["grid"] = axes | {"description": own["grid"]["description"]}
-    own["zip"] = _either(axes, _listed(axes)) | {"description": own["zip"]["description"]}
+    own["zip"] = _any_of(axes, _array_of(axes)) | {"description": own["zip"]["description"]}
     about = own["seeds"].pop("description")
-    own["seeds"] = _either({"type": "integer", "minimum": 1}, own["seeds"]) | {"description": about}
-    _add_short_spellings(definitions["Search"]["properties"], definitions)
+    own["seeds"] = _any_of({"type": "integer", "minimum": 1}, own["seeds"]) | {"description": about}
+    _add_short_spellings(definitions["SearchSettings"]["properties"], definitions)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A spec of bench",
@@ -61,14 +61,14 @@ def spec_schema(settings: Schema, sweep: Schema, roots: Sequence[str]) -> Schema
 def _add_short_spellings(search: Schema, definitions: Schema) -> None:
     """What a search takes besides: a part's name for the part, a metric, how many seeds."""
     for part in ("sampler", "pruner"):
-        names = [{"const": _name(kind)} for kind in options(search[part], definitions)]
+        names = [{"const": _const_name(kind)} for kind in alternatives(search[part], definitions)]
         kinds = search[part].pop("oneOf", None) or search[part].pop("anyOf")
         search[part]["anyOf"] = [*kinds, *names]
     listed = search["objectives"]
-    listed["items"] = _either({"type": "string"}, listed["items"])
+    listed["items"] = _any_of({"type": "string"}, listed["items"])
     seeds = search["confirm_seeds"]
     about = {key: seeds.pop(key) for key in ("description", "default")}
-    search["confirm_seeds"] = _either({"type": "integer", "minimum": 0}, seeds) | about
+    search["confirm_seeds"] = _any_of({"type": "integer", "minimum": 0}, seeds) | about
 
 
 def _axes(sections: Schema, definitions: Schema, roots: Sequence[str]) -> Schema:
@@ -82,7 +82,7 @@ def _axes(sections: Schema, definitions: Schema, roots: Sequence[str]) -> Schema
     return {
         "type": "object",
         "minProperties": 1,
-        "properties": {path: _levels(_either(*kinds)) for path, kinds in found.items()},
+        "properties": {path: _levels(_any_of(*kinds)) for path, kinds in found.items()},
         # arguments of parts of the user's own
         "patternProperties": {r"^(data|model)\.": _levels({})},
         "additionalProperties": False,
@@ -92,23 +92,23 @@ def _axes(sections: Schema, definitions: Schema, roots: Sequence[str]) -> Schema
 def _settings(path: str, schema: Schema, definitions: Schema) -> Iterator[tuple[str, Schema]]:
     """A setting and all settings inside it, by dotted path."""
     yield path, schema
-    for option in options(schema, definitions):
-        for key, inner in option.get("properties", {}).items():
+    for alternative in alternatives(schema, definitions):
+        for key, inner in alternative.get("properties", {}).items():
             yield from _settings(f"{path}.{key}", inner, definitions)
 
 
 def _levels(value: Schema) -> Schema:
     labelled = {"type": "object", "minProperties": 1, "additionalProperties": value}
-    return _either(labelled, _listed(value))
+    return _any_of(labelled, _array_of(value))
 
 
-def _listed(item: Schema) -> Schema:
+def _array_of(item: Schema) -> Schema:
     return {"type": "array", "minItems": 1, "items": item}
 
 
-def _either(*schemas: Schema) -> Schema:
+def _any_of(*schemas: Schema) -> Schema:
     return schemas[0] if len(schemas) == 1 else {"anyOf": list(schemas)}
 
 
-def _name(kind: Schema) -> Any:
+def _const_name(kind: Schema) -> Any:
     return kind["properties"]["name"]["const"]

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from bench.errors import nearest
+from bench.errors import did_you_mean
 from bench.spec.document import Document, read_document
 from bench.spec.hypotheses import Hypothesis
-from bench.spec.merge import Choice, merged_settings
+from bench.spec.merge import AxisValue, merged_settings
 from bench.spec.messages import problems
 from bench.spec.overrides import apply_overrides
 from bench.spec.schema import Sweep, TrialSettings
@@ -37,9 +37,9 @@ class Spec:
         """The experiment's name."""
         return self.sweep.experiment
 
-    def settings(self, choices: Sequence[Choice] = ()) -> TrialSettings:
-        """The checked settings with `choices` in place; a SpecError names file, line and key."""
-        return merged_settings(self.document, choices)
+    def settings(self, axis_values: Sequence[AxisValue] = ()) -> TrialSettings:
+        """The checked settings with `axis_values` applied; a SpecError names file, line and key."""
+        return merged_settings(self.document, axis_values)
 
 
 def load_spec(path: Path, overrides: Sequence[str] = ()) -> Spec:
@@ -56,7 +56,7 @@ def load_spec(path: Path, overrides: Sequence[str] = ()) -> Spec:
 def _sweep(document: Document) -> Sweep:
     for key in document.tree:
         if key not in _KEYS:
-            raise document.error((key,), f"unknown key{nearest(key, _KEYS)}")
+            raise document.error((key,), f"unknown key{did_you_mean(key, _KEYS)}")
     given = {key: value for key, value in document.tree.items() if key in Sweep.model_fields}
     try:
         return Sweep.model_validate(given)

@@ -12,14 +12,14 @@ from pydantic import ValidationError
 from bench.errors import SpecError
 from bench.spec.document import Document
 from bench.spec.fields import known_keys
-from bench.spec.messages import Problem, problems, shown
+from bench.spec.messages import Problem, format_value, problems
 from bench.spec.schema import TrialSettings
 from bench.spec.yaml12 import KeyPath
 from bench.texts import fault_of
 
 
 @dataclass(frozen=True)
-class Choice:
+class AxisValue:
     """A value for one axis, and where in the spec it stands."""
 
     axis: str
@@ -37,16 +37,16 @@ class Choice:
         return self.where[: self.where.index(self.axis) + 1]
 
 
-def merged_settings(document: Document, choices: Sequence[Choice]) -> TrialSettings:
-    """The settings of the spec with `choices` in place; wider axes first (`model`, `model.width`).
+def merged_settings(document: Document, axis_values: Sequence[AxisValue]) -> TrialSettings:
+    """The spec's settings with `axis_values` applied, wider axes first (`model`, `model.width`).
 
     Raises:
         SpecError: the first of the errors in the order of the spec's lines.
     """
     tree = {key: value for key, value in document.tree.items() if key in TrialSettings.model_fields}
     tree = copy.deepcopy(tree)
-    for choice in sorted(choices, key=lambda choice: len(choice.target)):
-        _put(tree, choice, document)
+    for axis_value in sorted(axis_values, key=lambda axis_value: len(axis_value.target)):
+        _put(tree, axis_value, document)
     try:
         settings = TrialSettings.model_validate(tree)
     except ValidationError as error:
@@ -56,7 +56,8 @@ def merged_settings(document: Document, choices: Sequence[Choice]) -> TrialSetti
         if not found:
             return settings
     errors = [
-        document.error(_origin(problem, choices, document), problem.message) for problem in found
+        document.error(_origin(problem, axis_values, document), problem.message)
+        for problem in found
     ]
     raise min(errors, key=lambda error: error.line or 0)
 
@@ -72,9 +73,9 @@ def _misnamed_classes(settings: TrialSettings) -> Iterator[Problem]:
                 yield Problem(("data", key, i), f"the name {fault}", "value_error")
 
 
-def _put(tree: dict[str, Any], choice: Choice, document: Document) -> None:
+def _put(tree: dict[str, Any], axis_value: AxisValue, document: Document) -> None:
     """Set the axis's value, with the mappings above it that are missing."""
-    *parents, last = choice.target
+    *parents, last = axis_value.target
     node = tree
     for depth, parent in enumerate(parents):
         child = node.get(str(parent))
@@ -83,10 +84,10 @@ def _put(tree: dict[str, Any], choice: Choice, document: Document) -> None:
         if child is None:
             child = [] if parent == "mistakes" else {}
         if not isinstance(child, dict):
-            raise _no_mapping(choice, depth, child, document)
+            raise _no_mapping(axis_value, depth, child, document)
         node[str(parent)] = child
         node = child
-    node[str(last)] = copy.deepcopy(choice.value)
+    node[str(last)] = copy.deepcopy(axis_value.value)
 
 
 def _long_spelling(section: str, value: Any) -> Any:
@@ -96,28 +97,28 @@ def _long_spelling(section: str, value: Any) -> Any:
     return {"name": value} if section == "task" and isinstance(value, str) else value
 
 
-def _no_mapping(choice: Choice, depth: int, found: Any, document: Document) -> SpecError:
+def _no_mapping(axis_value: AxisValue, depth: int, found: Any, document: Document) -> SpecError:
     """The error for an axis that leads through something else than a mapping."""
-    section = choice.target[:1]
+    section = axis_value.target[:1]
     if depth == 0 and section != ("mistakes",) and document.tree.get(str(section[0])) == found:
-        return document.error(section, f"must be a mapping, not {shown(found)}")
-    through = ".".join(choice.axis.split(".")[: depth + 1])
+        return document.error(section, f"must be a mapping, not {format_value(found)}")
+    through = ".".join(axis_value.axis.split(".")[: depth + 1])
     return document.error(
-        choice.declared, f"is no axis: {through} is {shown(found)}, not a mapping"
+        axis_value.declared, f"is no axis: {through} is {format_value(found)}, not a mapping"
     )
 
 
-def _origin(problem: Problem, choices: Sequence[Choice], document: Document) -> KeyPath:
+def _origin(problem: Problem, axis_values: Sequence[AxisValue], document: Document) -> KeyPath:
     """Where in the spec the value at a path of the merged settings was written."""
     path = problem.path
-    by_depth = sorted(choices, key=lambda choice: len(choice.target), reverse=True)
-    for choice in by_depth:
-        if choice.target[: len(path)] == path:
+    by_depth = sorted(axis_values, key=lambda axis_value: len(axis_value.target), reverse=True)
+    for axis_value in by_depth:
+        if axis_value.target[: len(path)] == path:
             # the axis itself names an unknown key, or one inside what is no mapping
-            inside = path != choice.target and path not in document.places
+            inside = path != axis_value.target and path not in document.locations
             if problem.kind == "extra_forbidden" or (problem.wrong_type and inside):
-                return choice.declared
-    for choice in by_depth:
-        if path[: len(choice.target)] == choice.target:
-            return (*choice.where, *path[len(choice.target) :])
+                return axis_value.declared
+    for axis_value in by_depth:
+        if path[: len(axis_value.target)] == axis_value.target:
+            return (*axis_value.where, *path[len(axis_value.target) :])
     return path

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 
 from bench.augment.settings import AugmentSettings
 from bench.data.settings import CLASS_PATTERN
-from bench.errors import nearest
+from bench.errors import did_you_mean
 from bench.masking import masked
 from bench.registry import TARGET_PATTERN
 from bench.spec.schema import NAME_PATTERN
@@ -83,7 +83,7 @@ def _problem(detail: ErrorDetails, tree: Any, known: Known) -> Problem:
     if kind == "missing":
         return Problem((*path, detail["loc"][-1]), "is missing", kind)
     if kind == "extra_forbidden":
-        return Problem(path, f"unknown key{nearest(str(path[-1]), known(path[:-1]))}", kind)
+        return Problem(path, f"unknown key{did_you_mean(str(path[-1]), known(path[:-1]))}", kind)
     if kind == "union_tag_invalid":
         return Problem((*path, "name"), _unknown_name(path, context), kind)
     return Problem(path, _message(kind, value, context, detail["msg"]), kind)
@@ -91,7 +91,7 @@ def _problem(detail: ErrorDetails, tree: Any, known: Known) -> Problem:
 
 def _unknown_name(path: KeyPath, context: dict[str, Any]) -> str:
     names = set(re.findall(r"'([^']*)'", context["expected_tags"])) - {"target"}
-    return f"unknown {_noun(path)} {context['tag']!r}{nearest(context['tag'], names)}"
+    return f"unknown {_noun(path)} {context['tag']!r}{did_you_mean(context['tag'], names)}"
 
 
 _CHOICE = re.compile(r"'([^']*)'|(-?\d+)")
@@ -105,31 +105,31 @@ def _noun(path: KeyPath) -> str:
 
 def _message(kind: str, value: Any, context: dict[str, Any], text: str) -> str:
     if kind == "model_type" and context["class_name"] == AugmentSettings.__name__:
-        return f"must be a list of augmentations or a mapping, not {shown(value)}"
+        return f"must be a list of augmentations or a mapping, not {format_value(value)}"
     if kind in _TYPES:
-        return f"must be {_TYPES[kind]}, not {shown(value)}"
+        return f"must be {_TYPES[kind]}, not {format_value(value)}"
     if kind in _LIMITS:
         limit, words = _LIMITS[kind]
-        return f"must be {words} {context[limit]:g}, not {shown(value)}"
+        return f"must be {words} {context[limit]:g}, not {format_value(value)}"
     if kind == "literal_error":
         choices = [text or bare for text, bare in _CHOICE.findall(context["expected"])]
-        hint = nearest(value, choices) if isinstance(value, str) else ""
-        return f"must be one of {', '.join(choices)}, not {shown(value)}" + (
+        hint = did_you_mean(value, choices) if isinstance(value, str) else ""
+        return f"must be one of {', '.join(choices)}, not {format_value(value)}" + (
             hint if "mean" in hint else ""
         )
     if kind == "union_tag_not_found":
         if isinstance(value, dict):
             return "needs a `name:`"
-        return f"must be a mapping with `name:`, not {shown(value)}"
+        return f"must be a mapping with `name:`, not {format_value(value)}"
     if kind == "too_short" and not value:
         return "is empty; fill it or leave it out"
     if kind == "string_pattern_mismatch":
         wanted = _PATTERNS.get(context["pattern"], f"text that matches {context['pattern']}")
-        return f"must be {wanted}, not {shown(value)}"
+        return f"must be {wanted}, not {format_value(value)}"
     return str(context["error"]) if kind == "value_error" else text
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value as an error message shows it: short, on one line, in YAML's words."""
     if value is None:
         return "null"

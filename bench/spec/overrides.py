@@ -7,9 +7,9 @@ from typing import Any
 
 from bench.errors import SpecError
 from bench.spec import yaml12
-from bench.spec.document import Document, Place
+from bench.spec.document import Document, SourceLocation
 from bench.spec.fields import known_keys
-from bench.spec.messages import shown
+from bench.spec.messages import format_value
 from bench.spec.yaml12 import KeyPath, dotted
 
 
@@ -23,40 +23,40 @@ def apply_overrides(document: Document, overrides: Sequence[str]) -> None:
         SpecError: no `=`, no key, no value, a value that is not YAML, a path through something
             that is not a mapping, or a setting that an axis sets anyway.
     """
-    placed = [_put(document, override) for override in overrides]
-    for path, place in placed:
-        _refuse_where_an_axis_decides(document, path, place)
+    applied = [_put(document, override) for override in overrides]
+    for path, source in applied:
+        _refuse_where_an_axis_decides(document, path, source)
 
 
-def _put(document: Document, override: str) -> tuple[KeyPath, Place]:
-    place = Place(f"override {shown(override)}")
+def _put(document: Document, override: str) -> tuple[KeyPath, SourceLocation]:
+    source = SourceLocation(f"override {format_value(override)}")
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
-        raise SpecError("write key=value, for example train.lr=3e-4", source=place.source)
+        raise SpecError("write key=value, for example train.lr=3e-4", source=source.source)
     segments = key.strip().split(".")
     if not all(segments):
-        raise SpecError("a part of the key is empty", source=place.source, key=key.strip())
-    value = _value(text, place, key.strip())
-    path, node = _parent(document, segments, place)
+        raise SpecError("a part of the key is empty", source=source.source, key=key.strip())
+    value = _value(text, source, key.strip())
+    path, node = _parent(document, segments, source)
     if isinstance(node, list):
-        node[_index(node, str(path[-1]), path, place)] = value
+        node[_index(node, str(path[-1]), path, source)] = value
         path = (*path[:-1], int(path[-1]))
     else:
         node[str(path[-1])] = value
-    document.moved(path, place)
-    return path, place
+    document.set_source(path, source)
+    return path, source
 
 
-def _value(text: str, place: Place, key: str) -> Any:
+def _value(text: str, source: SourceLocation, key: str) -> Any:
     if not text.strip():
-        raise SpecError("a value is missing; write null for none", source=place.source, key=key)
+        raise SpecError("a value is missing; write null for none", source=source.source, key=key)
     try:
-        return yaml12.parse(text, place.source)[0]
+        return yaml12.parse(text, source.source)[0]
     except SpecError as error:
-        raise SpecError(error.message, source=place.source, key=key) from error
+        raise SpecError(error.message, source=source.source, key=key) from error
 
 
-def _parent(document: Document, segments: list[str], place: Place) -> tuple[KeyPath, Any]:
+def _parent(document: Document, segments: list[str], source: SourceLocation) -> tuple[KeyPath, Any]:
     """The whole path to set, and what its last key is in: a mapping (made if missing) or a list."""
     path: KeyPath = ()
     node: Any = document.tree
@@ -65,20 +65,20 @@ def _parent(document: Document, segments: list[str], place: Place) -> tuple[KeyP
         if not segments:
             return (*path, key), node
         if isinstance(node, list):
-            index = _index(node, key, (*path, key), place)
+            index = _index(node, key, (*path, key), source)
             path, child = (*path, index), node[index]
         else:
             path, child = (*path, key), node.get(key)
         if child is None:
             child = {}
             node[path[-1]] = child
-            document.moved(path, place)
+            document.set_source(path, source)
         if path == ("task",) and isinstance(child, str):  # its short spelling
             child = {"name": child}
             node["task"] = child
         if not isinstance(child, dict | list):
-            message = f"is {shown(child)}, so that nothing in it can be set"
-            raise SpecError(message, source=place.source, key=dotted(path))
+            message = f"is {format_value(child)}, so that nothing in it can be set"
+            raise SpecError(message, source=source.source, key=dotted(path))
         node = child
 
 
@@ -113,15 +113,17 @@ def _is_new_axis(document: Document, axes: dict[str, Any], segments: list[str]) 
     return not inside and segments[1] in known_keys((segments[0],), tree)
 
 
-def _index(items: list[Any], key: str, path: KeyPath, place: Place) -> int:
+def _index(items: list[Any], key: str, path: KeyPath, source: SourceLocation) -> int:
     if not key.isdecimal() or int(key) >= len(items):
         count = len(items)
         message = f"must be an index of this list, from 0 to {count - 1}" if count else "is empty"
-        raise SpecError(message, source=place.source, key=dotted(path))
+        raise SpecError(message, source=source.source, key=dotted(path))
     return int(key)
 
 
-def _refuse_where_an_axis_decides(document: Document, path: KeyPath, place: Place) -> None:
+def _refuse_where_an_axis_decides(
+    document: Document, path: KeyPath, source: SourceLocation
+) -> None:
     """A setting that every arm replaces cannot be overridden; its axis can."""
     for axis, where in _axes(document):
         target = tuple(axis.split("."))
@@ -129,7 +131,7 @@ def _refuse_where_an_axis_decides(document: Document, path: KeyPath, place: Plac
         if inside or path[: len(target)] == target:
             raise SpecError(
                 f"the axis {axis} sets this; override the axis instead: {dotted(where)}=…",
-                source=place.source,
+                source=source.source,
                 key=dotted(target if inside else path),
             )
 

@@ -17,15 +17,15 @@ from pydantic import (
 
 from bench.augment.settings import AugmentSettings
 from bench.data.settings import DATASETS, CustomData, DataSettings
-from bench.errors import nearest
+from bench.errors import did_you_mean
 from bench.models.settings import MODELS
 from bench.registry import Custom, Registry
-from bench.settings import Settings, local
+from bench.settings import Settings, machine_local
 from bench.spec.hypotheses import Hypothesis
 from bench.spec.jsonschema import spec_schema
 from bench.spec.revisions import with_revisions
-from bench.spec.search import Search
-from bench.spec.train_settings import FreezeUpTo, TrainSettings, located
+from bench.spec.search import SearchSettings
+from bench.spec.train_settings import FreezeUpTo, TrainSettings, error_at
 from bench.tasks.settings import TASKS, Mode, TaskSettings, scored_classes
 
 _BETTER: dict[Mode, str] = {"max": "higher: use max", "min": "lower: use min"}
@@ -36,10 +36,10 @@ AXIS_ROOTS = ("task", "data", "model", "augment", "train", "mistakes")
 """The sections that axes may vary, of `task` all but which task it is: an experiment has one."""
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
-RESERVED = ("mlartifacts", "mlruns", "mlflow.db", "optuna.db", "optuna.journal")
+RESERVED_NAMES = ("mlartifacts", "mlruns", "mlflow.db", "optuna.db", "optuna.journal")
 """Names under results/ that are no experiment's."""
 _PORTS = tuple(f"{port}{number}" for port in ("com", "lpt") for number in range(10))
-DEVICES = ("con", "prn", "aux", "nul", *_PORTS)
+WINDOWS_DEVICE_NAMES = ("con", "prn", "aux", "nul", *_PORTS)
 """Names that are no folder's on Windows, whatever follows their first dot."""
 
 
@@ -59,7 +59,7 @@ def _part(registry: Registry[Any], custom: type[Custom] | None = None) -> Any:
     return Annotated[Union[tuple(choices)], Discriminator(tag)]  # noqa: UP007 - built at run time
 
 
-class Select(Settings):
+class SelectSettings(Settings):
     """Which epoch's checkpoint is the best."""
 
     metric: str = Field(description="a validation metric of the task; default: its main one")
@@ -69,27 +69,29 @@ class Select(Settings):
 class Machine(Settings):
     """Where and how a trial runs: none of it enters a trial's identity, all of it is recorded."""
 
-    device: Literal["auto", "cpu", "cuda"] = local("auto", description="auto: a GPU where one is")
-    threads: int | None = local(
+    device: Literal["auto", "cpu", "cuda"] = machine_local(
+        "auto", description="auto: a GPU where one is"
+    )
+    threads: int | None = machine_local(
         None, ge=1, description="CPU threads a trial; default: an equal share"
     )
-    placement: Literal["auto", "device", "pinned", "stream"] = local(
+    placement: Literal["auto", "device", "pinned", "stream"] = machine_local(
         "auto", description="where images rest: on the device, in pinned memory, or on disk"
     )
-    memory_share: float = local(
+    memory_share: float = machine_local(
         0.5, gt=0, le=1, description="share of free memory that images may take under `auto`"
     )
-    loader_threads: int = local(
+    loader_threads: int = machine_local(
         2, ge=1, description="threads that read ahead where images do not rest on the device"
     )
-    cuda_graphs: Literal["auto", "on", "off"] = local(
+    cuda_graphs: Literal["auto", "on", "off"] = machine_local(
         "auto",
         description="replay whole training steps as CUDA graphs, which launches them at once; "
         "auto: unet, resnet34_unet, ddpm_unet and resnet, where memory allows",
     )
 
 
-def _named_task(value: Any) -> Any:
+def _expand_task(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
@@ -105,7 +107,7 @@ def _metrics(task: TaskSettings, data: DataSettings) -> dict[str, Mode]:
 class TrialSettings(Settings):
     """All settings of one trial but its seed."""
 
-    task: Annotated[_part(TASKS), BeforeValidator(_named_task)] = Field(  # type: ignore[valid-type]  # made at run time
+    task: Annotated[_part(TASKS), BeforeValidator(_expand_task)] = Field(  # type: ignore[valid-type]  # made at run time
         description="what is learnt: the name of a task, or a mapping with `name:`"
     )
     data: _part(DATASETS, CustomData) = Field(  # type: ignore[valid-type]  # made at run time
@@ -122,8 +124,8 @@ class TrialSettings(Settings):
         validate_default=True,
         description="how each trial is trained",
     )
-    select: Select = Field(
-        cast("Select", {}),  # filled from the task
+    select: SelectSettings = Field(
+        cast("SelectSettings", {}),  # filled from the task
         validate_default=True,
         description="which epoch's checkpoint is the best",
     )
@@ -162,7 +164,7 @@ class TrialSettings(Settings):
             raise ValueError(f"has no {task.target}s of two classes or more, as {task.name} needs")
         if task is not None and task.normalize and value.normalize not in task.normalize:
             fitting = " or ".join(sorted(task.normalize))
-            raise located(f"{task.name} needs {fitting}, not {value.normalize}", "normalize")
+            raise error_at(f"{task.name} needs {fitting}, not {value.normalize}", "normalize")
         return value
 
     @field_validator("model")
@@ -184,7 +186,9 @@ class TrialSettings(Settings):
             return value
         loss = value.get("loss", task.losses[0])
         if isinstance(loss, str) and loss not in task.losses:
-            raise located(f"{loss!r} is no loss of {task.name}{nearest(loss, task.losses)}", "loss")
+            raise error_at(
+                f"{loss!r} is no loss of {task.name}{did_you_mean(loss, task.losses)}", "loss"
+            )
         return {**value, "loss": loss}
 
     @model_validator(mode="after")
@@ -192,12 +196,12 @@ class TrialSettings(Settings):
         stages = getattr(self.model, "stages", None)  # None: a model of the user's own
         freeze, encoder_lr = self.train.freeze, self.train.encoder_lr
         if stages == () and freeze != "none":
-            raise located("the model has no encoder to freeze", "train", "freeze")
+            raise error_at("the model has no encoder to freeze", "train", "freeze")
         if stages == () and encoder_lr is not None:
-            raise located("the model has no encoder", "train", "encoder_lr")
+            raise error_at("the model has no encoder", "train", "encoder_lr")
         if stages and isinstance(freeze, FreezeUpTo) and freeze.up_to not in stages:
-            hint = nearest(freeze.up_to, stages)
-            raise located(f"no stage {freeze.up_to!r}{hint}", "train", "freeze", "up_to")
+            hint = did_you_mean(freeze.up_to, stages)
+            raise error_at(f"no stage {freeze.up_to!r}{hint}", "train", "freeze", "up_to")
         return self
 
     @field_validator("select", mode="before")
@@ -213,9 +217,9 @@ class TrialSettings(Settings):
         if not isinstance(metric, str):  # reported as the wrong type
             return {"mode": "max"} | value
         if metric not in metrics:
-            raise located(f"unknown metric {metric!r}{nearest(metric, metrics)}", "metric")
+            raise error_at(f"unknown metric {metric!r}{did_you_mean(metric, metrics)}", "metric")
         if value.get("mode") not in (None, metrics[metric]):
-            raise located(f"{metric} is better {_BETTER[metrics[metric]]}", "mode")
+            raise error_at(f"{metric} is better {_BETTER[metrics[metric]]}", "mode")
         return {"metric": metric, "mode": metrics[metric]} | value
 
     @field_validator("mistakes")
@@ -279,16 +283,16 @@ class Sweep(Settings):
     hypotheses: tuple[Hypothesis, ...] = Field(
         (), strict=False, description="what is claimed of the arms; the report tests it"
     )
-    search: Search | None = Field(
+    search: SearchSettings | None = Field(
         None, description="instead of a grid: a search for the best settings, by `bench search`"
     )
 
     @field_validator("experiment")
     @classmethod
     def _not_reserved(cls, value: str) -> str:
-        if value.lower() in RESERVED:
+        if value.lower() in RESERVED_NAMES:
             raise ValueError(f"{value!r} is the name of a store; choose another")
-        if value.partition(".")[0].lower() in DEVICES:
+        if value.partition(".")[0].lower() in WINDOWS_DEVICE_NAMES:
             raise ValueError(f"{value!r} is no folder's name on Windows; choose another")
         return value
 

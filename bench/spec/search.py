@@ -28,12 +28,12 @@ from bench.spec.search_parts import (
     Sampler,
     Tpe,
     Wilcoxon,
-    named_part,
+    expand_name,
 )
-from bench.spec.train_settings import located
+from bench.spec.train_settings import error_at
 from bench.tasks.settings import Mode
 
-KNOWN_BEFORE = ("memory_mb", "params", "trainable_params", "macs")
+PREDICTABLE = ("memory_mb", "params", "trainable_params", "macs")
 """What constraints can be about: it is known before a trial is trained."""
 STORAGES = ("sqlite", "journal", "postgresql")
 
@@ -61,9 +61,9 @@ class FloatRange(Settings):
     def _is_a_range(self) -> FloatRange:
         _check_bounds(self.bounds, "float", log=self.log)
         if self.log and self.step is not None:
-            raise located("cannot go with log: true; leave one of them out", "step")
+            raise error_at("cannot go with log: true; leave one of them out", "step")
         if self.step is not None and self.bounds[0] + self.step > self.bounds[1]:
-            raise located("is longer than the range", "step")
+            raise error_at("is longer than the range", "step")
         return self
 
 
@@ -79,9 +79,9 @@ class IntRange(Settings):
     def _is_a_range(self) -> IntRange:
         _check_bounds(self.bounds, "int", log=self.log)
         if self.log and self.step != 1:
-            raise located("cannot go with log: true; leave one of them out", "step")
+            raise error_at("cannot go with log: true; leave one of them out", "step")
         if self.bounds[0] + self.step > self.bounds[1]:
-            raise located("is longer than the range", "step")
+            raise error_at("is longer than the range", "step")
         return self
 
 
@@ -107,9 +107,11 @@ class Choices(Settings):
 def _check_bounds(bounds: tuple[float, ...], key: str, *, log: bool) -> None:
     low, high = bounds
     if low >= high:
-        raise located(f"the lowest value must be less than the highest, not {low:g}, {high:g}", key)
+        raise error_at(
+            f"the lowest value must be less than the highest, not {low:g}, {high:g}", key
+        )
     if log and low <= 0:
-        raise located(f"must begin above 0 with log: true, not at {low:g}", key)
+        raise error_at(f"must begin above 0 with log: true, not at {low:g}", key)
 
 
 def _kind_of_dimension(value: Any) -> str | None:
@@ -123,7 +125,7 @@ def _kind_of_dimension(value: Any) -> str | None:
     return "a choice" if isinstance(value, Choices) else None
 
 
-Dimension = Annotated[
+DimensionSettings = Annotated[
     Annotated[FloatRange, Tag("a float")]
     | Annotated[IntRange, Tag("a int")]
     | Annotated[Choices, Tag("a choice")],
@@ -136,7 +138,7 @@ Dimension = Annotated[
 ]
 
 
-class Objective(Settings):
+class ObjectiveSettings(Settings):
     """A figure of every trial, and which of its values are better."""
 
     metric: str = Field(
@@ -172,13 +174,13 @@ class Constraint(NamedTuple):
 def read_constraint(text: str) -> Constraint:
     """A constraint from its spelling; a ValueError where it is none."""
     found = _CONSTRAINT.fullmatch(text)
-    if found is None or found[1] not in KNOWN_BEFORE:
-        known = ", ".join(KNOWN_BEFORE)
+    if found is None or found[1] not in PREDICTABLE:
+        known = ", ".join(PREDICTABLE)
         raise ValueError(f"must be like `memory_mb < 8000`, about one of {known}, not {text!r}")
     return Constraint(found[1], float(found[3]), found[2] == "<")
 
 
-class Search(Settings):
+class SearchSettings(Settings):
     """A search for the best settings."""
 
     trials: int = Field(ge=1, description="how many points of the space are tried in all")
@@ -188,13 +190,15 @@ class Search(Settings):
     seeds_per_trial: int = Field(
         1, ge=1, le=1000, description="each point is trained with so many seeds, from 0 on"
     )
-    sampler: Annotated[Sampler, BeforeValidator(named_part)] = Field(
+    sampler: Annotated[Sampler, BeforeValidator(expand_name)] = Field(
         Tpe(), description="what chooses the next point: its name, or a mapping with `name:`"
     )
-    pruner: Annotated[Pruner, BeforeValidator(named_part)] = Field(
+    pruner: Annotated[Pruner, BeforeValidator(expand_name)] = Field(
         NoPruning(), description="what ends hopeless trials: its name, or a mapping with `name:`"
     )
-    objectives: tuple[Annotated[Objective, BeforeValidator(lambda v: _objective(v))], ...] = Field(
+    objectives: tuple[
+        Annotated[ObjectiveSettings, BeforeValidator(lambda v: _expand_objective(v))], ...
+    ] = Field(
         (),
         strict=False,
         description="one figure or several, validation's or costs; default: the best value of "
@@ -223,7 +227,7 @@ class Search(Settings):
         ge=1,
         description="how many points are chosen; default: the best one, or 3 of the Pareto front",
     )
-    space: dict[str, Dimension] = Field(
+    space: dict[str, DimensionSettings] = Field(
         min_length=1,
         description="what varies: {train.lr: {float: [1e-5, 1e-2], log: true}}, for any axis",
     )
@@ -234,19 +238,19 @@ class Search(Settings):
         return tuple(range(self.seeds_per_trial))
 
     @property
-    def limits(self) -> tuple[Constraint, ...]:
+    def parsed_constraints(self) -> tuple[Constraint, ...]:
         """The constraints, read."""
         return tuple(map(read_constraint, self.constraints))
 
     @property
-    def several(self) -> bool:
+    def multi_objective(self) -> bool:
         """Whether there are several objectives."""
         return len(self.objectives) > 1
 
     @property
-    def chosen(self) -> int:
+    def num_chosen(self) -> int:
         """How many points are chosen at the end."""
-        return self.confirm_trials or (3 if self.several else 1)
+        return self.confirm_trials or (3 if self.multi_objective else 1)
 
     @field_validator("storage")
     @classmethod
@@ -288,23 +292,23 @@ class Search(Settings):
         return value
 
     @model_validator(mode="after")
-    def _adds_up(self) -> Search:
+    def _adds_up(self) -> SearchSettings:
         if isinstance(self.pruner, Wilcoxon):
             least = next(n for n in range(3, 64) if 0.5 ** (n - 1) < self.pruner.p)
-            if self.several:
-                raise located("is for one objective; median and asha are for several", "pruner")
+            if self.multi_objective:
+                raise error_at("is for one objective; median and asha are for several", "pruner")
             if self.seeds_per_trial < least:
-                raise located(
+                raise error_at(
                     f"wilcoxon with p: {self.pruner.p:g} never prunes before the last of "
                     f"{self.seeds_per_trial} seeds; it needs {least} at least",
                     "seeds_per_trial",
                 )
-        if isinstance(self.pruner, Hyperband) and self.several:
-            raise located("is for one objective; median and asha are for several", "pruner")
+        if isinstance(self.pruner, Hyperband) and self.multi_objective:
+            raise error_at("is for one objective; median and asha are for several", "pruner")
         return self
 
 
-def _objective(value: Any) -> Any:
+def _expand_objective(value: Any) -> Any:
     return {"metric": value} if isinstance(value, str) else value
 
 
@@ -312,11 +316,11 @@ def search_keys(path: tuple[str | int, ...]) -> list[str]:
     """The keys that `search:` knows in the mapping at `path` of it, however that is spelt."""
     kinds: dict[str, tuple[type[Settings], ...]] = {
         "space": (FloatRange, IntRange, Choices),
-        "objectives": (Objective,),
+        "objectives": (ObjectiveSettings,),
         "sampler": SAMPLERS,
         "pruner": PRUNERS,
     }
-    found = kinds.get(str(path[0]), ()) if path else (Search,)
+    found = kinds.get(str(path[0]), ()) if path else (SearchSettings,)
     fields = [item for kind in found for item in kind.model_fields.items()]
     return [field.alias or name for name, field in fields]
 

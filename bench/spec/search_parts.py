@@ -19,7 +19,7 @@ class Tpe(Settings):
     seed: _Seed = 0
 
 
-class RandomDraws(Settings):
+class RandomSampling(Settings):
     """Anywhere, whatever was found before."""
 
     name: Literal["random"] = Field("random", description="which")
@@ -88,7 +88,7 @@ class Wilcoxon(Settings):
     p: float = Field(0.1, gt=0, lt=1, description="threshold of the signed-rank test")
 
 
-def named_part(value: Any) -> Any:
+def expand_name(value: Any) -> Any:
     """A part's short spelling as the long one."""
     return {"name": value} if isinstance(value, str) else value
 
@@ -101,7 +101,7 @@ def _name_of(value: Any) -> str | None:
 
 Sampler = Annotated[
     Annotated[Tpe, Tag("tpe")]
-    | Annotated[RandomDraws, Tag("random")]
+    | Annotated[RandomSampling, Tag("random")]
     | Annotated[GaussianProcess, Tag("gp")]
     | Annotated[Nsga2, Tag("nsga2")],
     Discriminator(_name_of),
@@ -115,5 +115,5 @@ Pruner = Annotated[
     Discriminator(_name_of),
 ]
 
-SAMPLERS: tuple[type[Settings], ...] = (Tpe, RandomDraws, GaussianProcess, Nsga2)
+SAMPLERS: tuple[type[Settings], ...] = (Tpe, RandomSampling, GaussianProcess, Nsga2)
 PRUNERS: tuple[type[Settings], ...] = (NoPruning, Median, Asha, Hyperband, Wilcoxon)

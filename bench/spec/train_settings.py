@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from bench.settings import Settings
 
 
-def located(message: str, *at: str) -> PydanticCustomError:
+def error_at(message: str, *at: str) -> PydanticCustomError:
     """A validator's error about the value at `at` below the one that is being validated."""
     return PydanticCustomError("located", "{message}", {"message": message, "at": at})
 
@@ -120,19 +120,19 @@ class TrainSettings(Settings):
     @model_validator(mode="after")
     def _fits_epochs(self) -> TrainSettings:
         if self.warmup_epochs >= self.epochs:
-            raise located(
+            raise error_at(
                 f"must be less than epochs ({self.epochs}), not {self.warmup_epochs:g}",
                 "warmup_epochs",
             )
         if self.early_stopping is not None and self.early_stopping.patience >= self.epochs:
-            raise located(
+            raise error_at(
                 f"must be less than epochs ({self.epochs}), not {self.early_stopping.patience}, "
                 "or training never stops early",
                 "early_stopping",
                 "patience",
             )
         if self.unfreeze_epoch is not None and self.unfreeze_epoch > self.epochs:
-            raise located(
+            raise error_at(
                 f"must be at most epochs ({self.epochs}), not {self.unfreeze_epoch}, "
                 "or nothing is ever unfrozen",
                 "unfreeze_epoch",
@@ -144,13 +144,13 @@ class TrainSettings(Settings):
         if self.micro_batch == "none":
             return self
         if "dice" in self.loss:
-            raise located(
+            raise error_at(
                 f"cannot go with loss: {self.loss}: the Dice loss of a batch is not the sum of "
                 "those of its parts; use none",
                 "micro_batch",
             )
         if self.compile != "none":
-            raise located(
+            raise error_at(
                 f"cannot go with compile: {self.compile}, as only whole batches are compiled; "
                 "use none for one of them",
                 "micro_batch",

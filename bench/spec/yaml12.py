@@ -21,9 +21,9 @@ _MAX_DEPTH = 32
 _NULL = re.compile(r"(?:~|null|Null|NULL|)\Z")
 _BOOL = re.compile(r"(?:(true|True|TRUE)|false|False|FALSE)\Z")
 _INT = re.compile(r"[-+]?[0-9]+\Z")
-_BASED = re.compile(r"0(?:o[0-7]+|x[0-9a-fA-F]+)\Z")
+_OCTAL_OR_HEX = re.compile(r"0(?:o[0-7]+|x[0-9a-fA-F]+)\Z")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
-_HALF = re.compile("[\ud800-\udfff]")
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _NOT_FINITE = re.compile(r"(?:[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z")
 
 
@@ -40,7 +40,7 @@ def parse(text: str, source: str) -> tuple[Any, dict[KeyPath, int]]:
     try:
         return reader.document(), reader.lines
     except MarkedYAMLError as error:
-        raise _broken(error, text, source) from error
+        raise _syntax_error(error, text, source) from error
     except YAMLError as error:
         raise SpecError(f"not YAML: {str(error).splitlines()[0]}", source=source) from error
 
@@ -68,7 +68,7 @@ def scalar(text: str) -> Any:
         return found[1] is not None
     if _INT.match(text):
         return int(text)
-    if _BASED.match(text):
+    if _OCTAL_OR_HEX.match(text):
         return int(text, 0)
     if _NOT_FINITE.match(text) or (_FLOAT.match(text) and not math.isfinite(float(text))):
         raise ValueError(f"{text} is not a finite number")
@@ -145,7 +145,7 @@ class _Reader:
             raise self.error("anchors and aliases (& and *) are not supported", event, path)
         if event.tag is not None:
             raise self.error("tags (!) are not supported", event, path)
-        if _HALF.search(getattr(event, "value", None) or ""):
+        if _LONE_SURROGATE.search(getattr(event, "value", None) or ""):
             raise self.error("half a character, which no file can hold", event, path)
 
     def error(self, message: str, event: Any, path: KeyPath) -> SpecError:
@@ -153,7 +153,7 @@ class _Reader:
         return SpecError(message, source=self.source, line=line, key=dotted(path))
 
 
-def _broken(error: MarkedYAMLError, text: str, source: str) -> SpecError:
+def _syntax_error(error: MarkedYAMLError, text: str, source: str) -> SpecError:
     mark = error.problem_mark or error.context_mark
     line = None if mark is None else mark.line + 1
     written = text.splitlines()[line - 1] if line and line <= len(text.splitlines()) else ""

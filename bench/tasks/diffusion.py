@@ -21,20 +21,20 @@ from bench.tasks.frechet import (
     gaussian,
     load_extractor,
 )
-from bench.tasks.frechet_settings import FrechetSettings, SettledExtractor
+from bench.tasks.frechet_settings import FrechetSettings, ResolvedExtractor
 from bench.tasks.noise import fixed_noise, fixed_times, schedule
 from bench.tasks.palette import GAP
 from bench.tasks.sampling import ddim, ddpm, start
 from bench.tasks.settings import DIFFUSION_QUARTERS
 
 
-def no_classifier(settled: SettledExtractor) -> nn.Module:
+def no_classifier(resolved: ResolvedExtractor) -> nn.Module:
     """Stands in where nothing is given to load a classifier with.
 
     Raises:
         BenchError: always.
     """
-    raise BenchError(f"{settled.name}: a task built without `load_classifier` cannot load it")
+    raise BenchError(f"{resolved.name}: a task built without `load_classifier` cannot load it")
 
 
 class Diffusion:

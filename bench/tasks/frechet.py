@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.errors import DataError, SpecError
-from bench.tasks.frechet_settings import FrechetSettings, SettledExtractor
+from bench.tasks.frechet_settings import FrechetSettings, ResolvedExtractor
 
-LoadClassifier = Callable[[SettledExtractor], nn.Module]
+LoadClassifier = Callable[[ResolvedExtractor], nn.Module]
 """The network of a trial, taking (B, 3, H, W) images in 0…1: see `AsTrained`."""
 
 _INCEPTION_SIZE = 299
@@ -101,7 +101,7 @@ class Extractor(NamedTuple):
         return torch.cat([self.features(images).cpu() for images in batches])
 
 
-def settled_inception() -> SettledExtractor:
+def resolve_inception() -> ResolvedExtractor:
     """torchvision's Inception, whose weights must lie in torchvision's cache.
 
     Raises:
@@ -121,7 +121,7 @@ def settled_inception() -> SettledExtractor:
         raise DataError(
             f"{file} is damaged (its SHA-256 does not begin with {first}): get {weights.url} again"
         )
-    return SettledExtractor(
+    return ResolvedExtractor(
         source="inception",
         exactly=str(weights),
         sha256=first,
@@ -151,24 +151,24 @@ def file_sha256(path: Path) -> str:
         raise DataError(f"{path} cannot be read ({error.strerror})") from error
 
 
-def check_unchanged(settings: FrechetSettings) -> SettledExtractor:
+def check_unchanged(settings: FrechetSettings) -> ResolvedExtractor:
     """The extractor that planning settled, if its file still is what it was then.
 
     Raises:
         DataError: the file is gone or another one.
         SpecError: planning has settled none.
     """
-    settled = settings.settled
-    if settled is None:
+    resolved = settings.resolved
+    if resolved is None:
         raise SpecError(
             "not settled: `settle_extractors` of bench.plan.extractor", key="task.frechet"
         )
-    if not file_sha256(Path(settled.file)).startswith(settled.sha256):
+    if not file_sha256(Path(resolved.file)).startswith(resolved.sha256):
         raise DataError(
-            f"task.frechet: {settled.file} has changed since this trial was planned: `bench run` "
+            f"task.frechet: {resolved.file} has changed since this trial was planned: `bench run` "
             "the spec again"
         )
-    return settled
+    return resolved
 
 
 def load_extractor(settings: FrechetSettings, load_classifier: LoadClassifier) -> Extractor:
@@ -178,17 +178,17 @@ def load_extractor(settings: FrechetSettings, load_classifier: LoadClassifier) -
         DataError: its file is gone or another one.
         SpecError: planning has settled none.
     """
-    settled = check_unchanged(settings)
-    load = inception if settled.source == "inception" else load_classifier
-    return Extractor(settled.name, load(settled).eval())
+    resolved = check_unchanged(settings)
+    load = inception if resolved.source == "inception" else load_classifier
+    return Extractor(resolved.name, load(resolved).eval())
 
 
-def inception(settled: SettledExtractor) -> nn.Module:
+def inception(resolved: ResolvedExtractor) -> nn.Module:
     """torchvision's Inception, taking images in 0…1."""
     from torchvision.models import inception_v3
 
     network = inception_v3(weights=None, init_weights=False)
-    network.load_state_dict(torch.load(settled.file, weights_only=True))
+    network.load_state_dict(torch.load(resolved.file, weights_only=True))
     # it was trained on -1…1, which is what `transform_input` of torchvision's own restores
     return AsTrained(network, _INCEPTION_SIZE, [2.0] * 3, [-1.0] * 3)
 

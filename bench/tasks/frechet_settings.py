@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from bench.settings import Settings, local
+from bench.settings import Settings, machine_local
 
 Label = str | int | float | bool | None
 
@@ -23,7 +23,7 @@ class EarlierClassifier(Settings):
     )
 
 
-class SettledExtractor(Settings):
+class ResolvedExtractor(Settings):
     """What planning makes of the other spellings: exactly whose features, and where they lie.
 
     Attributes:
@@ -37,40 +37,40 @@ class SettledExtractor(Settings):
     source: Literal["inception", "classifier"]
     exactly: str
     sha256: str
-    name: str = local(...)
-    file: str = local(...)
+    name: str = machine_local(...)
+    file: str = machine_local(...)
 
 
 def _kind(value: Any) -> str | None:
     if isinstance(value, str):
         return "text"
-    if isinstance(value, SettledExtractor) or (isinstance(value, dict) and "source" in value):
+    if isinstance(value, ResolvedExtractor) or (isinstance(value, dict) and "source" in value):
         return "settled"
     return "earlier" if isinstance(value, EarlierClassifier | dict) else None
 
 
 Network = Annotated[
     Annotated[Literal["auto", "inception", "classifier"], Tag("text")]
-    | Annotated[SettledExtractor, Tag("settled")],
+    | Annotated[ResolvedExtractor, Tag("settled")],
     Discriminator(
         _kind,
         custom_error_type="extractor",
         custom_error_message="must be auto, inception or classifier",
     ),
 ]
-"""`auto`, `inception` or `classifier`; once planned, Inception is a `SettledExtractor`."""
+"""`auto`, `inception` or `classifier`; once planned, Inception is a `ResolvedExtractor`."""
 
 Classifier = Annotated[
     Annotated[str, Field(min_length=1), Tag("text")]
     | Annotated[EarlierClassifier, Tag("earlier")]
-    | Annotated[SettledExtractor, Tag("settled")],
+    | Annotated[ResolvedExtractor, Tag("settled")],
     Discriminator(
         _kind,
         custom_error_type="classifier",
         custom_error_message="must be a trial's folder or id, or {experiment: …}",
     ),
 ]
-"""A trial's folder or id, or an earlier experiment's best; once planned, `SettledExtractor`."""
+"""A trial's folder or id, or an earlier experiment's best; once planned, `ResolvedExtractor`."""
 
 
 class FrechetSettings(Settings):
@@ -89,14 +89,14 @@ class FrechetSettings(Settings):
     )
 
     @property
-    def settled(self) -> SettledExtractor | None:
+    def resolved(self) -> ResolvedExtractor | None:
         """Whose features exactly; None before planning has settled it.
 
         It stands where it was asked for, so that trials whose axis is one of the two differ in
         nothing else.
         """
         found = (self.extractor, self.classifier)
-        return next((value for value in found if isinstance(value, SettledExtractor)), None)
+        return next((value for value in found if isinstance(value, ResolvedExtractor)), None)
 
     @model_validator(mode="after")
     def _classifier_is_used(self) -> FrechetSettings:

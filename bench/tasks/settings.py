@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from bench.registry import Registry
-from bench.settings import Settings, added, local
+from bench.settings import Settings, added_later, machine_local
 from bench.tasks.frechet_settings import FrechetSettings
 
 Mode = Literal["min", "max"]
@@ -82,13 +82,13 @@ class SegmentationSettings(TaskSettings):
     losses: ClassVar[tuple[str, ...]] = ("cross_entropy", "dice", "cross_entropy+dice", "focal")
     pictured: ClassVar[int] = 12  # enough for a worst, a median and a best one among them
     name: Literal["segmentation"] = "segmentation"
-    average: Average = added(
+    average: Average = added_later(
         "image",
         description="image: Dice and IoU of each image, averaged; split: of each class from the "
         "pixels of the whole split (the mIoU of VOC and Cityscapes), averaged over classes; both: "
         "per image, and those of the split as split_dice and split_iou",
     )
-    empty_mask: EmptyMask = added(
+    empty_mask: EmptyMask = added_later(
         "one",
         description="the score of an empty binary mask that is predicted empty: one, or missing "
         "(in no mean); with several scored classes it is always missing",
@@ -157,11 +157,11 @@ class DiffusionSettings(TaskSettings):
     ddim_steps: int = Field(
         50, ge=1, description="steps of DDIM, evenly spaced; no more than `steps` are taken"
     )
-    ddpm_steps: int = local(
+    ddpm_steps: int = machine_local(
         250, ge=1, description="steps of DDPM in pictures, evenly spaced; 1000: as trained"
     )
-    samples: int = local(16, ge=1, le=1024, description="generated images in a picture")
-    show_every: int = local(
+    samples: int = machine_local(16, ge=1, le=1024, description="generated images in a picture")
+    show_every: int = machine_local(
         10, ge=1, description="epochs between pictures; the first and the last have theirs too"
     )
     frechet: FrechetSettings | None = Field(

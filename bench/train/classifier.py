@@ -8,18 +8,18 @@ import torch
 from torch import nn
 
 from bench.data.normalize import scale_and_offset
-from bench.errors import BenchError, DataError, told
+from bench.errors import BenchError, DataError, describe_exception
 from bench.models.settings import MODELS
 from bench.plan.extractor import classifier_of
 from bench.plan.trial import Trial, digest
 from bench.tasks.frechet import AsTrained, Extractor, check_unchanged
-from bench.tasks.frechet_settings import FrechetSettings, SettledExtractor
+from bench.tasks.frechet_settings import FrechetSettings, ResolvedExtractor
 from bench.tasks.settings import DiffusionSettings
 
 _AGAIN = "train it again with --force"
 
 
-def load_classifier(settled: SettledExtractor) -> AsTrained:
+def load_classifier(resolved: ResolvedExtractor) -> AsTrained:
     """The best network of the classification trial that planning settled, taking images in 0…1.
 
     Raises:
@@ -28,14 +28,14 @@ def load_classifier(settled: SettledExtractor) -> AsTrained:
     """
     from bench.models.weights import read  # imports torchvision, which few trials need
 
-    trial, file = classifier_of(Path(settled.file)), Path(settled.file)
-    if digest(trial.identity) != settled.exactly:
+    trial, file = classifier_of(Path(resolved.file)), Path(resolved.file)
+    if digest(trial.identity) != resolved.exactly:
         raise DataError(f"{file}: its trial has changed since this one was planned")
     settings = trial.settings
     outputs = settings.task.out_channels(settings.classes)
     model: nn.Module = MODELS.build(settings.model, in_channels=3, out_channels=outputs)
     try:
-        model.load_state_dict(read(file, settled.exactly))
+        model.load_state_dict(read(file, resolved.exactly))
     except DataError as error:
         raise DataError(f"{error}: {_AGAIN}") from error
     except RuntimeError as error:
@@ -51,16 +51,16 @@ def try_extractor(settings: FrechetSettings) -> None:
     Raises:
         BenchError: it does not; names the file or the trial.
     """
-    settled = check_unchanged(settings)
-    if settled.source == "inception":
+    resolved = check_unchanged(settings)
+    if resolved.source == "inception":
         return
     try:
-        network = load_classifier(settled).eval()
+        network = load_classifier(resolved).eval()
         with torch.inference_mode():
-            Extractor(settled.name, network).features(torch.zeros(1, 3, *[network.size] * 2))
+            Extractor(resolved.name, network).features(torch.zeros(1, 3, *[network.size] * 2))
     except Exception as error:  # a model of the user's own may raise anything
-        reason = str(error) if isinstance(error, BenchError) else told(error)
-        raise DataError(f"{settled.name} cannot be used: {reason}; or name another") from error
+        reason = str(error) if isinstance(error, BenchError) else describe_exception(error)
+        raise DataError(f"{resolved.name} cannot be used: {reason}; or name another") from error
 
 
 def check_extractor(trial: Trial) -> None:

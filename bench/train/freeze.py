@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bench.errors import SpecError, nearest
+from bench.errors import SpecError, did_you_mean
 from bench.spec.train_settings import TrainSettings
 
 Parts = dict[str, list[nn.Module]]
@@ -119,7 +119,7 @@ def _frozen(parts: Parts, settings: TrainSettings) -> Parts:
     if freeze == "encoder":
         return parts
     if freeze.up_to not in parts:
-        hint = nearest(freeze.up_to, parts)
+        hint = did_you_mean(freeze.up_to, parts)
         raise SpecError(f"no stage {freeze.up_to!r}{hint}", key="train.freeze.up_to")
     stages = list(parts)
     return {stage: parts[stage] for stage in stages[: stages.index(freeze.up_to) + 1]}

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from bench.health import Finding, Kind
-from bench.spec.schema import Mistake, Select
+from bench.spec.schema import Mistake, SelectSettings
 from bench.spec.train_settings import TrainSettings
 from bench.train.average import Average
 from bench.train.recorder import Row
@@ -118,7 +118,7 @@ class Health:
     def findings(
         self,
         history: Sequence[Row],
-        select: Select,
+        select: SelectSettings,
         *,
         best: float | None,
         baseline: float | None,
@@ -295,7 +295,7 @@ def _is_close(a: float, b: float) -> bool:
     return math.isclose(a, b, rel_tol=ROUNDING)
 
 
-def _below(select: Select, best: float | None, baseline: float | None) -> str | None:
+def _below(select: SelectSettings, best: float | None, baseline: float | None) -> str | None:
     """The comparison with the trivial prediction, where that is as good."""
     if best is None or baseline is None:
         return None

@@ -23,7 +23,7 @@ from bench.errors import DeviceError, SpecError, StoreError, first_line
 from bench.measure.environment import environment
 from bench.models.onednn import avoid_faulty_convolutions
 from bench.models.settings import MODELS, ModelSettings
-from bench.models.weights_settings import SettledWeights
+from bench.models.weights_settings import ResolvedWeights
 from bench.plan.trial import Trial, digest
 from bench.tasks.base import Closing, Picture, Samples, Task
 from bench.tasks.settings import SUPPORT, TASKS
@@ -230,7 +230,7 @@ def start(parts: Parts) -> None:
     model = parts.trial.settings.model
     if not isinstance(model, ModelSettings) or model.weights == "none":
         return  # a model of the user's own sees to its weights itself
-    if not isinstance(model.weights, SettledWeights):
+    if not isinstance(model.weights, ResolvedWeights):
         raise SpecError(
             "not settled: `settle_weights` of bench.plan.pretrained", key="model.weights"
         )

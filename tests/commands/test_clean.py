@@ -16,7 +16,7 @@ from bench.commands.disk import size_text
 from bench.commands.earlier import lookup
 from bench.commands.trained import evaluate, predict_files
 from bench.errors import BenchError, SpecError, StoreError
-from bench.plan.earlier import best, of_seed
+from bench.plan.earlier import best_trial, trial_of_seed
 from bench.record.columns import Failure, Status
 from bench.record.confirm import standing
 from bench.record.store import Store, TrialFiles, TrialStatus
@@ -220,16 +220,16 @@ def test_weights_of_a_cleaned_trial_are_one_line(store: Store, tmp_path: Path) -
     plan = store.plan("built")
     assert plan is not None
     earlier = lookup(store, tmp_path)("built")
-    chosen = best(earlier, earlier.trials)
+    chosen = best_trial(earlier, earlier.trials)
     clean(store, [chosen.id], CleanOptions("none"))
     after = lookup(store, tmp_path)("built")
     with pytest.raises(SpecError, match=rf"{chosen.id}: its best\.pt is missing \(`bench clean"):
-        best(after, after.trials)
+        best_trial(after, after.trials)
     arm = [trial for trial in after.trials if trial.arm == chosen.arm]
     with pytest.raises(SpecError, match=r"its best\.pt is missing"):
-        of_seed(after, arm, chosen.seed or 0)
+        trial_of_seed(after, arm, chosen.seed or 0)
     others = [trial for trial in after.trials if trial.id != chosen.id]
-    assert best(after, others).kept
+    assert best_trial(after, others).kept
 
 
 def test_a_name_that_is_neither_deletes_nothing(store: Store) -> None:

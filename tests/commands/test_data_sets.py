@@ -164,7 +164,7 @@ class Own:
         return Splits(parts, ("background", "foreground"), "f00d")
 
 
-OWN = f"data={{target: '{__name__}:Own', image_size: 32}}"
+BENCH_SOURCE = f"data={{target: '{__name__}:Own', image_size: 32}}"
 
 
 def test_plan_does_not_count_for_long(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,13 +176,14 @@ def test_plan_does_not_count_for_long(place: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_data_set_of_the_user_s_own_has_no_facts_of_files(place: Path) -> None:
-    found = bench("data", "spec.yaml", OWN)
+    found = bench("data", "spec.yaml", BENCH_SOURCE)
     assert found.exit_code == 0, found.exception
     assert "99.8% of them in" in found.stdout
     assert "median file" not in found.stdout
     assert "Warning" not in found.stdout
     assert (
-        "`bench data spec.yaml` reads and describes it." in bench("plan", "spec.yaml", OWN).stdout
+        "`bench data spec.yaml` reads and describes it."
+        in bench("plan", "spec.yaml", BENCH_SOURCE).stdout
     )
 
 
@@ -196,7 +197,7 @@ def test_a_data_set_of_the_user_s_own_has_no_facts_of_files(place: Path) -> None
 def test_what_a_data_set_of_the_user_s_own_does_wrong(
     place: Path, wrong: str, message: str
 ) -> None:
-    found = bench("data", "spec.yaml", OWN, f"data.wrong={wrong}")
+    found = bench("data", "spec.yaml", BENCH_SOURCE, f"data.wrong={wrong}")
     assert isinstance(found.exception, BenchError)
     assert message in str(found.exception)
 

@@ -11,7 +11,7 @@ from bench.data.survey_cache import kept_survey, look
 from tests.data.surveys import CLASSES, masks, noise, split
 
 FACTS = FileFacts(9, 9, "L", 8, 1, 1, 0, 255, "uint8")
-OWN = CustomData.model_validate({"target": "a.b:C"})
+BENCH_SOURCE = CustomData.model_validate({"target": "a.b:C"})
 
 
 def data(
@@ -40,7 +40,7 @@ def test_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
         (data(notes=("a part",)), ShapesSettings()),
         (data(facts=(FACTS,) * 3), ShapesSettings()),
         (data(), ShapesSettings(background="none")),
-        (data(), OWN),
+        (data(), BENCH_SOURCE),
     ],
 )
 def test_another_data_set_is_another_survey(other: Splits, settings: DataSettings) -> None:
@@ -49,8 +49,8 @@ def test_another_data_set_is_another_survey(other: Splits, settings: DataSetting
 
 
 def test_what_a_user_calls_a_fingerprint_is_not_trusted(cache: Path) -> None:
-    look(data(), OWN)
-    assert kept_survey(data(), OWN) is None
+    look(data(), BENCH_SOURCE)
+    assert kept_survey(data(), BENCH_SOURCE) is None
     assert not cache.exists()
 
 

@@ -28,7 +28,7 @@ from bench.models.weights import (
 )
 from bench.models.weights_settings import (
     TORCHVISION_MODELS,
-    SettledWeights,
+    ResolvedWeights,
     torchvision_encoder,
 )
 
@@ -50,8 +50,8 @@ def randomised(source: nn.Module) -> dict[str, Tensor]:
     }
 
 
-def settled(file: Path | str, source: str = "file") -> SettledWeights:
-    return SettledWeights.model_validate({"source": source, "exactly": "those", "file": str(file)})
+def settled(file: Path | str, source: str = "file") -> ResolvedWeights:
+    return ResolvedWeights.model_validate({"source": source, "exactly": "those", "file": str(file)})
 
 
 @pytest.fixture

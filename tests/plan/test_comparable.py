@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.plan.comparable import caution
+from bench.plan.comparable import loss_warnings
 from bench.plan.expand import Plan, make_plan
 from bench.spec.load import load_spec
 
@@ -66,17 +66,17 @@ def test_incomparable(text: str, metrics: list[str], axes: tuple[str, ...], tmp_
     found = planned(tmp_path, text)
     assert found.incomparable == dict.fromkeys(metrics, axes)
     assert found.record()["incomparable"] == {metric: list(axes) for metric in metrics}
-    assert len(found.cautions) == bool(metrics)
+    assert len(found.warnings) == bool(metrics)
 
 
 def test_what_to_compare_by_instead() -> None:
     axes = {"loss": ("train.loss",)}
-    (said,) = caution(axes, ["loss", "dice", "iou"], ["train.loss"])
+    (said,) = loss_warnings(axes, ["loss", "dice", "iou"], ["train.loss"])
     assert said == (
         "val/loss measures another problem at each level of train.loss, so it cannot tell which "
         "level is better: val/dice, val/iou can"
     )
-    (said,) = caution({"loss": ("task.noise",)}, ["loss"], ["task.noise", "model"])
+    (said,) = loss_warnings({"loss": ("task.noise",)}, ["loss"], ["task.noise", "model"])
     assert said.endswith(
         "which level is better: pictures, and a Fréchet distance (task.frechet), can"
     )
@@ -84,6 +84,6 @@ def test_what_to_compare_by_instead() -> None:
 
 def test_one_level_needs_no_caution(tmp_path: Path) -> None:
     found = planned(tmp_path, DIFFUSION + "grid: {task.noise: [cosine]}\n")
-    assert found.cautions == ()
+    assert found.warnings == ()
     # an earlier plan may have had another level, and its trials are in the report
     assert found.incomparable["loss"] == ("task.noise",)

@@ -57,8 +57,8 @@ def test_seeds_of_an_arm_are_one_model(monkeypatch: pytest.MonkeyPatch) -> None:
     from bench.plan import disk
 
     first, built = make_trial(), []
-    build = disk._measured
-    monkeypatch.setattr(disk, "_measured", lambda *args: built.append(1) or build(*args))
+    build = disk._model_bytes
+    monkeypatch.setattr(disk, "_model_bytes", lambda *args: built.append(1) or build(*args))
     trials = [replace(first, seed=seed) for seed in range(3)]
     found, unknown = disk_use([*trials, make_trial(train={"lr": 0.5})])
     assert len(found) == 4

@@ -13,12 +13,12 @@ import torch
 from bench.commands.earlier import finished, lookup, try_extractor
 from bench.errors import SpecError
 from bench.plan.expand import Plan, load_trial, make_plan, trial_config
-from bench.plan.extractor import settle_extractors
+from bench.plan.extractor import resolve_extractors
 from bench.record.store import Store, TrialFiles, TrialStatus
 from bench.spec.load import load_spec
 from bench.states import Status
 from bench.tasks import frechet as module
-from bench.tasks.frechet_settings import SettledExtractor
+from bench.tasks.frechet_settings import ResolvedExtractor
 from tests.making import make_trial
 from tests.making_classifier import LEARNS_KINDS, classifier, put, put_plan
 
@@ -46,7 +46,7 @@ class Place:
         store = Store(self.root / results)
         plan = make_plan(load_spec(path))
         find = lookup(store, self.root)
-        return settle_extractors(plan, find, finished(store), try_extractor, trust_code=trust_code)
+        return resolve_extractors(plan, find, finished(store), try_extractor, trust_code=trust_code)
 
     def put(self, label: str = "small", score: float = 0.5, weights: int = 0) -> TrialFiles:
         return put(self.root / "results", classifier(label), score, weights)
@@ -68,11 +68,11 @@ def inception(place: Place, monkeypatch: pytest.MonkeyPatch) -> Path:
     return file
 
 
-def settled(plan: Plan) -> SettledExtractor:
+def resolved(plan: Plan) -> ResolvedExtractor:
     frechet = plan.trials[0].settings.task.frechet
     assert all(trial.settings.task.frechet == frechet for trial in plan.trials)
-    assert frechet.settled is not None
-    return frechet.settled
+    assert frechet.resolved is not None
+    return frechet.resolved
 
 
 def ids(plan: Plan) -> list[str]:
@@ -87,7 +87,7 @@ def test_a_plan_without_a_distance_stays_as_it_is(place: Place) -> None:
 def test_a_classifier_is_its_settings_and_weights(place: Place) -> None:
     files = place.put()
     plan = place.plan(f"{{classifier: {files.folder}}}")
-    found = settled(plan)
+    found = resolved(plan)
     assert found.name == f"classifier kinds/{files.id}"
     assert Path(found.file) == files.best
     assert plan.trials[0].identity["task"]["frechet"] == {
@@ -111,7 +111,7 @@ def test_ids_stay_where_folders_and_labels_change(place: Place) -> None:
     (place.root / "results").rename(place.root / "moved")
     moved = place.plan(f"{{classifier: {files.id}}}", results="moved")
     assert ids(moved) == expected
-    assert Path(settled(moved).file) == place.root / "moved" / "kinds" / files.id / "best.pt"
+    assert Path(resolved(moved).file) == place.root / "moved" / "kinds" / files.id / "best.pt"
     renamed = TrialFiles(place.root / "moved" / "kinds" / classifier("tiny").id)
     (place.root / "moved" / "kinds" / files.id).rename(renamed.folder)
     renamed.write_config(trial_config(classifier("tiny")))
@@ -135,9 +135,9 @@ def test_the_best_of_an_experiment_or_of_an_arm(place: Place) -> None:
     for number, (trial, score) in enumerate(zip(trials, (0.2, 0.4, 0.9, 0.3), strict=True)):
         put(place.root / "results", trial, score, number)
     put_plan(place.root / "results", *trials)
-    assert settled(place.plan("{classifier: {experiment: kinds}}")).name.endswith(trials[2].id)
+    assert resolved(place.plan("{classifier: {experiment: kinds}}")).name.endswith(trials[2].id)
     plan = place.plan("{classifier: {experiment: kinds, where: {model: small}, pick: best}}")
-    assert settled(plan).name.endswith(trials[1].id)
+    assert resolved(plan).name.endswith(trials[1].id)
     assert plan.trials[0].arm == plan.trials[1].arm
 
 
@@ -152,7 +152,7 @@ def test_inception_by_its_full_name(place: Place, inception: Path) -> None:
         },
         "classifier": None,
     }
-    assert Path(settled(plan).file) == inception
+    assert Path(resolved(plan).file) == inception
     assert ids(place.plan("{extractor: inception}")) == ids(plan)
 
 
@@ -176,8 +176,8 @@ def test_arms_with_other_extractors_belong_in_one_table(place: Place) -> None:
     small, big = place.put("small", weights=0), place.put("big", weights=1)
     axis = f"grid:\n  task.frechet.classifier:\n    a: {small.folder}\n    b: {big.folder}\n"
     one, other = place.plan("{samples: 8}", axis).trials[:2]
-    assert one.settings.task.frechet.settled.name == f"classifier kinds/{small.id}"
-    assert other.settings.task.frechet.settled.name == f"classifier kinds/{big.id}"
+    assert one.settings.task.frechet.resolved.name == f"classifier kinds/{small.id}"
+    assert other.settings.task.frechet.resolved.name == f"classifier kinds/{big.id}"
     assert one.common == other.common
     assert one.arm != other.arm
 
@@ -298,7 +298,7 @@ def test_a_trial_of_another_task_is_refused(place: Place) -> None:
         place.plan(f"{{classifier: {files.folder}}}")
 
 
-OWN = """\
+BENCH_SOURCE = """\
 import torch
 class Conv(torch.nn.Module):
     def __init__(self, in_channels, out_channels):
@@ -312,7 +312,7 @@ class Conv(torch.nn.Module):
 def test_a_network_that_gives_no_features_is_refused(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (place.root / "own_features.py").write_text(OWN)
+    (place.root / "own_features.py").write_text(BENCH_SOURCE)
     with monkeypatch.context() as path:
         path.syspath_prepend(str(place.root))
         own = classifier(model={"target": "own_features:Conv"})
@@ -337,7 +337,7 @@ def test_each_classifier_is_looked_at_once(place: Place) -> None:
         "grid: {task.frechet.samples: [8, 16], train.lr: [0.1, 0.2]}\n"
     )
     store = Store(place.root / "results")
-    plan = settle_extractors(
+    plan = resolve_extractors(
         make_plan(load_spec(path)), lookup(store, place.root), finished(store), seen.append
     )
     assert len(seen) == 1

@@ -17,7 +17,7 @@ from bench.models import weights as module
 from bench.models.settings import MODELS, ModelSettings
 from bench.plan.earlier import Earlier, EarlierTrial
 from bench.plan.expand import Plan, load_trial, make_plan, trial_config
-from bench.plan.pretrained import check_weights, fetch_weights, settle_weights
+from bench.plan.pretrained import check_weights, fetch_weights, resolve_weights
 from bench.record.store import Store, TrialStatus
 from bench.spec.load import load_spec
 from bench.states import Status
@@ -68,7 +68,7 @@ def planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Maker:
         data = next(line for line in HEAD.splitlines(True) if line.startswith("data"))
         text = HEAD.replace(data, head or data).replace("segmentation", task)
         path.write_text(text + model)
-        return settle_weights(make_plan(load_spec(path)), lookup)
+        return resolve_weights(make_plan(load_spec(path)), lookup)
 
     return make
 
@@ -155,7 +155,7 @@ def test_weights_of_other_inputs_are_told(planned: Maker, normalize: str, warned
         f"ImageNet's weights were trained with data.normalize: imagenet, but here it is {normalize}"
         ": what is frozen or held does not fit what it gets"
     ]
-    assert list(plan.cautions) == plan.record()["cautions"] == (cautions if warned else [])
+    assert list(plan.warnings) == plan.record()["cautions"] == (cautions if warned else [])
 
 
 def test_earlier_weights_of_other_inputs_are_told(planned: Maker) -> None:
@@ -163,7 +163,7 @@ def test_earlier_weights_of_other_inputs_are_told(planned: Maker) -> None:
     trials = tuple(replace(trial, trained_as=trained_as) for trial in BREEDS.trials)
     model = "model: {name: resnet18_unet, weights: {experiment: breeds}}\n"
     plan = planned(model, lambda _: replace(BREEDS, trials=trials))
-    assert [caution.split(",")[0] for caution in plan.cautions] == [
+    assert [caution.split(",")[0] for caution in plan.warnings] == [
         "the earlier weights were trained with data.normalize: symmetric"
     ]
 
@@ -181,7 +181,7 @@ def test_weights_in_another_network_of_equal_shapes_are_told(
 ) -> None:
     data = "data: {name: oxford_pet, image_size: 32, normalize: imagenet}\n"
     model = f"model: {{name: resnet, weights: imagenet, {change}}}\n"
-    cautions = planned(model, head=data, task="classification").cautions
+    cautions = planned(model, head=data, task="classification").warnings
     assert [told in caution for caution in cautions] == ([True] if told else [])
 
 

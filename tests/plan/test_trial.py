@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bench.plan.expand import load_trial, trial_config
-from bench.plan.trial import Trial, _known, common_of, digest, held_of
+from bench.plan.trial import Trial, _known, digest, fixed_settings_of, hash_common
 from bench.spec.schema import TrialSettings
 
 TREE: dict[str, Any] = {
@@ -260,8 +260,8 @@ def test_what_is_kept_of_settings_is_what_their_identity_gives() -> None:
             identity = settings.identity(revised=revised)
             assert digest(made.identity) == made.identity_sha256[:8] == made.id[-8:]
             assert made.arm == digest(identity)
-            assert made.common == common_of(held_of(identity, axes), axes)
-            assert common_of(made.held, axes) == made.common
+            assert made.common == hash_common(fixed_settings_of(identity, axes), axes)
+            assert hash_common(made.fixed_settings, axes) == made.common
 
 
 def test_a_changed_copy_of_settings_has_an_identity_of_its_own() -> None:

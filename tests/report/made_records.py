@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from bench.plan.recorded import Identity, imported_identity
-from bench.plan.trial import common_of, digest, held_of, named
+from bench.plan.trial import digest, fixed_settings_of, hash_common, make_id
 from bench.tasks.palette import GAP, PALETTE
 
 METRICS = {"loss": "min", "dice": "max", "iou": "max"}
@@ -64,8 +64,8 @@ class MadeTrial:
         """The id, as real ids are, and the hashes of arm and common settings."""
         if self.source != "bench":
             return imported_identity(self.source, self.axes, self.seed)
-        name = named(self.axes, f"s{self.seed}", self.settings | {"seed": self.seed})
-        common = common_of(held_of(self.settings, self.axes), self.axes)
+        name = make_id(self.axes, f"s{self.seed}", self.settings | {"seed": self.seed})
+        common = hash_common(fixed_settings_of(self.settings, self.axes), self.axes)
         return Identity(name, digest(self.settings), common)
 
     @property

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from bench.data.settings import Background
-from bench.plan.scoring import DECIDE_THE_SCORES
+from bench.plan.scoring import SCORE_DEFINING_SETTINGS
 from bench.record.columns import RUNS
 from bench.record.store import Store
 from bench.report import definitions
@@ -169,7 +169,7 @@ def test_what_the_page_says_stands_in_the_documentation() -> None:
 
 def test_every_measure_and_every_setting_of_the_scores_is_documented() -> None:
     names = {name for task in TASKS.names() for name in _settings(task).metrics(("a", "b"))}
-    names |= set(SUPPORT) | set(DECIDE_THE_SCORES) | {"split_dice", "split_iou", "top5"}
+    names |= set(SUPPORT) | set(SCORE_DEFINING_SETTINGS) | {"split_dice", "split_iou", "top5"}
     names |= {column for column in RUNS if column in MEASURES}
     names |= {f"train.{name}" for name in ("ema", "micro_batch", "focal_gamma", "val_batch_size")}
     spelt = DOCUMENTATION.replace("`loss_t1` … ", "`loss_t1` `loss_t2` `loss_t3` ")

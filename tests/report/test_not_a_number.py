@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bench.plan.earlier import Earlier, EarlierTrial, best
+from bench.plan.earlier import Earlier, EarlierTrial, best_trial
 from bench.report.figures import predictions
 from bench.report.hypotheses import Basis, Verdict, correct, decide, finding
 from bench.report.pareto import pareto_front
@@ -93,7 +93,7 @@ def test_weights_come_from_a_trial_with_a_score(bad, place):
                    for i, score in enumerate(scores))  # fmt: skip
     for mode, score in (("max", 0.7), ("min", 0.5)):
         earlier = Earlier("exp", mode, trials)
-        assert best(earlier, trials).score == score
+        assert best_trial(earlier, trials).score == score
 
 
 @pytest.mark.parametrize("bad", [NAN, INF, -INF])
@@ -107,8 +107,8 @@ def test_points_of_a_search(tmp_path, bad, place, mode):
               for i, value in enumerate(values)]  # fmt: skip
     search, objective = replace(search, points=points), replace(search.objectives[0], mode=mode)
     first = 0.7 if mode == "max" else 0.5
-    assert objective.best(values) == first
-    assert math.isnan(objective.best([bad]))
+    assert objective.best_trial(values) == first
+    assert math.isnan(objective.best_trial([bad]))
     title = search_headline(replace(search, objectives=[objective])).title
     assert f"with best val Dice {first:.3f}" in title
 

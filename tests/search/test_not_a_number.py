@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import pytest
 
-from bench.plan.objectives import Aim
+from bench.plan.objectives import Objective
 from bench.search.driver import Driver
 from bench.search.points import Active
 from bench.search.pruning import CURVE, below_median, curve_of, halved
@@ -37,27 +37,27 @@ class Named:
 def test_a_point_without_a_figure_has_failed(value: Any) -> None:
     handle = Handle()
     active = Active(handle, (Named(),))  # type: ignore[arg-type]
-    aims = [Aim("best_val_dice", "max"), Aim("macs", "min")]
-    told = active.add({"best_val_dice": value, "macs": 3}, aims)
-    assert told == "t-s0 has no best_val_dice"
+    objectives = [Objective("best_val_dice", "max"), Objective("macs", "min")]
+    storage_errors = active.add({"best_val_dice": value, "macs": 3}, objectives)
+    assert storage_errors == "t-s0 has no best_val_dice"
     assert (active.figures, handle.attributes) == ([], {})
-    assert active.add({"best_val_dice": 0.5, "macs": 3}, aims) is None
-    assert active.values(aims) == [0.5, 3]
+    assert active.add({"best_val_dice": 0.5, "macs": 3}, objectives) is None
+    assert active.values(objectives) == [0.5, 3]
 
 
 @pytest.mark.parametrize("bad", BAD)
 @pytest.mark.parametrize("mode", ["max", "min"])
 def test_curves_have_no_such_epochs(bad: float, mode: Literal["max", "min"]) -> None:
-    aim, sign = Aim("best_val_dice", mode), 1 if mode == "max" else -1
+    objective, sign = Objective("best_val_dice", mode), 1 if mode == "max" else -1
     mine = curve_of({CURVE: {"1": sign * 0.7, "2": bad, "3": sign * 0.6}})
     assert mine == {1: sign * 0.7, 3: sign * 0.6}
     others = [curve_of({CURVE: {"3": value}}) for value in (sign * 0.5, bad, sign * 0.4, bad)]
     median = Median(name="median", warmup_epochs=0, startup_trials=1)
-    assert not below_median(median, aim, mine, others, 3)
+    assert not below_median(median, objective, mine, others, 3)
     better = [{3: sign * 0.9}] * 2 + others
-    assert below_median(median, aim, mine, better[:3], 3)
+    assert below_median(median, objective, mine, better[:3], 3)
     asha = Asha(name="asha", min_epochs=3, reduction=2)
-    assert not halved(asha, aim, mine, others, 3)
+    assert not halved(asha, objective, mine, others, 3)
 
 
 @pytest.mark.parametrize("bad", BAD)
@@ -69,11 +69,11 @@ def test_epochs_without_a_number_are_not_judged(bad: float) -> None:
         judged.append(value)
         return False
 
-    aim = Aim("best_val_loss", "min")
+    objective = Objective("best_val_loss", "min")
     settings = SimpleNamespace(train=SimpleNamespace(epochs=9))
     active = Active(Handle(), (SimpleNamespace(settings=settings),))  # type: ignore[arg-type]
     driver: Any = SimpleNamespace(
-        _goal=SimpleNamespace(curve=aim, judge=SimpleNamespace(epoch=epoch))
+        _goal=SimpleNamespace(curve=objective, judge=SimpleNamespace(epoch=epoch))
     )
     for number, loss in enumerate([bad, 0.5, 0.6, bad, 0.4], start=1):
         Driver._judge(driver, active, {"epoch": number, "val/loss": loss})

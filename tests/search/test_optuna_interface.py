@@ -16,7 +16,7 @@ import pytest
 import bench
 from bench.search.pruning import ByOptuna
 from bench.search.samplers import make_sampler
-from bench.spec.search_parts import Nsga2, RandomDraws, Sampler, Tpe
+from bench.spec.search_parts import Nsga2, RandomSampling, Sampler, Tpe
 
 
 def private_imports(text: str) -> Iterator[str]:
@@ -55,7 +55,7 @@ def test_an_epoch_reported_again_keeps_its_value_without_a_warning() -> None:
     assert study.trials[0].intermediate_values == {1: 0.5}
 
 
-@pytest.mark.parametrize("settings", [RandomDraws(), Tpe(startup_trials=2), Nsga2(population=2)])
+@pytest.mark.parametrize("settings", [RandomSampling(), Tpe(startup_trials=2), Nsga2(population=2)])
 def test_enqueued_values_come_by_number_and_the_rest_is_drawn(settings: Sampler) -> None:
     """Whether the sampler draws parameters one by one or, after the first trials, together."""
     enqueued = [{"a": 0.25}, {"a": 0.5, "b": 0.125, "not drawn": 7}, {}, {"b": 0.75}]

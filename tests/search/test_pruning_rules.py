@@ -8,7 +8,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState, create_trial
 
-from bench.plan.objectives import Aim
+from bench.plan.objectives import Objective
 from bench.search.pruning import (
     CURVE,
     ByCurve,
@@ -20,8 +20,8 @@ from bench.search.pruning import (
 )
 from bench.spec.search_parts import Asha, Median, Wilcoxon
 
-UP = Aim("best_val_dice", "max")
-DOWN = Aim("best_val_loss", "min")
+UP = Objective("best_val_dice", "max")
+DOWN = Objective("best_val_loss", "min")
 
 
 def study_of(*curves: Mapping[int, float], state: TrialState = TrialState.COMPLETE) -> optuna.Study:
@@ -34,9 +34,11 @@ def study_of(*curves: Mapping[int, float], state: TrialState = TrialState.COMPLE
     return study
 
 
-def pruned_at(study: optuna.Study, settings: Median | Asha, aim: Aim, values: list[float]) -> int:
+def pruned_at(
+    study: optuna.Study, settings: Median | Asha, objective: Objective, values: list[float]
+) -> int:
     """The epoch after which a further trial with these values is ended; 0: none."""
-    judge = make_judge(settings, aim, several=True, others=study.get_trials)
+    judge = make_judge(settings, objective, several=True, others=study.get_trials)
     assert isinstance(judge, ByCurve)
     trial = study.ask()
     for epoch, value in enumerate(values, 1):

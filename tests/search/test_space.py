@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 from bench.errors import SpecError
 from bench.masking import masked
 from bench.plan.expand import make_plan
-from bench.plan.objectives import Aim
+from bench.plan.objectives import Objective
 from bench.plan.space import Space, read_space
 from bench.search.opening import Request, request
 from bench.spec.load import load_spec
@@ -85,10 +85,10 @@ def test_a_point_is_a_trial_like_any_other(space: Space) -> None:
 
 
 def test_objectives_and_what_epochs_are_judged_by(asked: Request) -> None:
-    aim = Aim("best_val_dice", "max")
-    assert asked.aims == (aim,)
-    assert asked.curve == aim
-    assert (aim.curve, aim.better(0.9, 0.8)) == ("val/dice", True)
+    objective = Objective("best_val_dice", "max")
+    assert asked.objectives == (objective,)
+    assert asked.curve == objective
+    assert (objective.curve, objective.better(0.9, 0.8)) == ("val/dice", True)
 
 
 def test_enqueued_points_are_spelt_as_the_space_spells_them(asked: Request) -> None:
@@ -189,7 +189,7 @@ def test_shipped_searches(name: str) -> None:
     """Their planning; `tests/plan/test_expand.py` takes their trials, test_command.py runs one."""
     asked = request(load_spec(Path(__file__).parents[2] / "experiments" / f"{name}.yaml"))
     assert asked.space.spec.experiment == name
-    assert asked.curve == Aim("best_val_dice", "max")
-    assert len(asked.aims) == (2 if name == "search_pets" else 1)
+    assert asked.curve == Objective("best_val_dice", "max")
+    assert len(asked.objectives) == (2 if name == "search_pets" else 1)
     first = asked.enqueued[0]
     assert (first["train.lr"], first["train.batch_size"]) == (1e-3, 20)

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from bench.record.columns import RUNS
-from bench.spec.hypotheses import COLUMNS, EXACT, Figure, Hypothesis, columns, figures, sides
+from bench.spec.hypotheses import COLUMNS, EXACT, Hypothesis, MetricTerm, columns, figures, sides
 
 GIVEN: dict[str, Any] = {
     "id": "h",
@@ -41,17 +41,17 @@ def test_record_is_read_back() -> None:
 @pytest.mark.parametrize(
     ("metric", "expected"),
     [
-        ("macs", [Figure("macs", None)]),
-        ("val/loss@20", [Figure("val/loss", 20)]),
+        ("macs", [MetricTerm("macs", None)]),
+        ("val/loss@20", [MetricTerm("val/loss", 20)]),
         (
             "final_val_dice - best_val_dice",
-            [Figure("final_val_dice", None), Figure("best_val_dice", None)],
+            [MetricTerm("final_val_dice", None), MetricTerm("best_val_dice", None)],
         ),
-        ("val/dice@30 - val/dice@3", [Figure("val/dice", 30), Figure("val/dice", 3)]),
-        ("val/loss@0", [Figure("val/loss@0", None)]),  # epochs start at 1, so this is no curve
+        ("val/dice@30 - val/dice@3", [MetricTerm("val/dice", 30), MetricTerm("val/dice", 3)]),
+        ("val/loss@0", [MetricTerm("val/loss@0", None)]),  # epochs start at 1, so this is no curve
     ],
 )
-def test_figures(metric: str, expected: list[Figure]) -> None:
+def test_figures(metric: str, expected: list[MetricTerm]) -> None:
     assert figures(metric) == expected
 
 

@@ -57,8 +57,8 @@ def test_an_override_sets_one_value(override: str, path: tuple[Any, ...], value:
     for key in path:
         found = found[key]
     assert found == value
-    assert document.place(path).source == f"override {override!r}"
-    assert document.place(("train",)).source == "file"
+    assert document.location(path).source == f"override {override!r}"
+    assert document.location(("train",)).source == "file"
 
 
 def test_the_last_override_wins() -> None:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from bench.errors import BenchError
 from bench.tasks.base import Batch, Samples
 from bench.tasks.diffusion import Diffusion, grid
-from bench.tasks.frechet_settings import FrechetSettings, SettledExtractor
+from bench.tasks.frechet_settings import FrechetSettings, ResolvedExtractor
 from bench.tasks.settings import DIFFUSION_QUARTERS, DiffusionSettings
 
 SIDE = 8
@@ -167,14 +167,14 @@ def test_closing_says_the_distance_and_whose_features(tmp_path: Path) -> None:
     train = batches(torch.arange(2), 2)
     assert Diffusion().closing(Half(), train, batches(torch.arange(8), 3)).facts == {}
     (tmp_path / "best.pt").touch()
-    settled = SettledExtractor(
+    resolved = ResolvedExtractor(
         source="classifier",
         exactly="x",
         sha256=hashlib.sha256(b"").hexdigest(),
         name="classifier breeds/resnet-s0",
         file=str(tmp_path / "best.pt"),
     )
-    wanted = FrechetSettings(samples=7, extractor="classifier", classifier=settled)
+    wanted = FrechetSettings(samples=7, extractor="classifier", classifier=resolved)
     task = Diffusion(ddim_steps=2, frechet=wanted, load_classifier=lambda _: Colours())
     with torch.inference_mode():
         found = task.closing(Half(), train, batches(torch.arange(8), 3)).facts

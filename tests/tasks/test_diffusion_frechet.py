@@ -21,7 +21,7 @@ from bench.tasks.frechet import (
     gaussian,
     load_extractor,
 )
-from bench.tasks.frechet_settings import FrechetSettings, SettledExtractor
+from bench.tasks.frechet_settings import FrechetSettings, ResolvedExtractor
 
 
 def normal(mean: list[float], covariance: list[list[float]]) -> Gaussian:
@@ -93,8 +93,8 @@ def test_the_record_says_whose_features_and_whether_they_are_too_many() -> None:
     assert described(extractor, torch.zeros(3, 3), torch.zeros(9, 3)).endswith("biased")
 
 
-def settled(file: Path, source: str = "classifier") -> SettledExtractor:
-    return SettledExtractor(
+def resolved(file: Path, source: str = "classifier") -> ResolvedExtractor:
+    return ResolvedExtractor(
         source=source, exactly="x", sha256=file_sha256(file)[:8], name="made", file=str(file)
     )
 
@@ -102,15 +102,15 @@ def settled(file: Path, source: str = "classifier") -> SettledExtractor:
 def test_the_classifier_that_was_settled_is_loaded(tmp_path: Path) -> None:
     file = tmp_path / "best.pt"
     file.write_bytes(b"weights")
-    asked: list[SettledExtractor] = []
+    asked: list[ResolvedExtractor] = []
 
-    def load(found: SettledExtractor) -> nn.Module:
+    def load(found: ResolvedExtractor) -> nn.Module:
         asked.append(found)
         return Classifier()
 
-    wanted = FrechetSettings(extractor="classifier", classifier=settled(file))
+    wanted = FrechetSettings(extractor="classifier", classifier=resolved(file))
     extractor = load_extractor(wanted, load)
-    assert asked == [settled(file)]
+    assert asked == [resolved(file)]
     assert extractor.name == "made"
     assert not extractor.network.training
     file.write_bytes(b"others")
@@ -131,7 +131,7 @@ def test_inception_under_its_normalisation(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = inception_v3(weights=None, init_weights=False).eval()
     torch.save(network.state_dict(), tmp_path / "inception.pth")
-    found = settled(tmp_path / "inception.pth", "inception")
+    found = resolved(tmp_path / "inception.pth", "inception")
     extractor = load_extractor(FrechetSettings(extractor=found), no_classifier)
     with torch.inference_mode():
         features = extractor.features(torch.rand(1, 3, 32, 32))

@@ -12,15 +12,15 @@ from bench.plan.expand import trial_config
 from bench.plan.trial import Trial, digest
 from bench.record.files import write_yaml
 from bench.tasks.frechet import file_sha256
-from bench.tasks.frechet_settings import FrechetSettings, SettledExtractor
+from bench.tasks.frechet_settings import FrechetSettings, ResolvedExtractor
 from bench.train.classifier import load_classifier
 from bench.train.session import build, train_trial
 from tests.making import MemoryRecorder, Silent, make_trial
 from tests.making_classifier import LEARNS_KINDS, classifier, put
 
 
-def settled(trial: Trial, file: Path) -> SettledExtractor:
-    return SettledExtractor(
+def resolved(trial: Trial, file: Path) -> ResolvedExtractor:
+    return ResolvedExtractor(
         source="classifier",
         exactly=digest(trial.identity),
         sha256=file_sha256(file),
@@ -38,15 +38,15 @@ def test_it_gives_what_it_gave_in_its_trial(tmp_path: Path) -> None:
     (batch,) = parts.batches("test").in_order()
     stored = torch.from_numpy(parts.data.splits["test"].images.copy()).permute(0, 3, 1, 2) / 255
     with torch.inference_mode():
-        found = load_classifier(settled(trial, recorder.best)).eval()(stored)
+        found = load_classifier(resolved(trial, recorder.best)).eval()(stored)
         torch.testing.assert_close(found, parts.model.eval()(batch.images))
 
 
 def test_another_trial_than_the_settled_one_is_refused(tmp_path: Path) -> None:
     file = put(tmp_path, classifier()).best
-    assert load_classifier(settled(classifier(), file)).size == 32
+    assert load_classifier(resolved(classifier(), file)).size == 32
     with pytest.raises(DataError, match=r"best\.pt: its trial has changed since"):
-        load_classifier(settled(classifier(seed=1), file))
+        load_classifier(resolved(classifier(seed=1), file))
 
 
 def diffusion(frechet: FrechetSettings) -> Trial:
@@ -62,7 +62,7 @@ def diffusion(frechet: FrechetSettings) -> Trial:
 def test_the_distance_is_recorded_with_its_extractor(tmp_path: Path) -> None:
     file = put(tmp_path, classifier()).best
     wanted = FrechetSettings(
-        samples=4, extractor="classifier", classifier=settled(classifier(), file)
+        samples=4, extractor="classifier", classifier=resolved(classifier(), file)
     )
     recorder = MemoryRecorder(tmp_path)
     train_trial(diffusion(wanted), recorder, Silent())
@@ -74,7 +74,7 @@ def test_the_distance_is_recorded_with_its_extractor(tmp_path: Path) -> None:
 
 def test_an_extractor_that_has_changed_stops_its_trial_before_training(tmp_path: Path) -> None:
     file = put(tmp_path, classifier()).best
-    wanted = FrechetSettings(extractor="classifier", classifier=settled(classifier(), file))
+    wanted = FrechetSettings(extractor="classifier", classifier=resolved(classifier(), file))
     put(tmp_path, classifier(), weights=1)
     recorder = MemoryRecorder(tmp_path)
     with pytest.raises(DataError, match=r"best\.pt has changed since this trial was planned"):

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from bench.health import Finding, Kind, read
-from bench.spec.schema import Select, TrialSettings
+from bench.spec.schema import SelectSettings, TrialSettings
 from bench.spec.train_settings import TrainSettings
 from bench.train import checkpoint, loop
 from bench.train.health import Health, frozen_loss
@@ -22,7 +22,7 @@ from bench.train.session import train_trial
 from tests.making import SETTINGS, MemoryRecorder, Silent, make_trial
 
 Found = dict[Kind, Finding]
-DICE = Select(metric="val/dice", mode="max")
+DICE = SelectSettings(metric="val/dice", mode="max")
 SHAPES = {"name": "shapes", "image_size": 32, "train": 40, "val": 8, "test": 2}
 
 
@@ -128,7 +128,7 @@ def test_as_good_as_trivial_is_not_better() -> None:
     health = Health(nn.Conv2d(1, 1, 1), torch.optim.Adam([torch.zeros(1)]), TrainSettings())
 
     def kinds(best: float | None, baseline: float | None, mode: str) -> list[Kind]:
-        select = Select.model_validate({"metric": "val/x", "mode": mode})
+        select = SelectSettings.model_validate({"metric": "val/x", "mode": mode})
         return [f.kind for f in health.findings([], select, best=best, baseline=baseline)]
 
     assert kinds(0.5, 0.5, "max") == kinds(0.5, 0.5, "min") == [Kind.BELOW_BASELINE]

@@ -10,7 +10,7 @@ from bench.record.files import write_bytes
 from bench.report.figures import by_arm, curves, forest, fronts, pairs, predictions
 from bench.report.figures.look import Drawing, Picture, theme
 from bench.report.figures.study import Study
-from bench.states import OWN
+from bench.states import BENCH_SOURCE
 
 __all__ = ["Drawing", "Picture", "Study", "draw_all", "write_figures"]
 
@@ -61,7 +61,7 @@ def _several(made: Drawing | list[Drawing] | None) -> list[Drawing]:
 
 def _with_sources(study: Study, drawing: Drawing) -> Drawing:
     """The figure with a word on arms that were logged elsewhere."""
-    sources = sorted({arm.source for arm in study.arms} - {OWN})
+    sources = sorted({arm.source for arm in study.arms} - {BENCH_SOURCE})
     if not sources or drawing.name in ("hypotheses", "differences"):
         return drawing
     told = f" Dashed or hollow: logged elsewhere ({', '.join(sources)})."

@@ -21,7 +21,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from bench.report.arms import NO_LABEL, PALETTE, Arm
 from bench.report.load import Records
 from bench.report.stats import Interval
-from bench.states import OWN
+from bench.states import BENCH_SOURCE
 
 WIDTH = 6.5  # inches: a page's text width
 DPI = 150
@@ -108,7 +108,7 @@ def level_colors(records: Records, arms: Sequence[Arm]) -> dict[str, dict[str, s
 
 def is_reference(arm: Arm) -> bool:
     """Whether the arm was logged elsewhere: such arms are dashed, all others solid."""
-    return arm.source != OWN
+    return arm.source != BENCH_SOURCE
 
 
 def dashes(arm: Arm) -> tuple[float, ...] | str:

@@ -33,7 +33,7 @@ from bench.report.figures.study import Study
 from bench.report.stats import Interval, mean_interval
 from bench.report.terms import comparable_axes
 from bench.report.wording import apart, nice, title
-from bench.states import OWN
+from bench.states import BENCH_SOURCE
 
 MOST_LINES = 6  # levels that stand as lines; more of them make a map
 MOST_PLACES = 12  # levels beside each other
@@ -279,7 +279,7 @@ def _line_page(study: Study, values: pd.DataFrame, column: str, one: str, other:
     lines, places = study.records.axes[one], study.records.axes[other]
     colors = level_colors(study.records, study.arms)[one]
     figure, axes = panels(1, 2 if len(lines) == 2 else 1, height=3.2)
-    style = "-" if study.records.protocol == OWN else "--"
+    style = "-" if study.records.protocol == BENCH_SOURCE else "--"
     draw_levels(axes[0], values, lines, places, colors, style)
     axes[0].set_ylabel(title(column))
     if len(lines) == 2:

@@ -15,7 +15,7 @@ from bench.report.hypotheses import Outcome
 from bench.report.load import Records
 from bench.report.table import arm_summary, ranking
 from bench.report.terms import MEMORY, TIMES, unlike_apart
-from bench.states import OWN
+from bench.states import BENCH_SOURCE
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Study:
         known = [arm for arm in self.arms if arm.number in set(numbers)]
         if len(known) <= most:
             return known, []
-        own = {arm.number for arm in known if arm.source == OWN}
+        own = {arm.number for arm in known if arm.source == BENCH_SOURCE}
         places = {number: place for place, number in enumerate(self.order)}
         ranked = sorted(known, key=lambda a: (a.number in own, places.get(a.number, len(places))))
         chosen = {arm.number for arm in ranked[:most]}

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.commands.earlier import finished, lookup, try_extractor
-from bench.commands.search_call import Settle
+from bench.commands.search_call import ResolvePlan
 from bench.plan.expand import Plan
-from bench.plan.extractor import settle_extractors
-from bench.plan.pretrained import settle_weights
+from bench.plan.extractor import resolve_extractors
+from bench.plan.pretrained import resolve_weights
 from bench.record.store import Store
 
 
-def settler(results: Path, specs: Path, *, trust_code: bool = False) -> Settle:
+def resolver(results: Path, specs: Path, *, trust_code: bool = False) -> ResolvePlan:
     """Settles plans by what is in `results`; `specs` is the folder where other specs may lie.
 
     With `trust_code`, code that only a recorded trial names (`target:`) is run.
@@ -20,8 +20,8 @@ def settler(results: Path, specs: Path, *, trust_code: bool = False) -> Settle:
     store = Store(results)
     earlier, checkpoint = lookup(store, specs), finished(store)
 
-    def settle(plan: Plan) -> Plan:
-        plan = settle_weights(plan, earlier)
-        return settle_extractors(plan, earlier, checkpoint, try_extractor, trust_code=trust_code)
+    def resolve(plan: Plan) -> Plan:
+        plan = resolve_weights(plan, earlier)
+        return resolve_extractors(plan, earlier, checkpoint, try_extractor, trust_code=trust_code)
 
-    return settle
+    return resolve

@@ -12,22 +12,22 @@ from bench.spec.document import Document
 from bench.spec.yaml12 import KeyPath
 
 
-def written(document: Document, setting: KeyPath, value: Any) -> KeyPath:
+def path_in_spec(document: Document, setting: KeyPath, value: Any) -> KeyPath:
     """Where in the spec a setting's value stands: in the settings, or on some axis.
 
     `setting` is its path in the settings, which is taken where the value is not found.
     """
     if isinstance(value, Settings):
         value = value.model_dump(exclude_unset=True)
-    places = _places(document.tree, (), str(setting[-1]))
-    return next((path for path in places if _at(document.tree, path) == value), setting)
+    locations = _candidate_paths(document.tree, (), str(setting[-1]))
+    return next((path for path in locations if _at(document.tree, path) == value), setting)
 
 
-def refuse_twins(
+def refuse_duplicates(
     document: Document,
     before: tuple[Trial, ...],
     after: tuple[Trial, ...],
-    place: Callable[[Trial], KeyPath],
+    location: Callable[[Trial], KeyPath],
     what: str,
 ) -> None:
     """No two arms may have become the same: they would be one trial under two names.
@@ -46,16 +46,16 @@ def refuse_twins(
         return  # nothing was settled, and `make_plan` has compared them
     first: dict[str, Trial] = {}
     for asked, trial in zip(before, after, strict=True):
-        twin = first.setdefault(trial.identity_sha256, trial)
-        if twin is not trial:
+        duplicate = first.setdefault(trial.identity_sha256, trial)
+        if duplicate is not trial:
             raise document.error(
-                place(asked),
-                f"the arms ({', '.join(twin.axes.values())}) and ({', '.join(trial.axes.values())})"
-                f" {what} and have the same settings; remove one",
+                location(asked),
+                f"the arms ({', '.join(duplicate.axes.values())}) and "
+                f"({', '.join(trial.axes.values())}) {what} and have the same settings; remove one",
             )
 
 
-def _places(tree: Any, path: KeyPath, name: str) -> Iterator[KeyPath]:
+def _candidate_paths(tree: Any, path: KeyPath, name: str) -> Iterator[KeyPath]:
     """Every place at or below a key `name` or an axis that ends in it."""
     items = tree.items() if isinstance(tree, dict) else enumerate(tree)
     for key, value in items:
@@ -63,7 +63,7 @@ def _places(tree: Any, path: KeyPath, name: str) -> Iterator[KeyPath]:
         if any(str(part).rpartition(".")[2] == name for part in here):
             yield here
         if isinstance(value, dict | list):
-            yield from _places(value, here, name)
+            yield from _candidate_paths(value, here, name)
 
 
 def _at(tree: Any, path: KeyPath) -> Any:

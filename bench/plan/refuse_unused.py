@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from bench.errors import SpecError
 from bench.plan.arms import Arm
 from bench.plan.axes import Axis
-from bench.spec.effects import Idle, idle_settings
 from bench.spec.load import Spec
 from bench.spec.schema import TrialSettings
+from bench.spec.unused_settings import UnusedSetting, unused_settings
 from bench.spec.yaml12 import KeyPath
 
 
-def refuse_idle(
+def refuse_unused_settings(
     spec: Spec, axes: dict[str, Axis], arms: Sequence[tuple[Arm, TrialSettings]]
 ) -> None:
     """Refuse settings without effect; a default is none.
@@ -27,16 +27,18 @@ def refuse_idle(
         SpecError: there is one; names its line and, where axes are to blame, the arms.
     """
     found = [
-        (number, idle) for number, (_, made) in enumerate(arms) for idle in idle_settings(made)
+        (number, unused)
+        for number, (_, made) in enumerate(arms)
+        for unused in unused_settings(made)
     ]
-    times = Counter((idle.setting, idle.item) for _, idle in found)
-    for number, idle in found:
-        axis = _axis_of(idle.setting, axes)
+    times = Counter((unused.setting, unused.item) for _, unused in found)
+    for number, unused in found:
+        axis = _axis_of(unused.setting, axes)
         if axis is not None:
-            raise _of_a_level(spec, axes, axis, number, arms[number][0], len(arms), idle)
-        if times[idle.setting, idle.item] == len(arms):
-            path: KeyPath = tuple(idle.setting.split("."))
-            raise spec.document.error(path, f"{idle.message}; leave it out")
+            raise _of_a_level(spec, axes, axis, number, arms[number][0], len(arms), unused)
+        if times[unused.setting, unused.item] == len(arms):
+            path: KeyPath = tuple(unused.setting.split("."))
+            raise spec.document.error(path, f"{unused.message}; leave it out")
 
 
 def _axis_of(setting: str, axes: dict[str, Axis]) -> Axis | None:
@@ -46,19 +48,25 @@ def _axis_of(setting: str, axes: dict[str, Axis]) -> Axis | None:
 
 
 def _of_a_level(
-    spec: Spec, axes: dict[str, Axis], axis: Axis, number: int, arm: Arm, arms: int, idle: Idle
+    spec: Spec,
+    axes: dict[str, Axis],
+    axis: Axis,
+    number: int,
+    arm: Arm,
+    arms: int,
+    unused: UnusedSetting,
 ) -> SpecError:
     """The error for a level that has no effect in one arm."""
     included = number - (arms - len(spec.sweep.include))
     if included >= 0:
-        return spec.document.error(("include", included, axis.name), f"{idle.message}; mend it")
-    inside = idle.setting.removeprefix(axis.name).split(".")[1:]
+        return spec.document.error(("include", included, axis.name), f"{unused.message}; mend it")
+    inside = unused.setting.removeprefix(axis.name).split(".")[1:]
     where = (*axis.levels[arm[axis.name]].where, *inside)
-    concerned = [name for name in axes if _meet(name, axis.name, *idle.beside)]
+    concerned = [name for name in axes if _meet(name, axis.name, *unused.because_of)]
     if concerned == [axis.name]:
-        return spec.document.error(where, f"{idle.message}; leave it out")
+        return spec.document.error(where, f"{unused.message}; leave it out")
     labels = ", ".join(f"{name}: {arm[name]}" for name in concerned)
-    return spec.document.error(where, f"{idle.message}; exclude the arms {{{labels}}}")
+    return spec.document.error(where, f"{unused.message}; exclude the arms {{{labels}}}")
 
 
 def _meet(name: str, *settings: str) -> bool:

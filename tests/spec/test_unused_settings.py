@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from bench.spec.effects import idle_settings
 from bench.spec.schema import TrialSettings
 from bench.spec.train_settings import TrainSettings
+from bench.spec.unused_settings import unused_settings
 
 ENCODED = {"name": "resnet18_unet"}  # stages stem, layer1 … layer4
 FLIP = ["hflip"]
@@ -18,7 +18,7 @@ def idle(train: dict[str, Any] | None = None, **changes: Any) -> list[str]:
     """The messages that these settings of a segmentation give, each behind its setting."""
     tree = {"task": "segmentation", "data": {"name": "shapes", "kinds": 2}, "model": ENCODED}
     settings = TrialSettings.model_validate(tree | {"train": train or {}} | changes)
-    return [f"{found.setting}: {found.message}" for found in idle_settings(settings)]
+    return [f"{found.setting}: {found.message}" for found in unused_settings(settings)]
 
 
 @pytest.mark.parametrize(

@@ -20,28 +20,28 @@ _CHANGES_VALUES = ("bench.augment.color:", "bench.augment.texture:")
 
 
 @dataclass(frozen=True)
-class Idle:
+class UnusedSetting:
     """A setting without effect.
 
     Attributes:
         setting: its dotted path, `train.momentum`.
-        why: the end of the sentence `… has no effect`.
-        beside: dotted paths of the settings that make it so, as far as axes can vary them.
+        reason: the end of the sentence `… has no effect`.
+        because_of: dotted paths of the settings that make it so, as far as axes can vary them.
         item: which item, where only one of a list is meant.
     """
 
     setting: str
-    why: str
-    beside: tuple[str, ...]
+    reason: str
+    because_of: tuple[str, ...]
     item: str = ""
 
     @property
     def message(self) -> str:
         """The whole sentence."""
-        return f"{self.item} has no effect {self.why}".lstrip()
+        return f"{self.item} has no effect {self.reason}".lstrip()
 
 
-def idle_settings(settings: TrialSettings) -> Iterator[Idle]:
+def unused_settings(settings: TrialSettings) -> Iterator[UnusedSetting]:
     """What one arm sets otherwise than by default, and what yet changes nothing there."""
     yield from _of_scores(settings)
     yield from _of_training(settings)
@@ -49,19 +49,19 @@ def idle_settings(settings: TrialSettings) -> Iterator[Idle]:
     yield from _mistakes(settings)
 
 
-def _of_scores(settings: TrialSettings) -> Iterator[Idle]:
+def _of_scores(settings: TrialSettings) -> Iterator[UnusedSetting]:
     task, data = settings.task, settings.data
     if task.target != "mask":
         if _is_set(data, "background"):
-            yield Idle("data.background", f"in {task.name}: there are no masks", ())
+            yield UnusedSetting("data.background", f"in {task.name}: there are no masks", ())
         return
     # what is fixed has no effect either way: also where the default is written out
     if len(settings.scored_classes) > 1 and "empty_mask" in task.model_fields_set:
         why = "with several scored classes: an empty mask predicted empty is always missing"
-        yield Idle("task.empty_mask", why, ("data",))
+        yield UnusedSetting("task.empty_mask", why, ("data",))
 
 
-def _of_training(settings: TrialSettings) -> Iterator[Idle]:
+def _of_training(settings: TrialSettings) -> Iterator[UnusedSetting]:
     train, task = settings.train, settings.task
     held, freeze = ("train.freeze",), train.freeze
     whole = isinstance(freeze, FreezeUpTo) and _whole_encoder(settings, freeze)
@@ -95,30 +95,32 @@ def _of_training(settings: TrialSettings) -> Iterator[Idle]:
             (*held, "train.unfreeze_epoch", *(["model"] if whole else [])),
         ),
     )
-    for name, idle, why, beside in rules:
+    for name, idle, why, because_of in rules:
         if idle and _is_set(train, name):
-            yield Idle(f"train.{name}", why, beside)
+            yield UnusedSetting(f"train.{name}", why, because_of)
 
 
-def _of_augmentation(settings: TrialSettings) -> Iterator[Idle]:
-    augment, beside = settings.augment, ("augment.transforms",)
+def _of_augmentation(settings: TrialSettings) -> Iterator[UnusedSetting]:
+    augment, because_of = settings.augment, ("augment.transforms",)
     if not augment.transforms and _is_set(augment, "mode"):
-        yield Idle("augment.mode", "without transforms", beside)
+        yield UnusedSetting("augment.mode", "without transforms", because_of)
     if not _moves(augment.transforms) and _is_set(augment, "interpolation"):
-        yield Idle("augment.interpolation", "where no transform moves a pixel", beside)
+        yield UnusedSetting("augment.interpolation", "where no transform moves a pixel", because_of)
 
 
-def _mistakes(settings: TrialSettings) -> Iterator[Idle]:
+def _mistakes(settings: TrialSettings) -> Iterator[UnusedSetting]:
     task, mistakes = settings.task, settings.mistakes
     if "unpaired_masks" in mistakes:
         if task.target != "mask":
-            yield Idle("mistakes", f"in {task.name}: there are no masks", (), "unpaired_masks")
+            yield UnusedSetting(
+                "mistakes", f"in {task.name}: there are no masks", (), "unpaired_masks"
+            )
         elif not _moves(settings.augment.transforms):
             why = "where no transform moves a pixel"
-            yield Idle("mistakes", why, ("augment.transforms",), "unpaired_masks")
+            yield UnusedSetting("mistakes", why, ("augment.transforms",), "unpaired_masks")
     if "eval_mode_leak" in mistakes and settings.train.epochs == 1:
         why = "in one epoch: it begins with the second"
-        yield Idle("mistakes", why, ("train.epochs",), "eval_mode_leak")
+        yield UnusedSetting("mistakes", why, ("train.epochs",), "eval_mode_leak")
 
 
 def _moves(transforms: Iterable[TransformSettings]) -> bool:
