@@ -33,7 +33,7 @@ from bench.errors import BenchError, StoreError, describe_exception, printable
 from bench.interruption import OutputError, ending_at_once, interruptible, leave, unprinted
 
 if TYPE_CHECKING:
-    from bench.plan.expand import Plan
+    from bench.plan.plan import Plan
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -19,7 +19,7 @@ from bench.record.mlflow import Mirror
 from bench.record.store import Store
 from bench.report.page import write_report
 from bench.spec.schema import Sweep
-from tests.report.made_records import MadeTrial, write_experiment
+from tests.builders.records import MadeTrial, write_experiment
 
 BENCH = Path(__file__).parents[1] / "bench"
 HOSTILE = "<script>alert('x')</script><img src=x onerror=alert(1)>"

@@ -20,7 +20,8 @@ from bench.data.survey_cache import kept_survey, look
 from bench.data.survey_tables import FactTable, summary_lines, tables
 from bench.errors import BenchError, DataError, NotDownloadedError, SpecError, describe_exception
 from bench.plan.data_sets import DataSetUse, data_set_uses
-from bench.plan.expand import Plan, check_targets, make_plan
+from bench.plan.expand import check_targets, make_plan
+from bench.plan.plan import Plan
 from bench.plan.trial import Trial
 from bench.record.data_file import DataSetRecord, shared_warnings
 from bench.record.store import Store

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.plan.disk import disk_use
-from bench.plan.expand import Plan
+from bench.plan.plan import Plan
 
 
 def disk_lines(plan: Plan, results: Path) -> Iterator[str]:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from bench.analysis.membership import belonging
 from bench.errors import BenchError, StoreError, UnconfirmedError
 from bench.plan.earlier import LOST_BEST, Earlier, EarlierTrial, Lookup
 from bench.plan.extractor import FindCheckpoint
@@ -14,7 +15,6 @@ from bench.plan.recorded import is_imported
 from bench.plan.weights_mismatch import FUNCTION_CHANGING_SETTINGS
 from bench.record.confirm import confirmed, standing
 from bench.record.store import Store, TrialFiles
-from bench.report.membership import belonging
 from bench.states import Status
 from bench.tasks.frechet_settings import FrechetSettings
 

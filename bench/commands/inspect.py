@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
+from bench.analysis.imported import select_of
 from bench.doctor import Check
 from bench.errors import DamagedError, UnconfirmedError, printable
 from bench.measure.footprint import Footprint
 from bench.plan.cost import model_costs
-from bench.plan.expand import Plan
+from bench.plan.plan import Plan
 from bench.record.confirm import confirmed
 from bench.record.store import Row, Store, TrialFiles
-from bench.report.imported import select_of
 from bench.states import BENCH_SOURCE, Status
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def outlook_lines(plan: Plan) -> list[str]:
     """A line for each hypothesis: what the planned seeds can say of it."""
     if not plan.hypotheses:
         return []
-    from bench.report.outlook import outlooks  # imports scipy
+    from bench.report.narrative.outlook import outlooks  # imports scipy
 
     seeds = len({trial.seed for trial in plan.trials})
     return [

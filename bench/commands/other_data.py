@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from bench.errors import BenchError, DamagedError, UnconfirmedError
-from bench.plan.expand import Plan
+from bench.plan.plan import Plan
 from bench.plan.trial import Trial, digest
 from bench.record.confirm import standing
 from bench.record.confirmed_index import ConfirmedIndex

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.errors import BenchError, StoreError
-from bench.plan.expand import Plan, trial_config
+from bench.plan.expand import trial_config
+from bench.plan.plan import Plan
 from bench.plan.recorded import check_identity
 from bench.record.store import Store, TrialFiles
 

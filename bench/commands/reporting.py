@@ -89,8 +89,8 @@ def export(
 
     Trials that are left out are named by `say`, each with the reason.
     """
-    from bench.report.load import load
-    from bench.report.table import texts_of, write_csv
+    from bench.analysis.arm_summary import texts_of, write_csv
+    from bench.analysis.load import load
 
     if form not in ("csv", "parquet"):
         raise BenchError(f"--format {form}: use csv or parquet")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from bench.commands.earlier import finished, lookup, try_extractor
 from bench.commands.search_call import ResolvePlan
-from bench.plan.expand import Plan
 from bench.plan.extractor import resolve_extractors
+from bench.plan.plan import Plan
 from bench.plan.pretrained import resolve_weights
 from bench.record.store import Store
 

@@ -20,7 +20,8 @@ from bench.commands.sharing import REPORT, SETUP, SharedTrials, refuse_force
 from bench.errors import DamagedError, UnconfirmedError, UnwritableError, printable
 from bench.folders import keeping
 from bench.interruption import interruptible
-from bench.plan.expand import Plan, trial_config
+from bench.plan.expand import trial_config
+from bench.plan.plan import Plan
 from bench.plan.pretrained import fetch_weights
 from bench.plan.trial import Trial
 from bench.record.confirmed_index import ConfirmedIndex

@@ -24,7 +24,7 @@ from bench.commands.sharing import REPORT
 from bench.errors import BenchError, UnwritableError
 from bench.folders import keeping
 from bench.interruption import interruptible
-from bench.plan.expand import Plan
+from bench.plan.plan import Plan
 from bench.record.owners import Owner
 from bench.record.store import Store
 from bench.run.runner import Outcome

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from bench.errors import printable
-from bench.plan.expand import Plan
+from bench.plan.plan import Plan
 from bench.record.leases import Leases
 from bench.record.store import Store
 from bench.run.limits import Limits

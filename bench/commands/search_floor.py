@@ -13,7 +13,7 @@ from bench.commands.run import behind, mirrored, observer
 from bench.commands.search_call import Call
 from bench.commands.sharing import SETUP, SharedTrials
 from bench.commands.workshop import TrialWorkshop
-from bench.plan.expand import Plan
+from bench.plan.plan import Plan
 from bench.plan.pretrained import fetch_weights
 from bench.plan.trial import Trial
 from bench.record.confirm import standing

@@ -81,7 +81,8 @@ def _search(spec: Path, overrides: list[str], options: SearchOptions, *, trust_c
 
         from bench.commands.resolving import resolver
         from bench.commands.search import run_search
-        from bench.plan.expand import Plan, check_targets
+        from bench.plan.expand import check_targets
+        from bench.plan.plan import Plan
         from bench.plan.pretrained import check_weights
         from bench.search.opening import request
         from bench.spec.load import load_spec

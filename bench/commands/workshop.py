@@ -8,7 +8,8 @@ from typing import Any, Protocol
 from bench.commands.search_call import ResolvePlan
 from bench.commands.sharing import SharedTrials
 from bench.measure.footprint import Footprint
-from bench.plan.expand import Plan, trial_config
+from bench.plan.expand import trial_config
+from bench.plan.plan import Plan
 from bench.plan.space import Space, Value
 from bench.plan.trial import NO_LEVEL, Trial, digest
 from bench.record.recorder import TrialRecorder

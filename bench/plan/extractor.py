@@ -11,7 +11,8 @@ from ruamel.yaml.error import YAMLError
 
 from bench.errors import BenchError, DataError, SpecError, StoreError, first_line
 from bench.plan.earlier import Lookup, best_trial, matching
-from bench.plan.expand import Plan, load_trial, refuse_foreign_code, targets_of
+from bench.plan.expand import load_trial, refuse_foreign_code, targets_of
+from bench.plan.plan import Plan
 from bench.plan.resolving import path_in_spec, refuse_duplicates
 from bench.plan.trial import Trial, canonical_json, digest
 from bench.safe_files import open_plain

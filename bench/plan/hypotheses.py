@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench.errors import SpecError, did_you_mean
 from bench.plan.axes import canonical_label, format_label
-from bench.spec.hypotheses import Hypothesis, MetricTerm, Sides, columns, figures, sides
+from bench.plan.plan import Plan
+from bench.plan.sides import Sides, sides
+from bench.plan.trial import Trial
+from bench.spec.hypotheses import Hypothesis, MetricTerm, columns, figures
 from bench.spec.messages import format_value
 from bench.spec.yaml12 import KeyPath
 from bench.texts import fault_of
-
-if TYPE_CHECKING:
-    from bench.plan.expand import Plan
-    from bench.plan.trial import Trial
 
 LONGEST_CLAIM = 1000  # characters: a paragraph
 _OF_THE_LOSS = frozenset({"overfit_gap", "final_train_loss", "train/loss"})

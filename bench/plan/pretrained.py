@@ -16,7 +16,7 @@ from bench.models.weights_settings import (
     torchvision_encoder,
 )
 from bench.plan.earlier import Earlier, Lookup, best_trial, matching, trial_of_seed
-from bench.plan.expand import Plan
+from bench.plan.plan import Plan
 from bench.plan.resolving import path_in_spec, refuse_duplicates
 from bench.plan.trial import Trial, canonical_json
 from bench.spec.document import Document

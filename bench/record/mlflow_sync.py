@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from bench.errors import StoreError
 from bench.record.columns import Status
 from bench.record.mlflow_errors import ArtifactError, MirrorError
 from bench.record.mlflow_record import LACKING, memory_of
-from bench.record.store import TrialFiles
-
-if TYPE_CHECKING:
-    from bench.record.mlflow import Mirror
+from bench.record.store import Store, TrialFiles
 
 Check = Callable[[TrialFiles], object]
 """Raises a StoreError of a trial that is not to be mirrored."""
@@ -41,10 +38,35 @@ def accept(_files: TrialFiles) -> None:
     """Mirror every trial."""
 
 
+class Target(Protocol):
+    """Where trials are pushed to: `bench.record.mlflow.Mirror`."""
+
+    store: Store
+
+    @property
+    def label(self) -> str:
+        """Its address, for people."""
+
+    def push(self, files: TrialFiles) -> bool:
+        """Figures and state of a trial; whether any lacked."""
+
+    def push_artifacts(self, files: TrialFiles) -> bool:
+        """Files of a trial that has ended; whether any lacked."""
+
+    def close_parents(self) -> None:
+        """States of experiments follow those of their trials."""
+
+    def keep_specs(self) -> None:
+        """Specs of experiments."""
+
+    def is_well(self) -> bool:
+        """Whether MLflow answers."""
+
+
 class Sync:
     """One `sync`: what was found and done so far. Of a trial nothing is kept but its place."""
 
-    def __init__(self, mirror: Mirror, names: Iterable[str], check: Check = accept) -> None:
+    def __init__(self, mirror: Target, names: Iterable[str], check: Check = accept) -> None:
         self._mirror, self._names, self._check = mirror, list(names), check
         self._left_out: set[TrialFiles] = set()
         self.trials = 0

@@ -13,35 +13,41 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from markupsafe import Markup
 
 from bench import __version__
+from bench.analysis.arm_summary import arm_summary, text_facts, texts_of, write_csvs
+from bench.analysis.arms import Arm, arm_numbers, arms_of
+from bench.analysis.environments import environment_facts
+from bench.analysis.hypotheses import Outcome, outcomes, restated
+from bench.analysis.learning import learning_summary
+from bench.analysis.load import Records, load
+from bench.analysis.pareto import pareto_members
+from bench.analysis.standing import contests_of, marks_of
+from bench.analysis.terms import run_facts
+from bench.analysis.together import combined
 from bench.errors import StoreError
 from bench.plan.comparable import loss_warnings
 from bench.record.columns import Status
 from bench.record.files import write_json, write_text
 from bench.record.store import Store
-from bench.report import findings, formats, layout
-from bench.report.arms import Arm, arm_numbers, arms_of
-from bench.report.data import data_views, top_warnings
-from bench.report.definitions import definition, definition_of
-from bench.report.effect_tables import Effects, all_effects
 from bench.report.figures import Drawing, Study, draw_all, write_figures
-from bench.report.figures.search_all import draw_search
-from bench.report.folding import Folded
-from bench.report.health import checked
-from bench.report.hypotheses import Outcome, outcomes, restated
-from bench.report.learning import learning_summary, learning_table
-from bench.report.load import Records, load
-from bench.report.manifest import environment_facts, manifest_record, shown
-from bench.report.pareto import pareto_members
-from bench.report.samples import sample_pictures, write_samples
-from bench.report.search_page import search_context, search_files, subject_records
-from bench.report.standing import contests_of, marks_of, tie_notes
-from bench.report.table import arm_summary, text_facts, texts_of, write_csvs
-from bench.report.table_files import table_files, write_tables
-from bench.report.terms import run_facts
-from bench.report.together import combined
-from bench.report.verdicts import cards, tally
+from bench.report.figures.sample_pictures import sample_pictures, write_samples
+from bench.report.format import markup as formats
+from bench.report.format.display_names import title, words_of
+from bench.report.format.folding import Folded
+from bench.report.manifest import manifest_record, shown
+from bench.report.narrative import headline as findings
+from bench.report.narrative.definitions import definition, definition_of
+from bench.report.narrative.diagnostics import checked
+from bench.report.narrative.tie_notes import tie_notes
+from bench.report.search.figures.draw_all import draw_search
+from bench.report.search.results import Search, read_search
+from bench.report.search.sections import search_context, search_files, subject_records
+from bench.report.tables import arms_and_trials as layout
+from bench.report.tables.data_sets import data_views, top_warnings
+from bench.report.tables.effects import Effects, all_effects
+from bench.report.tables.files import table_files, write_tables
+from bench.report.tables.learning import learning_table
+from bench.report.tables.verdicts import cards, tally
 from bench.report.view import TROUBLES, page_view
-from bench.report.wording import title, words_of
 from bench.spec.hypotheses import Hypothesis
 from bench.states import BENCH_SOURCE
 from bench.texts import formula_caution, visible
@@ -77,7 +83,7 @@ def write_report(
         records = load(store, name)
         if hypotheses and name in hypotheses:
             records = restated(records, hypotheses[name])
-        pages.append(write_one(records, out / name))
+        pages.append(write_one(records, out / name, read_search(store.experiment(name))))
     return pages[-1]
 
 
@@ -96,9 +102,11 @@ def write_together(store: Store, experiments: Sequence[str], name: str, out: Pat
     return write_one(records, out / name)
 
 
-def write_one(records: Records, folder: Path) -> Path:
-    """Write one experiment's report into `folder` and return the path of report.html."""
-    search = records.search
+def write_one(records: Records, folder: Path, search: Search | None = None) -> Path:
+    """Write one report into `folder` and return the path of report.html.
+
+    `search` is what a search found, where the experiment is one.
+    """
     told = records if search is None else subject_records(records, search)
     arms = arms_of(told)
     summary = arm_summary(told)
@@ -112,12 +120,12 @@ def write_one(records: Records, folder: Path) -> Path:
         context |= _of_all_trials(records) | search_context(records, search, folder)
         context["contents"] = contents(context)
         files |= search_files(search, context["search"])
-    context["shown"] = view = page_view(context, summary, told)
+    context["shown"] = view = page_view(context, summary, told, search)
     context["samples"] = write_samples(context["samples"], folder, linked=view.is_large)
     write_figures(drawings, folder / "figures")
     write_csvs(records, folder)
     write_json(folder / "verdicts.json", [outcome.record() for outcome in tested])
-    write_json(folder / "manifest.json", manifest_record(records))
+    write_json(folder / "manifest.json", manifest_record(records, search))
     write_tables(files, folder / "tables")
     templates = _templates()
     write_text(folder / "report.md", templates.get_template("report.md.j2").render(context))

@@ -12,12 +12,14 @@ from typing import Any
 
 import pandas as pd
 
+from bench.analysis.arm_summary import ranking
+from bench.analysis.arms import Arm
+from bench.analysis.load import Records
 from bench.record.columns import Status
-from bench.report.arms import Arm
-from bench.report.cells import Table
-from bench.report.effect_tables import Effects
 from bench.report.figures.look import Drawing
-from bench.report.folding import (
+from bench.report.format.cells import Table
+from bench.report.format.display_names import nice
+from bench.report.format.folding import (
     LARGE,
     LONG,
     Folded,
@@ -25,10 +27,8 @@ from bench.report.folding import (
     inlined,
     ranked_by,
 )
-from bench.report.load import Records
-from bench.report.search import Search
-from bench.report.table import ranking
-from bench.report.wording import nice
+from bench.report.search.results import Search
+from bench.report.tables.effects import Effects
 
 HEIGHTS = {"differences": "Difference", "interactions": "Change", "effects": "Effect"}
 TROUBLES = ("failures", "unfinished", "remarks")
@@ -71,10 +71,15 @@ class PageView:
     most_remarks: int
 
 
-def page_view(context: Mapping[str, Any], summary: pd.DataFrame, subject: Records) -> PageView:
+def page_view(
+    context: Mapping[str, Any],
+    summary: pd.DataFrame,
+    subject: Records,
+    search: Search | None = None,
+) -> PageView:
     """What the page shows of the context; `subject` are the trials of the tables of arms."""
     records: Records = context["records"]
-    limit = LARGE if (large := is_large(context)) else LONG
+    limit = LARGE if (large := is_large(context, search)) else LONG
     ranked = ranking(summary, f"best_val_{subject.select.metric}", subject.select.mode)
     order = f"by best val {nice(subject.select.metric)}"
 
@@ -102,8 +107,8 @@ def page_view(context: Mapping[str, Any], summary: pd.DataFrame, subject: Record
             for name in TROUBLES
             if context[name] is not None
         },
-        points=_points(context["search"].point_table, records.search, limit)
-        if context["search"] and records.search is not None
+        points=_points(context["search"].point_table, search, limit)
+        if search is not None
         else None,
         rows=frozenset(row[0].text for row in trials.table.rows),
         linked=_linked(context["drawings"]) if large else frozenset(),
@@ -113,9 +118,8 @@ def page_view(context: Mapping[str, Any], summary: pd.DataFrame, subject: Record
     )
 
 
-def is_large(context: Mapping[str, Any]) -> bool:
+def is_large(context: Mapping[str, Any], search: Search | None) -> bool:
     """Whether there are so many arms, or points of a search, that pictures are linked."""
-    search: Search | None = context["records"].search
     return len(context["arms"]) > LARGE or (search is not None and len(search.points) > LARGE)
 
 

@@ -7,33 +7,47 @@ Each such setting is marked where it stands: what an axis sets is the axis's bus
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-if TYPE_CHECKING:
-    from bench.spec.schema import TrialSettings
+from bench.data.settings import DataSettings
+from bench.settings import Settings
+from bench.spec.train_settings import TrainSettings
+from bench.tasks.settings import TaskSettings
 
 MARK = "revision 2"
 _OF_CLASSES = ("classes", "kinds")
 
 
-def with_revisions(identity: dict[str, Any], settings: TrialSettings) -> dict[str, Any]:
-    """`identity` with every setting of another meaning marked; `settings` are what it is of."""
+def with_revisions(
+    identity: dict[str, Any],
+    task: TaskSettings,
+    data: DataSettings,
+    model: Settings,
+    train: TrainSettings,
+    classes: Sequence[str],
+) -> dict[str, Any]:
+    """`identity` with every setting of another meaning marked; the others are what it is of."""
     found = {key: dict(item) if isinstance(item, dict) else item for key, item in identity.items()}
-    for section, key in _revised(settings):
+    for section, key in _revised(task, data, model, train, classes):
         if key in found[section]:
             found[section][key] = [found[section][key], MARK]
     return found
 
 
-def _revised(settings: TrialSettings) -> Iterator[tuple[str, str]]:
+def _revised(
+    task: TaskSettings,
+    data: DataSettings,
+    model: Settings,
+    train: TrainSettings,
+    classes: Sequence[str],
+) -> Iterator[tuple[str, str]]:
     """Section and key of each."""
-    task, data, model, train = settings.task, settings.data, settings.model, settings.train
-    if getattr(model, "name", None) == "ddpm_unet" and model.attention:
+    if getattr(model, "name", None) == "ddpm_unet" and getattr(model, "attention", False):
         yield "model", "name"  # its attention starts otherwise
     if task.target != "mask":
         return
-    if len(settings.classes) > 2:
+    if len(classes) > 2:
         yield from (("data", key) for key in _OF_CLASSES)  # absent classes have no score
     if getattr(data, "border", None) == "ignore":
         yield "data", "border"  # val/loss is a mean over pixels, not over batches

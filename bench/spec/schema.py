@@ -154,7 +154,9 @@ class TrialSettings(Settings):
     def identity(self, *, revised: bool = True) -> dict[str, Any]:
         """See `Settings.identity`; without `revised`, as the first release had it."""
         found = super().identity()
-        return with_revisions(found, self) if revised else found
+        if not revised:
+            return found
+        return with_revisions(found, self.task, self.data, self.model, self.train, self.classes)
 
     @field_validator("data")
     @classmethod

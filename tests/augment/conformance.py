@@ -1,6 +1,6 @@
 """What every augmentation must do. Two lines test a new one:
 
-from .conformance import conforms
+from tests.augment.conformance import conforms
 test_shear = conforms({"shear": {"degrees": 10}})
 
 or, if it changes values and moves nothing, `conforms({"noise": {}}, moves=False)`.

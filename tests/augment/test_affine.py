@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from bench.augment.affine import Crop, Rotate, Scale, Shear, Translate, rotation
-
-from .conformance import pipeline, ramps, run, seeded
+from tests.augment.conformance import pipeline, ramps, run, seeded
 
 SIZE = (40, 60)
 

@@ -5,8 +5,7 @@ import torch
 from torchvision.transforms.v2 import functional as tv
 
 from bench.augment.color import Brightness, Contrast, Gamma, Saturation, grey
-
-from .conformance import noise, pipeline, run, seeded
+from tests.augment.conformance import noise, pipeline, run, seeded
 
 SIZE = (4, 4)
 

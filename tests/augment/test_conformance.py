@@ -1,4 +1,4 @@
-from .conformance import conforms
+from tests.augment.conformance import conforms
 
 test_elastic = conforms({"elastic": {"alpha": 60, "sigma": 4}})
 test_crop = conforms({"crop": {"scale": [0.5, 0.9]}})

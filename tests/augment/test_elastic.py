@@ -5,8 +5,7 @@ import torch
 from torchvision.transforms import v2
 
 from bench.augment.elastic import Elastic
-
-from .conformance import seeded
+from tests.augment.conformance import seeded
 
 
 def drawn(elastic: Elastic, n: int, height: int, width: int) -> torch.Tensor:

@@ -3,8 +3,7 @@ import torch
 from torch import Tensor
 
 from bench.augment.grid import pieces
-
-from .conformance import H, W, misalignment, noise, pipeline, ramps, run, seeded
+from tests.augment.conformance import H, W, misalignment, noise, pipeline, ramps, run, seeded
 
 HERE = __package__
 

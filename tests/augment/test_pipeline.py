@@ -2,8 +2,7 @@ import pytest
 import torch
 
 from bench.errors import SpecError
-
-from .conformance import noise, pipeline, run, seeded
+from tests.augment.conformance import noise, pipeline, run, seeded
 
 ONE_OF = {"one_of": [{"elastic": {"p": 0.2}}, {"crop": {"p": 0.3}}]}
 

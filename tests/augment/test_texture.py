@@ -5,8 +5,7 @@ import torch
 from torchvision.transforms.v2 import functional as tv
 
 from bench.augment.texture import Blur, Cutout, Noise, normal
-
-from .conformance import noise, seeded
+from tests.augment.conformance import noise, seeded
 
 SIZE = (40, 56)
 

@@ -33,8 +33,8 @@ from bench.spec.schema import Machine
 from bench.train.batches import Batches
 from bench.train.placement import Choice, Kind, Placement
 from tests.benchmarks.timing import Line, every_round, peer, seconds, table
+from tests.builders.training import make_trial
 from tests.conftest import PETS
-from tests.making import make_trial
 
 TRIMAP = Labels({1: 1, 2: 0, 3: 255}, "1, 2 or 3")
 

@@ -25,7 +25,7 @@ from bench.run.executors.local import worker_context
 from bench.tasks.base import Batch
 from bench.train.loop import Training
 from bench.train.session import build
-from tests.making import MemoryRecorder, Silent, make_trial
+from tests.builders.training import MemoryRecorder, Silent, make_trial
 
 ARMS: dict[str, dict[str, Any]] = {
     "unfrozen": {"freeze": "none"},

@@ -36,7 +36,7 @@ from bench.tasks.base import Batch
 from bench.train.loop import Training
 from bench.train.session import Parts, build
 from tests.benchmarks.timing import Line, every_round, peer, seconds, table
-from tests.making import MemoryRecorder, Silent, make_trial
+from tests.builders.training import MemoryRecorder, Silent, make_trial
 
 TINY = '{"target": "tests.benchmarks.loop:Tiny"}'
 EPSILON = 1e-6

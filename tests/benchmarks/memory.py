@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from bench.plan.trial import Trial
 from bench.run.executors.local import worker_context
 from bench.run.forecast import forecast
-from tests.making import MemoryRecorder, Silent, make_trial
+from tests.builders.training import MemoryRecorder, Silent, make_trial
 
 RESNET50 = {"name": "encoder_unet", "encoder": "resnet50"}
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
-from bench.report.hypotheses import Verdict
-from tests.report.missing_studies import (
+from bench.analysis.hypotheses import Verdict
+from tests.builders.studies_with_failures import (
     Design,
     Failing,
     at_random,

@@ -34,7 +34,7 @@ from bench.train.session import Parts, build
 from tests.benchmarks.augmentation import ALL, composed
 from tests.benchmarks.loop import Bare, Ours, stacked
 from tests.benchmarks.timing import Line, peer, seconds, table
-from tests.making import make_trial
+from tests.builders.training import make_trial
 
 BATCH = 20
 LIGHTNING = "lightning, albumentations"

@@ -27,7 +27,7 @@ from bench.record.recorder import TrialRecorder
 from bench.record.store import Store
 from bench.spec.load import load_spec
 from tests.benchmarks.timing import Line, table
-from tests.report.made_records import curves, environment, facts, write_samples
+from tests.builders.records import curves, environment, facts, write_samples
 
 SPEC = """
 experiment: {name}

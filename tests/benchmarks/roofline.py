@@ -24,7 +24,7 @@ from bench.models.settings import MODELS
 from bench.train.loop import Training
 from bench.train.session import build
 from tests.benchmarks.timing import alternate
-from tests.making import MemoryRecorder, Silent, make_trial
+from tests.builders.training import MemoryRecorder, Silent, make_trial
 
 STEPS = {"cpu": 1, "cuda": 10}
 """So many at a time are timed: a GPU is not waited for between steps."""

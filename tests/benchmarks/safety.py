@@ -32,7 +32,7 @@ from bench.train.loop import Training
 from bench.train.recorder import Recorder
 from bench.train.session import build
 from tests.benchmarks.timing import Line, every_round, table
-from tests.making import MemoryRecorder, Silent
+from tests.builders.training import MemoryRecorder, Silent
 
 ROOT = Path(__file__).parents[2]
 

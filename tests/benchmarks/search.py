@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from scipy.stats import wilcoxon
 
-from tests.search.made import Lab, bowl
+from tests.builders.searches import Lab, bowl
 
 
 def best(sampler: str, seed: int, trials: int) -> float:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.plan.expand import Plan, make_plan, trial_config
+from bench.plan.expand import make_plan, trial_config
+from bench.plan.plan import Plan
 from bench.plan.trial import Trial
 from bench.record.files import write_json
 from bench.record.recorder import TrialRecorder

@@ -5,7 +5,7 @@ store, from creating the run to ending it: a value at a time, an epoch at a time
 the mirror that `bench run` has, pushing the whole trial when it has ended, every 2 seconds while it
 takes 20, or after each epoch. They take turns. The mirror's figures have the summary, the settings
 and the artifacts in them, which the others do not log. Reading, 50 such runs: MLflow's client, and
-`bench.report.load` and the histories alone from files.
+`bench.analysis.load` and the histories alone from files.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from pathlib import Path
 from mlflow import MlflowClient
 from mlflow.entities import Metric
 
+from bench.analysis.load import load
 from bench.record.mlflow import Mirror
 from bench.record.store import Store
-from bench.report.load import load
 from tests.benchmarks.timing import Line, alternate, table
-from tests.record.made_trials import begin, finish, row
+from tests.builders.trials import begin, finish, row
 
 EPOCHS = 100
 EXPERIMENT = "pets"  # of the made-up trials
@@ -146,13 +146,13 @@ def read(options: argparse.Namespace, store: Store) -> None:
     assert reader.load() == len(reader.plain()) * EPOCHS == options.runs * EPOCHS
     runs: dict[str, Callable[[], object]] = {
         "MLflow's client": reader.mlflow,
-        "bench.report.load": reader.load,
+        "bench.analysis.load": reader.load,
         "histories": reader.histories,
         "the files by csv and float": reader.plain,
     }
     found = alternate(runs, options.rounds)
     print(f"\nReading {options.runs} runs of {EPOCHS} epochs × 8 metrics")
-    base = found["bench.report.load"]
+    base = found["bench.analysis.load"]
     table(Line(name, f"{seconds:.3f} s", seconds / base) for name, seconds in found.items())
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from bench.analysis.load import load
 from bench.cli import app
 from bench.commands import clean as module
 from bench.commands.clean import CleanOptions, clean, clean_lines, freed
@@ -20,8 +21,7 @@ from bench.plan.earlier import best_trial, trial_of_seed
 from bench.record.columns import Failure, Status
 from bench.record.confirm import standing
 from bench.record.store import Store, TrialFiles, TrialStatus
-from bench.report.load import load
-from tests.record.built import SPEC, build
+from tests.builders.experiments import SPEC, build
 
 ONE_ARM = SPEC.replace(
     "  model: {unet: {name: unet, width: 0.05}, resnet: {name: resnet34_unet, width: 0.1}}\n", ""

@@ -10,7 +10,7 @@ import pytest
 
 from bench.commands.disk import disk_lines, size_text
 from bench.plan.disk import disk_use
-from tests.record.built import planned
+from tests.builders.experiments import planned
 
 Usage = namedtuple("Usage", "total used free")
 

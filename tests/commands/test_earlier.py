@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from bench.plan.earlier import LOST_BEST
-from tests.making_classifier import classifier, put
+from tests.builders.classifier import classifier, put
 
 ROOT = Path(__file__).parents[2]
 SPEC = """\

@@ -9,6 +9,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from bench.analysis.arm_summary import arm_summary
+from bench.analysis.arms import arms_of
+from bench.analysis.hypotheses import outcomes
+from bench.analysis.learning import learning_summary
+from bench.analysis.load import Records, load
+from bench.analysis.standing import standings
 from bench.commands import run as commands_run
 from bench.commands.earlier import lookup
 from bench.commands.import_csv import MOST_BYTES, read_log
@@ -21,18 +27,13 @@ from bench.errors import BenchError, StoreError
 from bench.plan.expand import make_plan
 from bench.record.mlflow import Mirror
 from bench.record.store import Store
-from bench.report.arms import arms_of
-from bench.report.findings import headline
-from bench.report.hypotheses import outcomes
-from bench.report.learning import learning_summary, learning_table
-from bench.report.load import Records, load
 from bench.report.manifest import manifest_record
-from bench.report.sentences import sentence
-from bench.report.standing import standings
-from bench.report.table import arm_summary
+from bench.report.narrative.headline import headline
+from bench.report.narrative.sentences import sentence
+from bench.report.tables.learning import learning_table
 from bench.spec.hypotheses import Hypothesis
 from bench.spec.load import load_spec
-from tests.report.made_records import MadeTrial, write_experiment
+from tests.builders.records import MadeTrial, write_experiment
 
 LOGGED = Path(__file__).with_name("logged.csv")
 PUBLISHED = Path(__file__).parents[3] / "shared/data/published/dlp_lab3.csv"

@@ -9,7 +9,8 @@ from rich.console import Console
 
 from bench.commands.inspect import memory_lines, plan_rows, plan_table
 from bench.measure.footprint import Footprint
-from bench.plan.expand import Plan, make_plan
+from bench.plan.expand import make_plan
+from bench.plan.plan import Plan
 from bench.spec.load import load_spec
 
 SPEC = """\

@@ -18,7 +18,7 @@ from bench.data.window import EIGHT_BITS, Window
 from bench.errors import BenchError, DataError
 from bench.record.store import Store
 from bench.train.session import Parts, build
-from tests.making import make_trial
+from tests.builders.training import make_trial
 
 Predict = Callable[..., Predicted]
 TWELVE_BITS = Window(0, 4095, "uint16", "auto")

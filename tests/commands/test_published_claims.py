@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from bench.analysis.hypotheses import as_expected, outcomes
+from bench.analysis.load import load
 from bench.commands.import_trials import Asked, import_log
 from bench.plan.expand import make_plan
 from bench.record.store import Store
-from bench.report.hypotheses import as_expected, outcomes
-from bench.report.load import load
 from bench.spec.hypotheses import Hypothesis
 from bench.spec.load import load_spec
 

@@ -8,11 +8,12 @@ import pytest
 
 from bench.commands import other_data, renamed
 from bench.errors import BenchError
-from bench.plan.expand import Plan, make_plan
+from bench.plan.expand import make_plan
+from bench.plan.plan import Plan
 from bench.record.store import Store
 from bench.spec.load import load_spec
 from bench.states import Status
-from tests.record.built import finish
+from tests.builders.experiments import finish
 
 SPEC = """\
 experiment: tiny

@@ -12,7 +12,7 @@ from bench.errors import BenchError
 from bench.plan.expand import make_plan
 from bench.record.store import Store
 from bench.spec.load import load_spec
-from tests.record.built import finish, row
+from tests.builders.experiments import finish, row
 
 SPEC = """\
 experiment: e

@@ -22,7 +22,7 @@ from bench.record.recorder import TrialRecorder
 from bench.record.store import Store, TrialFiles
 from bench.run.events import Ended
 from bench.states import Failure, Status
-from tests.making import make_trial
+from tests.builders.training import make_trial
 
 ROW = {"epoch": 1, "train/loss": 1.0, "val/dice": 0.5}
 

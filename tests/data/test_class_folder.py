@@ -13,8 +13,7 @@ from bench.data.base import Splits
 from bench.data.class_folder import ClassFolder
 from bench.data.settings import DATASETS, ClassFolderSettings
 from bench.errors import DataError
-
-from .conformance import conforms
+from tests.data.conformance import conforms
 
 
 def data(root: Path, **fields: Any) -> ClassFolder:

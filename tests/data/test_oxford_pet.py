@@ -20,8 +20,7 @@ from bench.data.cache import cache_root
 from bench.data.oxford_pet import OxfordPet, split_trainval
 from bench.data.settings import DATASETS, OxfordPetSettings
 from bench.errors import DataError
-
-from .conformance import conforms
+from tests.data.conformance import conforms
 
 
 def data(root: Path, **fields: Any) -> OxfordPet:

@@ -7,8 +7,7 @@ import pytest
 
 from bench.data.settings import DATASETS, ShapesSettings
 from bench.data.shapes import Shapes
-
-from .conformance import conforms
+from tests.data.conformance import conforms
 
 
 def data(**fields: Any) -> Shapes:

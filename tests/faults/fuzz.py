@@ -31,6 +31,7 @@ import numpy as np
 from PIL import Image
 from rich.console import Console
 
+from bench.analysis.load import load
 from bench.commands import other_data, renamed
 from bench.commands.inspect import status_rows, status_table
 from bench.data.masks import read_mask
@@ -43,15 +44,14 @@ from bench.record.confirm import standing
 from bench.record.mlflow_record import Record, agrees, memory_of
 from bench.record.recorder import TrialRecorder
 from bench.record.store import Store
-from bench.report.load import load
 from bench.report.page import write_report
 from bench.spec import yaml12
 from bench.spec.load import load_spec
 from bench.states import Status
 from bench.train import checkpoint
 from bench.train.session import train_trial
+from tests.builders.training import MemoryRecorder, Silent
 from tests.faults.mutations import BOMB, TOKENS, bytes_of, deep, tree_of
-from tests.making import MemoryRecorder, Silent
 
 ROOT = Path(__file__).parents[2]
 LIMIT_SECONDS = 30

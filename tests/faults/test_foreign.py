@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.analysis.load import load
 from bench.commands.exit_codes import ExitCode
 from bench.commands.mirroring import holds, sync_confirmed
 from bench.commands.trained import evaluate
@@ -19,7 +20,6 @@ from bench.measure.environment import git_state
 from bench.record.files import read_json, read_text, write_text
 from bench.record.mlflow import Mirror
 from bench.record.store import Store
-from bench.report.load import load
 from bench.train import checkpoint
 from tests.faults.place import ROOT
 from tests.faults.tiny import run, trials

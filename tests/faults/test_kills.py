@@ -13,9 +13,9 @@ from bench.plan.expand import make_plan, trial_config
 from bench.record.recorder import TrialRecorder
 from bench.record.store import Store
 from bench.spec.load import load_spec
+from tests.builders.training import Silent
 from tests.faults.kills import Seen, Tally, check_on_the_way, strike
 from tests.faults.place import Place, Record
-from tests.making import Silent
 
 EPOCHS = 20
 

@@ -13,10 +13,10 @@ from bench.models.weights import read
 from bench.plan.extractor import classifier_of
 from bench.record.store import Store
 from bench.report.figures.predictions import read_strip
+from bench.report.figures.sample_pictures import shrunk
 from bench.report.page import write_report
-from bench.report.samples import shrunk
-from tests.making_classifier import classifier, put
-from tests.report.made_records import MadeTrial, write_experiment, write_samples
+from tests.builders.classifier import classifier, put
+from tests.builders.records import MadeTrial, write_experiment, write_samples
 
 
 @pytest.fixture

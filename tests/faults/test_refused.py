@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from bench.analysis.load import load
 from bench.commands.exit_codes import ExitCode
 from bench.commands.trained import evaluate
 from bench.errors import BenchError
 from bench.record.store import Store, TrialFiles
-from bench.report.load import load
 from bench.train import checkpoint
 from tests.faults.tiny import facts, run, trials
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from bench.analysis.load import load
 from bench.commands.exit_codes import ExitCode
 from bench.commands.inspect import status_rows
 from bench.record.mlflow import Mirror
 from bench.record.store import Store
-from bench.report.load import load
 from tests.faults.place import ROOT
 from tests.faults.tiny import SPEC, facts, run, trials
 

@@ -32,9 +32,9 @@ from bench.report.page import write_report
 from bench.spec.load import load_spec
 from bench.train import checkpoint
 from bench.train.session import train_trial
+from tests.builders.training import MemoryRecorder, Silent
+from tests.builders.training import results as without_clocks
 from tests.faults.tiny import SPEC, facts, run, trials
-from tests.making import MemoryRecorder, Silent
-from tests.making import results as without_clocks
 
 FUTURE = 4e9  # the year 2096
 

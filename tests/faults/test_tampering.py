@@ -12,14 +12,14 @@ import pandas as pd
 import pytest
 from ruamel.yaml import YAML
 
+from bench.analysis.hypotheses import outcomes
+from bench.analysis.load import Records, load
 from bench.commands.inspect import status_rows, status_table
 from bench.commands.reporting import export, make_report
-from bench.plan.expand import Plan
+from bench.plan.plan import Plan
 from bench.record.files import read_yaml, write_yaml
 from bench.record.store import Store
-from bench.report.hypotheses import outcomes
-from bench.report.load import Records, load
-from tests.record.built import build
+from tests.builders.experiments import build
 
 Tamper = Callable[["Place"], None]
 

@@ -13,8 +13,8 @@ from bench.plan.expand import make_plan, trial_config
 from bench.record.recorder import TrialRecorder
 from bench.record.store import Store
 from bench.spec.load import load_spec
+from tests.builders.training import Silent
 from tests.faults.two_runs import STARTED, Place, check, running
-from tests.making import Silent
 
 TRIALS = 8
 

@@ -22,7 +22,7 @@ from bench.tasks.base import Batch
 from bench.train.graphs import Graphs
 from bench.train.session import Parts, build
 from bench.train.trainee import Trainee
-from tests.making import make_trial
+from tests.builders.training import make_trial
 
 
 @dataclass

@@ -16,8 +16,8 @@ from bench.plan.trial import Trial
 from bench.train.loop import Interrupted, evaluate
 from bench.train.session import build, train_trial
 from bench.train.trainee import Trainee
+from tests.builders.training import MemoryRecorder, Silent, results
 from tests.gpu.common import Check, random_batch, trainee
-from tests.making import MemoryRecorder, Silent, results
 
 AUGMENT = [{name: {"p": 0.5}} for name in ("hflip", "rotate", "crop", "elastic", "noise", "blur")]
 

@@ -13,8 +13,8 @@ from bench.train import footprint as measuring
 from bench.train.loop import evaluate
 from bench.train.session import Parts, build
 from bench.train.trainee import Trainee
+from tests.builders.training import make_trial
 from tests.gpu.fake_cuda import Device, MixedDevicesError, fake_cuda
-from tests.making import make_trial
 
 AUGMENT = [{name: {"p": 0.5}} for name in ("hflip", "rotate", "crop", "elastic", "noise", "blur",
                                            "cutout", "contrast", "gamma")]  # fmt: skip

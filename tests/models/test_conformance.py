@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from bench.models.settings import MODELS
-
-from .conformance import CHECKS, Conformance
+from tests.models.conformance import CHECKS, Conformance
 
 
 def cases(name: str, *options: dict[str, Any], **common: Any) -> Iterator[Conformance]:

@@ -18,7 +18,7 @@ from bench.plan.trial import Trial
 from bench.registry import Custom
 from bench.spec.load import load_spec
 from bench.train.session import train_trial
-from tests.making import MemoryRecorder, Silent
+from tests.builders.training import MemoryRecorder, Silent
 
 SMP = "segmentation_models_pytorch"
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from bench.plan.data_sets import data_key, data_set_uses
 from bench.plan.trial import Trial
-from tests.making import make_trial
+from tests.builders.training import make_trial
 
 
 def trial(seed: int, axes: dict[str, str], **data: Any) -> Trial:

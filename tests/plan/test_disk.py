@@ -11,7 +11,7 @@ import pytest
 from bench.plan.disk import DiskUse, disk_use
 from bench.plan.trial import Trial
 from bench.train.session import train_trial
-from tests.making import MemoryRecorder, Silent, make_trial
+from tests.builders.training import MemoryRecorder, Silent, make_trial
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from bench.errors import SpecError, StoreError
-from bench.plan.expand import Plan, load_trial, make_plan, trial_config
+from bench.plan.expand import load_trial, make_plan, trial_config
+from bench.plan.plan import Plan
 from bench.plan.space import read_space
 from bench.spec import yaml12
 from bench.spec.load import load_spec

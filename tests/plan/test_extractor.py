@@ -12,15 +12,16 @@ import torch
 
 from bench.commands.earlier import finished, lookup, try_extractor
 from bench.errors import SpecError
-from bench.plan.expand import Plan, load_trial, make_plan, trial_config
+from bench.plan.expand import load_trial, make_plan, trial_config
 from bench.plan.extractor import resolve_extractors
+from bench.plan.plan import Plan
 from bench.record.store import Store, TrialFiles, TrialStatus
 from bench.spec.load import load_spec
 from bench.states import Status
 from bench.tasks import frechet as module
 from bench.tasks.frechet_settings import ResolvedExtractor
-from tests.making import make_trial
-from tests.making_classifier import LEARNS_KINDS, classifier, put, put_plan
+from tests.builders.classifier import LEARNS_KINDS, classifier, put, put_plan
+from tests.builders.training import make_trial
 
 HEAD = """\
 experiment: later

@@ -16,12 +16,13 @@ from bench.errors import BenchError, DataError, SpecError
 from bench.models import weights as module
 from bench.models.settings import MODELS, ModelSettings
 from bench.plan.earlier import Earlier, EarlierTrial
-from bench.plan.expand import Plan, load_trial, make_plan, trial_config
+from bench.plan.expand import load_trial, make_plan, trial_config
+from bench.plan.plan import Plan
 from bench.plan.pretrained import check_weights, fetch_weights, resolve_weights
 from bench.record.store import Store, TrialStatus
 from bench.spec.load import load_spec
 from bench.states import Status
-from tests.record import built
+from tests.builders import experiments as built
 
 HEAD = """\
 experiment: later

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from bench.errors import SpecError
-from bench.plan.expand import Plan, load_trial, make_plan, trial_config
+from bench.plan.expand import load_trial, make_plan, trial_config
+from bench.plan.plan import Plan
 from bench.spec.load import load_spec
 
 HEAD = """\

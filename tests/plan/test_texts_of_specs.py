@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from bench.errors import SpecError
-from bench.plan.expand import Plan, make_plan
+from bench.plan.expand import make_plan
+from bench.plan.plan import Plan
 from bench.spec.load import load_spec
 
 SPEC = """\

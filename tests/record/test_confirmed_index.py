@@ -16,8 +16,7 @@ from bench.record import confirmed_index as module
 from bench.record.confirmed_index import ConfirmedIndex, fingerprint
 from bench.record.store import Store, TrialFiles
 from bench.states import Status
-
-from .built import SPEC, build
+from tests.builders.experiments import SPEC, build
 
 SMALL = SPEC.replace("seeds: 3", "seeds: 1")
 

@@ -12,9 +12,8 @@ from bench.errors import StoreError
 from bench.record.live import LiveMirror
 from bench.record.mlflow import Mirror, MirrorError
 from bench.record.store import Store, TrialFiles
-
-from .made_trials import begin, finish, row
-from .seen_in_mlflow import children, losses, steps
+from tests.builders.trials import begin, finish, row
+from tests.record.seen_in_mlflow import children, losses, steps
 
 A, B = TrialFiles(Path("pets/a")), TrialFiles(Path("pets/b"))
 

@@ -9,9 +9,8 @@ from bench.record.files import read_json, write_json
 from bench.record.mlflow import Counts, Mirror, RefusedError
 from bench.record.mlflow_artifacts import local_path
 from bench.record.store import Store
-
-from .made_trials import begin, config, finish, plan, recorder_of, row
-from .seen_in_mlflow import children, client, losses, steps
+from tests.builders.trials import begin, config, finish, plan, recorder_of, row
+from tests.record.seen_in_mlflow import children, client, losses, steps
 
 
 def test_a_finished_trial_is_all_there(mlflow_store: Store) -> None:

@@ -14,9 +14,8 @@ from bench.record.mlflow import Mirror, MirrorError
 from bench.record.mlflow_artifacts import Artifacts, local_path
 from bench.record.mlflow_connect import connect
 from bench.record.store import Store
-
-from .made_trials import begin, finish
-from .seen_in_mlflow import children, losses, steps
+from tests.builders.trials import begin, finish
+from tests.record.seen_in_mlflow import children, losses, steps
 
 
 def closed_port() -> int:

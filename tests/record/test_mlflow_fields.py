@@ -5,8 +5,7 @@ import pytest
 from bench.record import mlflow_fields as fields
 from bench.record.columns import Failure, Status
 from bench.record.trial_files import TrialStatus
-
-from .made_trials import config, row
+from tests.builders.trials import config, row
 
 
 def test_params_are_the_axes_and_the_flattened_settings() -> None:

@@ -14,9 +14,8 @@ from bench.record.mlflow import Counts, Mirror
 from bench.record.mlflow_artifacts import local_path
 from bench.record.store import Store
 from bench.record.ui import served_uri
-
-from .made_trials import begin, finish, plan
-from .seen_in_mlflow import children, client, losses, steps
+from tests.builders.trials import begin, finish, plan
+from tests.record.seen_in_mlflow import children, client, losses, steps
 
 LOCATIONS = "SELECT artifact_uri FROM runs UNION ALL SELECT artifact_location FROM experiments"
 

@@ -18,9 +18,8 @@ from bench.record.mlflow_artifacts import Artifacts
 from bench.record.mlflow_errors import failure, reason
 from bench.record.mlflow_record import LACKING, is_behind
 from bench.record.store import Store
-
-from .made_trials import begin, config, finish, plan
-from .seen_in_mlflow import children, client, losses, steps
+from tests.builders.trials import begin, config, finish, plan
+from tests.record.seen_in_mlflow import children, client, losses, steps
 
 EIGHT = [f"t{i}" for i in range(8)]
 

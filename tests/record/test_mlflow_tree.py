@@ -4,9 +4,8 @@ import pytest
 
 from bench.record.mlflow import Mirror
 from bench.record.store import Store
-
-from .made_trials import begin, finish, plan
-from .seen_in_mlflow import children, client, losses, steps
+from tests.builders.trials import begin, finish, plan
+from tests.record.seen_in_mlflow import children, client, losses, steps
 
 
 @pytest.mark.parametrize("what", ["run", "parent", "experiment"])

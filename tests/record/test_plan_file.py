@@ -8,8 +8,7 @@ import pytest
 
 from bench.errors import DamagedError
 from bench.record.plan_file import read_plan
-
-from .made_trials import plan
+from tests.builders.trials import plan
 
 
 def test_a_plan_comes_back_and_none_is_none(tmp_path: Path) -> None:

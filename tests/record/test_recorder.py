@@ -16,8 +16,7 @@ from PIL import Image
 from bench.record.columns import Failure, Status
 from bench.record.recorder import history_columns
 from bench.record.store import Store, TrialFiles
-
-from .made_trials import begin, finish, recorder_of, row
+from tests.builders.trials import begin, finish, recorder_of, row
 
 
 def test_everything_goes_round(store: Store) -> None:
@@ -173,7 +172,7 @@ def test_numpy_numbers_and_missing_ones(store: Store) -> None:
 WRITE = """
 import sys
 from pathlib import Path
-from record.made_trials import *
+from tests.builders.trials import *
 recorder = begin(Store(Path(sys.argv[1])), epochs=0)
 for epoch in range(1, 100_000):
     recorder.epoch(row(epoch))
@@ -188,7 +187,7 @@ def test_killed_at_any_instant_every_file_is_whole(store: Store) -> None:
             [sys.executable, "-c", WRITE, str(store.root)],
             stdout=subprocess.PIPE,
             env=os.environ
-            | {"PYTHONPATH": os.pathsep.join([*sys.path, str(Path(__file__).parents[1])])},
+            | {"PYTHONPATH": os.pathsep.join([*sys.path, str(Path(__file__).parents[2])])},
         )
         assert writer.stdout is not None
         assert [writer.stdout.readline() for _ in range(6)][-1] == b"6\n"

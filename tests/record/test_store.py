@@ -11,8 +11,7 @@ import pytest
 from bench.errors import StoreError
 from bench.record.leases import Lease
 from bench.record.store import Store
-
-from .made_trials import plan
+from tests.builders.trials import plan
 
 
 def make(store: Store, experiment: str, *trials: str) -> None:

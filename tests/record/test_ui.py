@@ -14,8 +14,7 @@ import pytest
 from bench.record.mlflow import Counts, Mirror
 from bench.record.store import Store
 from bench.record.ui import ui_command, ui_environment
-
-from .made_trials import begin, finish
+from tests.builders.trials import begin, finish
 
 
 def get(url: str, body: object = None) -> bytes:

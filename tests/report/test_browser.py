@@ -10,9 +10,8 @@ import pytest
 
 from bench.record.store import Store
 from bench.report.page import write_report
-
-from .browser import Browser, chromium
-from .made_records import study, write_experiment, write_samples
+from tests.builders.records import study, write_experiment, write_samples
+from tests.report.browser import Browser, chromium
 
 PICTURES = Path(__file__).parents[2] / "build" / "pages"
 HYPOTHESES = [

@@ -9,11 +9,10 @@ import pytest
 
 from bench.record.store import Store
 from bench.report.page import write_report
-
-from .browser import Browser, chromium
-from .made_records import study, write_experiment, write_samples
-from .made_search import ADAM, point, record, write
-from .test_page import Page
+from tests.builders.records import study, write_experiment, write_samples
+from tests.builders.search_records import ADAM, point, record, write
+from tests.report.browser import Browser, chromium
+from tests.report.test_page import Page
 
 ARMS, SEEDS, EPOCHS = 150, 2, 2
 CLAIM = {

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import json
 
+from bench.analysis.environments import environment_facts, merge
+from bench.analysis.load import load
 from bench.record.store import Store
-from bench.report.load import load
-from bench.report.manifest import environment_facts, manifest_record, merge, shown
-
-from .made_records import MadeTrial, write_experiment
+from bench.report.manifest import manifest_record, shown
+from tests.builders.records import MadeTrial, write_experiment
 
 
 def test_nested_facts_are_merged_with_counts():

@@ -8,16 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bench.analysis.arm_summary import ranking
+from bench.analysis.hypotheses import Basis, Verdict, correct, decide, finding
+from bench.analysis.pareto import pareto_front
+from bench.analysis.stats import mean_interval
 from bench.plan.earlier import Earlier, EarlierTrial, best_trial
 from bench.report.figures import predictions
-from bench.report.hypotheses import Basis, Verdict, correct, decide, finding
-from bench.report.pareto import pareto_front
-from bench.report.search_words import search_headline
-from bench.report.stats import mean_interval
-from bench.report.table import ranking
+from bench.report.search.words import search_headline
 from bench.spec.hypotheses import Hypothesis
-
-from .made_search import CONFIRMED, read, record
+from tests.builders.search_records import CONFIRMED, read, record
 
 NAN, INF = math.nan, math.inf
 

@@ -14,21 +14,20 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
+from bench.analysis import stats
+from bench.analysis.arms import arms_of
+from bench.analysis.hypotheses import Outcome, Verdict, outcomes
+from bench.analysis.load import Records, load
+from bench.analysis.standing import Standing, contests
 from bench.record.store import Store
-from bench.report import stats
-from bench.report.arms import arms_of
-from bench.report.cells import Table, p_text
-from bench.report.effect_tables import Effects, all_effects, table_together
 from bench.report.figures import forest
-from bench.report.formats import to_latex
-from bench.report.hypotheses import Outcome, Verdict, outcomes
-from bench.report.latex_text import latex
-from bench.report.load import Records, load
+from bench.report.format.cells import Table, p_text
+from bench.report.format.latex_text import latex
+from bench.report.format.markup import to_latex
 from bench.report.page import write_one
-from bench.report.standing import Standing, contests
-from bench.report.verdicts import cards, verdict_table
-
-from .made_records import MadeTrial, write_experiment
+from bench.report.tables.effects import Effects, all_effects, table_together
+from bench.report.tables.verdicts import cards, verdict_table
+from tests.builders.records import MadeTrial, write_experiment
 
 DICE = "best_val_dice"
 

@@ -11,8 +11,7 @@ import pytest
 from bench.errors import StoreError
 from bench.record.store import Store
 from bench.report.page import write_report
-
-from .made_records import MadeTrial, study, write_experiment, write_samples, write_trial
+from tests.builders.records import MadeTrial, study, write_experiment, write_samples, write_trial
 
 CLAIM = {
     "id": "elastic_helps", "claim": "Elastic deformation <i>helps</i>", "expect": "higher",

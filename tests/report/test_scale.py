@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from .made_records import study, write_experiment
+from tests.builders.records import study, write_experiment
 
 SECONDS = 30
 CODE = """

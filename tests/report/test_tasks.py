@@ -7,19 +7,18 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from bench.analysis.arm_summary import arm_summary
+from bench.analysis.arms import arms_of
+from bench.analysis.load import load
 from bench.record.store import Store
-from bench.report.arms import arms_of
 from bench.report.figures import Study, by_arm, curves, fronts
-from bench.report.findings import baseline_check, headline, mixed
-from bench.report.layout import arm_table, meaning, trial_table
-from bench.report.load import load
+from bench.report.format.display_names import nice, title, words_of
+from bench.report.narrative.headline import baseline_check, headline, mixed
 from bench.report.page import write_report
-from bench.report.table import arm_summary
-from bench.report.wording import nice, title, words_of
+from bench.report.tables.arms_and_trials import arm_table, meaning, trial_table
 from bench.tasks.settings import TASKS
-
-from .made_records import MadeTrial, study, write_experiment
-from .made_tasks import (
+from tests.builders.records import MadeTrial, study, write_experiment
+from tests.builders.records_of_tasks import (
     CLASSIFICATION,
     DIFFUSION,
     EXTRACTOR,

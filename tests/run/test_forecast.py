@@ -14,7 +14,7 @@ from bench.plan.trial import Trial
 from bench.run import forecast as module
 from bench.run.forecast import ForecastError, forecast, room
 from tests.benchmarks.memory import measured
-from tests.making import make_trial
+from tests.builders.training import make_trial
 
 
 class Deep(nn.Module):

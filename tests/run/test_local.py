@@ -26,7 +26,7 @@ from bench.run.limits import Limits
 from bench.run.runner import run
 from bench.run.worker import Job, Share
 from bench.states import Failure, Status
-from tests.making import Silent, make_trial, results
+from tests.builders.training import Silent, make_trial, results
 
 METRICS: Any = {"loss": "min", "dice": "max", "iou": "max"}
 

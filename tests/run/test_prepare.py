@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bench.run.prepare import PreparationError, _find, prepare
-from tests.making import make_trial
+from tests.builders.training import make_trial
 
 
 @pytest.mark.parametrize(

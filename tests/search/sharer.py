@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from bench.plan.trial import Trial
-from tests.search.made import Lab, bowl
+from tests.builders.searches import Lab, bowl
 
 
 def main() -> None:

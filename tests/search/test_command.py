@@ -17,7 +17,7 @@ import pytest
 from bench.plan.expand import make_plan
 from bench.record.store import Store
 from bench.spec.load import load_spec
-from tests.making import MemoryRecorder, Silent, results
+from tests.builders.training import MemoryRecorder, Silent, results
 from tests.test_cli import Place
 
 OVERRIDES = (

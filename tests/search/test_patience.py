@@ -32,8 +32,8 @@ from bench.run.executors.keeping import KeepingExecutor
 from bench.search import storages
 from bench.search.patience import Patience, PatientStorage, StudyAwayError, is_away, reason
 from bench.search.storages import open_place
+from tests.builders.searches import Lab, bowl, pretend_to_prepare
 from tests.search import postgres
-from tests.search.made import Lab, bowl, pretend_to_prepare
 
 ROOT = Path(__file__).parents[2]
 GONE = OperationalError("SELECT 1", {}, ConnectionError("server closed the connection"))

@@ -21,7 +21,7 @@ from bench.plan.trial import Trial
 from bench.record.store import Store
 from bench.spec.load import load_spec
 from bench.states import Status
-from tests.search.made import SPEC, Dies, Lab, bowl
+from tests.builders.searches import SPEC, Dies, Lab, bowl
 
 
 @pytest.fixture

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from bench.plan.sides import sides
 from bench.record.columns import RUNS
-from bench.spec.hypotheses import COLUMNS, EXACT, Hypothesis, MetricTerm, columns, figures, sides
+from bench.spec.hypotheses import COLUMNS, EXACT, Hypothesis, MetricTerm, columns, figures
 
 GIVEN: dict[str, Any] = {
     "id": "h",

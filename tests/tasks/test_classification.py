@@ -24,7 +24,7 @@ from bench.tasks.palette import MISSED
 from bench.tasks.pictures import RIGHT, Caption, captioned, confusion_matrix
 from bench.tasks.settings import ClassificationSettings
 from bench.train.session import train_trial
-from tests.making import MemoryRecorder, Silent, make_trial
+from tests.builders.training import MemoryRecorder, Silent, make_trial
 
 SEVEN = tuple("abcdefg")
 SCORES = torch.tensor(

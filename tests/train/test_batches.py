@@ -15,7 +15,7 @@ from bench.errors import DeviceError
 from bench.train.batches import Normalised
 from bench.train.loop import Interrupted
 from bench.train.session import build, train_trial
-from tests.making import MemoryRecorder, Silent, make_trial, results
+from tests.builders.training import MemoryRecorder, Silent, make_trial, results
 
 AUGMENT = AugmentSettings.model_validate(["hflip", {"elastic": {"p": 0.5}}])
 

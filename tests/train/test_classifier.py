@@ -15,8 +15,8 @@ from bench.tasks.frechet import file_sha256
 from bench.tasks.frechet_settings import FrechetSettings, ResolvedExtractor
 from bench.train.classifier import load_classifier
 from bench.train.session import build, train_trial
-from tests.making import MemoryRecorder, Silent, make_trial
-from tests.making_classifier import LEARNS_KINDS, classifier, put
+from tests.builders.classifier import LEARNS_KINDS, classifier, put
+from tests.builders.training import MemoryRecorder, Silent, make_trial
 
 
 def resolved(trial: Trial, file: Path) -> ResolvedExtractor:

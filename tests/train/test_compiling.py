@@ -18,7 +18,7 @@ from bench.train import checkpoint
 from bench.train.compiling import CompileClock, check_compiler, compiled
 from bench.train.loop import Interrupted
 from bench.train.session import train_trial
-from tests.making import MemoryRecorder, Silent, make_trial, results
+from tests.builders.training import MemoryRecorder, Silent, make_trial, results
 
 CPU = torch.device("cpu")
 

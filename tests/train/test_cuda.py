@@ -10,7 +10,7 @@ import torch
 
 from bench.train.session import Parts, build, train_trial
 from bench.train.trainee import Trainee
-from tests.making import MemoryRecorder, Silent, make_trial, results
+from tests.builders.training import MemoryRecorder, Silent, make_trial, results
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 

@@ -15,7 +15,7 @@ from bench.train import checkpoint
 from bench.train.freeze import Freezing
 from bench.train.loop import Interrupted, Training
 from bench.train.session import Parts, build, train_trial
-from tests.making import MemoryRecorder, Silent, make_trial, results
+from tests.builders.training import MemoryRecorder, Silent, make_trial, results
 
 MODEL = {"name": "resnet18_unet", "width": 0.05}
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")

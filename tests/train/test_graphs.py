@@ -12,7 +12,7 @@ from bench.errors import DeviceError
 from bench.tasks.base import Batch
 from bench.train import graphs
 from bench.train.graphs import WARM_UP, Graphs, StepGraph, graphs_for
-from tests.making import make_trial
+from tests.builders.training import make_trial
 
 CUDA = torch.device("cuda")
 

@@ -19,7 +19,7 @@ from bench.train.loop import Interrupted
 from bench.train.placement import Placement
 from bench.train.recorder import Row
 from bench.train.session import train_trial
-from tests.making import SETTINGS, MemoryRecorder, Silent, make_trial
+from tests.builders.training import SETTINGS, MemoryRecorder, Silent, make_trial
 
 Found = dict[Kind, Finding]
 DICE = SelectSettings(metric="val/dice", mode="max")

@@ -11,7 +11,7 @@ from bench.errors import DeviceError
 from bench.train import checkpoint, precision
 from bench.train.precision import Precision, check_precision
 from bench.train.session import build, train_trial
-from tests.making import MemoryRecorder, Silent, make_trial
+from tests.builders.training import MemoryRecorder, Silent, make_trial
 
 CPU = torch.device("cpu")
 

@@ -13,7 +13,7 @@ from bench.errors import StoreError
 from bench.train import checkpoint
 from bench.train.loop import Interrupted
 from bench.train.session import train_trial
-from tests.making import MemoryRecorder, Silent, make_trial, results
+from tests.builders.training import MemoryRecorder, Silent, make_trial, results
 
 EPOCHS = 4
 STEPS = 3  # an epoch's

@@ -16,8 +16,8 @@ from bench.train import checkpoint
 from bench.train.loop import Diverged, Interrupted, Training
 from bench.train.precision import Precision
 from bench.train.session import Parts, build, pick_device, pictures, predict, train_trial
-from tests.making import MemoryRecorder, Silent, make_trial, results
-from tests.making_classifier import classifier
+from tests.builders.classifier import classifier
+from tests.builders.training import MemoryRecorder, Silent, make_trial, results
 
 AUGMENT = AugmentSettings.model_validate(["hflip", {"elastic": {"p": 0.5}}])
 

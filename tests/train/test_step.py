@@ -18,7 +18,7 @@ from bench.train.loop import Diverged, Interrupted, Training
 from bench.train.optim import make_optimizer
 from bench.train.precision import Precision
 from bench.train.session import build, train_trial
-from tests.making import MemoryRecorder, Silent, make_trial, results
+from tests.builders.training import MemoryRecorder, Silent, make_trial, results
 
 CPU = torch.device("cpu")
 AUGMENT = AugmentSettings.model_validate(["hflip", {"elastic": {"p": 0.5}}])

@@ -11,7 +11,7 @@ from torch import nn
 from bench.train import watching
 from bench.train.session import train_trial
 from bench.train.watching import Interrupted, Watch
-from tests.making import MemoryRecorder, Silent, make_trial, results
+from tests.builders.training import MemoryRecorder, Silent, make_trial, results
 
 
 class Listening(Silent):

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from bench.report import numbers
+from bench.analysis.arm_summary import baseline_column
 from bench.report.figures import data
 from bench.report.figures.look import Drawing
 from bench.report.figures.rows import MOST_PAGES, Panel, by_arm, row_pages
 from bench.report.figures.study import Study
-from bench.report.table import baseline_column
-from bench.report.wording import apart, nice, title
+from bench.report.format import numbers
+from bench.report.format.display_names import apart, nice, title
 
 POINTS = "Each point is one seed; the bar is the mean's 95% t-interval over seeds"
 UNEQUAL = " Times are left out: they were not all measured on equal terms."

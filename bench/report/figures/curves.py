@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.ticker import MaxNLocator
 
-from bench.report.arms import Arm
+from bench.analysis.arms import Arm
 from bench.report.figures import data
 from bench.report.figures.by_arm import UNEQUAL
 from bench.report.figures.look import (
@@ -31,7 +31,7 @@ from bench.report.figures.look import (
     plain_ticks,
 )
 from bench.report.figures.study import Study
-from bench.report.wording import apart, nice, title
+from bench.report.format.display_names import apart, nice, title
 
 PANELS = 8  # metrics on one page
 HIGHLIGHTED = 8  # arms in colour where not all can be

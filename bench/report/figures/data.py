@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pandas as pd
 
+from bench.analysis.stats import Floats, Interval, grouped_intervals
 from bench.report.figures.study import Study
-from bench.report.stats import Floats, Interval, grouped_intervals
 
 CURVE = ["arm", "metric", "epoch", "mean", "low", "high", "n", "lowest", "highest"]
 BUDGETS = ("epochs", "seconds", "macs")

@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter
 
-from bench.report import numbers
-from bench.report.declared import significant
-from bench.report.effect_tables import TITLES, Effects
+from bench.analysis.declared import significant
+from bench.analysis.hypotheses import Outcome, Verdict
+from bench.analysis.stats import Interval
 from bench.report.figures.look import (
     INK,
     MUTED,
@@ -27,11 +27,11 @@ from bench.report.figures.look import (
     picture,
 )
 from bench.report.figures.study import Study
-from bench.report.hypotheses import Outcome, Verdict
-from bench.report.sentences import metric_words, shared_words, side_words
-from bench.report.stats import Interval
-from bench.report.verdicts import SYMBOLS
-from bench.report.wording import title
+from bench.report.format import numbers
+from bench.report.format.display_names import title
+from bench.report.narrative.sentences import metric_words, shared_words, side_words
+from bench.report.tables.effects import TITLES, Effects
+from bench.report.tables.verdicts import SYMBOLS
 
 # The tones of the page's badges: dark enough on white, light enough on a dark page.
 TONES = {

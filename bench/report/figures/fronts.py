@@ -11,7 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 
-from bench.report.arms import Arm
+from bench.analysis.arm_summary import interval_of, value_of
+from bench.analysis.arms import Arm
+from bench.analysis.pareto import COSTS, pareto_members
+from bench.analysis.terms import axes_apart
 from bench.report.figures.look import (
     INK,
     MOST_LABELLED,
@@ -28,11 +31,8 @@ from bench.report.figures.look import (
     plain_ticks,
 )
 from bench.report.figures.study import Study
-from bench.report.folding import LARGE
-from bench.report.pareto import COSTS, pareto_members
-from bench.report.table import interval_of, value_of
-from bench.report.terms import axes_apart
-from bench.report.wording import apart, title
+from bench.report.format.display_names import apart, title
+from bench.report.format.folding import LARGE
 
 _SIZES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 

@@ -18,9 +18,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from bench.report.arms import NO_LABEL, PALETTE, Arm
-from bench.report.load import Records
-from bench.report.stats import Interval
+from bench.analysis.arms import NO_LABEL, PALETTE, Arm
+from bench.analysis.load import Records
+from bench.analysis.stats import Interval
 from bench.states import BENCH_SOURCE
 
 WIDTH = 6.5  # inches: a page's text width

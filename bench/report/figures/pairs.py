@@ -13,9 +13,10 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from bench.report import numbers
-from bench.report.arms import MARKERS, NO_LABEL
-from bench.report.effects import grid, summarized
+from bench.analysis.arms import MARKERS, NO_LABEL
+from bench.analysis.effects import grid, summarized
+from bench.analysis.stats import Interval, mean_interval
+from bench.analysis.terms import comparable_axes
 from bench.report.figures.look import (
     INK,
     MUTED,
@@ -30,9 +31,8 @@ from bench.report.figures.look import (
     picture,
 )
 from bench.report.figures.study import Study
-from bench.report.stats import Interval, mean_interval
-from bench.report.terms import comparable_axes
-from bench.report.wording import apart, nice, title
+from bench.report.format import numbers
+from bench.report.format.display_names import apart, nice, title
 from bench.states import BENCH_SOURCE
 
 MOST_LINES = 6  # levels that stand as lines; more of them make a map

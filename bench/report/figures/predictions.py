@@ -12,12 +12,12 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from PIL import Image
 
+from bench.analysis.arm_summary import best_trials
+from bench.analysis.arms import Arm
 from bench.record.store import TrialFiles
-from bench.report import numbers
-from bench.report.arms import Arm
 from bench.report.figures.look import WIDTH, Drawing, Picture, fitted, picture
 from bench.report.figures.study import Study
-from bench.report.table import best_trials
+from bench.report.format import numbers
 from bench.safe_files import open_plain
 from bench.tasks.palette import CONFUSED, EXTRA, GAP, IGNORED, MISSED, PALETTE
 

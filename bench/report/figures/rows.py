@@ -11,8 +11,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 
-from bench.report import numbers
-from bench.report.arms import Arm
+from bench.analysis.arm_summary import baseline_column, value_of
+from bench.analysis.arms import Arm
+from bench.analysis.stats import Interval
 from bench.report.figures import data
 from bench.report.figures.look import (
     INK,
@@ -31,9 +32,8 @@ from bench.report.figures.look import (
     varying_axes,
 )
 from bench.report.figures.study import Study
-from bench.report.folding import ends
-from bench.report.stats import Interval
-from bench.report.table import baseline_column, value_of
+from bench.report.format import numbers
+from bench.report.format.folding import ends
 
 ROWS = 40  # on one page
 MOST_PAGES = 6

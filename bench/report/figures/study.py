@@ -8,13 +8,13 @@ from functools import cached_property
 
 import pandas as pd
 
-from bench.report.arms import Arm, arm_numbers, arms_of
-from bench.report.effect_tables import Effects
-from bench.report.folding import LARGE, ends, spread
-from bench.report.hypotheses import Outcome
-from bench.report.load import Records
-from bench.report.table import arm_summary, ranking
-from bench.report.terms import MEMORY, TIMES, unlike_apart
+from bench.analysis.arm_summary import arm_summary, ranking
+from bench.analysis.arms import Arm, arm_numbers, arms_of
+from bench.analysis.hypotheses import Outcome
+from bench.analysis.load import Records
+from bench.analysis.terms import MEMORY, TIMES, unlike_apart
+from bench.report.format.folding import LARGE, ends, spread
+from bench.report.tables.effects import Effects
 from bench.states import BENCH_SOURCE
 
 

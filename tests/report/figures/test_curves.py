@@ -6,9 +6,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from bench.report.figures import curves, data
-from tests.report.made_records import MadeTrial, study
-
-from .studies import row, study_of
+from tests.builders.records import MadeTrial, study
+from tests.builders.studies import row, study_of
 
 
 def axes_of(found, metric, behind=()):

@@ -5,9 +5,8 @@ import math
 import pytest
 
 from bench.report.figures import data
-from tests.report.made_records import MadeTrial
-
-from .studies import row, study_of
+from tests.builders.records import MadeTrial
+from tests.builders.studies import row, study_of
 
 
 def test_curves_by_hand(tmp_path):

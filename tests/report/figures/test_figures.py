@@ -10,9 +10,8 @@ from PIL import Image
 
 from bench.report import figures
 from bench.report.figures.look import DPI, WIDTH
-from tests.report.made_records import MadeTrial, study
-
-from .studies import row, study_of
+from tests.builders.records import MadeTrial, study
+from tests.builders.studies import row, study_of
 
 ALL = [
     "scores", "differences", "model_by_augment", "learning_curves", "pareto", "convergence",

@@ -7,11 +7,10 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from bench.analysis.hypotheses import Verdict
 from bench.report.figures import forest
-from bench.report.hypotheses import Verdict
-from tests.report.made_records import MadeTrial
-
-from .studies import study_of
+from tests.builders.records import MadeTrial
+from tests.builders.studies import study_of
 
 SAME = {"id": "same", "claim": "No difference", "metric": "best_val_dice", "expect": "equivalent",
         "margin": 0.05, "a": {"model": "b"}, "b": {"model": "a"}}  # fmt: skip

@@ -4,12 +4,11 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
+from bench.analysis.pareto import pareto_members
 from bench.report.figures import fronts
 from bench.report.figures.look import INK
-from bench.report.pareto import pareto_members
-from tests.report.made_records import MadeTrial
-
-from .studies import study_of
+from tests.builders.records import MadeTrial
+from tests.builders.studies import study_of
 
 
 def arm(model, dice, macs, gpu="X", seconds=1.0, **axes):

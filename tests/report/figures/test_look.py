@@ -6,9 +6,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from bench.report.figures import look
-from tests.report.made_records import MadeTrial
-
-from .studies import study_of
+from tests.builders.records import MadeTrial
+from tests.builders.studies import study_of
 
 
 def many(models, augments):

@@ -5,12 +5,11 @@ import math
 import pytest
 from matplotlib.figure import Figure
 
-from bench.report.arms import PALETTE
+from bench.analysis.arms import PALETTE
 from bench.report.figures import pairs
 from bench.report.figures.look import level_colors
-from tests.report.made_records import MadeTrial, study
-
-from .studies import study_of
+from tests.builders.records import MadeTrial, study
+from tests.builders.studies import study_of
 
 
 def freezing(seeds=3, **changes):

@@ -6,9 +6,8 @@ from PIL import Image
 
 from bench.report.figures import predictions
 from bench.tasks.pictures import side_by_side
-from tests.report.made_records import MadeTrial
-
-from .studies import study_of
+from tests.builders.records import MadeTrial
+from tests.builders.studies import study_of
 
 IMAGE = np.full((2, 3, 3), 100, np.uint8)
 TRUTH = np.array([[1, 1, 0], [0, 2, 255]], np.uint8)

@@ -7,9 +7,8 @@ from matplotlib.figure import Figure
 
 from bench.report.figures import by_arm, data, rows
 from bench.report.figures.look import level_colors
-from tests.report.made_records import MadeTrial
-
-from .studies import row, study_of
+from tests.builders.records import MadeTrial
+from tests.builders.studies import row, study_of
 
 
 def drawn(root, values, baseline=None, source="bench"):

@@ -1,0 +1,327 @@
+"""From the files of an experiment to two tables: a row per trial and a row per epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pydantic import ValidationError
+
+from bench import health
+from bench.analysis.data_sets import data_of
+from bench.analysis.frames import (
+    Curves,
+    check_kinds,
+    closing_columns,
+    curves_of,
+    history_frame,
+    runs_columns,
+    typed,
+)
+from bench.analysis.imported import Origin, judged_again, metrics_of, origins, select_of
+from bench.analysis.membership import LeftOut, belonging
+from bench.errors import StoreError, UnconfirmedError, printable
+from bench.plan.recorded import is_imported
+from bench.record.columns import Status
+from bench.record.confirm import Confirmed, confirmed
+from bench.record.data_file import DataSetRecord
+from bench.record.directions import Mode, default_metric, direction
+from bench.record.files import damaged
+from bench.record.store import Store, TrialFiles, TrialStatus
+from bench.spec.hypotheses import Hypothesis
+from bench.states import BENCH_SOURCE
+from bench.tasks.settings import SUPPORT
+
+
+@dataclass(frozen=True)
+class Select:
+    """What chooses the best epoch: the metric's name without `val/`, and its direction."""
+
+    metric: str
+    mode: Mode
+
+
+@dataclass(frozen=True)
+class Records:
+    """All that a report is made from.
+
+    Attributes:
+        experiment: its name.
+        task: for example `segmentation`; empty for histories logged elsewhere.
+        spec: the resolved spec as text, where a plan is kept.
+        notes: what a reader should know of the data.
+        axes: the levels of every axis, in the spec's order.
+        metrics: the validation metrics (`dice`) and their directions, in the task's order.
+        select: which of them chooses the best epoch.
+        cautions: what to know before believing differences, a sentence each.
+        incomparable: metrics (`loss`) that do not measure the same on all levels of some axes, and
+            which axes those are.
+        closing: columns of `runs` that only this task has (`frechet`).
+        runs: the columns of `record.columns.RUNS`, a row per trial: planned ones first, in the
+            plan's order, then earlier ones of the same settings. Missing is NaN or NA.
+        history: `id` and the columns of `record.columns.HISTORY`, in the order of `runs`.
+        left_out: recorded trials that do not belong here, and why.
+        folders: where each trial's files are; planned ones that never started have none.
+        hypotheses: what was claimed when the trials were planned.
+        findings: by id, what was found wrong with those that were looked at.
+        origins: where imported trials come from.
+        parts: the experiments that are here together, on one axis; none where it is one.
+        apart: axes along which nothing can be compared, neither figures nor costs.
+        scoring: how masks are scored (`bench.plan.scoring.scoring`); None: not recorded.
+        unlike: settings in which the parts differ though no axis decides them: a value for each.
+        data: what the data sets were like, where it is on record.
+        planned: the ids of the latest plan's trials; empty where no plan is kept.
+    """
+
+    experiment: str
+    task: str
+    spec: str | None
+    notes: tuple[str, ...]
+    cautions: tuple[str, ...]
+    axes: dict[str, list[str]]
+    metrics: dict[str, Mode]
+    select: Select
+    incomparable: dict[str, tuple[str, ...]]
+    closing: tuple[str, ...]
+    runs: pd.DataFrame
+    history: pd.DataFrame
+    left_out: tuple[LeftOut, ...]
+    folders: Mapping[str, Path]
+    hypotheses: tuple[Hypothesis, ...] = ()
+    findings: Mapping[str, list[health.Finding]] = field(default_factory=dict)
+    origins: tuple[Origin, ...] = ()
+    parts: tuple[str, ...] = ()
+    apart: tuple[str, ...] = ()
+    scoring: Mapping[str, Any] | None = None
+    unlike: Mapping[str, list[str]] = field(default_factory=dict)
+    data: tuple[DataSetRecord, ...] = ()
+    planned: frozenset[str] = frozenset()
+
+    @cached_property
+    def is_planned(self) -> pd.Series[bool]:
+        """Whether the latest plan has each run; imported trials, and all without a plan, count."""
+        ours = self.runs["source"] == BENCH_SOURCE
+        return self.runs["id"].isin(self.planned) | (not self.planned) | ~ours
+
+    @cached_property
+    def protocol(self) -> str:
+        """The source whose trials are compared and tested: ours, else that of most trials.
+
+        Others trained with other programs, on other machines, perhaps on other data. They are
+        shown as references, and no trial of theirs makes a pair with one of ours.
+        """
+        counts = self.runs["source"].value_counts()
+        return (
+            BENCH_SOURCE if BENCH_SOURCE in counts.index or counts.empty else str(counts.index[0])
+        )
+
+    @cached_property
+    def environments(self) -> dict[str, dict[str, Any]]:
+        """Every trial's environment.json by id; empty where there is none, and told if damaged."""
+        found = {}
+        for name, folder in self.folders.items():
+            try:
+                found[name] = TrialFiles(folder).environment()
+            except StoreError:
+                found[name] = {"environment.json": "cannot be read"}
+        return found
+
+    @property
+    def done(self) -> pd.DataFrame:
+        """The rows of finished trials."""
+        return self.runs[self.runs["status"] == Status.DONE]
+
+
+def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> Records:
+    """Read the records of an experiment as the latest plan sees them.
+
+    Args:
+        store: where the records are.
+        experiment: a name that the store has.
+        plan: in the form of plan.json; default: the one recorded. Without any, all trials belong.
+
+    Raises:
+        StoreError: there is no such experiment, or its plan cannot be read.
+    """
+    plan = plan or store.plan(experiment)
+    files = {trial.id: trial for trial in store.trials(experiment)}
+    if plan is None and not files:
+        store.existing(experiment)
+    belong = belonging(plan, files)
+    members, plan = belong.members, belong.plan
+    found, histories, refused = _confirmed(members, files, plan)
+    members = [m for m in members if m["id"] not in refused or _is_planned(plan, m["id"])]
+    logged = {name: record.history for name, record in found.items()}
+    summaries = {name: record.summary for name, record in found.items()}
+    problems: dict[str, str] = dict(belong.left_out) | refused
+    findings = _findings(summaries, problems)
+    plan = plan or _plan_of(members, histories)
+    data, unread = data_of(store, experiment, {member["id"] for member in members})
+    select = Select(plan["select"]["metric"].removeprefix("val/"), plan["select"]["mode"])
+    axes, metrics = _axes(plan["axes"], members), {**plan["metrics"]}
+    metrics = metrics | {k: v for k, v in metrics_of(members).items() if k not in metrics}
+    metrics.setdefault(select.metric, select.mode)
+    for name, again in judged_again(members, logged, f"val/{select.metric}", metrics).items():
+        summaries[name] = {**summaries.get(name, {}), **again}
+    statuses = {name: record.status for name, record in found.items()}
+    rows = [
+        _row(experiment, member, statuses.get(member["id"]), summaries, problems)
+        for member in members
+    ]
+    return Records(
+        experiment=experiment,
+        task=str(plan["task"]),
+        spec=plan["spec"],
+        notes=(*plan.get("notes", ()), *unread),
+        cautions=(*plan.get("cautions", ()), *belong.cautions),
+        axes=axes,
+        metrics=metrics,
+        select=select,
+        incomparable=_incomparable(plan.get("incomparable", {}), axes),
+        closing=tuple(closing_columns(summaries.values())),
+        runs=typed(pd.DataFrame(rows, columns=runs_columns(axes, metrics, summaries.values()))),
+        history=history_frame(histories, metrics),
+        left_out=_left_out(belong.left_out, refused, store.strangers(experiment)),
+        folders={m["id"]: files[m["id"]].folder for m in members if m["id"] in found},
+        hypotheses=_hypotheses(plan, store.plan_path(experiment)),
+        findings=findings,
+        origins=origins(members),
+        data=data,
+        planned=frozenset(trial["id"] for trial in plan.get("trials", ())),
+        scoring=plan.get("scoring"),
+    )
+
+
+def _plan_of(members: list[dict[str, Any]], histories: Mapping[str, Curves]) -> dict[str, Any]:
+    """What a plan would say, read off the trials themselves."""
+    settings: dict[str, Any] = next((m["settings"] for m in members if m.get("settings")), {})
+    names = {
+        key.removeprefix("val/"): None
+        for curves in histories.values()
+        for key in curves
+        if key.startswith("val/") and key.removeprefix("val/") not in SUPPORT
+    }
+    told = metrics_of(members)
+    metrics: dict[str, Mode] = {
+        name: told.get(name) or direction(name) for name in sorted(names, key=lambda n: n != "loss")
+    }
+    best = default_metric(metrics)
+    default = {"metric": f"val/{best}", "mode": metrics.get(best, "min")}
+    return {
+        "task": (settings.get("task") or {}).get("name", ""),
+        "spec": None,
+        "axes": {},
+        "metrics": metrics,
+        "select": settings.get("select") or select_of(members) or default,
+    }
+
+
+def _hypotheses(plan: Mapping[str, Any], path: Path) -> tuple[Hypothesis, ...]:
+    try:
+        return tuple(map(Hypothesis.model_validate, plan.get("hypotheses", ())))
+    except ValidationError as error:
+        reason = f"its hypotheses: {error.errors()[0]['msg']}"
+        raise damaged(path, reason) from error
+
+
+def _axes(planned: Mapping[str, list[str]], members: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """The levels in the plan's order, then those that only earlier trials have."""
+    axes = {axis: dict.fromkeys(map(str, levels)) for axis, levels in planned.items()}
+    for member in members:
+        for axis, label in member["axes"].items():
+            axes.setdefault(axis, {}).setdefault(str(label))
+    return {axis: list(levels) for axis, levels in axes.items()}
+
+
+def _incomparable(
+    planned: Mapping[str, list[str]], axes: Mapping[str, list[str]]
+) -> dict[str, tuple[str, ...]]:
+    """What of the plan's still holds: axes of one level keep no arms apart."""
+    found = {m: tuple(a for a in names if len(axes.get(a, ())) > 1) for m, names in planned.items()}
+    return {metric: names for metric, names in found.items() if names}
+
+
+def _left_out(
+    found: Iterable[LeftOut], refused: Mapping[str, str], strangers: Mapping[str, str]
+) -> tuple[LeftOut, ...]:
+    others = (*refused.items(), *strangers.items())
+    return tuple(sorted({*found, *map(LeftOut._make, others)}))
+
+
+def _is_planned(plan: Mapping[str, Any] | None, trial: str) -> bool:
+    """A planned trial has a row in any case, if only to say why nothing of it is counted."""
+    return plan is not None and any(trial == planned["id"] for planned in plan["trials"])
+
+
+def _confirmed(
+    members: Sequence[Mapping[str, Any]],
+    files: Mapping[str, TrialFiles],
+    plan: Mapping[str, Any] | None,
+) -> tuple[dict[str, Confirmed], dict[str, Curves], dict[str, str]]:
+    """What is recorded of the members that have a record; and why that of some is not counted.
+
+    Histories are apart, as arrays: of thousands of trials the rows would fill the memory. Only
+    those that were logged elsewhere keep theirs.
+    """
+    found: dict[str, Confirmed] = {}
+    histories: dict[str, Curves] = {}
+    refused: dict[str, str] = {}
+    metrics = plan["metrics"] if plan is not None else {}
+    for member in members:
+        trial = files.get(member["id"])
+        if trial is None or "settings" not in member:
+            continue
+        try:
+            record = confirmed(trial, member, metrics)
+            check_kinds(record.summary, trial)
+        except UnconfirmedError as error:
+            refused[trial.id] = error.reason
+        except StoreError as error:
+            refused[trial.id] = str(error)
+        else:
+            histories[trial.id] = curves_of(record.history)
+            found[trial.id] = record if is_imported(member) else replace(record, history=[])
+    return found, histories, refused
+
+
+def _findings(
+    summaries: Mapping[str, Mapping[str, Any]], problems: dict[str, str]
+) -> dict[str, list[health.Finding]]:
+    """What was found wrong with each trial that was looked at."""
+    found = {}
+    for trial, summary in summaries.items():
+        try:
+            findings = health.read(summary)
+        except ValueError as error:
+            problems.setdefault(trial, f"health: {error}")
+            continue
+        if findings is not None:
+            found[trial] = findings
+    return found
+
+
+def _row(
+    experiment: str,
+    member: Mapping[str, Any],
+    status: TrialStatus | None,
+    summaries: Mapping[str, Mapping[str, Any]],
+    problems: Mapping[str, str],
+) -> dict[str, Any]:
+    """One trial's row of runs.csv; an unreadable file is told where the message stands."""
+    status = status or TrialStatus(Status.PLANNED)
+    messages = [text for text in (status.message, problems.get(member["id"])) if text]
+    return {
+        **summaries.get(member["id"], {}),
+        "id": member["id"],
+        "experiment": experiment,
+        "status": str(status.status),
+        "failure": str(status.failure) if status.failure else None,
+        "message": printable("; ".join(messages)) or None,
+        "source": member.get("source") or BENCH_SOURCE,  # status.json is not in the identity
+        "seed": member["seed"],
+        **{f"axis.{axis}": str(label) for axis, label in member["axes"].items()},
+    }

@@ -1,0 +1,60 @@
+"""Which arms no other arm beats at once in the selected metric and in a cost."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from bench.analysis.load import Records
+from bench.analysis.terms import axes_apart, on_equal_terms
+from bench.record.directions import Mode
+
+COSTS = ("macs", "epoch_seconds", "peak_memory_mb", "params")
+
+
+def pareto_front(costs: npt.ArrayLike, values: npt.ArrayLike, mode: Mode) -> npt.NDArray[np.bool_]:
+    """Which points no other point dominates: as cheap and as good, and one of the two strictly.
+
+    Args:
+        costs: (n,), less is better.
+        values: (n,), more is better with mode `max`, less with `min`.
+
+    Returns:
+        (n,); points with a missing or infinite number are on no front and dominate nothing.
+    """
+    cost = np.asarray(costs, dtype=float)
+    value = np.asarray(values, dtype=float) * (1 if mode == "max" else -1)
+    known = np.isfinite(cost) & np.isfinite(value)
+    cost, value = np.where(known, cost, np.nan), np.where(known, value, np.nan)
+    no_worse = (cost[:, None] <= cost) & (value[:, None] >= value)  # [i, j]: i than j
+    better = (cost[:, None] < cost) | (value[:, None] > value)
+    dominated = np.any(no_worse & better, axis=0)
+    return np.asarray(~dominated & known, dtype=bool)
+
+
+def pareto_members(records: Records, summary: pd.DataFrame) -> pd.DataFrame:
+    """Whether each arm is on the front of the best validation value against each cost.
+
+    The points are the means and medians of `arm_summary`: membership is a description, no test.
+    Arms compete only where the selected metric means the same, and a cost that was not measured on
+    equal terms in all trials has no front at all.
+
+    Returns:
+        Indexed by arm number; a column of `COSTS` for each cost that has a front, True, False, or
+        NA where an arm lacks a number.
+    """
+    metric, mode = records.select.metric, records.select.mode
+    column = f"best_val_{metric}"
+    found = pd.DataFrame(index=summary.index)
+    apart = [f"axis.{axis}" for axis in axes_apart(records, column)]
+    groups = summary.groupby(apart, sort=False).ngroup() if apart else pd.Series(0, summary.index)
+    for cost in COSTS:
+        known = summary[cost].notna() & summary[column].notna()
+        if not known.any() or not on_equal_terms(records, cost):
+            continue
+        member = pd.Series(pd.NA, summary.index, dtype="boolean")
+        for _, group in summary[known].groupby(groups[known]):
+            member[group.index] = pareto_front(group[cost], group[column], mode)
+        found[cost] = member
+    return found

@@ -1,0 +1,229 @@
+"""Several experiments in one report: the experiment is an axis, and what sets them apart is told.
+
+Trials of different experiments make pairs only where all experiments saw the same data in the same
+splits; then a seed means the same there, too. Whatever else differs between their settings is told
+first, because a difference between experiments is a difference between all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+from pydantic import ValidationError
+
+from bench.analysis.frames import history_columns, runs_columns, typed
+from bench.analysis.load import Records
+from bench.analysis.membership import LeftOut
+from bench.analysis.scores import scores_sentence
+from bench.errors import StoreError
+from bench.plan.comparable import LOSS_DEFINING_SETTINGS
+from bench.record.columns import Status
+from bench.record.data_file import DataSetRecord
+from bench.record.store import TrialFiles
+from bench.spec.schema import TrialSettings
+from bench.states import BENCH_SOURCE
+
+AXIS = "experiment"
+_UNKNOWN = "not known"
+
+
+def combined(parts: Sequence[Records], name: str) -> Records:
+    """The records of several experiments as those of one, called `name`.
+
+    Ids become `<experiment>/<id>`, as the store finds them. Hypotheses stay with their experiments,
+    whose own reports test them: corrected over more of them they could come out otherwise here.
+
+    Raises:
+        StoreError: they have nothing to compare: different tasks, or metrics that contradict.
+    """
+    _refuse_strangers(parts)
+    metrics = {k: v for part in reversed(parts) for k, v in part.metrics.items()}
+    metrics = {k: metrics[k] for part in parts for k in part.metrics}
+    axes = {AXIS: [part.experiment for part in parts]}
+    for part in parts:
+        for axis, levels in part.axes.items():
+            axes[axis] = list(dict.fromkeys([*axes.get(axis, ()), *levels]))
+    unlike = _differences(parts)
+    apart = _why_apart(parts)
+    return Records(
+        experiment=name,
+        task=next((part.task for part in parts if part.task), ""),
+        spec="\n".join(f"# {p.experiment}\n{p.spec}" for p in parts if p.spec) or None,
+        notes=_told(parts, "notes"),
+        cautions=(*_told(parts, "cautions"), *_cautions(parts, unlike, apart)),
+        axes=axes,
+        metrics=metrics,
+        select=parts[0].select,
+        incomparable=_incomparable(parts, metrics, unlike),
+        closing=tuple(dict.fromkeys(column for part in parts for column in part.closing)),
+        runs=_runs(parts, axes, metrics),
+        history=_history(parts, metrics),
+        left_out=tuple(
+            LeftOut(f"{part.experiment}/{left.id}", left.reason)
+            for part in parts
+            for left in part.left_out
+        ),
+        folders={f"{p.experiment}/{key}": at for p in parts for key, at in p.folders.items()},
+        findings={f"{p.experiment}/{key}": of for p in parts for key, of in p.findings.items()},
+        origins=tuple(origin for part in parts for origin in part.origins),
+        parts=tuple(part.experiment for part in parts),
+        apart=(AXIS,) if apart else (),
+        scoring=parts[0].scoring if _scored_alike(parts) else None,
+        unlike=unlike,
+        planned=frozenset(
+            f"{part.experiment}/{name}"
+            for part in parts
+            for name in part.runs["id"][part.is_planned]
+        ),
+        data=_data(parts),
+    )
+
+
+def _data(parts: Sequence[Records]) -> tuple[DataSetRecord, ...]:
+    """The data sets of all parts; one that several share stands there once."""
+    users: dict[str, list[str]] = {}
+    found: dict[str, DataSetRecord] = {}
+    for part in parts:
+        for entry in part.data:
+            key = f"{entry.survey.fingerprint} {entry.target} {entry.label}"
+            found.setdefault(key, entry)
+            users.setdefault(key, []).append(part.experiment)
+    if len(found) == 1:
+        return tuple(found.values())
+    return tuple(
+        replace(entry, label=", ".join(filter(None, [", ".join(users[key]), entry.label])))
+        for key, entry in found.items()
+    )
+
+
+def _refuse_strangers(parts: Sequence[Records]) -> None:
+    tasks = list(dict.fromkeys(part.task for part in parts if part.task))
+    if len(tasks) > 1:
+        raise StoreError(f"{' and '.join(tasks)} cannot be compared: report on them one by one")
+    for part in parts:
+        if AXIS in part.axes:
+            raise StoreError(
+                f"{part.experiment}: has an axis called {AXIS!r} already: report on it alone"
+            )
+        for metric, mode in part.metrics.items():
+            if parts[0].metrics.get(metric, mode) != mode:
+                raise StoreError(f"{metric} is better the higher in one experiment only")
+    if not set.intersection(*(set(part.metrics) for part in parts)):
+        raise StoreError("the experiments have no metric in common: report on them one by one")
+
+
+def _runs(parts: Sequence[Records], axes: Iterable[str], metrics: Iterable[str]) -> pd.DataFrame:
+    rows: list[dict[str, Any]] = []
+    for part in parts:
+        frame = part.runs.assign(**{f"axis.{AXIS}": part.experiment})
+        frame["id"] = part.experiment + "/" + frame["id"]
+        plain = frame.astype(object).where(frame.notna(), None)
+        rows += [{str(k): v for k, v in row.items()} for row in plain.to_dict("records")]
+    figures = [{k: v for k, v in row.items() if not k.startswith("axis.")} for row in rows]
+    return typed(pd.DataFrame(rows, columns=runs_columns(axes, metrics, figures)))
+
+
+def _history(parts: Sequence[Records], metrics: Iterable[str]) -> pd.DataFrame:
+    frames = [part.history.assign(id=part.experiment + "/" + part.history["id"]) for part in parts]
+    return typed(pd.concat(frames, ignore_index=True).reindex(columns=history_columns(metrics)))
+
+
+def _told(parts: Iterable[Records], what: str) -> tuple[str, ...]:
+    """Notes or cautions, each with its experiments."""
+    found: dict[str, list[str]] = {}
+    for part in parts:
+        for text in getattr(part, what):
+            found.setdefault(text, []).append(part.experiment)
+    return tuple(f"{', '.join(names)}: {text}" for text, names in found.items())
+
+
+def _differences(parts: Sequence[Records]) -> dict[str, list[str]]:
+    """The settings that no axis decides and that experiments differ in: a value for each."""
+    known = [_settings(part) for part in parts]
+    decided = [axis for part in parts for axis in part.axes]
+    names = dict.fromkeys(name for settings in known for name in settings or ())
+    found = {}
+    for name in names:
+        values = [_UNKNOWN if s is None else str(s.get(name, "–")) for s in known]
+        apart = any(name == axis or name.startswith(f"{axis}.") for axis in decided)
+        if not apart and len(set(values) - {_UNKNOWN}) > 1:
+            found[name] = values
+    return found
+
+
+def _settings(part: Records) -> dict[str, Any] | None:
+    """What one of its finished trials was trained with, by dotted names; None: not known."""
+    done = part.runs[(part.runs["status"] == Status.DONE) & (part.runs["source"] == BENCH_SOURCE)]
+    for name in done["id"]:
+        try:
+            settings = TrialFiles(part.folders[name]).config().get("settings") or {}
+            return dict(_flat(TrialSettings.model_validate(settings).identity(revised=False)))
+        except (KeyError, StoreError, ValidationError):
+            continue
+    return None
+
+
+def _flat(tree: Mapping[str, Any], above: str = "") -> Iterable[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
+
+
+def _scored_alike(parts: Sequence[Records]) -> bool:
+    """Whether Dice and IoU are the same measures in all of them."""
+    scorings = [part.scoring or {} for part in parts]
+    return all(
+        each.get(key) == scorings[0].get(key)
+        for each in scorings
+        for key in ("average", "empty_mask", "background")
+    )
+
+
+def _why_apart(parts: Sequence[Records]) -> str:
+    """Why seeds of different experiments are no pairs; empty where they are."""
+    prints = []
+    for part in parts:
+        own = part.done[part.done["source"] == BENCH_SOURCE]
+        prints.append(set(own["data_fingerprint"].dropna()) if len(own) else set())
+    if any(len(found) != 1 for found in prints):
+        return "it is not known that all saw the same data"
+    if len(set.union(*prints)) > 1:
+        return "they did not see the same data in the same splits"
+    return ""
+
+
+def _cautions(
+    parts: Sequence[Records], unlike: Mapping[str, Sequence[str]], apart: str
+) -> Iterable[str]:
+    if apart:
+        yield f"experiments are shown side by side and compared by no test, because {apart}"
+    if unlike:
+        count = f"{len(unlike)} settings" if len(unlike) > 1 else next(iter(unlike))
+        yield f"experiments differ in {count} besides their axes"
+    if not _scored_alike(parts):
+        told = "; ".join(f"{part.experiment}: {scores_sentence(part.scoring)}" for part in parts)
+        yield f"scores are not defined alike. {told}"
+    selects = {part.select.metric for part in parts}
+    if len(selects) > 1:
+        chosen = ", ".join(f"{part.experiment} val/{part.select.metric}" for part in parts)
+        yield f"best epochs were chosen by different metrics: {chosen}"
+
+
+def _incomparable(
+    parts: Sequence[Records], metrics: Iterable[str], unlike: Mapping[str, object]
+) -> dict[str, tuple[str, ...]]:
+    """What is incomparable within one of them, and losses where experiments measure others."""
+    found: dict[str, tuple[str, ...]] = {}
+    for part in parts:
+        for metric, axes in part.incomparable.items():
+            found[metric] = tuple(dict.fromkeys((*found.get(metric, ()), *axes)))
+    if any(name in LOSS_DEFINING_SETTINGS for name in unlike):
+        for metric in metrics:
+            if metric.split("_")[0] == "loss":
+                found[metric] = (*found.get(metric, ()), AXIS)
+    return found

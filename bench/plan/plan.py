@@ -1,0 +1,98 @@
+"""What a spec asks for: axes, trials and hypotheses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from bench.plan.comparable import incomparable, loss_warnings
+from bench.plan.scoring import scoring
+from bench.plan.trial import Trial
+from bench.plan.weights_mismatch import mismatch_warnings
+from bench.spec.hypotheses import Hypothesis
+from bench.spec.load import Spec
+from bench.spec.schema import Machine, SelectSettings
+from bench.tasks.settings import Mode
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a spec asks for.
+
+    Attributes:
+        spec: where it comes from.
+        axes: the labels on each axis that occur, in the spec's order.
+        trials: one per arm and seed. Seeds come first: every arm of the first seed, then of the
+            second, so that an interrupted experiment has tried all arms about equally often.
+        hypotheses: the spec's, with labels as the plan spells them.
+    """
+
+    spec: Spec
+    axes: Mapping[str, tuple[str, ...]]
+    trials: tuple[Trial, ...]
+    hypotheses: tuple[Hypothesis, ...] = ()
+
+    @property
+    def experiment(self) -> str:
+        """The experiment's name."""
+        return self.spec.experiment
+
+    @property
+    def select(self) -> SelectSettings:
+        """What chooses the best epoch; no axis can change it."""
+        return self.trials[0].settings.select
+
+    @property
+    def machine(self) -> Machine:
+        """Where the trials run; no axis can change it."""
+        return self.trials[0].settings.machine
+
+    @cached_property
+    def metrics(self) -> dict[str, Mode]:
+        """The validation metrics of the trials (`dice`, not `val/dice`) and their directions."""
+        found: dict[str, Mode] = {}
+        for trial in self.trials:
+            found |= trial.settings.metrics
+        return found
+
+    @cached_property
+    def incomparable(self) -> dict[str, tuple[str, ...]]:
+        """Metrics that do not measure the same in all arms, and the axes that make it so."""
+        return incomparable(self.metrics, self.trials)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What to know before comparing the arms, a sentence each."""
+        several = [axis for axis, labels in self.axes.items() if len(labels) > 1]
+        return loss_warnings(self.incomparable, self.metrics, several) + mismatch_warnings(
+            self.trials
+        )
+
+    def record(self) -> dict[str, Any]:
+        """The content of plan.json, without the time."""
+        return {
+            "experiment": self.experiment,
+            "task": self.trials[0].settings.task.name,
+            "spec": self.spec.document.text(),
+            "source": self.spec.document.source,
+            "common": self.trials[0].common,
+            "axes": {axis: list(labels) for axis, labels in self.axes.items()},
+            "select": self.select.model_dump(),
+            "metrics": self.metrics,
+            "scoring": scoring(self.trials[0].settings),
+            "hypotheses": [hypothesis.record() for hypothesis in self.hypotheses],
+            "incomparable": {metric: list(axes) for metric, axes in self.incomparable.items()},
+            "cautions": list(mismatch_warnings(self.trials)),
+            "trials": [
+                {
+                    "id": trial.id,
+                    "seed": trial.seed,
+                    "axes": dict(trial.axes),
+                    "common": trial.common,
+                    "arm": trial.arm,
+                }
+                for trial in self.trials
+            ],
+        }

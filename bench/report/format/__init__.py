@@ -1,0 +1,1 @@
+"""Numbers, names and tables as texts: cells, Markdown, LaTeX."""

@@ -1,0 +1,99 @@
+"""What the scores in a table are, in a sentence; docs/metrics.md has the formulas.
+
+The sentences are made of what the plan and the trials recorded, not of today's defaults.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from bench.analysis.load import Records
+from bench.analysis.scores import scores_sentence
+from bench.states import BENCH_SOURCE
+from bench.tasks.settings import SPLIT, SUPPORT
+
+ELSEWHERE = "Scores were logged elsewhere: how they were computed is not recorded"
+OTHER_TASKS = {
+    "classification": "Accuracies are shares of the split's images; the validation loss is "
+    "cross-entropy without label smoothing",
+    "diffusion": "The validation loss is the mean squared error of the predicted noise, with noise "
+    "and step fixed for each image of the split",
+}
+SEVERAL = "Experiments do not define scores alike (see above)"
+_SHOWN = 3
+_SCORED = ("best_val_", "final_val_", "test_")
+
+
+def definition(records: Records) -> str:
+    """The sentence under a table that shows scores; empty where nothing is to be said."""
+    if not (records.runs["source"] == BENCH_SOURCE).any():
+        return f"{ELSEWHERE}."
+    if records.task in OTHER_TASKS:
+        return f"{OTHER_TASKS[records.task]}."
+    if "dice" not in records.metrics:
+        return ""
+    if records.scoring is None and records.parts:
+        return f"{SEVERAL}."
+    parts = [scores_sentence(records.scoring), *support(records.done), *_lacking(records)]
+    return f"{'; '.join(parts)}."
+
+
+def definition_of(records: Records, column: str) -> str:
+    """The sentence under a table of one figure, a column of runs.csv; empty for times and costs."""
+    scored = column.startswith(_SCORED) or column == "overfit_gap"
+    is_loss = column.endswith("_loss") or column == "overfit_gap"
+    if not scored or (is_loss and records.task == "segmentation"):
+        return ""  # only the sentences of other tasks say what a loss is
+    return definition(records)
+
+
+_ONE = {"scored_images": "image", "scored_pairs": "pair", "scored_classes": "class"}
+
+
+def support(done: pd.DataFrame) -> list[str]:
+    """How much the scores of finished trials are means of, split by split."""
+    found = []
+    for split, name in (("test", "test"), ("val", "validation")):
+        counts = []
+        for column in SUPPORT:
+            values = done.get(f"{split}_{column}", pd.Series(dtype="float64")).dropna()
+            if len(values):
+                low, high = (f"{int(value):,}" for value in (values.min(), values.max()))
+                unit = _ONE[column] if high == "1" else column.removeprefix("scored_")
+                counts.append(f"{low if low == high else f'{low} to {high}'} {unit}")
+        if counts:
+            found.append(f"{name}: {', '.join(counts)} with a score")
+    return found
+
+
+def constant_prediction(records: Records, column: str) -> str | None:
+    """What the baseline of `test_dice` or `best_val_dice` predicts everywhere, such as a class.
+
+    None where it is not recorded, as by earlier versions, or where finished trials differ in it.
+    """
+    split, _, metric = column.partition("_")
+    name = f"constant_{metric if split == 'test' else column.removeprefix('best_')}"
+    values = records.done.get(name, pd.Series(dtype="object")).dropna().unique()
+    return str(values[0]) if len(values) == 1 else None
+
+
+def _lacking(records: Records) -> list[str]:
+    """The classes that no finished trial has a score of, split by split."""
+    done, scoring = records.done, records.scoring or {}
+    prefix = SPLIT if f"{SPLIT}dice" in records.metrics else ""
+    found = []
+    for column, split in (("test", "test"), ("best_val", "validation")):
+        names = {name: f"{column}_{prefix}dice_{name}" for name in scoring.get("classes", ())}
+        if not done.get(f"{column}_dice", pd.Series(dtype="float64")).notna().any():
+            continue  # not evaluated
+        lacking = [n for n, at in names.items() if at in done and done[at].isna().all()]
+        if lacking:
+            found.append(f"the {split} split lacks {_listed(lacking)}")
+    return found
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more

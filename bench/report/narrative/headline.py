@@ -1,0 +1,380 @@
+"""What the numbers say in plain words, and what must be known before believing them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from bench.analysis.arm_summary import (
+    baseline_column,
+    by_seed,
+    interval_of,
+    ranking,
+    text_facts,
+    value_of,
+)
+from bench.analysis.arms import Arm, arm_numbers
+from bench.analysis.declared import Between, between_arms
+from bench.analysis.effects import paired_interval
+from bench.analysis.environments import Fact
+from bench.analysis.hypotheses import Outcome
+from bench.analysis.load import Records
+from bench.analysis.stats import Interval, paired_differences
+from bench.analysis.terms import axes_apart, compiled
+from bench.record.columns import Status
+from bench.report.format import numbers
+from bench.report.format.cells import p_text
+from bench.report.format.display_names import nice, words_of
+from bench.report.narrative.definitions import constant_prediction
+from bench.report.narrative.diagnostics import below_baseline
+from bench.states import BENCH_SOURCE
+
+_HARDWARE = ("gpu", "cpu", "trials_per_device")
+_VERSIONS = ("bench", "python", "torchvision", "cuda", "cudnn", "gpu_driver", "packages.")
+FEW = 3  # fewer seeds than this support no conclusion
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The report's first words: one sentence, then what qualifies it."""
+
+    title: str
+    sentences: list[str]
+
+
+@dataclass(frozen=True)
+class BaselineCheck:
+    """How the arms stand to the trivial prediction.
+
+    Attributes:
+        text: the comparison in words.
+        warnings: a sentence for each arm that is not clearly better, but for those of which the
+            health checks tell it.
+    """
+
+    text: str
+    warnings: list[str]
+
+
+def headline(
+    records: Records, summary: pd.DataFrame, arms: list[Arm], tested: Sequence[Outcome] = ()
+) -> Headline:
+    """Which arm has the best selected metric, by how much, and whether that means anything.
+
+    Where a hypothesis tests the best against the runner-up, its verdict says so.
+    """
+    column = f"best_val_{records.select.metric}"
+    compared = summary[summary["source"] == records.protocol]
+    verdicts = between_arms(records, column, tested, arms)
+    found = _headline(records, compared, arms, column, verdicts)
+    return dataclasses.replace(
+        found, sentences=found.sentences + _references(records, summary, arms, column)
+    )
+
+
+def _headline(
+    records: Records, summary: pd.DataFrame, arms: list[Arm], column: str, verdicts: Between
+) -> Headline:
+    """What there is to say of the arms of one protocol."""
+    metric, mode = records.select.metric, records.select.mode
+    order = ranking(summary, column, mode)
+    if not order:
+        done = len(records.done)
+        text = f"No finished trial has a validation {nice(metric)}." if done else ""
+        return Headline(text or "No trial is finished yet.", [progress(records)])
+    strata = _strata(records, arms, order)
+    if len(strata) > 1:
+        axes = ", ".join(axes_apart(records, column))
+        told = [
+            s for group in strata for s in _within(records, summary, arms, group, column, verdicts)
+        ]
+        title = f"Validation {nice(metric)} cannot rank the levels of {axes}."
+        return Headline(title, [_seeds(records, interval_of(summary, order[0], column)), *told])
+    first = interval_of(summary, order[0], column)
+    best = f"{first_words(mode)} validation {nice(metric)}"
+    value = numbers.interval(first, numbers.metric_decimals(summary, column))
+    if len(order) == 1:
+        title = f"{arms[order[0]].label} reaches a validation {nice(metric)} of {value}."
+        return Headline(
+            title, [_seeds(records, first), "There is no second arm to compare it with."]
+        )
+    title = f"{arms[order[0]].label} has the {best}: {value}."
+    sentences = [_seeds(records, first)]
+    sentences += _against(records, summary, arms, order, column, verdicts)
+    sentences += _on_test(records, summary, arms, order[0])
+    return Headline(title, sentences)
+
+
+def _strata(records: Records, arms: Sequence[Arm], order: Sequence[int]) -> list[list[int]]:
+    """The arms in `order` by groups in which the selected metric measures the same."""
+    axes = axes_apart(records, f"best_val_{records.select.metric}")
+    found: dict[tuple[str, ...], list[int]] = {}
+    for arm in arms:
+        found.setdefault(tuple(arm.levels[axis] for axis in axes), []).append(arm.number)
+    groups = [[number for number in order if number in group] for group in found.values()]
+    return [group for group in groups if group]
+
+
+def _within(
+    records: Records,
+    summary: pd.DataFrame,
+    arms: Sequence[Arm],
+    order: list[int],
+    column: str,
+    verdicts: Between,
+) -> list[str]:
+    """What can be said of arms, best first, in which the selected metric measures the same."""
+    mode = records.select.mode
+    best, decimals = arms[order[0]], numbers.metric_decimals(summary, column)
+    value = numbers.interval(interval_of(summary, best.number, column), decimals)
+    if len(order) == 1:
+        return [f"{best.label} reaches {value}."]
+    where = ", ".join(f"{axis} {best.levels[axis]}" for axis in axes_apart(records, column))
+    told = [f"With {where}, {best.label} has the {first_words(mode)}: {value}."]
+    told += _against(records, summary, arms, order, column, verdicts)
+    return told + _on_test(records, summary.loc[order], arms, best.number)
+
+
+def _references(
+    records: Records, summary: pd.DataFrame, arms: Sequence[Arm], column: str
+) -> list[str]:
+    """The best arm of every source whose trials are compared with nothing of the others'."""
+    told, mode = [], records.select.mode
+    for source in summary["source"].unique():
+        theirs = summary[summary["source"] == source]
+        order = ranking(theirs, column, mode)
+        if source == records.protocol or not order:
+            continue
+        found = interval_of(theirs, order[0], column)
+        value = numbers.interval(found, numbers.metric_decimals(theirs, column))
+        which = f"{arms[order[0]].label} the {first_words(mode)}, " if len(order) > 1 else ""
+        count = "from one run" if found.n == 1 else f"mean over {found.n} seeds"
+        told.append(
+            f"For reference, logged elsewhere by {source} and never paired with the others: "
+            f"{which}{value} ({count})."
+        )
+    return told
+
+
+def first_words(mode: str) -> str:
+    """`highest` or `lowest`."""
+    return "highest" if mode == "max" else "lowest"
+
+
+def progress(records: Records) -> str:
+    """How many trials are in which state."""
+    counts = records.runs["status"].value_counts()
+    parts = [f"{counts[s]} {s}" for s in Status if s in counts.index]
+    return f"{plural(len(records.runs), 'trial')}: {', '.join(parts)}."
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 trial`, `2 trials`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def baseline_check(
+    records: Records, summary: pd.DataFrame, arms: list[Arm]
+) -> BaselineCheck | None:
+    """Compare every arm with the trivial prediction: on the test split where that was evaluated."""
+    metric, sign = records.select.metric, 1 if records.select.mode == "max" else -1
+    columns = (f"test_{metric}", f"best_val_{metric}")
+    column = next((c for c in columns if _compared(summary, c)), None)
+    if column is None:
+        return None
+    base, split = baseline_column(column), "test" if column == columns[0] else "validation"
+    decimals = numbers.metric_decimals(summary, column)
+    warnings, compared, better, single, told = [], 0, 0, 0, below_baseline(records, arms)
+    for arm in arms:
+        found, floor = interval_of(summary, arm.number, column), value_of(summary, arm.number, base)
+        if math.isnan(found.mean) or math.isnan(floor):
+            continue
+        compared += 1
+        near = found.low if sign > 0 else found.high
+        values = f"{numbers.interval(found, decimals)} against {numbers.fixed(floor, decimals)}"
+        above = sign * (found.mean - floor) > 0
+        if above and sign * (near - floor) > 0:  # False where there is no interval
+            better += 1
+        elif above and not found.known:
+            single += 1
+        elif arm.number not in told:
+            what = "clearly better than it" if above else "better than the trivial prediction"
+            warnings.append(f"{arm.label} is not {what}: {values}.")
+    known = summary[base].dropna()
+    low, high = (numbers.fixed(float(v), decimals) for v in (known.min(), known.max()))
+    trivial = _trivial(records, column)
+    text = f"{trivial} gives a {split} {nice(metric)} of {low if low == high else f'{low}–{high}'}"
+    verdict = f"; {better} of {plural(compared, 'arm')} clearly better."
+    if single:
+        verdict += f" {plural(single, 'arm')} {'is' if single == 1 else 'are'} above it with one "
+        verdict += "seed: without an interval that is not clear."
+    return BaselineCheck(text + verdict, warnings)
+
+
+def _trivial(records: Records, column: str) -> str:
+    """The prediction behind the baseline of `column`, as a sentence's subject."""
+    if not any(str(name).startswith("constant_") for name in records.done):
+        return words_of(records.task).trivial  # of bench 0.1, which did not record it
+    constant = constant_prediction(records, column)
+    if constant is None:
+        return "The best constant prediction"
+    if constant == "no noise" or constant.startswith("each class's share"):
+        named = f"Predicting {constant}"
+    elif records.task == "classification":
+        named = f"Always predicting {constant}"
+    else:
+        named = f"Predicting {constant} everywhere"
+    return f"{named}, the best constant prediction,"
+
+
+def mixed(records: Records, facts: Sequence[Fact] = ()) -> list[str]:
+    """A sentence for everything that ought to be the same in all finished trials and is not.
+
+    `facts` are the trials' environments, which know the hardware's names.
+    """
+    consequences = {
+        "device": "epoch times and memory cannot be compared across devices",
+        "threads": "epoch times cannot be compared, and results differ in their last bits",
+        "memory_kind": "peak memory cannot be compared",
+        "precision": "costs cannot be compared, and results may differ",
+        "channels_last": "epoch times cannot be compared",
+        "deterministic": "epoch times cannot be compared",
+        "compile": "epoch times cannot be compared",
+        "data_fingerprint": "the trials did not see the same data",
+        "torch": "results may differ for that reason alone",
+        "git_commit": "the program changed between trials",
+        **dict.fromkeys(text_facts(records), "what depends on it cannot be compared"),
+    }
+    found = []
+    done = records.done.assign(compile=compiled(records))
+    done = done[done["source"] == BENCH_SOURCE]
+    for column, consequence in consequences.items():
+        counts = done[column].value_counts()
+        meant = any(_explains(axis, column) for axis in records.axes)
+        if len(counts) > 1 and not meant:
+            found.append(_mixture(column, list(counts.items()), consequence))
+    hardware = [fact for fact in facts if fact.name in _HARDWARE and fact.mixed]
+    found += [
+        _mixture(fact.name, fact.values, "epoch times cannot be compared") for fact in hardware
+    ]
+    return found + _versions(facts)
+
+
+def _versions(facts: Sequence[Fact]) -> list[str]:
+    """One sentence on versions that differ, torch's apart: the first few, and how many more."""
+    differing = [
+        f"{fact.name.removeprefix('packages.')} {' and '.join(str(v) for v, _ in fact.values)}"
+        for fact in facts
+        if fact.mixed and fact.name.startswith(_VERSIONS) and fact.name != "packages.torch"
+    ]
+    if not differing:
+        return []
+    more = f" and {len(differing) - FEW} more" if len(differing) > FEW else ""
+    text = f"Mixed versions: {', '.join(differing[:FEW])}{more}"
+    return [f"{text}; results may differ for that reason alone."]
+
+
+def _mixture(name: str, counts: Sequence[tuple[object, int]], consequence: str) -> str:
+    values = ", ".join(f"{value} ({plural(n, 'trial')})" for value, n in counts)
+    return f"Mixed {name.replace('_', ' ')}: {values}; {consequence}."
+
+
+def _explains(axis: str, column: str) -> bool:
+    """Whether an axis is meant to change what a column says."""
+    if column == "data_fingerprint":
+        return axis.split(".")[0] == "data"
+    return axis.split(".")[-1] == column
+
+
+def _compared(summary: pd.DataFrame, column: str) -> bool:
+    base = baseline_column(column)
+    return base in summary and bool((summary[base].notna() & summary[column].notna()).any())
+
+
+def _seeds(records: Records, found: Interval) -> str:
+    if found.n == 1 and records.protocol != BENCH_SOURCE:
+        return "From one run logged elsewhere: how far others would scatter is not known."
+    if found.n == 1:
+        return "From one seed: how far other seeds would scatter is not known."
+    unit = "runs" if records.done["seed"].isna().all() else "seeds"
+    return f"Mean over {found.n} {unit}, in brackets the 95% t-interval."
+
+
+def _against(
+    records: Records,
+    summary: pd.DataFrame,
+    arms: Sequence[Arm],
+    order: list[int],
+    column: str,
+    verdicts: Between,
+) -> list[str]:
+    """The best arm against the runner-up: paired by seed where they share seeds."""
+    first, second = (interval_of(summary, number, column) for number in order[:2])
+    decimals = numbers.metric_decimals(summary, column)
+    gap = numbers.fixed(abs(first.mean - second.mean), decimals)
+    runner = f"The runner-up, {arms[order[1]].label}, has {numbers.interval(second, decimals)}"
+    text = f"{runner} (n = {second.n}), {gap} behind."
+    declared = verdicts.get((order[0], order[1]))
+    if declared:
+        return [text, *(_by_hypothesis(each.outcome) for each in declared)]
+    if min(first.n, second.n) < FEW:
+        return [text, f"With fewer than {FEW} seeds in an arm, nothing can be concluded."]
+    arm = arm_numbers(records, arms)
+    series = [by_seed(records, arm, number, column) for number in order[:2]]
+    paired = paired_interval(paired_differences(*series))
+    return [text, _paired(paired, decimals, apart=first.apart(second))]
+
+
+def _by_hypothesis(outcome: Outcome) -> str:
+    """The verdict on the best and the runner-up."""
+    p = p_text(outcome.p_corrected)
+    p = f"p {p[0]} {p[1:]}" if p.startswith("<") else f"p = {p}"
+    p = "" if math.isnan(outcome.p_corrected) else f" ({p} after Holm)"
+    return f"The hypothesis {outcome.hypothesis.id} tests these two: {outcome.verdict}{p}."
+
+
+def _paired(paired: Interval, decimals: int, *, apart: bool) -> str:
+    """What the paired differences of the best and the runner-up say; `apart`: their intervals."""
+    if paired.n < FEW:
+        pairs = plural(paired.n, "seed")
+        return f"The two share {pairs}; below {FEW} pairs nothing can be concluded."
+    difference = (
+        f"Paired by seed, the difference is {numbers.signed(paired.mean, decimals)} "
+        f"[{numbers.fixed(paired.low, decimals)}, {numbers.fixed(paired.high, decimals)}] "
+        f"over {paired.n} pairs"
+    )
+    if not paired.known:
+        return (
+            f"Paired by seed, the difference is {numbers.signed(paired.mean, decimals)} in all "
+            f"{paired.n} pairs: without scatter nothing can be concluded."
+        )
+    if not (paired.low > 0 or paired.high < 0):
+        return f"{difference}: it may well be zero, so nothing can be concluded."
+    if not apart:
+        return (
+            f"{difference}, without zero; but the two intervals overlap and the pair was picked "
+            "after the fact, so nothing can be concluded before it is tested as a hypothesis."
+        )
+    return (
+        f"{difference}, without zero, and the two intervals do not overlap. The pair was picked "
+        "after the fact: an observation, not a test."
+    )
+
+
+def _on_test(records: Records, summary: pd.DataFrame, arms: Sequence[Arm], best: int) -> list[str]:
+    """What the test split says of the same choice."""
+    column = f"test_{records.select.metric}"
+    order = ranking(summary, column, records.select.mode)
+    if not order:
+        return ["No trial has been evaluated on the test split."]
+    decimals = numbers.metric_decimals(summary, column)
+    own = numbers.interval(interval_of(summary, best, column), decimals)
+    text = f"On the test split it has {own}"
+    if order[0] == best:
+        return [f"{text}, the {first_words(records.select.mode)} there too."]
+    top = numbers.interval(interval_of(summary, order[0], column), decimals)
+    return [f"{text}; there {arms[order[0]].label} leads with {top}."]

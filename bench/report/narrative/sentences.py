@@ -1,0 +1,162 @@
+"""Outcomes of hypotheses in plain words."""
+
+from __future__ import annotations
+
+from bench.analysis import power
+from bench.analysis.hypotheses import Basis, Outcome, Verdict
+from bench.analysis.stats import Interval
+from bench.report.format import numbers
+from bench.report.format.display_names import nice
+from bench.report.narrative.completeness import failure_words, remedies, shortage_words
+from bench.spec.hypotheses import Hypothesis, MetricTerm, figures
+from bench.states import BENCH_SOURCE
+
+_LARGE = 1e4  # figures from here on are told with a prefix: 12.7 M
+_MOST = 3  # strata that a sentence names
+_SINGULAR = {
+    "final_train_loss": "final training loss",
+    "overfit_gap": "overfitting gap",
+    "peak_memory_mb": "peak memory (MB)",
+}
+_PLURAL = {
+    "params": "parameters",
+    "trainable_params": "trainable parameters",
+    "macs": "MACs",
+    "epochs_to_95pct": "epochs to 95% of the best",
+    "seconds_to_95pct": "seconds to 95% of the best",
+    "epoch_seconds": "seconds an epoch",
+    "train_seconds": "seconds of training",
+    "compile_seconds": "seconds of compiling",
+}
+
+
+def sentence(outcome: Outcome) -> str:
+    """One outcome in words.
+
+    For example: resnet34_unet's final validation loss is lower than unet's by 0.071 [0.031, 0.112],
+    5 seeds: supported.
+    """
+    seeds = outcome.finding.estimate.n
+    unit = outcome.pairs.unit
+    count = _plural(seeds, unit) if unit == "seed" else "one run of each arm"
+    found = f"{_difference(outcome)}, {count}" if seeds else _nothing(outcome)
+    return f"{found}: {outcome.verdict}{_remark(outcome)}."
+
+
+def metric_words(metric: str) -> str:
+    """A hypothesis's metric for people: `val/loss@20` → `validation loss after epoch 20`."""
+    return " minus ".join(_figure_words(figure) for figure in figures(metric))
+
+
+def side_words(hypothesis: Hypothesis) -> tuple[str, str]:
+    """The labels that tell a and b apart; b as a number where it is one."""
+    if not isinstance(hypothesis.b, dict):
+        return " · ".join(hypothesis.a.values()), f"{hypothesis.b:g}"
+    apart = [axis for axis, label in hypothesis.a.items() if hypothesis.b[axis] != label]
+    own, other = ([side[axis] for axis in apart] for side in (hypothesis.a, hypothesis.b))
+    return " · ".join(own), " · ".join(other)
+
+
+def shared_words(hypothesis: Hypothesis) -> str:
+    """The labels that a and b share; empty where there are none."""
+    b = hypothesis.b if isinstance(hypothesis.b, dict) else {}
+    return " · ".join(label for axis, label in hypothesis.a.items() if b.get(axis) == label)
+
+
+def _figure_words(figure: MetricTerm) -> str:
+    known = _SINGULAR | _PLURAL
+    words = known.get(figure.column) or nice(figure.column).replace("val ", "validation ")
+    return words if figure.epoch is None else f"{words} after epoch {figure.epoch}"
+
+
+def _difference(outcome: Outcome) -> str:
+    """The estimate in words, in the direction in which it was found."""
+    hypothesis, found = outcome.hypothesis, outcome.finding.estimate
+    a, b = side_words(hypothesis)
+    where, metric = shared_words(hypothesis), hypothesis.metric
+    other = f"{b}'s" if isinstance(hypothesis.b, dict) else b
+    subject = f"{f'With {where}, ' if where else ''}{a}'s {metric_words(metric)}"
+    several = figures(metric)[0].column in _PLURAL
+    be, differ = ("are", "differ") if several else ("is", "differs")
+    exactly = " exactly" if outcome.finding.basis is Basis.EXACT else ""
+    if hypothesis.expect == "equivalent":
+        amounts = _amounts(found, plus="+")
+        return f"{subject} {differ} from {other} by{exactly} {amounts}{_margin(outcome)}"
+    if found.mean == 0:
+        return f"{subject} {be}{exactly} as high as {other}{_margin(outcome)}"
+    way = "higher" if found.mean > 0 else "lower"
+    turned = found if found.mean > 0 else Interval(-found.mean, -found.high, -found.low, found.n)
+    amounts = _amounts(turned)
+    return f"{subject} {be} {way} than {other} by{exactly} {amounts}{_margin(outcome)}"
+
+
+def _margin(outcome: Outcome) -> str:
+    margin = outcome.hypothesis.margin
+    return "" if margin is None else f" (margin {margin:g})"
+
+
+def _nothing(outcome: Outcome) -> str:
+    a, b = side_words(outcome.hypothesis)
+    sides = f"{a} and {b}" if isinstance(outcome.hypothesis.b, dict) else a
+    what = metric_words(outcome.hypothesis.metric)
+    if any(stratum.differences for stratum in outcome.pairs.tested):
+        return f"{sides} have no seed whose {what} is known in every stratum"
+    return f"{sides} have no pair to compare in {what}"
+
+
+def _amounts(found: Interval, plus: str = "") -> str:
+    """`0.071 [0.031, 0.112]`; large figures with a prefix; without an interval the mean alone."""
+    mean, low, high = (_amount(value, found) for value in found[:3])
+    sign = plus if found.mean > 0 else ""
+    return f"{sign}{mean} [{low}, {high}]" if found.known and low != high else f"{sign}{mean}"
+
+
+def _amount(value: float, among: Interval) -> str:
+    if abs(among.mean) >= _LARGE:
+        return numbers.scaled(value)
+    return numbers.fixed(value, numbers.decimals_for([among.mean], [among.high - among.mean]))
+
+
+def _remark(outcome: Outcome) -> str:
+    """Why nothing could be concluded, what to know of the comparison, and what is missing."""
+    pairs = outcome.pairs
+    notes = [*_why(outcome)]
+    along = ", ".join(f"{axis} {a} against {b}" for axis, (a, b) in pairs.along.items())
+    notes += [f"the sides also differ in {along}"] if along else []
+    notes += _of_others(outcome)
+    notes += shortage_words(outcome.hypothesis, pairs)
+    notes += remedies(pairs) if outcome.finding.basis is Basis.FEW else []
+    notes += failure_words(outcome.hypothesis, pairs)
+    unpaired = pairs.count("unpaired")
+    notes += [f"{_plural(unpaired, 'trial')} without a counterpart"] if unpaired else []
+    return "".join(f"; {note}" for note in notes)
+
+
+def _of_others(outcome: Outcome) -> list[str]:
+    """Whose trials it is about if not ours, and whose stand beside without counting."""
+    pairs = outcome.pairs
+    notes = [f"logged elsewhere by {pairs.source}"] if pairs.source != BENCH_SOURCE else []
+    others = {stratum.source for stratum in pairs.strata if stratum.differences} - {pairs.source}
+    if others:
+        notes.append(f"not counted, being another protocol: {', '.join(sorted(others))}")
+    if pairs.not_planned:
+        names = [" · ".join(stratum.axes.values()) for stratum in pairs.not_planned]
+        shown = ", ".join(names[:_MOST]) + (", …" if len(names) > _MOST else "")
+        notes.append(f"not counted, as the latest plan does not have it: {shown}")
+    return notes
+
+
+def _why(outcome: Outcome) -> list[str]:
+    if outcome.verdict is not Verdict.INCONCLUSIVE:
+        return []
+    if outcome.finding.basis is Basis.FEW:
+        return [f"{power.FEWEST} complete seeds are the least that can settle it"]
+    if outcome.finding.basis is Basis.FLAT:
+        return ["every seed gives the same difference, so there is no scatter to judge it by"]
+    if outcome.needs_seeds is None:
+        return [f"more than {power.MOST} seeds would be needed"]
+    return [f"about {outcome.needs_seeds} seeds would be needed"]
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,0 +1,1 @@
+"""What a report says of a search: its results, sections, tables and figures."""

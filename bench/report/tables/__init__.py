@@ -1,0 +1,1 @@
+"""Tables of arms, trials, effects, verdicts and data sets, and their files."""

@@ -1,0 +1,244 @@
+"""Tables as people read them: numbers per arm and per trial as texts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+from pandas.api.types import is_numeric_dtype
+
+from bench.analysis.arm_summary import baseline_column, interval_of, result_columns, value_of
+from bench.analysis.load import Records
+from bench.analysis.standing import Standing
+from bench.report.format import numbers
+from bench.report.format.cells import Cell, Column, Table, integers, sort_key, texts
+from bench.report.format.display_names import nice, title
+
+COUNTS = ("params", "trainable_params", "macs")
+
+COST_TITLES = {
+    "params": "Params",
+    "trainable_params": "Trainable",
+    "macs": "MACs",
+    "epoch_seconds": "Epoch",
+    "peak_memory_mb": "Memory",
+}
+
+
+MARK_WORDS = {
+    Standing.BEST: "the best: significantly different from every other arm with this figure",
+    Standing.TIED: "not significantly different from the best",
+}
+Marks = Mapping[str, Mapping[int, Standing]]
+
+
+def arm_table(
+    records: Records,
+    summary: pd.DataFrame,
+    marks: Marks | None = None,
+    fronts: pd.DataFrame | None = None,
+) -> Table:
+    """The summary per arm: labels, seeds, results with intervals, baseline, costs, Pareto fronts.
+
+    What is left after the last epoch stands in the table of the course of training.
+
+    `marks` are the standings by column and arm, `fronts` the memberships of `pareto_members`.
+    """
+    columns = label_columns(records, summary)
+    columns.append(_seeds_column(summary))
+    for name in result_columns(records):
+        if summary[name].notna().any() and not name.startswith("final_"):
+            columns.append(metric_column(summary, name, (marks or {}).get(name, {})))
+    columns += _baseline_columns(records, summary)
+    columns += _cost_columns(summary)
+    if fronts is not None and not fronts.empty:
+        columns.append(_front_column(records, fronts))
+    return Table(columns)
+
+
+def trial_table(records: Records) -> Table:
+    """Every trial with its outcome: what the numbers per arm are made of."""
+    runs = records.runs
+    metric = records.select.metric
+    columns = [texts("Trial", "The trial's id: its folder under results/.", runs["id"], True)]
+    columns += [
+        texts(title(axis), f"Level of the axis {axis}.", runs[f"axis.{axis}"])
+        for axis, levels in records.axes.items()
+        if len(levels) > 1
+    ]
+    columns.append(integers("Seed", "Root of every random stream of the trial.", runs["seed"]))
+    if runs["status"].nunique() > 1:
+        columns.append(texts("Status", "How far it has come.", runs["status"]))
+    columns.append(integers("Epochs", "Epochs trained.", runs["epochs"]))
+    columns.append(
+        integers("Best epoch", f"The epoch with the best val {nice(metric)}.", runs["best_epoch"])
+    )
+    names = [f"best_val_{metric}", f"test_{metric}", "best_val_loss", "overfit_gap"]
+    for name in dict.fromkeys([*names, *records.closing]):
+        if name in runs and runs[name].notna().any():
+            columns.append(_result(name, runs[name]))
+    times = runs["train_seconds"]
+    cells = [Cell(numbers.seconds(v), sort_key(v)) for v in times]
+    columns.append(Column("Training", MEANINGS["train_seconds"], cells))
+    return Table(columns)
+
+
+def trouble_table(told: pd.DataFrame) -> Table:
+    """Trials that did not go well: a frame with id, arm, status, failure and message."""
+    outcome = told["failure"].fillna(told["status"]).str.replace("_", " ")
+    return Table(
+        [
+            texts("Trial", "The trial's id: its folder under results/.", told["id"], True),
+            texts("Arm", "Its arm.", told["arm"]),
+            texts("Outcome", "What went wrong, or how far it has come.", outcome),
+            texts("Message", "What was said.", told["message"], wide=True),
+        ]
+    )
+
+
+MEANINGS = {
+    "params": "Parameters of the model, trainable or not.",
+    "trainable_params": "Parameters that an optimizer step changes; the others are frozen.",
+    "frechet": "Fréchet distance of generated from test images, with the best epoch's checkpoint, "
+    "in the features that frechet_extractor names; lower is better, and comparable only with the "
+    "same extractor and numbers of images.",
+    "macs": "Multiply-adds of one forward pass on one image, counted by fvcore (one "
+    "multiply-add = 1); median over seeds.",
+    "epoch_seconds": "Seconds of training per epoch: median over the epochs after the first, "
+    "without validation, device synchronised; median over seeds.",
+    "peak_memory_mb": "Peak memory in MB (10⁶ bytes): the allocator's on CUDA, resident set on a "
+    "CPU; median over seeds.",
+    "train_seconds": "Time of training and validation together.",
+    "overfit_gap": "Final minus lowest validation loss.",
+}
+
+
+def meaning(name: str) -> str:
+    """What a column of results means."""
+    if name in MEANINGS:
+        return MEANINGS[name]
+    for prefix, text in (
+        ("baseline_val_", "{} of the trivial prediction on the validation split."),
+        ("baseline_", "{} of the trivial prediction on the test split."),
+        ("best_val_", "Best validation {} over the epochs."),
+        ("final_val_", "Validation {} after the last epoch."),
+        ("test_", "{} on the test split, with the checkpoint of the best epoch."),
+    ):
+        if name.startswith(prefix):
+            return text.format(nice(name.removeprefix(prefix)))
+    return nice(name)
+
+
+def label_columns(records: Records, summary: pd.DataFrame) -> list[Column]:
+    """What tells the arms apart: their labels, and their source where there are several."""
+    columns = [
+        texts(title(axis), f"Level of the axis {axis}.", summary[f"axis.{axis}"])
+        for axis in records.axes
+    ]
+    if not columns:
+        columns.append(texts("Arm", "The only arm: the spec has no axis.", summary["arm"]))
+    if summary["source"].nunique() > 1:
+        columns.append(texts("Source", "Where the histories were logged.", summary["source"]))
+    return columns
+
+
+def _seeds_column(summary: pd.DataFrame) -> Column:
+    """How many trials the numbers are made of, and how many are missing from them."""
+    cells = []
+    names = ["n_done", "n_failed", "n_missing", "n_unseeded"]
+    for counts in summary[names].itertuples(index=False):
+        done, failed, missing, unseeded = map(int, counts)
+        told = [f"{failed} failed"] * (failed > 0) + [f"{missing} missing"] * (missing > 0)
+        if unseeded:
+            told.insert(0, f"{unseeded} run{'s' * (unseeded > 1)} without a seed")
+        text = numbers.MISSING if 0 < done == unseeded else str(done - unseeded)
+        cells.append(Cell(text, done, detail=f"({', '.join(told)})" if told else ""))
+    about = (
+        "Finished trials, the seeds that the numbers are means over; beside them those that failed "
+        "or are missing (planned, running, interrupted), which no number has."
+    )
+    return Column("Seeds", about, cells)
+
+
+def metric_column(summary: pd.DataFrame, name: str, marks: Mapping[int, Standing]) -> Column:
+    """A column of results: means with their intervals, and marks on the best."""
+    decimals = numbers.metric_decimals(summary, name)
+    cells = []
+    for number in summary.index:
+        found = interval_of(summary, number, name)
+        detail = numbers.bounds(found, decimals)
+        if 0 < found.n < value_of(summary, number, "n_done"):
+            detail = f"{detail} (n = {found.n})".lstrip()
+        text = numbers.fixed(found.mean, decimals)
+        mark = marks.get(number)
+        note = f"n = {found.n}{f'; {MARK_WORDS[mark]}' if mark else ''}"
+        cells.append(Cell(text, sort_key(found.mean), note, detail, mark))
+    return Column(title(name), f"{meaning(name)} Mean over seeds [95% t-interval].", cells)
+
+
+def _baseline_columns(records: Records, summary: pd.DataFrame) -> list[Column]:
+    metric = records.select.metric
+    names = [baseline_column(f"{prefix}_{metric}") for prefix in ("test", "best_val")]
+    found = next((n for n in names if n in summary and summary[n].notna().any()), None)
+    if found is None or summary[found].nunique() == 1:
+        return []  # the headline tells a baseline that all arms share
+    decimals = numbers.decimals_for(summary[found])
+    cells = [Cell(numbers.fixed(v, decimals), sort_key(v)) for v in summary[found]]
+    return [Column(f"Baseline {nice(metric)}", meaning(found), cells)]
+
+
+def _cost_columns(summary: pd.DataFrame) -> list[Column]:
+    columns = []
+    for name, heading in COST_TITLES.items():
+        values = summary[name]
+        if name == "trainable_params" and not (values < summary["params"]).any():
+            continue  # nothing is frozen
+        if values.notna().any():
+            cells = [Cell(cost_text(name, v), sort_key(v), _exact(name, v)) for v in values]
+            columns.append(Column(heading, MEANINGS[name], cells))
+    return columns
+
+
+def cost_text(name: str, value: float) -> str:
+    """A cost with its unit."""
+    if name == "epoch_seconds":
+        return numbers.seconds(value)
+    if name == "peak_memory_mb":
+        return numbers.scaled(value * 1e6, "B")
+    return numbers.scaled(value)
+
+
+def _front_column(records: Records, fronts: pd.DataFrame) -> Column:
+    """On which fronts each arm is."""
+    cells, titles = [], [COST_TITLES[str(cost)] for cost in fronts]
+    for row in fronts.itertuples(index=False):
+        known = {t: bool(m) for t, m in zip(titles, row, strict=True) if not pd.isna(m)}
+        names = [heading for heading, member in known.items() if member]
+        text = f"{len(names)} of {len(known)}" if known else numbers.MISSING
+        cells.append(Cell(text, len(names) if known else None, ", ".join(names)))
+    about = (
+        f"On how many fronts, of those against {', '.join(titles)}: no other arm has as good a "
+        f"best val {nice(records.select.metric)} at as low a cost. Point at a number for which. By "
+        "means and medians, so a description and no test. A cost that was not measured on equal "
+        "terms is left out."
+    )
+    return Column("Pareto", about, cells, "left")
+
+
+def _exact(name: str, value: float) -> str:
+    return numbers.exact(value) if name in COUNTS and math.isfinite(value) else ""
+
+
+def _plain_metric(name: str, values: pd.Series[float]) -> Column:
+    decimals = numbers.decimals_for(values)
+    cells = [Cell(numbers.fixed(v, decimals), sort_key(v), repr(float(v))) for v in values]
+    return Column(title(name), meaning(name), cells)
+
+
+def _result(name: str, values: pd.Series[Any]) -> Column:
+    """A column of figures, or of texts where the task says something in words."""
+    if is_numeric_dtype(values):
+        return _plain_metric(name, values)
+    return texts(title(name), meaning(name), values)

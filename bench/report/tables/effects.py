@@ -1,0 +1,251 @@
+"""What the axes change, as tables: one set for each figure of the trials."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from pandas.api.types import is_numeric_dtype
+
+from bench.analysis.arm_summary import text_facts
+from bench.analysis.declared import with_verdicts
+from bench.analysis.effects import (
+    MOST_LEVELS,
+    interactions,
+    level_differences,
+    main_effects,
+)
+from bench.analysis.hypotheses import ALPHA, Outcome
+from bench.analysis.load import Records
+from bench.analysis.power import FEWEST
+from bench.analysis.stats import Interval
+from bench.analysis.terms import comparable_axes
+from bench.report.format import numbers
+from bench.report.format.cells import Cell, Column, Table, probabilities, sort_key, texts
+from bench.report.format.display_names import title
+
+TITLES = {
+    "overfit_gap": "Overfitting gap",
+    "epochs_to_95pct": "Epochs to 95% of the best",
+    "epoch_seconds": "Seconds per epoch",
+}
+PAIRED = (
+    "Paired by seed and by all other axes, over whose planned levels a seed is averaged; 95% "
+    "t-interval over the seeds that have them all, not corrected."
+)
+
+
+@dataclass(frozen=True)
+class Effects:
+    """What the axes change in one figure of the trials.
+
+    Attributes:
+        column: the figure, a column of runs.csv.
+        heading: its name for people.
+        told: how many differences and interactions are significant, in words.
+        frames: `differences`, `interactions`, `effects` as numbers, those that have rows.
+        tables: the same as texts.
+    """
+
+    column: str
+    heading: str
+    told: str
+    frames: dict[str, pd.DataFrame]
+    tables: dict[str, Table]
+
+
+def all_effects(records: Records, tested: Sequence[Outcome] = ()) -> list[Effects]:
+    """The effects on every figure that can be compared along some axis, the selected one first.
+
+    Differences that a hypothesis tests have its result.
+    """
+    return [
+        effects_on(records, column, tested)
+        for column in compared_columns(records)
+        if comparable_axes(records, column) and records.done[column].notna().any()
+    ]
+
+
+def compared_columns(records: Records) -> list[str]:
+    """The figures that a reader wants compared: results, overfitting, convergence, time."""
+    metric = records.select.metric
+    names = [f"best_val_{metric}", f"test_{metric}", "final_val_loss", "overfit_gap"]
+    same_kind = all(records.done[fact].nunique() <= 1 for fact in text_facts(records))
+    closing = [c for c in records.closing if same_kind and is_numeric_dtype(records.runs[c])]
+    names += [*closing, "epochs_to_95pct", "epoch_seconds"]
+    return [name for name in dict.fromkeys(names) if name in records.runs]
+
+
+def effects_on(records: Records, column: str, tested: Sequence[Outcome] = ()) -> Effects:
+    """All effects on one figure."""
+    differences = with_verdicts(level_differences(records, column), records, column, tested)
+    found = {
+        "differences": differences,
+        "interactions": interactions(records, column),
+        "effects": main_effects(records, column),
+    }
+    frames = {name: frame for name, frame in found.items() if len(frame)}
+    makers = {
+        "differences": differences_table,
+        "interactions": interactions_table,
+        "effects": effects_table,
+    }
+    heading = TITLES.get(column, title(column))
+    tables = {name: makers[name](frame) for name, frame in frames.items()}
+    return Effects(column, heading, _told(frames), frames, tables)
+
+
+def differences_table(found: pd.DataFrame) -> Table:
+    """The frame of `level_differences`."""
+    pairs = [f"{a} − {b}" for a, b in zip(found["a"], found["b"], strict=True)]
+    about = f"The later level minus the earlier one (first level only above {MOST_LEVELS} levels)."
+    return Table(
+        [
+            texts("Axis", "Which axis's levels are compared.", found["axis"]),
+            texts("Levels", about, pairs),
+            _estimates("Difference", PAIRED, found),
+            _seeds(found),
+            *_tests(found),
+            _conclusions(found),
+        ]
+    )
+
+
+def interactions_table(found: pd.DataFrame) -> Table:
+    """The frame of `interactions`."""
+    own = found["axis"] + ": " + found["a"] + " − " + found["b"]
+    others = found["other"] + ": " + found["c"] + " instead of " + found["d"]
+    about = "The first difference with the one level of the second axis minus that with the other."
+    return Table(
+        [
+            texts("Difference", "A difference between levels of one axis.", own),
+            texts("With", "The levels of another axis between which it is compared.", others),
+            _estimates("Change", f"{about} {PAIRED}", found),
+            _seeds(found),
+            *_tests(found),
+            _conclusions(found.assign(hypothesis="", verdict="")),
+        ]
+    )
+
+
+def effects_table(found: pd.DataFrame) -> Table:
+    """The frame of `main_effects`."""
+    decimals = _decimals(found)
+    means = [Cell(numbers.fixed(v, decimals), sort_key(v)) for v in found["mean"]]
+    about = (
+        "The level's mean minus the mean of all levels of its axis, over the combinations of the "
+        "other axes that are planned with all levels; 95% t-interval over the seeds that have all "
+        "of these, not corrected."
+    )
+    return Table(
+        [
+            texts("Axis", "The axis.", found["axis"]),
+            texts("Level", "The level.", found["level"]),
+            Column("Mean", "Over the same combinations and seeds as the effect.", means),
+            _estimates("Effect", about, found),
+            _seeds(found),
+        ]
+    )
+
+
+def together(effects: Iterable[Effects], name: str) -> pd.DataFrame:
+    """One frame of all figures' `name`, with `figure` in front."""
+    frames = [e.frames[name].assign(figure=e.column) for e in effects if name in e.frames]
+    found = pd.concat(frames, ignore_index=True)
+    return found[["figure", *found.columns.drop("figure")]]
+
+
+def table_together(effects: Iterable[Effects], name: str) -> Table:
+    """One table of all figures' `name`, with the figure in front."""
+    chosen = [e for e in effects if name in e.tables]
+    headings = [e.heading for e in chosen for _ in e.tables[name].rows]
+    columns = [texts("Figure", "What is compared.", headings)]
+    for parts in zip(*(e.tables[name].columns for e in chosen), strict=True):
+        cells = [cell for part in parts for cell in part.cells]
+        columns.append(Column(parts[0].title, parts[0].meaning, cells, parts[0].align))
+    return Table(columns)
+
+
+def _decimals(found: pd.DataFrame) -> int:
+    return numbers.decimals_for(found["estimate"], (found["high"] - found["low"]) / 2)
+
+
+def _estimates(heading: str, about: str, found: pd.DataFrame) -> Column:
+    """Signed, with the interval beneath."""
+    decimals = _decimals(found)
+    cells = []
+    for row in found[["estimate", "low", "high", "n"]].itertuples(index=False):
+        interval = Interval(*row)
+        text = numbers.signed(interval.mean, decimals)
+        cells.append(Cell(text, sort_key(interval.mean), "", numbers.bounds(interval, decimals)))
+    return Column(heading, about, cells)
+
+
+def _seeds(found: pd.DataFrame) -> Column:
+    cells = []
+    for n, seeds, lost in found[["n", "seeds", "lost"]].itertuples(index=False):
+        lacking = [f"of {seeds}"] * (n < seeds) + [f"{lost} lost"] * (lost > 0)
+        cells.append(Cell(str(n), int(n), detail=f"({', '.join(lacking)})" if lacking else ""))
+    about = (
+        "Complete seeds: those with all planned combinations of the other axes; lost: planned "
+        "pairs that lack a figure on one side, or whose time was measured under other conditions."
+    )
+    return Column("Seeds", about, cells)
+
+
+def _tests(found: pd.DataFrame) -> list[Column]:
+    about = "Corrected by Holm over this figure's table; of a hypothesis, over all hypotheses."
+    return [
+        probabilities(
+            "p", "Two-sided paired t-test over seeds; of a hypothesis, its own test.", found["p"]
+        ),
+        probabilities("p (Holm)", about, found["p_corrected"]),
+    ]
+
+
+def _conclusions(found: pd.DataFrame) -> Column:
+    """What the corrected test says, in words; where a hypothesis tests it, its verdict."""
+    cells = []
+    for row in found.to_dict("records"):
+        text = _conclusion(row)
+        note = f"tested as the hypothesis {row['hypothesis']}" if row["hypothesis"] else ""
+        cells.append(Cell(text, text, note))
+    about = (
+        f"At {ALPHA:.0%} after Holm's correction. A difference that a hypothesis tests has its "
+        "verdict, with the hypothesis's id, and is left out of the table's correction."
+    )
+    return Column("Conclusion", about, cells, "left")
+
+
+def _conclusion(row: dict[Hashable, Any]) -> str:
+    if row["hypothesis"]:
+        return f"{row['verdict']} ({row['hypothesis']})"
+    if row["p_corrected"] <= ALPHA:
+        return "higher" if row["estimate"] > 0 else "lower"
+    if row["n"] < FEWEST:
+        return f"no test: under {FEWEST} seeds"
+    return "no test: no scatter" if pd.isna(row["p"]) else "no significant difference"
+
+
+def _told(frames: dict[str, pd.DataFrame]) -> str:
+    """`2 of 6 differences significant; 1 is tested as a hypothesis; 0 of 6 interactions …`."""
+    parts = []
+    for name, frame in frames.items():
+        if name == "effects":
+            continue
+        found, count = frame, 0
+        if name == "differences":
+            found = frame[frame["hypothesis"] == ""]
+            count = len(frame.drop_duplicates(["axis", "a", "b"])) - len(found)
+        if len(found):
+            real = int((found["p_corrected"] <= ALPHA).sum())
+            parts.append(f"{real} of {len(found)} {name} significant")
+            if found["p"].isna().all():
+                parts[-1] = f"{len(found)} {name}, none testable"
+        if count:
+            verb = "is tested as a hypothesis" if count == 1 else "are tested as hypotheses"
+            noun = "" if len(found) else f" difference{'s' * (count > 1)}"
+            parts.append(f"{count}{noun} {verb}")
+    return "; ".join(parts)

@@ -1,0 +1,78 @@
+"""The report's tables as files: exact numbers as CSV, texts as Markdown and LaTeX."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from bench.analysis.arm_summary import write_csv
+from bench.analysis.hypotheses import Outcome
+from bench.analysis.load import Records
+from bench.record.columns import Status
+from bench.record.files import write_text
+from bench.report.format.cells import Table
+from bench.report.format.markup import markdown, to_latex, to_markdown
+from bench.report.tables.effects import Effects, table_together, together
+from bench.report.tables.verdicts import verdict_table
+
+NAMES = ("arms", "learning", "verdicts", "differences", "interactions", "effects", "failures")
+OF_SEARCH = ("chosen", "points")
+_NESTED = frozenset({"strata", "shortages", "trials", "failures"})
+"""What verdicts.json has of a hypothesis and a row of verdicts.csv cannot."""
+
+
+class TableFile(NamedTuple):
+    """One table: its numbers, how people read it, and what stands below it."""
+
+    frame: pd.DataFrame
+    table: Table
+    notes: Sequence[str] = ()
+
+
+def table_files(
+    records: Records,
+    summary: pd.DataFrame,
+    context: Mapping[str, Any],
+    tested: Sequence[Outcome],
+) -> dict[str, TableFile]:
+    """The tables that the records have, by name; `context` is the page's."""
+    effects: Sequence[Effects] = context["effects"]
+    fronts = context["fronts"].add_prefix("pareto_")
+    marks = pd.DataFrame(
+        {f"{c}_standing": pd.Series(found, dtype="str") for c, found in context["marks"].items()},
+        index=summary.index,
+    )
+    numbers = summary.join([fronts, marks])
+    found = {"arms": TableFile(numbers, context["arm_table"], context["tie_notes"])}
+    found["learning"] = TableFile(context["learning"], context["learning_table"])
+    if tested:
+        rows = [{k: v for k, v in o.record().items() if k not in _NESTED} for o in tested]
+        frame = pd.DataFrame(rows).astype({"needs_seeds": "Int64"})
+        found["verdicts"] = TableFile(frame, verdict_table(tested))
+    for name in ("differences", "interactions", "effects"):
+        if any(name in each.frames for each in effects):
+            found[name] = TableFile(together(effects, name), table_together(effects, name))
+    if context["failures"]:
+        failed = records.runs[records.runs["status"] == Status.FAILED]
+        columns = ["id", "seed", *(f"axis.{axis}" for axis in records.axes), "failure", "message"]
+        found["failures"] = TableFile(failed[columns], context["failures"])
+    return found
+
+
+def write_tables(files: Mapping[str, TableFile], folder: Path) -> None:
+    """Write each as .csv, .md and .tex, and remove those of an earlier report that are gone."""
+    for name in (*NAMES, *OF_SEARCH):
+        paths = {ending: folder / f"{name}.{ending}" for ending in ("csv", "md", "tex")}
+        if name in files:
+            write_csv(files[name].frame, paths["csv"])
+            notes = files[name].notes
+            below = "".join(f"\n{markdown(note)}\n" for note in notes)
+            write_text(paths["md"], to_markdown(files[name].table) + "\n" + below)
+            comments = "".join(f"% {' '.join(note.split())}\n" for note in notes)
+            write_text(paths["tex"], to_latex(files[name].table) + comments)
+        else:
+            for path in paths.values():
+                path.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""Builders of made-up specs, trials, records and searches, for all tests."""
