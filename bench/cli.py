@@ -29,7 +29,7 @@ from bench.commands.arguments import (
 )
 from bench.commands.exit_codes import ExitCode
 from bench.commands.search_line import search
-from bench.errors import BenchError, StoreError, describe_exception, printable
+from bench.errors import BenchError, StoreError, WorkerStartError, describe_exception, printable
 from bench.interruption import OutputError, ending_at_once, interruptible, leave, unprinted
 
 if TYPE_CHECKING:
@@ -487,7 +487,8 @@ def _code(command: Callable[[], int], debug: bool) -> int:
     except BenchError as error:
         if debug:
             raise
-        return _failed(str(error), ExitCode.WRONG_REQUEST)
+        resumable = isinstance(error, WorkerStartError)
+        return _failed(str(error), ExitCode.INTERRUPTED if resumable else ExitCode.WRONG_REQUEST)
     except KeyboardInterrupt:
         return _failed("interrupted", ExitCode.INTERRUPTED)
     except OutputError as error:

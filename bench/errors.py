@@ -38,6 +38,12 @@ class NotDownloadedError(DataError):
     """A known data set that is not there yet."""
 
 
+class WorkerStartError(BenchError):
+    """A worker process that cannot be started, or is killed again and again: commands that meet it
+    end as interrupted.
+    """
+
+
 class StoreError(BenchError):
     """A record that is missing, unreadable or not writable."""
 

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection, Pipe
 
 from bench.data.base import Splits
 from bench.data.survey import Survey
-from bench.errors import BenchError, DataError, describe_exception
+from bench.errors import BenchError, DataError, WorkerStartError, describe_exception
 from bench.interruption import ignore_signals
 from bench.measure.oom_kills import oom_kills
 from bench.plan.data_sets import data_key
@@ -21,6 +21,8 @@ from bench.run.executors.local import start_process
 
 Costs = Mapping[str, int | None]
 SPLITS = ("train", "val", "test")
+ATTEMPTS = 3
+"""Starts of the process that prepares, where somebody kills it."""
 Report = Callable[[str, int, int], None]
 """Called with what is being prepared, how much of it is done, and how much there is."""
 
@@ -61,10 +63,26 @@ def prepare(
 
     Raises:
         BenchError: data is missing, a model cannot be built, …
+        WorkerStartError: the process that prepares was killed again and again.
     """
     killed_before = oom_kills()
+    for _ in range(ATTEMPTS):
+        try:
+            return _prepare_once((list(trials), beside, survey), report)
+        except EOFError:
+            if oom_kills() != killed_before:
+                why = "preparing the trials: the process was ended by the system for want of memory"
+                raise PreparationError(why) from None
+    raise WorkerStartError(
+        f"preparing the trials: the process was ended from outside, {ATTEMPTS} times; the same "
+        "command goes on from here"
+    )
+
+
+def _prepare_once(arguments: tuple[list[Trial], int, bool], report: Report) -> Prepared:
+    """Prepare in a process of its own; EOFError where that is killed."""
     ours, theirs = Pipe()
-    process = start_process(_prepare, (list(trials), beside, survey, theirs), "prepare")
+    process = start_process(_prepare, (*arguments, theirs), "prepare")
     theirs.close()
     try:
         while True:
@@ -75,10 +93,6 @@ def prepare(
                     raise PreparationError(str(error))
                 case (str() as what, int() as done, int() as total):
                     report(what, done, total)
-    except EOFError:
-        memory = oom_kills() != killed_before
-        why = "by the system for want of memory" if memory else "from outside"
-        raise PreparationError(f"preparing the trials: the process was ended {why}") from None
     finally:
         ours.close()
         process.join(5)

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from bench.errors import UnwritableError
+from bench.errors import UnwritableError, WorkerStartError
 from bench.run.events import Ended, Event, Lost, Retried, Waiting
-from bench.run.executors.base import Executor, WorkerStartError
+from bench.run.executors.base import Executor
 from bench.run.retries import RETRIES, Retries
 from bench.run.worker import Job
 from bench.states import Failure, Status

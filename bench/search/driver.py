@@ -12,7 +12,7 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
-from bench.errors import BenchError
+from bench.errors import BenchError, WorkerStartError
 from bench.measure.footprint import Footprint
 from bench.plan.objectives import Objective
 from bench.plan.space import Space, Value
@@ -211,6 +211,8 @@ class Driver:
             return None
         try:
             costs = self._workshop.costs(trials[0])
+        except WorkerStartError:
+            raise  # says nothing of the point, which is given back
         except BenchError as error:
             self._fail(active, str(error))
             return None

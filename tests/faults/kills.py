@@ -2,14 +2,16 @@
 
     python -m tests.faults.kills --kills 200 [--seed 0]
 
-Twelve trials (segmentation with augmentation, diffusion with a moving average, classification; four
-each) are run once undisturbed. Then the same, round after round in a fresh folder, while processes
-are killed and `bench run` is started again, until all trials are done. After each kill: no finished
-trial may be lost or changed, no row be lost or trained again (what a clock said in it stays),
-every history must be a beginning of the undisturbed one, and one of the last two checkpoints must
-be whole. After each round: histories (without what a clock says), best checkpoints, summaries and
-pictures must be the same to the bit, with one row per trial in the report and one run per trial in
-MLflow, and no traceback anywhere. Exits with 1 on any violation.
+Three `bench run`s of four trials (segmentation with augmentation, diffusion with a moving average,
+classification) and two `bench search`es (TPE on SQLite, random side by side on a journal, both with
+confirmation) are done once undisturbed. Then the same, round after round in a fresh folder, while
+processes are killed and the command is started again, until all trials are done. After each kill:
+no finished trial may be lost or changed, no row be lost or trained again (what a clock said in it
+stays), every history must be a beginning of the undisturbed one, and one of the last two
+checkpoints must be whole. After each round: histories (without what a clock says), best
+checkpoints, summaries and pictures must be the same to the bit, with one row per trial in the
+report and one run per trial in MLflow, and no traceback anywhere; a search must have tried the same
+points with the same figures, and chosen the same. Exits with 1 on any violation.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -36,6 +39,10 @@ from tests.faults.place import SPECS, Place, Record, history, read_json, record
 
 LIMIT_SECONDS = 600.0
 PREPARING = "preparing the trials: the process was ended from outside"
+"""Said by a command whose preparation was killed three times in a row."""
+
+Found = tuple[dict[str, Record], tuple[dict[str, Any], str]]
+"""Every trial's record, and what a search has found."""
 
 
 @dataclass
@@ -151,8 +158,10 @@ def check_on_the_way(place: Place, expected: dict[str, Record], seen: Seen, tall
     """What must hold at every instant."""
     seen.look(place, tally)
     for folder in place.trials():
-        whole = expected[folder.name].history
-        found = history(folder)
+        if folder.name not in expected:
+            tally.expect(False, f"{folder}: no trial of the undisturbed one")
+            continue
+        whole, found = expected[folder.name].history, history(folder)
         tally.expect(found == whole[: len(found)], f"{folder}: rows that are not the expected ones")
         if found and read_json(folder / "status.json")["status"] != "done":
             tally.expect(_one_is_whole(folder), f"{folder}: no checkpoint to go on from")
@@ -219,8 +228,10 @@ def disturbed(
     check_on_the_way(place, expected, seen, tally)
 
 
-def check_result(place: Place, expected: dict[str, Record], tally: Tally) -> None:
-    """Every trial done once, to the bit as it was undisturbed."""
+def check_result(place: Place, undisturbed: Found, tally: Tally) -> None:
+    """Every trial done once, to the bit as it was undisturbed; a search with the same points."""
+    expected, search = undisturbed
+    tally.expect(place.found() == search, f"{place.folder}: the search has found something else")
     found = place.records()
     tally.expect(set(found) == set(expected), f"{place.folder}: other trials")
     for trial in set(found) & set(expected):
@@ -237,13 +248,13 @@ def check_result(place: Place, expected: dict[str, Record], tally: Tally) -> Non
         tally.expect(not told, f"{said}: a traceback: {text[-2000:] if told else ''}")
 
 
-def undisturbed(place: Place, epochs: int) -> dict[str, Record]:
+def undisturbed(place: Place, epochs: int) -> Found:
     """The reference."""
     place.write(epochs)
     run = place.run()
     if run.wait(LIMIT_SECONDS):
         raise SystemExit((place.folder / "said.txt").read_text())
-    return place.records()
+    return place.records(), place.found()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -266,10 +277,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             place = Place(Path(folder) / f"{options.seed}-{number}" / name, name)
             place.write(options.epochs)
             draw = random.Random(1000 * options.seed + number)
-            disturbed(place, alone[name], min(left, options.per_run), draw, tally)
+            disturbed(place, alone[name][0], min(left, options.per_run), draw, tally)
             check_result(place, alone[name], tally)
-            check_mlflow(place, options.epochs, len(alone[name]), tally)
-            tally.counts["trials"] += len(alone[name])
+            check_mlflow(place, options.epochs, len(alone[name][0]), tally)
+            tally.counts["trials"] += len(alone[name][0])
             number += 1
             print(f"{name}: {_kills(tally)} kills so far, {len(tally.violations)} violations",
                   flush=True)  # fmt: skip
@@ -288,7 +299,7 @@ def _print_table(tally: Tally, seconds: float) -> None:
         "  of a worker": counts["worker"],
         "  of the parent": counts["parent"],
         "  of all": counts["both"],
-        "`bench run` started again": counts["starts"],
+        "the command started again": counts["starts"],
         "trainings cut short and gone on with": counts["cut"],
         "trials finished, bit-identical": counts["trials"],
         "violations": len(tally.violations),

@@ -17,7 +17,7 @@ CLOCKS = frozenset(
     | {"train_seconds"}
     | {"seconds_to_95pct", "compile_seconds", "history_digest", "summary_digest"}
 )
-COMMON = "seeds: {seeds}\nmachine: {{threads: 1, device: cpu}}\n"
+MACHINE = "machine: {threads: 1, device: cpu}\n"
 SPECS = {
     "seg": """\
 experiment: seg
@@ -45,7 +45,36 @@ model: {name: resnet, depth: 18, width: 0.1}
 augment: [{hflip: {p: 0.5}}]
 grid: {train.momentum: [0.9, 0.5]}
 """,
+    "tpe": """\
+experiment: tpe
+task: segmentation
+data: {name: shapes, image_size: 32, train: 12, val: 6, test: 6}
+train: {epochs: EPOCHS, batch_size: 6}
+model: {name: unet, width: 0.05}
+search:
+  trials: 5
+  sampler: {name: tpe, startup_trials: 2, seed: 0}
+  pruner: none
+  confirm_seeds: 2
+  space: {train.lr: {float: [1e-4, 1e-1], log: true}, train.optimizer: {choice: [adam, sgd]}}
+""",
+    "random": """\
+experiment: random
+task: segmentation
+data: {name: shapes, image_size: 32, train: 12, val: 6, test: 6}
+train: {epochs: EPOCHS, batch_size: 6}
+model: {name: unet, width: 0.05}
+search:
+  trials: 6
+  sampler: {name: random, seed: 0}
+  pruner: none
+  confirm_seeds: 2
+  storage: journal
+  space: {train.lr: {float: [1e-4, 1e-1], log: true}, model.width: {float: [0.04, 0.1]}}
+""",
 }
+AT_A_TIME = {"tpe": 1}
+"""Trials; else two. TPE draws by what has ended, so that side by side its points would differ."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +95,16 @@ class Place:
     folder: Path
     name: str
 
+    @property
+    def searches(self) -> bool:
+        """Whether its spec is one of a search."""
+        return "search:" in SPECS[self.name]
+
     def write(self, epochs: int, seeds: int = 2) -> None:
         """The spec."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        text = SPECS[self.name].replace("EPOCHS", str(epochs)) + COMMON.format(seeds=seeds)
+        text = SPECS[self.name].replace("EPOCHS", str(epochs)) + MACHINE
+        text += "" if self.searches else f"seeds: {seeds}\n"
         (self.folder / f"{self.name}.yaml").write_text(text)
 
     def start(self, *words: str) -> subprocess.Popen[bytes]:
@@ -86,8 +121,9 @@ class Place:
             )  # fmt: skip
 
     def run(self) -> subprocess.Popen[bytes]:
-        """`bench run`, two trials at a time, with as many retries as it takes."""
-        return self.start("run", f"{self.name}.yaml", "-j", "2", "--retries", "1000")
+        """`bench run` or `search`, with as many retries as it takes."""
+        command, jobs = "search" if self.searches else "run", str(AT_A_TIME.get(self.name, 2))
+        return self.start(command, f"{self.name}.yaml", "-j", jobs, "--retries", "1000")
 
     def trials(self) -> list[Path]:
         """The folders of trials that have begun."""
@@ -97,6 +133,13 @@ class Place:
     def records(self) -> dict[str, Record]:
         """Every trial's."""
         return {folder.name: record(folder) for folder in self.trials()}
+
+    def found(self) -> tuple[dict[str, Any], str]:
+        """What a search has found: search.json without what a clock says, and the best's spec."""
+        record = read_json(self.folder / "results" / self.name / "search.json")
+        best = self.folder / "reports" / self.name / "best.yaml"
+        clocks = CLOCKS | {"seconds", "started", "ended"}
+        return without(clocks, record), best.read_text() if best.exists() else ""
 
     def rows(self) -> list[dict[str, str]]:
         """The report's runs.csv."""
@@ -115,6 +158,13 @@ def record(folder: Path) -> Record:
         json.dumps(summary, sort_keys=True),
         tuple((path.name, path.read_bytes()) for path in sorted(folder.glob("samples/*.png"))),
     )
+
+
+def without(keys: frozenset[str], value: Any) -> Any:
+    """The same without some keys, at any depth."""
+    if isinstance(value, dict):
+        return {k: without(keys, v) for k, v in value.items() if k not in keys}
+    return [without(keys, each) for each in value] if isinstance(value, list) else value
 
 
 def history(folder: Path) -> tuple[tuple[tuple[str, str], ...], ...]:

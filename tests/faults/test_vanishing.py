@@ -15,9 +15,8 @@ import pytest
 
 from bench import folders
 from bench.commands.exit_codes import ExitCode
-from bench.errors import UnwritableError
+from bench.errors import UnwritableError, WorkerStartError
 from bench.run.executors import local
-from bench.run.executors.base import WorkerStartError
 from tests.faults.test_surroundings import Said, disk, mount
 from tests.faults.tiny import SPEC, facts, run, trials
 

@@ -5,13 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from bench.errors import BenchError
 from bench.run.events import Event
 from bench.run.worker import Job
-
-
-class WorkerStartError(BenchError):
-    """A process that cannot be started: too many of them, no memory, …"""
 
 
 class Executor(Protocol):

@@ -17,10 +17,10 @@ from typing import Any
 
 import psutil
 
+from bench.errors import WorkerStartError
 from bench.interruption import SIGNALS
 from bench.measure.oom_kills import oom_kills
 from bench.run.events import Alive, Ended, Event
-from bench.run.executors.base import WorkerStartError
 from bench.run.limits import Limits
 from bench.run.worker import Job, Share, work
 from bench.states import Failure, Status
