@@ -63,7 +63,6 @@ app = typer.Typer(
     cls=_Commands,
     help="Ablation benchmarks for image models: one YAML file in, a report with statistics out.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -401,6 +400,26 @@ def doctor(results: Results = RESULTS) -> None:
     _print(doctor_table(found))
     wrong = any(check.state == "problem" for check in found)
     sys.exit(ExitCode.SOME_FAILED if wrong else ExitCode.OK)
+
+
+@app.command()
+def init(
+    name: Annotated[str, typer.Argument(help="The experiment's name.", show_default=False)],
+    data: Annotated[
+        str,
+        typer.Option(
+            help="shapes (synthetic images), pets (Oxford-IIIT Pet, downloaded), or a folder: "
+            "with images/ and masks/, or with a folder per class."
+        ),
+    ] = "shapes",
+    out: Annotated[Path, typer.Option("--out", help="Folder for the spec.")] = Path("experiments"),
+) -> None:
+    """Write a commented spec to begin with: NAME.yaml. A file that is there stays."""
+    from bench.commands.init import init as write_spec
+    from bench.commands.init import next_steps
+
+    for line in next_steps(write_spec(name, data, out)):
+        print(line)
 
 
 @app.command()

@@ -93,7 +93,7 @@ def remedy(seen: Seen, labels: Labels) -> str:
         return f"`ignore: {strange[0]}` if it is not to be scored, or `values: {mapping}`"
     if len(values) <= len(names):
         return _as_many(values, strange, names)
-    if threshold and _is_soft(seen):
+    if threshold and is_soft(seen):
         return f"soft (antialiased) edges have made {len(values)} values: {threshold}"
     if len(values) <= _MANY:
         return _more(values, names) + (f", or {threshold}" if threshold else "")
@@ -124,7 +124,8 @@ def _threshold(seen: Seen, names: Sequence[str]) -> str:
     return f"`threshold: {shown}` makes values from there on {names[1]}, those below {names[0]}"
 
 
-def _is_soft(seen: Seen) -> bool:
+def is_soft(seen: Seen) -> bool:
+    """Whether the values between the least and the greatest come from smoothed edges."""
     low, high = min(seen.pixels), max(seen.pixels)
     above = sum(count for value, count in seen.pixels.items() if value > low)
     several = len(seen.pixels) > _FEW and high - low >= 16
