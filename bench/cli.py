@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
@@ -31,6 +32,7 @@ from bench.commands.exit_codes import ExitCode
 from bench.commands.search_line import search
 from bench.errors import BenchError, StoreError, WorkerStartError, describe_exception, printable
 from bench.interruption import OutputError, ending_at_once, interruptible, leave, unprinted
+from bench.masking import masked
 
 if TYPE_CHECKING:
     from bench.plan.plan import Plan
@@ -312,7 +314,9 @@ def predict(
 
     predicted = predict_files(Store(results), trial, images, out, device, trust_code=trust_code)
     for path in predicted.written:
-        print(path)
+        print(printable(path))
+    if predicted.caution:
+        print(f"Warning: {printable(predicted.caution)}.", file=sys.stderr)
     for line in predicted.failed:
         print(f"error: {printable(line)}", file=sys.stderr)
     if predicted.failed:
@@ -505,7 +509,7 @@ def _code(command: Callable[[], int], debug: bool) -> int:
         return ended.code if isinstance(ended.code, int) else ExitCode.OK
     except BenchError as error:
         if debug:
-            raise
+            return _traced(ExitCode.WRONG_REQUEST)
         resumable = isinstance(error, WorkerStartError)
         return _failed(str(error), ExitCode.INTERRUPTED if resumable else ExitCode.WRONG_REQUEST)
     except KeyboardInterrupt:
@@ -514,14 +518,18 @@ def _code(command: Callable[[], int], debug: bool) -> int:
         return unprinted(error)
     except OSError as error:
         if debug:
-            raise
+            return _traced(ExitCode.WRONG_REQUEST if error.filename else ExitCode.SOME_FAILED)
         if error.filename is None:
             return _unforeseen(error)
         return _failed(f"{error.filename}: {error.strerror}", ExitCode.WRONG_REQUEST)
     except Exception as error:
-        if debug:
-            raise
-        return _unforeseen(error)
+        return _traced(ExitCode.SOME_FAILED) if debug else _unforeseen(error)
+
+
+def _traced(code: ExitCode) -> ExitCode:
+    """Print the traceback of what went wrong, without the passwords in it."""
+    print(masked(traceback.format_exc()), file=sys.stderr, end="")
+    return code
 
 
 def _unforeseen(error: Exception) -> ExitCode:

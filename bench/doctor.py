@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import SplitResult, urlsplit
 
-from bench.errors import first_line
+from bench.errors import StoreError, first_line
+from bench.safe_files import check_database
 
 State = Literal["ok", "warning", "problem"]
 
@@ -207,7 +208,12 @@ def check_mlflow(results: Path, uri: str | None) -> Check:
     """
     if uri is None:
         remedy = "move it away, then `bench sync` writes it anew from the files under results"
-        return _check_database(f"sqlite:///{(results / 'mlflow.db').absolute()}", remedy)
+        own = results.absolute() / "mlflow.db"
+        try:
+            check_database(own)
+        except StoreError as error:
+            return Check("mlflow", "problem", str(error), "replace or remove it")
+        return _check_database(f"sqlite:///{own}", remedy)
     parts = urlsplit(uri)
     if parts.scheme in ("http", "https"):
         return _check_server(parts, _GO_ON)

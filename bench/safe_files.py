@@ -10,6 +10,7 @@ import errno
 import os
 import secrets
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,6 +18,7 @@ from bench.errors import StoreError
 
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # a FIFO without a writer is not waited for
+_JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")  # begins a journal, and ends a file's name in it
 
 
 def open_plain(path: Path) -> BinaryIO:
@@ -47,6 +49,42 @@ def refuse_link_out(folder: Path, root: Path) -> Path:
             "or name another --results"
         )
     return folder
+
+
+def refuse_special(path: Path) -> None:
+    """Raises a StoreError where something is there that is no plain file: a link, a FIFO, …"""
+    with suppress(OSError):
+        open_plain(path).close()
+
+
+def check_database(path: Path) -> None:
+    """Refuse an SQLite file, there or not, that would have SQLite change files elsewhere.
+
+    Beside a database lie its journals. SQLite writes to them, and where one of them names a file
+    that belongs to several databases, SQLite deletes that file, wherever it is. Ours never does.
+
+    Raises:
+        StoreError: the database or one of its journals is a link, a FIFO, …; or a journal names a
+            file to be deleted.
+    """
+    for name in (path.name, *(f"{path.name}-{kind}" for kind in ("journal", "wal", "shm"))):
+        with suppress(OSError), open_plain(path.with_name(name)) as file:  # SQLite has better words
+            if name.endswith("-journal") and _names_another_file(file):
+                raise StoreError(
+                    f"{path.with_name(name)}: names a file outside of the results, which SQLite "
+                    "would delete: bench never writes such a journal, remove it"
+                )
+
+
+def _names_another_file(journal: BinaryIO) -> bool:
+    """Whether a rollback journal ends with the name of a super-journal.
+
+    See "The Super-Journal" in SQLite's file format (sqlite.org/fileformat2.html).
+    """
+    if journal.seek(0, os.SEEK_END) < len(_JOURNAL_MAGIC):
+        return False
+    journal.seek(-len(_JOURNAL_MAGIC), os.SEEK_END)
+    return journal.read() == _JOURNAL_MAGIC
 
 
 def _opened(path: Path, flags: int) -> int:

@@ -324,3 +324,14 @@ def test_wrong_requests_are_one_line_and_exit_code_2(done: Place, name: str) -> 
 
 def test_help_is_quick_to_import(done: Place) -> None:
     assert "Train every trial" in done.ok("--help")
+
+
+def test_a_traceback_has_no_password(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    place.write(SPEC)
+    word = f"search.storage=postgre://me:{SECRET}@host/db"
+    for words in (["run", "spec.yaml", word], ["--debug", "run", "spec.yaml", word]):
+        found = place.call(*words)
+        assert found.returncode == 2
+        assert SECRET not in found.stdout + found.stderr
+    assert "Traceback" in found.stderr

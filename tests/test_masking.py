@@ -29,6 +29,10 @@ from bench.masking import masked, masked_url
         ("https://host/x?X-Amz-Signature=s3cret", "https://host/x?X-Amz-Signature=***"),
         ("https://host/x?access_token=s3cret#a", "https://host/x?access_token=***"),
         ("s3://key:s3cret@bucket/a", "s3://key:***@bucket/a"),
+        ("redis://:s3cret@host:6379/0", "redis://:***@host:6379/0"),
+        ("https://host/x?sig=s3cret&v=1", "https://host/x?sig=***&v=1"),
+        ("https://host/x?api-key=s3cret", "https://host/x?api-key=***"),
+        ("https://host/x?v=1&key=s3cret", "https://host/x?v=1&key=***"),
         ("sqlite:////home/me/optuna.db", "sqlite:////home/me/optuna.db"),
         ("https://host/x", "https://host/x"),
         ("write to me@host.org", "write to me@host.org"),
@@ -60,9 +64,43 @@ def test_what_has_no_password_is_left_as_it_is(text: str) -> None:
         "connection to server at \"h\", password=s3cret failed",
         "host=h password='s3 cret' dbname=d",
         "could not parse postgresql://me:s3/cret@h/d and postgresql://you:s3cret@h/d",
+        "could not parse \"postgresql://me:s3'cret@h/d\"",
+        "password='s3\\'cret' dbname=d",
+        "password = s3cret",
+        "{'user': 'me', 'password': 's3 cr\\'et'}",
+        '{"token":"s3cret","url":"x"}',
+        "Authorization: Bearer s3.cr-et",
+        "headers={'Authorization': 'Basic s3cret=='}",
     ],
 )  # fmt: skip
 def test_errors_of_libraries(text: str) -> None:
     for shown in (masked(text), printable(text)):
         assert "s3" not in shown
         assert "***" in shown
+
+
+@pytest.mark.parametrize("password", ["s3 cret", "s3'cret", 's3"cret', "s3<c>ret", "s3@cret:/?#"])
+def test_a_whole_url_with_any_password(password: str) -> None:
+    url = f"postgresql://me:{password}@host:5432/db"
+    assert masked_url(url) == "postgresql://me:***@host:5432/db"
+    assert masked_url(f"{url}?password={password[:2]}") == f"{masked_url(url)}?password=***"
+
+
+@pytest.mark.parametrize(
+    "text", ["sqlite", "journal", "sqlite:////home/a b/x.db", "https://host:1"]
+)
+def test_a_whole_url_without_one(text: str) -> None:
+    assert masked_url(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "unexpected token: at line 3",
+        "basic training with 5 tokens, token=",
+        "see 'https://host', 'me@home.org'",
+        "max_tokens=5",
+    ],
+)
+def test_other_texts_stay(text: str) -> None:
+    assert masked(text) == text

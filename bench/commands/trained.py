@@ -33,6 +33,7 @@ from bench.tasks.base import Picture
 from bench.tasks.classification import Classification
 from bench.tasks.palette import PALETTE
 from bench.tasks.pictures import overlay
+from bench.texts import formula_caution
 from bench.train.session import Parts, build, entering, predict
 
 
@@ -63,10 +64,12 @@ class Predicted:
     Attributes:
         written: the files that were written.
         failed: a line for each image that could not be read.
+        caution: what to know before a spreadsheet opens them.
     """
 
     written: list[Path]
     failed: list[str]
+    caution: str | None = None
 
 
 def predict_files(
@@ -102,11 +105,15 @@ def predict_files(
                 failed.append(str(error))
 
     if isinstance(parts.task, Classification):
-        written = _classify(parts, parts.task, readable(), out)
-    else:
-        written = [
-            file for path, image in readable() for file in _segment(parts, image, out / names[path])
-        ]
+        rows = list(_labels(parts, parts.task, readable()))
+        if not rows:
+            return Predicted([], failed)
+        _write_rows(rows, out / "predictions.csv")
+        caution = formula_caution(cell for file, label, _ in rows for cell in (file, label))
+        return Predicted([out / "predictions.csv"], failed, caution)
+    written = [
+        file for path, image in readable() for file in _segment(parts, image, out / names[path])
+    ]
     return Predicted(written, failed)
 
 
@@ -205,23 +212,22 @@ class _Reader:
         )
 
 
-def _classify(
-    parts: Parts, task: Classification, images: Iterable[tuple[Path, Image]], out: Path
-) -> list[Path]:
-    """Write the most probable label of each image."""
-    rows = [("file", "label", "probability")]
+def _labels(
+    parts: Parts, task: Classification, images: Iterable[tuple[Path, Image]]
+) -> Iterator[tuple[str, str, str]]:
+    """File, most probable label and its probability of each image."""
     parts.model.eval()
     for path, image in images:
         with torch.inference_mode(), parts.precision().autocast():
             batch = entering(parts, image.entering, image.window)
             probability, label = task.probabilities(parts.model, batch).max(1)
-        rows.append((str(path), task.classes[int(label)], f"{float(probability):.6f}"))
-    if len(rows) == 1:  # no image could be read
-        return []
+        yield str(path), task.classes[int(label)], f"{float(probability):.6f}"
+
+
+def _write_rows(rows: Sequence[tuple[str, str, str]], path: Path) -> None:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    write_text(out / "predictions.csv", text.getvalue())
-    return [out / "predictions.csv"]
+    csv.writer(text, lineterminator="\n").writerows([("file", "label", "probability"), *rows])
+    write_text(path, text.getvalue())
 
 
 def _segment(parts: Parts, image: Image, results: Path) -> tuple[Path, Path]:

@@ -35,7 +35,7 @@ from bench.errors import BenchError, StoreError, UnwritableError
 from bench.record.files import read_json, read_text, write_json
 from bench.record.owners import Owner
 from bench.record.silence import BEATS, Silence
-from bench.safe_files import refuse_link_out
+from bench.safe_files import open_plain, refuse_link_out
 
 EXPIRY = 60.0
 """Seconds; `BENCH_LEASE_SECONDS` changes it."""
@@ -115,6 +115,7 @@ class Leases:
         try:
             refuse_link_out(self._folder, self._folder.parent)
             folders.make(self._runs)
+            refuse_link_out(self._runs, self._folder)
             self._announce()
         except (OSError, StoreError) as error:
             # the results folder is what a user knows
@@ -145,11 +146,13 @@ class Leases:
 
         Raises:
             UnwritableError: the folder cannot be written.
+            StoreError: it is a link that leads elsewhere.
         """
         folder = self._folder / name
         try:
             folders.check(self._folder)
             folder.mkdir(exist_ok=True)
+            refuse_link_out(folder, self._folder)
             while True:
                 found = _generations(folder)
                 top = max(found, default=-1)
@@ -349,14 +352,9 @@ def _sign(path: Path) -> int | None:
 
     It is opened first, because a file server's client may remember what `stat` said.
     """
-    try:
-        file = os.open(path, os.O_RDONLY)
-    except OSError:
-        return None
-    try:
-        return os.fstat(file).st_mtime_ns
-    finally:
-        os.close(file)
+    with suppress(OSError, StoreError), open_plain(path) as file:
+        return os.fstat(file.fileno()).st_mtime_ns
+    return None
 
 
 def _expiry() -> float:

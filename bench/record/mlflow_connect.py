@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import shutil
 import sqlite3
 from pathlib import Path
@@ -12,13 +13,17 @@ from typing import TYPE_CHECKING
 
 from bench.errors import StoreError
 from bench.record.files import remove_leftovers, replacing
+from bench.record.mlflow_errors import MirrorError
 from bench.record.mlflow_moving import follow_folder
 from bench.record.store import Store
+from bench.safe_files import check_database
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _SQLITE = "sqlite:///"
+_SERVER = re.compile(r"(postgresql|mysql)(\+\w+)?://")
+_CONNECT_SECONDS = 10
 
 
 def load(uri: str) -> None:
@@ -38,6 +43,7 @@ def connect(store: Store, uri: str) -> MlflowClient:
     if uri == store.mlflow_uri:
         _initialise(store)
     _check_sqlite(uri)
+    _check_server(uri)
     if uri == store.mlflow_uri:
         follow_folder(_own_database(store), store.artifacts)
     return MlflowClient(tracking_uri=uri)
@@ -67,6 +73,19 @@ def _check_sqlite(uri: str) -> None:
         with contextlib.closing(sqlite3.connect(path, timeout=10)) as database:
             database.execute("BEGIN IMMEDIATE")
             database.rollback()
+
+
+def _check_server(uri: str) -> None:
+    """Connect once to a database's server, where MLflow would try ten times in 100 s, silently."""
+    if not _SERVER.match(uri):
+        return
+    from sqlalchemy import create_engine
+
+    engine = create_engine(uri, connect_args={"connect_timeout": _CONNECT_SECONDS})
+    try:
+        engine.connect().close()
+    finally:
+        engine.dispose()
 
 
 def _initialise(store: Store) -> None:
@@ -127,8 +146,10 @@ def _migrate(path: Path, artifacts: Path) -> None:
 
 
 def _own_database(store: Store) -> Path:
-    """Its path; a link would have us write to whatever it names."""
+    """Its path; a MirrorError where opening it would have files elsewhere changed."""
     path = Path(store.mlflow_uri.removeprefix(_SQLITE))
-    if path.is_symlink():
-        raise StoreError(f"{path} is a link: replace it by the file that it names")
+    try:
+        check_database(path)
+    except StoreError as error:
+        raise MirrorError(str(error)) from error
     return path

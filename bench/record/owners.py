@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import uuid
 from dataclasses import asdict, dataclass
@@ -15,6 +16,7 @@ import psutil
 from bench.record.trial_files import now
 
 _PROC = Path("/proc")
+_TOKEN = re.compile(r"\w*")
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,8 @@ class Owner:
         right = all(isinstance(text, str) for text in texts) and all(
             isinstance(number, int | float) for number in numbers
         )
-        return owner if right else None
+        # a token is a file's name, and must lead nowhere else
+        return owner if right and _TOKEN.fullmatch(owner.token) else None
 
     def record(self) -> dict[str, Any]:
         """For JSON."""

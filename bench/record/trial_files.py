@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import DamagedError, StoreError
+from bench.masking import masked
 from bench.record.columns import Failure, Status
 from bench.record.files import (
     Kinds,
@@ -188,9 +189,11 @@ class TrialFiles:
             raise damaged(self.status_path, error) from error
 
     def write_status(self, status: TrialStatus, *, durable: bool = False) -> None:
-        """Keep how far it has come; `updated` becomes now."""
+        """Keep how far it has come; `updated` becomes now. Passwords in its message are hidden."""
         record = {name: getattr(status, name) for name in TrialStatus.__dataclass_fields__}
-        write_json(self.status_path, record | {"updated": now()}, durable=durable)
+        message = None if status.message is None else masked(status.message)
+        now_is = {"message": message, "updated": now()}
+        write_json(self.status_path, record | now_is, durable=durable)
 
     def history(self) -> list[dict[str, float | int | None]]:
         """One dict an epoch, exact; a half-written last line is dropped, an empty cell is None."""

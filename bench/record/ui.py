@@ -12,6 +12,7 @@ from bench.errors import StoreError
 from bench.record.mlflow import Mirror
 from bench.record.mlflow_moving import follow_folder
 from bench.record.store import Store
+from bench.safe_files import check_database
 
 
 def served_uri(store: Store) -> str:
@@ -27,6 +28,7 @@ def served_uri(store: Store) -> str:
         Mirror(store, store.mlflow_uri).prepare()
         return store.mlflow_uri
     database = store.root.resolve() / "mlflow.db"
+    check_database(database)
     if not database.is_file():
         raise StoreError(f"{database}: not there, and the folder is read-only: copy it first")
     copy = Path(tempfile.mkdtemp(prefix="bench-mlflow-")) / database.name

@@ -48,6 +48,7 @@ from bench.report.tables.files import table_files, write_tables
 from bench.report.tables.learning import learning_table
 from bench.report.tables.verdicts import cards, tally
 from bench.report.view import TROUBLES, page_view
+from bench.safe_files import refuse_link_out
 from bench.spec.hypotheses import Hypothesis
 from bench.states import BENCH_SOURCE
 from bench.texts import formula_caution, visible
@@ -106,7 +107,13 @@ def write_one(records: Records, folder: Path, search: Search | None = None) -> P
     """Write one report into `folder` and return the path of report.html.
 
     `search` is what a search found, where the experiment is one.
+
+    Raises:
+        StoreError: a part of the folder is a link that leads elsewhere, where files of an earlier
+            report would be deleted.
     """
+    for part in ("", "figures", "tables", "samples"):
+        refuse_link_out(folder / part, folder if part else folder.parent)
     told = records if search is None else subject_records(records, search)
     arms = arms_of(told)
     summary = arm_summary(told)

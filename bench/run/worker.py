@@ -16,6 +16,7 @@ from pathlib import Path
 
 from bench.errors import BenchError, DataError, StoreError, UnwritableError, describe_exception
 from bench.interruption import ignore_signals
+from bench.masking import masked
 from bench.plan.trial import Trial
 from bench.run import pulse
 from bench.run.events import Alive, Ended, EpochDone, Started, Ticked, Working
@@ -164,7 +165,7 @@ def _train(job: Job, share: Share, line: Line) -> tuple[Status, Failure | None, 
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _UNWRITABLE:  # the log's disk is full
             return Status.INTERRUPTED, None, f"{job.log}: cannot be written ({error.strerror})"
-        traceback.print_exc()
+        print(masked(traceback.format_exc()), file=sys.stderr)
         if is_out_of_memory(error):
             remedy = "train.micro_batch: auto or a smaller train.batch_size helps"
             return Status.FAILED, Failure.OUT_OF_MEMORY, f"{describe_exception(error)} ({remedy})"

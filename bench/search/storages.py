@@ -23,6 +23,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from bench.errors import BenchError, StoreError, first_line, shortened
 from bench.masking import masked, masked_url
+from bench.safe_files import check_database, refuse_special
 from bench.search.patience import (
     FILE_SECONDS,
     SERVER_SECONDS,
@@ -123,6 +124,8 @@ def storage_errors(place: str) -> Iterator[None]:
 def _journal(path: Path) -> Place:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        for file in (path, path.with_name(f"{path.name}.lock")):
+            refuse_special(file)
         backend = _Journal(path)
         patience = Patience(str(path), _seconds(FILE_SECONDS))
         return _patient(JournalStorage(backend), str(path), patience, shared=True)
@@ -132,6 +135,7 @@ def _journal(path: Path) -> Place:
 
 def _sqlite(path: Path) -> Place:
     path.parent.mkdir(parents=True, exist_ok=True)
+    check_database(path)
     path.touch()
     # a file that is gone later is not made again, empty, where somebody has unmounted the folder
     uri = f"file:{quote(str(path.resolve()))}?mode=rw"

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from bench.errors import DataError
+from bench.errors import DataError, StoreError
 from bench.models.weights import read
 from bench.plan.extractor import classifier_of
 from bench.record.store import Store
@@ -70,3 +70,27 @@ def test_weights_of_a_trial_and_of_the_user(tmp_path: Path) -> None:
     assert list(read(file, "0badcafe")) == ["w"]
     with pytest.raises(DataError, match=r"best\.pt: is a link, and is not opened"):
         read(link, "0badcafe")
+
+
+@pytest.mark.parametrize("part", ["", "figures", "tables", "samples"])
+def test_a_report_s_folder_that_leads_elsewhere(tmp_path: Path, part: str) -> None:
+    """Pictures of an earlier report are deleted: never in a folder of the user's."""
+    write_experiment(
+        tmp_path / "results",
+        "exp",
+        [MadeTrial(0, {"model": "a"}, summary={"best_val_dice": 0.5})],
+    )
+    pictures = tmp_path / "Pictures"
+    pictures.mkdir()
+    for name in ("holiday.png", "holiday.jpg", "ranking.csv"):
+        (pictures / name).write_text("mine")
+    link = tmp_path / "reports" / "exp" / part
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(pictures)
+    with pytest.raises(StoreError, match="is a link that leads out of"):
+        write_report(Store(tmp_path / "results"), ["exp"], tmp_path / "reports")
+    assert {path.read_text() for path in pictures.iterdir()} == {"mine"}
+    link.unlink()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "linked").symlink_to(tmp_path / "mine")  # the user's own choice
+    assert write_report(Store(tmp_path / "results"), ["exp"], tmp_path / "linked").is_file()

@@ -24,11 +24,18 @@ def closed_port() -> int:
         return int(listener.getsockname()[1])
 
 
+def not_waiting(seconds: float) -> None:
+    """MLflow itself tries a database ten times in 100 s, and says nothing meanwhile."""
+    assert seconds < 1, f"waits for {seconds} s"
+
+
 def refusing(store: Store, how: str, monkeypatch: pytest.MonkeyPatch) -> Mirror:
     """A mirror whose MLflow fails in some way."""
     if how == "closed port":
         monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
         return Mirror(store, f"http://me:secret@127.0.0.1:{closed_port()}")
+    if how == "database server":
+        return Mirror(store, f"postgresql+psycopg://me:secret@127.0.0.1:{closed_port()}/db")
     if how == "damaged database":
         (store.root / "mlflow.db").write_bytes(b"not a database" * 100)
     elif how == "database is a folder":
@@ -36,7 +43,9 @@ def refusing(store: Store, how: str, monkeypatch: pytest.MonkeyPatch) -> Mirror:
     return Mirror(store)
 
 
-@pytest.mark.parametrize("how", ["closed port", "damaged database", "database is a folder"])
+@pytest.mark.parametrize(
+    "how", ["closed port", "database server", "damaged database", "database is a folder"]
+)
 def test_mlflow_that_refuses_is_one_line_and_leaves_the_files(
     store: Store, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -44,6 +53,7 @@ def test_mlflow_that_refuses_is_one_line_and_leaves_the_files(
     files = finish(begin(store, epochs=2))
     before = {path: path.read_bytes() for path in files.folder.rglob("*") if path.is_file()}
     mirror = refusing(store, how, monkeypatch)
+    monkeypatch.setattr("time.sleep", not_waiting)
     for action in (mirror.prepare, mirror.sync, lambda: mirror.sync_trial(files)):
         with pytest.raises(MirrorError, match=r"^MLflow at ") as caught:
             action()

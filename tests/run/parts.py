@@ -29,6 +29,13 @@ class Crashing(Tiny):
         raise RuntimeError("the model broke\nover two lines")
 
 
+class NamingAServer(Tiny):
+    """As requests' and SQLAlchemy's errors do, with all that gives access."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        raise ConnectionError("cannot reach https://me:hunter2@store.example/weights.pt")
+
+
 class CrashingInTraining(Tiny):
     """Survives having its cost measured."""
 

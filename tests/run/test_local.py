@@ -149,6 +149,15 @@ def test_a_crash_leaves_its_traceback_in_the_log(tmp_path: Path) -> None:
     assert "over two lines" in log
 
 
+def test_a_crash_leaves_no_password_anywhere(tmp_path: Path) -> None:
+    bad = job(tmp_path, "NamingAServer")
+    go(bad)
+    assert "https://***@store.example/weights.pt" in bad.log.read_text()
+    assert "https://***@store.example/weights.pt" in str(files(bad).status().message)
+    for path in tmp_path.rglob("*"):
+        assert path.is_dir() or b"hunter2" not in path.read_bytes(), path
+
+
 def test_a_message_that_is_no_text_is_not_lost(tmp_path: Path) -> None:
     bad = job(tmp_path, "NamingNoText")
     ended = go(bad)[-1]
