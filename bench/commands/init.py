@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from bench.data.proposal import Proposal, propose
-from bench.errors import BenchError, nearest
+from bench.errors import BenchError, did_you_mean
 from bench.spec.schema import Sweep
 
 SHAPES, PETS = "shapes", "pets"
@@ -108,7 +108,7 @@ def _start(data: str) -> Start:
         return _SHAPES if data == SHAPES else _PETS
     root = Path(data).expanduser()
     if not root.exists():
-        hint = nearest(data, (SHAPES, PETS))
+        hint = did_you_mean(data, (SHAPES, PETS))
         raise BenchError(f"--data {data}: is neither {SHAPES} nor {PETS} nor a folder{hint}")
     return Start(propose(root), *_SMALL_IMAGES)
 
