@@ -1,0 +1,80 @@
+"""Behrens–Fisher distribution: the weighted sum of two independent Student variables.
+
+T = √λ·T₁ + √(1 − λ)·T₂, with f₁ and f₂ degrees of freedom, is the fiducial (or Bayesian, with flat
+priors) distribution of a standardised mean whose variance is the sum of two estimated parts, of
+which the first has the share λ (Behrens 1929, Fisher 1935). All functions take arrays that
+broadcast against each other, but degrees of freedom are scalars.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+Floats = npt.NDArray[np.float64]
+
+# Relative error of tails down to 1e-10 against 512 nodes: 2e-8 with 96 nodes, 2e-5 with 64.
+_NODES = 96
+_NEGLIGIBLE = 1e-18  # probability of the beta variable left out at either end
+_BISECTIONS = 50  # 2⁻⁵⁰ of the bracket
+
+
+class _Mixture(NamedTuple):
+    """Nodes B of a Beta(f₁/2, f₂/2) variable: their weights, f₁/B and f₂/(1 − B)."""
+
+    weights: Floats
+    first: Floats
+    second: Floats
+
+
+@lru_cache(maxsize=256)
+def _mixture(df1: float, df2: float) -> _Mixture:
+    """Trapezoidal rule over the log-odds of B, on which the integrand is smooth at both ends.
+
+    Over B itself the square root at 0 and 1 costs all accuracy at 2 degrees of freedom.
+    """
+    low = special.betaincinv(df1 / 2, df2 / 2, _NEGLIGIBLE)
+    high = special.betaincinv(df2 / 2, df1 / 2, _NEGLIGIBLE)
+    log_odds = np.linspace(np.log(low / (1 - low)), -np.log(high / (1 - high)), _NODES)
+    log_b, log_not_b = -np.logaddexp(0, -log_odds), -np.logaddexp(0, log_odds)
+    log_density = (df1 * log_b + df2 * log_not_b) / 2
+    weights = np.exp(log_density - log_density.max())
+    return _Mixture(weights / weights.sum(), df1 * np.exp(-log_b), df2 * np.exp(-log_not_b))
+
+
+def upper_tail(t: npt.ArrayLike, share: npt.ArrayLike, df1: float, df2: float) -> Floats:
+    """P(T > t), where the first source has `share` (λ, in 0…1) of the variance.
+
+    Conditional on B = χ₁²/(χ₁² + χ₂²) ~ Beta(f₁/2, f₂/2) the sum is a Student variable of f₁ + f₂
+    degrees of freedom, scaled by √((λ·f₁/B + (1 − λ)·f₂/(1 − B))/(f₁ + f₂)): one smooth integral
+    (Ruben 1960). NaN in, NaN out.
+    """
+    mixture = _mixture(float(df1), float(df2))
+    part = np.asarray(share, dtype=float)[..., None]
+    scale = np.sqrt((df1 + df2) / (part * mixture.first + (1 - part) * mixture.second))
+    tails = special.stdtr(df1 + df2, -np.asarray(t, dtype=float)[..., None] * scale)
+    found: Floats = tails @ mixture.weights
+    return found
+
+
+def two_sided_p(t: npt.ArrayLike, share: npt.ArrayLike, df1: float, df2: float) -> Floats:
+    """P(|T| > |t|)."""
+    return np.minimum(1.0, 2 * upper_tail(np.abs(t), share, df1, df2))
+
+
+def quantile(tail: npt.ArrayLike, share: npt.ArrayLike, df1: float, df2: float) -> Floats:
+    """The t with P(T > t) = `tail`, for tails in (0, 0.5], by bisection."""
+    wanted, part = np.broadcast_arrays(np.asarray(tail, float), np.asarray(share, float))
+    low = np.zeros(wanted.shape)
+    high = np.full(wanted.shape, 1.0)
+    while (beyond := upper_tail(high, part, df1, df2) > wanted).any():
+        high = np.where(beyond, 2 * high, high)
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        beyond = upper_tail(middle, part, df1, df2) > wanted
+        low, high = np.where(beyond, middle, low), np.where(beyond, high, middle)
+    return np.asarray((low + high) / 2)

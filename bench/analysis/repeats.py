@@ -1,0 +1,238 @@
+"""Repeating trials until the hypotheses are settled: which look says what, and who goes on.
+
+A pure function of the records: decisions at a look of n seeds depend on seeds 0…n − 1 of the plan
+alone, so neither the order in which trials end nor interruptions change them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from scipy import special
+
+from bench.analysis.failures import Claim
+from bench.analysis.sequential import Boundaries
+from bench.analysis.stats import holm
+
+FUTILITY = 0.1
+FEWEST_FOR_FUTILITY = 5
+"""Seeds before which predictive power says too little."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One-sided p-values of what a hypothesis may claim, at one look.
+
+    Attributes:
+        above, below: of the mean over the (upper) bound, and under the (lower) one.
+        within: with equivalence, of the mean over the lower and under the upper margin.
+        two_sided: whether above and below are corrected for each other; not in a sign test, where
+            either is tested at the full level.
+    """
+
+    above: float
+    below: float
+    within: tuple[float, float] | None = None
+    two_sided: bool = True
+
+
+class State(StrEnum):
+    """Where a hypothesis stands."""
+
+    OPEN = "open"
+    SETTLED = "settled"
+    FUTILE = "futile"
+    """Open, but more seeds will hardly help."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the looks so far say of a hypothesis.
+
+    Attributes:
+        state: where it stands.
+        look: that of its last test, from 0; None before the first. What is settled is not tested
+            again.
+        claim: what is claimed, once settled.
+        p: sequential p-value, the smallest of its looks; NaN where none could test it.
+        p_corrected: by Holm over all hypotheses at the latest look.
+    """
+
+    state: State = State.OPEN
+    look: int | None = None
+    claim: Claim | None = None
+    p: float = math.nan
+    p_corrected: float = math.nan
+
+
+@dataclass(frozen=True)
+class Progress:
+    """All decisions, and what to train next.
+
+    Attributes:
+        decisions: one for each hypothesis.
+        looks_taken: how many looks there were.
+        n_next: seeds that each of `arms` needs for the next look; None where nothing is to be done:
+            all is settled or futile, or the last look was taken.
+        arms: the arms that open hypotheses are about.
+    """
+
+    decisions: tuple[Decision, ...]
+    looks_taken: int
+    n_next: int | None
+    arms: frozenset[str]
+
+
+def replay(
+    boundaries: Boundaries,
+    arms_of: Sequence[frozenset[str]],
+    evidence: Callable[[int, int], Evidence | None],
+    is_final: Callable[[frozenset[str], int], bool],
+    predicted: Callable[[int, int, float], float] | None = None,
+    alpha: float = 0.05,
+    futility: float = FUTILITY,
+) -> Progress:
+    """Take all looks that the records allow, from the first.
+
+    Args:
+        boundaries: the looks and their nominal levels.
+        arms_of: the arms (in all strata) that each hypothesis is about.
+        evidence: of a hypothesis on the first n seeds; None where they allow no test.
+        is_final: whether each of the first n seeds' trials of these arms is done or has failed for
+            good. Without, a look waits: never half a pair.
+        predicted: chance that a hypothesis, on n seeds, is settled at the last look if that is at a
+            nominal level a (two-sided). None: nothing is futile.
+        alpha: level of all hypotheses together.
+        futility: the chance under which a hypothesis is futile; not binding, so that it never adds
+            to the error.
+    """
+    tests = [_Test(boundaries) for _ in arms_of]
+    last = len(boundaries.looks) - 1
+    for look, n in enumerate(boundaries.looks):
+        arms = _arms_to_train(tests, arms_of)
+        if not arms:
+            return Progress(tuple(t.decision for t in tests), look, None, frozenset())
+        if not is_final(arms, n):
+            return Progress(tuple(t.decision for t in tests), look, n, arms)
+        tested = [i for i, test in enumerate(tests) if not test.is_settled and arms_of[i] <= arms]
+        for i in tested:
+            tests[i].add(look, evidence(i, n))
+        _settle(tests, alpha)
+        if predicted is not None and n >= FEWEST_FOR_FUTILITY and look < last:
+            n_open = sum(not test.is_settled for test in tests)
+            level = float(boundaries.level(last, alpha / max(1, n_open)))
+            for i in tested:
+                tests[i].is_futile = predicted(i, n, level) < futility
+    return Progress(tuple(t.decision for t in tests), len(boundaries.looks), None, frozenset())
+
+
+def predictive_power(
+    mean: float,
+    to_come: float,
+    df: float,
+    bounds: tuple[float, float],
+    beyond: float,
+    within: float | None = None,
+) -> float:
+    """Chance that the mean at the last look is significant, given the one now.
+
+    Bayesian with a flat prior (Spiegelhalter, Freedman and Blackburn 1986): the last mean is
+    distributed as t of `df` around the mean now, scaled by `to_come`.
+
+    Args:
+        mean: the mean now.
+        to_come: root of how much its variance will fall: s·√((N − n)/(n·N)) over seeds alone.
+        df: of the variance over seeds, n − 1.
+        bounds: lower and upper margin; equal where a difference is tested.
+        beyond: how far past a bound the last mean is significant.
+        within: how far inside both, for equivalence; None: no claim.
+    """
+
+    def below(value: float) -> float:
+        if to_come == 0:
+            return float(mean < value)
+        return float(special.stdtr(df, (value - mean) / to_come))
+
+    chance = below(bounds[0] - beyond) + 1 - below(bounds[1] + beyond)
+    if within is not None:
+        chance += max(0.0, below(bounds[1] - within) - below(bounds[0] + within))
+    return chance
+
+
+class _Test:
+    """A hypothesis as its looks go by."""
+
+    def __init__(self, boundaries: Boundaries) -> None:
+        self._boundaries = boundaries
+        self._look: int | None = None
+        self._above = self._below = self._over_low = self._under_high = math.nan
+        self._two_sided = True
+        self.p_corrected = math.nan
+        self.is_settled = self.is_futile = False
+
+    def add(self, look: int, evidence: Evidence | None) -> None:
+        """Take a look."""
+        self._look = look
+        if evidence is None:
+            return
+        self._two_sided = evidence.two_sided
+        self._above = self._smaller(self._above, look, evidence.above)
+        self._below = self._smaller(self._below, look, evidence.below)
+        if evidence.within is not None:
+            self._over_low = self._smaller(self._over_low, look, evidence.within[0])
+            self._under_high = self._smaller(self._under_high, look, evidence.within[1])
+
+    @property
+    def p(self) -> float:
+        """Sequential p of the claim that is nearest; regions that exclude each other need no
+        correction between them."""
+        return float(np.fmin(self._beyond, self._within))
+
+    @property
+    def claim(self) -> Claim:
+        """The claim that this p is of."""
+        if self._within < self._beyond or math.isnan(self._beyond):
+            return Claim.WITHIN
+        return Claim.ABOVE if self._above < self._below else Claim.BELOW
+
+    @property
+    def decision(self) -> Decision:
+        """Where the hypothesis stands."""
+        if self.is_settled:
+            return Decision(State.SETTLED, self._look, self.claim, self.p, self.p_corrected)
+        state = State.FUTILE if self.is_futile else State.OPEN
+        return Decision(state, self._look, None, self.p, self.p_corrected)
+
+    @property
+    def _beyond(self) -> float:
+        smaller = min(self._above, self._below)
+        return min(2 * smaller, 1.0) if self._two_sided else smaller
+
+    @property
+    def _within(self) -> float:
+        return max(self._over_low, self._under_high)
+
+    def _smaller(self, so_far: float, look: int, p: float) -> float:
+        """A one-sided p enters the two-sided boundaries doubled, and leaves halved."""
+        found = float(self._boundaries.sequential_p(look, min(1.0, 2 * p))) / 2
+        return float(np.fmin(so_far, max(found, p)))
+
+
+def _arms_to_train(tests: Sequence[_Test], arms_of: Sequence[frozenset[str]]) -> frozenset[str]:
+    open_ones = [
+        arms
+        for test, arms in zip(tests, arms_of, strict=True)
+        if not test.is_settled and not test.is_futile
+    ]
+    return frozenset[str]().union(*open_ones)
+
+
+def _settle(tests: Sequence[_Test], alpha: float) -> None:
+    """Holm over all hypotheses, settled ones included (Maurer and Bretz 2013)."""
+    for test, p in zip(tests, holm([test.p for test in tests]), strict=True):
+        test.p_corrected = float(p)
+        test.is_settled = test.is_settled or bool(p <= alpha)

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from bench.analysis.cross_validation import corrected_resampled
+from bench.analysis.stats import two_sided
+
+from .simulated import bound, cross_validated
+
+FOLDS = np.array([0.01, 0.03, 0.02, 0.05, 0.0])
+
+
+def test_by_hand() -> None:
+    found = corrected_resampled(FOLDS)
+    variance = FOLDS.var(ddof=1) * (1 / 5 + 1 / 4)
+    t = FOLDS.mean() / math.sqrt(variance)
+    assert two_sided(found) == pytest.approx(2 * stats.t.sf(t, 4))
+    assert found.error == pytest.approx(math.sqrt(variance))
+
+
+def test_seeds_are_averaged_first() -> None:
+    assert corrected_resampled([FOLDS, FOLDS + 0.02]) == pytest.approx(
+        corrected_resampled(FOLDS + 0.01)
+    )
+
+
+def test_few_folds_have_no_test() -> None:
+    assert math.isnan(float(two_sided(corrected_resampled(FOLDS[:4]))))
+
+
+def test_errors_of_one_seed() -> None:
+    tables = cross_validated(600, 60, 1, 5)
+    by_fold = np.stack([tables[:, 0, fold::5].mean(axis=1) for fold in range(5)], axis=1)
+    corrected = [float(two_sided(corrected_resampled(row))) for row in by_fold]
+    naive = stats.ttest_1samp(by_fold, 0, axis=1).pvalue
+    assert np.mean(np.array(corrected) <= 0.05) <= bound(0.05, 600)
+    assert np.mean(naive <= 0.05) > np.mean(np.array(corrected) <= 0.05)
