@@ -275,7 +275,7 @@ def import_(
     Columns: epoch, metrics as in history.csv (train/loss, val/loss, val/dice, lr, …), perhaps seed;
     every other column is an axis, and its cells are labels.
     """
-    from bench.commands.import_trials import Asked, import_log
+    from bench.importing.import_log import Asked, import_log
     from bench.record.store import Store
 
     asked = Asked(experiment, source, tuple(better or ()), select, force, first_epoch)

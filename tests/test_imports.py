@@ -20,6 +20,7 @@ ALLOWED = {
     "run": {"spec", "plan", "train"},
     "record": {"spec", "plan"},
     "analysis": {"spec", "plan", "record"},
+    "importing": {"spec", "plan", "record"},
     "report": {"spec", "plan", "record", "analysis"},
     "search": {"spec", "plan", "run", "record"},
 }

@@ -14,8 +14,10 @@ from pandas.api.types import is_numeric_dtype
 from bench.analysis.arms import Arm, arm_numbers, arms_of
 from bench.analysis.load import Records
 from bench.analysis.stats import Interval, grouped_intervals
+from bench.atomic_files import replacing
+from bench.metric_columns import BASELINES, MetricColumn, best_val, final_val, on_test
 from bench.record.columns import Status
-from bench.record.files import replacing, write_text
+from bench.record.files import write_text
 
 _IN_MEMORY = 20_000  # rows whose text is made as a whole
 COSTS = ("params", "trainable_params", "macs", "epoch_seconds", "peak_memory_mb")
@@ -24,7 +26,7 @@ COSTS = ("params", "trainable_params", "macs", "epoch_seconds", "peak_memory_mb"
 def result_columns(records: Records) -> list[str]:
     """An arm's results: the selected metric's best, final and test; the loss; the task's own."""
     metric = records.select.metric
-    names = [f"best_val_{metric}", f"final_val_{metric}", f"test_{metric}"]
+    names = [best_val(metric), final_val(metric), on_test(metric)]
     if "loss" in records.metrics and metric != "loss":
         names += ["best_val_loss", "final_val_loss"]
     return names + [c for c in records.closing if is_numeric_dtype(records.runs[c])]
@@ -69,7 +71,7 @@ def arm_summary(records: Records) -> pd.DataFrame:
         found[f"{column}_low"] = intervals["low"]
         found[f"{column}_high"] = intervals["high"]
         found[f"{column}_n"] = intervals["n"].fillna(0).astype(int)
-    for column in [*COSTS, *(c for c in done.columns if c.startswith("baseline_"))]:
+    for column in [*COSTS, *(c for c in done.columns if c.startswith(BASELINES))]:
         found[column] = done[column].astype("float64").groupby(by).median().reindex(index)
     found["trials"] = records.runs["id"].groupby(numbers).agg(" ".join).reindex(index)
     return found
@@ -98,14 +100,17 @@ def ranking(summary: pd.DataFrame, column: str, mode: str) -> list[int]:
 
 
 def baseline_column(column: str) -> str:
-    """The trivial prediction's figure to compare with: `baseline_dice` for `test_dice`."""
-    split = "" if column.startswith("test_") else "val_"
-    return f"baseline_{split}{column.split('_', 1 if not split else 2)[-1]}"
+    """The trivial prediction's figure to compare with: `baseline_dice` for `test_dice`.
+
+    Empty where the column is not that of a metric.
+    """
+    parsed = MetricColumn.parse(column)
+    return str(parsed.baseline) if parsed else ""
 
 
 def best_trials(records: Records, arms: Sequence[Arm]) -> dict[int, str]:
     """The finished trial with the best selected metric of each arm, by the arm's number."""
-    column = f"best_val_{records.select.metric}"
+    column = records.best_column
     done = records.done.assign(number=arm_numbers(records, arms))
     ordered = done[np.isfinite(done[column])].sort_values(
         column, ascending=records.select.mode == "min", kind="stable"

@@ -12,6 +12,16 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from bench import health
+from bench.metric_columns import (
+    BASELINES,
+    CONSTANTS,
+    SCORES,
+    MetricKind,
+    best_val,
+    final_val,
+    on_test,
+    val_curve,
+)
 from bench.record.columns import HISTORY, METRICS, RUNS, UNLISTED
 from bench.record.files import damaged
 from bench.record.store import Row, TrialFiles
@@ -25,7 +35,13 @@ _INTEGERS = frozenset(
     | {"threads", "epoch"}
     | {f"{split}_{support}" for split in ("val", "test") for support in SUPPORT}
 )
-_PER_METRIC = ("best_val_", "final_val_", "test_", "baseline_")
+_PER_METRIC = (*SCORES, *BASELINES)
+_CONSTANT_PREDICTION = (
+    MetricKind.BASELINE_TEST,
+    MetricKind.CONSTANT_TEST,
+    MetricKind.BASELINE_VAL,
+    MetricKind.CONSTANT_VAL,
+)
 _FLAGS = frozenset({"channels_last", "deterministic"})
 _TEXTS = frozenset(
     {"id", "experiment", "status", "failure", "message", "health", "source", "memory_kind"}
@@ -41,14 +57,14 @@ def runs_columns(
     known = {key for summary in summaries for key in summary}
     groups = {
         "<axes>": [f"axis.{axis}" for axis in axes],
-        "<best>": [f"best_val_{metric}" for metric in metrics],
-        "<final>": [f"final_val_{metric}" for metric in metrics],
-        "<test>": [f"test_{metric}" for metric in metrics],
+        "<best>": [best_val(metric) for metric in metrics],
+        "<final>": [final_val(metric) for metric in metrics],
+        "<test>": [on_test(metric) for metric in metrics],
         "<baseline>": [
             name
-            for prefix in ("baseline_", "constant_", "baseline_val_", "constant_val_")
+            for kind in _CONSTANT_PREDICTION
             for metric in metrics
-            if (name := prefix + metric) in known
+            if (name := kind.column(metric)) in known
         ],
         "<scored>": [
             name
@@ -65,13 +81,13 @@ def closing_columns(summaries: Iterable[Mapping[str, Any]]) -> list[str]:
     """What summaries have beside the columns that every task's have."""
     others = {*RUNS, *UNLISTED}
     names = dict.fromkeys(key for summary in summaries for key in summary)
-    prefixes = (*_PER_METRIC, "constant_", "val_scored_", f"{health.COLUMN}_")
+    prefixes = (*_PER_METRIC, *CONSTANTS, "val_scored_", f"{health.COLUMN}_")
     return [name for name in names if name not in others and not name.startswith(prefixes)]
 
 
 def history_columns(metrics: Iterable[str]) -> list[str]:
     """The columns of the report's history.csv."""
-    validation = [f"val/{metric}" for metric in metrics]
+    validation = [val_curve(metric) for metric in metrics]
     expanded = [n for c in HISTORY for n in (validation if c == METRICS else [c])]
     return ["id", *expanded]
 

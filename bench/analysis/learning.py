@@ -9,6 +9,7 @@ import pandas as pd
 
 from bench.analysis.arms import Arm, arm_numbers
 from bench.analysis.load import Records
+from bench.metric_columns import final_val
 
 
 def learning_summary(records: Records, summary: pd.DataFrame, arms: Sequence[Arm]) -> pd.DataFrame:
@@ -36,8 +37,8 @@ def learning_summary(records: Records, summary: pd.DataFrame, arms: Sequence[Arm
 
 def mean_columns(records: Records) -> list[str]:
     """The figures among the columns of `learning_summary`."""
-    names = [f"best_val_{records.select.metric}", "best_val_loss"]
-    names += ["final_train_loss", "final_val_loss", f"final_val_{records.select.metric}"]
+    names = [records.best_column, "best_val_loss"]
+    names += ["final_train_loss", "final_val_loss", final_val(records.select.metric)]
     return [name for name in dict.fromkeys(names) if name in records.runs]
 
 

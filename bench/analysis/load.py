@@ -25,6 +25,7 @@ from bench.analysis.frames import (
 from bench.analysis.imported import Origin, judged_again, metrics_of, origins, select_of
 from bench.analysis.membership import LeftOut, belonging
 from bench.errors import StoreError, UnconfirmedError, printable
+from bench.metric_columns import MetricKind, best_val, curve_metric, val_curve
 from bench.plan.recorded import is_imported
 from bench.record.columns import Status
 from bench.record.confirm import Confirmed, confirmed
@@ -101,6 +102,11 @@ class Records:
     data: tuple[DataSetRecord, ...] = ()
     planned: frozenset[str] = frozenset()
 
+    @property
+    def best_column(self) -> str:
+        """The column of `runs` that arms are ranked by: `best_val_dice`."""
+        return best_val(self.select.metric)
+
     @cached_property
     def is_planned(self) -> pd.Series[bool]:
         """Whether the latest plan has each run; imported trials, and all without a plan, count."""
@@ -161,11 +167,12 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
     findings = _findings(summaries, problems)
     plan = plan or _plan_of(members, histories)
     data, unread = data_of(store, experiment, {member["id"] for member in members})
-    select = Select(plan["select"]["metric"].removeprefix("val/"), plan["select"]["mode"])
+    select = Select(curve_metric(plan["select"]["metric"]), plan["select"]["mode"])
     axes, metrics = _axes(plan["axes"], members), {**plan["metrics"]}
     metrics = metrics | {k: v for k, v in metrics_of(members).items() if k not in metrics}
     metrics.setdefault(select.metric, select.mode)
-    for name, again in judged_again(members, logged, f"val/{select.metric}", metrics).items():
+    chosen_by = val_curve(select.metric)
+    for name, again in judged_again(members, logged, chosen_by, metrics).items():
         summaries[name] = {**summaries.get(name, {}), **again}
     statuses = {name: record.status for name, record in found.items()}
     rows = [
@@ -200,17 +207,17 @@ def _plan_of(members: list[dict[str, Any]], histories: Mapping[str, Curves]) -> 
     """What a plan would say, read off the trials themselves."""
     settings: dict[str, Any] = next((m["settings"] for m in members if m.get("settings")), {})
     names = {
-        key.removeprefix("val/"): None
+        curve_metric(key): None
         for curves in histories.values()
         for key in curves
-        if key.startswith("val/") and key.removeprefix("val/") not in SUPPORT
+        if key.startswith(MetricKind.CURVE) and curve_metric(key) not in SUPPORT
     }
     told = metrics_of(members)
     metrics: dict[str, Mode] = {
         name: told.get(name) or direction(name) for name in sorted(names, key=lambda n: n != "loss")
     }
     best = default_metric(metrics)
-    default = {"metric": f"val/{best}", "mode": metrics.get(best, "min")}
+    default = {"metric": val_curve(best), "mode": metrics.get(best, "min")}
     return {
         "task": (settings.get("task") or {}).get("name", ""),
         "spec": None,

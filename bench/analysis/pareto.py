@@ -8,6 +8,7 @@ import pandas as pd
 
 from bench.analysis.load import Records
 from bench.analysis.terms import axes_apart, on_equal_terms
+from bench.metric_columns import best_val
 from bench.record.directions import Mode
 
 COSTS = ("macs", "epoch_seconds", "peak_memory_mb", "params")
@@ -45,7 +46,7 @@ def pareto_members(records: Records, summary: pd.DataFrame) -> pd.DataFrame:
         NA where an arm lacks a number.
     """
     metric, mode = records.select.metric, records.select.mode
-    column = f"best_val_{metric}"
+    column = best_val(metric)
     found = pd.DataFrame(index=summary.index)
     apart = [f"axis.{axis}" for axis in axes_apart(records, column)]
     groups = summary.groupby(apart, sort=False).ngroup() if apart else pd.Series(0, summary.index)

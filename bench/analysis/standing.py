@@ -17,6 +17,7 @@ from bench.analysis.effects import MOST_LEVELS, level_differences, summarized
 from bench.analysis.hypotheses import ALPHA, Outcome
 from bench.analysis.load import Records
 from bench.analysis.terms import axes_apart
+from bench.metric_columns import SCORES, MetricColumn
 from bench.record.directions import Mode
 
 
@@ -144,9 +145,9 @@ def _marks(found: Sequence[Contest]) -> dict[int, Standing]:
 
 def direction_of(records: Records, column: str) -> Mode | None:
     """Whether less or more of a column of results is better; None where nobody says."""
-    for prefix in ("best_val_", "final_val_", "test_"):
-        if column.startswith(prefix) and column.removeprefix(prefix) in records.metrics:
-            return records.metrics[column.removeprefix(prefix)]
+    parsed = MetricColumn.parse(column)
+    if parsed and parsed.kind in SCORES and parsed.metric in records.metrics:
+        return records.metrics[parsed.metric]
     return "min" if column == "frechet" else None
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from bench.analysis.environments import Fact, merge
 from bench.analysis.load import Records
+from bench.metric_columns import SCORES, MetricColumn
 from bench.states import BENCH_SOURCE
 
 TIMES = frozenset({"epoch_seconds", "train_seconds", "seconds_to_95pct", "compile_seconds"})
@@ -85,12 +86,11 @@ def axes_apart(records: Records, column: str) -> tuple[str, ...]:
 
     Those whose levels give the metric behind it another meaning, and those of `records.apart`.
     """
-    found: tuple[str, ...] = ()
+    parsed = MetricColumn.parse(column)
+    metric = parsed.metric if parsed and parsed.kind in SCORES else ""
     if column in ("overfit_gap", "final_train_loss"):
-        found = records.incomparable.get("loss", ())
-    for prefix in ("best_val_", "final_val_", "test_"):
-        if column.startswith(prefix):
-            found = records.incomparable.get(column.removeprefix(prefix), ())
+        metric = "loss"
+    found = records.incomparable.get(metric, ())
     return tuple(dict.fromkeys((*records.apart, *found)))
 
 

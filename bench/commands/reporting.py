@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from bench.atomic_files import replacing
 from bench.errors import BenchError
 from bench.plan.expand import make_plan
-from bench.record.files import replacing
 from bench.record.store import Store
 from bench.spec.hypotheses import Hypothesis
 from bench.spec.load import load_spec

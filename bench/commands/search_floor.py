@@ -13,6 +13,7 @@ from bench.commands.run import behind, mirrored, observer
 from bench.commands.search_call import Call
 from bench.commands.sharing import SETUP, SharedTrials
 from bench.commands.workshop import TrialWorkshop
+from bench.metric_columns import MetricKind, on_test
 from bench.plan.plan import Plan
 from bench.plan.pretrained import fetch_weights
 from bench.plan.trial import Trial
@@ -208,7 +209,7 @@ class Floor:
     def _figures(self, trials: Sequence[Trial]) -> dict[int, Mapping[str, float]]:
         """By seed: the objectives and the test split's figures of those that are done."""
         aims = {aim.metric for aim in self._call.asked.objectives}
-        counts = {f"test_{name}" for name in SUPPORT}  # no figures, but what they are means of
+        counts = {on_test(name) for name in SUPPORT}  # no figures, but what they are means of
         found: dict[int, Mapping[str, float]] = {}
         for trial in trials:
             files: TrialFiles = self._shop.files(trial)
@@ -216,7 +217,7 @@ class Floor:
                 found[trial.seed] = {
                     name: float(value)
                     for name, value in files.summary().items()
-                    if (name in aims or name.startswith("test_"))
+                    if (name in aims or name.startswith(MetricKind.TEST))
                     and name not in counts
                     and value is not None
                 }

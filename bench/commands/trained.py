@@ -15,6 +15,7 @@ import numpy as np
 import PIL.Image
 import torch
 
+from bench.atomic_files import replacing
 from bench.data.base import Images
 from bench.data.decode import resized
 from bench.data.names import is_image, what_is_there
@@ -26,7 +27,7 @@ from bench.plan.earlier import LOST_BEST
 from bench.plan.expand import load_trial, refuse_foreign_code
 from bench.plan.recorded import is_imported
 from bench.record.confirm import checked_config
-from bench.record.files import replacing, write_text
+from bench.record.files import write_text
 from bench.record.store import Store, TrialFiles
 from bench.states import Status
 from bench.tasks.base import Picture

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import uuid
 from contextlib import suppress
 from pathlib import Path
 
+from bench.atomic_files import write_bytes
 from bench.data.base import Splits
 from bench.data.cache import cache_root
 from bench.data.settings import CustomData, DataSettings
 from bench.data.survey import Survey, data_set_name, read_survey, survey_of
-from bench.errors import StoreError
+from bench.errors import StoreError, UnwritableError
 
 FORMAT = 1
 """Of what is counted and how: raise it when either changes."""
@@ -28,8 +28,8 @@ def look(data: Splits, settings: DataSettings) -> Survey:
         return found
     found = survey_of(data, settings)
     if not isinstance(settings, CustomData):
-        with suppress(OSError):  # read-only, full: it is counted again next time
-            _write(_path(data, settings), found)
+        with suppress(UnwritableError):  # read-only, full: it is counted again next time
+            write_bytes(_path(data, settings), json.dumps(found.record()).encode())
     return found
 
 
@@ -50,14 +50,3 @@ def _path(data: Splits, settings: DataSettings) -> Path:
     for split in data.splits.values():
         digest.update(repr((split.facts, split.mask_facts, split.groups)).encode())
     return cache_root() / "surveys" / f"{digest.hexdigest()[:24]}.json"
-
-
-def _write(path: Path, found: Survey) -> None:
-    """Whole or not at all, whoever else writes it at the same time."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        part.write_text(json.dumps(found.record()), "utf-8")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

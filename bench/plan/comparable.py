@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from bench.metric_columns import val_curve
 from bench.plan.trial import Trial
 
 LOSS_DEFINING_SETTINGS = ("train.loss", "train.focal_gamma", "task.noise", "task.steps")
@@ -40,7 +41,7 @@ def loss_warnings(
         several: the axes that have several levels.
     """
     axes = [axis for axis in incomparable.get("loss", ()) if axis in set(several)]
-    others = [f"val/{name}" for name in metrics if name not in incomparable]
+    others = [val_curve(name) for name in metrics if name not in incomparable]
     if not axes:
         return ()
     instead = ", ".join(others) or "pictures, and a Fréchet distance (task.frechet),"

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bench.errors import SpecError, did_you_mean
+from bench.metric_columns import SCORES, MetricColumn, MetricKind, curve_metric, val_curve
 from bench.plan.axes import canonical_label, format_label
 from bench.plan.plan import Plan
 from bench.plan.sides import Sides, sides
@@ -122,10 +123,10 @@ def _check_sides(
 
 def _check_figure(plan: Plan, at: KeyPath, figure: MetricTerm, arms: Sequence[Trial]) -> None:
     """The figure is one that these arms' trials have."""
-    curves = [*(f"val/{metric}" for metric in plan.metrics), "train/loss"]
+    curves = [*(val_curve(metric) for metric in plan.metrics), "train/loss"]
     name, epoch = figure
     if epoch is None and name in curves:
-        instead = name.removeprefix("val/") if name.startswith("val/") else ""
+        instead = curve_metric(name) if name.startswith(MetricKind.CURVE) else ""
         also = f", or name best_val_{instead} or final_val_{instead}" if instead else ""
         raise _error(plan, at, f"{name} is a curve: say at which epoch ({name}@10){also}")
     if epoch is None:
@@ -165,9 +166,9 @@ def _underlying(hypothesis: Hypothesis) -> Iterator[str]:
     for figure in figures(hypothesis.metric):
         if figure.column in _OF_THE_LOSS:
             yield "loss"
-        for start in ("best_val_", "final_val_", "test_", "val/"):
-            if figure.column.startswith(start):
-                yield figure.column.removeprefix(start)
+        column = MetricColumn.parse(figure.column)
+        if column and column.kind in (MetricKind.CURVE, *SCORES):
+            yield column.metric
 
 
 def _no_arm(plan: Plan, at: KeyPath, labels: Mapping[str, str]) -> SpecError:

@@ -6,6 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.errors import SpecError, did_you_mean
+from bench.metric_columns import (
+    BASELINES,
+    MetricColumn,
+    MetricKind,
+    best_val,
+    curve_metric,
+    val_curve,
+)
 from bench.plan.comparable import LOSS_DEFINING_SETTINGS
 from bench.plan.scoring import SCORE_DEFINING_SETTINGS
 from bench.plan.space import Space
@@ -16,7 +24,7 @@ from bench.tasks.settings import Mode
 
 TIMED_METRICS = ("epoch_seconds",)
 """Known from the second epoch on only."""
-_VALIDATION_PREFIXES = ("best_val_", "final_val_")
+_VALIDATION = (MetricKind.BEST, MetricKind.FINAL)
 _LOSS_METRICS = ("overfit_gap", "final_train_loss")
 
 
@@ -35,10 +43,8 @@ class Objective:
     @property
     def curve(self) -> str | None:
         """The column of history.csv that it is taken from: `val/dice`; None for a cost."""
-        for start in _VALIDATION_PREFIXES:
-            if self.metric.startswith(start):
-                return f"val/{self.metric.removeprefix(start)}"
-        return None
+        column = MetricColumn.parse(self.metric)
+        return val_curve(column.metric) if column and column.kind in _VALIDATION else None
 
     @property
     def best_so_far(self) -> bool:
@@ -62,7 +68,7 @@ def read_objectives(space: Space) -> tuple[Objective, ...]:
     given = space.search.objectives
     if not given:
         objectives = [
-            Objective(f"best_{settings.select.metric.replace('/', '_')}", settings.select.mode)
+            Objective(best_val(curve_metric(settings.select.metric)), settings.select.mode)
         ]
         locations: list[KeyPath] = [("search",)]
     else:
@@ -102,21 +108,19 @@ def pruning_objective(space: Space, objectives: Sequence[Objective]) -> Objectiv
         message = "is for several objectives; with one, its own curve decides"
         raise _error(space, (*where, "metric"), message)
     settings = space.settings(space.samples()[0])
-    known: dict[str, Mode] = {f"val/{name}": mode for name, mode in settings.metrics.items()}
+    known: dict[str, Mode] = {val_curve(name): mode for name, mode in settings.metrics.items()}
     if wanted not in known:
         message = f"unknown curve {wanted!r}{did_you_mean(wanted, known)}"
         raise _error(space, (*where, "metric"), message)
-    return Objective(f"best_{wanted.replace('/', '_')}", known[wanted])
+    return Objective(best_val(curve_metric(wanted)), known[wanted])
 
 
 def _direction(space: Space, index: int, metrics: Mapping[str, Mode]) -> Mode:
     """The figure's own direction; what the spec says must be that."""
     item, location = space.search.objectives[index], _location(space, index)
     own: dict[str, Mode] = dict.fromkeys(COLUMNS, "min")
-    own |= {
-        f"{start}{name}": mode for start in _VALIDATION_PREFIXES for name, mode in metrics.items()
-    }
-    if item.metric.startswith(("test_", "baseline_", "frechet")):
+    own |= {kind.column(name): mode for kind in _VALIDATION for name, mode in metrics.items()}
+    if item.metric.startswith((MetricKind.TEST, *BASELINES, "frechet")):
         message = (
             f"{item.metric} looks at the test split, which is read once, for what was chosen; "
             "search by validation: best_val_…"

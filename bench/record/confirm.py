@@ -22,6 +22,7 @@ from numbers import Real
 from typing import Any, NamedTuple
 
 from bench.errors import DamagedError, UnconfirmedError
+from bench.metric_columns import MetricColumn, MetricKind, curve_metric
 from bench.plan.recorded import check_identity, identity_hash, is_imported
 from bench.record.columns import HISTORY_DIGEST, SUMMARY_DIGEST, Status
 from bench.record.directions import Mode, direction
@@ -36,7 +37,6 @@ _NOT_NEGATIVE = frozenset(
     | {"train_seconds", "seconds_to_95pct", "compile_seconds", "params", "trainable_params"}
     | {"macs", "epochs", "best_epoch", "epochs_to_95pct"}
 )
-_SPLITS = ("val/", "best_val_", "final_val_", "test_", "baseline_val_", "baseline_")
 _SCORES = ("best_", "final_", "epochs")
 _FIGURES_AGREE = 1e-9  # relative: sums of seconds may be rounded otherwise
 
@@ -173,10 +173,11 @@ def summarised(
     select = config.get("select") or (config.get("settings") or {}).get("select") or {}
     if not history or not isinstance(column := select.get("metric"), str):
         return {}
-    names = [name.removeprefix("best_val_") for name in summary if name.startswith("best_val_")]
+    best = MetricKind.BEST
+    names = [best.metric_of(name) for name in summary if name.startswith(best)]
     told = config.get("metrics") or {}
     modes = {name: told.get(name) or metrics.get(name) or direction(name) for name in names}
-    chosen = column.removeprefix("val/")
+    chosen = curve_metric(column)
     return summarise(history, column, modes | {chosen: select.get("mode") or direction(chosen)})
 
 
@@ -235,7 +236,7 @@ def _check_epochs(history: Sequence[Row], config: Mapping[str, Any], status: Sta
 
 def _check_status(status: Status, history: Sequence[Row], summary: Mapping[str, Any]) -> None:
     """A finished trial has a history and a summary of it, and only such a one has test scores."""
-    scored = next((name for name in summary if name.startswith("test_")), None)
+    scored = next((name for name in summary if name.startswith(MetricKind.TEST)), None)
     if scored is not None and status is not Status.DONE:
         raise UnconfirmedError(
             f"status.json says {status}, but summary.json has {scored}, as of a finished trial"
@@ -292,8 +293,10 @@ def range_of(name: str) -> Range | None:
     """The least and the greatest value that a column can have; None: it has no bounds."""
     if name in _NOT_NEGATIVE:
         return Range(0, sys.float_info.max, "negative or infinite")
-    metric = next((name.removeprefix(s) for s in _SPLITS if name.startswith(s)), "")
-    return Range(0, 1, "outside 0 to 1") if _UNIT.fullmatch(metric) else None
+    column = MetricColumn.parse(name)
+    if column is None or column.kind is MetricKind.TRAIN_CURVE:
+        return None
+    return Range(0, 1, "outside 0 to 1") if _UNIT.fullmatch(column.metric) else None
 
 
 def _agree(a: Any, b: Any) -> bool:

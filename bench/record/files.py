@@ -1,4 +1,4 @@
-"""Files that are never half there: written beside, renamed into place, read with clear errors."""
+"""Text, JSON and YAML files: written as a whole or not at all, read with clear errors."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import contextlib
 import io
 import json
 import math
-import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -17,47 +16,14 @@ import psutil
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from bench import folders
-from bench.errors import DamagedError, StoreError, UnwritableError
+from bench.atomic_files import write_bytes
+from bench.errors import DamagedError, StoreError
 from bench.record import quick_yaml
-from bench.safe_files import open_plain, temporary_path
+from bench.safe_files import open_plain
 
 Kinds = type | tuple[type, ...]
 
 _LEFTOVER = re.compile(r"\.(\d+)(-\w+\.tmp)?$")  # .history.csv.<pid>-x.tmp, .best.pt.<pid>
-
-
-@contextlib.contextmanager
-def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
-    """A temporary path beside `path`, renamed into place when the block ends without an error.
-
-    Whoever reads `path` sees the old file or the whole new one, at whatever instant the writer is
-    killed. `durable` forces the bytes to the disk first, so that they survive a power cut too.
-
-    Raises:
-        UnwritableError: the folder is read-only, the disk is full, …
-    """
-    beside = temporary_path(path)
-    try:
-        folders.make(path.parent)
-        yield beside
-        if durable:
-            _force(beside)
-        beside.replace(path)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise UnwritableError(
-            f"{path}: cannot be written ({reason}): free space or make the folder writable"
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
-
-
-def write_bytes(path: Path, content: bytes, *, durable: bool = False) -> None:
-    """Replace the file's content."""
-    with replacing(path, durable=durable) as beside, beside.open("xb") as file:
-        file.write(content)
 
 
 def write_text(path: Path, text: str, *, durable: bool = False) -> None:
@@ -185,11 +151,3 @@ def _parse_yaml(text: str) -> Any:
 def _parse_json(text: str) -> Any:
     found = json.loads(text)
     return _plain(found, strict=False) if "\\u" in text else found
-
-
-def _force(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

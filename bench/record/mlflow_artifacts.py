@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from bench.atomic_files import replacing
 from bench.errors import StoreError
-from bench.record.files import replacing
 from bench.record.store import Store, TrialFiles
 
 if TYPE_CHECKING:

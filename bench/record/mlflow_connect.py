@@ -11,8 +11,9 @@ import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.atomic_files import replacing
 from bench.errors import StoreError
-from bench.record.files import remove_leftovers, replacing
+from bench.record.files import remove_leftovers
 from bench.record.mlflow_errors import MirrorError
 from bench.record.mlflow_moving import follow_folder
 from bench.record.store import Store

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from bench.metric_columns import BASELINES, MetricKind
 from bench.record.columns import Status
 from bench.record.trial_files import Row, TrialStatus
 
@@ -72,12 +73,11 @@ def summary_metrics(summary: Mapping[str, Any]) -> dict[str, float]:
     figures = {
         name: float(value)
         for name, value in summary.items()
-        if _is_number(value) and name not in _TOLD and not name.startswith(("final_", "baseline_"))
+        if _is_number(value) and name not in _TOLD and not name.startswith(("final_", *BASELINES))
     }
+    test = MetricKind.TEST
     return {
-        _key(
-            name.replace("test_", "test/", 1) if name.startswith("test_") else f"summary/{name}"
-        ): v
+        _key(f"test/{test.metric_of(name)}" if name.startswith(test) else f"summary/{name}"): v
         for name, v in figures.items()
     }
 

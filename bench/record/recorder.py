@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench import folders
+from bench.atomic_files import replacing
 from bench.errors import StoreError
 from bench.record.columns import (
     HISTORY,
@@ -22,7 +23,7 @@ from bench.record.columns import (
     Status,
 )
 from bench.record.confirm import history_digest, summary_digest
-from bench.record.files import remove_leftovers, replacing, write_json
+from bench.record.files import remove_leftovers, write_json
 from bench.record.leases import Lease
 from bench.record.summary import summarise
 from bench.record.trial_files import Row, TrialFiles, TrialStatus, now

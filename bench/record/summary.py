@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from bench.metric_columns import best_val, curve_metric, final_val, val_curve
 from bench.record.trial_files import Row
 
 REACHED = 0.95
@@ -26,7 +27,7 @@ def summarise(
     Raises:
         KeyError: `select` is not among `metrics`.
     """
-    direction = metrics[select.removeprefix("val/")]
+    direction = metrics[curve_metric(select)]
     best_row = _best_row(history, select, direction)
     reached = _reached(history, select, direction)
     summary: dict[str, Any] = {
@@ -34,10 +35,10 @@ def summarise(
         "best_epoch": None if best_row is None else history[best_row]["epoch"],
     }
     for name, sense in metrics.items():
-        values = _figures(history, f"val/{name}")
-        summary[f"best_val_{name}"] = (max if sense == "max" else min)(values, default=None)
+        values = _figures(history, val_curve(name))
+        summary[best_val(name)] = (max if sense == "max" else min)(values, default=None)
     for name in metrics:
-        summary[f"final_val_{name}"] = _last(history, f"val/{name}")
+        summary[final_val(name)] = _last(history, val_curve(name))
     return summary | {
         "final_train_loss": _last(history, "train/loss"),
         "overfit_gap": _difference(summary.get("final_val_loss"), summary.get("best_val_loss")),

@@ -10,6 +10,7 @@ import pandas as pd
 from bench import __version__
 from bench.analysis.environments import Fact, environments_of, flat
 from bench.analysis.load import Records
+from bench.metric_columns import val_curve
 from bench.report.search.results import Search, manifest_of
 
 _OF_RUNS = (
@@ -29,7 +30,10 @@ def manifest_record(records: Records, search: Search | None = None) -> dict[str,
         "experiments": list(records.parts) or [records.experiment],
         "made_by": f"bench {__version__}",
         "task": records.task,
-        "select": {"metric": f"val/{records.select.metric}", "mode": records.select.mode},
+        "select": {
+            "metric": val_curve(records.select.metric),
+            "mode": records.select.mode,
+        },
         "metrics": records.metrics,
         "axes": records.axes,
         "hypotheses": [hypothesis.record() for hypothesis in records.hypotheses],

@@ -80,7 +80,7 @@ def page_view(
     """What the page shows of the context; `subject` are the trials of the tables of arms."""
     records: Records = context["records"]
     limit = LARGE if (large := is_large(context, search)) else LONG
-    ranked = ranking(summary, f"best_val_{subject.select.metric}", subject.select.mode)
+    ranked = ranking(summary, subject.best_column, subject.select.mode)
     order = f"by best val {nice(subject.select.metric)}"
 
     def whole(name: str, file: str) -> Folded:
@@ -128,7 +128,7 @@ def _ranked_trials(records: Records) -> list[int]:
     runs = records.runs.reset_index(drop=True)
     return ranking(
         runs[runs["status"] == Status.DONE],
-        f"best_val_{records.select.metric}",
+        records.best_column,
         records.select.mode,
     )
 

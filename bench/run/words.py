@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bench.metric_columns import curve_metric
 from bench.run.events import Ended, Lost, Retried
 from bench.states import Status
 
@@ -16,7 +17,7 @@ def figures(row: Row, metric: str) -> list[str]:
     """One epoch's losses, selected metric and memory, each in a few words."""
     shown = {
         "train/loss": ("loss", ".4f"),
-        metric: (metric.removeprefix("val/"), ".4f"),
+        metric: (curve_metric(metric), ".4f"),
         "val/loss": ("val loss", ".4f"),
         "epoch_seconds": ("s/epoch", ".2f"),
         "peak_memory_mb": ("MB", ".0f"),

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Discriminator, Field, Tag, ValidationInfo, WithJsonSchema, field_validator
 
+from bench.metric_columns import SCORES
 from bench.settings import Settings
 
 Expect = Literal["higher", "lower", "equivalent", "not_higher", "not_lower"]
@@ -20,8 +21,6 @@ COLUMNS = (
     "compile_seconds", "peak_memory_mb",
 )  # fmt: skip
 """The columns of runs.csv that hold a figure for every task's trials."""
-PER_METRIC = ("best_val_", "final_val_", "test_")
-"""The beginnings of those that each metric has."""
 EXACT = frozenset({"params", "trainable_params", "macs"})
 """Those that follow from an arm's model alone: no seed changes them."""
 
@@ -131,4 +130,4 @@ def columns(metrics: Iterable[str], closing: Iterable[str] = ()) -> list[str]:
         metrics: the task's validation metrics, without `val/`.
         closing: what the task finds out of the best model alone (`frechet`).
     """
-    return [*COLUMNS, *(start + m for m in metrics for start in PER_METRIC), *closing]
+    return [*COLUMNS, *(kind.column(m) for m in metrics for kind in SCORES), *closing]

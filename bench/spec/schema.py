@@ -18,6 +18,7 @@ from pydantic import (
 from bench.augment.settings import AugmentSettings
 from bench.data.settings import DATASETS, CustomData, DataSettings
 from bench.errors import did_you_mean
+from bench.metric_columns import val_curve
 from bench.models.settings import MODELS
 from bench.registry import Custom, Registry
 from bench.settings import Settings, machine_local
@@ -214,8 +215,8 @@ class TrialSettings(Settings):
         task, data = info.data.get("task"), info.data.get("data")
         if task is None or data is None:  # their own errors are reported
             return {"metric": "val/loss", "mode": "min"} | value
-        metrics = {f"val/{name}": mode for name, mode in _metrics(task, data).items()}
-        metric = value.get("metric", f"val/{task.default_metric()}")
+        metrics = {val_curve(name): mode for name, mode in _metrics(task, data).items()}
+        metric = value.get("metric", val_curve(task.default_metric()))
         if not isinstance(metric, str):  # reported as the wrong type
             return {"mode": "max"} | value
         if metric not in metrics:

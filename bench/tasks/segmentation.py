@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.labels import IGNORE_LABEL
+from bench.metric_columns import SPLIT
 from bench.tasks.base import Baseline, Batch, Closing, Picture, Samples, Share
 from bench.tasks.losses import MEANS, segmentation_loss
 from bench.tasks.overlap import (
@@ -24,7 +25,7 @@ from bench.tasks.overlap import (
     scores,
 )
 from bench.tasks.pictures import side_by_side
-from bench.tasks.settings import SPLIT, Average, EmptyMask, scored_classes
+from bench.tasks.settings import Average, EmptyMask, scored_classes
 
 __all__ = ["Segmentation", "SegmentationMeter", "labels_of", "overlap"]
 

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from bench.metric_columns import SPLIT
 from bench.registry import Registry
 from bench.settings import Settings, added_later, machine_local
 from bench.tasks.frechet_settings import FrechetSettings
@@ -15,9 +16,6 @@ Mode = Literal["min", "max"]
 Target = Literal["mask", "label", "none"]
 EmptyMask = Literal["one", "missing"]
 Average = Literal["image", "split", "both"]
-
-SPLIT = "split_"
-"""Before a score's name where it is that of a whole split, and one per image is recorded too."""
 
 SUPPORT = ("scored_images", "scored_pairs", "scored_classes")
 """How much scores are means of: recorded beside the metrics, but none of them.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import time
@@ -13,9 +12,9 @@ from typing import Any
 
 import torch
 
-from bench import folders
-from bench.errors import DamagedError, StoreError, UnwritableError, first_line
-from bench.safe_files import open_plain, temporary_path
+from bench.atomic_files import replacing
+from bench.errors import DamagedError, StoreError, first_line
+from bench.safe_files import open_plain
 
 DISK_SHARE = 0.02
 """Part of a trial's time that may pass with waiting for the disk."""
@@ -47,32 +46,13 @@ def save(
     Raises:
         UnwritableError: the disk is full, the folder read-only, …
     """
-    beside = temporary_path(path)
-    check()
-    try:
-        folders.make(path.parent)
-        with beside.open("xb") as file:
-            torch.save(dict(state), file)
-            file.flush()
-            begun = time.monotonic()
-            if durable:
-                os.fsync(file.fileno())
-            waited = time.monotonic() - begun
-        check()
-        if keep is not None:
-            with contextlib.suppress(FileNotFoundError):
-                path.replace(keep)
-        beside.replace(path)
-    except (OSError, RuntimeError) as error:
-        if (reason := _of_the_system(error)) is None:
-            raise
-        raise UnwritableError(
-            f"{path}: cannot be written ({reason.strerror}): free space or make the folder writable"
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
-    return waited
+    with replacing(path, keep=keep, check=check) as beside, beside.open("xb") as file:
+        torch.save(dict(state), file)
+        file.flush()
+        begun = time.monotonic()
+        if durable:
+            os.fsync(file.fileno())
+        return time.monotonic() - begun
 
 
 def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
@@ -159,12 +139,3 @@ def _check_bytes(path: Path) -> None:
 def _damaged(path: Path, reason: Exception | str) -> DamagedError:
     told = reason if isinstance(reason, str) else first_line(reason)
     return DamagedError(f"{path}: not a readable checkpoint ({told})")
-
-
-def _of_the_system(error: BaseException | None) -> OSError | None:
-    """The system's own error behind what torch makes of it."""
-    while error is not None:
-        if isinstance(error, OSError):
-            return error
-        error = error.__cause__ or error.__context__
-    return None

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import chain
-from typing import Any
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from bench.errors import SpecError, did_you_mean
 from bench.spec.train_settings import TrainSettings
+from bench.train.optim import ParameterGroup, parameter_group
 
 Parts = dict[str, list[nn.Module]]
 """An encoder's modules by stage, in order from the input."""
-
-Group = dict[str, Any]
-"""A parameter group of an optimizer: `params`, and `peak`, the learning rate it is scheduled by."""
 
 
 class Freezing:
@@ -54,12 +51,12 @@ class Freezing:
         if self.trainable == 0:
             raise SpecError("leaves nothing to train", key="train.freeze")
 
-    def groups(self) -> list[Group]:
+    def groups(self) -> list[ParameterGroup]:
         """What is trained from the first epoch on; last the encoder, if it has its own rate."""
-        groups = [_group(self._rest, self._settings.lr)]
+        groups = [parameter_group(self._rest, self._settings.lr)]
         return groups + ([self._encoder_group(self._encoder)] if self._encoder else [])
 
-    def thaw(self, epoch: int) -> list[Group]:
+    def thaw(self, epoch: int) -> list[ParameterGroup]:
         """Unfreeze if `epoch` (from 1) is the one to do so or a later one: what is trained now too.
 
         Once unfrozen, nothing is given again.
@@ -84,12 +81,8 @@ class Freezing:
     def _is_still(self, module: nn.Module) -> bool:
         return self._settings.freeze_statistics or not isinstance(module, _BatchNorm)
 
-    def _encoder_group(self, parameters: list[nn.Parameter]) -> Group:
-        return _group(parameters, self._settings.encoder_lr or self._settings.lr)
-
-
-def _group(parameters: list[nn.Parameter], peak: float) -> Group:
-    return {"params": parameters, "peak": peak}
+    def _encoder_group(self, parameters: list[nn.Parameter]) -> ParameterGroup:
+        return parameter_group(parameters, self._settings.encoder_lr or self._settings.lr)
 
 
 def _parts(model: nn.Module, settings: TrainSettings) -> Parts:

@@ -15,6 +15,7 @@ from torch import nn
 from bench.errors import DataError, StoreError, first_line
 from bench.measure.clock import Stopwatch
 from bench.measure.memory import PeakMemory
+from bench.metric_columns import curve_metric, val_curve
 from bench.plan.trial import Trial, digest
 from bench.tasks.base import Picture, Samples, Task
 from bench.train import checkpoint
@@ -148,7 +149,7 @@ class Training:
         return {
             "epoch": epoch,
             "train/loss": loss,
-            **{f"val/{name}": value for name, value in metrics.items()},
+            **{val_curve(name): value for name, value in metrics.items()},
             "lr": float(self.optimizer.param_groups[0]["lr"]),
             "epoch_seconds": seconds,
             "val_seconds": validating.seconds(),
@@ -211,7 +212,7 @@ class Training:
         )
         selected = self.trial.settings.select.metric
         # whether it is defined depends on the split, not on the epoch: no use going on
-        if metrics[selected.removeprefix("val/")] is None:
+        if metrics[curve_metric(selected)] is None:
             raise DataError(
                 f"{selected}, which chooses the best epoch, is not defined: the validation split "
                 "has nothing that it scores; check the split, or choose another select.metric"

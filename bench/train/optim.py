@@ -7,14 +7,24 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import nn
 
 from bench.spec.train_settings import TrainSettings
-from bench.train.freeze import Group
+
+ParameterGroup = dict[str, Any]
+"""A parameter group of an optimizer: `params`, and `peak`, the learning rate it is scheduled by."""
 
 ONE_CYCLE_START, ONE_CYCLE_END, ONE_CYCLE_PEAK = 1 / 25, 1 / 25e4, 0.3
 
 
-def make_optimizer(groups: Sequence[Group], settings: TrainSettings) -> torch.optim.Optimizer:
+def parameter_group(parameters: list[nn.Parameter], peak: float) -> ParameterGroup:
+    """A group of its own learning rate, which is scheduled from 0 to `peak`."""
+    return {"params": parameters, "peak": peak}
+
+
+def make_optimizer(
+    groups: Sequence[ParameterGroup], settings: TrainSettings
+) -> torch.optim.Optimizer:
     """The optimizer of the spec, with a fused step."""
     common: dict[str, Any] = {
         "lr": settings.lr,

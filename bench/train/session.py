@@ -21,6 +21,7 @@ from bench.data.settings import DATASETS
 from bench.data.window import EIGHT_BITS, Window
 from bench.errors import DeviceError, SpecError, StoreError, first_line
 from bench.measure.environment import environment
+from bench.metric_columns import MetricKind, curve_metric, on_test, val_curve
 from bench.models.onednn import avoid_faulty_convolutions
 from bench.models.settings import MODELS, ModelSettings
 from bench.models.weights_settings import ResolvedWeights
@@ -327,12 +328,12 @@ def _numerics() -> dict[str, bool]:
 def _findings(training: Training, baselines: Mapping[str, Any]) -> list[health.Finding]:
     """What is wrong with the training; the log tells."""
     settings, progress = training.trial.settings, training.progress
-    metric = settings.select.metric.removeprefix("val/")
+    metric = curve_metric(settings.select.metric)
     findings = training.health.findings(
         progress.history,
         settings.select,
         best=progress.best,
-        baseline=baselines.get(f"baseline_val_{metric}"),
+        baseline=baselines.get(MetricKind.BASELINE_VAL.column(metric)),
         mistakes=settings.mistakes,
     ) + _of_steps(training)
     for finding in findings:
@@ -357,15 +358,21 @@ def _of_steps(training: Training) -> list[health.Finding]:
     return found
 
 
+_CONSTANT_COLUMNS = {
+    "val": (MetricKind.BASELINE_VAL, MetricKind.CONSTANT_VAL),
+    "test": (MetricKind.BASELINE_TEST, MetricKind.CONSTANT_TEST),
+}
+
+
 def _baselines(parts: Parts, splits: Iterable[str], watch: Watch) -> dict[str, Any]:
     """What the best constant prediction scores (`baseline_…`), and which it is (`constant_…`)."""
     found: dict[str, Any] = {}
     for split in splits:
-        prefix = "" if split == "test" else f"{split}_"
+        score, constant = _CONSTANT_COLUMNS[split]
         batches, what = parts.batches(split), f"baseline of the {split} split"
         baseline = parts.task.baseline(watch.over(batches.in_order(), what, batches.count))
-        found |= {f"baseline_{prefix}{name}": v for name, v in baseline.metrics.items()}
-        found |= {f"constant_{prefix}{name}": v for name, v in baseline.predictions.items()}
+        found |= {score.column(name): v for name, v in baseline.metrics.items()}
+        found |= {constant.column(name): v for name, v in baseline.predictions.items()}
     return found
 
 
@@ -378,8 +385,8 @@ def _facts(
     baselines = _baselines(parts, ("val", "test") if test else ("val",), watch)
     best = training.progress.history[training.progress.best_epoch - 1]
     return {
-        **{f"test_{name}": value for name, value in scores.items()},
-        **{f"val_{name}": best[f"val/{name}"] for name in SUPPORT if f"val/{name}" in best},
+        **{on_test(name): value for name, value in scores.items()},
+        **{f"val_{name}": best[val_curve(name)] for name in SUPPORT if val_curve(name) in best},
         **baselines,
         **health.record(_findings(training, baselines)),
         "trainable_params": training.freezing.trainable,

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.atomic_files import replacing
 from bench.errors import StoreError
 from bench.record.files import (
     read_json,
     read_yaml,
     remove_leftovers,
-    replacing,
     write_json,
     write_text,
     write_yaml,

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from bench.record.files import write_bytes
+from bench.atomic_files import write_bytes
 from bench.report.figures import by_arm, curves, forest, fronts, pairs, predictions
 from bench.report.figures.look import Drawing, Picture, theme
 from bench.report.figures.study import Study

@@ -13,6 +13,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.ticker import MaxNLocator
 
 from bench.analysis.arms import Arm
+from bench.metric_columns import val_curve
 from bench.report.figures import data
 from bench.report.figures.by_arm import UNEQUAL
 from bench.report.figures.look import (
@@ -126,7 +127,7 @@ def learning_curves(study: Study) -> Drawing | None:
     drawn = sorted(curves["arm"].unique())
     shown, others = study.leading(drawn, _most(len(drawn)))
     behind = study.backdrop(others)
-    first = ["train/loss", "val/loss", f"val/{study.metric}"]
+    first = ["train/loss", "val/loss", val_curve(study.metric)]
     known = list(curves["metric"].unique())
     metrics = [m for m in dict.fromkeys([*first, *known]) if m in known]
     pages = [metrics[start : start + PANELS] for start in range(0, len(metrics), PANELS)]

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.stats import Floats, Interval, grouped_intervals
+from bench.metric_columns import val_curve
 from bench.report.figures.study import Study
 
 CURVE = ["arm", "metric", "epoch", "mean", "low", "high", "n", "lowest", "highest"]
@@ -23,7 +24,10 @@ def curve_data(study: Study) -> pd.DataFrame:
     """
     history = history_of(study)
     parts = []
-    for metric in ["train/loss", *(f"val/{name}" for name in study.records.metrics)]:
+    for metric in [
+        "train/loss",
+        *(val_curve(name) for name in study.records.metrics),
+    ]:
         known = history[history[metric].notna()]
         if len(known):
             found = grouped_intervals(known[metric], [known["arm"], known["epoch"]])
@@ -82,7 +86,7 @@ def running_best(study: Study) -> pd.DataFrame:
     """
     history = history_of(study).sort_values(["arm", "id", "epoch"], kind="stable")
     by = history["id"]
-    values = history[f"val/{study.metric}"].where(np.isfinite(history[f"val/{study.metric}"]))
+    values = history[val_curve(study.metric)].where(np.isfinite(history[val_curve(study.metric)]))
     best = values.groupby(by).cummax() if study.records.select.mode == "max" else (
         values.groupby(by).cummin())  # fmt: skip
     known = study.done.set_index("id")["macs"].astype("float64").to_dict()

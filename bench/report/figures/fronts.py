@@ -43,7 +43,7 @@ def cost_points(study: Study, cost: str, members: pd.Series[bool]) -> pd.DataFra
     Columns: arm; cost; mean, low, high (95% t-interval of the best validation value) and n; member:
     whether it is on the front; group: equal for arms that compete.
     """
-    column = f"best_val_{study.metric}"
+    column = study.records.best_column
     apart = [f"axis.{axis}" for axis in axes_apart(study.records, column)]
     groups = study.summary.groupby(apart, sort=False).ngroup() if apart else None
     rows = []
@@ -119,7 +119,7 @@ def _scale(ax: Axes, costs: pd.Series[float]) -> None:
 def fronts(study: Study) -> Drawing | None:
     """The best validation value against each cost that was measured on equal terms."""
     members = pareto_members(study.records, study.summary)
-    column = f"best_val_{study.metric}"
+    column = study.records.best_column
     points = {
         cost: found
         for cost in COSTS

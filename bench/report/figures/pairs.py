@@ -114,7 +114,7 @@ def pair_difference(study: Study, column: str, axis: str, free: str, frozen: str
 def frozen_pairs(study: Study) -> list[Drawing]:
     """For each axis that freezes something: what freezing changes, pair by pair."""
     columns = {
-        f"best_val_{study.metric}": f"Best val {nice(study.metric)}",
+        study.records.best_column: f"Best val {nice(study.metric)}",
         "epoch_seconds": "Seconds per epoch",
         "peak_memory_mb": "Peak memory (MB)",
     }
@@ -243,7 +243,7 @@ def _draw_contrasts(ax: Axes, frame: pd.DataFrame, places: Sequence[str]) -> Non
 
 def by_two(study: Study) -> list[Drawing]:
     """The levels of the model axis (or of the first) by every other axis, three at most."""
-    column = f"best_val_{study.metric}"
+    column = study.records.best_column
     if not study.done[column].notna().any():
         return []
     axes = [a for a in _by_color(study) if a in comparable_axes(study.records, column)]

@@ -14,7 +14,7 @@ from PIL import Image
 from bench.analysis.arm_summary import best_trials, ranking
 from bench.analysis.arms import Arm
 from bench.analysis.load import Records
-from bench.record.files import write_bytes
+from bench.atomic_files import write_bytes
 from bench.record.store import TrialFiles
 from bench.report.format.display_names import title
 from bench.report.format.folding import LARGE, ends
@@ -64,7 +64,7 @@ def sample_pictures(
     At most `MOST_ARMS` arms, the best by the selected metric, in the arms' order; in a large study
     half of them are the worst.
     """
-    column = f"best_val_{records.select.metric}"
+    column = records.best_column
     order = ranking(summary, column, records.select.mode)
     trials = best_trials(records, arms)
     ranked = [number for number in order if number in trials]

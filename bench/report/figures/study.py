@@ -52,7 +52,7 @@ class Study:
     @cached_property
     def order(self) -> list[int]:
         """Numbers of the arms by the best validation value of the selected metric, best first."""
-        return ranking(self.summary, f"best_val_{self.metric}", self.records.select.mode)
+        return ranking(self.summary, self.records.best_column, self.records.select.mode)
 
     @cached_property
     def _terms(self) -> dict[str, pd.Series[str]]:

@@ -11,8 +11,9 @@ import pandas as pd
 
 from bench.analysis.load import Records
 from bench.analysis.scores import scores_sentence
+from bench.metric_columns import SCORES, SPLIT, MetricColumn
 from bench.states import BENCH_SOURCE
-from bench.tasks.settings import SPLIT, SUPPORT
+from bench.tasks.settings import SUPPORT
 
 ELSEWHERE = "Scores were logged elsewhere: how they were computed is not recorded"
 OTHER_TASKS = {
@@ -23,7 +24,6 @@ OTHER_TASKS = {
 }
 SEVERAL = "Experiments do not define scores alike (see above)"
 _SHOWN = 3
-_SCORED = ("best_val_", "final_val_", "test_")
 
 
 def definition(records: Records) -> str:
@@ -42,7 +42,7 @@ def definition(records: Records) -> str:
 
 def definition_of(records: Records, column: str) -> str:
     """The sentence under a table of one figure, a column of runs.csv; empty for times and costs."""
-    scored = column.startswith(_SCORED) or column == "overfit_gap"
+    scored = column.startswith(SCORES) or column == "overfit_gap"
     is_loss = column.endswith("_loss") or column == "overfit_gap"
     if not scored or (is_loss and records.task == "segmentation"):
         return ""  # only the sentences of other tasks say what a loss is
@@ -73,9 +73,10 @@ def constant_prediction(records: Records, column: str) -> str | None:
 
     None where it is not recorded, as by earlier versions, or where finished trials differ in it.
     """
-    split, _, metric = column.partition("_")
-    name = f"constant_{metric if split == 'test' else column.removeprefix('best_')}"
-    values = records.done.get(name, pd.Series(dtype="object")).dropna().unique()
+    parsed = MetricColumn.parse(column)
+    if parsed is None:
+        return None
+    values = records.done.get(str(parsed.constant), pd.Series(dtype="object")).dropna().unique()
     return str(values[0]) if len(values) == 1 else None
 
 

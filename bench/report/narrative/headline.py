@@ -25,6 +25,7 @@ from bench.analysis.hypotheses import Outcome
 from bench.analysis.load import Records
 from bench.analysis.stats import Interval, paired_differences
 from bench.analysis.terms import axes_apart, compiled
+from bench.metric_columns import CONSTANTS, best_val, on_test
 from bench.record.columns import Status
 from bench.report.format import numbers
 from bench.report.format.cells import p_text
@@ -67,7 +68,7 @@ def headline(
 
     Where a hypothesis tests the best against the runner-up, its verdict says so.
     """
-    column = f"best_val_{records.select.metric}"
+    column = records.best_column
     compared = summary[summary["source"] == records.protocol]
     verdicts = between_arms(records, column, tested, arms)
     found = _headline(records, compared, arms, column, verdicts)
@@ -111,7 +112,7 @@ def _headline(
 
 def _strata(records: Records, arms: Sequence[Arm], order: Sequence[int]) -> list[list[int]]:
     """The arms in `order` by groups in which the selected metric measures the same."""
-    axes = axes_apart(records, f"best_val_{records.select.metric}")
+    axes = axes_apart(records, records.best_column)
     found: dict[tuple[str, ...], list[int]] = {}
     for arm in arms:
         found.setdefault(tuple(arm.levels[axis] for axis in axes), []).append(arm.number)
@@ -182,7 +183,7 @@ def baseline_check(
 ) -> BaselineCheck | None:
     """Compare every arm with the trivial prediction: on the test split where that was evaluated."""
     metric, sign = records.select.metric, 1 if records.select.mode == "max" else -1
-    columns = (f"test_{metric}", f"best_val_{metric}")
+    columns = (on_test(metric), best_val(metric))
     column = next((c for c in columns if _compared(summary, c)), None)
     if column is None:
         return None
@@ -217,7 +218,7 @@ def baseline_check(
 
 def _trivial(records: Records, column: str) -> str:
     """The prediction behind the baseline of `column`, as a sentence's subject."""
-    if not any(str(name).startswith("constant_") for name in records.done):
+    if not any(str(name).startswith(CONSTANTS) for name in records.done):
         return words_of(records.task).trivial  # of bench 0.1, which did not record it
     constant = constant_prediction(records, column)
     if constant is None:
@@ -367,7 +368,7 @@ def _paired(paired: Interval, decimals: int, *, apart: bool) -> str:
 
 def _on_test(records: Records, summary: pd.DataFrame, arms: Sequence[Arm], best: int) -> list[str]:
     """What the test split says of the same choice."""
-    column = f"test_{records.select.metric}"
+    column = on_test(records.select.metric)
     order = ranking(summary, column, records.select.mode)
     if not order:
         return ["No trial has been evaluated on the test split."]

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.analysis.stats import Interval, mean_interval
 from bench.errors import DamagedError
+from bench.metric_columns import best_val, curve_metric
 from bench.record.directions import Mode
 from bench.record.files import read_json
 from bench.report.format.display_names import nice
@@ -234,7 +235,7 @@ class Search(_Read):
         """The objective that curves show."""
         if not self.several:
             return self.objectives[0].metric
-        return "best_" + str(self.pruner.get("metric") or "").replace("/", "_")
+        return best_val(curve_metric(str(self.pruner.get("metric") or "")))
 
     def confirmation(self, number: int) -> Confirmation | None:
         """Of a chosen point, where there is one with a seed that is done."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from bench.analysis.stats import Interval
+from bench.metric_columns import MetricColumn, MetricKind, on_test
 from bench.report.format import numbers
 from bench.report.format.display_names import nice
 from bench.report.narrative.headline import Headline, plural
@@ -146,14 +147,15 @@ def _confirmed(point: Point, found: Confirmation, objective: Objective, decimals
 
 def _on_test(found: Confirmation, objectives: list[Objective]) -> list[str]:
     """The test split's figures of what was searched for."""
-    wanted = [f"test_{o.metric.split('_', 2)[-1]}" for o in objectives]
+    columns = [MetricColumn.parse(objective.metric) for objective in objectives]
+    wanted = [on_test(column.metric) for column in columns if column]
     told = []
     for name in [name for name in wanted if name in found.test_figures]:
         interval = found.interval(name)
         decimals = numbers.decimals_for([interval.mean], [(interval.high - interval.low) / 2])
         told.append(
             f"On the test split, which is read for what was chosen only: "
-            f"{nice(name.removeprefix('test_'))} {interval_text(interval, decimals)} over "
+            f"{nice(MetricKind.TEST.metric_of(name))} {interval_text(interval, decimals)} over "
             f"{plural(interval.n, 'fresh seed')}."
         )
     return told

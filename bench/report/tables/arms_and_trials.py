@@ -12,6 +12,7 @@ from pandas.api.types import is_numeric_dtype
 from bench.analysis.arm_summary import baseline_column, interval_of, result_columns, value_of
 from bench.analysis.load import Records
 from bench.analysis.standing import Standing
+from bench.metric_columns import MetricColumn, MetricKind, best_val, on_test
 from bench.report.format import numbers
 from bench.report.format.cells import Cell, Column, Table, integers, sort_key, texts
 from bench.report.format.display_names import nice, title
@@ -75,7 +76,7 @@ def trial_table(records: Records) -> Table:
     columns.append(
         integers("Best epoch", f"The epoch with the best val {nice(metric)}.", runs["best_epoch"])
     )
-    names = [f"best_val_{metric}", f"test_{metric}", "best_val_loss", "overfit_gap"]
+    names = [best_val(metric), on_test(metric), "best_val_loss", "overfit_gap"]
     for name in dict.fromkeys([*names, *records.closing]):
         if name in runs and runs[name].notna().any():
             columns.append(_result(name, runs[name]))
@@ -115,19 +116,22 @@ MEANINGS = {
 }
 
 
+METRIC_MEANINGS = {
+    MetricKind.BASELINE_VAL: "{} of the trivial prediction on the validation split.",
+    MetricKind.BASELINE_TEST: "{} of the trivial prediction on the test split.",
+    MetricKind.BEST: "Best validation {} over the epochs.",
+    MetricKind.FINAL: "Validation {} after the last epoch.",
+    MetricKind.TEST: "{} on the test split, with the checkpoint of the best epoch.",
+}
+
+
 def meaning(name: str) -> str:
     """What a column of results means."""
     if name in MEANINGS:
         return MEANINGS[name]
-    for prefix, text in (
-        ("baseline_val_", "{} of the trivial prediction on the validation split."),
-        ("baseline_", "{} of the trivial prediction on the test split."),
-        ("best_val_", "Best validation {} over the epochs."),
-        ("final_val_", "Validation {} after the last epoch."),
-        ("test_", "{} on the test split, with the checkpoint of the best epoch."),
-    ):
-        if name.startswith(prefix):
-            return text.format(nice(name.removeprefix(prefix)))
+    column = MetricColumn.parse(name)
+    if column and column.kind in METRIC_MEANINGS:
+        return METRIC_MEANINGS[column.kind].format(nice(column.metric))
     return nice(name)
 
 
@@ -180,7 +184,7 @@ def metric_column(summary: pd.DataFrame, name: str, marks: Mapping[int, Standing
 
 def _baseline_columns(records: Records, summary: pd.DataFrame) -> list[Column]:
     metric = records.select.metric
-    names = [baseline_column(f"{prefix}_{metric}") for prefix in ("test", "best_val")]
+    names = [baseline_column(on_test(metric)), baseline_column(best_val(metric))]
     found = next((n for n in names if n in summary and summary[n].notna().any()), None)
     if found is None or summary[found].nunique() == 1:
         return []  # the headline tells a baseline that all arms share

@@ -22,6 +22,7 @@ from bench.analysis.load import Records
 from bench.analysis.power import FEWEST
 from bench.analysis.stats import Interval
 from bench.analysis.terms import comparable_axes
+from bench.metric_columns import best_val, on_test
 from bench.report.format import numbers
 from bench.report.format.cells import Cell, Column, Table, probabilities, sort_key, texts
 from bench.report.format.display_names import title
@@ -71,7 +72,7 @@ def all_effects(records: Records, tested: Sequence[Outcome] = ()) -> list[Effect
 def compared_columns(records: Records) -> list[str]:
     """The figures that a reader wants compared: results, overfitting, convergence, time."""
     metric = records.select.metric
-    names = [f"best_val_{metric}", f"test_{metric}", "final_val_loss", "overfit_gap"]
+    names = [best_val(metric), on_test(metric), "final_val_loss", "overfit_gap"]
     same_kind = all(records.done[fact].nunique() <= 1 for fact in text_facts(records))
     closing = [c for c in records.closing if same_kind and is_numeric_dtype(records.runs[c])]
     names += [*closing, "epochs_to_95pct", "epoch_seconds"]

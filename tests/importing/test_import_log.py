@@ -17,13 +17,13 @@ from bench.analysis.load import Records, load
 from bench.analysis.standing import standings
 from bench.commands import run as commands_run
 from bench.commands.earlier import lookup
-from bench.commands.import_csv import MOST_BYTES, read_log
-from bench.commands.import_trials import Asked, import_log
 from bench.commands.inspect import status_rows
 from bench.commands.reporting import export, make_report
 from bench.commands.run import RunOptions, run_plan
 from bench.commands.trained import evaluate
 from bench.errors import BenchError, StoreError
+from bench.importing.csv_log import MOST_BYTES, read_log
+from bench.importing.import_log import Asked, import_log
 from bench.plan.expand import make_plan
 from bench.record.mlflow import Mirror
 from bench.record.store import Store

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import BenchError, did_you_mean
+from bench.metric_columns import MetricKind, curve_metric
 from bench.plan.axes import canonical_label
 from bench.record.columns import HISTORY
 from bench.record.confirm import range_of
@@ -69,7 +70,7 @@ class Logged:
     @property
     def metrics(self) -> list[str]:
         """The validation metrics, without `val/`; the loss first."""
-        found = [name.removeprefix("val/") for name in self.columns if name.startswith("val/")]
+        found = [curve_metric(name) for name in self.columns if name.startswith(MetricKind.CURVE)]
         metrics = [name for name in found if name not in SUPPORT]  # of a history.csv of ours
         return sorted(metrics, key=lambda name: name != "loss")
 
@@ -170,7 +171,7 @@ def _columns(file: _File, header: Sequence[str]) -> tuple[tuple[str, ...], tuple
         elif name not in ("epoch", "seed"):
             _refuse_misspelt(file, name)
             axes.append(name)
-    if not any(name.startswith("val/") for name in columns):
+    if not any(name.startswith(MetricKind.CURVE) for name in columns):
         message = "no column of a validation metric; call them val/loss, val/dice, …"
         raise file.wrong(message, 1)
     return tuple(columns), tuple(axes)

@@ -14,8 +14,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from bench.commands.import_csv import Logged, LoggedTrial, read_log
 from bench.errors import BenchError, DamagedError, UnconfirmedError, did_you_mean
+from bench.importing.csv_log import Logged, LoggedTrial, read_log
+from bench.metric_columns import MetricKind, curve_metric, val_curve
 from bench.plan.recorded import imported_identity
 from bench.record.columns import HISTORY, HISTORY_DIGEST, METRICS, SUMMARY_DIGEST
 from bench.record.confirm import history_digest, standing, summary_digest
@@ -67,7 +68,7 @@ class _Judged:
 
     @property
     def record(self) -> dict[str, Any]:
-        mode = self.metrics[self.select.removeprefix("val/")]
+        mode = self.metrics[curve_metric(self.select)]
         return {"metrics": self.metrics, "select": {"metric": self.select, "mode": mode}}
 
 
@@ -126,12 +127,12 @@ def _judged(store: Store, logged: Logged, asked: Asked) -> _Judged:
             )
         found[name] = told
     planned = plan.get("select", {}).get("metric")
-    select = asked.select or planned or f"val/{default_metric(found)}"
-    name = select.removeprefix("val/")
+    select = asked.select or planned or val_curve(default_metric(found))
+    name = curve_metric(select)
     if asked.select and planned and asked.select != planned:
         raise BenchError(f"--select {asked.select}: the plan of {asked.experiment} has {planned}")
-    if asked.select and (name not in found or not select.startswith("val/")):
-        hint = did_you_mean(select, [f"val/{metric}" for metric in found])
+    if asked.select and (name not in found or not select.startswith(MetricKind.CURVE)):
+        hint = did_you_mean(select, [val_curve(metric) for metric in found])
         raise BenchError(f"--select {select}: the file has no such metric{hint}")
     return _Judged(found | ({} if name in found else {name: plan["select"]["mode"]}), select)
 
@@ -170,7 +171,7 @@ def _config(
 
 def _history(logged: Logged, trial: LoggedTrial) -> str:
     """history.csv: its columns in our order, its figures as they stand in the file."""
-    metrics = [f"val/{name}" for name in logged.metrics]
+    metrics = [val_curve(name) for name in logged.metrics]
     others = [name for name in logged.columns if name not in (*metrics, *HISTORY)]
     expanded = [n for c in HISTORY for n in ([*metrics, *others] if c == METRICS else [c])]
     columns = [name for name in expanded if name in ("epoch", *logged.columns)]

@@ -9,7 +9,7 @@ import pytest
 
 from bench.analysis.hypotheses import as_expected, outcomes
 from bench.analysis.load import load
-from bench.commands.import_trials import Asked, import_log
+from bench.importing.import_log import Asked, import_log
 from bench.plan.expand import make_plan
 from bench.record.store import Store
 from bench.spec.hypotheses import Hypothesis

@@ -1,0 +1,122 @@
+"""Names of the columns that hold a metric: what each part says, made and read in one place.
+
+history.csv has `val/dice` for every epoch; summary.json and runs.csv have `best_val_dice`,
+`final_val_dice`, `test_dice`, and of the best constant prediction `baseline_val_dice`,
+`baseline_dice` and, what it predicts, `constant_val_dice`, `constant_dice`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+SPLIT = "split_"
+"""Before a score's name where it is that of a whole split, and one per image is recorded too."""
+PER_CLASS = ("dice", "iou", f"{SPLIT}dice", f"{SPLIT}iou")
+"""Metrics that each class has one of, too: `dice_cat`."""
+
+
+class MetricKind(StrEnum):
+    """Which figure of a metric a column holds; the value is what the column's name begins with."""
+
+    # in the order in which names are read: `baseline_val_dice` begins with `baseline_`, too
+    CURVE = "val/"
+    TRAIN_CURVE = "train/"
+    BEST = "best_val_"
+    FINAL = "final_val_"
+    TEST = "test_"
+    BASELINE_VAL = "baseline_val_"
+    BASELINE_TEST = "baseline_"
+    CONSTANT_VAL = "constant_val_"
+    CONSTANT_TEST = "constant_"
+
+    def column(self, metric: str) -> str:
+        """The column's name: `best_val_dice` for `dice`."""
+        return f"{self}{metric}"
+
+    def metric_of(self, column: str) -> str:
+        """The metric of a column of this kind: `dice` for `best_val_dice`; other names stay."""
+        return column.removeprefix(self)
+
+
+SCORES = (MetricKind.BEST, MetricKind.FINAL, MetricKind.TEST)
+"""What runs.csv has of every metric."""
+BASELINES = (MetricKind.BASELINE_VAL, MetricKind.BASELINE_TEST)
+CONSTANTS = (MetricKind.CONSTANT_VAL, MetricKind.CONSTANT_TEST)
+
+
+def val_curve(metric: str) -> str:
+    """`val/dice`, the column of history.csv and the name that `select.metric` has."""
+    return MetricKind.CURVE.column(metric)
+
+
+def curve_metric(column: str) -> str:
+    """The metric of a validation curve: `dice` for `val/dice`; other names stay."""
+    return MetricKind.CURVE.metric_of(column)
+
+
+def best_val(metric: str) -> str:
+    """`best_val_dice`."""
+    return MetricKind.BEST.column(metric)
+
+
+def final_val(metric: str) -> str:
+    """`final_val_dice`."""
+    return MetricKind.FINAL.column(metric)
+
+
+def on_test(metric: str) -> str:
+    """`test_dice`."""
+    return MetricKind.TEST.column(metric)
+
+
+@dataclass(frozen=True)
+class MetricColumn:
+    """A column of a metric.
+
+    Attributes:
+        kind: which figure of the metric.
+        measure: what is measured, as a task names it: `dice`, `split_iou`, `loss`.
+        class_name: of which class alone; None: of all, or of what has no classes.
+    """
+
+    kind: MetricKind
+    measure: str
+    class_name: str | None = None
+
+    @classmethod
+    def parse(cls, name: str) -> MetricColumn | None:
+        """What a column's name says; None where it is not that of a metric's column."""
+        kind = next((kind for kind in MetricKind if name.startswith(kind)), None)
+        if kind is None:
+            return None
+        metric = kind.metric_of(name)
+        measure = next((m for m in PER_CLASS if metric.startswith(f"{m}_")), None)
+        if measure is None:
+            return cls(kind, metric)
+        return cls(kind, measure, metric.removeprefix(f"{measure}_"))
+
+    @property
+    def metric(self) -> str:
+        """The metric as plans and histories name it, `dice` or `dice_cat`."""
+        return self.measure if self.class_name is None else f"{self.measure}_{self.class_name}"
+
+    @property
+    def on_test_split(self) -> bool:
+        """Whether the figure is of the test split; else it is of validation or training."""
+        return self.kind in (MetricKind.TEST, MetricKind.BASELINE_TEST, MetricKind.CONSTANT_TEST)
+
+    @property
+    def baseline(self) -> MetricColumn:
+        """The best constant prediction's figure on the same split."""
+        test = self.on_test_split
+        return replace(self, kind=MetricKind.BASELINE_TEST if test else MetricKind.BASELINE_VAL)
+
+    @property
+    def constant(self) -> MetricColumn:
+        """What the best constant prediction predicts on the same split."""
+        test = self.on_test_split
+        return replace(self, kind=MetricKind.CONSTANT_TEST if test else MetricKind.CONSTANT_VAL)
+
+    def __str__(self) -> str:
+        return self.kind.column(self.metric)
