@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from bench.health import ADVICE, Finding, Kind, read, record
+from bench.health import ADVICE, HealthFinding, HealthIssue, read, record
 from bench.record.columns import RUNS
 from bench.record.mlflow_fields import summary_metrics, summary_tags
 
 FOUND = [
-    Finding(Kind.NO_GRADIENT, "no gradient ever reached spare (44 parameters)"),
-    Finding(Kind.MISTAKE, "unpaired_masks: as asked; twice", expected=True),
+    HealthFinding(HealthIssue.NO_GRADIENT, "no gradient ever reached spare (44 parameters)"),
+    HealthFinding(HealthIssue.MISTAKE, "unpaired_masks: as asked; twice", expected=True),
 ]
 
 
@@ -35,8 +35,8 @@ def test_a_kind_of_a_later_version_is_refused() -> None:
 
 
 def test_every_kind_says_what_it_means_and_what_to_do() -> None:
-    assert ADVICE.keys() == set(Kind)
-    lines = [Finding(kind, "Text").line() for kind in Kind]
+    assert ADVICE.keys() == set(HealthIssue)
+    lines = [HealthFinding(kind, "Text").line() for kind in HealthIssue]
     assert all(line.startswith("Text: ") and "; " in line and "\n" not in line for line in lines)
     assert FOUND[1].line().startswith("unpaired_masks: as asked; twice (expected): ")
 

@@ -93,7 +93,7 @@ class Records:
     left_out: tuple[LeftOut, ...]
     folders: Mapping[str, Path]
     hypotheses: tuple[Hypothesis, ...] = ()
-    findings: Mapping[str, list[health.Finding]] = field(default_factory=dict)
+    findings: Mapping[str, list[health.HealthFinding]] = field(default_factory=dict)
     origins: tuple[Origin, ...] = ()
     parts: tuple[str, ...] = ()
     apart: tuple[str, ...] = ()
@@ -297,7 +297,7 @@ def _confirmed(
 
 def _findings(
     summaries: Mapping[str, Mapping[str, Any]], problems: dict[str, str]
-) -> dict[str, list[health.Finding]]:
+) -> dict[str, list[health.HealthFinding]]:
     """What was found wrong with each trial that was looked at."""
     found = {}
     for trial, summary in summaries.items():

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from bench.augment.base import Affine, Displacement, Photometric, Size, Transform
-from bench.augment.grid import Layer, onto, pieces, put, resample, take
-from bench.augment.route import Bent, Draw, Moved, Route, routes
+from bench.augment.compose import AffineDraw, DisplacementDraw, Draw, Route, compose_routes
+from bench.augment.resample import ResampledBatch, pieces, put, resample, take, to_device
 from bench.augment.settings import AUGMENTATIONS, AugmentSettings, TransformSettings
 from bench.errors import SpecError
 
@@ -53,7 +53,7 @@ class Pipeline:
         leaves = list(enumerate(leaf for node in self._nodes for leaf in _leaves(node)))
         # by their column; told apart once, because to ask a class for a protocol takes long
         self._affine = {i: leaf for i, leaf in leaves if isinstance(leaf, Affine)}
-        self._bending = {i: leaf for i, leaf in leaves if isinstance(leaf, Displacement)}
+        self._displacing = {i: leaf for i, leaf in leaves if isinstance(leaf, Displacement)}
         self._photometric = {i: leaf for i, leaf in leaves if isinstance(leaf, Photometric)}
         self._interpolation = settings.interpolation
         self._keeps_originals = settings.mode == "append"
@@ -94,19 +94,19 @@ class Pipeline:
             What is not touched is not copied.
         """
         size: Size = (images.shape[-2], images.shape[-1])
-        ways = self._routes(chosen, size, generator)
+        routes = self._routes(chosen, size, generator)
         changes = self._changes(chosen, size, generator)
-        picture = Layer(images, torch.float32, self._interpolation, ways)
+        picture = ResampledBatch(images, torch.float32, self._interpolation, routes)
         if masks is None:
-            resample([picture], ways, size)
+            resample([picture], routes, size)
             return _changed(picture.result, images, changes), None
         if self._paired:
-            labels = Layer(masks[:, None], masks.dtype, "nearest", ways)
-            resample([picture, labels], ways, size)
+            labels = ResampledBatch(masks[:, None], masks.dtype, "nearest", routes)
+            resample([picture, labels], routes, size)
         else:
             others = self._routes(self._chosen_afresh(chosen, generator), size, generator)
-            labels = Layer(masks[:, None], masks.dtype, "nearest", others)
-            resample([picture], ways, size)
+            labels = ResampledBatch(masks[:, None], masks.dtype, "nearest", others)
+            resample([picture], routes, size)
             resample([labels], others, size)
         return _changed(picture.result, images, changes), labels.result[:, 0]
 
@@ -116,12 +116,12 @@ class Pipeline:
         for column, rows in enumerate(_applying(chosen)):
             if len(rows) and column in self._affine:
                 matrices = self._affine[column].matrices(len(rows), size, generator)
-                draws.append(Moved(rows, matrices))
-            elif len(rows) and column in self._bending:
-                leaf = self._bending[column]
+                draws.append(AffineDraw(rows, matrices))
+            elif len(rows) and column in self._displacing:
+                leaf = self._displacing[column]
                 drawn = leaf.draw(len(rows), size, generator)
-                draws += [Bent(rows, leaf, drawn)] if drawn is not None else []
-        return routes(draws, len(chosen), size)
+                draws += [DisplacementDraw(rows, leaf, drawn)] if drawn is not None else []
+        return compose_routes(draws, len(chosen), size)
 
     def _changes(self, chosen: Tensor, size: Size, generator: torch.Generator) -> list[_Change]:
         """Draw all photometric transforms."""
@@ -181,6 +181,6 @@ def _changed(images: Tensor, given: Tensor, changes: list[_Change]) -> Tensor:
     size: Size = (images.shape[-2], images.shape[-1])
     for change in changes:
         for part in pieces(len(change.rows), size, images.device):
-            rows, drawn = change.rows[part], onto(change.drawn[part], images.device)
+            rows, drawn = change.rows[part], to_device(change.drawn[part], images.device)
             put(images, rows, change.transform.adjust(take(images, rows), drawn).clamp(0, 255))
     return images

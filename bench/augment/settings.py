@@ -15,7 +15,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
-from bench.augment.spelling import Spelled, object_or_list
+from bench.augment.short_spellings import ShortSpellings, object_or_list
 from bench.registry import Custom, Registry
 from bench.settings import Settings
 
@@ -239,7 +239,8 @@ def _parts() -> list[Any]:
 if TYPE_CHECKING:
     Transform = TransformSettings
 else:
-    Transform = Annotated[Union[tuple(_parts())], Discriminator(_tag), Spelled(AUGMENTATIONS)]  # noqa: UP007 - a tuple made at run time
+    _union = Union[tuple(_parts())]  # noqa: UP007 - a tuple made at run time
+    Transform = Annotated[_union, Discriminator(_tag), ShortSpellings(AUGMENTATIONS)]
 OneOfSettings.model_rebuild()
 
 

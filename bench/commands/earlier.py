@@ -66,9 +66,9 @@ def finished(store: Store) -> FindCheckpoint:
     return checkpoint
 
 
-def try_extractor(frechet: FrechetSettings) -> None:
+def check_extractor_works(frechet: FrechetSettings) -> None:
     """See whether a settled extractor gives features; a BenchError where it does not."""
-    from bench.train.classifier import try_extractor as tried  # imports torch
+    from bench.train.classifier import check_extractor_works as tried  # imports torch
 
     tried(frechet)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.commands.earlier import finished, lookup, try_extractor
+from bench.commands.earlier import check_extractor_works, finished, lookup
 from bench.commands.search_call import ResolvePlan
 from bench.plan.extractor import resolve_extractors
 from bench.plan.plan import Plan
@@ -22,6 +22,8 @@ def resolver(results: Path, specs: Path, *, trust_code: bool = False) -> Resolve
 
     def resolve(plan: Plan) -> Plan:
         plan = resolve_weights(plan, earlier)
-        return resolve_extractors(plan, earlier, checkpoint, try_extractor, trust_code=trust_code)
+        return resolve_extractors(
+            plan, earlier, checkpoint, check_extractor_works, trust_code=trust_code
+        )
 
     return resolve

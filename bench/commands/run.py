@@ -189,8 +189,8 @@ def _train_left(
     with shown_on as shown, mirrored(here.store, plan.experiment, here.say) as changed:
         for files in behind(here.store, plan.experiment):
             changed(files)
-        beside = max((share.beside for share in shares), default=1)
-        prepared = prepare([*todo, *moved], shown.preparing, beside)
+        trials_per_device = max((share.trials_per_device for share in shares), default=1)
+        prepared = prepare([*todo, *moved], shown.preparing, trials_per_device)
         if not options.force:
             other_data.refuse(plan, prepared.fingerprints, here.store)
         for note in (*prepared.placements, *prepared.notes):

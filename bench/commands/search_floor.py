@@ -188,8 +188,10 @@ class Floor:
             starting = "waiting for {}, which is starting this experiment, too"
             setup.enter_context(call.leases.hold(SETUP, lambda who: call.say(starting.format(who))))
             fetch_weights(samples.trials)
-            self._shop.beside = max((share.beside for share in shares), default=1)
-            prepared = prepare(samples.trials, shown.preparing, self._shop.beside)
+            self._shop.trials_per_device = max(
+                (share.trials_per_device for share in shares), default=1
+            )
+            prepared = prepare(samples.trials, shown.preparing, self._shop.trials_per_device)
             self._shop.know(samples.trials, prepared)
             self.recall()
             known = Plan(samples.spec, {}, (*samples.trials, *self._shop.planned))

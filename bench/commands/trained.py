@@ -35,7 +35,7 @@ from bench.tasks.classification import Classification
 from bench.tasks.palette import PALETTE
 from bench.tasks.pictures import overlay
 from bench.texts import formula_caution
-from bench.train.session import Parts, build, entering, predict
+from bench.train.session import TrialParts, build, predict, to_network_input
 
 
 def evaluate(
@@ -156,7 +156,7 @@ class Image(NamedTuple):
         shown: (H, W, 3) uint8, as a viewer shows it.
     """
 
-    entering: Images
+    to_network_input: Images
     window: Window
     shown: Picture
 
@@ -164,7 +164,7 @@ class Image(NamedTuple):
 class _Reader:
     """Reads images as the trial's own were read."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: TrialParts) -> None:
         data = parts.trial.settings.data
         self._size = data.image_size
         self._opening = AS_SEEN
@@ -214,13 +214,13 @@ class _Reader:
 
 
 def _labels(
-    parts: Parts, task: Classification, images: Iterable[tuple[Path, Image]]
+    parts: TrialParts, task: Classification, images: Iterable[tuple[Path, Image]]
 ) -> Iterator[tuple[str, str, str]]:
     """File, most probable label and its probability of each image."""
     parts.model.eval()
     for path, image in images:
         with torch.inference_mode(), parts.precision().autocast():
-            batch = entering(parts, image.entering, image.window)
+            batch = to_network_input(parts, image.to_network_input, image.window)
             probability, label = task.probabilities(parts.model, batch).max(1)
         yield str(path), task.classes[int(label)], f"{float(probability):.6f}"
 
@@ -231,17 +231,17 @@ def _write_rows(rows: Sequence[tuple[str, str, str]], path: Path) -> None:
     write_text(path, text.getvalue())
 
 
-def _segment(parts: Parts, image: Image, results: Path) -> tuple[Path, Path]:
+def _segment(parts: TrialParts, image: Image, results: Path) -> tuple[Path, Path]:
     """Write an image's mask and overlay."""
     height, width = image.shown.shape[:2]
-    labels = predict(parts, image.entering, (height, width), image.window)[0]
+    labels = predict(parts, image.to_network_input, (height, width), image.window)[0]
     mask, tinted = (results.with_name(f"{results.name}_{kind}.png") for kind in ("mask", "overlay"))
     _write_mask(labels, mask)
     _write(PIL.Image.fromarray(overlay(image.shown, labels)), tinted)
     return mask, tinted
 
 
-def _trained(files: TrialFiles, device: str, *, trust_code: bool) -> Parts:
+def _trained(files: TrialFiles, device: str, *, trust_code: bool) -> TrialParts:
     """The trial's parts with its best weights, wherever it was trained."""
     if is_imported(config := checked_config(files)):
         raise StoreError(

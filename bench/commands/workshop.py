@@ -61,7 +61,7 @@ class TrialWorkshop:
         self.recorders: dict[str, TrialRecorder] = {}
         self.epochs: dict[str, int] = {}
         self.notes: tuple[str, ...] = ()
-        self.beside = 1
+        self.trials_per_device = 1
 
     @property
     def planned(self) -> tuple[Trial, ...]:
@@ -89,7 +89,7 @@ class TrialWorkshop:
         """What its model costs; what it needs is prepared, once for all trials that need it."""
         key = _kind(trial)
         if key not in self._costs:
-            prepared = prepare([trial], lambda *_: None, self.beside, survey=False)
+            prepared = prepare([trial], lambda *_: None, self.trials_per_device, survey=False)
             self._costs[key] = prepared.costs[trial.id]
         return self._costs[key]
 

@@ -61,7 +61,7 @@ def _storages(tree: Any) -> Iterator[torch.UntypedStorage]:
     return (leaf.untyped_storage() for leaf in tree_leaves(tree) if isinstance(leaf, Tensor))
 
 
-def bytes_an_image(run: Callable[[int], object], few: int) -> float:
+def bytes_per_image(run: Callable[[int], object], few: int) -> float:
     """How much more memory each image more takes in `run`, which is called with their number."""
     return (_peak(run, 2 * few) - _peak(run, few)) / few
 

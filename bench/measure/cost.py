@@ -50,11 +50,11 @@ def model_cost(model: nn.Module, shape: tuple[int, ...], *, takes_time: bool = F
     return Cost(
         params=sum(size for size, _ in sizes),
         trainable_params=sum(size for size, trainable in sizes if trainable),
-        macs=None if like.is_meta else _macs(model, example(shape, takes_time, like)),
+        macs=None if like.is_meta else _macs(model, example_inputs(shape, takes_time, like)),
     )
 
 
-def example(shape: tuple[int, ...], takes_time: bool, like: Tensor) -> tuple[Tensor, ...]:
+def example_inputs(shape: tuple[int, ...], takes_time: bool, like: Tensor) -> tuple[Tensor, ...]:
     """What a model is called with: images (N, C, H, W) of zeros, and time steps (N,) if asked for.
 
     They are on `like`'s device, the images in its precision.

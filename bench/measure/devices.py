@@ -11,7 +11,7 @@ from typing import Any
 
 import pynvml
 
-_MASKS = frozenset({"CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES"})
+_GPU_MASKS = frozenset({"CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES"})
 _CGROUPS = Path("/sys/fs/cgroup")
 _MEMBERSHIP = Path("/proc/self/cgroup")
 
@@ -45,7 +45,7 @@ def gpus_in_mask(mask: str | None, uuids: Sequence[str]) -> list[str]:
         return [str(index) for index in range(len(uuids))]
     chosen: dict[str, str] = {}
     for entry in (part.strip() for part in mask.split(",")):
-        uuid = _find(entry, uuids)
+        uuid = _find_gpu(entry, uuids)
         if uuid is None:
             break
         if uuid in chosen:
@@ -54,7 +54,7 @@ def gpus_in_mask(mask: str | None, uuids: Sequence[str]) -> list[str]:
     return list(chosen.values())
 
 
-def _find(entry: str, uuids: Sequence[str]) -> str | None:
+def _find_gpu(entry: str, uuids: Sequence[str]) -> str | None:
     """Which GPU (or part of one) `entry` names."""
     if entry.isdecimal():
         return uuids[int(entry)] if int(entry) < len(uuids) else None
@@ -103,7 +103,7 @@ def _instances(gpu: Any) -> list[str]:
     return found
 
 
-_ASK_CUDA = """
+_CUDA_UUID_SCRIPT = """
 import ctypes, uuid
 cuda = ctypes.CDLL("libcuda.so.1")
 assert cuda.cuInit(0) == 0
@@ -122,10 +122,10 @@ def _uuids_by_cuda() -> list[str]:
 
     In a process of its own, since a process that has used CUDA cannot fork any more.
     """
-    environment = {key: value for key, value in os.environ.items() if key not in _MASKS}
+    environment = {key: value for key, value in os.environ.items() if key not in _GPU_MASKS}
     try:
         done = subprocess.run(  # noqa: S603 - our own code
-            [sys.executable, "-I", "-c", _ASK_CUDA],
+            [sys.executable, "-I", "-c", _CUDA_UUID_SCRIPT],
             capture_output=True,
             text=True,
             timeout=60,
@@ -173,17 +173,17 @@ def cgroup_quota(root: Path = _CGROUPS, membership: Path = _MEMBERSHIP) -> float
     for line in lines:
         number, controllers, path = line.split(":", 2)
         if number == "0":
-            found = (_quota(folder, "cpu.max") for folder in _upwards(root, path))
+            found = (_quota(folder, "cpu.max") for folder in _ancestors(root, path))
         elif "cpu" in controllers.split(","):
             names = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
-            found = (_quota(folder, *names) for folder in _upwards(root / "cpu", path))
+            found = (_quota(folder, *names) for folder in _ancestors(root / "cpu", path))
         else:
             continue
         quotas += [quota for quota in found if quota is not None]
     return min(quotas, default=None)
 
 
-def _upwards(root: Path, path: str) -> Iterator[Path]:
+def _ancestors(root: Path, path: str) -> Iterator[Path]:
     folder = root / path.strip("/")
     yield folder
     while folder != root and root in folder.parents:

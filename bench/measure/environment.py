@@ -28,7 +28,7 @@ DEPENDENCIES = (
     "torchvision", "tqdm", "typer",
 )  # fmt: skip
 # Only what changes results or speed: other variables may hold secrets.
-_VARIABLES = (
+_RECORDED_VARIABLES = (
     "CUBLAS_WORKSPACE_CONFIG",
     "CUDA_DEVICE_ORDER",
     "CUDA_LAUNCH_BLOCKING",
@@ -56,7 +56,7 @@ def environment(device: torch.device | str) -> dict[str, Any]:
         "ram_mb": round(psutil.virtual_memory().total / 1e6),
         **_torch(device),
         **installation(Path.cwd()),
-        "variables": _variables(os.environ),
+        "variables": _recorded_variables(os.environ),
     }
 
 
@@ -136,6 +136,6 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _variables(variables: Mapping[str, str]) -> dict[str, str]:
+def _recorded_variables(variables: Mapping[str, str]) -> dict[str, str]:
     """Those of `variables` that may be recorded."""
-    return {name: value for name, value in sorted(variables.items()) if name in _VARIABLES}
+    return {name: value for name, value in sorted(variables.items()) if name in _RECORDED_VARIABLES}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["allocated", "resident"]
+MemoryKind = Literal["allocated", "resident"]
 MARGIN = 1.1
 """Predictions were up to 8% low, in each of six arms: an epoch meets more than a few steps do."""
 
@@ -24,7 +24,7 @@ class Footprint:
     """
 
     peak_mb: float | None
-    kind: Kind | None
+    kind: MemoryKind | None
     free_mb: float | None
     micro_batch: int | None = None
     parts_fit: bool | None = None

@@ -17,7 +17,7 @@ def free_host_memory(root: Path = CGROUPS, membership: Path = MEMBERSHIP) -> int
     Reads `memory.max` (version 2) and `memory.limit_in_bytes` (version 1) of the process's group
     and those above. What the system would drop to make room, like cached files, counts as free.
     """
-    limits = (_left(folder) for folder in memory_groups(root, membership))
+    limits = (_group_remaining(folder) for folder in memory_groups(root, membership))
     left = [limit for limit in limits if limit is not None]
     return max(0, min([psutil.virtual_memory().available, *left]))
 
@@ -39,7 +39,7 @@ def memory_groups(root: Path, membership: Path) -> Iterator[Path]:
             )
 
 
-def _left(folder: Path) -> int | None:
+def _group_remaining(folder: Path) -> int | None:
     """What the group's limit leaves; None where there is none."""
     for limit, used, cached in (
         ("memory.max", "memory.current", "inactive_file"),

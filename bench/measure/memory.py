@@ -14,7 +14,7 @@ import torch
 
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
-_SIGNS = re.compile(
+_OUT_OF_MEMORY_PATTERN = re.compile(
     "|".join((
         "can't allocate memory",  # PyTorch on a CPU
         r"CUDA[^:\n]*: out of memory",  # the runtime, the driver, Triton
@@ -75,7 +75,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     # on a CPU torch has no error of its own for this, and CUDA's libraries have theirs
-    return isinstance(error, RuntimeError) and _SIGNS.search(str(error)) is not None
+    return isinstance(error, RuntimeError) and _OUT_OF_MEMORY_PATTERN.search(str(error)) is not None
 
 
 def _reset_high_water_mark() -> bool:

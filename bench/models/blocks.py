@@ -19,16 +19,16 @@ def scaled(channels: int, width: float) -> int:
     return max(1, round(channels * width))
 
 
-def require_size(images: Tensor, smallest: int, model: str) -> None:
+def require_size(images: Tensor, min_size: int, model: str) -> None:
     """Refuse images that reflect padding cannot pad once `model` has shrunk them.
 
     Raises:
-        SpecError: height or width is below `smallest` pixels.
+        SpecError: height or width is below `min_size` pixels.
     """
     height, width = images.shape[-2:]
-    if height < smallest or width < smallest:
+    if height < min_size or width < min_size:
         raise SpecError(
-            f"{model} needs images of at least {smallest}×{smallest} pixels, got {height}×{width}",
+            f"{model} needs images of at least {min_size}×{min_size} pixels, got {height}×{width}",
             key="data.image_size",
         )
 

@@ -11,7 +11,7 @@ from bench.models.time_embedding import EMBEDDED, TimeShift, sinusoidal
 
 _HEADS = 4
 _ENTRY, _DOWN, _BOTTOM, _UP = 64, (128, 256, 256), (512, 512, 256), (128, 64, 64)
-_SMALLEST = 8  # three halvings leave one pixel
+_MIN_SIZE = 8  # three halvings leave one pixel
 
 
 def _scaled(channels: int, width: float) -> int:
@@ -141,7 +141,7 @@ class DDPMUNet(nn.Module):
         Raises:
             SpecError: H or W is below 8 pixels.
         """
-        require_size(images, _SMALLEST, "ddpm_unet")
+        require_size(images, _MIN_SIZE, "ddpm_unet")
         embedding = sinusoidal(time, EMBEDDED)
         skips: list[Tensor] = []
         x = self.entry(images)

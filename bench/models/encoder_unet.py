@@ -16,7 +16,7 @@ Skip = Literal["concatenate", "add"]
 
 _BOTTOM = 32
 _LEVELS = {16: 256, 8: 128, 4: 64, 2: 32, 1: 16}  # the decoder's channels by stride
-_SMALLEST = 17  # the fewest pixels of which stride 16 leaves 2, which reflect padding of 1 can pad
+_MIN_SIZE = 17  # the fewest pixels of which stride 16 leaves 2, which reflect padding of 1 can pad
 
 
 class EncoderUNet(nn.Module):
@@ -77,7 +77,7 @@ class EncoderUNet(nn.Module):
         Raises:
             SpecError: H or W is below 17 pixels.
         """
-        require_size(images, _SMALLEST, "encoder_unet")
+        require_size(images, _MIN_SIZE, "encoder_unet")
         height, width = images.shape[-2:]
         padded = _padded(images, self.encoder.family.multiple)
         taps = self.encoder(padded)

@@ -58,10 +58,10 @@ class Encoder(nn.Module):
         super().__init__()
         self.family = family_of(encoder)
         network = builder(encoder)(weights=None, **dict(self.family.options))
-        _take_single_pixels(network)
+        _allow_single_pixels(network)
         self.recentre: nn.Module = nn.Identity()
         if in_channels != 3:
-            _take_channels(network, in_channels)
+            _replace_first_conv(network, in_channels)
         elif encoder == "inception_v3":
             self.recentre = _Recentre()
         self._adopt(network)
@@ -161,7 +161,7 @@ class _Recentre(nn.Module):
         return torch.cat(channels, dim=1)
 
 
-def _take_single_pixels(network: nn.Module) -> None:
+def _allow_single_pixels(network: nn.Module) -> None:
     """Put our BatchNorm, which a single 1×1 map does not stop, in place of PyTorch's."""
     for path, module in list(network.named_modules()):
         if type(module) is nn.BatchNorm2d:
@@ -169,7 +169,7 @@ def _take_single_pixels(network: nn.Module) -> None:
             _replace(network, path, norm)
 
 
-def _take_channels(network: nn.Module, in_channels: int) -> None:
+def _replace_first_conv(network: nn.Module, in_channels: int) -> None:
     """Put a convolution of `in_channels` in place of the network's first."""
     path, first = next(
         (path, module) for path, module in network.named_modules() if isinstance(module, nn.Conv2d)

@@ -19,14 +19,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 _TYPES = (torch.float32, torch.bfloat16, torch.float16)
-_MOST_PIXELS = 2**31  # what the kernels count pixels with
-_FARTHEST = 8  # output pixels in a line that one input pixel contributes to: a factor of 3.5
+_MAX_PIXELS = 2**31  # what the kernels count pixels with
+_MAX_CONTRIBUTIONS = (
+    8  # output pixels in a line that one input pixel contributes to: a factor of 3.5
+)
 
 
 def reflect_pad(x: Tensor, margin: int) -> Tensor:
     """Reflect padding of `margin` pixels around (N, C, H, W), in its dtype."""
-    if x.is_cuda and not _traced():
-        if margin < min(x.shape[-2:]) and _for_kernels(x, *x.shape[-2:]):
+    if x.is_cuda and not _is_traced():
+        if margin < min(x.shape[-2:]) and _kernels_apply(x, *x.shape[-2:]):
             padded: Tensor = _Pad.apply(x, margin)
             return padded
         if torch.are_deterministic_algorithms_enabled():  # PyTorch's has no such backward pass
@@ -41,7 +43,7 @@ def upsample(x: Tensor, size: torch.Size) -> Tensor:
     """
     if not x.is_cuda:
         return F.interpolate(x, size=list(size), mode="bilinear", align_corners=True)
-    if not _traced() and _for_kernels(x, *size) and _near(x, size):
+    if not _is_traced() and _kernels_apply(x, *size) and _enlarges_little(x, size):
         enlarged: Tensor = _Upsample.apply(x, size)
         return enlarged
     with torch.autocast("cuda", enabled=False):
@@ -55,26 +57,26 @@ def mirrored(x: Tensor, margin: int, dim: int) -> Tensor:
     return torch.cat([before, x, after], dim)
 
 
-def _traced() -> bool:
+def _is_traced() -> bool:
     """Whether a compiler or tracer looks on, which knows PyTorch's own functions only."""
     return torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None
 
 
-def _for_kernels(x: Tensor, height: int, width: int) -> bool:
+def _kernels_apply(x: Tensor, height: int, width: int) -> bool:
     """Whether our kernels can turn `x` into maps of about this size."""
     return (
         x.dtype in _TYPES
         and x.is_contiguous(memory_format=torch.channels_last)
-        and x.shape[0] * (height + 64) * (width + 64) < _MOST_PIXELS
+        and x.shape[0] * (height + 64) * (width + 64) < _MAX_PIXELS
         and kernels_work()
     )
 
 
-def _near(x: Tensor, size: torch.Size) -> bool:
+def _enlarges_little(x: Tensor, size: torch.Size) -> bool:
     """Whether the kernels enlarge by so little."""
     lines = list(zip(x.shape[-2:], size, strict=True))
     return all(
-        1 < small <= large and 2 * (large - 1) <= (_FARTHEST - 1) * (small - 1)
+        1 < small <= large and 2 * (large - 1) <= (_MAX_CONTRIBUTIONS - 1) * (small - 1)
         for small, large in lines
     )
 

@@ -11,7 +11,7 @@ from bench.models.time_embedding import EMBEDDED, TimeShift, sinusoidal
 
 _STEM, _DECODED = 64, (256, 128, 64)
 _LAYERS = ((64, 3, 1), (128, 4, 2))  # channels inside a block, blocks, stride
-_SMALLEST = 8  # three halvings leave one pixel
+_MIN_SIZE = 8  # three halvings leave one pixel
 
 
 class HalfResNet50(nn.Module):
@@ -125,7 +125,7 @@ class ResNet50LinkNet(nn.Module):
         Raises:
             SpecError: H or W is below 8 pixels.
         """
-        require_size(images, _SMALLEST, "resnet50_linknet")
+        require_size(images, _MIN_SIZE, "resnet50_linknet")
         embedding = self.embed(sinusoidal(time, EMBEDDED))
         stem = self.encoder.stem(images)
         middle = self.time1(self.encoder.layer1(self.encoder.maxpool(stem)), embedding)

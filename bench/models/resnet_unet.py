@@ -17,7 +17,7 @@ from bench.models.blocks import (
 
 _STAGES = ((64, 3), (128, 4), (256, 6), (512, 3))  # channels, blocks
 _CENTRE, _DECODED = 256, 32
-_SMALLEST = 17  # the fewest pixels of which stage 3 leaves 2, which reflect padding of 1 can pad
+_MIN_SIZE = 17  # the fewest pixels of which stage 3 leaves 2, which reflect padding of 1 can pad
 
 
 class ResidualBlock(nn.Module):
@@ -92,7 +92,7 @@ class ResNet34UNet(nn.Module):
         Raises:
             SpecError: H or W is below 17 pixels.
         """
-        require_size(images, _SMALLEST, "resnet34_unet")
+        require_size(images, _MIN_SIZE, "resnet34_unet")
         stem = self.stem(images)
         skips: list[Tensor] = [self.pool(stem)]
         for stage in self.stages:

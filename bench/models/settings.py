@@ -24,7 +24,7 @@ class ModelSettings(Settings):
             the device, or decided anew in Python at each step.
     """
 
-    serves: ClassVar[frozenset[str]] = frozenset({"segmentation"})
+    supported_tasks: ClassVar[frozenset[str]] = frozenset({"segmentation"})
     replayable: ClassVar[bool] = False
     _stages: ClassVar[tuple[str, ...]] = ()
 
@@ -69,7 +69,7 @@ class ResNetSettings(ModelSettings):
     """ResNet (He et al. 2015) as torchvision has it, and what its parts are good for."""
 
     replayable: ClassVar[bool] = True
-    serves: ClassVar[frozenset[str]] = frozenset({"classification"})
+    supported_tasks: ClassVar[frozenset[str]] = frozenset({"classification"})
     _stages: ClassVar[tuple[str, ...]] = RESNET_STAGES
 
     name: Literal["resnet"] = "resnet"
@@ -147,7 +147,7 @@ class DDPMUNetSettings(ModelSettings):
     """U-Net with self-attention that predicts the noise in an image at a time step."""
 
     replayable: ClassVar[bool] = True
-    serves: ClassVar[frozenset[str]] = frozenset({"diffusion"})
+    supported_tasks: ClassVar[frozenset[str]] = frozenset({"diffusion"})
 
     name: Literal["ddpm_unet"] = "ddpm_unet"
     attention: bool = Field(True, description="self-attention after each change of size")
@@ -157,7 +157,7 @@ class DDPMUNetSettings(ModelSettings):
 class ResNet50LinkNetSettings(ModelSettings):
     """The first half of torchvision's ResNet50 as the encoder of a diffusion U-Net."""
 
-    serves: ClassVar[frozenset[str]] = frozenset({"diffusion"})
+    supported_tasks: ClassVar[frozenset[str]] = frozenset({"diffusion"})
     _stages: ClassVar[tuple[str, ...]] = RESNET_STAGES[:3]
 
     name: Literal["resnet50_linknet"] = "resnet50_linknet"

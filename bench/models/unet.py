@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from bench.models.blocks import DoubleConv, Upsample, UpsampleKind, require_size, scaled
 
 _CHANNELS = (64, 128, 256, 512, 1024)
-_SMALLEST = 32  # four halvings leave 2 pixels, the fewest that reflect padding of 1 can pad
+_MIN_SIZE = 32  # four halvings leave 2 pixels, the fewest that reflect padding of 1 can pad
 
 
 class UNet(nn.Module):
@@ -51,7 +51,7 @@ class UNet(nn.Module):
         Raises:
             SpecError: H or W is below 32 pixels.
         """
-        require_size(images, _SMALLEST, "unet")
+        require_size(images, _MIN_SIZE, "unet")
         skips: list[Tensor] = []
         x = images
         for level, block in enumerate(self.encoder):

@@ -46,7 +46,7 @@ def load(model: nn.Module, weights: ResolvedWeights) -> str:
         SpecError: the weights do not fit the model.
     """
     found = read(Path(weights.file), weights.owner)
-    match = matched(model, found, weights)
+    match = match_weights(model, found, weights)
     model.load_state_dict({own: found[name] for own, name in match.names.items()}, strict=False)
     return f"Starting from {weights.exactly}: {match.what} ({len(match.names)} tensors)."
 
@@ -117,7 +117,7 @@ def fetch_imagenet(encoder: str) -> None:
         ) from error
 
 
-def matched(model: nn.Module, found: State, weights: ResolvedWeights) -> Match:
+def match_weights(model: nn.Module, found: State, weights: ResolvedWeights) -> Match:
     """What of `found` goes into the model: all of it, all but the output layer, or the encoder.
 
     The whole model is taken where all names and shapes agree, which ImageNet's classifier never
@@ -131,8 +131,8 @@ def matched(model: nn.Module, found: State, weights: ResolvedWeights) -> Match:
     own = model.state_dict()
     encoder = encoder_names(model)
     if weights.source != "imagenet" or not encoder:
-        left = [name for name in _needed(own) if not _agrees(own, found, name, name)]
-        names = {name: name for name in own if _agrees(own, found, name, name)}
+        left = [name for name in _needed(own) if not _fits(own, found, name, name)]
+        names = {name: name for name in own if _fits(own, found, name, name)}
         if not left:
             return Match(names, "the whole model")
         if set(left) <= set(_output_layer(own)):
@@ -140,13 +140,11 @@ def matched(model: nn.Module, found: State, weights: ResolvedWeights) -> Match:
             names = {name: name for name in names if name not in kept}
             return Match(names, "all but the output layer")
         if not encoder:
-            raise _misfit(own, found, left[0], left[0], weights)
-    return _matched_encoder(own, encoder, found, weights)
+            raise _mismatch_error(own, found, left[0], left[0], weights)
+    return _match_encoder(own, encoder, found, weights)
 
 
-def _matched_encoder(
-    own: State, encoder: list[str], found: State, weights: ResolvedWeights
-) -> Match:
+def _match_encoder(own: State, encoder: list[str], found: State, weights: ResolvedWeights) -> Match:
     spellings = [
         {name: name for name in encoder},
         {name: name.removeprefix(_PREFIX) for name in encoder},
@@ -154,8 +152,8 @@ def _matched_encoder(
     ]
     names = max(spellings, key=lambda spelling: sum(name in found for name in spelling.values()))
     for name in _needed(encoder):
-        if not _agrees(own, found, name, names[name]):
-            raise _misfit(own, found, name, names[name], weights)
+        if not _fits(own, found, name, names[name]):
+            raise _mismatch_error(own, found, name, names[name], weights)
     return Match({name: names[name] for name in encoder if names[name] in found}, "the encoder")
 
 
@@ -185,11 +183,13 @@ def _output_layer(own: State) -> list[str]:
     return [name for name in own if name.startswith(layer)]
 
 
-def _agrees(own: State, found: State, name: str, there: str) -> bool:
+def _fits(own: State, found: State, name: str, there: str) -> bool:
     return there in found and found[there].shape == own[name].shape
 
 
-def _misfit(own: State, found: State, name: str, there: str, weights: ResolvedWeights) -> SpecError:
+def _mismatch_error(
+    own: State, found: State, name: str, there: str, weights: ResolvedWeights
+) -> SpecError:
     if there not in found:
         message = f"{weights.exactly} has no {there}, which the model needs"
     else:

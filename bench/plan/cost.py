@@ -91,14 +91,14 @@ def _check_output(model: nn.Module, shape: tuple[int, ...], trial: Trial) -> Non
     """Refuse a model whose output is not what the task needs."""
     import torch
 
-    from bench.measure.cost import example
+    from bench.measure.cost import example_inputs
 
     if not isinstance(model, torch.nn.Module):
         raise SpecError(f"it is a {type(model).__name__}, not a torch.nn.Module")
     task = trial.settings.task
     expected = task.output_shape(trial.settings.classes, shape[-1])
     with torch.inference_mode():
-        output = model.eval()(*example(shape, task.takes_time, torch.empty(0)))
+        output = model.eval()(*example_inputs(shape, task.takes_time, torch.empty(0)))
     found = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
     if found != expected:
         raise SpecError(f"its output for an input of shape {shape} is {found}, not {expected}")

@@ -92,7 +92,7 @@ def _imagenet_encoder(trial: Trial) -> str | None:
 
 
 def _check(trial: Trial) -> None:
-    from bench.models.weights import imagenet_shapes, matched, read
+    from bench.models.weights import imagenet_shapes, match_weights, read
 
     settings = trial.settings
     weights, encoder = settings.model.weights, _imagenet_encoder(trial)
@@ -100,7 +100,7 @@ def _check(trial: Trial) -> None:
     channels = settings.task.out_channels(settings.classes)
     model = MODELS.build(settings.model, in_channels=3, out_channels=channels)
     try:
-        matched(model, found, weights)
+        match_weights(model, found, weights)
     except BenchError as error:
         arm = ", ".join(trial.axes.values())
         raise SpecError(f"{error}{f' (arm: {arm})' if arm else ''}") from error

@@ -123,11 +123,11 @@ def _answer(trial: Trial, line: Connection) -> Footprint | ForecastError:
 
 
 def _measure(trial: Trial, connection: Connection) -> None:
-    from bench.train.footprint import footprint
+    from bench.train.measure_footprint import measure_footprint
 
     ignore_signals()
     try:
-        connection.send(footprint(trial, lambda: connection.send(_DATA_READY)))
+        connection.send(measure_footprint(trial, lambda: connection.send(_DATA_READY)))
     except BrokenPipeError:
         return  # the parent was interrupted
     except BenchError as error:

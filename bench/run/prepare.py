@@ -51,7 +51,7 @@ class PreparationError(BenchError):
 
 
 def prepare(
-    trials: Sequence[Trial], report: Report, beside: int = 1, *, survey: bool = True
+    trials: Sequence[Trial], report: Report, trials_per_device: int = 1, *, survey: bool = True
 ) -> Prepared:
     """Fill every cache the trials need and measure each distinct model.
 
@@ -68,7 +68,7 @@ def prepare(
     killed_before = oom_kills()
     for _ in range(ATTEMPTS):
         try:
-            return _prepare_once((list(trials), beside, survey), report)
+            return _prepare_once((list(trials), trials_per_device, survey), report)
         except EOFError:
             if oom_kills() != killed_before:
                 why = "preparing the trials: the process was ended by the system for want of memory"
@@ -99,10 +99,14 @@ def _prepare_once(arguments: tuple[list[Trial], int, bool], report: Report) -> P
         process.kill()
 
 
-def _prepare(trials: list[Trial], beside: int, survey: bool, connection: Connection) -> None:
+def _prepare(
+    trials: list[Trial], trials_per_device: int, survey: bool, connection: Connection
+) -> None:
     ignore_signals()
     try:
-        connection.send(_find(trials, beside, lambda *event: connection.send(event), survey=survey))
+        connection.send(
+            _find(trials, trials_per_device, lambda *event: connection.send(event), survey=survey)
+        )
     except BenchError as error:
         connection.send(PreparationError(str(error)))
     except BrokenPipeError:
@@ -111,16 +115,18 @@ def _prepare(trials: list[Trial], beside: int, survey: bool, connection: Connect
         connection.send(PreparationError(f"preparing the trials: {describe_exception(error)}"))
 
 
-def _find(trials: list[Trial], beside: int, report: Report, *, survey: bool = True) -> Prepared:
-    from bench.augment.foreign import check_foreign
+def _find(
+    trials: list[Trial], trials_per_device: int, report: Report, *, survey: bool = True
+) -> Prepared:
+    from bench.augment.check_custom import check_custom_transforms
     from bench.data.cache import verified_caches
     from bench.data.settings import DATASETS
     from bench.data.survey import data_set_name
     from bench.data.survey_cache import look
     from bench.plan.cost import model_costs
     from bench.train.compiling import check_batches
-    from bench.train.placement import check_placement, choose
-    from bench.train.session import check, pick_device
+    from bench.train.placement import check_placement, choose_placement
+    from bench.train.session import check_machine, pick_device
 
     ready: dict[str, Splits] = {}
     fingerprints: dict[str, str] = {}
@@ -128,7 +134,7 @@ def _find(trials: list[Trial], beside: int, report: Report, *, survey: bool = Tr
     notes: dict[str, None] = {}
     surveys: dict[str, Survey] = {}
     for trial in trials:
-        check(trial)
+        check_machine(trial)
     for trial in trials:
         data, machine = trial.settings.data, trial.settings.machine
         device = pick_device(machine.device)
@@ -140,14 +146,14 @@ def _find(trials: list[Trial], beside: int, report: Report, *, survey: bool = Tr
                 ready[key] = DATASETS.build(data).prepare(partial(report, what))
             check_splits(ready[key], data.image_size)
             splits, target = ready[key].splits, trial.settings.task.target
-            choice = choose(machine, splits, target, device, beside)
+            choice = choose_placement(machine, splits, target, device, trials_per_device)
             placements.append(f"{what}: {choice}")
             notes |= dict.fromkeys(ready[key].notes)
             if survey:
                 report(f"a look at {what}", 0, 0)
                 surveys[key] = look(ready[key], data)
         check_batches(trial.settings.train, len(ready[key].splits["train"]))
-        check_foreign(trial.settings.augment, data.image_size)
+        check_custom_transforms(trial.settings.augment, data.image_size)
         fingerprints[trial.id] = ready[key].fingerprint
     costs = model_costs(trials, lambda what: report(f"cost of {what}", 0, 0))
     measured = {key: asdict(cost) for key, cost in costs.items()}

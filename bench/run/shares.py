@@ -51,8 +51,8 @@ def divide(
         workers = min(workers, room(wanted) * len(gpus))
     each = threads or max(1, cpu_count() // workers)  # however few trials: they change the bits
     dealt = [leases[k % len(leases)] for k in range(min(workers, trials))]
-    beside = Counter(dealt)
-    return [Share(each, lease, beside[lease]) for lease in dealt]
+    trials_per_device = Counter(dealt)
+    return [Share(each, lease, trials_per_device[lease]) for lease in dealt]
 
 
 def side_by_side(peaks: Sequence[float | None], free: float, wanted: int) -> int:

@@ -56,7 +56,7 @@ class Share:
 
     threads: int
     gpus: str | None = None
-    beside: int = 1
+    trials_per_device: int = 1
 
 
 class Line:
@@ -146,12 +146,14 @@ def _train(job: Job, share: Share, line: Line) -> tuple[Status, Failure | None, 
 
     from bench.measure.memory import is_out_of_memory
     from bench.train.loop import Diverged
+    from bench.train.progress_watch import Interrupted
     from bench.train.session import train_trial
-    from bench.train.watching import Interrupted
 
     torch.set_num_threads(share.threads)
     try:
-        train_trial(job.trial, job.recorder, line, beside=share.beside, test=job.test)
+        train_trial(
+            job.trial, job.recorder, line, trials_per_device=share.trials_per_device, test=job.test
+        )
     except Interrupted:
         return Status.INTERRUPTED, None, None
     except Diverged as error:

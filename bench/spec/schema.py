@@ -174,10 +174,12 @@ class TrialSettings(Settings):
     @classmethod
     def _serves_the_task(cls, value: Settings, info: ValidationInfo) -> Settings:
         task = info.data.get("task")
-        if task is None or isinstance(value, Custom) or task.name in value.serves:  # type: ignore[attr-defined]  # all models' settings have it
+        if task is None or isinstance(value, Custom) or task.name in value.supported_tasks:  # type: ignore[attr-defined]  # all models' settings have it
             return value
         fitting = [
-            name for name in MODELS.names() if task.name in MODELS.entry(name).settings.serves
+            name
+            for name in MODELS.names()
+            if task.name in MODELS.entry(name).settings.supported_tasks
         ]
         raise ValueError(f"is not a model for {task.name}; those are: {', '.join(fitting)}")
 

@@ -26,17 +26,17 @@ class Batch(NamedTuple):
 
     images: Tensor
     target: Tensor | None
-    places: Tensor
+    indices: Tensor
 
     def parts(self, size: int) -> list[Batch]:
         """The batch cut into as few parts of at most `size` as there can be, of like sizes."""
         count = math.ceil(len(self.images) / size)
-        images, places = self.images.tensor_split(count), self.places.tensor_split(count)
+        images, indices = self.images.tensor_split(count), self.indices.tensor_split(count)
         targets = [None] * count if self.target is None else self.target.tensor_split(count)
-        return [Batch(*fields) for fields in zip(images, targets, places, strict=True)]
+        return [Batch(*fields) for fields in zip(images, targets, indices, strict=True)]
 
 
-Share = Callable[[nn.Module], Tensor]
+LossPart = Callable[[nn.Module], Tensor]
 """A part's share in the loss of its batch, as a function of the model."""
 
 
@@ -55,7 +55,7 @@ class Samples(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Closing:
+class FinalEvaluation:
     """What is made of the best model once, being too dear for every epoch.
 
     Attributes:
@@ -107,7 +107,7 @@ class Task(Protocol):
         """The scalar to minimise, on the device."""
         ...
 
-    def shares(self, batch: Batch, size: int) -> Sequence[Share]:
+    def loss_parts(self, batch: Batch, size: int) -> Sequence[LossPart]:
         """The loss of a batch in shares of at most `size` samples: their sum is `loss`.
 
         Random draws are those of `loss`, the model's own apart.
@@ -136,13 +136,13 @@ class Task(Protocol):
         """Pictures (H, W, 3) of what the model makes of a few samples, by name."""
         ...
 
-    def shows(self, epoch: int, epochs: int, /) -> bool:
+    def makes_pictures_at(self, epoch: int, epochs: int, /) -> bool:
         """Whether pictures are made after this epoch too, not only of the best at the end."""
         ...
 
-    def closing(
+    def final_evaluation(
         self, model: nn.Module, train: Iterable[Batch], test: Iterable[Batch], /
-    ) -> Closing:
+    ) -> FinalEvaluation:
         """What is too dear for every epoch, of the best model.
 
         It is called in evaluation mode, without gradients, under the trial's autocast.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.tasks.base import Baseline, Batch, Closing, Picture, Samples, Share
+from bench.tasks.base import Baseline, Batch, FinalEvaluation, LossPart, Picture, Samples
 from bench.tasks.pictures import Caption, captioned, confusion_matrix
 
 TOP = 5
@@ -34,10 +34,10 @@ class Classification:
         scores = model(batch.images).float()
         return F.cross_entropy(scores, _labels(batch), label_smoothing=self.label_smoothing)
 
-    def shares(self, batch: Batch, size: int) -> Sequence[Share]:
+    def loss_parts(self, batch: Batch, size: int) -> Sequence[LossPart]:
         """The loss is a mean over images."""
 
-        def share(part: Batch) -> Share:
+        def share(part: Batch) -> LossPart:
             return lambda model: self.loss(model, part) * (len(part.images) / len(batch.images))
 
         return [share(part) for part in batch.parts(size)]
@@ -67,7 +67,7 @@ class Classification:
         shares = counts.double() / len(labels)
         ordered = shares.sort(descending=True, stable=True)
         reached, most = ordered.values.cumsum(0), self.classes[int(ordered.indices[0])]
-        metrics = {f"top{k}": float(reached[k - 1]) for k in tops(len(self.classes))}
+        metrics = {f"top{k}": float(reached[k - 1]) for k in top_ks(len(self.classes))}
         metrics["loss"] = float(torch.special.entr(shares).sum())
         predictions = {"loss": "each class's share of the images", "top1": most}
         return Baseline(metrics, predictions)
@@ -82,16 +82,16 @@ class Classification:
         ]
         return {"predictions": captioned(samples.images, captions)}
 
-    def shows(self, _epoch: int, _epochs: int, /) -> bool:
+    def makes_pictures_at(self, _epoch: int, _epochs: int, /) -> bool:
         """Only the best epoch is shown."""
         return False
 
-    def closing(
+    def final_evaluation(
         self, model: nn.Module, _train: Iterable[Batch], test: Iterable[Batch], /
-    ) -> Closing:
+    ) -> FinalEvaluation:
         """The confusion matrix of the test split, as a picture."""
         counts = self.confusion(model, test).numpy()
-        return Closing(pictures={"confusion": confusion_matrix(counts, self.classes)})
+        return FinalEvaluation(pictures={"confusion": confusion_matrix(counts, self.classes)})
 
     def confusion(self, model: nn.Module, batches: Iterable[Batch]) -> Tensor:
         """Counts (K, K) int64 on the CPU: row = true class, column = predicted class."""
@@ -103,7 +103,7 @@ class Classification:
         return torch.stack(counts).sum(0).view(k, k).cpu()
 
 
-def tops(classes: int) -> tuple[int, ...]:
+def top_ks(classes: int) -> tuple[int, ...]:
     """The k of the top-k accuracies that say something about so many classes."""
     return (1, TOP) if classes > TOP else (1,)
 
@@ -117,7 +117,7 @@ class ClassificationMeter:
     """Cross-entropy without smoothing, and top-k accuracies, over images."""
 
     def __init__(self, classes: int) -> None:
-        self._tops = tops(classes)
+        self._top_ks = top_ks(classes)
         self._losses: list[Tensor] = []
         self._ranks: list[Tensor] = []
 
@@ -131,7 +131,10 @@ class ClassificationMeter:
         """Mean loss and the shares of images whose class is among the k best scored."""
         rank = torch.cat(self._ranks).cpu()
         loss = float(torch.cat(self._losses).double().mean())
-        return {"loss": loss, **{f"top{k}": float((rank < k).double().mean()) for k in self._tops}}
+        return {
+            "loss": loss,
+            **{f"top{k}": float((rank < k).double().mean()) for k in self._top_ks},
+        }
 
 
 def ranks(scores: Tensor, labels: Tensor) -> Tensor:
@@ -140,6 +143,6 @@ def ranks(scores: Tensor, labels: Tensor) -> Tensor:
     Where scores are not numbers the true class comes last: a diverged model is never right.
     """
     own = scores.gather(1, labels[:, None])
-    places = torch.arange(scores.shape[1], device=scores.device)
-    not_before = (scores < own) | ((scores == own) & (places >= labels[:, None]))
+    class_indices = torch.arange(scores.shape[1], device=scores.device)
+    not_before = (scores < own) | ((scores == own) & (class_indices >= labels[:, None]))
     return scores.shape[1] - not_before.sum(1)

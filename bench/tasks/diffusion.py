@@ -13,22 +13,22 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.errors import BenchError
-from bench.tasks.base import Baseline, Batch, Closing, Picture, Samples, Share
+from bench.tasks.base import Baseline, Batch, FinalEvaluation, LossPart, Picture, Samples
 from bench.tasks.frechet import (
     LoadClassifier,
-    described,
+    describe_extractor,
     frechet_distance,
     gaussian,
     load_extractor,
 )
 from bench.tasks.frechet_settings import FrechetSettings, ResolvedExtractor
-from bench.tasks.noise import fixed_noise, fixed_times, schedule
+from bench.tasks.noise import fixed_noise, fixed_steps, schedule
 from bench.tasks.palette import GAP
-from bench.tasks.sampling import ddim, ddpm, start
+from bench.tasks.sampling import ddim, ddpm, start_noise
 from bench.tasks.settings import DIFFUSION_QUARTERS
 
 
-def no_classifier(resolved: ResolvedExtractor) -> nn.Module:
+def refuse_classifier(resolved: ResolvedExtractor) -> nn.Module:
     """Stands in where nothing is given to load a classifier with.
 
     Raises:
@@ -53,7 +53,7 @@ class Diffusion:
         samples: int = 16,
         show_every: int = 10,
         frechet: FrechetSettings | None = None,
-        load_classifier: LoadClassifier = no_classifier,
+        load_classifier: LoadClassifier = refuse_classifier,
     ) -> None:
         """`load_classifier` is what the Fréchet distance's classifier is loaded with."""
         self.schedule = schedule(noise, steps)
@@ -63,20 +63,20 @@ class Diffusion:
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Mean squared error of the predicted noise; noise and steps are drawn anew each time."""
-        noise, time = self._drawn(batch.images)
+        noise, time = self._draw_noise(batch.images)
         return self.errors(model, batch.images, noise, time).mean()
 
-    def _drawn(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def _draw_noise(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Noise like the images, and a step for each (B,)."""
         time = torch.randint(self.schedule.steps, (len(images),), device=images.device)
         # by shape, so that the memory format does not decide which pixel gets which draw
         return torch.randn(images.shape, device=images.device), time
 
-    def shares(self, batch: Batch, size: int) -> Sequence[Share]:
+    def loss_parts(self, batch: Batch, size: int) -> Sequence[LossPart]:
         """The loss is a mean over images; what is drawn is drawn for the whole batch."""
-        noise, time = self._drawn(batch.images)
+        noise, time = self._draw_noise(batch.images)
 
-        def share(part: Batch, noise: Tensor, time: Tensor) -> Share:
+        def share(part: Batch, noise: Tensor, time: Tensor) -> LossPart:
             return lambda model: (
                 self.errors(model, part.images, noise, time).sum() / len(batch.images)
             )
@@ -90,10 +90,10 @@ class Diffusion:
         predicted = model(self.schedule.noisy(images, noise, time), time).float()
         return F.mse_loss(predicted, noise, reduction="none").mean((1, 2, 3))
 
-    def fixed(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def fixed_noise_and_steps(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Noise like the images and steps (B,) that belong to their places in the split."""
-        noise = fixed_noise(batch.places, tuple(batch.images.shape[1:]))
-        return noise, fixed_times(batch.places, self.schedule.steps)
+        noise = fixed_noise(batch.indices, tuple(batch.images.shape[1:]))
+        return noise, fixed_steps(batch.indices, self.schedule.steps)
 
     def meter(self) -> DiffusionMeter:
         """A fresh meter."""
@@ -116,38 +116,38 @@ class Diffusion:
         """
         meter = self.meter()
         for batch in batches:
-            meter.update(_NoNoise(), batch)
+            meter.update(_ZeroNoise(), batch)
         known = {name: value for name, value in meter.compute().items() if value is not None}
         return Baseline(known, dict.fromkeys(known, "no noise"))
 
-    def generate(self, model: nn.Module, places: Tensor, shape: tuple[int, ...]) -> Tensor:
+    def generate(self, model: nn.Module, indices: Tensor, shape: tuple[int, ...]) -> Tensor:
         """(B, *shape) images in -1…1 by DDIM, each from the noise that belongs to its place."""
-        return ddim(model, self.schedule, start(places, shape), self._ddim_steps)
+        return ddim(model, self.schedule, start_noise(indices, shape), self._ddim_steps)
 
     def pictures(self, model: nn.Module, samples: Samples) -> dict[str, Picture]:
         """Grids of images by DDPM and DDIM, from the same noise in every trial and epoch."""
         images = samples.batch.images
-        places = torch.arange(self._samples, device=images.device)
-        noise = start(places, tuple(images.shape[1:]))
+        indices = torch.arange(self._samples, device=images.device)
+        noise = start_noise(indices, tuple(images.shape[1:]))
         return {
-            "ddpm": grid(ddpm(model, self.schedule, noise, self._ddpm_steps, places)),
+            "ddpm": grid(ddpm(model, self.schedule, noise, self._ddpm_steps, indices)),
             "ddim": grid(ddim(model, self.schedule, noise, self._ddim_steps)),
         }
 
-    def shows(self, epoch: int, epochs: int, /) -> bool:
+    def makes_pictures_at(self, epoch: int, epochs: int, /) -> bool:
         """The first epoch, every so many, and the last."""
         return epoch in (1, epochs) or epoch % self._show_every == 0
 
-    def closing(
+    def final_evaluation(
         self, model: nn.Module, _train: Iterable[Batch], test: Iterable[Batch], /
-    ) -> Closing:
+    ) -> FinalEvaluation:
         """The Fréchet distance of generated from test images, where the spec asks for it.
 
         Raises:
             DataError: the feature extractor is not what it was when the trial was planned.
         """
         if self._frechet is None:
-            return Closing()
+            return FinalEvaluation()
         extractor, batches = load_extractor(self._frechet, self._load_classifier), iter(test)
         first = next(batches)
         extractor.network.to(first.images.device)
@@ -156,16 +156,16 @@ class Diffusion:
         made = self._generated(model, first.images, self._frechet.samples)
         generated = extractor.all_features(made)
         distance = frechet_distance(gaussian(generated), gaussian(real))
-        named = described(extractor, generated, real)
-        return Closing({"frechet": distance, "frechet_extractor": named})
+        named = describe_extractor(extractor, generated, real)
+        return FinalEvaluation({"frechet": distance, "frechet_extractor": named})
 
     def _generated(self, model: nn.Module, like: Tensor, count: int) -> Iterable[Tensor]:
         """`count` images in 0…1, in batches of the size and shape of `like`."""
-        for places in torch.split(torch.arange(count, device=like.device), len(like)):
-            yield (self.generate(model, places, tuple(like.shape[1:])) + 1) / 2
+        for indices in torch.split(torch.arange(count, device=like.device), len(like)):
+            yield (self.generate(model, indices, tuple(like.shape[1:])) + 1) / 2
 
 
-class _NoNoise(nn.Module):
+class _ZeroNoise(nn.Module):
     """Predicts that there is no noise."""
 
     def forward(self, images: Tensor, _time: Tensor) -> Tensor:
@@ -182,7 +182,7 @@ class DiffusionMeter:
 
     def update(self, model: nn.Module, batch: Batch) -> None:
         """Score one batch; nothing is read back from the device."""
-        noise, time = self._task.fixed(batch)
+        noise, time = self._task.fixed_noise_and_steps(batch)
         self._errors.append(self._task.errors(model, batch.images, noise, time).detach())
         self._times.append(time)
 

@@ -15,7 +15,7 @@ from bench.errors import DataError, SpecError
 from bench.tasks.frechet_settings import FrechetSettings, ResolvedExtractor
 
 LoadClassifier = Callable[[ResolvedExtractor], nn.Module]
-"""The network of a trial, taking (B, 3, H, W) images in 0…1: see `AsTrained`."""
+"""The network of a trial, taking (B, 3, H, W) images in 0…1: see `WithPreprocessing`."""
 
 _INCEPTION_SIZE = 299
 
@@ -47,7 +47,7 @@ def frechet_distance(one: Gaussian, other: Gaussian) -> float:
     return max(0.0, float(apart + spread - 2 * both))
 
 
-class AsTrained(nn.Module):
+class WithPreprocessing(nn.Module):
     """A network under what its images went through in training: resizing and normalisation."""
 
     def __init__(
@@ -190,10 +190,10 @@ def inception(resolved: ResolvedExtractor) -> nn.Module:
     network = inception_v3(weights=None, init_weights=False)
     network.load_state_dict(torch.load(resolved.file, weights_only=True))
     # it was trained on -1…1, which is what `transform_input` of torchvision's own restores
-    return AsTrained(network, _INCEPTION_SIZE, [2.0] * 3, [-1.0] * 3)
+    return WithPreprocessing(network, _INCEPTION_SIZE, [2.0] * 3, [-1.0] * 3)
 
 
-def described(extractor: Extractor, generated: Tensor, real: Tensor) -> str:
+def describe_extractor(extractor: Extractor, generated: Tensor, real: Tensor) -> str:
     """The extractor and the sizes, with a warning where there are too few images."""
     features = generated.shape[1]
     text = (

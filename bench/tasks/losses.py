@@ -33,7 +33,7 @@ class Loss(Protocol):
         ...
 
 
-class PixelMean:
+class PixelCrossEntropy:
     """Cross-entropy weighted by (1 - p)^γ, p the true class's probability: mean over pixels.
 
     Pixels with the ignore label do not count; where none does, the loss of a batch is 0. γ = 0 is
@@ -105,11 +105,11 @@ class SoftDice:
         return (each * present).sum() / present.sum().clamp(min=1)
 
 
-class Sum:
+class CrossEntropyPlusDice:
     """Cross-entropy plus Dice loss."""
 
     def __init__(self, first: int = 1) -> None:
-        self._pixels, self._dice = PixelMean(), SoftDice(first)
+        self._pixels, self._dice = PixelCrossEntropy(), SoftDice(first)
 
     def __call__(self, scores: Tensor, masks: Tensor) -> Tensor:
         """See `Loss`."""
@@ -128,17 +128,17 @@ class Sum:
         return self._pixels, self._dice
 
 
-MEANS = frozenset({"cross_entropy", "focal"})
+PIXEL_MEAN_LOSSES = frozenset({"cross_entropy", "focal"})
 """Those that are means over the pixels that count."""
 
 
 def segmentation_loss(name: str, focal_gamma: float = 2.0, first: int = 1) -> Loss:
     """The loss called `name` in a spec; `first` is the first class of a Dice loss."""
     losses: dict[str, Loss] = {
-        "cross_entropy": PixelMean(),
+        "cross_entropy": PixelCrossEntropy(),
         "dice": SoftDice(first),
-        "cross_entropy+dice": Sum(first),
-        "focal": PixelMean(focal_gamma),
+        "cross_entropy+dice": CrossEntropyPlusDice(first),
+        "focal": PixelCrossEntropy(focal_gamma),
     }
     return losses[name]
 

@@ -69,12 +69,12 @@ def cosine(steps: int) -> Tensor:
     return (1 - bars[1:] / bars[:-1]).clamp(max=LARGEST_BETA)
 
 
-def fixed_times(places: Tensor, steps: int) -> Tensor:
+def fixed_steps(indices: Tensor, steps: int) -> Tensor:
     """(B,) a step 0…steps-1 for each place, spread evenly over the places of a split."""
-    return (places * _GOLDEN & _WORD) * steps >> 32
+    return (indices * _GOLDEN & _WORD) * steps >> 32
 
 
-def fixed_noise(places: Tensor, shape: tuple[int, ...], stream: int = 0) -> Tensor:
+def fixed_noise(indices: Tensor, shape: tuple[int, ...], stream: int = 0) -> Tensor:
     """(B, *shape) normal noise that depends on the place and the stream alone.
 
     It is counted, not drawn: the bits of each value are a hash of stream, place and position, made
@@ -83,12 +83,12 @@ def fixed_noise(places: Tensor, shape: tuple[int, ...], stream: int = 0) -> Tens
     places to be read back.
     """
     count = math.prod(shape)
-    position = torch.arange(2 * count, device=places.device)
-    key = _hashed(_hashed(places + 1) ^ _GOLDEN * (stream + 1) & _WORD)
+    position = torch.arange(2 * count, device=indices.device)
+    key = _hashed(_hashed(indices + 1) ^ _GOLDEN * (stream + 1) & _WORD)
     bits = _hashed(key[:, None] ^ _hashed(position))
     radius, angle = ((bits.float() + 0.5) / 2**32).chunk(2, dim=1)
     normal = (-2 * radius.log()).sqrt() * (2 * math.pi * angle).cos()
-    return normal.view([len(places), *shape])
+    return normal.view([len(indices), *shape])
 
 
 def _hashed(words: Tensor) -> Tensor:

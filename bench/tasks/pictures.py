@@ -17,7 +17,7 @@ from bench.tasks.palette import CONFUSED, EXTRA, GAP, IGNORED, MISSED, PALETTE
 RIGHT = np.array((0, 114, 178), np.uint8)
 TILE = 160  # pixels: a captioned image is at least so wide
 FONT = 12
-MOST_CLASSES = 100
+MAX_CLASSES = 100
 
 
 def colour(mask: Picture) -> Picture:
@@ -93,10 +93,10 @@ def captioned(images: Picture, captions: Sequence[Caption]) -> Picture:
 def confusion_matrix(counts: npt.NDArray[np.int64], names: Sequence[str]) -> Picture:
     """Counts (K, K) as shades: row = true class, column = predicted, white 0 to blue the whole row.
 
-    Classes that neither occur nor are predicted are left out, and of more than `MOST_CLASSES` all
+    Classes that neither occur nor are predicted are left out, and of more than `MAX_CLASSES` all
     but those with most errors; a line below says so.
     """
-    chosen, remark = _worth_showing(counts)
+    chosen, remark = _shown_classes(counts)
     counts = counts[np.ix_(chosen, chosen)]
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     cell = max(FONT + 4, min(56, 640 // len(chosen)))
@@ -118,15 +118,15 @@ def confusion_matrix(counts: npt.NDArray[np.int64], names: Sequence[str]) -> Pic
     return np.asarray(canvas)
 
 
-def _worth_showing(counts: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.intp], str]:
+def _shown_classes(counts: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.intp], str]:
     """The classes that are shown, and what is to be said of the others."""
     seen = np.flatnonzero(counts.sum(axis=0) + counts.sum(axis=1))
-    if len(seen) <= MOST_CLASSES:
+    if len(seen) <= MAX_CLASSES:
         left = len(counts) - len(seen)
         return seen, f"{left} classes neither occur nor are predicted" if left else ""
     wrong = counts.sum(axis=0) + counts.sum(axis=1) - 2 * counts.diagonal()
-    worst = np.sort(np.argsort(-wrong, kind="stable")[:MOST_CLASSES])
-    return worst, f"the {MOST_CLASSES} of {len(counts)} classes with most errors"
+    worst = np.sort(np.argsort(-wrong, kind="stable")[:MAX_CLASSES])
+    return worst, f"the {MAX_CLASSES} of {len(counts)} classes with most errors"
 
 
 def _draw_cell(

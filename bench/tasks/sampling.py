@@ -29,36 +29,36 @@ class Posterior(NamedTuple):
     variance: float
 
 
-def start(places: Tensor, shape: tuple[int, ...]) -> Tensor:
+def start_noise(indices: Tensor, shape: tuple[int, ...]) -> Tensor:
     """(B, *shape) noise to start from, the same for the same places."""
-    return fixed_noise(places, shape, _START)
+    return fixed_noise(indices, shape, _START)
 
 
 def ddim(model: nn.Module, schedule: NoiseSchedule, noise: Tensor, steps: int) -> Tensor:
     """(B, C, H, W) images from noise of the same shape, in at most `steps` steps."""
-    return _walk(
+    return _denoise(
         model, schedule, noise, steps, lambda x, e, bar, before, _: _ddim(x, e, bar, before)
     )
 
 
 def ddpm(
-    model: nn.Module, schedule: NoiseSchedule, noise: Tensor, steps: int, places: Tensor
+    model: nn.Module, schedule: NoiseSchedule, noise: Tensor, steps: int, indices: Tensor
 ) -> Tensor:
     """(B, C, H, W) images from noise of the same shape, in at most `steps` steps.
 
-    The noise that is added on the way depends on `places` (B,) and the step alone.
+    The noise that is added on the way depends on `indices` (B,) and the step alone.
     """
 
     def step(x: Tensor, predicted: Tensor, bar: float, before: float, time: int) -> Tensor:
         mean, variance = posterior(x, implied_image(x, predicted, bar), bar, before)
         if variance == 0:  # the last step
             return mean
-        return mean + math.sqrt(variance) * fixed_noise(places, x.shape[1:], _STEPS + time)
+        return mean + math.sqrt(variance) * fixed_noise(indices, x.shape[1:], _STEPS + time)
 
-    return _walk(model, schedule, noise, steps, step)
+    return _denoise(model, schedule, noise, steps, step)
 
 
-def spaced(trained: int, wanted: int) -> list[int]:
+def spaced_steps(trained: int, wanted: int) -> list[int]:
     """The steps that are taken, from the noisiest on: evenly spaced, the last trained one first."""
     count = min(trained, wanted)
     return [(number * trained) // count - 1 for number in range(count, 0, -1)]
@@ -84,9 +84,11 @@ def _ddim(x: Tensor, predicted: Tensor, bar: float, before: float) -> Tensor:
     return math.sqrt(before) * image + math.sqrt(1 - before) * noise
 
 
-def _walk(model: nn.Module, schedule: NoiseSchedule, x: Tensor, steps: int, step: Step) -> Tensor:
+def _denoise(
+    model: nn.Module, schedule: NoiseSchedule, x: Tensor, steps: int, step: Step
+) -> Tensor:
     """From the noisiest step to the image."""
-    times = spaced(schedule.steps, steps)
+    times = spaced_steps(schedule.steps, steps)
     bars = [*(schedule.alpha_bars[time] for time in times), 1.0]
     for time, bar, before in zip(times, bars, bars[1:], strict=False):
         now = torch.full((len(x),), time, device=x.device)

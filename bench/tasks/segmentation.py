@@ -11,23 +11,23 @@ from torch.nn import functional as F
 
 from bench.labels import IGNORE_LABEL
 from bench.metric_columns import SPLIT
-from bench.tasks.base import Baseline, Batch, Closing, Picture, Samples, Share
-from bench.tasks.losses import MEANS, segmentation_loss
-from bench.tasks.overlap import (
+from bench.tasks.base import Baseline, Batch, FinalEvaluation, LossPart, Picture, Samples
+from bench.tasks.dice_iou import (
     Counts,
     Overlap,
-    always,
+    constant_prediction,
     count,
+    dice_and_iou,
     mean_of_classes,
     mean_over_pairs,
-    overlap,
     pixels,
     scores,
 )
+from bench.tasks.losses import PIXEL_MEAN_LOSSES, segmentation_loss
 from bench.tasks.pictures import side_by_side
 from bench.tasks.settings import Average, EmptyMask, scored_classes
 
-__all__ = ["Segmentation", "SegmentationMeter", "labels_of", "overlap"]
+__all__ = ["Segmentation", "SegmentationMeter", "dice_and_iou", "predict_labels"]
 
 AT_ONCE = 4  # images that go through the model for pictures: no more memory than training takes
 
@@ -37,7 +37,7 @@ _AVERAGES = ("loss", "dice", "iou")
 """All but a single class's scores, of which the best constant prediction is that class."""
 
 
-def labels_of(scores: Tensor) -> Tensor:
+def predict_labels(scores: Tensor) -> Tensor:
     """(B, K, H, W) scores → (B, H, W) uint8 labels."""
     if scores.shape[1] == 2:  # several times faster than argmax on a CPU
         return (scores[:, 1] > scores[:, 0]).to(torch.uint8)
@@ -68,17 +68,17 @@ class Segmentation:
         """The chosen loss of the model's scores, in fp32."""
         return self.criterion(model(batch.images).float(), _masks(batch))
 
-    def shares(self, batch: Batch, size: int) -> Sequence[Share]:
+    def loss_parts(self, batch: Batch, size: int) -> Sequence[LossPart]:
         """The loss is a mean over the pixels that count, of which parts may have more or fewer.
 
         Raises:
             ValueError: it is the Dice loss, one figure of a whole batch.
         """
-        if self._loss_name not in MEANS:
+        if self._loss_name not in PIXEL_MEAN_LOSSES:
             raise ValueError("the Dice loss of a batch is not the sum of those of its parts")
         whole = _counted(batch).clamp(min=1)
 
-        def share(part: Batch) -> Share:
+        def share(part: Batch) -> LossPart:
             return lambda model: self.loss(model, part) * (_counted(part) / whole)
 
         return [share(part) for part in batch.parts(size)]
@@ -94,7 +94,7 @@ class Segmentation:
         scores = model(images).float()
         if size is not None and tuple(scores.shape[2:]) != size:
             scores = F.interpolate(scores, size=size, mode="bilinear", align_corners=False)
-        return labels_of(scores)
+        return predict_labels(scores)
 
     def baseline(self, batches: Iterable[Batch]) -> Baseline:
         """One class at every pixel, the background among them: for each score the best class.
@@ -104,7 +104,7 @@ class Segmentation:
         truth = torch.cat([pixels(_masks(batch), len(self.classes)) for batch in batches]).cpu()
         shares = truth.sum(0).double() / truth.sum()
         constants = {
-            name: self.measures(always(truth, label))
+            name: self.measures(constant_prediction(truth, label))
             for label, name in enumerate(self.classes)
             if shares[label] > 0
         }
@@ -163,15 +163,15 @@ class Segmentation:
         background = len(self.scored) < len(self.classes)
         return {name: side_by_side(*each, background=background) for name, *each in shown}
 
-    def shows(self, _epoch: int, _epochs: int, /) -> bool:
+    def makes_pictures_at(self, _epoch: int, _epochs: int, /) -> bool:
         """Only the best epoch is shown."""
         return False
 
-    def closing(
+    def final_evaluation(
         self, _model: nn.Module, _train: Iterable[Batch], _test: Iterable[Batch], /
-    ) -> Closing:
+    ) -> FinalEvaluation:
         """Nothing: every metric is cheap enough for every epoch."""
-        return Closing()
+        return FinalEvaluation()
 
 
 def _masks(batch: Batch) -> Tensor:
@@ -201,7 +201,7 @@ class SegmentationMeter:
         """Score one batch; nothing is read back from the device."""
         found, masks = model(batch.images), _masks(batch)
         self._losses.append(self._task.criterion.sums(found.float(), masks).detach())
-        self._counts.append(count(labels_of(found.detach()), masks, len(self._task.classes)))
+        self._counts.append(count(predict_labels(found.detach()), masks, len(self._task.classes)))
 
     def compute(self) -> Found:
         """The loss, Dice and IoU, each class's own if several are scored, and `support`."""

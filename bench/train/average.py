@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Average:
+class WeightAverage:
     """An exponential moving average of the weights, and of BatchNorm's statistics.
 
     torch's `AveragedModel` keeps its count on the CPU and copies it to the device in every update,
@@ -25,19 +25,19 @@ class Average:
         """`decay` is the weight of the average in each update, the new weights having the rest."""
         self.module = copy.deepcopy(model).requires_grad_(False)
         self.steps = 0
-        self._share = 1 - decay
-        self._ours = _Tensors(self.module)
-        self._theirs = _Tensors(model)
+        self._new_weight = 1 - decay
+        self._averages = _Tensors(self.module)
+        self._weights = _Tensors(model)
 
     @torch.no_grad()
     def update(self) -> None:
         """Move by one step towards the model's weights; counts, which are whole, are copied."""
-        ours, theirs = self._ours(), self._theirs()
+        ours, theirs = self._averages(), self._weights()
         moving = [tensor.is_floating_point() and self.steps > 0 for tensor in ours]
         averages = [tensor for tensor, moves in zip(ours, moving, strict=True) if moves]
         targets = [tensor for tensor, moves in zip(theirs, moving, strict=True) if moves]
         if averages:
-            torch._foreach_lerp_(averages, targets, self._share)
+            torch._foreach_lerp_(averages, targets, self._new_weight)
         copies = [tensor for tensor, moves in zip(ours, moving, strict=True) if not moves]
         if copies:
             sources = [tensor for tensor, moves in zip(theirs, moving, strict=True) if not moves]

@@ -14,18 +14,18 @@ from bench.data.normalize import scale_and_offset
 from bench.data.window import EIGHT_BITS, Window
 from bench.plan.trial import Trial
 from bench.tasks.base import Batch
-from bench.train.placement import Source, Stored
+from bench.train.placement import SampleSource, StoredBatch
 from bench.train.seeding import generator
 
 
-class Epoch(NamedTuple):
+class EpochPlan(NamedTuple):
     """What one epoch goes through: indices of samples in order, and what happens to each."""
 
     order: Tensor
     chosen: Tensor
 
 
-class Normalised:
+class Normalize:
     """Turns (B, 3, H, W) uint8 or float 0–255 images of the data's size into what the network gets.
 
     Float images may be written into.
@@ -35,7 +35,7 @@ class Normalised:
         channels_last = trial.settings.train.channels_last
         self._layout = torch.channels_last if channels_last else torch.contiguous_format
         scale, offset = scale_and_offset(trial.settings.data.normalize)
-        self._plain = scale == [1.0] * 3 and offset == [0.0] * 3
+        self._is_identity = scale == [1.0] * 3 and offset == [0.0] * 3
         # rows of pixels as they lie in memory: a loop over three channels is 6 times as slow
         shape = (-1,) if channels_last else (3, 1, 1)
         width = trial.settings.data.image_size if channels_last else 1
@@ -47,7 +47,7 @@ class Normalised:
     def __call__(self, images: Tensor) -> Tensor:
         """Scale, shift and lay out."""
         images = images.to(torch.float32, memory_format=self._layout)
-        if not self._plain:
+        if not self._is_identity:
             rows = _rows(images) if self._scale.dim() == 1 else images
             torch.addcmul(self._offset, rows, self._scale, out=rows)
         return images
@@ -59,11 +59,11 @@ def _rows(images: Tensor) -> Tensor:
     return pixels.view(*pixels.shape[:2], -1)
 
 
-class Levels:
+class ApplyWindow:
     """Turns stored images into uint8 or float 0–255, as a data set's window says."""
 
     def __init__(self, window: Window) -> None:
-        self._plain = window.is_plain
+        self._is_identity = window.is_plain
         self._low, high = window.limits
         self._scale = 255 / (high - self._low)
 
@@ -71,7 +71,7 @@ class Levels:
         """Of (B, 3, H, W) uint8, or int16 with the bits of uint16; uint8 in full stays itself."""
         if images.dtype == torch.int16:
             images = images.to(torch.int32).bitwise_and_(0xFFFF)
-        elif self._plain:
+        elif self._is_identity:
             return images
         found = images.to(torch.float32)
         return found.sub_(self._low).mul_(self._scale).clamp_(0, 255)
@@ -85,22 +85,24 @@ class Batches:
 
     def __init__(
         self,
-        source: Source,
+        source: SampleSource,
         trial: Trial,
         batch_size: int,
         device: torch.device,
         window: Window = EIGHT_BITS,
     ) -> None:
         self._source = source
-        self._levels = Levels(window)
-        self._moves = trial.settings.task.target == "mask"  # with the image, when augmented
+        self._apply_window = ApplyWindow(window)
+        self._target_is_mask = (
+            trial.settings.task.target == "mask"
+        )  # with the image, when augmented
         self._seed = trial.seed
         self._batch_size = batch_size
         self._append = trial.settings.augment.mode == "append"
         self._pipeline = Pipeline(
             trial.settings.augment, paired="unpaired_masks" not in trial.settings.mistakes
         )
-        self._normalised = Normalised(trial, device)
+        self._normalize = Normalize(trial, device)
 
     def __len__(self) -> int:
         return len(self._source)
@@ -110,7 +112,7 @@ class Batches:
         """How many batches `in_order` gives."""
         return math.ceil(len(self) / self._batch_size)
 
-    def plan(self, epoch: int) -> Epoch:
+    def plan(self, epoch: int) -> EpochPlan:
         """Order and augmentation of a training epoch.
 
         With `mode: append` every original is there, and beside it a copy of each sample that any
@@ -123,13 +125,13 @@ class Batches:
             samples = torch.cat([samples, copied])
             chosen = torch.cat([torch.zeros_like(chosen), chosen[copied]])
         order = torch.randperm(len(samples), generator=generator(self._seed, "order", epoch))
-        return Epoch(samples[order], chosen[order])
+        return EpochPlan(samples[order], chosen[order])
 
-    def steps(self, plan: Epoch) -> int:
+    def steps(self, plan: EpochPlan) -> int:
         """Optimizer steps in the epoch."""
         return math.ceil(len(plan.order) / self._batch_size)
 
-    def training(self, plan: Epoch, epoch: int) -> Iterator[Batch]:
+    def training(self, plan: EpochPlan, epoch: int) -> Iterator[Batch]:
         """Shuffled and augmented batches; the last one may be smaller."""
         batches = self._source.read(plan.order, self._batch_size)
         if plan.chosen.shape[1] == 0:  # there is no augmentation
@@ -143,19 +145,19 @@ class Batches:
         """Every sample once, as it is."""
         return map(self._as_is, self._source.read(torch.arange(len(self)), self._batch_size))
 
-    def at(self, places: Tensor) -> Batch:
+    def at_indices(self, indices: Tensor) -> Batch:
         """The samples at these places (N,), which are on the CPU, as they are."""
-        (stored,) = self._source.read(places, len(places))
+        (stored,) = self._source.read(indices, len(indices))
         return self._as_is(stored)
 
-    def _as_is(self, stored: Stored) -> Batch:
-        images = self._levels(stored.images)
-        return Batch(self._normalised(images), stored.target, stored.places)
+    def _as_is(self, stored: StoredBatch) -> Batch:
+        images = self._apply_window(stored.images)
+        return Batch(self._normalize(images), stored.target, stored.indices)
 
-    def _augmented(self, stored: Stored, chosen: Tensor, epoch: int, step: int) -> Batch:
+    def _augmented(self, stored: StoredBatch, chosen: Tensor, epoch: int, step: int) -> Batch:
         draws = generator(self._seed, "augment", epoch, step)
-        target = stored.target if self._moves else None
-        levels = self._levels(stored.images)
+        target = stored.target if self._target_is_mask else None
+        levels = self._apply_window(stored.images)
         images, moved = self._pipeline.apply(levels, target, chosen, draws)
-        target = moved if self._moves else stored.target
-        return Batch(self._normalised(images), target, stored.places)
+        target = moved if self._target_is_mask else stored.target
+        return Batch(self._normalize(images), target, stored.indices)

@@ -16,7 +16,7 @@ from bench.atomic_files import replacing
 from bench.errors import DamagedError, StoreError, first_line
 from bench.safe_files import open_plain
 
-DISK_SHARE = 0.02
+MAX_DISK_WAIT_SHARE = 0.02
 """Part of a trial's time that may pass with waiting for the disk."""
 
 
@@ -46,7 +46,7 @@ def save(
     Raises:
         UnwritableError: the disk is full, the folder read-only, …
     """
-    with replacing(path, keep=keep, check=check) as beside, beside.open("xb") as file:
+    with replacing(path, keep=keep, check=check) as temporary, temporary.open("xb") as file:
         torch.save(dict(state), file)
         file.flush()
         begun = time.monotonic()
@@ -75,7 +75,7 @@ def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
     return found
 
 
-def names_owner(state: Mapping[str, Any], path: Path, identity: str) -> bool:
+def check_owner(state: Mapping[str, Any], path: Path, identity: str) -> bool:
     """Whether a checkpoint says that it is of the trial with this identity (`plan.trial.digest`).
 
     Those of version 0.1 do not say it of the best epoch's weights.
@@ -92,12 +92,12 @@ def names_owner(state: Mapping[str, Any], path: Path, identity: str) -> bool:
     return owner is not None
 
 
-class States:
+class RotatingCheckpoint:
     """Keeps a trial's newest state in `last`, and an earlier one in `previous`.
 
-    After a power cut one of them is whole: what becomes `previous` has reached the disk. Waiting
-    for the disk takes `DISK_SHARE` of the time, so where epochs are shorter than that allows,
-    `last` alone is replaced meanwhile, and a power cut costs more than one epoch.
+    After a power cut one of them is whole: what becomes `previous` has reached the disk. At most
+    `MAX_DISK_WAIT_SHARE` of the time is spent waiting for the disk; where epochs are shorter than
+    that allows, only `last` is replaced meanwhile, and a power cut costs more than one epoch.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class States:
         keep = self._previous if self._last_is_durable else None
         waited = save(self._last, state, durable=durable, keep=keep, check=self._check)
         if durable:
-            self._next_wait = time.monotonic() + waited / DISK_SHARE
+            self._next_wait = time.monotonic() + waited / MAX_DISK_WAIT_SHARE
         self._last_is_durable = durable
 
 
@@ -137,5 +137,5 @@ def _check_bytes(path: Path) -> None:
 
 
 def _damaged(path: Path, reason: Exception | str) -> DamagedError:
-    told = reason if isinstance(reason, str) else first_line(reason)
-    return DamagedError(f"{path}: not a readable checkpoint ({told})")
+    reason_text = reason if isinstance(reason, str) else first_line(reason)
+    return DamagedError(f"{path}: not a readable checkpoint ({reason_text})")

@@ -12,14 +12,14 @@ from bench.errors import BenchError, DataError, describe_exception
 from bench.models.settings import MODELS
 from bench.plan.extractor import classifier_of
 from bench.plan.trial import Trial, digest
-from bench.tasks.frechet import AsTrained, Extractor, check_unchanged
+from bench.tasks.frechet import Extractor, WithPreprocessing, check_unchanged
 from bench.tasks.frechet_settings import FrechetSettings, ResolvedExtractor
 from bench.tasks.settings import DiffusionSettings
 
-_AGAIN = "train it again with --force"
+_RETRAIN = "train it again with --force"
 
 
-def load_classifier(resolved: ResolvedExtractor) -> AsTrained:
+def load_classifier(resolved: ResolvedExtractor) -> WithPreprocessing:
     """The best network of the classification trial that planning settled, taking images in 0…1.
 
     Raises:
@@ -37,15 +37,17 @@ def load_classifier(resolved: ResolvedExtractor) -> AsTrained:
     try:
         model.load_state_dict(read(file, resolved.exactly))
     except DataError as error:
-        raise DataError(f"{error}: {_AGAIN}") from error
+        raise DataError(f"{error}: {_RETRAIN}") from error
     except RuntimeError as error:
         differences = " ".join(str(error).split())[:200]  # torch's are a line for every tensor
-        raise DataError(f"{file} is of another model ({differences}…): {_AGAIN}") from error
+        raise DataError(f"{file} is of another model ({differences}…): {_RETRAIN}") from error
     scale, offset = scale_and_offset(settings.data.normalize)
-    return AsTrained(model, settings.data.image_size, [255 * factor for factor in scale], offset)
+    return WithPreprocessing(
+        model, settings.data.image_size, [255 * factor for factor in scale], offset
+    )
 
 
-def try_extractor(settings: FrechetSettings) -> None:
+def check_extractor_works(settings: FrechetSettings) -> None:
     """See whether a settled extractor gives features; of Inception, whether its file is there.
 
     Raises:

@@ -29,7 +29,7 @@ def check_compiler(mode: str, device: torch.device) -> None:
         return
     if not Path(sysconfig.get_path("include"), "Python.h").exists():
         raise DeviceError(f"train.compile: {mode} needs Python's headers (Python.h): {_REMEDY}")
-    missing = _no_triton() if device.type == "cuda" else _no_cpp_compiler()
+    missing = _missing_triton() if device.type == "cuda" else _missing_cpp_compiler()
     if missing is not None:
         raise DeviceError(f"train.compile: {mode} needs {missing}: {_REMEDY}")
 
@@ -48,7 +48,7 @@ def check_batches(settings: TrainSettings, images: int) -> None:
         )
 
 
-def _no_cpp_compiler() -> str | None:
+def _missing_cpp_compiler() -> str | None:
     from torch._inductor.cpp_builder import get_cpp_compiler
     from torch._inductor.exc import InvalidCxxCompiler
 
@@ -59,7 +59,7 @@ def _no_cpp_compiler() -> str | None:
     return None
 
 
-def _no_triton() -> str | None:
+def _missing_triton() -> str | None:
     from torch.utils._triton import has_triton_package
 
     if not has_triton_package():
@@ -70,7 +70,7 @@ def _no_triton() -> str | None:
     return None
 
 
-def compiled(model: nn.Module, mode: str) -> nn.Module:
+def compile_model(model: nn.Module, mode: str) -> nn.Module:
     """`model` compiled for one shape of input; it shares its parameters and its mode.
 
     The plain model is the one to save, freeze, average and count: its state has its own names. What

@@ -12,7 +12,7 @@ from bench.errors import SpecError, did_you_mean
 from bench.spec.train_settings import TrainSettings
 from bench.train.optim import ParameterGroup, parameter_group
 
-Parts = dict[str, list[nn.Module]]
+EncoderParts = dict[str, list[nn.Module]]
 """An encoder's modules by stage, in order from the input."""
 
 
@@ -36,17 +36,23 @@ class Freezing:
                 left to train.
         """
         self._settings = settings
-        parts = _parts(model, settings)
+        parts = _encoder_parts(model, settings)
         frozen = list(chain.from_iterable(_frozen(parts, settings).values()))
-        self._still = [m for part in frozen for m in part.modules() if self._is_still(m)]
-        held = _parameters(frozen)
-        self._frozen = [p for p in model.parameters() if p in held and p.requires_grad]
+        self._eval_modules = [
+            m for part in frozen for m in part.modules() if self._stays_in_eval(m)
+        ]
+        frozen_parameters = _parameters(frozen)
+        self._frozen = [p for p in model.parameters() if p in frozen_parameters and p.requires_grad]
         for parameter in self._frozen:
             parameter.requires_grad_(False)
         separate = settings.encoder_lr is not None
-        encoder = _parameters(chain.from_iterable(parts.values())) - held if separate else set()
+        encoder = (
+            _parameters(chain.from_iterable(parts.values())) - frozen_parameters
+            if separate
+            else set()
+        )
         self._encoder = [p for p in model.parameters() if p in encoder]
-        self._rest = [p for p in model.parameters() if p not in held | encoder]
+        self._rest = [p for p in model.parameters() if p not in frozen_parameters | encoder]
         self.trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
         if self.trainable == 0:
             raise SpecError("leaves nothing to train", key="train.freeze")
@@ -56,7 +62,7 @@ class Freezing:
         groups = [parameter_group(self._rest, self._settings.lr)]
         return groups + ([self._encoder_group(self._encoder)] if self._encoder else [])
 
-    def thaw(self, epoch: int) -> list[ParameterGroup]:
+    def unfreeze(self, epoch: int) -> list[ParameterGroup]:
         """Unfreeze if `epoch` (from 1) is the one to do so or a later one: what is trained now too.
 
         Once unfrozen, nothing is given again.
@@ -66,26 +72,28 @@ class Freezing:
             return []
         for parameter in self._frozen:
             parameter.requires_grad_(True)
-        thawed, self._frozen, self._still = self._frozen, [], []
-        return [self._encoder_group(thawed)]
+        unfrozen, self._frozen, self._eval_modules = self._frozen, [], []
+        return [self._encoder_group(unfrozen)]
 
-    def hold_still(self) -> None:
+    def freeze_to_eval(self) -> None:
         """Put what is frozen into evaluation mode; call it after the model's `train()`."""
-        for module in self._still:
+        for module in self._eval_modules:
             module.training = False  # not eval(): children have a say of their own
 
     def normalises_by_batch(self, model: nn.Module) -> bool:
         """Whether any BatchNorm of the model takes its statistics from the batch in training."""
-        return any(isinstance(m, _BatchNorm) and m not in self._still for m in model.modules())
+        return any(
+            isinstance(m, _BatchNorm) and m not in self._eval_modules for m in model.modules()
+        )
 
-    def _is_still(self, module: nn.Module) -> bool:
+    def _stays_in_eval(self, module: nn.Module) -> bool:
         return self._settings.freeze_statistics or not isinstance(module, _BatchNorm)
 
     def _encoder_group(self, parameters: list[nn.Parameter]) -> ParameterGroup:
         return parameter_group(parameters, self._settings.encoder_lr or self._settings.lr)
 
 
-def _parts(model: nn.Module, settings: TrainSettings) -> Parts:
+def _encoder_parts(model: nn.Module, settings: TrainSettings) -> EncoderParts:
     """The encoder's parts, where the settings have to do with them."""
     concerned = [
         key
@@ -100,11 +108,11 @@ def _parts(model: nn.Module, settings: TrainSettings) -> Parts:
             "encoder is: {stage: [modules]}, from the input on",
             key=f"train.{concerned[0]}",
         )
-    found: Parts = model.encoder_parts()  # type: ignore[operator]  # a method
+    found: EncoderParts = model.encoder_parts()  # type: ignore[operator]  # a method
     return found
 
 
-def _frozen(parts: Parts, settings: TrainSettings) -> Parts:
+def _frozen(parts: EncoderParts, settings: TrainSettings) -> EncoderParts:
     """The parts from the input to the last one that is frozen."""
     freeze = settings.freeze
     if freeze == "none":

@@ -14,23 +14,25 @@ from bench.models.settings import ModelSettings
 from bench.plan.trial import Trial
 from bench.tasks.base import Batch
 
-WARM_UP = 3
+WARM_UP_STEPS = 3
 """Steps before recording: in them cuDNN chooses its algorithms, the optimizer makes its state."""
 
 
 @dataclass(frozen=True)
-class Graphs:
+class GraphSettings:
     """That steps are to be replayed.
 
     Attributes:
         share: part of the device's free memory that is this trial's.
     """
 
-    share: float = 1.0
+    memory_share: float = 1.0
 
 
-def graphs_for(trial: Trial, device: torch.device, beside: int = 1) -> Graphs | None:
-    """Whether this trial's whole batches are to be replayed, `beside` trials being on the device.
+def graphs_for(
+    trial: Trial, device: torch.device, trials_per_device: int = 1
+) -> GraphSettings | None:
+    """Settings for replaying this trial's whole batches, with `trials_per_device` on the device.
 
     A graph repeats what was launched once: what a model decides anew in Python at every step would
     stay as it was, and one that reads back from the device cannot be recorded. Some models of
@@ -43,7 +45,7 @@ def graphs_for(trial: Trial, device: torch.device, beside: int = 1) -> Graphs | 
         return None
     model = trial.settings.model
     known = isinstance(model, ModelSettings) and model.replayable
-    return Graphs(1 / beside) if known or choice == "on" else None
+    return GraphSettings(1 / trials_per_device) if known or choice == "on" else None
 
 
 class StepGraph:
@@ -54,14 +56,16 @@ class StepGraph:
     themselves repeat theirs. The optimizer's step is not part of it: the learning rate changes.
 
     A graph holds the memory of a whole step between steps as well. It is not recorded where there
-    is not that much left on the device, in this trial's `share` of it.
+    is not that much left on the device, in this trial's `memory_share` of it.
     """
 
-    def __init__(self, model: nn.Module, passes: Callable[[Batch], Tensor], graphs: Graphs) -> None:
-        """`passes` leaves the gradient of a batch's loss in the parameters and returns the loss."""
-        self._model, self._passes, self._settings = model, passes, graphs
+    def __init__(
+        self, model: nn.Module, forward_backward: Callable[[Batch], Tensor], graphs: GraphSettings
+    ) -> None:
+        """`forward_backward` leaves the gradient of a batch's loss in the parameters; the loss."""
+        self._model, self._forward_backward, self._settings = model, forward_backward, graphs
         self._seen, self._usable = 0, True
-        self._of: Any = None
+        self._captured_state: Any = None
         self._graph: torch.cuda.CUDAGraph | None = None
         self._batch: Batch | None = None
         self._loss: Tensor | None = None
@@ -73,34 +77,34 @@ class StepGraph:
             [module.training for module in self._model.modules()],
             [(weight.requires_grad, weight.data_ptr()) for weight in self._model.parameters()],
         )
-        if now != self._of:
-            self._of, self._seen = now, 0
+        if now != self._captured_state:
+            self._captured_state, self._seen = now, 0
             self._graph, self._batch, self._loss, self._gradients = None, None, None, []
 
     def __call__(self, batch: Batch) -> Tensor:
-        """As `passes`."""
-        if self._graph is None and self._usable and self._seen >= WARM_UP:
-            self._record(batch)
-        if self._graph is None or not self._fits(batch):
+        """As `forward_backward`."""
+        if self._graph is None and self._usable and self._seen >= WARM_UP_STEPS:
+            self._capture(batch)
+        if self._graph is None or not self._matches(batch):
             self._seen += 1
-            return self._passes(batch)
+            return self._forward_backward(batch)
         assert self._loss is not None  # there with the graph
-        self._fill(batch)
+        self._copy_in(batch)
         for weight, gradient in self._gradients:
             weight.grad = gradient
         self._graph.replay()
         return self._loss.clone()  # the next replay writes over it
 
-    def _record(self, batch: Batch) -> None:
+    def _capture(self, batch: Batch) -> None:
         """Record a step on this batch without taking it."""
-        if not self._room():
+        if not self._has_memory():
             self._usable = False
             return
         self._batch = Batch(*(None if field is None else field.clone() for field in batch))  # type: ignore[arg-type]  # None is a target
         graph = torch.cuda.CUDAGraph()
         try:
             with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-                self._loss = self._passes(self._batch)
+                self._loss = self._forward_backward(self._batch)
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:  # CUDA cannot go on in this process
@@ -112,20 +116,20 @@ class StepGraph:
         self._gradients = [(each, each.grad) for each in weights if each.grad is not None]
         self._graph = graph
 
-    def _room(self) -> bool:
+    def _has_memory(self) -> bool:
         """Whether a step fits once more: for validation and the last batch, beside the graph."""
         torch.cuda.synchronize()
         torch.cuda.empty_cache()
         held = torch.cuda.memory_allocated()
         step = torch.cuda.max_memory_allocated() - held
-        return 2 * step <= self._settings.share * torch.cuda.mem_get_info()[0]
+        return 2 * step <= self._settings.memory_share * torch.cuda.mem_get_info()[0]
 
-    def _fits(self, batch: Batch) -> bool:
+    def _matches(self, batch: Batch) -> bool:
         """Whether the graph is one of batches like this."""
         pairs = zip(_tensors(self._batch), _tensors(batch), strict=True)
         return all(a.shape == b.shape and a.dtype == b.dtype for a, b in pairs)
 
-    def _fill(self, batch: Batch) -> None:
+    def _copy_in(self, batch: Batch) -> None:
         """Put a batch where the graph reads it."""
         for mine, other in zip(_tensors(self._batch), _tensors(batch), strict=True):
             mine.copy_(other)

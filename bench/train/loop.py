@@ -22,14 +22,14 @@ from bench.train import checkpoint
 from bench.train.batches import Batches
 from bench.train.compiling import CompileClock
 from bench.train.graphs import graphs_for
-from bench.train.health import Health
+from bench.train.health_checks import HealthMonitor
 from bench.train.optim import set_learning_rates
 from bench.train.precision import Precision
+from bench.train.progress_watch import TICK_SECONDS, ProgressWatch
+from bench.train.progress_watch import Interrupted as Interrupted
 from bench.train.recorder import Recorder, Row
 from bench.train.seeding import seed_globals
-from bench.train.trainee import Trainee
-from bench.train.watching import TICK_SECONDS, Watch
-from bench.train.watching import Interrupted as Interrupted
+from bench.train.train_state import TrainState
 
 
 class Diverged(Exception):  # noqa: N818 - the field's word
@@ -95,34 +95,38 @@ class Training:
         device: torch.device,
         recorder: Recorder,
         signals: Signals,
-        beside: int = 1,
+        trials_per_device: int = 1,
     ) -> None:
         self.trial, self.task = trial, task
         self.settings = trial.settings.train
         self.train_batches, self.val_batches, self.samples = train, val, samples
         self.fingerprint = fingerprint
         self.device, self.recorder, self.signals = device, recorder, signals
-        graphs = graphs_for(trial, device, beside)
-        self.trainee = Trainee(model, task, self.settings, device, images=len(train), graphs=graphs)
-        self.model, self.freezing = self.trainee.model, self.trainee.freezing
-        self.optimizer, self.average = self.trainee.optimizer, self.trainee.average
-        self.precision, self.step = self.trainee.precision, self.trainee.step
+        graphs = graphs_for(trial, device, trials_per_device)
+        self.train_state = TrainState(
+            model, task, self.settings, device, images=len(train), graphs=graphs
+        )
+        self.model, self.freezing = self.train_state.model, self.train_state.freezing
+        self.optimizer, self.average = self.train_state.optimizer, self.train_state.average
+        self.precision, self.step = self.train_state.precision, self.train_state.step
         self.progress = Progress(micro_batch=self.step.micro_batch)
-        self.health = Health(self.model, self.optimizer, self.settings, self.average)
-        self.states = checkpoint.States(recorder.last, recorder.previous, recorder.check)
+        self.health = HealthMonitor(self.model, self.optimizer, self.settings, self.average)
+        self.states = checkpoint.RotatingCheckpoint(
+            recorder.last, recorder.previous, recorder.check
+        )
         self.memory = PeakMemory(device)
-        self.watch = Watch(signals, stops=False)
+        self.watch = ProgressWatch(signals, stops=False)
         self._validated_at: float | None = None
         """When this process ended its last epoch's validation."""
 
     def run(self) -> None:
         """Train to the last epoch, or until early stopping."""
-        self._warn_of_batchnorm()
-        while self.progress.epoch < self.settings.epochs and not self._waited_enough():
+        self._warn_about_batchnorm()
+        while self.progress.epoch < self.settings.epochs and not self._stops_early():
             row = self._epoch(self.progress.epoch + 1)
             self.progress.history.append(row)
-            self._show()  # first: what is behind the checkpoint is not made again
-            self._keep(row)
+            self._record_pictures()  # first: what is behind the checkpoint is not made again
+            self._save_epoch(row)
             self.recorder.epoch(row)
             self.signals.epoch(row)
 
@@ -131,15 +135,15 @@ class Training:
         since = None if self._validated_at is None else began - self._validated_at
         # code of the user's own may draw from the global generators: dropout does
         seed_globals(self.trial.seed, "epoch", epoch)
-        self.trainee.begin(epoch)
+        self.train_state.begin(epoch)
         plan = self.train_batches.plan(epoch)
         with Stopwatch(self.device) as training, CompileClock() as compiling:
             loss = self._train(plan, epoch)
-        self.health.look(self.train_batches.steps(plan))
+        self.health.observe_epoch(self.train_batches.steps(plan))
         self.progress.compile_seconds += compiling.seconds
         if self.progress.micro_batch != self.step.micro_batch:  # memory ran out
             self.progress.micro_batch = self.step.micro_batch
-            self._warn_of_batchnorm()
+            self._warn_about_batchnorm()
         with Stopwatch(self.device) as validating:
             metrics = self._validate()
         self._validated_at = time.perf_counter()
@@ -164,39 +168,42 @@ class Training:
         Nothing is read back before the end, but with `train.bad_steps` their number at ticks.
         """
         # the published mistake: validation's evaluation mode is never undone
-        self.trainee.train(mode="eval_mode_leak" not in self.trial.settings.mistakes or epoch == 1)
-        steps, bad = self.train_batches.steps(plan), self.step.bad_steps
-        if bad is not None:
-            bad.begin_epoch(self.progress.skipped_steps)
+        self.train_state.train(
+            mode="eval_mode_leak" not in self.trial.settings.mistakes or epoch == 1
+        )
+        steps, nonfinite = self.train_batches.steps(plan), self.step.nonfinite_steps
+        if nonfinite is not None:
+            nonfinite.begin_epoch(self.progress.skipped_steps)
         total = torch.zeros((), device=self.device, dtype=torch.float64)
-        told = time.monotonic()
+        last_tick = time.monotonic()
         for step, batch in enumerate(self.train_batches.training(plan, epoch)):
             done = epoch - 1 + (step + 0.5) / steps
             set_learning_rates(self.optimizer, self.settings, done)
             total += self.step(batch) * len(batch.images)
             if self.signals.stopping():
                 raise Interrupted
-            if time.monotonic() - told > TICK_SECONDS:
-                told = time.monotonic()
-                self._refuse_too_many_bad_steps(epoch, step + 1)
+            if time.monotonic() - last_tick > TICK_SECONDS:
+                last_tick = time.monotonic()
+                self._check_nonfinite_steps(epoch, step + 1)
                 self.signals.tick(epoch, step + 1, steps)
-        self._refuse_too_many_bad_steps(epoch, steps)
-        counted = len(plan.order) - (bad.images if bad is not None else 0)
+        self._check_nonfinite_steps(epoch, steps)
+        counted = len(plan.order) - (nonfinite.images if nonfinite is not None else 0)
         return float(total) / counted if counted else math.nan
 
-    def _refuse_too_many_bad_steps(self, epoch: int, step: int) -> None:
-        bad = self.step.bad_steps
-        if bad is None:
+    def _check_nonfinite_steps(self, epoch: int, step: int) -> None:
+        nonfinite = self.step.nonfinite_steps
+        if nonfinite is None:
             return
-        self.progress.skipped_steps = bad.steps
-        if self.progress.skipped_steps > bad.allowed:
+        self.progress.skipped_steps = nonfinite.steps
+        if self.progress.skipped_steps > nonfinite.allowed:
             raise Diverged(
                 f"{self.progress.skipped_steps} training steps had a loss or gradient that is not "
-                f"finite, up to step {step} of epoch {epoch}; train.bad_steps allows {bad.allowed}"
+                f"finite, up to step {step} of epoch {epoch}; train.bad_steps allows "
+                f"{nonfinite.allowed}"
             )
 
-    def _warn_of_batchnorm(self) -> None:
-        images = self.trainee.batchnorm_images
+    def _warn_about_batchnorm(self) -> None:
+        images = self.train_state.batchnorm_images
         if images is not None:
             print(
                 f"careful: BatchNorm takes its statistics from {images} images at a time, not from "
@@ -206,7 +213,7 @@ class Training:
 
     def _validate(self) -> dict[str, float | None]:
         leak = "grad_in_validation" in self.trial.settings.mistakes
-        model = self.trainee.validated
+        model = self.train_state.eval_model
         metrics = evaluate(
             model, self.task, self.val_batches, self.precision, grad=leak, watch=self.watch
         )
@@ -219,7 +226,7 @@ class Training:
             )
         return metrics
 
-    def _keep(self, row: Row) -> None:
+    def _save_epoch(self, row: Row) -> None:
         """Note whether this is the best epoch, and write the checkpoints.
 
         The state first: going on from it, the best epoch's weights can be written again.
@@ -235,25 +242,25 @@ class Training:
         else:
             progress.waited += 1
         self.states.save(self._state())
-        self._keep_best()
+        self._save_if_best()
 
-    def _keep_best(self) -> None:
+    def _save_if_best(self) -> None:
         """Where this is the best epoch so far, keep its weights."""
         if self.progress.best_epoch == self.progress.epoch:
             weights = {
-                "model": self.trainee.validated.state_dict(),
+                "model": self.train_state.eval_model.state_dict(),
                 "epoch": self.progress.epoch,
                 "identity": digest(self.trial.identity),
             }
             checkpoint.save(self.recorder.best, weights, check=self.recorder.check)
 
-    def _show(self) -> None:
+    def _record_pictures(self) -> None:
         """Pictures of this epoch, where the task wants them."""
         epoch, epochs = self.progress.epoch, self.settings.epochs
-        if self.task.shows(epoch, epochs):
-            model = self.trainee.validated
-            with self.watch.passes(model, "pictures, forward pass"):
-                found = shown(model, self.task, self.samples, self.precision)
+        if self.task.makes_pictures_at(epoch, epochs):
+            model = self.train_state.eval_model
+            with self.watch.forward_passes(model, "pictures, forward pass"):
+                found = make_pictures(model, self.task, self.samples, self.precision)
             for name, picture in found.items():
                 self.recorder.picture(f"epoch{epoch:0{len(str(epochs))}}_{name}", picture)
 
@@ -263,7 +270,7 @@ class Training:
         sign = 1 if self.trial.settings.select.mode == "max" else -1
         return best is None or sign * (value - best) > margin
 
-    def _waited_enough(self) -> bool:
+    def _stops_early(self) -> bool:
         stopping = self.settings.early_stopping
         return stopping is not None and self.progress.waited >= stopping.patience
 
@@ -308,7 +315,7 @@ class Training:
                 "anew"
             ) from error
         if "model" in state:
-            self._keep_best()
+            self._save_if_best()
         if self.progress.best_epoch == 0:
             self.recorder.best.unlink(missing_ok=True)  # of an epoch that is void
         self.recorder.resume(self.progress.history)
@@ -320,7 +327,7 @@ class Training:
             self._restore_finished(state, progress)
             return
         self.model.load_state_dict(state["model"])
-        self.trainee.begin(progress.epoch)  # the optimizer's state has the groups of that epoch
+        self.train_state.begin(progress.epoch)  # the optimizer's state has the groups of that epoch
         self.optimizer.load_state_dict(state["optimizer"])
         self.precision.scaler.load_state_dict(state["scaler"])
         if self.average is not None:
@@ -330,14 +337,14 @@ class Training:
 
     def _restore_finished(self, state: Mapping[str, Any], progress: Progress) -> None:
         """All but the weights: no step follows, and what is scored is the best epoch's."""
-        self.trainee.begin(progress.epoch)
+        self.train_state.begin(progress.epoch)
         if self.average is not None:
             self.average.steps = state["average_steps"]
         self.progress, self.step.micro_batch = progress, progress.micro_batch
         self.health.resume(state.get("health"))
 
 
-def shown(
+def make_pictures(
     model: nn.Module, task: Task, samples: Samples, precision: Precision
 ) -> dict[str, Picture]:
     """The task's pictures of the model, in evaluation mode."""
@@ -353,7 +360,7 @@ def evaluate(
     precision: Precision,
     *,
     grad: bool = False,
-    watch: Watch | None = None,
+    watch: ProgressWatch | None = None,
     what: str = "validation",
 ) -> dict[str, float | None]:
     """The task's metrics over every sample, in evaluation mode; the model's mode stays evaluation.
@@ -364,6 +371,8 @@ def evaluate(
     meter = task.meter()
     with nullcontext() if grad else torch.inference_mode():
         with precision.autocast():  # once, so that weights are cast once
-            for batch in (watch or Watch()).over(batches.in_order(), what, batches.count):
+            for batch in (watch or ProgressWatch()).iterate(
+                batches.in_order(), what, batches.count
+            ):
                 meter.update(model, batch)
         return meter.compute()

@@ -26,12 +26,12 @@ from bench.measure.free_memory import free_host_memory
 from bench.spec.schema import Machine
 from bench.tasks.settings import Target
 
-Kind = Literal["device", "pinned", "stream"]
-Values = npt.NDArray[Any]
+PlacementKind = Literal["device", "pinned", "stream"]
+Array = npt.NDArray[Any]
 _TYPES = {"uint8": torch.uint8, "int16": torch.int16, "int64": torch.int64}
 
 
-class Stored(NamedTuple):
+class StoredBatch(NamedTuple):
     """Samples as they are stored, on the device.
 
     Attributes:
@@ -43,15 +43,15 @@ class Stored(NamedTuple):
 
     images: Tensor
     target: Tensor | None
-    places: Tensor
+    indices: Tensor
 
 
-class Source(Protocol):
+class SampleSource(Protocol):
     """One split's samples, wherever they rest."""
 
     def __len__(self) -> int: ...
 
-    def read(self, order: Tensor, batch_size: int) -> Iterator[Stored]:
+    def read(self, order: Tensor, batch_size: int) -> Iterator[StoredBatch]:
         """The samples at these places (N,) on the CPU, in order, batch by batch.
 
         To end early, close the iterator: what reads ahead for it ends too.
@@ -60,10 +60,10 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True)
-class Choice:
+class PlacementChoice:
     """Where samples rest, and why there, in a line."""
 
-    kind: Kind
+    kind: PlacementKind
     why: str
 
     def __str__(self) -> str:
@@ -79,17 +79,17 @@ def check_placement(placement: str, device: torch.device) -> None:
         )
 
 
-def choose(
+def choose_placement(
     machine: Machine,
     splits: Mapping[str, Split],
     target: Target,
     device: torch.device,
-    beside: int = 1,
-) -> Choice:
+    trials_per_device: int = 1,
+) -> PlacementChoice:
     """As `machine.placement` says; `auto`: the fastest place that the samples of all splits fit.
 
     A place fits when the samples take no more than `machine.memory_share` of its free memory; on
-    CUDA, of a part of it for each of the `beside` trials that the device has at a time.
+    CUDA, of a part of it for each of the `trials_per_device` trials that the device has at a time.
 
     Raises:
         DeviceError: the place is none on this device.
@@ -98,16 +98,18 @@ def choose(
     arrays = [array for split in splits.values() for array in _arrays(split, target)]
     size = sum(array.nbytes for array in arrays)
     if machine.placement != "auto":
-        return Choice(machine.placement, f"{_told(size)}, as machine.placement says")
+        return PlacementChoice(
+            machine.placement, f"{_format_bytes(size)}, as machine.placement says"
+        )
     host, on_cuda = free_host_memory(), device.type == "cuda"
     free = torch.cuda.mem_get_info(device)[0] if on_cuda else host
-    share = machine.memory_share / (beside if on_cuda else 1)
-    limit = f"{share:.0%} of {_told(free)} free on {device.type}"
+    share = machine.memory_share / (trials_per_device if on_cuda else 1)
+    limit = f"{share:.0%} of {_format_bytes(free)} free on {device.type}"
     if size <= share * free:
-        return Choice("device", f"{_told(size)}, within {limit}")
+        return PlacementChoice("device", f"{_format_bytes(size)}, within {limit}")
     if on_cuda and sum(map(_pinned_bytes, arrays)) <= share * host:
-        return Choice("pinned", f"{_told(size)}, more than {limit}")
-    return Choice("stream", f"{_told(size)}, more than {limit}")
+        return PlacementChoice("pinned", f"{_format_bytes(size)}, more than {limit}")
+    return PlacementChoice("stream", f"{_format_bytes(size)}, more than {limit}")
 
 
 class Placement:
@@ -115,7 +117,7 @@ class Placement:
 
     def __init__(
         self,
-        choice: Choice,
+        choice: PlacementChoice,
         splits: Mapping[str, Split],
         target: Target,
         machine: Machine,
@@ -124,28 +126,28 @@ class Placement:
         self.choice = choice
         self._splits, self._target, self._device = splits, target, device
         self._threads = machine.loader_threads
-        self._placed: dict[str, Source] = {}
+        self._placed: dict[str, SampleSource] = {}
 
-    def __getitem__(self, split: str) -> Source:
+    def __getitem__(self, split: str) -> SampleSource:
         if split not in self._placed:
             self._placed[split] = self._place(*_arrays(self._splits[split], self._target))
         return self._placed[split]
 
-    def _place(self, images: Values, target: Values | None = None) -> Source:
+    def _place(self, images: Array, target: Array | None = None) -> SampleSource:
         match self.choice.kind:
             case "device":
-                return OnDevice(images, target, self._device)
+                return DeviceSource(images, target, self._device)
             case "pinned":
                 locked = None if target is None else _pinned(target)
-                return ReadAhead(_pinned(images), locked, self._device, self._threads)
+                return PrefetchingSource(_pinned(images), locked, self._device, self._threads)
             case "stream":
-                return ReadAhead(images, target, self._device, self._threads)
+                return PrefetchingSource(images, target, self._device, self._threads)
 
 
-class OnDevice:
+class DeviceSource:
     """Samples that rest on the device: nothing crosses to it in a step."""
 
-    def __init__(self, images: Values, target: Values | None, device: torch.device) -> None:
+    def __init__(self, images: Array, target: Array | None, device: torch.device) -> None:
         self._device = device
         self._images = _tensor(images).to(device)
         self._target = None if target is None else _tensor(target).to(device)
@@ -153,20 +155,20 @@ class OnDevice:
     def __len__(self) -> int:
         return len(self._images)
 
-    def read(self, order: Tensor, batch_size: int) -> Iterator[Stored]:
-        """See `Source`."""
-        for places in torch.split(_sent(order, self._device), batch_size):
+    def read(self, order: Tensor, batch_size: int) -> Iterator[StoredBatch]:
+        """See `SampleSource`."""
+        for indices in torch.split(_to_device(order, self._device), batch_size):
             # index_select copies whole samples: 27 times as fast on a CPU as indexing is
-            target = None if self._target is None else self._target.index_select(0, places)
-            images = self._images.index_select(0, places)
-            yield Stored(images.permute(0, 3, 1, 2), target, places)
+            target = None if self._target is None else self._target.index_select(0, indices)
+            images = self._images.index_select(0, indices)
+            yield StoredBatch(images.permute(0, 3, 1, 2), target, indices)
 
 
-class ReadAhead:
+class PrefetchingSource:
     """Samples in memory or on disk, gathered in threads before they are asked for."""
 
     def __init__(
-        self, images: Values, target: Values | None, device: torch.device, threads: int
+        self, images: Array, target: Array | None, device: torch.device, threads: int
     ) -> None:
         self._arrays = [np.asarray(array) for array in (images, target) if array is not None]
         self._device, self._threads = device, threads
@@ -177,19 +179,21 @@ class ReadAhead:
     def __len__(self) -> int:
         return len(self._arrays[0])
 
-    def read(self, order: Tensor, batch_size: int) -> Iterator[Stored]:
-        """See `Source`; one batch for each thread is read ahead, and one more."""
+    def read(self, order: Tensor, batch_size: int) -> Iterator[StoredBatch]:
+        """See `SampleSource`; one batch for each thread is read ahead, and one more."""
         parts = torch.split(order, batch_size)
-        there = torch.split(_sent(order, self._device), batch_size)
+        there = torch.split(_to_device(order, self._device), batch_size)
         ahead = in_threads(self._gather, parts, threads=self._threads, ahead=self._threads + 1)
         with closing(ahead):
-            for (tensors, copied), places in zip(ahead, there, strict=True):
-                images, *target = self._arrived(tensors, copied)
-                yield Stored(images.permute(0, 3, 1, 2), target[0] if target else None, places)
+            for (tensors, copied), indices in zip(ahead, there, strict=True):
+                images, *target = self._wait_for_copy(tensors, copied)
+                yield StoredBatch(
+                    images.permute(0, 3, 1, 2), target[0] if target else None, indices
+                )
 
-    def _gather(self, places: Tensor) -> tuple[list[Tensor], torch.cuda.Event | None]:
+    def _gather(self, indices: Tensor) -> tuple[list[Tensor], torch.cuda.Event | None]:
         """A batch on the device, there once the event has happened. Called in a thread."""
-        staged = [self._staged(array, places.numpy()) for array in self._arrays]
+        staged = [self._staged(array, indices.numpy()) for array in self._arrays]
         if self._stream is None:
             return staged, None
         # The pinned buffers may go at once: their allocator waits for the copies before reuse.
@@ -197,16 +201,18 @@ class ReadAhead:
             moved = [tensor.to(self._device, non_blocking=True) for tensor in staged]
             return moved, self._stream.record_event()
 
-    def _staged(self, array: Values, places: npt.NDArray[np.int64]) -> Tensor:
-        """`array[places]`, in pinned memory where there is CUDA."""
-        shape, kind = (len(places), *array.shape[1:]), _TYPES[array.dtype.name]
+    def _staged(self, array: Array, indices: npt.NDArray[np.int64]) -> Tensor:
+        """`array[indices]`, in pinned memory where there is CUDA."""
+        shape, kind = (len(indices), *array.shape[1:]), _TYPES[array.dtype.name]
         staged = torch.empty(shape, dtype=kind, pin_memory=self._on_cuda)
         # NumPy's, as torch's would start as many threads again in each of ours; both release the
         # interpreter. `clip`: without a detour through a buffer; there is nothing to be clipped.
-        np.take(array, places, axis=0, out=staged.numpy(), mode="clip")
+        np.take(array, indices, axis=0, out=staged.numpy(), mode="clip")
         return staged
 
-    def _arrived(self, tensors: list[Tensor], copied: torch.cuda.Event | None) -> list[Tensor]:
+    def _wait_for_copy(
+        self, tensors: list[Tensor], copied: torch.cuda.Event | None
+    ) -> list[Tensor]:
         """The tensors, for use on the present stream."""
         if copied is not None:
             stream = torch.cuda.current_stream(self._device)
@@ -216,14 +222,14 @@ class ReadAhead:
         return tensors
 
 
-def _sent(order: Tensor, device: torch.device) -> Tensor:
+def _to_device(order: Tensor, device: torch.device) -> Tensor:
     """A few numbers of the CPU's on the device, without waiting for what is queued there."""
     if device.type == "cuda":
         return order.pin_memory().to(device, non_blocking=True)
     return order.to(device)
 
 
-def _arrays(split: Split, target: Target) -> tuple[Values, ...]:
+def _arrays(split: Split, target: Target) -> tuple[Array, ...]:
     """The images, and what the task learns where it learns something."""
     images = split.images.view(np.int16) if split.images.dtype == np.uint16 else split.images
     if target == "none":
@@ -234,18 +240,18 @@ def _arrays(split: Split, target: Target) -> tuple[Values, ...]:
     return (images, array)
 
 
-def _pinned(array: Values) -> Values:
+def _pinned(array: Array) -> Array:
     """A copy in page-locked memory, which lives as long as the array."""
-    pinned: Values = _tensor(array).pin_memory().numpy()
+    pinned: Array = _tensor(array).pin_memory().numpy()
     return pinned
 
 
-def _pinned_bytes(array: Values) -> int:
+def _pinned_bytes(array: Array) -> int:
     """What `_pinned` takes: torch's allocator rounds up to a power of two."""
     return 1 << max(0, array.nbytes - 1).bit_length()
 
 
-def _tensor(array: Values) -> Tensor:
+def _tensor(array: Array) -> Tensor:
     """The array without a copy, so that workers share one cache."""
     with warnings.catch_warnings():
         # a read-only memory map: nothing here writes into it
@@ -253,5 +259,5 @@ def _tensor(array: Values) -> Tensor:
         return torch.from_numpy(np.asarray(array))
 
 
-def _told(size: int) -> str:
+def _format_bytes(size: int) -> str:
     return f"{size / 1e6:,.1f} MB" if size < 1e8 else f"{size / 1e9:,.1f} GB"

@@ -15,13 +15,13 @@ from bench.train import checkpoint
 from bench.train.loop import Progress
 from bench.train.recorder import Recorder
 
-State = dict[str, Any]
+SavedState = dict[str, Any]
 
 _FINISHED = ("average_steps", "progress", "fingerprint", "threads")
 _NEEDED = ("model", "optimizer", "scaler", "average", "progress", "fingerprint", "threads")
 
 
-def saved_state(trial: Trial, recorder: Recorder, model: nn.Module) -> State | None:
+def saved_state(trial: Trial, recorder: Recorder, model: nn.Module) -> SavedState | None:
     """The state to go on from; None: there is none, and the trial starts from nothing.
 
     That is `last.pt`; where it is damaged or another trial's, `previous.pt`, an epoch or more
@@ -40,7 +40,7 @@ def saved_state(trial: Trial, recorder: Recorder, model: nn.Module) -> State | N
             continue
         try:
             state = checkpoint.load(path)
-            if (problem := _unfit(state, trial, model, path == recorder.finished)) is not None:
+            if (problem := _mismatch(state, trial, model, path == recorder.finished)) is not None:
                 raise StoreError(f"{path}: {problem}")
         except DamagedError as error:
             problems.append(str(error))
@@ -49,8 +49,8 @@ def saved_state(trial: Trial, recorder: Recorder, model: nn.Module) -> State | N
             whole.append(str(error))
             problems.append(str(error))
             continue
-        if (problem := _best_is_lost(state, recorder.best)) is None:
-            _tell(problems, f"going on from {path.name}")
+        if (problem := _why_best_is_lost(state, recorder.best)) is None:
+            _log(problems, f"going on from {path.name}")
             return state
         problems.append(f"{path}: {problem}")
     if whole:
@@ -58,12 +58,12 @@ def saved_state(trial: Trial, recorder: Recorder, model: nn.Module) -> State | N
             f"{whole[0]}: delete last.pt, previous.pt and finished.pt there, and "
             "`run --retry-failed` starts the trial anew"
         )
-    _tell(problems, "starting from nothing")
+    _log(problems, "starting from nothing")
     _delete(recorder.last, recorder.previous, recorder.finished)
     return None
 
 
-def _unfit(state: State, trial: Trial, model: nn.Module, finished: bool) -> str | None:
+def _mismatch(state: SavedState, trial: Trial, model: nn.Module, finished: bool) -> str | None:
     """Why this is no state of this trial, if so."""
     lacking = [name for name in (_FINISHED if finished else _NEEDED) if name not in state]
     if lacking:
@@ -80,7 +80,7 @@ def _unfit(state: State, trial: Trial, model: nn.Module, finished: bool) -> str 
     return None
 
 
-def _best_is_lost(state: State, best: Path) -> str | None:
+def _why_best_is_lost(state: SavedState, best: Path) -> str | None:
     """Why the best epoch's weights cannot be had any more, if so.
 
     The state's own epoch's are made from it; those of a later one will be trained again.
@@ -92,7 +92,7 @@ def _best_is_lost(state: State, best: Path) -> str | None:
     try:
         found = checkpoint.load(best)
         if (identity := state.get("identity")) is not None:
-            checkpoint.names_owner(found, best, identity)
+            checkpoint.check_owner(found, best, identity)
     except StoreError as error:
         return f"of no use, since {error}"
     epoch = found.get("epoch", 0)
@@ -101,7 +101,7 @@ def _best_is_lost(state: State, best: Path) -> str | None:
     return f"of no use, since {best.name} is not of epoch {progress.best_epoch}, the best one"
 
 
-def _is_over(state: State, trial: Trial) -> bool:
+def _is_over(state: SavedState, trial: Trial) -> bool:
     """Whether all epochs were trained, or early stopping has waited enough."""
     progress, train = Progress(**state["progress"]), trial.settings.train
     stopping = train.early_stopping
@@ -114,7 +114,7 @@ def _shapes(state: Mapping[str, Any]) -> dict[str, Any]:
     return {name: getattr(value, "shape", None) for name, value in state.items()}
 
 
-def _tell(problems: list[str], what: str) -> None:
+def _log(problems: list[str], what: str) -> None:
     for problem in problems:
         print(f"{problem}: {what}", flush=True)
 

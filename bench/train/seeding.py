@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 
-def stream(seed: int, *name: str | int) -> int:
+def stream_seed(seed: int, *name: str | int) -> int:
     """A 63-bit seed for the stream called `name` of a trial with this seed."""
     text = "/".join(str(part) for part in (seed, *name))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1
@@ -22,12 +22,12 @@ def stream(seed: int, *name: str | int) -> int:
 
 def generator(seed: int, *name: str | int) -> torch.Generator:
     """A CPU generator for the stream called `name`."""
-    return torch.Generator().manual_seed(stream(seed, *name))
+    return torch.Generator().manual_seed(stream_seed(seed, *name))
 
 
 def seed_globals(seed: int, *name: str | int) -> None:
     """Seed Python's, NumPy's and torch's global generators, for code that draws from them."""
-    value = stream(seed, *name)
+    value = stream_seed(seed, *name)
     random.seed(value)
     np.random.seed(value % 2**32)  # noqa: NPY002 - third-party code draws from the global one
     torch.manual_seed(value)

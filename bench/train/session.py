@@ -26,36 +26,36 @@ from bench.models.onednn import avoid_faulty_convolutions
 from bench.models.settings import MODELS, ModelSettings
 from bench.models.weights_settings import ResolvedWeights
 from bench.plan.trial import Trial, digest
-from bench.tasks.base import Closing, Picture, Samples, Task
+from bench.tasks.base import FinalEvaluation, Picture, Samples, Task
 from bench.tasks.settings import SUPPORT, TASKS
 from bench.train import checkpoint
-from bench.train.batches import Batches, Levels, Normalised
+from bench.train.batches import ApplyWindow, Batches, Normalize
 from bench.train.classifier import check_extractor, load_classifier
 from bench.train.compiling import check_compiler
-from bench.train.loop import Diverged, Progress, Signals, Training, evaluate, shown
-from bench.train.placement import Placement, check_placement, choose
+from bench.train.loop import Diverged, Progress, Signals, Training, evaluate, make_pictures
+from bench.train.placement import Placement, check_placement, choose_placement
 from bench.train.precision import Precision, check_precision
+from bench.train.progress_watch import ProgressWatch
 from bench.train.recorder import Recorder
 from bench.train.resuming import saved_state
 from bench.train.seeding import seed_globals
-from bench.train.watching import Watch
 
 PICTURES = 4
 
 
 @dataclass(frozen=True)
-class Parts:
+class TrialParts:
     """What a trial is made of, built and on its device; its data is read when first asked for.
 
-    `beside` is how many trials the device has at a time, this one included. `window` is the one
-    that a finished trial was trained with; None: what the data's training split makes of it.
+    `trials_per_device` includes this one. `window` is the one that a finished trial was trained
+    with; None: derived from the data's training split.
     """
 
     trial: Trial
     device: torch.device
     task: Task
     model: nn.Module
-    beside: int = 1
+    trials_per_device: int = 1
     window: Window | None = None
 
     @cached_property
@@ -69,7 +69,7 @@ class Parts:
         """Where the data rests."""
         settings, splits = self.trial.settings, self.data.splits
         target, machine = settings.task.target, settings.machine
-        choice = choose(machine, splits, target, self.device, self.beside)
+        choice = choose_placement(machine, splits, target, self.device, self.trials_per_device)
         return Placement(choice, splits, target, machine, self.device)
 
     def batches(self, split: str, batch_size: int | None = None) -> Batches:
@@ -85,7 +85,7 @@ class Parts:
             StoreError: the file is damaged, or another trial's or model's.
         """
         found = checkpoint.load(weights, self.device)
-        if not checkpoint.names_owner(found, weights, digest(self.trial.identity)):
+        if not checkpoint.check_owner(found, weights, digest(self.trial.identity)):
             note = "does not say which trial's weights it has (written by an earlier version)"
             print(f"{weights}: {note}", file=sys.stderr, flush=True)
         try:
@@ -98,7 +98,7 @@ class Parts:
         """The trial's number format."""
         return Precision(self.trial.settings.train.precision, self.device)
 
-    def score(self, split: str, watch: Watch | None = None) -> dict[str, float | None]:
+    def score(self, split: str, watch: ProgressWatch | None = None) -> dict[str, float | None]:
         """The task's metrics of the model as it is on one split."""
         batches, what = self.batches(split), f"{split} split"
         return evaluate(self.model, self.task, batches, self.precision(), watch=watch, what=what)
@@ -110,12 +110,12 @@ class Parts:
         return Samples(
             tuple(found.names[index] for index in chosen),
             self.data.window.picture(found.images[chosen]),
-            self.batches(split).at(torch.from_numpy(chosen)),
+            self.batches(split).at_indices(torch.from_numpy(chosen)),
         )
 
 
-def build(trial: Trial) -> Parts:
-    """Build a trial's parts, the model with the seed's initial weights: `start` may put others."""
+def build(trial: Trial) -> TrialParts:
+    """Build a trial's parts; the model has the seed's initial weights until others are loaded."""
     settings = trial.settings
     device = pick_device(settings.machine.device)
     _configure(trial)
@@ -132,30 +132,35 @@ def build(trial: Trial) -> Parts:
     model: nn.Module = MODELS.build(
         settings.model, in_channels=3, out_channels=settings.task.out_channels(settings.classes)
     )
-    return Parts(trial, device, task, avoid_faulty_convolutions(model).to(device))
+    return TrialParts(trial, device, task, avoid_faulty_convolutions(model).to(device))
 
 
 def train_trial(
-    trial: Trial, recorder: Recorder, signals: Signals, *, beside: int = 1, test: bool = True
+    trial: Trial,
+    recorder: Recorder,
+    signals: Signals,
+    *,
+    trials_per_device: int = 1,
+    test: bool = True,
 ) -> None:
     """Train one trial, or go on with it, and record everything that is to be known of it.
 
-    `beside` is how many trials the device has at a time, this one included. Without `test`, nothing
-    is computed from the test split: who chooses among trials must not have seen it.
+    `trials_per_device` includes this one. Without `test`, nothing is computed from the test split:
+    whoever chooses among trials must not have seen it.
 
     Raises:
         Interrupted: asked to stop, in training or after it; resumable.
         Diverged: no finite training loss, or never a finite selected metric.
     """
-    check(trial)
-    parts = replace(build(trial), beside=beside)
+    check_machine(trial)
+    parts = replace(build(trial), trials_per_device=trials_per_device)
     manifest = _manifest(parts)
     saved = saved_state(trial, recorder, parts.model)
     recorder.begin(manifest)
     print(parts.placement.choice, flush=True)
     check_extractor(trial)
     if saved is None:
-        start(parts)
+        load_initial_weights(parts)
     training = Training(
         trial,
         parts.model,
@@ -167,27 +172,27 @@ def train_trial(
         device=parts.device,
         recorder=recorder,
         signals=signals,
-        beside=beside,
+        trials_per_device=trials_per_device,
     )
     if saved is not None:
         training.resume(saved)
         del saved  # as large as the weights and the optimizer's state together
     training.run()
     _load_best(parts, training.progress, recorder.best)
-    watch = Watch(signals)
-    with watch.passes(parts.model, "final evaluation, forward pass"):
-        closing = close(parts) if test else Closing()
-        made = pictures(parts) | closing.pictures
+    watch = ProgressWatch(signals)
+    with watch.forward_passes(parts.model, "final evaluation, forward pass"):
+        final_evaluation = evaluate_finally(parts) if test else FinalEvaluation()
+        made = pictures(parts) | final_evaluation.pictures
     for name, picture in made.items():
         recorder.picture(name, picture)
-    _tell_memory(training)
+    _log_gpu_memory(training)
     checkpoint.save(
         recorder.finished, training.finished_state(), durable=True, check=recorder.check
     )
-    recorder.finish(_facts(parts, training, manifest, watch, test=test) | closing.facts)
+    recorder.finish(_facts(parts, training, manifest, watch, test=test) | final_evaluation.facts)
 
 
-def _tell_memory(training: Training) -> None:
+def _log_gpu_memory(training: Training) -> None:
     """On a GPU, the log has what the allocator held beside what it gave out."""
     reserved = training.memory.reserved()
     if reserved is not None:
@@ -195,7 +200,7 @@ def _tell_memory(training: Training) -> None:
         print(f"GPU memory: {peak:,.0f} MB allocated at the peak, {reserved:,.0f} MB reserved")
 
 
-def _load_best(parts: Parts, progress: Progress, best: Path) -> None:
+def _load_best(parts: TrialParts, progress: Progress, best: Path) -> None:
     """Put the best epoch's weights into the model."""
     if progress.best_epoch == 0:
         raise Diverged(f"{parts.trial.settings.select.metric} was never a finite number")
@@ -208,7 +213,7 @@ def _load_best(parts: Parts, progress: Progress, best: Path) -> None:
         )
 
 
-def check(trial: Trial) -> None:
+def check_machine(trial: Trial) -> None:
     """Refuse what this machine has not, or could only imitate: called before anything is spent.
 
     Raises:
@@ -221,7 +226,7 @@ def check(trial: Trial) -> None:
     check_compiler(train.compile, device)
 
 
-def start(parts: Parts) -> None:
+def load_initial_weights(parts: TrialParts) -> None:
     """Put the weights into the model that the settings say to start with; the log tells which.
 
     Raises:
@@ -240,35 +245,37 @@ def start(parts: Parts) -> None:
     print(load(parts.model, model.weights), flush=True)
 
 
-def pictures(parts: Parts, split: str = "val") -> dict[str, Picture]:
+def pictures(parts: TrialParts, split: str = "val") -> dict[str, Picture]:
     """What the model makes of a few samples: evenly spaced, the same ones for every trial."""
     samples = parts.samples(split, parts.trial.settings.task.pictured)
-    return shown(parts.model, parts.task, samples, parts.precision())
+    return make_pictures(parts.model, parts.task, samples, parts.precision())
 
 
-def close(parts: Parts) -> Closing:
+def evaluate_finally(parts: TrialParts) -> FinalEvaluation:
     """What the task makes of the finished model once."""
     train, test = (parts.batches(split).in_order() for split in ("train", "test"))
     parts.model.eval()
     with torch.inference_mode(), parts.precision().autocast():
-        return parts.task.closing(parts.model, train, test)
+        return parts.task.final_evaluation(parts.model, train, test)
 
 
 def predict(
-    parts: Parts,
+    parts: TrialParts,
     images: Images,
     size: tuple[int, int] | None = None,
     window: Window = EIGHT_BITS,
 ) -> Picture:
-    """Labels (N, h, w) for (N, H, W, 3) images of the trial's size, at `size`; see `entering`."""
+    """Labels (N, h, w) at `size` for (N, H, W, 3) images of the trial's size."""
     parts.model.eval()
     with torch.inference_mode(), parts.precision().autocast():
-        labels = parts.task.predict(parts.model, entering(parts, images, window), size)
+        labels = parts.task.predict(parts.model, to_network_input(parts, images, window), size)
     found: Picture = labels.cpu().numpy()
     return found
 
 
-def entering(parts: Parts, images: Images, window: Window = EIGHT_BITS) -> torch.Tensor:
+def to_network_input(
+    parts: TrialParts, images: Images, window: Window = EIGHT_BITS
+) -> torch.Tensor:
     """(N, H, W, 3) uint8 or uint16 images of the trial's size as its network gets them.
 
     `window` says which values are 0 and 1; the tensor is on the trial's device.
@@ -276,7 +283,7 @@ def entering(parts: Parts, images: Images, window: Window = EIGHT_BITS) -> torch
     stored = np.array(images)
     stored = stored.view(np.int16) if stored.dtype == np.uint16 else stored
     pixels = torch.from_numpy(stored).to(parts.device).permute(0, 3, 1, 2)
-    return Normalised(parts.trial, parts.device)(Levels(window)(pixels))
+    return Normalize(parts.trial, parts.device)(ApplyWindow(window)(pixels))
 
 
 def pick_device(wanted: str) -> torch.device:
@@ -305,14 +312,14 @@ def _configure(trial: Trial) -> None:
         torch.set_num_threads(trial.settings.machine.threads)
 
 
-def _manifest(parts: Parts) -> dict[str, Any]:
+def _manifest(parts: TrialParts) -> dict[str, Any]:
     """What the trial runs with, beside its settings."""
     choice = parts.placement.choice
     return {
         **environment(parts.device),
         **_numerics(),
         "compile": parts.trial.settings.train.compile,
-        "trials_per_device": parts.beside,
+        "trials_per_device": parts.trials_per_device,
         "placement": choice.kind,
         "placement_why": choice.why,
         "window": parts.data.window.record(),
@@ -325,7 +332,7 @@ def _numerics() -> dict[str, bool]:
     return {"tf32": cudnn.allow_tf32 or matmul.allow_tf32, "cudnn_benchmark": cudnn.benchmark}
 
 
-def _findings(training: Training, baselines: Mapping[str, Any]) -> list[health.Finding]:
+def _findings(training: Training, baselines: Mapping[str, Any]) -> list[health.HealthFinding]:
     """What is wrong with the training; the log tells."""
     settings, progress = training.trial.settings, training.progress
     metric = curve_metric(settings.select.metric)
@@ -335,26 +342,28 @@ def _findings(training: Training, baselines: Mapping[str, Any]) -> list[health.F
         best=progress.best,
         baseline=baselines.get(MetricKind.BASELINE_VAL.column(metric)),
         mistakes=settings.mistakes,
-    ) + _of_steps(training)
+    ) + _step_findings(training)
     for finding in findings:
         print(f"health: {finding.line()}", flush=True)
     return findings
 
 
-def _of_steps(training: Training) -> list[health.Finding]:
+def _step_findings(training: Training) -> list[health.HealthFinding]:
     """What was done otherwise than asked for, because it could not be done so."""
     found = []
     losses = [(row["epoch"], row["val/loss"]) for row in training.progress.history]
     epochs = [epoch for epoch, loss in losses if loss is not None and not math.isfinite(loss)]
     if epochs:
         text = f"in {len(epochs)} of {len(training.progress.history)} epochs, first in {epochs[0]}"
-        found.append(health.Finding(health.Kind.NOT_FINITE, text))
+        found.append(health.HealthFinding(health.HealthIssue.NOT_FINITE, text))
     if skipped := training.progress.skipped_steps:
-        found.append(health.Finding(health.Kind.SKIPPED_STEPS, f"{skipped} steps were skipped"))
-    if images := training.trainee.batchnorm_images:
+        found.append(
+            health.HealthFinding(health.HealthIssue.SKIPPED_STEPS, f"{skipped} steps were skipped")
+        )
+    if images := training.train_state.batchnorm_images:
         batch = training.settings.batch_size
         text = f"BatchNorm takes its statistics from {images} images, of batches of {batch}"
-        found.append(health.Finding(health.Kind.SMALL_BATCHES, text))
+        found.append(health.HealthFinding(health.HealthIssue.SMALL_BATCHES, text))
     return found
 
 
@@ -364,20 +373,25 @@ _CONSTANT_COLUMNS = {
 }
 
 
-def _baselines(parts: Parts, splits: Iterable[str], watch: Watch) -> dict[str, Any]:
+def _baselines(parts: TrialParts, splits: Iterable[str], watch: ProgressWatch) -> dict[str, Any]:
     """What the best constant prediction scores (`baseline_…`), and which it is (`constant_…`)."""
     found: dict[str, Any] = {}
     for split in splits:
         score, constant = _CONSTANT_COLUMNS[split]
         batches, what = parts.batches(split), f"baseline of the {split} split"
-        baseline = parts.task.baseline(watch.over(batches.in_order(), what, batches.count))
+        baseline = parts.task.baseline(watch.iterate(batches.in_order(), what, batches.count))
         found |= {score.column(name): v for name, v in baseline.metrics.items()}
         found |= {constant.column(name): v for name, v in baseline.predictions.items()}
     return found
 
 
 def _facts(
-    parts: Parts, training: Training, manifest: Mapping[str, Any], watch: Watch, *, test: bool
+    parts: TrialParts,
+    training: Training,
+    manifest: Mapping[str, Any],
+    watch: ProgressWatch,
+    *,
+    test: bool,
 ) -> dict[str, Any]:
     """What the history does not tell; the columns of runs.csv."""
     train = parts.trial.settings.train
@@ -396,7 +410,7 @@ def _facts(
         "threads": torch.get_num_threads(),
         "precision": training.precision.name,
         "micro_batch": training.progress.micro_batch,
-        "batchnorm_images": training.trainee.batchnorm_images,
+        "batchnorm_images": training.train_state.batchnorm_images,
         "skipped_steps": training.progress.skipped_steps if train.bad_steps else None,
         "channels_last": train.channels_last,
         "deterministic": train.deterministic,

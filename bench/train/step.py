@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from bench.measure.memory import is_out_of_memory
 from bench.spec.train_settings import TrainSettings
 from bench.tasks.base import Batch, Task
-from bench.train.average import Average
-from bench.train.graphs import Graphs, StepGraph
+from bench.train.average import WeightAverage
+from bench.train.graphs import GraphSettings, StepGraph
 from bench.train.precision import Precision
-from bench.train.undo import Buffers, random_state
+from bench.train.snapshots import BufferSnapshot, save_random_state
 
 
 class Stepper:
@@ -27,7 +27,7 @@ class Stepper:
 
     Attributes:
         micro_batch: how many images of a batch go through the model at once, at most; None: all.
-        bad_steps: the steps that were passed over, where `train.bad_steps` allows any.
+        nonfinite_steps: counts the skipped steps, where `train.bad_steps` allows any.
     """
 
     def __init__(
@@ -39,9 +39,9 @@ class Stepper:
         settings: TrainSettings,
         *,
         compiled: nn.Module | None,
-        average: Average | None,
+        average: WeightAverage | None,
         device: torch.device,
-        graphs: Graphs | None = None,
+        graphs: GraphSettings | None = None,
     ) -> None:
         self._model, self._task, self._optimizer = model, task, optimizer
         self._precision, self._settings, self._device = precision, settings, device
@@ -49,39 +49,41 @@ class Stepper:
         wanted = settings.micro_batch
         self.micro_batch = wanted if isinstance(wanted, int) else None
         self._retries = wanted == "auto"
-        self.bad_steps = BadSteps(settings.bad_steps, device) if settings.bad_steps else None
-        self.graph = None if graphs is None else StepGraph(model, self._launched, graphs)
-        undoes = self._retries or self.bad_steps is not None
-        self._buffers = Buffers(model) if undoes else None
+        self.nonfinite_steps = (
+            NonfiniteSteps(settings.bad_steps, device) if settings.bad_steps else None
+        )
+        self.graph = None if graphs is None else StepGraph(model, self._launched_gradient, graphs)
+        undoes = self._retries or self.nonfinite_steps is not None
+        self._buffers = BufferSnapshot(model) if undoes else None
 
     def __call__(self, batch: Batch) -> Tensor:
         """One step; the loss, left on the device: 0 where the step was passed over."""
         if self._buffers is not None:
-            self._buffers.keep()
-        loss = self._what_fits(batch) if self._retries else self._gradient(batch)
-        loss = self._take(loss, len(batch.images))
+            self._buffers.save()
+        loss = self._gradient_within_memory(batch) if self._retries else self._gradient(batch)
+        loss = self._optimizer_step(loss, len(batch.images))
         if self._average is not None:
             self._average.update()
         return loss
 
-    def _take(self, loss: Tensor, images: int) -> Tensor:
+    def _optimizer_step(self, loss: Tensor, images: int) -> Tensor:
         """The optimizer's part of the step."""
         clip = self._settings.clip_grad_norm
-        if self.bad_steps is None:
+        if self.nonfinite_steps is None:
             self._precision.step(self._optimizer, self._model, clip)
             return loss
-        bad = self._precision.step_if_finite(loss, self._optimizer, self._model, clip)
+        nonfinite = self._precision.step_if_finite(loss, self._optimizer, self._model, clip)
         assert self._buffers is not None  # kept wherever a step may be passed over
-        self._buffers.put_back(bad)
-        return self.bad_steps.note(bad, loss, images)
+        self._buffers.restore(nonfinite)
+        return self.nonfinite_steps.count(nonfinite, loss, images)
 
     def _gradient(self, batch: Batch) -> Tensor:
         """Leave the gradient of the batch's loss in the parameters; the loss."""
         if self.graph is not None and len(batch.images) == self._settings.batch_size:
             return self.graph(batch)
-        return self._launched(batch)
+        return self._launched_gradient(batch)
 
-    def _launched(self, batch: Batch) -> Tensor:
+    def _launched_gradient(self, batch: Batch) -> Tensor:
         """The same, launched operation by operation."""
         self._optimizer.zero_grad()  # first, so that the forward pass has the gradients' memory
         images = len(batch.images)
@@ -98,34 +100,34 @@ class Stepper:
 
     def _gradient_by_parts(self, batch: Batch, size: int) -> Tensor:
         total = torch.zeros((), device=self._device)
-        for share in self._task.shares(batch, size):
+        for loss_part in self._task.loss_parts(batch, size):
             with self._precision.autocast():
-                loss = share(self._model)
+                loss = loss_part(self._model)
             self._precision.backward(loss)
             total += loss.detach()
         return total
 
-    def _what_fits(self, batch: Batch) -> Tensor:
+    def _gradient_within_memory(self, batch: Batch) -> Tensor:
         """As `_gradient`, with smaller and smaller parts as long as memory runs out."""
-        put_back = random_state(self._device)
+        restore = save_random_state(self._device)
         while True:
             try:
                 return self._gradient(batch)
             except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error) or self._at_once(batch) == 1:
+                if not is_out_of_memory(error) or self._images_at_once(batch) == 1:
                     raise
             # out here, since the error holds on to what the failed step had computed
             self._halve(batch)
-            put_back()
+            restore()
             assert self._buffers is not None  # kept wherever a step may be begun anew
-            self._buffers.put_back()
+            self._buffers.restore()
 
-    def _at_once(self, batch: Batch) -> int:
+    def _images_at_once(self, batch: Batch) -> int:
         return min(len(batch.images), self.micro_batch or len(batch.images))
 
     def _halve(self, batch: Batch) -> None:
         """Free the failed step's memory, and take half as many images at once from now on."""
-        before = self._at_once(batch)
+        before = self._images_at_once(batch)
         self.micro_batch = math.ceil(before / 2)
         print(
             f"out of memory with {before} images at once: the gradient of a batch is summed up "
@@ -138,7 +140,7 @@ class Stepper:
             torch.cuda.empty_cache()
 
 
-class BadSteps:
+class NonfiniteSteps:
     """Counts, on the device, the steps that were passed over.
 
     Such a step has a loss or a gradient that is not finite; weights, the optimizer's state and
@@ -150,11 +152,11 @@ class BadSteps:
         self._steps = torch.zeros((), dtype=torch.int64, device=device)
         self._images = torch.zeros((), dtype=torch.int64, device=device)
 
-    def note(self, bad: Tensor, loss: Tensor, images: int) -> Tensor:
-        """Count a step of so many images if it was `bad`, a () bool; its loss, or 0."""
-        self._steps += bad
-        self._images += bad * images
-        return torch.where(bad, 0.0, loss)
+    def count(self, nonfinite: Tensor, loss: Tensor, images: int) -> Tensor:
+        """Count a step of so many images if it was `nonfinite`, a () bool; its loss, or 0."""
+        self._steps += nonfinite
+        self._images += nonfinite * images
+        return torch.where(nonfinite, 0.0, loss)
 
     def begin_epoch(self, steps: int) -> None:
         """An epoch begins; in those before, so many steps were passed over."""

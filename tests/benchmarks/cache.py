@@ -31,7 +31,7 @@ from bench.data.masks import Labels
 from bench.data.threads import in_threads
 from bench.spec.schema import Machine
 from bench.train.batches import Batches
-from bench.train.placement import Choice, Kind, Placement
+from bench.train.placement import Placement, PlacementChoice, PlacementKind
 from tests.benchmarks.timing import Line, every_round, peer, seconds, table
 from tests.builders.training import make_trial
 from tests.conftest import PETS
@@ -113,8 +113,8 @@ def epochs(arrays: Arrays, size: int, batch_size: int) -> dict[str, Callable[[],
             # index_select keeps channels last, whose arithmetic over three channels is slower
             yield (images[index].float() - mean) / deviation, masks[index]
 
-    def ours(kind: Kind) -> Callable[[], object]:
-        placed = Placement(Choice(kind, ""), {"train": split}, "mask", machine, device)
+    def ours(kind: PlacementKind) -> Callable[[], object]:
+        placed = Placement(PlacementChoice(kind, ""), {"train": split}, "mask", machine, device)
         batches = Batches(placed["train"], trial, batch_size, device)
         return lambda: consume(batches.training(batches.plan(1), 1))
 
@@ -122,7 +122,7 @@ def epochs(arrays: Arrays, size: int, batch_size: int) -> dict[str, Callable[[],
         for _ in batches:
             pass
 
-    kinds: list[Kind] = ["device", "stream"]
+    kinds: list[PlacementKind] = ["device", "stream"]
     if device.type == "cuda":
         kinds.insert(1, "pinned")
     return {

@@ -60,7 +60,7 @@ def step(training: Training, batch: Batch) -> float:
     """Seconds of one step."""
     start = time.perf_counter()
     training.model.train()
-    training.freezing.hold_still()
+    training.freezing.freeze_to_eval()
     training.step(batch)
     if training.device.type == "cuda":
         torch.cuda.synchronize()

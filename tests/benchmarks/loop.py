@@ -34,7 +34,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from bench.plan.trial import Trial
 from bench.tasks.base import Batch
 from bench.train.loop import Training
-from bench.train.session import Parts, build
+from bench.train.session import TrialParts, build
 from tests.benchmarks.timing import Line, every_round, peer, seconds, table
 from tests.builders.training import MemoryRecorder, Silent, make_trial
 
@@ -79,7 +79,7 @@ class Ours:
     def keep(self) -> None:
         """Write the checkpoints: what `epoch` leaves out, since the bare loop does."""
         self.training.progress.best = None
-        self.training._keep({self.training.trial.settings.select.metric: 0.5})
+        self.training._save_epoch({self.training.trial.settings.select.metric: 0.5})
 
 
 class Bare:
@@ -145,7 +145,7 @@ def rows(images: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
     return images.permute(0, 2, 3, 1).index_select(0, index).permute(0, 3, 1, 2)
 
 
-def everything(parts: Parts, split: str) -> tuple[torch.Tensor, torch.Tensor]:
+def everything(parts: TrialParts, split: str) -> tuple[torch.Tensor, torch.Tensor]:
     """A whole split's normalised images and masks."""
     (batch,) = parts.batches(split, len(parts.data.splits[split])).in_order()
     assert batch.target is not None

@@ -30,7 +30,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from bench.plan.trial import Trial
 from bench.tasks.base import Batch
-from bench.train.session import Parts, build
+from bench.train.session import TrialParts, build
 from tests.benchmarks.augmentation import ALL, composed
 from tests.benchmarks.loop import Bare, Ours, stacked
 from tests.benchmarks.timing import Line, peer, seconds, table
@@ -60,7 +60,7 @@ class Samples(Dataset[tuple[torch.Tensor, ...]]):
 
 
 def module(
-    lightning: ModuleType, trial: Trial, parts: Parts, at_the_end: Callable[[float], None]
+    lightning: ModuleType, trial: Trial, parts: TrialParts, at_the_end: Callable[[float], None]
 ) -> Any:
     """The trial as Lightning has it; `at_the_end` of an epoch is called with its seconds."""
 

@@ -71,7 +71,7 @@ class Epochs:
             middle = time.perf_counter()
             if best:
                 training.progress.best = None
-            training._keep(row)
+            training._save_epoch(row)
             training.recorder.epoch(row)
             self.kept[-1] += time.perf_counter() - middle
         return time.perf_counter() - begun

@@ -17,7 +17,7 @@ from bench.commands.trained import Predicted, predict_files
 from bench.data.window import EIGHT_BITS, Window
 from bench.errors import BenchError, DataError
 from bench.record.store import Store
-from bench.train.session import Parts, build
+from bench.train.session import TrialParts, build
 from tests.builders.training import make_trial
 
 Predict = Callable[..., Predicted]
@@ -38,14 +38,16 @@ def predict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Predict:
     return call
 
 
-def entering(predict: Predict, monkeypatch: pytest.MonkeyPatch, file: Path, window: Window) -> Any:
+def to_network_input(
+    predict: Predict, monkeypatch: pytest.MonkeyPatch, file: Path, window: Window
+) -> Any:
     """What the network gets of a file."""
     seen: list[torch.Tensor] = []
 
-    def keep(parts: Parts, images: Any, size: Any, window: Window) -> Any:
-        from bench.train.session import entering
+    def keep(parts: TrialParts, images: Any, size: Any, window: Window) -> Any:
+        from bench.train.session import to_network_input
 
-        seen.append(entering(parts, images, window))
+        seen.append(to_network_input(parts, images, window))
         return np.zeros((1, *size), np.uint8)
 
     monkeypatch.setattr(trained, "predict", keep)
@@ -114,7 +116,7 @@ def test_the_trials_window_is_used(
     predict: Predict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     file = photo(tmp_path / "a.png", "uint16", 4095 / 255)
-    found = entering(predict, monkeypatch, file, TWELVE_BITS)
+    found = to_network_input(predict, monkeypatch, file, TWELVE_BITS)
     expected = np.interp((np.arange(32) + 0.5) * 1.5 - 0.5, np.arange(48), RAMP)
     assert np.allclose(found[0, 16, 2:-2], expected[2:-2], atol=2e-3)
 
@@ -122,8 +124,10 @@ def test_the_trials_window_is_used(
 def test_sixteen_bits_for_a_trial_of_eight(
     predict: Predict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    wide = entering(predict, monkeypatch, photo(tmp_path / "a.png", "uint16", 257), EIGHT_BITS)
-    narrow = entering(predict, monkeypatch, photo(tmp_path / "b.png"), EIGHT_BITS)
+    wide = to_network_input(
+        predict, monkeypatch, photo(tmp_path / "a.png", "uint16", 257), EIGHT_BITS
+    )
+    narrow = to_network_input(predict, monkeypatch, photo(tmp_path / "b.png"), EIGHT_BITS)
     assert np.abs(wide - narrow).max() <= 1.01 / 255
 
 
@@ -140,8 +144,8 @@ def test_eight_bits_where_each_type_covers_its_whole_range(
     predict: Predict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     whole = Window(0, 65535, "uint16", "full")
-    wide = entering(predict, monkeypatch, photo(tmp_path / "a.png", "uint16", 257), whole)
-    narrow = entering(predict, monkeypatch, photo(tmp_path / "b.png"), whole)
+    wide = to_network_input(predict, monkeypatch, photo(tmp_path / "a.png", "uint16", 257), whole)
+    narrow = to_network_input(predict, monkeypatch, photo(tmp_path / "b.png"), whole)
     assert np.abs(wide - narrow).max() < 1e-4
 
 

@@ -18,7 +18,7 @@ from bench.data.pixels import read_pixels
 from bench.data.settings import DATASETS, FolderSettings
 from bench.data.window import EIGHT_BITS, Window, from_record
 from bench.errors import DataError
-from bench.train.batches import Levels
+from bench.train.batches import ApplyWindow
 from tests.data.wide import png16
 
 Save = Callable[[Path, np.ndarray], object]
@@ -203,7 +203,7 @@ def shown(splits: Splits, split: str = "train") -> np.ndarray:
     """What the network would get before normalisation, 0–255."""
     images = splits.splits[split].images
     stored = torch.from_numpy(np.array(images).view(np.int16 if images.itemsize == 2 else np.uint8))
-    return Levels(splits.window)(stored).float().numpy()
+    return ApplyWindow(splits.window)(stored).float().numpy()
 
 
 def test_twelve_bits_in_sixteen_are_not_squeezed(tmp_path: Path):

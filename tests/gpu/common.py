@@ -19,9 +19,9 @@ from bench.models import blocks
 from bench.models.resampling import reflect_pad, upsample
 from bench.plan.trial import Trial
 from bench.tasks.base import Batch
-from bench.train.graphs import Graphs
-from bench.train.session import Parts, build
-from bench.train.trainee import Trainee
+from bench.train.graphs import GraphSettings
+from bench.train.session import TrialParts, build
+from bench.train.train_state import TrainState
 from tests.builders.training import make_trial
 
 
@@ -132,12 +132,12 @@ def _target(trial: Trial, draws: torch.Generator) -> Tensor | None:
     return torch.randint(0, 2, shape, device=draws.device, generator=draws, dtype=torch.uint8)
 
 
-def trainee(trial: Trial, *, graphs: bool = False) -> tuple[Parts, Trainee]:
+def train_state(trial: Trial, *, graphs: bool = False) -> tuple[TrialParts, TrainState]:
     """The trial's model, ready for a step."""
     parts = build(trial)
-    settings = Graphs() if graphs else None
+    settings = GraphSettings() if graphs else None
     images = trial.settings.train.batch_size
-    made = Trainee(
+    made = TrainState(
         parts.model, parts.task, trial.settings.train, parts.device, images=images, graphs=settings
     )
     made.train()

@@ -15,9 +15,9 @@ import torch
 from bench.plan.trial import Trial
 from bench.train.loop import Interrupted, evaluate
 from bench.train.session import build, train_trial
-from bench.train.trainee import Trainee
+from bench.train.train_state import TrainState
 from tests.builders.training import MemoryRecorder, Silent, results
-from tests.gpu.common import Check, random_batch, trainee
+from tests.gpu.common import Check, random_batch, train_state
 
 AUGMENT = [{name: {"p": 0.5}} for name in ("hflip", "rotate", "crop", "elastic", "noise", "blur")]
 
@@ -43,7 +43,7 @@ def graphs(check: Check) -> None:
 
 def _losses(check: Check, trial: Trial, *, graphs: bool) -> list[float]:
     torch.manual_seed(3)
-    parts, made = trainee(trial, graphs=graphs)
+    parts, made = train_state(trial, graphs=graphs)
     torch.manual_seed(4)
     batches = [random_batch(trial, parts.device, seed) for seed in range(8)]
     losses = torch.stack([made.step(batch) for batch in batches])
@@ -146,7 +146,7 @@ def waits(check: Check) -> None:
 def _waited(check: Check, trial: Trial) -> dict[str, list[str]]:
     parts, train = build(trial), trial.settings.train
     batches, val = parts.batches("train", train.batch_size), parts.batches("val")
-    made = Trainee(parts.model, parts.task, train, parts.device, images=len(batches))
+    made = TrainState(parts.model, parts.task, train, parts.device, images=len(batches))
     for epoch in (1, 2):  # in the first one, cuDNN chooses and the allocator asks for memory
         made.train()
         plan = batches.plan(epoch)

@@ -20,7 +20,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from bench.train.placement import ReadAhead
+from bench.train.placement import PrefetchingSource
 
 CUDA = torch.device("cuda", 0)
 # their size depends on values, or they give one to Python
@@ -74,8 +74,8 @@ class Device:
     def note(self, what: str) -> None:
         """The host waits here."""
         frames = [f for f in traceback.extract_stack() if "/bench/" in f.filename]
-        places = [f"{f.name}:{f.lineno}" for f in reversed(frames[-3:])]
-        self.waits.append(f"{what} at {' < '.join(places)}")
+        indices = [f"{f.name}:{f.lineno}" for f in reversed(frames[-3:])]
+        self.waits.append(f"{what} at {' < '.join(indices)}")
 
 
 class _Operations(TorchDispatchMode):
@@ -245,21 +245,21 @@ def fake_cuda() -> Iterator[Device]:
         "current_stream": lambda _=None: _Stream(),
         "stream": lambda _: contextlib.nullcontext(),
     }
-    group, gather = torch._C._group_tensors_by_device_and_dtype, ReadAhead._gather
+    group, gather = torch._C._group_tensors_by_device_and_dtype, PrefetchingSource._gather
 
     def grouped(tensors: Any, with_indices: bool = False) -> Any:
         """Groups name the device of their tensors."""
         found = group(tensors, with_indices)
         return {(_place(device, group_), kind): group_ for (_, kind), group_ in found.items()}
 
-    def gathered(self: ReadAhead, places: Tensor) -> Any:
+    def gathered(self: PrefetchingSource, indices: Tensor) -> Any:
         """Modes belong to a thread."""
         with _Functions(device), _Operations(device):
-            return gather(self, places)
+            return gather(self, indices)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch._C, "_group_tensors_by_device_and_dtype", grouped)
-        patch.setattr(ReadAhead, "_gather", gathered)
+        patch.setattr(PrefetchingSource, "_gather", gathered)
         for name, stub in stubs.items():
             patch.setattr(torch.cuda, name, stub)
         for name in ("_accelerator_graph_capture_health_check", "_cuda_graph_capture_health_check"):

@@ -18,9 +18,9 @@ from bench.augment.pipeline import Pipeline
 from bench.augment.settings import AugmentSettings
 from bench.measure.cost import model_cost
 from bench.plan.trial import Trial
-from bench.train.session import Parts
-from bench.train.trainee import Trainee
-from tests.gpu.common import Check, pytorchs_padding, random_batch, trainee
+from bench.train.session import TrialParts
+from bench.train.train_state import TrainState
+from tests.gpu.common import Check, pytorchs_padding, random_batch, train_state
 
 SPATIAL = ("hflip", "rotate", "crop", "elastic")
 
@@ -57,7 +57,7 @@ def steps(check: Check) -> None:
             ("replayed", nullcontext, True),
         ):
             with padding():
-                parts, made = trainee(trial, graphs=graphs and check.cuda)
+                parts, made = train_state(trial, graphs=graphs and check.cuda)
                 batch = random_batch(trial, parts.device)
                 taken = check.milliseconds(lambda made=made, batch=batch: made.step(batch))
             check.emit("steps", model=model, what=name, **_rated(check, parts, trial, taken, best))
@@ -84,7 +84,7 @@ def _rate(trial: Trial, taken: float) -> dict[str, float]:
 
 
 def _rated(
-    check: Check, parts: Parts, trial: Trial, taken: float, best: dict[str, float]
+    check: Check, parts: TrialParts, trial: Trial, taken: float, best: dict[str, float]
 ) -> dict[str, float]:
     size = trial.settings.data.image_size
     macs = model_cost(parts.model, (1, 3, size, size)).macs or 0
@@ -101,7 +101,7 @@ def _rated(
 
 def _by_hand(check: Check, trial: Trial) -> float:
     """Milliseconds of a step as it is commonly written."""
-    parts, made = trainee(trial)
+    parts, made = train_state(trial)
     batch, model = random_batch(trial, parts.device), made.model
     assert batch.target is not None
     truth = batch.target.long()
@@ -130,7 +130,9 @@ def augmented(check: Check) -> None:
         pipeline, draws = Pipeline(settings), torch.Generator().manual_seed(0)
 
         def run(pipeline: Pipeline = pipeline, draws: torch.Generator = draws) -> Any:
-            return pipeline.apply(images.clone(), masks, pipeline.choose(count, draws), draws)
+            return pipeline.apply(
+                images.clone(), masks, pipeline.choose_placement(count, draws), draws
+            )
 
         taken = check.milliseconds(run)
         check.wait()
@@ -160,7 +162,7 @@ def checkpoints(check: Check) -> None:
     """Seconds that writing the state of a training takes."""
     trial = _large(check, "unet")
     with tempfile.TemporaryDirectory() as folder:
-        parts, made = trainee(trial)
+        parts, made = train_state(trial)
         made.step(random_batch(trial, parts.device))
         state = {"model": made.model.state_dict(), "optimizer": made.optimizer.state_dict()}
         check.wait()
@@ -171,16 +173,16 @@ def checkpoints(check: Check) -> None:
     check.emit("checkpoints", seconds=round(taken, 3), mb=round(size, 1))
 
 
-def compiled(check: Check) -> None:
+def compile_model(check: Check) -> None:
     """torch.compile of the same steps: seconds to compile, milliseconds a step."""
     for model in ("unet", "resnet34_unet"):
         for mode in ("default", "reduce-overhead"):
             trial = _large(check, model)
             train = trial.settings.train.model_copy(update={"compile": mode})
-            parts = trainee(trial)[0]
+            parts = train_state(trial)[0]
             batch = random_batch(trial, parts.device)
             images = train.batch_size
-            made = Trainee(parts.model, parts.task, train, parts.device, images=images)
+            made = TrainState(parts.model, parts.task, train, parts.device, images=images)
             made.train()
             begun = time.perf_counter()
             for _ in range(2):

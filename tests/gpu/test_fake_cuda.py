@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from bench.plan.trial import Trial
-from bench.train import footprint as measuring
+from bench.train import measure_footprint as measuring
 from bench.train.loop import evaluate
-from bench.train.session import Parts, build
-from bench.train.trainee import Trainee
+from bench.train.session import TrialParts, build
+from bench.train.train_state import TrainState
 from tests.builders.training import make_trial
 from tests.gpu.fake_cuda import Device, MixedDevicesError, fake_cuda
 
@@ -69,7 +69,7 @@ def trained(trial: Trial, device: Device) -> tuple[list[str], list[str]]:
     """What waited within an epoch's steps, and within the validation after it."""
     parts, train = build(trial), trial.settings.train
     batches, val = parts.batches("train", train.batch_size), parts.batches("val")
-    made = Trainee(parts.model, parts.task, train, parts.device, images=len(batches))
+    made = TrainState(parts.model, parts.task, train, parts.device, images=len(batches))
     assert all(device.has(weight) for weight in made.model.parameters())
     for epoch in (1, 2):  # tables are sent to the device when first used
         made.train()
@@ -97,14 +97,14 @@ def test_steps_do_not_wait_and_validation_does_at_its_end(name: str) -> None:
 def test_free_memory_is_read_before_the_trial_takes_any(monkeypatch: pytest.MonkeyPatch) -> None:
     built: list[Trial] = []
 
-    def note(trial: Trial) -> Parts:
+    def note(trial: Trial) -> TrialParts:
         built.append(trial)
         return build(trial)
 
     monkeypatch.setattr(measuring, "build", note)
     monkeypatch.setattr(measuring, "_free", lambda _: 50.0 if built else 100.0)
     with fake_cuda():
-        found = measuring.footprint(on_cuda())
+        found = measuring.measure_footprint(on_cuda())
     assert (found.kind, found.free_mb, found.peak_mb) == ("allocated", 100.0, 1000.0)
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from bench.measure.activations import LiveTensors, bytes_an_image
+from bench.measure.activations import LiveTensors, bytes_per_image
 
 
 def test_what_is_alive_at_once() -> None:
@@ -29,11 +29,11 @@ def test_what_autograd_keeps_counts() -> None:
 
     # sigmoid keeps its result, after which the first layer's is free; the input is kept as well
     training = True
-    kept = bytes_an_image(forward, 2)
+    kept = bytes_per_image(forward, 2)
     assert kept == 4 * (10 + 20 + 20)  # at most at once: before the first layer's result is freed
     training = False
-    assert bytes_an_image(forward, 2) == 4 * (10 + 20 + 20)
+    assert bytes_per_image(forward, 2) == 4 * (10 + 20 + 20)
     deep = nn.Sequential(*(nn.Sigmoid() for _ in range(9)))
-    assert bytes_an_image(lambda n: deep(torch.zeros(n, 5, requires_grad=True)), 2) == 4 * 5 * 10
+    assert bytes_per_image(lambda n: deep(torch.zeros(n, 5, requires_grad=True)), 2) == 4 * 5 * 10
     with torch.inference_mode():
-        assert bytes_an_image(lambda n: deep(torch.zeros(n, 5)), 2) == 4 * 5 * 3
+        assert bytes_per_image(lambda n: deep(torch.zeros(n, 5)), 2) == 4 * 5 * 3

@@ -46,11 +46,13 @@ class Conformance:
 
     def __str__(self) -> str:
         options = (f"{key}={value}" for key, value in self.options.items())
-        return "-".join([self.name, *options, *([self.task] if len(self.serves) > 1 else [])])
+        return "-".join(
+            [self.name, *options, *([self.task] if len(self.supported_tasks) > 1 else [])]
+        )
 
     @property
-    def serves(self) -> frozenset[str]:
-        return MODELS.entry(self.name).settings.serves
+    def supported_tasks(self) -> frozenset[str]:
+        return MODELS.entry(self.name).settings.supported_tasks
 
     def settings(self) -> ModelSettings:
         return MODELS.entry(self.name).settings(**self.options)

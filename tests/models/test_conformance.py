@@ -17,7 +17,7 @@ from tests.models.conformance import CHECKS, Conformance
 
 def cases(name: str, *options: dict[str, Any], **common: Any) -> Iterator[Conformance]:
     """The model with each of these options, in each task that it serves."""
-    for task in sorted(MODELS.entry(name).settings.serves):
+    for task in sorted(MODELS.entry(name).settings.supported_tasks):
         for chosen in options:
             yield Conformance(name, task, options=chosen, **common)
 

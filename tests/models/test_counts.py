@@ -48,7 +48,7 @@ def test_published_counts(
     name: str, options: dict[str, Any], shape: tuple[int, ...], params: int, macs: int | None
 ) -> None:
     model = build(name, device="meta" if macs is None else "cpu", **options)
-    takes_time = "diffusion" in MODELS.entry(name).settings.serves
+    takes_time = "diffusion" in MODELS.entry(name).settings.supported_tasks
     cost = model_cost(model, shape, takes_time=takes_time)
     assert (cost.params, cost.trainable_params, cost.macs) == (params, params, macs)
 

@@ -24,19 +24,19 @@ def test_the_kernels_compute_what_pytorch_does() -> None:
 
 def test_what_the_kernels_do_not_do_is_left_to_pytorch() -> None:
     x = torch.zeros(1, 2, 4, 4)
-    assert resampling._near(x, torch.Size([8, 9]))
-    assert not resampling._near(x, torch.Size([3, 8]))  # smaller
-    assert not resampling._near(x[:, :, :1], torch.Size([2, 8]))  # a single row
-    assert not resampling._near(x, torch.Size([8, 24]))  # one pixel reaches too many
-    assert not resampling._for_kernels(x.double(), 4, 4)
-    assert not resampling._for_kernels(x, 4, 4)  # channels first
+    assert resampling._enlarges_little(x, torch.Size([8, 9]))
+    assert not resampling._enlarges_little(x, torch.Size([3, 8]))  # smaller
+    assert not resampling._enlarges_little(x[:, :, :1], torch.Size([2, 8]))  # a single row
+    assert not resampling._enlarges_little(x, torch.Size([8, 24]))  # one pixel reaches too many
+    assert not resampling._kernels_apply(x.double(), 4, 4)
+    assert not resampling._kernels_apply(x, 4, 4)  # channels first
 
 
 def test_tracing_sees_pytorchs_functions() -> None:
     seen: list[bool] = []
 
     def look(x: torch.Tensor) -> torch.Tensor:
-        seen.append(resampling._traced())
+        seen.append(resampling._is_traced())
         return x + 1
 
     look(torch.zeros(1))

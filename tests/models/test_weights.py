@@ -23,7 +23,7 @@ from bench.models.weights import (
     imagenet_file,
     imagenet_shapes,
     load,
-    matched,
+    match_weights,
     read,
 )
 from bench.models.weights_settings import (
@@ -189,7 +189,7 @@ def test_imagenet_fits_encoders_of_every_kind(encoder: str) -> None:
     target = model("encoder_unet", encoder=encoder, width=0.1)
     shapes = imagenet_shapes(encoder)
     assert all(value.is_meta for value in shapes.values())
-    match = matched(target, shapes, settled("", "imagenet"))
+    match = match_weights(target, shapes, settled("", "imagenet"))
     assert match.what == "the encoder"
     assert sorted(match.names) == sorted(encoder_names(target))
     # torchvision's `encoder.` of a Transformer is not mistaken for ours
@@ -202,7 +202,7 @@ def test_every_model_that_offers_imagenet_takes_it() -> None:
         settings = MODELS.entry(name).settings(name=name, **needed.get(name, {}))
         encoder = torchvision_encoder(settings)
         assert encoder is not None
-        matched(
+        match_weights(
             model(name, **needed.get(name, {})), imagenet_shapes(encoder), settled("", "imagenet")
         )
     others = set(MODELS.names()) - set(TORCHVISION_MODELS)
@@ -220,15 +220,15 @@ def test_every_model_that_offers_imagenet_takes_it() -> None:
 )
 def test_the_first_misfit_is_named(name: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(SpecError, match=rf"model\.weights: {re.escape(message)}"):
-        matched(model(name, **options), imagenet_shapes("resnet18"), settled("", "imagenet"))
+        match_weights(model(name, **options), imagenet_shapes("resnet18"), settled("", "imagenet"))
 
 
 def test_a_model_without_an_encoder_takes_all_or_nothing() -> None:
     narrow, wide = model("unet", width=0.1), model("unet", width=0.2)
     with pytest.raises(SpecError, match=r"is 6×3×3×3 in those and 13×3×3×3 in the model"):
-        matched(wide, narrow.state_dict(), settled(""))
+        match_weights(wide, narrow.state_dict(), settled(""))
     with pytest.raises(SpecError, match="those has no "):
-        matched(narrow, model("resnet", width=0.1).state_dict(), settled(""))
+        match_weights(narrow, model("resnet", width=0.1).state_dict(), settled(""))
 
 
 def test_imagenet_is_version_1_by_its_full_name(fake_imagenet: dict[str, Tensor]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.commands.earlier import finished, lookup, try_extractor
+from bench.commands.earlier import check_extractor_works, finished, lookup
 from bench.errors import SpecError
 from bench.plan.expand import load_trial, make_plan, trial_config
 from bench.plan.extractor import resolve_extractors
@@ -47,7 +47,9 @@ class Place:
         store = Store(self.root / results)
         plan = make_plan(load_spec(path))
         find = lookup(store, self.root)
-        return resolve_extractors(plan, find, finished(store), try_extractor, trust_code=trust_code)
+        return resolve_extractors(
+            plan, find, finished(store), check_extractor_works, trust_code=trust_code
+        )
 
     def put(self, label: str = "small", score: float = 0.5, weights: int = 0) -> TrialFiles:
         return put(self.root / "results", classifier(label), score, weights)

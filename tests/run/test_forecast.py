@@ -110,12 +110,12 @@ def test_one_that_cannot_be_measured_does_not_spoil_the_others(
 
 def test_not_even_a_part_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch of 16 takes 400 MB more than a single image."""
-    from bench.train import footprint as measuring
+    from bench.train import measure_footprint as measuring
 
     trial = made()
     monkeypatch.setattr(measuring, "_free", lambda _: 0.0)
-    least = measuring.footprint(trial)
+    least = measuring.measure_footprint(trial)
     monkeypatch.setattr(measuring, "_free", lambda _: (least.peak_mb or 0) - 100)
     assert (least.fits, least.parts_fit) == (False, False)
-    found = measuring.footprint(trial)
+    found = measuring.measure_footprint(trial)
     assert (found.fits, found.parts_fit) == (False, True)

@@ -93,7 +93,7 @@ def test_events_and_files_of_a_good_trial(tmp_path: Path) -> None:
 
 def test_a_trial_says_how_many_are_beside_it(tmp_path: Path) -> None:
     good = job(tmp_path, train={"epochs": 1})
-    run([good], LocalExecutor([Share(1, "", beside=3)]), lambda _: None)
+    run([good], LocalExecutor([Share(1, "", trials_per_device=3)]), lambda _: None)
     assert files(good).environment()["trials_per_device"] == 3
 
 

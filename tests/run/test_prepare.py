@@ -25,7 +25,7 @@ from tests.builders.training import make_trial
             r"train\.compile: only full batches are compiled, and 12 training images",
         ),
         (
-            {"augment": [{"target": "tests.augment.test_foreign:Grey"}]},
+            {"augment": [{"target": "tests.augment.test_check_custom:Grey"}]},
             "test_foreign:Grey.*`adjust` must return",
         ),
     ],

@@ -67,10 +67,10 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Place:
     when(place, 7, running)
     for worker in workers(running.pid)[:1]:
         os.kill(worker.pid, signal.SIGKILL)
-    out, storage_errors = running.communicate(timeout=120)
-    assert running.returncode == 0, storage_errors
-    assert "Traceback" not in storage_errors
-    assert "goes on: process" in storage_errors
+    out, output = running.communicate(timeout=120)
+    assert running.returncode == 0, output
+    assert "Traceback" not in output
+    assert "goes on: process" in output
     assert out.splitlines()[-1] == "reports/search_unet/report.html"
     return place
 

@@ -38,8 +38,8 @@ def test_a_point_without_a_figure_has_failed(value: Any) -> None:
     handle = Handle()
     active = Active(handle, (Named(),))  # type: ignore[arg-type]
     objectives = [Objective("best_val_dice", "max"), Objective("macs", "min")]
-    storage_errors = active.add({"best_val_dice": value, "macs": 3}, objectives)
-    assert storage_errors == "t-s0 has no best_val_dice"
+    output = active.add({"best_val_dice": value, "macs": 3}, objectives)
+    assert output == "t-s0 has no best_val_dice"
     assert (active.figures, handle.attributes) == ([], {})
     assert active.add({"best_val_dice": 0.5, "macs": 3}, objectives) is None
     assert active.values(objectives) == [0.5, 3]

@@ -254,8 +254,8 @@ class Talking:
 
     free, busy = 0, 1
 
-    def __init__(self, *storage_errors: Event) -> None:
-        self._told = list(storage_errors)
+    def __init__(self, *output: Event) -> None:
+        self._told = list(output)
 
     def events(self, _: float) -> list[Event]:
         return [self._told.pop(0)] if self._told else []
@@ -266,13 +266,13 @@ class Talking:
 
 
 def test_workers_are_listened_to_meanwhile() -> None:
-    storage_errors = [Started(name) for name in "abc"]
-    executor = KeepingExecutor(Talking(*storage_errors))
+    output = [Started(name) for name in "abc"]
+    executor = KeepingExecutor(Talking(*output))
     begun = time.monotonic()
     executor.wait(0.2)
     assert 0.2 <= time.monotonic() - begun < 2
     assert executor.busy
-    assert list(executor.events(0)) == storage_errors
+    assert list(executor.events(0)) == output
     assert list(executor.events(0)) == []
 
 
@@ -354,8 +354,8 @@ def test_the_same_command_goes_on_once_the_server_is_back(
                 assert "could not be reached for 1 s" in line
                 assert line.endswith("Once it is back, the same command goes on from here.")
                 refused = searching(tmp_path, url, "1")  # nothing is begun without it
-                _, storage_errors = refused.communicate(timeout=60)
-                assert "cannot be used (" in storage_errors
+                _, output = refused.communicate(timeout=60)
+                assert "cannot be used (" in output
             assert "hunter2" not in said
         finally:
             server.start()

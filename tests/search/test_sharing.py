@@ -95,12 +95,12 @@ def test_two_machines_on_postgresql_and_a_process_that_is_killed(
     victim.kill()
     rest = victim.stdout.read()
     assert victim.wait() != 0
-    storage_errors = [to_the_end(process) for process in (beside, afar)]
-    assert [beside.returncode, afar.returncode] == [0, 0], storage_errors
+    output = [to_the_end(process) for process in (beside, afar)]
+    assert [beside.returncode, afar.returncode] == [0, 0], output
     records = [check(folder, database) for folder in (here, there)]
     assert records[0]["trials"] == records[1]["trials"]
-    assert any(f"process {victim.pid} on " in errors for _, errors in storage_errors)
-    out = "".join(["".join(seen), rest, *(out for out, _ in storage_errors)])
+    assert any(f"process {victim.pid} on " in errors for _, errors in output)
+    out = "".join(["".join(seen), rest, *(out for out, _ in output)])
     did = Counter(epoch for epoch in epochs(out) if "-s0-" in epoch[0])
     assert len(did) == TRIALS * EPOCHS
     assert sum(did.values()) <= len(did) + EPOCHS  # at most the point that was cut, elsewhere

@@ -159,9 +159,9 @@ def test_confusion_counts_rows_as_truth() -> None:
     scores = torch.eye(3)[[0, 1, 1, 0]]
     counts = task.confusion(Fixed(scores), [batch(0, 1, 0, 2), batch(0, 1, 1, 2)])
     assert counts.tolist() == [[2, 1, 0], [0, 3, 0], [2, 0, 0]]
-    closing = task.closing(Fixed(scores), [], [batch(0, 1, 0, 2)])
-    assert closing.facts == {}
-    assert list(closing.pictures) == ["confusion"]
+    final_evaluation = task.final_evaluation(Fixed(scores), [], [batch(0, 1, 0, 2)])
+    assert final_evaluation.facts == {}
+    assert list(final_evaluation.pictures) == ["confusion"]
 
 
 def test_confusion_picture_shades_shares_of_rows() -> None:

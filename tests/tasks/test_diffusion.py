@@ -26,8 +26,8 @@ def images(count: int) -> Tensor:
 
 def batches(order: Tensor, size: int) -> Iterator[Batch]:
     pixels = images(len(order))
-    for places in order.split(size):
-        yield Batch(pixels[places], None, places)
+    for indices in order.split(size):
+        yield Batch(pixels[indices], None, indices)
 
 
 class Half(nn.Module):
@@ -62,7 +62,7 @@ def test_validation_does_not_depend_on_batches_order_or_epoch() -> None:
 def test_ranges_of_steps_partition_the_loss() -> None:
     task, order = Diffusion(), torch.arange(40)
     (batch,) = batches(order, 40)
-    noise, time = task.fixed(batch)
+    noise, time = task.fixed_noise_and_steps(batch)
     bars = torch.tensor(task.schedule.alpha_bars)[time].view(-1, 1, 1, 1)
     noisy = bars.sqrt() * batch.images + (1 - bars).sqrt() * noise
     errors = (0.5 * noisy + time.view(-1, 1, 1, 1) / 1000 - noise).square().mean((1, 2, 3))
@@ -101,7 +101,7 @@ def test_training_loss_by_hand_and_its_draws() -> None:
 def test_baseline_is_the_noise_itself() -> None:
     found = Diffusion().baseline(batches(torch.arange(40), 16))
     (batch,) = batches(torch.arange(40), 40)
-    noise, _ = Diffusion().fixed(batch)
+    noise, _ = Diffusion().fixed_noise_and_steps(batch)
     assert found.metrics["loss"] == pytest.approx(noise.square().mean().item(), rel=1e-6)
     assert found.metrics["loss"] == pytest.approx(1, abs=0.05)
     assert set(found.predictions.values()) == {"no noise"}
@@ -143,7 +143,9 @@ def test_pictures_are_made_at_the_first_every_tenth_and_the_last_epoch(
     epochs: int, expected: list[int]
 ) -> None:
     task = Diffusion(show_every=10)
-    assert [epoch for epoch in range(1, epochs + 1) if task.shows(epoch, epochs)] == expected
+    assert [
+        epoch for epoch in range(1, epochs + 1) if task.makes_pictures_at(epoch, epochs)
+    ] == expected
 
 
 def test_there_is_nothing_to_predict() -> None:
@@ -165,7 +167,7 @@ class Colours(nn.Module):
 
 def test_closing_says_the_distance_and_whose_features(tmp_path: Path) -> None:
     train = batches(torch.arange(2), 2)
-    assert Diffusion().closing(Half(), train, batches(torch.arange(8), 3)).facts == {}
+    assert Diffusion().final_evaluation(Half(), train, batches(torch.arange(8), 3)).facts == {}
     (tmp_path / "best.pt").touch()
     resolved = ResolvedExtractor(
         source="classifier",
@@ -177,7 +179,7 @@ def test_closing_says_the_distance_and_whose_features(tmp_path: Path) -> None:
     wanted = FrechetSettings(samples=7, extractor="classifier", classifier=resolved)
     task = Diffusion(ddim_steps=2, frechet=wanted, load_classifier=lambda _: Colours())
     with torch.inference_mode():
-        found = task.closing(Half(), train, batches(torch.arange(8), 3)).facts
+        found = task.final_evaluation(Half(), train, batches(torch.arange(8), 3)).facts
     text = "classifier breeds/resnet-s0: 3 features, 7 generated and 8 test images"
     assert found["frechet_extractor"] == text
     # images of noise are far from the test images' mean colours

@@ -10,12 +10,12 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from bench.errors import DataError, SpecError
-from bench.tasks.diffusion import no_classifier
+from bench.tasks.diffusion import refuse_classifier
 from bench.tasks.frechet import (
-    AsTrained,
     Extractor,
     Gaussian,
-    described,
+    WithPreprocessing,
+    describe_extractor,
     file_sha256,
     frechet_distance,
     gaussian,
@@ -77,7 +77,7 @@ class Classifier(nn.Module):
 
 
 def test_features_are_what_enters_the_last_linear_layer() -> None:
-    network = AsTrained(Classifier(), 8, [2.0] * 3, [-1.0, 0.0, 1.0])
+    network = WithPreprocessing(Classifier(), 8, [2.0] * 3, [-1.0, 0.0, 1.0])
     images = torch.full((2, 3, 4, 4), 0.25)  # becomes 8×8, then 0.5 + offset
     extractor = Extractor("made", network)
     assert extractor.features(images).tolist() == [[-0.5, 0.5, 1.5]] * 2
@@ -88,9 +88,9 @@ def test_features_are_what_enters_the_last_linear_layer() -> None:
 
 def test_the_record_says_whose_features_and_whether_they_are_too_many() -> None:
     extractor = Extractor("classifier breeds/resnet-s0", Classifier())
-    found = described(extractor, torch.zeros(4, 3), torch.zeros(9, 3))
+    found = describe_extractor(extractor, torch.zeros(4, 3), torch.zeros(9, 3))
     assert found == "classifier breeds/resnet-s0: 3 features, 4 generated and 9 test images"
-    assert described(extractor, torch.zeros(3, 3), torch.zeros(9, 3)).endswith("biased")
+    assert describe_extractor(extractor, torch.zeros(3, 3), torch.zeros(9, 3)).endswith("biased")
 
 
 def resolved(file: Path, source: str = "classifier") -> ResolvedExtractor:
@@ -132,7 +132,7 @@ def test_inception_under_its_normalisation(tmp_path: Path) -> None:
     network = inception_v3(weights=None, init_weights=False).eval()
     torch.save(network.state_dict(), tmp_path / "inception.pth")
     found = resolved(tmp_path / "inception.pth", "inception")
-    extractor = load_extractor(FrechetSettings(extractor=found), no_classifier)
+    extractor = load_extractor(FrechetSettings(extractor=found), refuse_classifier)
     with torch.inference_mode():
         features = extractor.features(torch.rand(1, 3, 32, 32))
         assert features.shape == (1, 2048)

@@ -12,7 +12,7 @@ from bench.tasks.noise import (
     NoiseSchedule,
     cosine,
     fixed_noise,
-    fixed_times,
+    fixed_steps,
     linear,
     schedule,
 )
@@ -80,7 +80,7 @@ def test_fixed_noise_depends_on_the_place_alone() -> None:
 
 @pytest.mark.parametrize("count", [8, 37, 368, 3669])
 def test_fixed_times_are_spread_over_all_steps(count: int) -> None:
-    found = fixed_times(torch.arange(count), 1000)
+    found = fixed_steps(torch.arange(count), 1000)
     assert found.dtype == torch.int64
     assert found.min() >= 0
     assert found.max() <= 999

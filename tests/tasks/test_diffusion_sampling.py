@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.tasks.noise import NoiseSchedule, schedule
-from bench.tasks.sampling import ddim, ddpm, implied_image, posterior, spaced, start
+from bench.tasks.sampling import ddim, ddpm, implied_image, posterior, spaced_steps, start_noise
 
 SCHEDULE = schedule("linear", 1000)
 
@@ -34,7 +34,7 @@ def an_image(count: int = 2) -> Tensor:
 
 @pytest.mark.parametrize(("trained", "wanted"), [(1000, 50), (1000, 1), (100, 250), (30, 7)])
 def test_steps_are_evenly_spaced_from_the_noisiest_on(trained: int, wanted: int) -> None:
-    found = spaced(trained, wanted)
+    found = spaced_steps(trained, wanted)
     assert len(found) == min(trained, wanted)
     assert found[0] == trained - 1
     gaps = {before - after for before, after in zip(found, [*found[1:], -1], strict=True)}
@@ -68,29 +68,29 @@ def test_ddim_step_by_hand() -> None:
     # two trained steps, ᾱ = 0.75, 0.25; noise predicted as 0.4·x, x = 0.5
     steps = NoiseSchedule(torch.tensor([0.25, 2 / 3], dtype=torch.float64))
 
-    class Share(nn.Module):
+    class LossPart(nn.Module):
         def forward(self, x: Tensor, time: Tensor) -> Tensor:
             return 0.4 * x
 
     image = (0.5 - math.sqrt(0.75) * 0.2) / 0.5
     x = math.sqrt(0.75) * image + 0.5 * 0.2
     expected = (x - 0.5 * 0.4 * x) / math.sqrt(0.75)
-    found = ddim(Share(), steps, torch.full((1, 1, 1, 1), 0.5), 2)
+    found = ddim(LossPart(), steps, torch.full((1, 1, 1, 1), 0.5), 2)
     assert found.item() == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("steps", [1, 10, 50])
 def test_ddim_with_perfect_predictions_recovers_the_image(steps: int) -> None:
     model = KnowsTheImage(an_image(), SCHEDULE.alpha_bars)
-    found = ddim(model, SCHEDULE, start(torch.arange(2), (3, 4, 4)), steps)
-    assert model.times == spaced(1000, steps)
+    found = ddim(model, SCHEDULE, start_noise(torch.arange(2), (3, 4, 4)), steps)
+    assert model.times == spaced_steps(1000, steps)
     torch.testing.assert_close(found, an_image(), rtol=0, atol=1e-4)
 
 
 def test_ddpm_with_perfect_predictions_recovers_the_image() -> None:
     model = KnowsTheImage(an_image(), SCHEDULE.alpha_bars)
-    places = torch.arange(2)
-    found = ddpm(model, SCHEDULE, start(places, (3, 4, 4)), 40, places)
+    indices = torch.arange(2)
+    found = ddpm(model, SCHEDULE, start_noise(indices, (3, 4, 4)), 40, indices)
     torch.testing.assert_close(found, an_image(), rtol=0, atol=1e-4)
 
 
@@ -103,9 +103,9 @@ def test_ddpm_keeps_the_variance_of_the_forward_process() -> None:
             seen[int(time[0])] = x
             return super().forward(x, time)
 
-    places = torch.arange(400)
+    indices = torch.arange(400)
     model = Watched(torch.zeros(1, 1, 8, 8), SCHEDULE.alpha_bars)
-    ddpm(model, SCHEDULE, start(places, (1, 8, 8)), 20, places)
+    ddpm(model, SCHEDULE, start_noise(indices, (1, 8, 8)), 20, indices)
     for time in (749, 499, 99):
         assert seen[time].var().item() == pytest.approx(1 - SCHEDULE.alpha_bars[time], rel=0.03)
 
@@ -113,7 +113,7 @@ def test_ddpm_keeps_the_variance_of_the_forward_process() -> None:
 def test_samples_depend_on_their_place_alone() -> None:
     model = KnowsTheImage(an_image(1), [bar**0.5 for bar in SCHEDULE.alpha_bars])
     all_places = torch.arange(3)
-    noise = start(all_places, (3, 4, 4))
+    noise = start_noise(all_places, (3, 4, 4))
     together = ddpm(model, SCHEDULE, noise, 10, all_places)
     assert torch.equal(together, ddpm(model, SCHEDULE, noise, 10, all_places))
     alone = ddpm(model, SCHEDULE, noise[1:2], 10, all_places[1:2])

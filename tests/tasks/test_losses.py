@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from bench.tasks.losses import PixelMean, SoftDice, segmentation_loss
+from bench.tasks.losses import PixelCrossEntropy, SoftDice, segmentation_loss
 from bench.tasks.settings import SegmentationSettings
 from tests.tasks.masks import mask
 
@@ -16,8 +16,10 @@ LOSSES = SegmentationSettings.losses
 
 def test_cross_entropy_ignores_and_survives_nothing_left() -> None:
     scores = torch.zeros(1, 2, 2, 2)
-    assert PixelMean()(scores, mask([0, 1], [255, 255])).item() == pytest.approx(math.log(2))
-    assert PixelMean()(scores, mask([255, 255], [255, 255])).item() == 0
+    assert PixelCrossEntropy()(scores, mask([0, 1], [255, 255])).item() == pytest.approx(
+        math.log(2)
+    )
+    assert PixelCrossEntropy()(scores, mask([255, 255], [255, 255])).item() == 0
 
 
 def test_dice_loss_by_hand() -> None:
@@ -30,9 +32,13 @@ def test_dice_loss_by_hand() -> None:
 
 def test_focal_by_hand_and_equal_to_cross_entropy_at_gamma_zero() -> None:
     scores, truth = torch.randn(2, 3, 4, 4), torch.randint(0, 3, (2, 4, 4), dtype=torch.uint8)
-    torch.testing.assert_close(PixelMean(0.0)(scores, truth), PixelMean()(scores, truth))
+    torch.testing.assert_close(
+        PixelCrossEntropy(0.0)(scores, truth), PixelCrossEntropy()(scores, truth)
+    )
     flat = torch.zeros(1, 2, 2, 2)
-    assert PixelMean(2.0)(flat, mask([0, 1], [1, 255])).item() == pytest.approx(0.25 * math.log(2))
+    assert PixelCrossEntropy(2.0)(flat, mask([0, 1], [1, 255])).item() == pytest.approx(
+        0.25 * math.log(2)
+    )
 
 
 @pytest.mark.parametrize("name", ["cross_entropy", "dice", "cross_entropy+dice", "focal"])
@@ -52,7 +58,7 @@ def test_every_loss_falls_along_its_gradient(name: str) -> None:
 def test_the_focal_loss_has_its_own_gradient_up_to_certainty(gamma: float) -> None:
     gaps = torch.tensor([-30.0, -3, 0, 3, 9, 15, 17, 30, 200])
     scores = torch.stack([torch.zeros(9), gaps])[None, :, None].requires_grad_()
-    loss = PixelMean(gamma)(scores, torch.ones(1, 1, 9, dtype=torch.uint8))
+    loss = PixelCrossEntropy(gamma)(scores, torch.ones(1, 1, 9, dtype=torch.uint8))
     (gradient,) = torch.autograd.grad(loss, scores)
     x = torch.sigmoid(-gaps.double())  # 1 - p
     # d/dp of -(1-p)^γ·log p, times dp/dgap = p·(1-p)

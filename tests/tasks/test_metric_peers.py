@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.tasks.losses import PixelMean, SoftDice
-from bench.tasks.overlap import Counts, Overlap, count, mean_over_pairs, scores
+from bench.tasks.dice_iou import Counts, Overlap, count, mean_over_pairs, scores
+from bench.tasks.losses import PixelCrossEntropy, SoftDice
 from bench.tasks.settings import EmptyMask
 
 NAMED = "needs the packages of the extra `test`"
@@ -159,7 +159,9 @@ def test_focal_loss_of_monai(gamma: float) -> None:
     logits, masks = torch.randn(4, 5, 8, 8), torch.randint(0, 5, (4, 8, 8))
     focal = peer.FocalLoss(gamma=gamma, use_softmax=True, reduction="none", alpha=None)
     expected = focal(logits, one_hot(masks, 5).float()).sum(1).mean()
-    assert PixelMean(gamma)(logits, masks.byte()).item() == pytest.approx(expected.item(), abs=1e-6)
+    assert PixelCrossEntropy(gamma)(logits, masks.byte()).item() == pytest.approx(
+        expected.item(), abs=1e-6
+    )
 
 
 def test_counts_are_of_images_or_of_a_split() -> None:

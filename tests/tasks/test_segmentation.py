@@ -12,7 +12,7 @@ from torch import nn
 from bench.tasks.base import Batch, Samples
 from bench.tasks.palette import CONFUSED, EXTRA, IGNORED, MISSED, PALETTE
 from bench.tasks.pictures import colour, errors, overlay, side_by_side
-from bench.tasks.segmentation import AT_ONCE, Segmentation, labels_of
+from bench.tasks.segmentation import AT_ONCE, Segmentation, predict_labels
 from bench.tasks.settings import SUPPORT, Average, EmptyMask, SegmentationSettings
 from tests.tasks.masks import Fixed, Played, batch, mask, scores_for
 
@@ -20,7 +20,7 @@ from tests.tasks.masks import Fixed, Played, batch, mask, scores_for
 def test_labels_of_two_classes_equal_argmax() -> None:
     scores = torch.randn(2, 2, 5, 5)
     scores[0, :, 0, 0] = 0  # a tie goes to the background
-    assert torch.equal(labels_of(scores).long(), scores.argmax(1))
+    assert torch.equal(predict_labels(scores).long(), scores.argmax(1))
 
 
 def score(

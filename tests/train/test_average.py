@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from bench.train.average import Average
+from bench.train.average import WeightAverage
 
 
 def network() -> nn.Sequential:
@@ -21,7 +21,7 @@ def set_to(model: nn.Module, value: float, count: int) -> None:
 
 def test_the_first_update_copies_and_the_others_move_by_one_minus_decay():
     model = network()
-    average = Average(model, 0.75)
+    average = WeightAverage(model, 0.75)
     for value, count, expected in ((8.0, 1, 8.0), (4.0, 2, 7.0), (3.0, 3, 6.0)):
         set_to(model, value, count)
         average.update()
@@ -33,7 +33,7 @@ def test_the_first_update_copies_and_the_others_move_by_one_minus_decay():
 
 def test_it_goes_on_from_its_state():
     model = network()
-    one, other = Average(model, 0.9), Average(model, 0.9)
+    one, other = WeightAverage(model, 0.9), WeightAverage(model, 0.9)
     for value in (1.0, 5.0):
         set_to(model, value, 0)
         one.update()
@@ -48,7 +48,7 @@ def test_it_goes_on_from_its_state():
 
 def test_it_shares_nothing_with_the_model():
     model = network()
-    average = Average(model, 0.5)
+    average = WeightAverage(model, 0.5)
     average.update()
     before = {name: tensor.clone() for name, tensor in average.module.state_dict().items()}
     set_to(model, 9.0, 9)
@@ -58,7 +58,7 @@ def test_it_shares_nothing_with_the_model():
 
 def test_a_buffer_that_the_model_replaces_is_followed():
     model = network()
-    average = Average(model, 0.5)
+    average = WeightAverage(model, 0.5)
     average.update()
     model[1].running_mean = torch.full((2,), 8.0)
     average.update()

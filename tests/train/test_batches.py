@@ -12,7 +12,7 @@ import torch
 from bench.augment.settings import AugmentSettings
 from bench.data.normalize import scale_and_offset
 from bench.errors import DeviceError
-from bench.train.batches import Normalised
+from bench.train.batches import Normalize
 from bench.train.loop import Interrupted
 from bench.train.session import build, train_trial
 from tests.builders.training import MemoryRecorder, Silent, make_trial, results
@@ -80,7 +80,7 @@ def test_normalising(channels_last: bool, normalize: str, dtype: torch.dtype) ->
     trial = make_trial(train={"channels_last": channels_last}, data={"normalize": normalize})
     stored = torch.randint(0, 256, (4, 32, 32, 3), dtype=torch.uint8).permute(0, 3, 1, 2)
     given = stored.to(dtype, copy=True)
-    found = Normalised(trial, torch.device("cpu"))(given)
+    found = Normalize(trial, torch.device("cpu"))(given)
     scale, offset = (torch.tensor(v).view(3, 1, 1) for v in scale_and_offset(normalize))
     torch.testing.assert_close(found, stored * scale + offset, rtol=1e-6, atol=1e-6)
     layout = torch.channels_last if channels_last else torch.contiguous_format
@@ -91,8 +91,8 @@ def test_normalising(channels_last: bool, normalize: str, dtype: torch.dtype) ->
 def test_a_few_samples_in_the_order_they_are_asked_for() -> None:
     batches = build(make_trial()).batches("train")
     (whole,) = build(make_trial()).batches("train", 12).in_order()
-    batch = batches.at(torch.tensor([7, 2]))
-    assert batch.places.tolist() == [7, 2]
+    batch = batches.at_indices(torch.tensor([7, 2]))
+    assert batch.indices.tolist() == [7, 2]
     assert torch.equal(batch.images, whole.images[[7, 2]])
     assert torch.equal(batch.target, whole.target[[7, 2]])
 
@@ -105,7 +105,7 @@ def test_every_step_and_every_epoch_has_draws_of_its_own() -> None:
     batches, seen = parts.batches("train", 1), {}
     for epoch in (1, 2, 3):
         for step, batch in enumerate(batches.training(batches.plan(epoch), epoch)):
-            seen[epoch, step] = int(batch.places[0]), batch.images.clone()
+            seen[epoch, step] = int(batch.indices[0]), batch.images.clone()
     for place in (0, 1):
         looks = [images for found, images in seen.values() if found == place]
         assert len(looks) == 3

@@ -14,7 +14,7 @@ import torch
 
 from bench.errors import DamagedError, StoreError
 from bench.train import checkpoint
-from bench.train.checkpoint import States
+from bench.train.checkpoint import RotatingCheckpoint
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_a_full_disk_is_one_line_and_leaves_the_old_one(tmp_path: Path) -> None:
 
 
 class Disk:
-    """What `States` asks the system for, and how long it takes."""
+    """What `RotatingCheckpoint` asks the system for, and how long it takes."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
         self.now, self.seconds, self.forced = 0.0, seconds, 0
@@ -144,7 +144,7 @@ def test_the_last_two_are_kept_where_the_disk_is_fast(
 ) -> None:
     disk = Disk(monkeypatch, seconds=0.1)
     last, previous = tmp_path / "last.pt", tmp_path / "previous.pt"
-    states = States(last, previous)
+    states = RotatingCheckpoint(last, previous)
     for epoch in (1, 2, 3):
         states.save({"epoch": epoch})
         assert epochs_of(last, previous) == [epoch, epoch - 1 or None]
@@ -158,7 +158,7 @@ def test_waiting_for_a_slow_disk_takes_two_percent_of_the_time(
     """What has not reached the disk never replaces what has: `previous` is always durable."""
     disk = Disk(monkeypatch, seconds=1.0)
     last, previous = tmp_path / "last.pt", tmp_path / "previous.pt"
-    states = States(last, previous)
+    states = RotatingCheckpoint(last, previous)
     found = []
     for epoch in range(1, 13):
         states.save({"epoch": epoch})
@@ -171,17 +171,17 @@ def test_waiting_for_a_slow_disk_takes_two_percent_of_the_time(
 
 def test_another_process_s_last_is_not_taken_for_durable(tmp_path: Path) -> None:
     last, previous = tmp_path / "last.pt", tmp_path / "previous.pt"
-    States(last, previous).save({"epoch": 1})
-    States(last, previous).save({"epoch": 2})
+    RotatingCheckpoint(last, previous).save({"epoch": 1})
+    RotatingCheckpoint(last, previous).save({"epoch": 2})
     assert epochs_of(last, previous) == [2, None]
 
 
 KILLED = """
 import sys, torch
 from pathlib import Path
-from bench.train.checkpoint import States
+from bench.train.checkpoint import RotatingCheckpoint
 folder = Path(sys.argv[1])
-states = States(folder / "last.pt", folder / "previous.pt")
+states = RotatingCheckpoint(folder / "last.pt", folder / "previous.pt")
 for epoch in range(1, 100_000):
     states.save({"epoch": epoch, "w": torch.full((20_000,), float(epoch))})
     print(epoch, flush=True)
@@ -211,7 +211,7 @@ def test_what_is_not_ours_any_more_is_not_put_into_place(tmp_path: Path) -> None
     checkpoint.save(path, {"epoch": 1})
     with pytest.raises(StoreError, match="another process"):
         checkpoint.save(path, {"epoch": 2}, check=lost)
-    states = States(tmp_path / "last.pt", tmp_path / "previous.pt", lost)
+    states = RotatingCheckpoint(tmp_path / "last.pt", tmp_path / "previous.pt", lost)
     with pytest.raises(StoreError, match="another process"):
         states.save({"epoch": 2})
     assert checkpoint.load(path)["epoch"] == 1

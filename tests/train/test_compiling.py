@@ -15,7 +15,7 @@ from torch._dynamo.exc import FailOnRecompileLimitHit
 
 from bench.errors import DeviceError, SpecError
 from bench.train import checkpoint
-from bench.train.compiling import CompileClock, check_compiler, compiled
+from bench.train.compiling import CompileClock, check_compiler, compile_model
 from bench.train.loop import Interrupted
 from bench.train.session import train_trial
 from tests.builders.training import MemoryRecorder, Silent, make_trial, results
@@ -123,7 +123,7 @@ def test_a_missing_compiler_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_cannot_be_compiled_raises() -> None:
     """Nine shapes are more than torch compiles for one function."""
-    model = compiled(nn.ReLU(), "default")
+    model = compile_model(nn.ReLU(), "default")
 
     def call(sizes: range) -> None:
         for size in sizes:
@@ -137,5 +137,5 @@ def test_what_cannot_be_compiled_raises() -> None:
 def test_the_clock_stops_with_its_block() -> None:
     with CompileClock() as clock:
         pass
-    compiled(nn.ReLU(), "default")(torch.ones(3))
+    compile_model(nn.ReLU(), "default")(torch.ones(3))
     assert clock.seconds == 0

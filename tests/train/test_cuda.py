@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from bench.train.session import Parts, build, train_trial
-from bench.train.trainee import Trainee
+from bench.train.session import TrialParts, build, train_trial
+from bench.train.train_state import TrainState
 from tests.builders.training import MemoryRecorder, Silent, make_trial, results
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA d
 AUGMENT = [{name: {"p": 0.5}} for name in ("hflip", "rotate", "crop", "elastic", "noise", "blur")]
 
 
-def parts(device: str, **train: Any) -> Parts:
+def parts(device: str, **train: Any) -> TrialParts:
     settings = {"precision": "fp32", "epochs": 2, **train}
     return build(make_trial(augment=AUGMENT, train=settings, machine={"device": device}))
 
@@ -26,15 +26,15 @@ def parts(device: str, **train: Any) -> Parts:
 def test_a_step_waits_for_nothing(train: dict[str, Any]) -> None:
     made = parts("cuda", **train)
     settings, batches = made.trial.settings.train, made.batches("train", 5)
-    trainee = Trainee(made.model, made.task, settings, made.device, images=len(batches))
-    trainee.train()
+    train_state = TrainState(made.model, made.task, settings, made.device, images=len(batches))
+    train_state.train()
     for epoch in (1, 2):  # in the first one, cuDNN tries and the allocator asks
         mode: Any = "error" if epoch == 2 else "default"
         plan = batches.plan(epoch)
         torch.cuda.set_sync_debug_mode(mode)
         try:
             for batch in batches.training(plan, epoch):
-                trainee.step(batch)
+                train_state.step(batch)
         finally:
             torch.cuda.set_sync_debug_mode("default")
 

@@ -14,18 +14,18 @@ from bench.models.weights import encoder_names
 from bench.train import checkpoint
 from bench.train.freeze import Freezing
 from bench.train.loop import Interrupted, Training
-from bench.train.session import Parts, build, train_trial
+from bench.train.session import TrialParts, build, train_trial
 from tests.builders.training import MemoryRecorder, Silent, make_trial, results
 
 MODEL = {"name": "resnet18_unet", "width": 0.05}
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
-def parts_of(**train: Any) -> Parts:
+def parts_of(**train: Any) -> TrialParts:
     return build(make_trial(model=MODEL, train={"epochs": 2, "batch_size": 6} | train))
 
 
-def training_of(parts: Parts, folder: Path, stop_after: int | None = None) -> Training:
+def training_of(parts: TrialParts, folder: Path, stop_after: int | None = None) -> Training:
     return Training(
         parts.trial, parts.model, parts.task,
         parts.batches("train", 6), parts.batches("val"), samples=parts.samples("val"),
@@ -106,7 +106,7 @@ def test_frozen_parameters_have_neither_gradient_nor_state(tmp_path: Path) -> No
     assert training.freezing.trainable == sum(p.numel() for p in rest)
 
 
-def recorded(parts: Parts) -> list[str]:
+def recorded(parts: TrialParts) -> list[str]:
     """The stages whose outputs autograd has recorded something for, in a training step."""
     found: list[str] = []
 
@@ -136,7 +136,7 @@ def test_a_frozen_encoder_is_a_fixed_function(encoder: str, held: bool) -> None:
         parts = build(make_trial(model=model, train=train))
         freezing = Freezing(parts.model, parts.trial.settings.train)
         parts.model.train()
-        freezing.hold_still()
+        freezing.freeze_to_eval()
         once, again = ([*parts.model.encoder(images).values()][-1] for _ in range(2))  # type: ignore[operator]
         assert torch.equal(once, again) == (freeze == "encoder")
         norms = [m for m in parts.model.encoder.modules() if isinstance(m, nn.BatchNorm2d)]  # type: ignore[union-attr]
@@ -158,7 +158,7 @@ def test_no_backward_pass_before_the_first_trained_layer(
     parts = parts_of(freeze=freeze, freeze_statistics=held)
     freezing = Freezing(parts.model, parts.trial.settings.train)
     parts.model.train()
-    freezing.hold_still()
+    freezing.freeze_to_eval()
     assert recorded(parts) == expected
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from bench.errors import DeviceError
 from bench.tasks.base import Batch
 from bench.train import graphs
-from bench.train.graphs import WARM_UP, Graphs, StepGraph, graphs_for
+from bench.train.graphs import WARM_UP_STEPS, GraphSettings, StepGraph, graphs_for
 from tests.builders.training import make_trial
 
 CUDA = torch.device("cuda")
@@ -69,10 +69,10 @@ def batch(size: int = 4, value: float = 1.0) -> Batch:
     return Batch(torch.full((size, 3), value), None, torch.arange(size))
 
 
-def made(state: dict[str, Any], settings: Graphs | None = None) -> tuple[StepGraph, Passes]:
+def made(state: dict[str, Any], settings: GraphSettings | None = None) -> tuple[StepGraph, Passes]:
     model = nn.Linear(3, 1)
     passes = Passes(model, state)
-    graph = StepGraph(model, passes, settings or Graphs())
+    graph = StepGraph(model, passes, settings or GraphSettings())
     graph.begin()
     PretendGraph.replay = lambda _self: replayed(graph)
     return graph, passes
@@ -92,13 +92,13 @@ def replayed(graph: StepGraph) -> None:
 def test_steps_are_replayed_after_a_few_were_launched(pretended: dict[str, Any]) -> None:
     graph, passes = made(pretended)
     losses = []
-    for step in range(WARM_UP + 3):
+    for step in range(WARM_UP_STEPS + 3):
         losses.append(graph(batch(value=float(step))))
         weight = passes.model.weight
         assert weight.grad is not None
         assert torch.allclose(weight.grad, torch.full((1, 3), float(step)))
         passes.model.zero_grad()  # as other code may do in between
-    assert (passes.launched, pretended["recorded"]) == (WARM_UP, 1)
+    assert (passes.launched, pretended["recorded"]) == (WARM_UP_STEPS, 1)
     wanted = [
         float(passes.model(batch(value=float(step)).images).mean().detach()) for step in range(6)
     ]
@@ -107,40 +107,42 @@ def test_steps_are_replayed_after_a_few_were_launched(pretended: dict[str, Any])
 
 def test_smaller_batches_are_launched(pretended: dict[str, Any]) -> None:
     graph, passes = made(pretended)
-    for _ in range(WARM_UP + 1):
+    for _ in range(WARM_UP_STEPS + 1):
         graph(batch())
     graph(batch(size=2))
-    assert passes.launched == WARM_UP + 1
+    assert passes.launched == WARM_UP_STEPS + 1
 
 
 def test_a_changed_model_is_recorded_anew(pretended: dict[str, Any]) -> None:
     graph, passes = made(pretended)
-    for _ in range(WARM_UP + 1):
+    for _ in range(WARM_UP_STEPS + 1):
         graph(batch())
     graph.begin()
     graph(batch())
-    assert (passes.launched, pretended["recorded"]) == (WARM_UP, 1)
+    assert (passes.launched, pretended["recorded"]) == (WARM_UP_STEPS, 1)
     passes.model.bias.requires_grad_(requires_grad=False)
     graph.begin()
-    for _ in range(WARM_UP + 1):
+    for _ in range(WARM_UP_STEPS + 1):
         graph(batch())
-    assert (passes.launched, pretended["recorded"]) == (2 * WARM_UP, 2)
+    assert (passes.launched, pretended["recorded"]) == (2 * WARM_UP_STEPS, 2)
     passes.model.eval()
     graph.begin()
     graph(batch())
-    assert passes.launched == 2 * WARM_UP + 1
+    assert passes.launched == 2 * WARM_UP_STEPS + 1
 
 
-@pytest.mark.parametrize(("free", "share", "recorded"), [(40, 1.0, 1), (39, 1.0, 0), (79, 0.5, 0)])
+@pytest.mark.parametrize(
+    ("free", "memory_share", "recorded"), [(40, 1.0, 1), (39, 1.0, 0), (79, 0.5, 0)]
+)
 def test_a_graph_needs_memory_for_another_step(
-    pretended: dict[str, Any], free: int, share: float, recorded: int
+    pretended: dict[str, Any], free: int, memory_share: float, recorded: int
 ) -> None:
     pretended["free"] = free
-    graph, passes = made(pretended, Graphs(share))
-    for _ in range(WARM_UP + 3):
+    graph, passes = made(pretended, GraphSettings(memory_share))
+    for _ in range(WARM_UP_STEPS + 3):
         graph(batch())
     assert pretended["recorded"] == recorded
-    assert passes.launched == (WARM_UP if recorded else WARM_UP + 3)
+    assert passes.launched == (WARM_UP_STEPS if recorded else WARM_UP_STEPS + 3)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +157,7 @@ def test_what_cannot_be_recorded(
 ) -> None:
     pretended["fails"] = error
     graph, _ = made(pretended)
-    for _ in range(WARM_UP):
+    for _ in range(WARM_UP_STEPS):
         graph(batch())
     with pytest.raises(wanted) as raised:
         graph(batch())
@@ -166,16 +168,16 @@ def test_what_cannot_be_recorded(
 def test_which_trials_have_graphs() -> None:
     foreign = {"target": "torch.nn:Conv2d", "kernel_size": 1}
     for changes, wanted in (
-        ({}, Graphs(0.5)),
+        ({}, GraphSettings(0.5)),
         ({"machine": {"cuda_graphs": "off"}}, None),
-        ({"machine": {"cuda_graphs": "on"}}, Graphs(0.5)),
+        ({"machine": {"cuda_graphs": "on"}}, GraphSettings(0.5)),
         ({"train": {"micro_batch": 2}}, None),
         ({"train": {"micro_batch": "auto"}}, None),
         ({"train": {"compile": "default"}}, None),
         ({"model": foreign}, None),
-        ({"model": {"name": "resnet34_unet"}}, Graphs(0.5)),
+        ({"model": {"name": "resnet34_unet"}}, GraphSettings(0.5)),
         ({"model": {"name": "encoder_unet", "encoder": "swin_t"}}, None),
-        ({"model": foreign, "machine": {"cuda_graphs": "on"}}, Graphs(0.5)),
+        ({"model": foreign, "machine": {"cuda_graphs": "on"}}, GraphSettings(0.5)),
     ):
         assert graphs.graphs_for(make_trial(**changes), CUDA, 2) == wanted, changes
     assert graphs_for(make_trial(), torch.device("cpu")) is None

@@ -15,8 +15,14 @@ from bench.data.window import EIGHT_BITS, Window
 from bench.errors import DataError, DeviceError
 from bench.spec.schema import Machine
 from bench.train import placement
-from bench.train.batches import Levels
-from bench.train.placement import Choice, Kind, Placement, Source, choose
+from bench.train.batches import ApplyWindow
+from bench.train.placement import (
+    Placement,
+    PlacementChoice,
+    PlacementKind,
+    SampleSource,
+    choose_placement,
+)
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 MACHINES = [
@@ -41,10 +47,14 @@ def made_split(count: int = 11, size: int = 6) -> Split:
     )
 
 
-def placed(kind: Kind, device: str = "cpu", target: Any = "mask", threads: int = 2) -> Source:
+def placed(
+    kind: PlacementKind, device: str = "cpu", target: Any = "mask", threads: int = 2
+) -> SampleSource:
     machine = Machine(placement=kind, loader_threads=threads)
     splits = {"train": made_split()}
-    return Placement(Choice(kind, ""), splits, target, machine, torch.device(device))["train"]
+    return Placement(PlacementChoice(kind, ""), splits, target, machine, torch.device(device))[
+        "train"
+    ]
 
 
 def readers() -> list[str]:
@@ -53,26 +63,28 @@ def readers() -> list[str]:
 
 @pytest.mark.parametrize(("kind", "device"), PLACES)
 @pytest.mark.parametrize("target", ["mask", "label", "none"])
-def test_every_sample_is_read_as_stored_and_in_order(kind: Kind, device: str, target: Any) -> None:
+def test_every_sample_is_read_as_stored_and_in_order(
+    kind: PlacementKind, device: str, target: Any
+) -> None:
     split, order = made_split(), torch.tensor([3, 10, 0, 3, 7, 1, 9])
     targets = {"mask": split.masks, "label": split.labels, "none": None}[target]
     batches = list(placed(kind, device, target).read(order, 3))
     assert [len(batch.images) for batch in batches] == [3, 3, 1]
-    for batch, places in zip(batches, order.split(3), strict=True):
+    for batch, indices in zip(batches, order.split(3), strict=True):
         assert batch.images.device.type == device
-        assert torch.equal(batch.places.cpu(), places)
-        pixels = torch.from_numpy(split.images[places.numpy()]).permute(0, 3, 1, 2)
+        assert torch.equal(batch.indices.cpu(), indices)
+        pixels = torch.from_numpy(split.images[indices.numpy()]).permute(0, 3, 1, 2)
         assert torch.equal(batch.images.cpu(), pixels)
         assert batch.images.stride() == pixels.stride()
         if targets is None:
             assert batch.target is None
         else:
-            assert torch.equal(batch.target.cpu(), torch.from_numpy(targets[places.numpy()]))
+            assert torch.equal(batch.target.cpu(), torch.from_numpy(targets[indices.numpy()]))
     assert readers() == []
 
 
 @pytest.mark.parametrize(("kind", "device"), PLACES)
-def test_what_is_read_may_be_written_into(kind: Kind, device: str) -> None:
+def test_what_is_read_may_be_written_into(kind: PlacementKind, device: str) -> None:
     source, order = placed(kind, device), torch.arange(11)
     (first,) = source.read(order, 11)
     before = first.images.clone()
@@ -92,9 +104,9 @@ def test_no_more_than_a_few_batches_are_read_ahead(monkeypatch: pytest.MonkeyPat
     gathered: list[int] = []
     take = np.take
 
-    def counted(array: Any, places: Any, **options: Any) -> Any:
-        gathered.append(int(places[0]))
-        return take(array, places, **options)
+    def counted(array: Any, indices: Any, **options: Any) -> Any:
+        gathered.append(int(indices[0]))
+        return take(array, indices, **options)
 
     monkeypatch.setattr(np, "take", counted)
     batches = placed("stream", target="none", threads=2).read(torch.arange(11), 1)
@@ -107,14 +119,14 @@ def test_no_more_than_a_few_batches_are_read_ahead(monkeypatch: pytest.MonkeyPat
 def test_an_error_while_reading_reaches_the_consumer(monkeypatch: pytest.MonkeyPatch) -> None:
     take = np.take
 
-    def torn(array: Any, places: Any, **options: Any) -> Any:
-        if 7 in places:
+    def torn(array: Any, indices: Any, **options: Any) -> Any:
+        if 7 in indices:
             raise OSError("the disk is gone")
-        return take(array, places, **options)
+        return take(array, indices, **options)
 
     monkeypatch.setattr(placement.np, "take", torn)
     batches = placed("stream").read(torch.arange(11), 2)
-    assert [next(batches).places.tolist() for _ in range(3)] == [[0, 1], [2, 3], [4, 5]]
+    assert [next(batches).indices.tolist() for _ in range(3)] == [[0, 1], [2, 3], [4, 5]]
     with pytest.raises(OSError, match="the disk is gone"):
         next(batches)
     assert readers() == []
@@ -123,14 +135,14 @@ def test_an_error_while_reading_reaches_the_consumer(monkeypatch: pytest.MonkeyP
 def test_a_split_is_placed_once() -> None:
     split = made_split()
     both = {"train": split, "val": split}
-    made = Placement(Choice("device", ""), both, "mask", Machine(), CPU)
+    made = Placement(PlacementChoice("device", ""), both, "mask", Machine(), CPU)
     assert made["train"] is made["train"]
     assert made["train"] is not made["val"]
 
 
 def test_on_a_cpu_samples_are_not_copied() -> None:
     split = made_split()
-    made = Placement(Choice("device", ""), {"train": split}, "mask", Machine(), CPU)
+    made = Placement(PlacementChoice("device", ""), {"train": split}, "mask", Machine(), CPU)
     source = made["train"]
     split.images[4] = 200
     (batch,) = source.read(torch.tensor([4]), 1)
@@ -140,7 +152,7 @@ def test_on_a_cpu_samples_are_not_copied() -> None:
 def test_a_target_that_is_missing_is_told() -> None:
     bare = Split(made_split().images, None, made_split().names)
     with pytest.raises(DataError, match="no masks, which the task needs"):
-        choose(Machine(), {"train": bare}, "mask", CPU)
+        choose_placement(Machine(), {"train": bare}, "mask", CPU)
 
 
 # What is chosen. Images and masks of both splits: 2 · 11 · 6 · 6 · (3 + 1) = 3168 bytes; pinned, of
@@ -152,9 +164,9 @@ def chosen(
 ) -> str:
     monkeypatch.setattr(placement, "free_host_memory", lambda: host)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (gpu, 10 * gpu))
-    beside = changes.pop("beside", 1)
+    trials_per_device = changes.pop("trials_per_device", 1)
     splits = {"train": made_split(), "test": made_split()}
-    return choose(Machine(**changes), splits, "mask", device, beside).kind
+    return choose_placement(Machine(**changes), splits, "mask", device, trials_per_device).kind
 
 
 @pytest.mark.parametrize(
@@ -164,9 +176,9 @@ def chosen(
         (10240, 6335, {}, "pinned"),
         (10239, 6335, {}, "stream"),
         (0, 3168, {"memory_share": 1.0}, "device"),
-        (0, 6336, {"beside": 2}, "stream"),
-        (20480, 6336, {"beside": 2}, "pinned"),
-        (0, 12672, {"beside": 2}, "device"),
+        (0, 6336, {"trials_per_device": 2}, "stream"),
+        (20480, 6336, {"trials_per_device": 2}, "pinned"),
+        (0, 12672, {"trials_per_device": 2}, "device"),
         (0, 0, {"placement": "device"}, "device"),
         (0, 0, {"placement": "pinned"}, "pinned"),
         (10**9, 10**9, {"placement": "stream"}, "stream"),
@@ -183,7 +195,7 @@ def test_on_cuda(
     [
         (6336, {}, "device"),
         (6335, {}, "stream"),
-        (6336, {"beside": 8}, "device"),  # all trials share one map
+        (6336, {"trials_per_device": 8}, "device"),  # all trials share one map
         (0, {"placement": "device"}, "device"),
         (10**9, {"placement": "stream"}, "stream"),
     ],
@@ -196,28 +208,28 @@ def test_the_choice_is_told_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(placement, "free_host_memory", lambda: 20_000_000_000)
     splits = {"train": made_split()}
     expected = "placement: device (0.0 MB, within 50% of 20.0 GB free on cpu)"
-    assert str(choose(Machine(), splits, "mask", CPU)) == expected
-    said = choose(Machine(placement="stream"), splits, "mask", CPU)
+    assert str(choose_placement(Machine(), splits, "mask", CPU)) == expected
+    said = choose_placement(Machine(placement="stream"), splits, "mask", CPU)
     assert str(said) == "placement: stream (0.0 MB, as machine.placement says)"
 
 
 def test_pinning_without_cuda_is_refused() -> None:
     with pytest.raises(DeviceError, match=r"machine\.placement: pinned needs a CUDA device"):
-        choose(Machine(placement="pinned"), {"train": made_split()}, "mask", CPU)
+        choose_placement(Machine(placement="pinned"), {"train": made_split()}, "mask", CPU)
 
 
 @pytest.mark.parametrize("kind", ["device", "stream"])
-def test_sixteen_bits_arrive_to_the_bit(kind: Kind) -> None:
+def test_sixteen_bits_arrive_to_the_bit(kind: PlacementKind) -> None:
     images = np.random.default_rng(0).integers(0, 65536, (7, 8, 8, 3), np.uint16)
     split = Split(images, None, tuple("abcdefg"))
-    placed = Placement(Choice(kind, ""), {"train": split}, "none", Machine(), CPU)["train"]
+    placed = Placement(PlacementChoice(kind, ""), {"train": split}, "none", Machine(), CPU)["train"]
     order = torch.tensor([5, 0, 6])
     (stored,) = placed.read(order, 3)
-    levels = Levels(Window(0, 65535, "uint16", "full"))(stored.images)
+    levels = ApplyWindow(Window(0, 65535, "uint16", "full"))(stored.images)
     expected = torch.from_numpy(images[order.numpy()].astype(np.float32)).permute(0, 3, 1, 2)
     assert torch.allclose(levels, expected * (255 / 65535), atol=1e-4)
 
 
 def test_eight_bits_in_full_stay_themselves() -> None:
     images = torch.zeros(1, 3, 2, 2, dtype=torch.uint8)
-    assert Levels(EIGHT_BITS)(images) is images
+    assert ApplyWindow(EIGHT_BITS)(images) is images

@@ -15,7 +15,7 @@ from bench.errors import DataError, DeviceError
 from bench.train import checkpoint
 from bench.train.loop import Diverged, Interrupted, Training
 from bench.train.precision import Precision
-from bench.train.session import Parts, build, pick_device, pictures, predict, train_trial
+from bench.train.session import TrialParts, build, pick_device, pictures, predict, train_trial
 from tests.builders.classifier import classifier
 from tests.builders.training import MemoryRecorder, Silent, make_trial, results
 
@@ -213,7 +213,7 @@ def test_slow_progress_counts_as_progress(tmp_path: Path) -> None:
     waited = []
     for value in (0.0, 0.4, 0.8, 1.2):
         training.progress.history.append({"val/dice": value})
-        training._keep({"val/dice": value})
+        training._save_epoch({"val/dice": value})
         waited.append(training.progress.waited)
     assert waited == [0, 1, 0, 1]
     assert (training.progress.best, training.progress.best_epoch) == (1.2, 4)
@@ -262,7 +262,7 @@ def test_best_weights_are_those_of_the_best_epoch(tmp_path: Path) -> None:
     assert parts.score("test")["dice"] == found.facts["test_dice"]
 
 
-def scored(tmp_path: Path) -> Parts:
+def scored(tmp_path: Path) -> TrialParts:
     trained(tmp_path)
     parts = build(make_trial())
     parts.load(tmp_path / "best.pt")

@@ -135,7 +135,7 @@ def test_shares_add_up_to_the_gradient_of_the_batch(case: str, size: int) -> Non
     parts = build(trial)
     kind = Pooled if case == "classification" else Plain
     model = kind({"diffusion": 3, "classification": 3}.get(case, 2))
-    batch = parts.batches("train", 7).at(torch.arange(7))
+    batch = parts.batches("train", 7).at_indices(torch.arange(7))
     if case in ("segmentation", "focal"):
         assert batch.target is not None
         batch.target[:2] = 255  # nothing of these images counts
@@ -145,7 +145,7 @@ def test_shares_add_up_to_the_gradient_of_the_batch(case: str, size: int) -> Non
     expected = [weight.grad for weight in model.parameters()]
     model.zero_grad()
     torch.manual_seed(0)
-    shares = [share(model) for share in parts.task.shares(batch, size)]
+    shares = [share(model) for share in parts.task.loss_parts(batch, size)]
     assert len(shares) == math.ceil(7 / size)
     total = torch.stack(shares).sum()
     total.backward()  # type: ignore[no-untyped-call]
@@ -157,14 +157,14 @@ def test_shares_add_up_to_the_gradient_of_the_batch(case: str, size: int) -> Non
 def test_parts_are_of_like_sizes_and_whole_batches_in_order() -> None:
     batch = Batch(torch.arange(10.0).view(10, 1, 1, 1), None, torch.arange(10))
     parts = batch.parts(4)
-    assert [part.places.tolist() for part in parts] == [[0, 1, 2, 3], [4, 5, 6], [7, 8, 9]]
-    assert all(torch.equal(part.images.flatten(), part.places.float()) for part in parts)
+    assert [part.indices.tolist() for part in parts] == [[0, 1, 2, 3], [4, 5, 6], [7, 8, 9]]
+    assert all(torch.equal(part.images.flatten(), part.indices.float()) for part in parts)
 
 
 def test_a_loss_of_whole_batches_has_no_shares() -> None:
     parts = build(make_trial(train={"loss": "dice"}))
     with pytest.raises(ValueError, match="not the sum of those of its parts"):
-        parts.task.shares(parts.batches("train", 4).at(torch.arange(4)), 2)
+        parts.task.loss_parts(parts.batches("train", 4).at_indices(torch.arange(4)), 2)
 
 
 @pytest.mark.parametrize("kind", ["Limited", "LimitedMain"])
@@ -232,7 +232,7 @@ def test_batchnorm_that_is_held_does_not_mind(tmp_path: Path) -> None:
     model = {"name": "resnet18_unet", "width": 0.05}  # only its encoder has any
     for freeze, expected in (("none", 2), ("encoder", None), ({"up_to": "stem"}, 2)):
         training = made(tmp_path, model=model, train={"micro_batch": 2, "freeze": freeze})
-        assert training.trainee.batchnorm_images == expected
+        assert training.train_state.batchnorm_images == expected
 
 
 class Flawed(Limited):
@@ -265,7 +265,7 @@ def test_a_bad_step_leaves_everything_as_it_was(
     changes = settings("Flawed", optimizer=optimizer, clip_grad_norm=clip, bad_steps=2)
     training = made(tmp_path, **changes)
     training.model.train()
-    batch = training.train_batches.at(torch.arange(5))
+    batch = training.train_batches.at_indices(torch.arange(5))
     flawed(monkeypatch, 1, 3)
     start = [tensor.clone() for tensor in training.model.state_dict().values()]
     assert training.step(batch) == 0.0
@@ -276,8 +276,8 @@ def test_a_bad_step_leaves_everything_as_it_was(
     training.step(batch)
     assert all(torch.equal(a, b) for a, b in zip(kept, after, strict=True))
     training.step(batch)
-    assert training.step.bad_steps is not None
-    assert training.step.bad_steps.steps == 2
+    assert training.step.nonfinite_steps is not None
+    assert training.step.nonfinite_steps.steps == 2
     # two steps were taken: the same as where nothing ever went wrong, to the bit
     flawed(monkeypatch)
     plain = made(tmp_path, **settings("Flawed", optimizer=optimizer, clip_grad_norm=clip))

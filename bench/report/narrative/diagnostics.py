@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.analysis.arms import Arm, arm_numbers
 from bench.analysis.load import Records
-from bench.health import ADVICE, Finding, Kind
+from bench.health import ADVICE, HealthFinding, HealthIssue
 from bench.states import BENCH_SOURCE
 
 NAMED_ARMS = 4
@@ -61,7 +61,7 @@ def checked(records: Records, arms: Sequence[Arm]) -> Checked | None:
     groups = [
         _group(kind, expected, trials, len(done), labels)
         for expected in (False, True)
-        for kind in Kind
+        for kind in HealthIssue
         if (trials := _with(records, done, kind, expected))
     ]
     ill = sum(any(not f.expected for f in records.findings[trial]) for trial in done)
@@ -80,13 +80,13 @@ def below_baseline(records: Records, arms: Sequence[Arm]) -> set[int]:
     for trial in records.done["id"]:
         kinds = {finding.kind for finding in records.findings.get(trial, ())}
         number = int(numbers[trial])
-        better[number] = better.get(number, False) or Kind.BELOW_BASELINE not in kinds
+        better[number] = better.get(number, False) or HealthIssue.BELOW_BASELINE not in kinds
     return {number for number, any_is in better.items() if not any_is}
 
 
 def _with(
-    records: Records, done: Sequence[str], kind: Kind, expected: bool
-) -> list[tuple[str, Finding]]:
+    records: Records, done: Sequence[str], kind: HealthIssue, expected: bool
+) -> list[tuple[str, HealthFinding]]:
     """The trials that have such a finding."""
     return [
         (trial, finding)
@@ -97,9 +97,9 @@ def _with(
 
 
 def _group(
-    kind: Kind,
+    kind: HealthIssue,
     expected: bool,
-    trials: Sequence[tuple[str, Finding]],
+    trials: Sequence[tuple[str, HealthFinding]],
     looked_at: int,
     labels: Mapping[str, str],
 ) -> Group:

@@ -6,20 +6,22 @@ import pytest
 from bench.analysis.arm_summary import arm_summary
 from bench.analysis.arms import arms_of
 from bench.analysis.load import load
-from bench.health import ADVICE, Finding, Kind, record
+from bench.health import ADVICE, HealthFinding, HealthIssue, record
 from bench.record.store import Store
 from bench.report.narrative.diagnostics import below_baseline, checked
 from bench.report.narrative.headline import baseline_check
 from bench.report.page import write_report
 from tests.builders.records import MadeTrial, study, write_experiment
 
-LAG = Finding(Kind.STATISTICS_LAG, "moved by 18.2% of the way in 20 steps (norm)")
-STOPPED = Finding(Kind.STATISTICS_STOPPED, "stood still in 3 of 4 epochs", expected=True)
-MISTAKE = Finding(Kind.MISTAKE, "eval_mode_leak: on purpose", expected=True)
+LAG = HealthFinding(HealthIssue.STATISTICS_LAG, "moved by 18.2% of the way in 20 steps (norm)")
+STOPPED = HealthFinding(
+    HealthIssue.STATISTICS_STOPPED, "stood still in 3 of 4 epochs", expected=True
+)
+MISTAKE = HealthFinding(HealthIssue.MISTAKE, "eval_mode_leak: on purpose", expected=True)
 HOSTILE = '<script>alert("x")</script>'
 
 
-def trials_with(*findings: list[Finding] | None) -> list[MadeTrial]:
+def trials_with(*findings: list[HealthFinding] | None) -> list[MadeTrial]:
     """Trials of one model and two augmentations in turn; None: not looked at."""
     seeds = -(-len(findings) // 2)
     trials = study(models=("unet",), augments=("none", "elastic"), seeds=seeds, epochs=3)
@@ -42,7 +44,7 @@ def test_counted_over_trials(tmp_path):
     assert found.text == "5 trials looked at, 3 of them have a fault. 1 trial not looked at."
     assert found.faults
     lag, stopped, mistake = found.groups
-    assert lag.title == f"3 of 5 trials: {ADVICE[Kind.STATISTICS_LAG].title}."
+    assert lag.title == f"3 of 5 trials: {ADVICE[HealthIssue.STATISTICS_LAG].title}."
     assert lag.arms == "none, elastic"
     assert lag.trials == [(trials[i].id, LAG.text) for i in (0, 1, 3)]
     assert [group.expected for group in found.groups] == [False, True, True]
@@ -91,7 +93,11 @@ def test_a_kind_of_a_later_version_is_told(tmp_path):
 
 def test_what_the_health_checks_tell_of_the_baseline_is_not_told_again(tmp_path):
     """Of an arm whose trials were all below it; of the other arm one was better."""
-    below = [Finding(Kind.BELOW_BASELINE, "the best val/dice is 0.4, the trivial prediction's 0.9")]
+    below = [
+        HealthFinding(
+            HealthIssue.BELOW_BASELINE, "the best val/dice is 0.4, the trivial prediction's 0.9"
+        )
+    ]
     trials = trials_with(below, [], below, below)
     for trial in trials:
         trial.summary |= {"test_dice": 0.4, "baseline_dice": 0.9}
@@ -105,7 +111,7 @@ def test_what_the_health_checks_tell_of_the_baseline_is_not_told_again(tmp_path)
 
 
 def test_on_top_of_the_page(tmp_path):
-    trials = trials_with([Finding(Kind.NO_GRADIENT, HOSTILE)], [STOPPED])
+    trials = trials_with([HealthFinding(HealthIssue.NO_GRADIENT, HOSTILE)], [STOPPED])
     records_of(tmp_path / "results", trials)
     page = write_report(Store(tmp_path / "results"), ["exp"], tmp_path / "reports")
     for text in (page.read_text(), page.with_name("report.md").read_text()):

@@ -11,31 +11,31 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bench.health import Finding, Kind
+from bench.health import HealthFinding, HealthIssue
 from bench.spec.schema import Mistake, SelectSettings
 from bench.spec.train_settings import TrainSettings
-from bench.train.average import Average
+from bench.train.average import WeightAverage
 from bench.train.recorder import Row
 
-LAG = 0.02
+MAX_INITIAL_LEFT = 0.02
 """What may be left of running statistics' initial values: with 0.04 validation suffers, with 0.01
 only in networks whose activations vary little, so that what is left of the initial 1 outweighs.
 """
-STUCK = 0.2
+MAX_STALE_SHARE = 0.2
 """The share of BatchNorms where it does that is too much."""
 DEFAULT_MOMENTUM = 0.1
 """Of torch's BatchNorm."""
-AVERAGE_LAG = 0.05
+MAX_AVERAGE_LAG = 0.05
 """Of averaged weights."""
-FEWEST_STEPS = 5
+MIN_STEPS = 5
 """Where layers begin with zeros, gradients reach what is before them some steps later."""
-FEWEST_EPOCHS = 3
+MIN_EPOCHS = 3
 """Fewer epochs than this say nothing about what happens in each."""
-ROUNDING = 1e-5
+ROUNDING_TOLERANCE = 1e-5
 """Relative; losses are sums of float32."""
-LOW_RATE = 0.01
+NEGLIGIBLE_LR = 0.01
 """Of the highest learning rate: below it the loss may stand still."""
-NAMED = 3
+MAX_NAMED = 3
 """So many parts are named, and the others counted."""
 
 _MISTAKES: dict[Mistake, str] = {
@@ -43,10 +43,17 @@ _MISTAKES: dict[Mistake, str] = {
     "unpaired_masks": "transforms moved images and masks apart",
     "grad_in_validation": "validation recorded gradients",
 }
+_RECORDED_AS = {
+    "fresh_norms": "initial",
+    "stopped_norms": "still",
+    "stale_norms": "stuck",
+    "params_without_grad": "unfed",
+}
+"""Fields of `HealthState` by their names in checkpoints, which releases before this one read."""
 
 
 @dataclass
-class Notes:
+class HealthState:
     """What was seen so far; plain data, kept with the trial's state.
 
     Attributes:
@@ -60,14 +67,14 @@ class Notes:
     """
 
     epochs: int = 0
-    initial: list[str] = field(default_factory=list)
+    fresh_norms: list[str] = field(default_factory=list)
     updates: dict[str, int] = field(default_factory=dict)
-    still: dict[str, list[int]] = field(default_factory=dict)
-    stuck: list[str] = field(default_factory=list)
-    unfed: dict[str, list[int]] = field(default_factory=dict)
+    stopped_norms: dict[str, list[int]] = field(default_factory=dict)
+    stale_norms: list[str] = field(default_factory=list)
+    params_without_grad: dict[str, list[int]] = field(default_factory=dict)
 
 
-class Health:
+class HealthMonitor:
     """What was found in one trial's training.
 
     A look costs one value a BatchNorm, and a row of the gradients of parameters that had none so
@@ -79,7 +86,7 @@ class Health:
         model: nn.Module,
         optimizer: torch.optim.Optimizer,
         settings: TrainSettings,
-        average: Average | None = None,
+        average: WeightAverage | None = None,
     ) -> None:
         """Training is about to begin, with the weights that it begins with."""
         self._model, self._optimizer = model, optimizer
@@ -92,26 +99,30 @@ class Health:
         # L2 decay moves the mean of the gradients where there are none
         decays = settings.weight_decay > 0 and settings.optimizer != "adamw"
         keeps_mean = settings.optimizer != "sgd" or settings.momentum > 0
-        self._remembers = keeps_mean and not decays
+        self._optimizer_averages = keeps_mean and not decays
         self._trained: set[str] = set()
-        self._notes = Notes(initial=_from_scratch(self._norms), updates=self._updates())
+        self._state = HealthState(fresh_norms=_from_scratch(self._norms), updates=self._updates())
 
     def state(self) -> dict[str, Any]:
         """What `resume` takes."""
-        return asdict(self._notes)
+        return {_RECORDED_AS.get(name, name): value for name, value in asdict(self._state).items()}
 
     def resume(self, state: Mapping[str, Any] | None) -> None:
         """Go on where `state` was taken, the model being as it was then.
 
         Without one, an earlier version having taken none, what was before is not known.
         """
-        self._notes = Notes(updates=self._updates()) if state is None else Notes(**state)
+        if state is None:
+            self._state = HealthState(updates=self._updates())
+        else:
+            names = {recorded: name for name, recorded in _RECORDED_AS.items()}
+            self._state = HealthState(**{names.get(key, key): state[key] for key in state})
         self._trained = set(self._parameters())
 
     @torch.no_grad()
-    def look(self, steps: int) -> None:
+    def observe_epoch(self, steps: int) -> None:
         """An epoch of so many steps is over; the last one's gradients are still there."""
-        self._notes.epochs += 1
+        self._state.epochs += 1
         self._look_at_gradients(steps)
         self._look_at_statistics()
 
@@ -123,7 +134,7 @@ class Health:
         best: float | None,
         baseline: float | None,
         mistakes: Sequence[Mistake] = (),
-    ) -> list[Finding]:
+    ) -> list[HealthFinding]:
         """What was found, at most one of a kind.
 
         Args:
@@ -135,21 +146,21 @@ class Health:
         """
         leak = "eval_mode_leak" in mistakes
         found = {
-            Kind.BELOW_BASELINE: _below(select, best, baseline),
-            Kind.STATISTICS_STOPPED: self._stopped(),
-            Kind.STATISTICS_LAG: self._lagging(),
-            Kind.AVERAGE_LAG: self._average_lags(),
-            Kind.NO_GRADIENT: self._without_gradient(),
-            Kind.LOSS_FROZEN: frozen_loss(history),
+            HealthIssue.BELOW_BASELINE: _below_baseline(select, best, baseline),
+            HealthIssue.STATISTICS_STOPPED: self._stopped(),
+            HealthIssue.STATISTICS_LAG: self._lagging(),
+            HealthIssue.AVERAGE_LAG: self._average_lags(),
+            HealthIssue.NO_GRADIENT: self._without_gradient(),
+            HealthIssue.LOSS_FROZEN: frozen_loss(history),
         }
         findings = [
-            Finding(kind, text, expected=leak and kind is Kind.STATISTICS_STOPPED)
+            HealthFinding(kind, text, expected=leak and kind is HealthIssue.STATISTICS_STOPPED)
             for kind, text in found.items()
             if text is not None
         ]
         if mistakes:
-            told = "; ".join(f"{name}: {_MISTAKES[name]}" for name in mistakes)
-            findings.append(Finding(Kind.MISTAKE, told, expected=True))
+            text = "; ".join(f"{name}: {_MISTAKES[name]}" for name in mistakes)
+            findings.append(HealthFinding(HealthIssue.MISTAKE, text, expected=True))
         return findings
 
     def _parameters(self) -> dict[str, nn.Parameter]:
@@ -158,16 +169,18 @@ class Health:
         return {name: p for name, p in named if p.requires_grad and p.numel()}
 
     def _look_at_gradients(self, steps: int) -> None:
-        trained, unfed = self._parameters(), self._notes.unfed
-        unfed |= {name: [0, 0] for name in trained if name not in self._trained}
+        trained, params_without_grad = self._parameters(), self._state.params_without_grad
+        params_without_grad |= {name: [0, 0] for name in trained if name not in self._trained}
         self._trained = set(trained)
-        suspects = {name: trained[name] for name in unfed if name in trained}
-        fed = _not_zero({name: p.grad for name, p in suspects.items()})
-        if self._remembers:
-            fed |= _not_zero({n: self._mean(p) for n, p in suspects.items() if n not in fed})
-        for name in fed:
-            del unfed[name]
-        for seen in unfed.values():
+        suspects = {name: trained[name] for name in params_without_grad if name in trained}
+        with_grad = _with_nonzero_values({name: p.grad for name, p in suspects.items()})
+        if self._optimizer_averages:
+            with_grad |= _with_nonzero_values(
+                {n: self._mean(p) for n, p in suspects.items() if n not in with_grad}
+            )
+        for name in with_grad:
+            del params_without_grad[name]
+        for seen in params_without_grad.values():
             seen[0] += 1
             seen[1] += steps
 
@@ -178,32 +191,34 @@ class Health:
         return found
 
     def _look_at_statistics(self) -> None:
-        notes, now = self._notes, self._updates()
+        state, now = self._state, self._updates()
         for name, module in self._norms.items():
-            moved = now[name] > notes.updates[name] and module.momentum != 0
+            moved = now[name] > state.updates[name] and module.momentum != 0
             if not moved and self._is_trained(name):
-                notes.still.setdefault(name, [notes.epochs, 0])[1] += 1
-        notes.updates = now
-        notes.stuck = self._stuck()
+                state.stopped_norms.setdefault(name, [state.epochs, 0])[1] += 1
+        state.updates = now
+        state.stale_norms = self._find_stale_norms()
 
     def _is_trained(self, norm: str) -> bool:
         """Whether a BatchNorm is part of what is trained and in use; or its parent is."""
         parent = norm.rpartition(".")[0]
         own = dict(self._norms[norm].named_parameters(norm, recurse=False))
         names = own or dict(self._model.get_submodule(parent).named_parameters(parent))
-        return any(name in self._trained and name not in self._notes.unfed for name in names)
+        return any(
+            name in self._trained and name not in self._state.params_without_grad for name in names
+        )
 
     def _updates(self) -> dict[str, int]:
         counts = [module.num_batches_tracked for module in self._norms.values()]
         found = torch.stack(counts).tolist() if counts else []  # type: ignore[arg-type]  # those without are left out above
         return dict(zip(self._norms, found, strict=True))
 
-    def _stuck(self) -> list[str]:
+    def _find_stale_norms(self) -> list[str]:
         """Where more than half of the median channel's running variance is what is left of 1.
 
         `eps` is added to the variance where it is used.
         """
-        left = {name: self._left(name) for name in self._notes.initial}
+        left = {name: self._initial_left(name) for name in self._state.fresh_norms}
         left = {name: part for name, part in left.items() if part > self._norms[name].eps}
         norms = [self._norms[name] for name in left]
         variances = [norm.running_var.median() for norm in norms if norm.running_var is not None]
@@ -211,36 +226,39 @@ class Health:
         named = zip(left, norms, found, strict=True)
         return [name for name, norm, variance in named if 2 * left[name] > variance + norm.eps]
 
-    def _left(self, norm: str) -> float:
+    def _initial_left(self, norm: str) -> float:
         """How much of the initial values is left; none under a plain mean (momentum None)."""
-        momentum, updates = self._norms[norm].momentum, self._notes.updates[norm]
+        momentum, updates = self._norms[norm].momentum, self._state.updates[norm]
         return (1 - momentum) ** updates if momentum and updates else 0.0
 
     def _stopped(self) -> str | None:
-        still = self._notes.still
-        if not still:
+        stopped_norms = self._state.stopped_norms
+        if not stopped_norms:
             return None
-        first, count = min(first for first, _ in still.values()), max(n for _, n in still.values())
-        when = f"in {count} of {self._notes.epochs} epochs, first in epoch {first}"
-        return f"BatchNorm's running statistics of {_named(still)} stood still {when}"
+        first, count = (
+            min(first for first, _ in stopped_norms.values()),
+            max(n for _, n in stopped_norms.values()),
+        )
+        when = f"in {count} of {self._state.epochs} epochs, first in epoch {first}"
+        return f"BatchNorm's running statistics of {_named(stopped_norms)} stood still {when}"
 
     def _lagging(self) -> str | None:
-        notes = self._notes
-        moving = [n for n in notes.initial if notes.updates[n] and n not in notes.still]
-        behind = [name for name in moving if self._left(name) > LAG]
-        stuck = [name for name in notes.stuck if name in moving]
-        if not behind and len(stuck) <= STUCK * len(moving):
+        state = self._state
+        moving = [n for n in state.fresh_norms if state.updates[n] and n not in state.stopped_norms]
+        behind = [name for name in moving if self._initial_left(name) > MAX_INITIAL_LEFT]
+        stale_norms = [name for name in state.stale_norms if name in moving]
+        if not behind and len(stale_norms) <= MAX_STALE_SHARE * len(moving):
             return None
-        worst = max(behind or stuck, key=self._left)
-        share = f"{len(stuck or behind)} of {len(moving)}"
+        worst = max(behind or stale_norms, key=self._initial_left)
+        share = f"{len(stale_norms or behind)} of {len(moving)}"
         which = (
-            f"in {share} most of the variance is still the initial one ({_named(stuck)})"
-            if stuck
+            f"in {share} most of the variance is still the initial one ({_named(stale_norms)})"
+            if stale_norms
             else f"{share} are behind ({_named(behind)})"
         )
         return (
-            f"BatchNorm's statistics have moved by {_percent(1 - self._left(worst))} of the way "
-            f"from their initial values in {notes.updates[worst]} steps of momentum "
+            f"BatchNorm's statistics have moved by {_percent(1 - self._initial_left(worst))} of "
+            f"the way from their initial values in {state.updates[worst]} steps of momentum "
             f"{self._norms[worst].momentum}; {which}"
         )
 
@@ -250,7 +268,7 @@ class Health:
             return None
         steps = self._average.steps
         left = self._ema ** (steps - 1)
-        if left <= AVERAGE_LAG:
+        if left <= MAX_AVERAGE_LAG:
             return None
         return (
             f"the moving average of the weights is to {_percent(left)} still those after the first "
@@ -258,19 +276,19 @@ class Health:
         )
 
     def _without_gradient(self) -> str | None:
-        fed = self._trained - self._notes.unfed.keys()
-        sure = [name for name in self._notes.unfed if self._is_sure(name)]
-        unfed = [name for name in sure if not _may_cancel(name, fed)]
-        if not unfed:
+        with_grad = self._trained - self._state.params_without_grad.keys()
+        sure = [name for name in self._state.params_without_grad if self._is_certain(name)]
+        params_without_grad = [name for name in sure if not _may_cancel(name, with_grad)]
+        if not params_without_grad:
             return None
-        values = sum(self._model.get_parameter(name).numel() for name in unfed)
-        parts = _outermost(unfed, self._trained.difference(unfed))
+        values = sum(self._model.get_parameter(name).numel() for name in params_without_grad)
+        parts = _outermost(params_without_grad, self._trained.difference(params_without_grad))
         return f"no gradient ever reached {_named(parts)} ({values:,} parameters)"
 
-    def _is_sure(self, name: str) -> bool:
+    def _is_certain(self, name: str) -> bool:
         """Whether what last steps show holds for all: stochastic depth passes layers over."""
-        epochs, steps = self._notes.unfed[name]
-        return steps >= FEWEST_STEPS and (self._remembers or epochs >= FEWEST_EPOCHS)
+        epochs, steps = self._state.params_without_grad[name]
+        return steps >= MIN_STEPS and (self._optimizer_averages or epochs >= MIN_EPOCHS)
 
 
 def frozen_loss(history: Sequence[Row]) -> str | None:
@@ -280,22 +298,24 @@ def frozen_loss(history: Sequence[Row]) -> str | None:
     that came down to 0, where there is nothing left to learn.
     """
     peak = max((row["lr"] or 0.0 for row in history), default=0.0)
-    counted = [row for row in history if (row["lr"] or 0.0) >= LOW_RATE * peak]
+    counted = [row for row in history if (row["lr"] or 0.0) >= NEGLIGIBLE_LR * peak]
     losses = [row["train/loss"] or 0.0 for row in counted]
     same = 0
     while same < len(losses) and _is_close(losses[-1 - same], losses[-1]):
         same += 1
-    if same < FEWEST_EPOCHS or (losses[-1] == 0 and same < len(losses)):
+    if same < MIN_EPOCHS or (losses[-1] == 0 and same < len(losses)):
         return None
     first, last = counted[-same]["epoch"], counted[-1]["epoch"]
     return f"the training loss is {losses[-1]:.6g} in each epoch from {first} to {last}"
 
 
 def _is_close(a: float, b: float) -> bool:
-    return math.isclose(a, b, rel_tol=ROUNDING)
+    return math.isclose(a, b, rel_tol=ROUNDING_TOLERANCE)
 
 
-def _below(select: SelectSettings, best: float | None, baseline: float | None) -> str | None:
+def _below_baseline(
+    select: SelectSettings, best: float | None, baseline: float | None
+) -> str | None:
     """The comparison with the trivial prediction, where that is as good."""
     if best is None or baseline is None:
         return None
@@ -324,18 +344,18 @@ def _is_from_scratch(norm: _BatchNorm) -> Tensor:
     untouched = (mean == 0).all() & (variance == 1).all()
     # momentum may have been changed since; None is a plain mean, of which the first leaves nothing
     momentum = 1.0 if norm.momentum is None else max(norm.momentum, DEFAULT_MOMENTUM)
-    left = (1 - momentum) ** batches * (1 - ROUNDING)
+    left = (1 - momentum) ** batches * (1 - ROUNDING_TOLERANCE)
     return torch.where(batches == 0, untouched, (variance >= left).all())
 
 
-def _not_zero(tensors: Mapping[str, Tensor | None]) -> set[str]:
+def _with_nonzero_values(tensors: Mapping[str, Tensor | None]) -> set[str]:
     """The names of those that have any other value than 0; most show it in their first row."""
     known = {name: tensor for name, tensor in tensors.items() if tensor is not None}
-    found = _any({name: t[0] if t.dim() else t for name, t in known.items()})
-    return found | _any({name: t for name, t in known.items() if name not in found})
+    found = _names_with_nonzero({name: t[0] if t.dim() else t for name, t in known.items()})
+    return found | _names_with_nonzero({name: t for name, t in known.items() if name not in found})
 
 
-def _any(tensors: Mapping[str, Tensor]) -> set[str]:
+def _names_with_nonzero(tensors: Mapping[str, Tensor]) -> set[str]:
     """The names of those that have any other value than 0; read back at once."""
     if not tensors:
         return set()
@@ -343,9 +363,9 @@ def _any(tensors: Mapping[str, Tensor]) -> set[str]:
     return {name for name, value in zip(tensors, largest, strict=True) if value != 0}
 
 
-def _may_cancel(name: str, fed: set[str]) -> bool:
+def _may_cancel(name: str, with_grad: set[str]) -> bool:
     """Whether a parameter is the bias of a layer that learns: what follows may cancel it."""
-    return name.split(".")[-1] == "bias" and f"{name.removesuffix('bias')}weight" in fed
+    return name.split(".")[-1] == "bias" and f"{name.removesuffix('bias')}weight" in with_grad
 
 
 def _outermost(names: Iterable[str], others: Iterable[str]) -> list[str]:
@@ -364,8 +384,8 @@ def _prefixes(name: str) -> list[str]:
 def _named(parts: Iterable[str]) -> str:
     """The first parts' names, and how many more there are."""
     names = [name or "the whole model" for name in parts]
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return ", ".join(names[:MAX_NAMED]) + more
 
 
 def _percent(part: float) -> str:

@@ -13,7 +13,7 @@ from bench.registry import Registry
 from bench.settings import Settings
 
 
-class Spelled:
+class ShortSpellings:
     """Annotation of a union of settings: lets a spec say `hflip` or `{elastic: {p: 0.2}}` too.
 
     The union's members are the registry's parts in the order of their names, then `target:`.
@@ -22,7 +22,7 @@ class Spelled:
     def __init__(self, registry: Registry[Any]) -> None:
         self._registry = registry
 
-    def in_full(self, value: Any) -> Any:
+    def expand(self, value: Any) -> Any:
         """`hflip` → `{name: hflip}`, `{elastic: {p: 0.2}}` → `{name: elastic, p: 0.2}`.
 
         Raises:
@@ -67,7 +67,7 @@ class Spelled:
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        return core_schema.no_info_before_validator_function(self.in_full, handler(source))
+        return core_schema.no_info_before_validator_function(self.expand, handler(source))
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler

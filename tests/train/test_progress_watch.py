@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from bench.train import watching
+from bench.train import progress_watch
+from bench.train.progress_watch import Interrupted, ProgressWatch
 from bench.train.session import train_trial
-from bench.train.watching import Interrupted, Watch
 from tests.builders.training import MemoryRecorder, Silent, make_trial, results
 
 
@@ -31,7 +31,7 @@ class Listening(Silent):
 
 @pytest.fixture(autouse=True)
 def _tell_always(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching, "TICK_SECONDS", -1.0)
+    monkeypatch.setattr(progress_watch, "TICK_SECONDS", -1.0)
 
 
 def test_everything_after_the_steps_is_told(tmp_path: Path) -> None:
@@ -64,17 +64,17 @@ def test_after_the_last_epoch_it_stops_and_goes_on_to_the_same_end(
 
 def test_validation_is_always_finished() -> None:
     signals = Listening("validation")
-    watch = Watch(signals, stops=False)
-    assert list(watch.over("abc", "validation", 3)) == ["a", "b", "c"]
+    watch = ProgressWatch(signals, stops=False)
+    assert list(watch.iterate("abc", "validation", 3)) == ["a", "b", "c"]
     assert signals.asked
 
 
 def test_without_an_observer_nothing_is_told_and_hooks_go_away() -> None:
     model = nn.Linear(1, 1)
-    with Watch().passes(model, "x"):
+    with ProgressWatch().forward_passes(model, "x"):
         model(torch.zeros(1, 1))
     assert not model._forward_pre_hooks
-    assert list(Watch().over(range(3), "x", 3)) == [0, 1, 2]
+    assert list(ProgressWatch().iterate(range(3), "x", 3)) == [0, 1, 2]
 
 
 def test_time_between_epochs_is_recorded(tmp_path: Path) -> None:

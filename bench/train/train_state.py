@@ -7,16 +7,16 @@ from torch import nn
 
 from bench.spec.train_settings import TrainSettings
 from bench.tasks.base import Task
-from bench.train.average import Average
-from bench.train.compiling import check_batches, compiled
+from bench.train.average import WeightAverage
+from bench.train.compiling import check_batches, compile_model
 from bench.train.freeze import Freezing
-from bench.train.graphs import Graphs
+from bench.train.graphs import GraphSettings
 from bench.train.optim import make_optimizer, start_momentum
 from bench.train.precision import Precision
 from bench.train.step import Stepper
 
 
-class Trainee:
+class TrainState:
     """A model on its device, ready for its first step.
 
     Attributes:
@@ -36,7 +36,7 @@ class Trainee:
         device: torch.device,
         *,
         images: int,
-        graphs: Graphs | None = None,
+        graphs: GraphSettings | None = None,
     ) -> None:
         """`images` is how many there are to train on; with `graphs`, steps are replayed.
 
@@ -48,34 +48,34 @@ class Trainee:
         self.freezing = Freezing(self.model, settings)
         self.optimizer = make_optimizer(self.freezing.groups(), settings)
         self.precision = Precision(settings.precision, device)
-        self.average = None if settings.ema is None else Average(self.model, settings.ema)
+        self.average = None if settings.ema is None else WeightAverage(self.model, settings.ema)
         self.step = Stepper(
             self.model,
             task,
             self.optimizer,
             self.precision,
             settings,
-            compiled=_compiled(self.model, settings, images),
+            compiled=_compile_if_asked(self.model, settings, images),
             average=self.average,
             device=device,
             graphs=graphs,
         )
 
     @property
-    def validated(self) -> nn.Module:
+    def eval_model(self) -> nn.Module:
         """The model that is validated and kept: the average of the weights where there is one."""
         return self.model if self.average is None else self.average.module
 
     def begin(self, epoch: int) -> None:
         """From the epoch on that unfreezes, the optimizer has what was frozen as well."""
-        for group in self.freezing.thaw(epoch):
+        for group in self.freezing.unfreeze(epoch):
             self.optimizer.add_param_group(group)
             start_momentum(self.optimizer)
 
     def train(self, mode: bool = True) -> None:
         """Put the model into training mode, but for what is held still."""
         self.model.train(mode=mode)
-        self.freezing.hold_still()
+        self.freezing.freeze_to_eval()
         if self.step.graph is not None:
             self.step.graph.begin()
 
@@ -86,7 +86,7 @@ class Trainee:
         return self.step.micro_batch if by_batch else None
 
 
-def _compiled(model: nn.Module, settings: TrainSettings, images: int) -> nn.Module | None:
+def _compile_if_asked(model: nn.Module, settings: TrainSettings, images: int) -> nn.Module | None:
     """What full batches are trained with, if not the model as it is.
 
     A smaller last batch is not worth compiling a second time, nor is validation, whose figures are
@@ -95,4 +95,4 @@ def _compiled(model: nn.Module, settings: TrainSettings, images: int) -> nn.Modu
     if settings.compile == "none":
         return None
     check_batches(settings, images)
-    return compiled(model, settings.compile)
+    return compile_model(model, settings.compile)

@@ -16,8 +16,8 @@ from bench.labels import IGNORE_LABEL
 from bench.tasks.settings import EmptyMask
 
 EPSILON = 1e-6
-_MOST_BINS = 1 << 22  # of int64 at a time, on a CPU
-_MOST_FLAGS = 1 << 26  # bools at a time, on a GPU
+_MAX_BINS = 1 << 22  # of int64 at a time, on a CPU
+_MAX_FLAGS = 1 << 26  # bools at a time, on a GPU
 
 
 class Counts(NamedTuple):
@@ -43,7 +43,7 @@ class Overlap(NamedTuple):
     defined: Tensor
 
 
-def overlap(
+def dice_and_iou(
     predicted: Tensor, truth: Tensor, classes: int, empty_mask: EmptyMask | None = None
 ) -> Overlap:
     """Scores of (B, H, W) labels for the classes 1…K-1, the images being a whole split.
@@ -101,7 +101,7 @@ def count(predicted: Tensor, truth: Tensor, classes: int) -> Counts:
         counted = torch.where(truth == IGNORE_LABEL, IGNORE_LABEL, predicted)
         both = torch.where(counted == truth, truth, IGNORE_LABEL)
         return Counts(*(_by_comparing(part, classes) for part in (both, counted, truth)))
-    images = max(1, _MOST_BINS // ((classes + 1) * classes))
+    images = max(1, _MAX_BINS // ((classes + 1) * classes))
     parts = zip(torch.split(predicted, images), torch.split(truth, images), strict=True)
     confusion = torch.cat([_confusion(*part, classes) for part in parts])
     return Counts(confusion.diagonal(dim1=1, dim2=2), confusion.sum(1), confusion.sum(2))
@@ -112,7 +112,7 @@ def pixels(truth: Tensor, classes: int) -> Tensor:
     return count(torch.zeros_like(truth), truth, classes).truth
 
 
-def always(truth: Tensor, label: int) -> Counts:
+def constant_prediction(truth: Tensor, label: int) -> Counts:
     """The counts where `label` is predicted everywhere; `truth` as in `Counts`."""
     both, predicted = torch.zeros_like(truth), torch.zeros_like(truth)
     both[:, label], predicted[:, label] = truth[:, label], truth.sum(1)
@@ -134,7 +134,7 @@ def _confusion(predicted: Tensor, truth: Tensor, classes: int) -> Tensor:
 
 def _by_comparing(labels: Tensor, classes: int) -> Tensor:
     """(B, K) int64: how often each class is among (B, P) labels, several classes at a time."""
-    step = max(1, _MOST_FLAGS // max(1, labels.numel()))
+    step = max(1, _MAX_FLAGS // max(1, labels.numel()))
     numbers = torch.arange(classes, dtype=labels.dtype, device=labels.device)
     found = [(labels[:, None] == part[:, None]).sum(2) for part in torch.split(numbers, step)]
     return torch.cat(found, 1)

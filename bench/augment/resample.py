@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bench.augment.base import Linear, Size
-from bench.augment.route import Bend, Place, Route
+from bench.augment.compose import DisplacementStep, PixelMap, Route
 
 Sampling = Literal["nearest", "bilinear", "bicubic"]
 
@@ -19,7 +19,7 @@ Sampling = Literal["nearest", "bilinear", "bicubic"]
 _PIXELS = 2**17
 
 
-class Layer:
+class ResampledBatch:
     """A batch to be resampled, and what becomes of it.
 
     Attributes:
@@ -40,7 +40,7 @@ class Layer:
         if rest := [row for row in range(len(batch)) if row not in touched]:
             put(self.result, rest, take(batch, rest))
 
-    def look(self, rows: list[int], points: Tensor, exact: bool) -> None:
+    def fill(self, rows: list[int], points: Tensor, exact: bool) -> None:
         """Fill k `rows` of the result with what is at `points` (k, H, W, 2)."""
         how: Sampling = "nearest" if exact else self._how
         seen = sample(take(self._batch, rows), points, how)
@@ -50,15 +50,15 @@ class Layer:
         put(self.result, rows, seen if self.result.is_floating_point() else seen.int())
 
 
-def resample(layers: Sequence[Layer], routes: Sequence[Route], size: Size) -> None:
+def resample(layers: Sequence[ResampledBatch], routes: Sequence[Route], size: Size) -> None:
     """Let all layers look along the routes that they were made for, at the same points."""
     device = layers[0].result.device
     for route in routes:
-        way = _Way(route, size, device)
+        on_device = _DeviceRoute(route, size, device)
         for part in pieces(len(route.rows), size, device):
-            points = way.points(part)
+            points = on_device.points(part)
             for layer in layers:
-                layer.look(route.rows[part], points, route.exact)
+                layer.fill(route.rows[part], points, route.exact)
 
 
 def pieces(n: int, size: Size, device: torch.device) -> Iterator[slice]:
@@ -71,7 +71,7 @@ def pieces(n: int, size: Size, device: torch.device) -> Iterator[slice]:
         yield slice(start, min(start + step, n))
 
 
-def onto(values: Tensor, device: torch.device) -> Tensor:
+def to_device(values: Tensor, device: torch.device) -> Tensor:
     """`values` (CPU) on the device, without waiting for what the device has still to do."""
     if device.type != "cuda":
         return values.to(device)
@@ -82,7 +82,7 @@ def take(batch: Tensor, rows: list[int]) -> Tensor:
     """`batch[rows]` (rows in order), without a copy where they are neighbours."""
     if rows and rows[-1] - rows[0] == len(rows) - 1:
         return batch[rows[0] : rows[-1] + 1]
-    index = onto(torch.tensor(rows), batch.device)
+    index = to_device(torch.tensor(rows), batch.device)
     if batch.is_contiguous(memory_format=torch.channels_last):  # whole rows: ten times as fast
         return batch.permute(0, 2, 3, 1).index_select(0, index).permute(0, 3, 1, 2)
     return batch.index_select(0, index)
@@ -94,7 +94,7 @@ def put(batch: Tensor, rows: list[int], values: Tensor) -> None:
         for row, value in zip(rows, values.unbind(), strict=True):
             batch[row] = value
     else:
-        batch.index_copy_(0, onto(torch.tensor(rows), batch.device), values.to(batch.dtype))
+        batch.index_copy_(0, to_device(torch.tensor(rows), batch.device), values.to(batch.dtype))
 
 
 def sample(images: Tensor, points: Tensor, how: Sampling) -> Tensor:
@@ -107,21 +107,24 @@ def sample(images: Tensor, points: Tensor, how: Sampling) -> Tensor:
     return F.grid_sample(images.float(), points, how, padding_mode="border", align_corners=False)
 
 
-class _Way:
+class _DeviceRoute:
     """A route on the device."""
 
     def __init__(self, route: Route, size: Size, device: torch.device) -> None:
         self._size = size
-        self._last = _Frame(route.place, size, device)
-        self._bends: list[_Bend] = []
+        self._last = _Frame(route.pixel_map, size, device)
+        self._displacements: list[_DeviceDisplacement] = []
         self._linear: tuple[Linear, Tensor] | None = None
-        first = route.bends[0] if len(route.bends) == 1 else None
+        first = route.displacements[0] if len(route.displacements) == 1 else None
         if first is not None and not first.away and isinstance(first.transform, Linear):
-            turn = _turn(route.place, size)
+            turn = _turn(route.pixel_map, size)
             turned = torch.bmm(turn, first.drawn.flatten(2)).view_as(first.drawn)
-            self._linear = first.transform, onto(turned, device)
+            self._linear = first.transform, to_device(turned, device)
         else:
-            self._bends = [_Bend(bend, size, device) for bend in route.bends]
+            self._displacements = [
+                _DeviceDisplacement(displacement, size, device)
+                for displacement in route.displacements
+            ]
 
     def points(self, part: slice) -> Tensor:
         """(k, H, W, 2) where `part` of the route's samples look in the end."""
@@ -131,19 +134,19 @@ class _Way:
             transform.add(drawn[part], points)
             return _reflected(points)
         offsets: Tensor | None = None
-        for bend in self._bends:
-            offsets = bend.after(offsets, part, self._size)
+        for displacement in self._displacements:
+            offsets = displacement.after(offsets, part, self._size)
         return self._last.points(part, offsets)
 
 
-class _Bend:
+class _DeviceDisplacement:
     """A displacement on a route, on the device."""
 
-    def __init__(self, bend: Bend, size: Size, device: torch.device) -> None:
-        self._transform = bend.transform
-        self._drawn = onto(bend.drawn, device)
-        self._turn = onto(bend.place.turn.float(), device)
-        self._frame = _Frame(bend.place, size, device) if bend.away else None
+    def __init__(self, displacement: DisplacementStep, size: Size, device: torch.device) -> None:
+        self._transform = displacement.transform
+        self._drawn = to_device(displacement.drawn, device)
+        self._turn = to_device(displacement.pixel_map.turn.float(), device)
+        self._frame = _Frame(displacement.pixel_map, size, device) if displacement.away else None
 
     def after(self, offsets: Tensor | None, part: slice, size: Size) -> Tensor:
         """(k, 2, H·W) displacements up to and with this one, from those before it."""
@@ -157,15 +160,15 @@ class _Bend:
 class _Frame:
     """A place, in units in which the frame is [0, 1/2], edge to edge."""
 
-    def __init__(self, place: Place, size: Size, device: torch.device) -> None:
+    def __init__(self, pixel_map: PixelMap, size: Size, device: torch.device) -> None:
         height, width = size
-        straight = place.straight * _unit(size)
+        straight = pixel_map.straight * _unit(size)
         straight[:, :, 2] += 1 / 4
-        matrix = onto(straight.float(), device)
+        matrix = to_device(straight.float(), device)
         self._along = (matrix[:, :, 0, None] * _centred(width, device))[:, :, None, :]
         across = matrix[:, :, 1, None] * _centred(height, device) + matrix[:, :, 2, None]
         self._across = across[:, :, :, None]
-        self._turn = onto(_turn(place, size), device)
+        self._turn = to_device(_turn(pixel_map, size), device)
 
     def straight(self, part: slice) -> Tensor:
         """(k, 2, H, W): A·x of these samples."""
@@ -185,9 +188,9 @@ def _unit(size: Size) -> Tensor:
     return torch.tensor([[1 / (2 * width)], [1 / (2 * height)]], dtype=torch.float64)
 
 
-def _turn(place: Place, size: Size) -> Tensor:
+def _turn(pixel_map: PixelMap, size: Size) -> Tensor:
     """(k, 2, 2) float32: B from pixels to these units."""
-    return (place.turn * _unit(size)).float()
+    return (pixel_map.turn * _unit(size)).float()
 
 
 def _reflected(points: Tensor) -> Tensor:

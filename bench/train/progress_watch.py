@@ -29,25 +29,25 @@ class Observer(Protocol):
         ...
 
 
-class Watch:
+class ProgressWatch:
     """Says how far work is, about twice a second, and raises Interrupted when asked to stop.
 
-    `Watch()` is for work that nobody watches. Without `stops` the work is always finished: an epoch
-    that is trained is worth its validation, since without that it would be trained again.
+    `ProgressWatch()` is for work that nobody watches. Without `stops` the work is always finished:
+    without its validation a trained epoch would be trained again.
     """
 
     def __init__(self, observer: Observer | None = None, *, stops: bool = True) -> None:
         self._observer, self._stops = observer, stops
-        self._told = time.monotonic()
+        self._last_report = time.monotonic()
 
-    def over(self, items: Iterable[T], what: str, count: int) -> Iterator[T]:
+    def iterate(self, items: Iterable[T], what: str, count: int) -> Iterator[T]:
         """The items, of which there are `count`, one by one."""
         for number, item in enumerate(items):
             self._step(what, number, count)
             yield item
 
     @contextmanager
-    def passes(self, model: nn.Module, what: str) -> Iterator[None]:
+    def forward_passes(self, model: nn.Module, what: str) -> Iterator[None]:
         """Within the block, each forward pass of `model` counts as a step."""
         done = 0
 
@@ -67,6 +67,6 @@ class Watch:
             return
         if self._stops and self._observer.stopping():
             raise Interrupted
-        if time.monotonic() - self._told > TICK_SECONDS:
-            self._told = time.monotonic()
+        if time.monotonic() - self._last_report > TICK_SECONDS:
+            self._last_report = time.monotonic()
             self._observer.working(what, step, steps)

@@ -10,18 +10,18 @@ import pytest
 import torch
 from torch import nn
 
-from bench.health import Finding, Kind, read
+from bench.health import HealthFinding, HealthIssue, read
 from bench.spec.schema import SelectSettings, TrialSettings
 from bench.spec.train_settings import TrainSettings
 from bench.train import checkpoint, loop
-from bench.train.health import Health, frozen_loss
+from bench.train.health_checks import HealthMonitor, frozen_loss
 from bench.train.loop import Interrupted
 from bench.train.placement import Placement
 from bench.train.recorder import Row
 from bench.train.session import train_trial
 from tests.builders.training import SETTINGS, MemoryRecorder, Silent, make_trial
 
-Found = dict[Kind, Finding]
+Found = dict[HealthIssue, HealthFinding]
 DICE = SelectSettings(metric="val/dice", mode="max")
 SHAPES = {"name": "shapes", "image_size": 32, "train": 40, "val": 8, "test": 2}
 
@@ -68,7 +68,7 @@ def test_batch_norm_of_smaller_batches_is_told(tmp_path: Path) -> None:
     model = {"name": "resnet18_unet", "width": 0.05}
     found = findings(tmp_path, model=model, train={"micro_batch": 3, "epochs": 1})
     text = "BatchNorm takes its statistics from 3 images, of batches of 8"
-    assert found[Kind.SMALL_BATCHES].text == text
+    assert found[HealthIssue.SMALL_BATCHES].text == text
 
 
 def test_a_loss_that_is_not_finite_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,7 +80,7 @@ def test_a_loss_that_is_not_finite_is_told(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(loop, "evaluate", overflowing)
     found = findings(tmp_path)
-    assert found[Kind.NOT_FINITE].text == "in 1 of 4 epochs, first in 2"
+    assert found[HealthIssue.NOT_FINITE].text == "in 1 of 4 epochs, first in 2"
 
 
 UNET = {"model": {"name": "resnet18_unet", "width": 0.1}}
@@ -114,59 +114,61 @@ KINDS = {
 def test_no_part_is_accused(tmp_path: Path, changes: dict[str, Any]) -> None:
     """Too short to have learnt anything, and yet all parts are as they are meant to be."""
     changes["train"] = {"epochs": 1} | changes.get("train", {})
-    short = {Kind.BELOW_BASELINE, Kind.STATISTICS_LAG}
+    short = {HealthIssue.BELOW_BASELINE, HealthIssue.STATISTICS_LAG}
     assert findings(tmp_path, **changes).keys() <= short
 
 
 def test_worse_than_trivial(tmp_path: Path) -> None:
     found = findings(tmp_path, train={"lr": 1e-9, "epochs": 1}, model=net(momentum=0.6), seed=1)
-    assert list(found) == [Kind.BELOW_BASELINE]
-    assert "the trivial prediction's 0.4" in found[Kind.BELOW_BASELINE].text
+    assert list(found) == [HealthIssue.BELOW_BASELINE]
+    assert "the trivial prediction's 0.4" in found[HealthIssue.BELOW_BASELINE].text
 
 
 def test_as_good_as_trivial_is_not_better() -> None:
-    health = Health(nn.Conv2d(1, 1, 1), torch.optim.Adam([torch.zeros(1)]), TrainSettings())
+    health = HealthMonitor(nn.Conv2d(1, 1, 1), torch.optim.Adam([torch.zeros(1)]), TrainSettings())
 
-    def kinds(best: float | None, baseline: float | None, mode: str) -> list[Kind]:
+    def kinds(best: float | None, baseline: float | None, mode: str) -> list[HealthIssue]:
         select = SelectSettings.model_validate({"metric": "val/x", "mode": mode})
         return [f.kind for f in health.findings([], select, best=best, baseline=baseline)]
 
-    assert kinds(0.5, 0.5, "max") == kinds(0.5, 0.5, "min") == [Kind.BELOW_BASELINE]
-    assert kinds(0.6, 0.5, "min") == kinds(0.4, 0.5, "max") == [Kind.BELOW_BASELINE]
+    assert kinds(0.5, 0.5, "max") == kinds(0.5, 0.5, "min") == [HealthIssue.BELOW_BASELINE]
+    assert kinds(0.6, 0.5, "min") == kinds(0.4, 0.5, "max") == [HealthIssue.BELOW_BASELINE]
     assert kinds(0.4, 0.5, "min") == kinds(0.6, 0.5, "max") == []
     assert kinds(None, 0.5, "max") == kinds(0.4, None, "max") == []
     # better by rounding only: less than 1e-5 of it
-    assert kinds(0.500004, 0.5, "max") == kinds(0.499996, 0.5, "min") == [Kind.BELOW_BASELINE]
+    assert (
+        kinds(0.500004, 0.5, "max") == kinds(0.499996, 0.5, "min") == [HealthIssue.BELOW_BASELINE]
+    )
     assert kinds(0.500006, 0.5, "max") == kinds(0.499994, 0.5, "min") == []
     assert kinds(1e-9, 0.0, "max") == []  # beside 0 nothing is close
 
 
 def test_the_leak_is_found_and_expected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = findings(tmp_path, mistakes=["eval_mode_leak"])
-    assert list(found) == [Kind.STATISTICS_STOPPED, Kind.MISTAKE]
+    assert list(found) == [HealthIssue.STATISTICS_STOPPED, HealthIssue.MISTAKE]
     assert all(finding.expected for finding in found.values())
     text = "BatchNorm's running statistics of norm stood still in 3 of 4 epochs, first in epoch 2"
-    assert found[Kind.STATISTICS_STOPPED].text == text
+    assert found[HealthIssue.STATISTICS_STOPPED].text == text
     assert f"health: {text} (expected): validation normalises by" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("mistake", ["unpaired_masks", "grad_in_validation"])
 def test_mistakes_on_purpose_are_named(tmp_path: Path, mistake: str) -> None:
     found = findings(tmp_path, mistakes=[mistake], augment=["hflip"])
-    assert list(found) == [Kind.MISTAKE]
-    assert found[Kind.MISTAKE].expected
-    assert found[Kind.MISTAKE].text.startswith(mistake)
+    assert list(found) == [HealthIssue.MISTAKE]
+    assert found[HealthIssue.MISTAKE].expected
+    assert found[HealthIssue.MISTAKE].text.startswith(mistake)
 
 
 def test_statistics_that_cannot_move(tmp_path: Path) -> None:
-    found = findings(tmp_path, model=net(momentum=0.0))[Kind.STATISTICS_STOPPED]
+    found = findings(tmp_path, model=net(momentum=0.0))[HealthIssue.STATISTICS_STOPPED]
     assert "of norm stood still in 4 of 4 epochs, first in epoch 1" in found.text
     assert not found.expected
 
 
 def test_statistics_that_lag(tmp_path: Path) -> None:
     """20 steps: 0.99^20 = 0.818 is left of the initial values."""
-    found = findings(tmp_path, model=net(momentum=0.01))[Kind.STATISTICS_LAG]
+    found = findings(tmp_path, model=net(momentum=0.01))[HealthIssue.STATISTICS_LAG]
     assert "moved by 18.2% of the way from their initial values in 20 steps" in found.text
     assert "momentum 0.01" in found.text
 
@@ -178,7 +180,7 @@ def test_statistics_lag_in_a_model_that_ran_in_its_constructor(
 ) -> None:
     """0.99^(20 + runs) is left, whatever momentum the constructor's passes had."""
     network = net(momentum=0.01, passes=runs, passes_momentum=before)
-    found = findings(tmp_path, model=network)[Kind.STATISTICS_LAG]
+    found = findings(tmp_path, model=network)[HealthIssue.STATISTICS_LAG]
     moved = 100 * (1 - 0.99 ** (20 + runs))
     assert f"moved by {moved:.3g}% of the way" in found.text
     assert f"in {20 + runs} steps of momentum 0.01" in found.text
@@ -190,9 +192,9 @@ def test_learnt_statistics_do_not_lag_where_few_batches_are_counted(batches: int
     norm = nn.BatchNorm2d(2, momentum=0.01)
     norm.running_mean, norm.running_var = torch.tensor([0.1, 0.0]), torch.tensor([0.05, 7.0])
     norm.num_batches_tracked += batches
-    health = Health(norm, torch.optim.Adam(norm.parameters()), TrainSettings())
+    health = HealthMonitor(norm, torch.optim.Adam(norm.parameters()), TrainSettings())
     norm(torch.randn(4, 2, 8, 8)).sum().backward()
-    health.look(1)
+    health.observe_epoch(1)
     assert health.findings([], DICE, best=None, baseline=None) == []
 
 
@@ -203,12 +205,12 @@ def test_small_activations_lag_longer(tmp_path: Path) -> None:
 
     def lags(scale: float) -> bool:
         network[0].reset_running_stats()
-        health = Health(network, optimizer, TrainSettings(optimizer="sgd"))
+        health = HealthMonitor(network, optimizer, TrainSettings(optimizer="sgd"))
         for _ in range(15):
             network(scale * torch.randn(4, 1, 8, 8)).sum().backward()
-        health.look(15)
+        health.observe_epoch(15)
         found = health.findings([], DICE, best=None, baseline=None)
-        return [finding.kind for finding in found] == [Kind.STATISTICS_LAG]
+        return [finding.kind for finding in found] == [HealthIssue.STATISTICS_LAG]
 
     assert lags(0.03)
     assert not lags(1.0)
@@ -224,28 +226,28 @@ def test_small_activations_lag_longer(tmp_path: Path) -> None:
         (0.0001, 0.02, True),
     ],
 )
-def test_what_counts_as_stuck(variance: float, eps: float, stuck: bool) -> None:
+def test_what_counts_as_stale(variance: float, eps: float, stuck: bool) -> None:
     """0.5^5 = 0.03125 of the initial variance is left; eps is added to all of it."""
     norm = nn.BatchNorm1d(2, eps=eps, momentum=0.5)
-    health = Health(norm, torch.optim.Adam(norm.parameters()), TrainSettings())
+    health = HealthMonitor(norm, torch.optim.Adam(norm.parameters()), TrainSettings())
     norm.num_batches_tracked += 5
     norm.running_var = torch.tensor([variance, variance])
-    health.look(5)
-    assert health._notes.stuck == ([""] if stuck else [])
+    health.observe_epoch(5)
+    assert health._state.stale_norms == ([""] if stuck else [])
 
 
 def test_learnt_statistics_do_not_lag() -> None:
     norm = nn.BatchNorm2d(1, momentum=0.01)
     norm.running_mean = torch.ones(1)
-    health = Health(norm, torch.optim.Adam(norm.parameters()), TrainSettings())
+    health = HealthMonitor(norm, torch.optim.Adam(norm.parameters()), TrainSettings())
     norm(torch.randn(4, 1, 8, 8)).sum().backward()
-    health.look(1)
+    health.observe_epoch(1)
     assert health.findings([], DICE, best=None, baseline=None) == []
 
 
 def test_an_average_that_lags(tmp_path: Path) -> None:
     """20 steps: 0.99^19 = 0.826 of the average is what the first step left."""
-    found = findings(tmp_path, train={"ema": 0.99})[Kind.AVERAGE_LAG]
+    found = findings(tmp_path, train={"ema": 0.99})[HealthIssue.AVERAGE_LAG]
     assert "to 82.6% still those after the first of 20 steps, with train.ema 0.99" in found.text
 
 
@@ -253,7 +255,7 @@ def test_parameters_without_gradient(tmp_path: Path) -> None:
     """1×1 from 8 to 4 channels with biases: 36; BatchNorm of 4 channels: 8."""
     found = findings(tmp_path, model=net(unused=True))
     assert {kind: finding.text for kind, finding in found.items()} == {
-        Kind.NO_GRADIENT: "no gradient ever reached spare (44 parameters)"
+        HealthIssue.NO_GRADIENT: "no gradient ever reached spare (44 parameters)"
     }
 
 
@@ -265,7 +267,7 @@ def test_where_the_optimizer_tells_nothing_epochs_do(
 ) -> None:
     train = {"weight_decay": weight_decay, "epochs": epochs}
     model = net(unused=True, momentum=0.6)
-    assert (Kind.NO_GRADIENT in findings(tmp_path, model=model, train=train)) == found
+    assert (HealthIssue.NO_GRADIENT in findings(tmp_path, model=model, train=train)) == found
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
@@ -288,31 +290,36 @@ def test_when_it_is_sure_that_no_gradient_comes(
     """Five steps where the optimizer remembers gradients; without, three epochs as well."""
     layer = nn.Linear(2, 2, bias=False)
     settings = TrainSettings.model_validate({"optimizer": optimizer, "momentum": 0.0})
-    health = Health(layer, torch.optim.Adam(layer.parameters()), settings)
+    health = HealthMonitor(layer, torch.optim.Adam(layer.parameters()), settings)
     for _ in range(epochs):
-        health.look(steps)
+        health.observe_epoch(steps)
     kinds = [f.kind for f in health.findings([], DICE, best=None, baseline=None)]
-    assert kinds == [Kind.NO_GRADIENT] * found
+    assert kinds == [HealthIssue.NO_GRADIENT] * found
 
 
 def test_a_bias_that_is_cancelled_is_no_fault() -> None:
     layer = nn.Linear(2, 2)
-    health = Health(layer, torch.optim.AdamW(layer.parameters()), TrainSettings())
+    health = HealthMonitor(layer, torch.optim.AdamW(layer.parameters()), TrainSettings())
     layer.weight.grad, layer.bias.grad = torch.full((2, 2), math.nan), torch.zeros(2)
-    health.look(9)
+    health.observe_epoch(9)
     assert health.findings([], DICE, best=None, baseline=None) == []
     layer.weight.grad, layer.bias.grad = torch.zeros(2, 2), torch.ones(2)
-    other = Health(layer, torch.optim.AdamW(layer.parameters()), TrainSettings())
-    other.look(9)
+    other = HealthMonitor(layer, torch.optim.AdamW(layer.parameters()), TrainSettings())
+    other.observe_epoch(9)
     (found,) = other.findings([], DICE, best=None, baseline=None)
     assert found.text == "no gradient ever reached weight (4 parameters)"
 
 
 def test_a_dead_network(tmp_path: Path) -> None:
     found = findings(tmp_path, model=net(dead=True))
-    assert {Kind.NO_GRADIENT, Kind.LOSS_FROZEN} <= found.keys()
-    assert found[Kind.NO_GRADIENT].text.startswith("no gradient ever reached the whole model (")
-    assert found[Kind.LOSS_FROZEN].text == "the training loss is 0.693147 in each epoch from 1 to 4"
+    assert {HealthIssue.NO_GRADIENT, HealthIssue.LOSS_FROZEN} <= found.keys()
+    assert found[HealthIssue.NO_GRADIENT].text.startswith(
+        "no gradient ever reached the whole model ("
+    )
+    assert (
+        found[HealthIssue.LOSS_FROZEN].text
+        == "the training loss is 0.693147 in each epoch from 1 to 4"
+    )
 
 
 def rows(losses: list[float], rates: list[float] | None = None) -> list[Row]:
@@ -346,9 +353,12 @@ def test_findings_of_a_resumed_trial_are_the_same(tmp_path: Path) -> None:
     }
     whole = findings(tmp_path / "whole", **changes)
     assert whole.keys() == {
-        Kind.BELOW_BASELINE, Kind.STATISTICS_STOPPED, Kind.AVERAGE_LAG, Kind.NO_GRADIENT,
-        Kind.MISTAKE,
-    }  # fmt: skip
+        HealthIssue.BELOW_BASELINE,
+        HealthIssue.STATISTICS_STOPPED,
+        HealthIssue.AVERAGE_LAG,
+        HealthIssue.NO_GRADIENT,
+        HealthIssue.MISTAKE,
+    }
     with pytest.raises(Interrupted):
         recorded(tmp_path / "cut", stop_after=12, **changes)
     assert findings(tmp_path / "cut", **changes) == whole
@@ -364,7 +374,7 @@ def test_a_state_of_an_earlier_version_is_gone_on_with(tmp_path: Path) -> None:
 
 def test_training_is_the_same_to_the_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recorded(tmp_path / "looked")
-    monkeypatch.setattr(Health, "look", lambda self, steps: None)
+    monkeypatch.setattr(HealthMonitor, "observe_epoch", lambda self, steps: None)
     recorded(tmp_path / "not")
     states = [checkpoint.load(tmp_path / name / "last.pt") for name in ("looked", "not")]
     for name, value in states[0]["model"].items():

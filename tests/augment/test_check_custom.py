@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.augment.foreign import check_foreign
+from bench.augment.check_custom import check_custom_transforms
 from bench.augment.settings import AugmentSettings
 from bench.errors import SpecError
 
@@ -76,12 +76,12 @@ def test_what_is_wrong_is_told_with_its_target(transform: dict[str, Any], messag
     transform["target"] = f"{__name__}:{transform['target']}"
     for given in (transform, {"one_of": [{"p": 0.5, **transform}]}):
         with pytest.raises(SpecError, match=f"{transform['target']}.*{message}"):
-            check_foreign(settings(given), 8)
+            check_custom_transforms(settings(given), 8)
 
 
 def test_what_is_right_passes() -> None:
     custom = f"{__package__}.custom"
-    check_foreign(
+    check_custom_transforms(
         settings(
             {"target": f"{custom}:Shift", "most": 9},
             {"one_of": [{"target": f"{custom}:Ripple", "height": 3, "p": 0.5}]},

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.augment.grid import pieces
+from bench.augment.resample import pieces
 from tests.augment.conformance import H, W, misalignment, noise, pipeline, ramps, run, seeded
 
 HERE = __package__
@@ -172,14 +172,14 @@ def test_in_pieces_it_is_the_same(monkeypatch: pytest.MonkeyPatch, interpolation
     pipe = pipeline(*({name: {"p": 0.6}} for name in names), interpolation=interpolation)
     whole = run(pipe, images, masks)
     for pixels in (1, 3 * H * W):
-        monkeypatch.setattr("bench.augment.grid._PIXELS", pixels)
+        monkeypatch.setattr("bench.augment.resample._PIXELS", pixels)
         cut = run(pipe, images, masks)
         assert torch.allclose(cut[0], whole[0], atol=1e-2)
         assert torch.equal(cut[1], whole[1])
 
 
 def test_pieces_cover_all_samples_once(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("bench.augment.grid._PIXELS", 100)
+    monkeypatch.setattr("bench.augment.resample._PIXELS", 100)
     monkeypatch.setattr("torch.get_num_threads", lambda: 2)
     cuts = [(part.start, part.stop) for part in pieces(9, (10, 5), torch.device("cpu"))]
     assert cuts == [(0, 4), (4, 8), (8, 9)]

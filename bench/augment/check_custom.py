@@ -21,7 +21,7 @@ from bench.errors import SpecError, describe_exception
 _SAMPLES = 2
 
 
-def check_foreign(settings: AugmentSettings, size: int) -> None:
+def check_custom_transforms(settings: AugmentSettings, size: int) -> None:
     """Try each transform named by `target:` on two grey images of `size` × `size`.
 
     A shape that is wrong only for some batches would end a trial in the middle of an epoch; one
@@ -31,7 +31,7 @@ def check_foreign(settings: AugmentSettings, size: int) -> None:
         SpecError: it is no transform at all; or the target, the method and what came back instead.
     """
     Pipeline(settings)
-    for own in _own(settings.transforms):
+    for own in _custom_transforms(settings.transforms):
         transform = AUGMENTATIONS.build(own)
         try:
             _try(transform, own.target, (size, size))
@@ -43,10 +43,10 @@ def check_foreign(settings: AugmentSettings, size: int) -> None:
             ) from error
 
 
-def _own(transforms: Sequence[TransformSettings]) -> Iterator[CustomTransform]:
+def _custom_transforms(transforms: Sequence[TransformSettings]) -> Iterator[CustomTransform]:
     for transform in transforms:
         if isinstance(transform, OneOfSettings):
-            yield from _own(transform.of)
+            yield from _custom_transforms(transform.of)
         elif isinstance(transform, CustomTransform):
             yield transform
 
@@ -77,7 +77,7 @@ def _draws(drawn: object, target: str) -> Tensor:
     if drawn.dim() == 0 or len(drawn) != _SAMPLES or drawn.device.type != "cpu":
         raise SpecError(
             f"{target!r}: `draw` must return one row a sample, on the CPU, but for {_SAMPLES} "
-            f"samples it returned {_told(drawn)}"
+            f"samples it returned {_describe_tensor(drawn)}"
         )
     return drawn
 
@@ -92,10 +92,10 @@ def _check(
         wanted = f"{shape} {str(dtype).removeprefix('torch.')}"
         raise SpecError(
             f"{target!r}: `{method}` must return {wanted}, but for {_SAMPLES} samples it returned "
-            f"{_told(found)}"
+            f"{_describe_tensor(found)}"
         )
 
 
-def _told(tensor: Tensor) -> str:
+def _describe_tensor(tensor: Tensor) -> str:
     kind = str(tensor.dtype).removeprefix("torch.")
     return f"{tuple(tensor.shape)} {kind} on {tensor.device.type}"

@@ -12,25 +12,25 @@ import psutil
 import torch
 
 from bench.data.base import Splits
-from bench.measure.activations import bytes_an_image
-from bench.measure.footprint import Footprint, Kind
+from bench.measure.activations import bytes_per_image
+from bench.measure.footprint import Footprint, MemoryKind
 from bench.measure.free_memory import free_host_memory
 from bench.measure.memory import PeakMemory, is_out_of_memory
 from bench.plan.trial import Trial
 from bench.tasks.base import Batch
 from bench.train.batches import Batches
-from bench.train.session import Parts, build, pick_device
-from bench.train.trainee import Trainee
+from bench.train.session import TrialParts, build, pick_device
+from bench.train.train_state import TrainState
 
-FEW = 2  # images of the steps on a CPU; BatchNorm needs two
-STEPS = 3  # the heap has grown to its size by then
-BEYOND_LIVE = 1.15
+PROBE_IMAGES = 2  # images of the steps on a CPU; BatchNorm needs two
+PROBE_STEPS = 3  # the heap has grown to its size by then
+ACTIVATION_OVERHEAD = 1.15
 """Resident memory per byte of live activations: what operators need while they run, and gaps in the
 heap. Measured on a CPU: 1.06 to 1.27 for six models."""
 MB = 1e6
 
 
-def footprint(trial: Trial, data_is_ready: Callable[[], None] = lambda: None) -> Footprint:
+def measure_footprint(trial: Trial, data_is_ready: Callable[[], None] = lambda: None) -> Footprint:
     """Predict the peak of a trial's memory; call it in a fresh process, which it fills.
 
     On CUDA two steps and a validation batch are measured as they are. On a CPU a few small steps
@@ -40,15 +40,15 @@ def footprint(trial: Trial, data_is_ready: Callable[[], None] = lambda: None) ->
     device = pick_device(trial.settings.machine.device)
     # before anything is there: the peak has the images and the weights in it
     on_cuda = _free(device) if device.type == "cuda" else None
-    kind: Kind = "allocated" if device.type == "cuda" else "resident"
-    parts = build(_heaviest(trial))
+    kind: MemoryKind = "allocated" if device.type == "cuda" else "resident"
+    parts = build(_heaviest_epoch(trial))
     data = parts.data
     data_is_ready()
-    rehearsal = Rehearsal(parts, data)
+    probe = MemoryProbe(parts, data)
     free = _free(device) if on_cuda is None else on_cuda
     splits = trial.settings.train.micro_batch == "auto"
     try:
-        peak = rehearsal.measured() if kind == "allocated" else rehearsal.extrapolated()
+        peak = probe.measured() if kind == "allocated" else probe.extrapolated()
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
@@ -57,8 +57,8 @@ def footprint(trial: Trial, data_is_ready: Callable[[], None] = lambda: None) ->
             None, kind, free, parts_fit=False if splits or kind == "resident" else None
         )
     if kind == "allocated":
-        return Footprint(peak, kind, free, rehearsal.step.micro_batch if splits else None, True)
-    return Footprint(peak, kind, free, parts_fit=rehearsal.least() <= free)
+        return Footprint(peak, kind, free, probe.step.micro_batch if splits else None, True)
+    return Footprint(peak, kind, free, parts_fit=probe.smallest_peak() <= free)
 
 
 def _free(device: torch.device) -> float:
@@ -68,7 +68,7 @@ def _free(device: torch.device) -> float:
     return (free_host_memory() + psutil.Process().memory_info().rss) / MB
 
 
-def _heaviest(trial: Trial) -> Trial:
+def _heaviest_epoch(trial: Trial) -> Trial:
     """The trial in its epochs of most memory, uncompiled."""
     changes: dict[str, Any] = {"compile": "none"}
     if trial.settings.train.unfreeze_epoch is not None:
@@ -77,17 +77,17 @@ def _heaviest(trial: Trial) -> Trial:
     return replace(trial, settings=trial.settings.model_copy(update={"train": train}))
 
 
-class Rehearsal:
+class MemoryProbe:
     """Steps of a trial, for what they take."""
 
-    def __init__(self, parts: Parts, data: Splits) -> None:
+    def __init__(self, parts: TrialParts, data: Splits) -> None:
         self._settings, self._task, self._data = parts.trial.settings.train, parts.task, data
         self._train_batches = parts.batches("train", self._settings.batch_size)
         self._val_batches = parts.batches("val")
-        self._trainee = Trainee(
+        self._train_state = TrainState(
             parts.model, parts.task, self._settings, parts.device, images=len(self._train_batches)
         )
-        self.step = self._trainee.step
+        self.step = self._train_state.step
         self._memory = PeakMemory(parts.device)
 
     def measured(self) -> float:
@@ -99,23 +99,25 @@ class Rehearsal:
 
     def extrapolated(self) -> float:
         """The same from small steps, and from what a forward pass takes for each image more."""
-        self._train(FEW, steps=STEPS)
-        self._small = self._memory.megabytes() or math.nan
-        self._kept = bytes_an_image(self._forward, FEW)
-        self._seen = bytes_an_image(self._validate, FEW)
-        return self._with(self._at_once())
+        self._train(PROBE_IMAGES, steps=PROBE_STEPS)
+        self._small_peak_mb = self._memory.megabytes() or math.nan
+        self._train_bytes_per_image = bytes_per_image(self._forward, PROBE_IMAGES)
+        self._val_bytes_per_image = bytes_per_image(self._validate, PROBE_IMAGES)
+        return self._peak_with(self._at_once())
 
-    def least(self) -> float:
+    def smallest_peak(self) -> float:
         """After `extrapolated`: the same with an image at a time in training."""
-        return self._with(1)
+        return self._peak_with(1)
 
-    def _with(self, batch: int) -> float:
+    def _peak_with(self, batch: int) -> float:
         """The peak in MB with so many images at a time in training."""
         whole = self._settings.val_batch_size or self._settings.batch_size
         checked = min(whole, len(self._val_batches))
         # validation's larger tensors do not fit into the gaps that training leaves in the heap
-        more = self._kept * (batch - FEW) + self._seen * max(0, checked - batch)
-        return self._small + (BEYOND_LIVE * more + _mapped(self._data)) / MB
+        more = self._train_bytes_per_image * (
+            batch - PROBE_IMAGES
+        ) + self._val_bytes_per_image * max(0, checked - batch)
+        return self._small_peak_mb + (ACTIVATION_OVERHEAD * more + _mapped_bytes(self._data)) / MB
 
     def _at_once(self) -> int:
         """How many of a training batch's images are in the model at a time."""
@@ -124,29 +126,29 @@ class Rehearsal:
         return math.ceil(batch / math.ceil(batch / size)) if isinstance(size, int) else batch
 
     def _train(self, images: int, *, steps: int) -> None:
-        self._trainee.train()
+        self._train_state.train()
         batch = _batch(self._train_batches, images)
         for _ in range(steps):
             self.step(batch)
 
     def _forward(self, images: int) -> None:
-        self._trainee.train()
+        self._train_state.train()
         batch = _batch(self._train_batches, images)
-        with self._trainee.precision.autocast():
-            self._task.loss(self._trainee.model, batch)
+        with self._train_state.precision.autocast():
+            self._task.loss(self._train_state.model, batch)
 
     def _validate(self, images: int) -> None:
-        model = self._trainee.validated.eval()
-        with torch.inference_mode(), self._trainee.precision.autocast():
+        model = self._train_state.eval_model.eval()
+        with torch.inference_mode(), self._train_state.precision.autocast():
             self._task.meter().update(model, _batch(self._val_batches, images))
 
 
 def _batch(batches: Batches, images: int) -> Batch:
     """So many images, repeated where there are fewer."""
-    return batches.at(torch.arange(images) % len(batches))
+    return batches.at_indices(torch.arange(images) % len(batches))
 
 
-def _mapped(data: Splits) -> int:
+def _mapped_bytes(data: Splits) -> int:
     """Bytes of the data that an epoch brings into memory from the cache."""
     splits = (data.splits["train"], data.splits["val"])
     arrays = (array for split in splits for array in (split.images, split.masks))
