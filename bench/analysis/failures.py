@@ -9,24 +9,13 @@ runs is withheld.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
 
 import numpy as np
 from scipy import stats
 
+from bench.analysis.evidence import Claim
 from bench.analysis.strata import SIDES, Side
 from bench.record.directions import Mode
-
-
-class Claim(StrEnum):
-    """What a significant test says of the mean difference a − b."""
-
-    ABOVE = "above"
-    """Over the bound, or over the upper margin."""
-    BELOW = "below"
-    """Under the bound, or under the lower margin."""
-    WITHIN = "within"
-    """Between the margins."""
 
 
 def favoured_side(claim: Claim, mode: Mode | None) -> Side | None:

@@ -14,30 +14,13 @@ from enum import StrEnum
 import numpy as np
 from scipy import special
 
-from bench.analysis.failures import Claim
+from bench.analysis.evidence import Claim, Evidence
 from bench.analysis.sequential import Boundaries
 from bench.analysis.stats import holm
 
 FUTILITY = 0.1
 FEWEST_FOR_FUTILITY = 5
 """Seeds before which predictive power says too little."""
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """One-sided p-values of what a hypothesis may claim, at one look.
-
-    Attributes:
-        above, below: of the mean over the (upper) bound, and under the (lower) one.
-        within: with equivalence, of the mean over the lower and under the upper margin.
-        two_sided: whether above and below are corrected for each other; not in a sign test, where
-            either is tested at the full level.
-    """
-
-    above: float
-    below: float
-    within: tuple[float, float] | None = None
-    two_sided: bool = True
 
 
 class State(StrEnum):

@@ -12,10 +12,12 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
+from scipy import special, stats
 
 FEWEST_RUNS = 5
 """Below five runs nothing is significant at 5%: 4 of 4 has p = 0.0625."""
+
+MOST_RUNS = 1000
 
 
 def p_above(values: npt.ArrayLike, number: float) -> float:
@@ -51,9 +53,27 @@ def p_outside(values: npt.ArrayLike, number: float, margin: float) -> float:
     return min(2 * smaller, 1.0)  # NaN first: it stays
 
 
-def runs_needed(level: float) -> int:
-    """The fewest runs that can be significant at `level`, all of them on one side."""
-    return max(FEWEST_RUNS, math.ceil(-math.log2(level) - 1e-9))
+def runs_needed(share: float, level: float, power: float = 0.8) -> int | None:
+    """The fewest runs that find, with this power, that a `share` of all runs is beyond the number.
+
+    With a share of 1 the fewest that can be significant at all. None: more than a thousand.
+    """
+    n = np.arange(FEWEST_RUNS, MOST_RUNS + 1)
+    fewest_beyond = stats.binom.isf(level, n, 0.5) + 1
+    enough = np.atleast_1d(stats.binom.sf(fewest_beyond - 1, n, share) >= power)
+    return int(n[enough.argmax()]) if enough.any() else None
+
+
+def median_interval(values: npt.ArrayLike, level: float = 0.05) -> tuple[float, float]:
+    """Interval of confidence at least 1 − `level` for the median; NaN below six runs at 5%.
+
+    The k-th smallest and k-th largest value, k the largest with 2·P(Bin(n, ½) < k) ≤ `level`: the
+    numbers that no two-sided sign test rejects.
+    """
+    runs = np.sort(np.asarray(values, dtype=float))
+    n = len(runs)
+    k = sum(2 * (1 - _at_least(count, n)) <= level for count in range(1, n + 1))
+    return (float(runs[k - 1]), float(runs[n - k])) if k else (math.nan, math.nan)
 
 
 def _at_least(k: int, n: int) -> float:

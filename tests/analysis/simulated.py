@@ -13,7 +13,8 @@ from scipy import special, stats
 from bench.analysis import behrens_fisher
 from bench.analysis.behrens_fisher import Floats
 from bench.analysis.epoch_selection import cross_fitted, last_epochs_mean
-from bench.analysis.repeats import Evidence, Progress, replay
+from bench.analysis.evidence import Evidence
+from bench.analysis.repeats import Progress, replay
 from bench.analysis.sequential import Boundaries, looks
 from bench.analysis.two_sources import components, seed_share, total_variance
 
@@ -36,8 +37,13 @@ def heavy_tailed(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
     return rng.standard_t(3, shape) / math.sqrt(3)
 
 
-def skewed(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
-    """Exponential, scaled to mean 0 and variance 1."""
+def skewed_alike(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
+    """Differences of two sides that are exponential alike, scaled to variance 1."""
+    return (rng.exponential(size=shape) - rng.exponential(size=shape)) / math.sqrt(2)
+
+
+def skewed_unlike(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
+    """Differences of which one side alone scatters, exponentially: mean 0, variance 1."""
     return rng.exponential(size=shape) - 1
 
 

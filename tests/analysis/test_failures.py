@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from scipy import stats
 
 from bench.analysis.cautions import one_seed_carries
-from bench.analysis.failures import Claim, failure_rates_p, favoured_side, is_withheld
+from bench.analysis.evidence import Claim
+from bench.analysis.failures import failure_rates_p, favoured_side, is_withheld
 
 
 @pytest.mark.parametrize(
@@ -52,9 +55,18 @@ def test_rates_of_failure() -> None:
 
 
 def test_one_seed_that_carries_the_difference() -> None:
-    assert one_seed_carries([0.01, -0.01, 0.09, 0.02, 0.0]) == 2
-    assert one_seed_carries([0.01, -0.09, 0.01, 0.02]) == 1
-    assert one_seed_carries([0.03, 0.03, 0.04, 0.02]) is None
-    assert one_seed_carries([0.0, 0.0, 0.9]) is None  # three seeds are too few to say so
-    assert one_seed_carries([0.0, 0.0, 0.0, 0.0]) is None
-    assert one_seed_carries([0.1, float("nan"), 0.0, 0.0]) is None
+    small = [0.01, -0.01, 0.02, 0.0, 0.01, -0.01, 0.0]
+    assert one_seed_carries([0.09, *small]) == 0
+    assert one_seed_carries([*small, -0.09]) == 7
+    assert one_seed_carries([0.05, *small]) is None  # 0.05 of 0.11
+    assert one_seed_carries([0.9, *small[:6]]) is None  # seven seeds are too few to say so
+    assert one_seed_carries([0.0] * 8) is None
+    assert one_seed_carries([float("nan"), *small]) is None
+
+
+def test_one_seed_that_carries_the_difference_forbids_a_claim() -> None:
+    differences = np.random.default_rng(0).lognormal(0, 1, (20_000, 8)) - 1.7
+    p = stats.ttest_1samp(differences, 0, axis=1).pvalue
+    carried = np.array([one_seed_carries(row) is not None for row in differences])
+    assert carried.sum() > 300
+    assert (p[carried] > 0.05).all()

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.analysis.failures import Claim
-from bench.analysis.repeats import Evidence, Progress, State, predictive_power, replay
+from bench.analysis.evidence import Claim, Evidence
+from bench.analysis.repeats import Progress, State, predictive_power, replay
 
 from .simulated import DEFAULT, SixHypotheses, bound, heavy_tailed
 

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.analysis.sign_test import p_above, p_below, p_outside, p_within, runs_needed
+from bench.analysis.sign_test import (
+    median_interval,
+    p_above,
+    p_below,
+    p_outside,
+    p_within,
+    runs_needed,
+)
 
 FIVE = [0.06, 0.07, 0.11, 0.3, 0.9]
 
@@ -52,7 +59,30 @@ def test_equivalence_to_a_number() -> None:
 
 
 def test_runs_needed() -> None:
-    assert [runs_needed(level) for level in (0.1, 0.05, 0.025, 1 / 64, 0.005)] == [5, 5, 6, 6, 8]
+    assert [runs_needed(1.0, level) for level in (0.1, 0.05, 0.025, 1 / 64, 0.005)] == [
+        5,
+        5,
+        6,
+        6,
+        8,
+    ]
+    assert runs_needed(0.5, 0.05) is None
+    n = runs_needed(0.8, 0.05)
+    assert n is not None
+    values = np.random.default_rng(0).random((4000, n)) < 0.8
+    found = [p_above(row.astype(float), 0.5) <= 0.05 for row in values]
+    assert 0.78 < np.mean(found) < 0.9
+
+
+def test_interval_of_the_median() -> None:
+    assert median_interval([3.0, 1.0, 2.0, 5.0, 4.0, 6.0]) == (1.0, 6.0)  # 1 − 2/64
+    assert math.isnan(median_interval(FIVE)[0])  # 1 − 2/32 is less than 95%
+    values = np.random.default_rng(1).lognormal(0, 1, 25)
+    low, high = median_interval(values)
+    inside = stats.quantile_test(values, q=np.nextafter(low, 9), p=0.5).pvalue
+    outside = stats.quantile_test(values, q=np.nextafter(low, -9), p=0.5).pvalue
+    assert outside <= 0.05 < inside
+    assert low < np.median(values) < high
 
 
 @pytest.mark.parametrize("runs", [5, 8, 10])

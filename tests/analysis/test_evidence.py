@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from bench.analysis.evidence import (
+    UNTESTED,
+    Bounds,
+    Claim,
+    Evidence,
+    is_expected,
+    larger,
+    of_runs,
+    of_sample,
+    of_two_sources,
+)
+from bench.analysis.hypotheses import p_value
+from bench.analysis.stats import Sample
+from bench.analysis.two_sources import Over, two_sources
+from bench.spec.hypotheses import Hypothesis
+
+from .simulated import Table
+
+X = np.array([0.02, 0.035, 0.01, 0.04, 0.03])
+
+
+def sample(values: np.ndarray) -> Sample:
+    return Sample(float(values.mean()), float(values.std(ddof=1)), len(values))
+
+
+@pytest.mark.parametrize("shift", [-0.05, -0.02, 0.0, 0.02])
+@pytest.mark.parametrize("expect", ["higher", "lower", "not_higher", "not_lower", "equivalent"])
+def test_of_seeds_is_the_test_of_todays_hypotheses(expect: str, shift: float) -> None:
+    margin = 0.02 if expect in ("equivalent", "not_higher", "not_lower") else None
+    hypothesis = Hypothesis(
+        id="h", claim="c", metric="m", a={"x": 1}, b={"x": 2}, expect=expect, margin=margin
+    )
+    found = of_sample(sample(X + shift), Bounds.of(expect, margin))
+    assert found.p == pytest.approx(float(p_value(hypothesis, sample(X + shift))), rel=1e-12)
+
+
+def test_bounds() -> None:
+    assert Bounds.of("higher", None) == (0, 0)
+    assert Bounds.of("not_higher", 0.1) == (0.1, 0.1)
+    assert Bounds.of("not_lower", 0.1) == (-0.1, -0.1)
+    assert Bounds.of("equivalent", 0.1) == (-0.1, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("expect", "claim"),
+    [
+        ("higher", Claim.ABOVE),
+        ("not_lower", Claim.ABOVE),
+        ("lower", Claim.BELOW),
+        ("not_higher", Claim.BELOW),
+        ("equivalent", Claim.WITHIN),
+    ],
+)
+def test_expected_claim(expect: str, claim: Claim) -> None:
+    assert [each for each in Claim if is_expected(each, expect)] == [claim]
+
+
+def test_claims_follow_the_estimate() -> None:
+    difference, equivalence = Bounds(0, 0), Bounds(-0.02, 0.02)
+    assert of_sample(sample(X), difference).claim is Claim.ABOVE
+    assert of_sample(sample(-X), difference).claim is Claim.BELOW
+    assert of_sample(sample(X), equivalence).claim is Claim.ABOVE
+    assert of_sample(sample(X - 0.03), equivalence).claim is Claim.WITHIN
+    assert of_sample(sample(-X), equivalence).claim is Claim.BELOW
+
+
+def test_over_seeds_of_a_table_is_the_test_of_its_means() -> None:
+    table = Table(5, 30, 0.02, 0.05, 0.05).draw_many(1, np.random.default_rng(0))[0]
+    for bounds in (Bounds(0, 0), Bounds(-0.01, 0.01)):
+        by_table = of_two_sources(two_sources(table), bounds, Over.SEEDS)
+        by_mean = of_sample(sample(table.mean(axis=1)), bounds)
+        assert by_table.p == pytest.approx(by_mean.p)
+        assert by_table.claim is by_mean.claim
+
+
+def test_runs_against_a_number_are_tested_on_each_side_at_the_full_level() -> None:
+    above = of_runs(X, Bounds(0, 0))
+    assert (above.p, above.claim) == (1 / 32, Claim.ABOVE)
+    assert of_runs(X - 1, Bounds(0, 0)).claim is Claim.BELOW
+    within = of_runs(X, Bounds(-0.05, 0.05))
+    assert (within.p, within.claim) == (1 / 32, Claim.WITHIN)
+    beyond = of_runs(X, Bounds(-0.005, 0.005))
+    assert (beyond.p, beyond.claim) == (2 / 32, Claim.ABOVE)
+
+
+def test_what_both_tests_support() -> None:
+    one, other = Evidence(0.01, 0.99, (0.2, 0.01)), Evidence(0.02, 0.98, (0.1, 0.03))
+    assert larger(one, other) == Evidence(0.02, 0.99, (0.2, 0.03))
+    assert larger(Evidence(0.01, 0.9, two_sided=False), other).two_sided is False
+
+
+def test_without_a_test_there_is_no_p() -> None:
+    assert math.isnan(UNTESTED.p)
+    few = of_two_sources(two_sources(np.zeros((2, 9))), Bounds(-1, 1), Over.BOTH)
+    assert math.isnan(few.p)
+
+
+def test_equivalence_by_scipy() -> None:
+    near = of_sample(sample(X - 0.03), Bounds(-0.02, 0.02))
+    low = stats.ttest_1samp(X - 0.03, -0.02, alternative="greater").pvalue
+    high = stats.ttest_1samp(X - 0.03, 0.02, alternative="less").pvalue
+    assert near.p == pytest.approx(max(low, high))
