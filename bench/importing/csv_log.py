@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import io
-import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.errors import BenchError, did_you_mean
+import numpy as np
+import pandas as pd
+
+from bench.errors import BenchError, did_you_mean, first_line
+from bench.importing.row import WrongCellError, is_number, read_row
 from bench.metric_columns import MetricKind, curve_metric
-from bench.plan.axes import canonical_label
 from bench.record.columns import HISTORY
-from bench.record.confirm import range_of
 from bench.tasks.settings import SUPPORT
 from bench.texts import LONGEST_LABEL, fault_of
 
@@ -23,10 +23,8 @@ MOST_TRIALS = 5_000
 MOST_NUMBERS = 20
 """An axis of more levels than this, all of them numbers, is a metric under a wrong name."""
 
-_FRACTION = re.compile(r"val/(acc|f1)(_.*)?")  # bench has no such metrics
 _METRIC = re.compile(r"(train|val)/[A-Za-z0-9][\w.-]*")
 _CURVES = frozenset(HISTORY) - {"epoch", "<metrics>"}
-_MISSING = ("", "nan", "na")
 
 Key = tuple[tuple[str, ...], int | None]
 Line = tuple[int, dict[str, str]]
@@ -95,68 +93,97 @@ def read_log(path: Path, first_epoch: int = 1) -> Logged:
         BenchError: it cannot be used as it is; names the line, the column and what to do.
     """
     file = _File(path)
-    header, lines = _table(file)
+    cells = _read_cells(file)
+    header = _header(file, cells.index[0], cells.iloc[0])
+    if len(cells) == 1:
+        raise file.wrong("has no line below the columns' names")
     columns, axes = _columns(file, header)
     trials: dict[Key, dict[int, Line]] = {}
-    for line, cells in lines:
-        labels = tuple(_label(file, line, axis, cells[axis]) for axis in axes)
-        key = (labels, _seed(file, line, cells.get("seed", "")))
-        epochs = trials.setdefault(key, {})
-        epoch = _epoch(file, line, cells["epoch"], first_epoch)
-        if epoch in epochs:
-            name = ", ".join(map(str, filter(None, labels))) or "the only trial"
-            message = f"epoch {cells['epoch']} of {name} stands in line {epochs[epoch][0]} too"
+    for line, found in zip(cells.index[1:], cells.to_numpy()[1:], strict=True):
+        try:
+            row = read_row(dict(zip(header, found, strict=True)), axes, columns, first_epoch)
+        except WrongCellError as error:
+            raise file.wrong(str(error), line, error.column) from None
+        labels = tuple(row.labels.values())
+        epochs = trials.setdefault((labels, row.seed), {})
+        if row.epoch in epochs:
+            name = ", ".join(filter(None, labels)) or "the only trial"
+            message = f"epoch {row.epoch - 1 + first_epoch} of {name} stands in line"
             remedy = "if these are repeats, tell them apart by a column `seed`"
-            raise file.wrong(f"{message}; {remedy}", line)
-        found = {name: _number(file, line, name, cells[name]) for name in columns}
-        epochs[epoch] = (line, found | {"epoch": str(epoch)})
+            raise file.wrong(f"{message} {epochs[row.epoch][0]} too; {remedy}", line)
+        epochs[row.epoch] = (line, row.numbers | {"epoch": str(row.epoch)})
     _check_axes(file, axes, trials)
     made = [_trial(file, axes, key, epochs) for key, epochs in trials.items()]
     return Logged(columns, axes, tuple(made))
 
 
-def _table(file: _File) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    """The header, and every line's number and cells by column."""
-    rows = _rows(file)
-    first = next(rows, None)
-    if first is None:
-        raise file.wrong("is empty: a line with the columns' names comes first")
-    header = [name.strip() for name in first[1]]
-    for name in header:
-        if fault := fault_of(name):
-            raise file.wrong(f"{name[:LONGEST_LABEL]!r} is no name of a column: it {fault}", 1)
-        if header.count(name) > 1:
-            raise file.wrong("stands twice; remove or rename one", 1, name)
-    found = []
-    for line, cells in rows:
-        if len(cells) != len(header):
-            message = f"has {len(cells)} cells, and there are {len(header)} columns"
-            raise file.wrong(f"{message}; separate cells by commas, quote those with one", line)
-        found.append((line, dict(zip(header, map(str.strip, cells), strict=True))))
-    if not found:
-        raise file.wrong("has no line below the columns' names")
-    return header, found
+def _read_cells(file: _File) -> pd.DataFrame:
+    """Every line's cells as text without spaces around them, by the line's number in the file.
+
+    The first line is that of the columns' names; lines without anything in them are left out.
+    """
+    text = _text(file)
+    begin = len(text) - len(text.lstrip())  # pandas counts columns in the first line
+    try:
+        # no header: pandas would rename columns of one name, and take a first one for the index
+        cells: pd.DataFrame = pd.read_csv(
+            io.StringIO(text[begin:]),
+            engine="python",  # it refuses text after a closing quote, and leaves short lines short
+            header=None,
+            dtype=str,
+            na_filter=False,
+            skip_blank_lines=False,
+        )
+    except pd.errors.EmptyDataError as error:
+        raise file.wrong("is empty: a line with the columns' names comes first") from error
+    except pd.errors.ParserError as error:
+        raise _unparsed(file, error) from error
+    # a quoted cell may go on in the next line
+    line_ends = cells.apply(lambda column: column.str.count("\n")).fillna(0).sum(axis=1)
+    before = text[:begin].count("\n") + 1
+    cells.index = pd.Index((before + np.arange(len(cells)) + line_ends.cumsum()).astype(int))
+    cells = cells.apply(lambda column: column.str.strip())
+    cells = cells.loc[(cells.fillna("") != "").any(axis=1)]
+    for line, missing in zip(cells.index, cells.isna().sum(axis=1), strict=True):
+        if missing:
+            raise _unequal(file, line, cells.shape[1] - missing, cells.shape[1])
+    return cells
 
 
-def _rows(file: _File) -> Iterator[tuple[int, list[str]]]:
-    """Every line that is not blank, with its number."""
+def _text(file: _File) -> str:
     try:
         size = file.path.stat().st_size
         if size > MOST_BYTES:
             most = f"{MOST_BYTES // 1_000_000} MB"
             raise file.wrong(f"has {size / 1e6:,.0f} MB; import parts of at most {most} each")
-        text = file.path.read_text(encoding="utf-8-sig")
+        return file.path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise file.wrong(f"cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise file.wrong(f"is no text in UTF-8 ({error.reason}); save it as such") from error
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                yield reader.line_num, cells
-    except csv.Error as error:
-        raise file.wrong(f"is no CSV ({error})", reader.line_num) from error
+
+
+def _unparsed(file: _File, error: pd.errors.ParserError) -> BenchError:
+    text = str(error)
+    if found := re.fullmatch(r"Expected (\d+) fields in line (\d+), saw (\d+).*", text, re.DOTALL):
+        columns, line, cells = map(int, found.groups())
+        return _unequal(file, line, cells, columns)
+    return file.wrong(f"is no CSV ({first_line(error)})")
+
+
+def _unequal(file: _File, line: int, cells: int, columns: int) -> BenchError:
+    message = f"has {cells} cells, and there are {columns} columns"
+    return file.wrong(f"{message}; separate cells by commas, quote those with one", line)
+
+
+def _header(file: _File, line: int, names: Iterable[str]) -> list[str]:
+    header = list(names)
+    for name in header:
+        if fault := fault_of(name):
+            raise file.wrong(f"{name[:LONGEST_LABEL]!r} is no name of a column: it {fault}", line)
+        if header.count(name) > 1:
+            raise file.wrong("stands twice; remove or rename one", line, name)
+    return header
 
 
 def _columns(file: _File, header: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -193,7 +220,7 @@ def _check_axes(file: _File, axes: Sequence[str], trials: Iterable[Key]) -> None
     keys = [labels for labels, _ in trials]
     for at, axis in enumerate(axes):
         levels = {labels[at] for labels in keys}
-        if len(levels) > MOST_NUMBERS and all(map(_is_number, levels)):
+        if len(levels) > MOST_NUMBERS and all(map(is_number, levels)):
             message = (
                 f"takes {len(levels)} numbers, so it hardly is an axis; a metric is called "
                 f"val/{re.sub(r'[^A-Za-z0-9]', '_', axis)}, for example; else remove it"
@@ -228,7 +255,7 @@ def _metric_taken_for_axis(trial: LoggedTrial) -> str | None:
 
     A metric has another number in each epoch, so that each epoch is a trial of its own.
     """
-    numbers = [axis for axis, label in trial.axes.items() if _is_number(label)]
+    numbers = [axis for axis, label in trial.axes.items() if is_number(label)]
     if len(trial.rows) > 1 or not numbers:
         return None
     columns = " and ".join(f"`{axis}`" for axis in numbers)
@@ -238,61 +265,3 @@ def _metric_taken_for_axis(trial: LoggedTrial) -> str | None:
         f"{columns} {verb}, since only train/… and val/… are metrics: call it "
         f"train/{called} or val/{called} if it is one; else add the epoch"
     )
-
-
-def _label(file: _File, line: int, axis: str, cell: str) -> str:
-    if not cell:
-        raise file.wrong("no label; every trial has one on every axis", line, axis)
-    if fault := fault_of(cell):
-        raise file.wrong(f"{cell[:20]!r} is no label: it {fault}", line, axis)
-    return canonical_label(cell)
-
-
-def _seed(file: _File, line: int, cell: str) -> int | None:
-    if cell.lower() in _MISSING:
-        return None
-    return _whole(file, line, "seed", cell, least=0)
-
-
-def _epoch(file: _File, line: int, cell: str, first: int) -> int:
-    """The epoch, counted from 1."""
-    if first == 1 and _is_number(cell) and float(cell) == 0:
-        message = "epochs count from 1 here; --first-epoch 0 reads a log that counts from 0"
-        raise file.wrong(message, line, "epoch")
-    return _whole(file, line, "epoch", cell, least=first) - first + 1
-
-
-def _whole(file: _File, line: int, column: str, cell: str, least: int) -> int:
-    """A whole number; `3.0` is one, as pandas writes them where some are missing."""
-    value = float(cell) if _is_number(cell) else math.nan
-    if not value.is_integer() or not least <= value < 2**53:
-        raise file.wrong(f"{cell[:20]!r} is no whole number from {least} on", line, column)
-    return int(value)
-
-
-def _number(file: _File, line: int, column: str, cell: str) -> str:
-    """The cell as it stands; empty where it is missing."""
-    if cell.lower() in _MISSING:
-        return ""
-    if not _is_number(cell):
-        remedy = "a missing one is empty, decimals have a point"
-        raise file.wrong(f"{cell[:20]!r} is no number; {remedy}", line, column)
-    value = float(cell)
-    if bounds := range_of(column):
-        if not bounds.holds(value):
-            fraction = "is not between 0 and 1; divide percentages by 100"
-            other = f"is {bounds.what}; correct it, or leave the cell empty"
-            message = f"{cell[:20]} {fraction if bounds.high == 1 else other}"
-            raise file.wrong(message, line, column)
-    elif _FRACTION.fullmatch(column) and not 0 <= value <= 1:
-        message = f"{cell[:20]} is not between 0 and 1; divide percentages by 100"
-        raise file.wrong(message, line, column)
-    return cell
-
-
-def _is_number(cell: str) -> bool:
-    """Whether Python and everybody else read a number; `1_000` is none."""
-    try:
-        return cell.isascii() and "_" not in cell and not math.isnan(float(cell))
-    except ValueError:
-        return False

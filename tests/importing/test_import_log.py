@@ -179,6 +179,12 @@ def test_a_log_that_counts_epochs_from_0(tmp_path: Path) -> None:
         ("epoch,val/dice,test/dice\n1,0.5,0.6\n", "'test/dice': would be an axis"),
         ("epoch,val/charm\n1,0.5\n", r"is more of it better.* --better charm=max"),
         ('epoch,val/dice\n1,"0.5\n', "is no CSV"),
+        ('epoch,val/dice\n1,"0.5"7\n', "is no CSV"),
+        ("epoch,val/dice\n\n , \n1,0.5\n2,x\n", r":5: column 'val/dice': 'x' is no number"),
+        ('\n\nepoch,val/dice\n1,"0.5\n"\n2,x\n', r":6: column 'val/dice': 'x' is no number"),
+        ("epoch,val/dice,model\n1,0.5,a\n2,0.5\n", r":3: has 2 cells, and there are 3 columns"),
+        ("epoch,val/dice,model\n1,0.5,a\n\n2,0.5,a,b\n", r":4: has 4 cells, and there are 3"),
+        ("\n \n", "is empty"),
         (
             "epoch,val/dice,dice\n" + "".join(f"1,0.5,0.{i}1\n" for i in range(30)),
             "column 'dice': takes 30 numbers, so it hardly is an axis",
