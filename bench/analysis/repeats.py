@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from scipy import special
 
 from bench.analysis.evidence import Claim, Evidence
+from bench.analysis.futility import LastLook
 from bench.analysis.sequential import Boundaries
 from bench.analysis.stats import holm
 
@@ -75,7 +75,7 @@ def replay(
     arms_of: Sequence[frozenset[str]],
     evidence: Callable[[int, int], Evidence | None],
     is_final: Callable[[frozenset[str], int], bool],
-    predicted: Callable[[int, int, float], float] | None = None,
+    predicted: Callable[[int, int, LastLook], float] | None = None,
     alpha: float = 0.05,
     futility: float = FUTILITY,
 ) -> Progress:
@@ -87,8 +87,8 @@ def replay(
         evidence: of a hypothesis on the first n seeds; None where they allow no test.
         is_final: whether each of the first n seeds' trials of these arms is done or has failed for
             good. Without, a look waits: never half a pair.
-        predicted: chance that a hypothesis, on n seeds, is settled at the last look if that is at a
-            nominal level a (two-sided). None: nothing is futile.
+        predicted: chance that a hypothesis, on n seeds, is settled at the last look (see
+            `bench.analysis.futility`). None: nothing is futile.
         alpha: level of all hypotheses together.
         futility: the chance under which a hypothesis is futile; not binding, so that it never adds
             to the error.
@@ -107,43 +107,10 @@ def replay(
         _settle(tests, alpha)
         if predicted is not None and n >= FEWEST_FOR_FUTILITY and look < last:
             n_open = sum(not test.is_settled for test in tests)
-            level = float(boundaries.level(last, alpha / max(1, n_open)))
+            last_look = LastLook.of(boundaries, alpha / max(1, n_open))
             for i in tested:
-                tests[i].is_futile = predicted(i, n, level) < futility
+                tests[i].is_futile = predicted(i, n, last_look) < futility
     return Progress(tuple(t.decision for t in tests), len(boundaries.looks), None, frozenset())
-
-
-def predictive_power(
-    mean: float,
-    to_come: float,
-    df: float,
-    bounds: tuple[float, float],
-    beyond: float,
-    within: float | None = None,
-) -> float:
-    """Chance that the mean at the last look is significant, given the one now.
-
-    Bayesian with a flat prior (Spiegelhalter, Freedman and Blackburn 1986): the last mean is
-    distributed as t of `df` around the mean now, scaled by `to_come`.
-
-    Args:
-        mean: the mean now.
-        to_come: root of how much its variance will fall: s·√((N − n)/(n·N)) over seeds alone.
-        df: of the variance over seeds, n − 1.
-        bounds: lower and upper margin; equal where a difference is tested.
-        beyond: how far past a bound the last mean is significant.
-        within: how far inside both, for equivalence; None: no claim.
-    """
-
-    def below(value: float) -> float:
-        if to_come == 0:
-            return float(mean < value)
-        return float(special.stdtr(df, (value - mean) / to_come))
-
-    chance = below(bounds[0] - beyond) + 1 - below(bounds[1] + beyond)
-    if within is not None:
-        chance += max(0.0, below(bounds[1] - within) - below(bounds[0] + within))
-    return chance
 
 
 class _Test:

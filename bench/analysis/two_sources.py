@@ -157,8 +157,11 @@ class TwoSources:
         return float(seed_share(self.seeds, self.images, self.correction))
 
     def shares(self) -> Shares:
-        """How much of the variance is due to which seeds, which images, and their interaction."""
-        total = self.variance
+        """How much of the variance is due to which seeds, which images, and their interaction.
+
+        NaN where there is none.
+        """
+        total = self.variance or math.nan
         seeds = max(0.0, self.seeds - self.interaction)
         images = max(0.0, self.images - self.interaction) + self.correction * self.images
         return Shares(seeds / total, images / total, max(0.0, total - seeds - images) / total)

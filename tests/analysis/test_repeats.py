@@ -8,7 +8,8 @@ import pytest
 from scipy import stats
 
 from bench.analysis.evidence import Claim, Evidence
-from bench.analysis.repeats import Progress, State, predictive_power, replay
+from bench.analysis.futility import LastLook
+from bench.analysis.repeats import Progress, State, replay
 
 from .simulated import DEFAULT, SixHypotheses, bound, heavy_tailed
 
@@ -105,8 +106,9 @@ def test_sign_test_is_at_the_full_level_on_each_side() -> None:
 
 
 def test_futile_hypotheses_ask_for_no_seeds_but_are_tested_where_their_arms_go_on() -> None:
-    def predicted(i: int, n: int, level: float) -> float:
+    def predicted(i: int, n: int, last: LastLook) -> float:
         assert n >= 5
+        assert last.n_seeds == 20
         return 0.05 if i == 0 else 0.5
 
     def evidence(i: int, n: int) -> Evidence:
@@ -136,26 +138,6 @@ def test_seeds_beyond_a_look_change_nothing() -> None:
         changed = differences.copy()
         changed[until:] = rng.normal(-5, 1, 20 - until)
         assert decide(differences, until) == decide(changed, until)
-
-
-def test_predictive_power_by_simulation() -> None:
-    rng, n, last = np.random.default_rng(1), 6, 20
-    x = rng.normal(0.5, 1, n)
-    mean, sd = x.mean(), x.std(ddof=1)
-    # the posterior of mean and variance under a flat prior, then the seeds to come
-    scale = sd * np.sqrt((n - 1) / rng.chisquare(n - 1, 200_000))
-    truth = mean + scale / math.sqrt(n) * rng.normal(size=200_000)
-    to_come = truth + scale / math.sqrt(last - n) * rng.normal(size=200_000)
-    at_last = (n * mean + (last - n) * to_come) / last
-    expected = np.mean((np.abs(at_last) > 0.9) | (np.abs(at_last) < 0.35))
-    falls_by = sd * math.sqrt((last - n) / (n * last))
-    found = predictive_power(mean, falls_by, n - 1, (-0.4, 0.4), beyond=0.5, within=0.05)
-    assert found == pytest.approx(expected, abs=0.004)
-
-
-def test_predictive_power_with_nothing_to_come() -> None:
-    assert predictive_power(0.5, 0.0, 4, (0.0, 0.0), 0.3) == 1.0
-    assert predictive_power(0.2, 0.0, 4, (0.0, 0.0), 0.3) == 0.0
 
 
 @pytest.mark.parametrize("effects", [(0.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0)])

@@ -174,6 +174,10 @@ def test_too_little_to_test(table: np.ndarray, over: Over) -> None:
     assert math.isnan(found.interval(over=over)[0])
 
 
+def test_without_variance_there_are_no_shares() -> None:
+    assert all(math.isnan(share) for share in two_sources(np.zeros((5, 30))).shares())
+
+
 def test_one_seed_says_something_of_images() -> None:
     table = made(1, 30)
     expected = stats.ttest_1samp(table[0], 0).pvalue

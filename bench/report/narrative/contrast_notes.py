@@ -1,0 +1,174 @@
+"""What verdicts generalise over, why they are open, and what looking at results cost, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from bench.analysis.best_arms import BestArms
+from bench.analysis.contrast_tests import Basis, Statement
+from bench.analysis.contrasts import ALPHA, Result, Word
+from bench.analysis.evidence import Claim
+from bench.analysis.repeats import Decision, State
+from bench.analysis.sequential import Boundaries, error_of_looks
+from bench.analysis.stats import Floats, Interval
+from bench.analysis.strata import SIDES, Side
+from bench.analysis.two_sources import FEWEST_GROUPS, FEWEST_SEEDS, Over, TwoSources
+from bench.report.format import numbers
+from bench.report.format.cells import p_text
+
+
+def statement_lines(result: Result) -> list[str]:
+    """The three statements, one a line; nothing where there are no scores of images."""
+    if result.sources is None:
+        return []
+    return [_statement(each, result.sources) for each in result.statements]
+
+
+def _statement(statement: Statement, found: TwoSources) -> str:
+    scopes = {
+        Over.BOTH: "new seeds and new images",
+        Over.SEEDS: f"new seeds on these {found.n_images} images",
+        Over.IMAGES: "new images with these trained models",
+    }
+    amount = Interval(found.mean, statement.low, statement.high, found.n_seeds)
+    if not found.testable(statement.over):
+        return f"{scopes[statement.over]}: {_too_little(found, statement.over)}"
+    decimals = numbers.decimals_for([amount.mean], [amount.high - amount.mean])
+    text = f"{numbers.signed(amount.mean, decimals)} {numbers.bounds(amount, decimals)}"
+    return f"{scopes[statement.over]}: {text}, {_p_equals(statement.p)}"
+
+
+def _too_little(found: TwoSources, over: Over) -> str:
+    if over is not Over.IMAGES and found.n_seeds < FEWEST_SEEDS:
+        return f"no test below {FEWEST_SEEDS} complete seeds"
+    if over is not Over.SEEDS and found.n_groups < FEWEST_GROUPS:
+        return f"no test below {FEWEST_GROUPS} images, or groups of images"
+    return "no scatter to test by"
+
+
+def why_open(result: Result, a: str, b: str) -> str:
+    """Why a verdict over seeds and images is inconclusive, and what would settle it.
+
+    For example: on these 60 images a is higher (p = 0.004), but 83% of the uncertainty is which
+    images these are; about 300 images would settle it, no number of seeds would.
+    """
+    found = result.sources
+    is_open = result.word in (Word.INCONCLUSIVE, Word.NOT_CLEAR) and result.basis is Basis.TEST
+    if found is None or not is_open or result.is_withheld or result.contrast.over is not Over.BOTH:
+        return ""
+    by_over = {statement.over: statement for statement in result.statements}
+    images, seeds = _percent(found.shares().images), _percent(found.shares().seeds)
+    higher = f"{a} is {'higher' if found.mean > 0 else 'lower'} than {b}"
+    needs = _needs(result)
+    if by_over[Over.SEEDS].p <= ALPHA < by_over[Over.IMAGES].p:
+        p = _p_equals(by_over[Over.SEEDS].p)
+        known = f"on these {found.n_images} images {higher} ({p})"
+        return f"{known}, but {images} of the uncertainty is which images these are; {needs}"
+    if by_over[Over.IMAGES].p <= ALPHA < by_over[Over.SEEDS].p:
+        p = _p_equals(by_over[Over.IMAGES].p)
+        known = f"with these trained models {higher} ({p})"
+        return f"{known}, but {seeds} of the uncertainty is which seeds these are; {needs}"
+    return f"{seeds} of the uncertainty is due to seeds, {images} to images; {needs}"
+
+
+def _needs(result: Result) -> str:
+    """What would settle it, the larger source of uncertainty first."""
+    parts = {
+        "images": (result.needs_images, "images"),
+        "seeds": (result.needs_seeds, "seeds"),
+    }
+    shares = result.sources.shares() if result.sources else None
+    order = ["images", "seeds"] if shares and shares.images >= shares.seeds else ["seeds", "images"]
+    enough = [f"about {count} {noun}" for count, noun in map(parts.__getitem__, order) if count]
+    never = [noun for count, noun in map(parts.__getitem__, order) if not count]
+    if not enough:
+        return "neither more seeds nor more images alone would settle it"
+    settled = f"{' or '.join(enough)} would settle it"
+    return f"{settled}, no number of {never[0]} would" if never else settled
+
+
+def withheld(
+    result: Result, a: str, b: str, failed: Mapping[Side, int], trials: Mapping[Side, int]
+) -> str:
+    """Why a significant difference is no verdict.
+
+    For example: a failed in 2 of 5 trials, b in 0 of 5; where both trained a is higher by 0.02.
+    """
+    if not result.is_withheld:
+        return ""
+    counts = [f"{failed.get(side, 0)} of {trials[side]}" for side in SIDES if side in trials]
+    sides = [f"{a} failed in {counts[0]} trials"] + [f"{b} in {each}" for each in counts[1:]]
+    where = "where both trained" if len(counts) > 1 else "where it trained"
+    if result.claim is Claim.WITHIN:
+        return f"{', '.join(sides)}; {where} they are equivalent"
+    way = "higher" if result.claim is Claim.ABOVE else "lower"
+    amount = numbers.significant(abs(result.estimate.mean), 2)
+    return f"{', '.join(sides)}; {where} {a} is {way} by {amount}"
+
+
+def runs_beyond(runs: Floats, what: str, number: float) -> str:
+    """`in all 5 runs the gap is over 0.05`, from runs minus the number."""
+    over, under = int((runs > 0).sum()), int((runs < 0).sum())
+    count, way = (over, "over") if over >= under else (under, "under")
+    part = f"all {len(runs)}" if count == len(runs) else f"{count} of {len(runs)}"
+    return f"in {part} runs {what} is {way} {number:g}"
+
+
+def look_words(decision: Decision, boundaries: Boundaries, alpha: float = ALPHA) -> str:
+    """Where a hypothesis stands whose seeds are repeated until it is settled.
+
+    `alpha` is the level that is left to it: `p must fall below 0.0056 at 8 seeds`.
+    """
+    looks = boundaries.looks
+    if decision.look is None:
+        return f"first look at {looks[0]} seeds"
+    if decision.state is State.SETTLED:
+        text = f"stopped at look {decision.look + 1} of {len(looks)} ({looks[decision.look]} seeds)"
+        early = decision.look < len(looks) - 1
+        caution = "; stopped early, so the size is rather overstated: the interval allows for it"
+        return text + (caution if early else "")
+    if decision.look == len(looks) - 1:
+        return f"open after the last look ({looks[-1]} seeds)"
+    following = decision.look + 1
+    level = numbers.significant(float(boundaries.level(following, alpha)), 2)
+    must = f"p must fall below {level} at {looks[following]} seeds"
+    hopeless = decision.state is State.FUTILE
+    return f"open, and more seeds will hardly help: {must}" if hopeless else f"open: {must}"
+
+
+def looks_cost(looks: Sequence[int]) -> str:
+    """What looking at these numbers of seeds without a plan did to the error; empty of one look.
+
+    For example: looked at 5 and at 10 seeds: up to 8.7% false claims instead of 5%.
+    """
+    if len(looks) < 2:
+        return ""
+    error = 100 * error_of_looks(looks, ALPHA)
+    named = [f"at {n}" for n in looks]
+    seen = f"{', '.join(named[:-1])} and {named[-1]}"
+    return (
+        f"looked {seen} seeds: up to {error:.1f}% false claims instead of {100 * ALPHA:g}%; "
+        "`seeds: {until: settled}` keeps it"
+    )
+
+
+def best_words(found: BestArms) -> str:
+    """What the marks of the arms that may be the best say."""
+    if not found.ranked:
+        return "too few seeds in common to say which arm is best"
+    if not found.tells_apart:
+        return f"nothing tells the {len(found.ranked)} arms apart"
+    if len(found.arms) == 1:
+        return "★ the best arm"
+    return f"∘ may be best ({len(found.arms)} of {len(found.ranked)})"
+
+
+def _p_equals(p: float) -> str:
+    text = p_text(p)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
+
+
+def _percent(share: float) -> str:
+    return f"{np.rint(100 * share):.0f}%"
