@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -22,7 +22,7 @@ from bench.analysis.evidence import (
 from bench.analysis.sign_test import FEWEST_RUNS, median_interval
 from bench.analysis.stats import Floats, Interval, Sample, half_width
 from bench.analysis.strata import Side
-from bench.analysis.two_sources import FEWEST_SEEDS, Over, TwoSources, two_sources
+from bench.analysis.two_sources import FEWEST_SEEDS, Over, TwoSources
 from bench.record.directions import Mode
 
 _NO_SCATTER = 1e-12  # of the largest difference: what rounding alone leaves
@@ -61,8 +61,8 @@ class Observed:
     Attributes:
         differences: a − b of the complete seeds, means over the planned strata; against a number
             runs minus the number.
-        by_image: (seeds, images), the same by image, where there are scores.
-        groups: (images,), equal for images that depend on each other.
+        sources: the same by seed and image, where there are scores of images (`two_sources`, which
+            keeps no table).
         by_fold: (seeds, folds), the same by fold, of cross-validation.
         failed: by side, planned trials whose failure says something of the arm.
         mode: whether less or more of the figure is better; None: neither.
@@ -70,8 +70,7 @@ class Observed:
     """
 
     differences: Floats
-    by_image: Floats | None = None
-    groups: Sequence[Hashable] | None = None
+    sources: TwoSources | None = None
     by_fold: Floats | None = None
     failed: Mapping[Side, int] = field(default_factory=dict)
     mode: Mode | None = None
@@ -82,7 +81,7 @@ class Observed:
         return replace(
             self,
             differences=-self.differences,
-            by_image=None if self.by_image is None else -self.by_image,
+            sources=None if self.sources is None else self.sources.turned(),
             by_fold=None if self.by_fold is None else -self.by_fold,
             failed={"a": self.failed.get("b", 0), "b": self.failed.get("a", 0)},
         )
@@ -143,11 +142,13 @@ def run_test(contrast: Contrast, seen: Observed, bounds: Bounds, level: float) -
     Raises:
         ValueError: over images, but there are no scores of images.
     """
-    if contrast.over is not Over.SEEDS and seen.by_image is None:
+    sources = seen.sources
+    if contrast.over is not Over.SEEDS and sources is None:
         raise ValueError(f"{contrast.figure} has no scores by image: ask for `over: seeds`")
-    sources = _sources(seen)
     if isinstance(contrast.b, float | int):
         found = _against_number(contrast, seen, sources, bounds, level)
+    elif contrast.over is not Over.IMAGES and _has_folds_alone(seen):
+        found = _over_folds(seen, bounds, level)
     elif contrast.over is Over.SEEDS or sources is None:
         found = _over_seeds(seen, bounds, level)
     else:
@@ -156,13 +157,6 @@ def run_test(contrast: Contrast, seen: Observed, bounds: Bounds, level: float) -
         return found
     statements = tuple(_statement(sources, bounds, over, level) for over in Over)
     return replace(found, statements=statements, sources=sources)
-
-
-def _sources(seen: Observed) -> TwoSources | None:
-    if seen.by_image is None or not len(seen.by_image):
-        return None
-    n_folds = None if seen.by_fold is None else seen.by_fold.shape[1]
-    return two_sources(seen.by_image, seen.groups, n_folds)
 
 
 def _statement(sources: TwoSources, bounds: Bounds, over: Over, level: float) -> Statement:
@@ -177,7 +171,7 @@ def _against_number(
     runs = seen.differences
     median = float(np.median(runs)) if len(runs) else math.nan
     estimate = Interval(median, *median_interval(runs, level), len(runs))
-    if basis := _untestable(seen, FEWEST_RUNS):
+    if basis := _untestable(seen, FEWEST_SEEDS if seen.is_exact else FEWEST_RUNS):
         return _untested(basis, estimate)
     found = of_runs(runs, bounds)
     if contrast.over is Over.SEEDS or sources is None:
@@ -190,21 +184,35 @@ def _against_number(
 
 
 def _over_seeds(seen: Observed, bounds: Bounds, level: float) -> Tested:
-    """Student's t-test over seeds; with one or two of them over folds."""
+    """Student's t-test."""
     values = seen.differences
     n = len(values)
     mean = float(values.mean()) if n else math.nan
-    if seen.by_fold is not None and 0 < n < FEWEST_SEEDS:
-        sample = corrected_resampled(seen.by_fold)
-        basis = None if float(np.asarray(sample.std)) > 0 else Basis.FEW
-    else:
-        sample = Sample(mean, float(values.std(ddof=1)) if n > 1 else math.nan, n)
-        basis = _untestable(seen, FEWEST_SEEDS)
-    half = float(half_width(sample.std, sample.n, 1 - level))
-    estimate = Interval(mean, mean - half, mean + half, n)
-    if basis:
+    sample = Sample(mean, float(values.std(ddof=1)) if n > 1 else math.nan, n)
+    estimate = _t_interval(sample, n, level)
+    if basis := _untestable(seen, FEWEST_SEEDS):
         return _untested(basis, estimate)
     return Tested(estimate, Basis.TEST, of_sample(sample, bounds))
+
+
+def _has_folds_alone(seen: Observed) -> bool:
+    """Whether there are folds, but too few seeds to say anything of these."""
+    return seen.by_fold is not None and 0 < len(seen.differences) < FEWEST_SEEDS
+
+
+def _over_folds(seen: Observed, bounds: Bounds, level: float) -> Tested:
+    """The corrected resampled t-test of one or two seeds."""
+    assert seen.by_fold is not None
+    sample = corrected_resampled(seen.by_fold)
+    estimate = _t_interval(sample, len(seen.differences), level)
+    if not float(np.asarray(sample.std)) > 0:
+        return _untested(Basis.FEW, estimate)
+    return Tested(estimate, Basis.TEST, of_sample(sample, bounds))
+
+
+def _t_interval(sample: Sample, n_seeds: int, level: float) -> Interval:
+    mean, half = float(np.asarray(sample.mean)), float(half_width(sample.std, sample.n, 1 - level))
+    return Interval(mean, mean - half, mean + half, n_seeds)
 
 
 def _over_images(

@@ -103,7 +103,7 @@ class Result:
             estimate=Interval(-mean, -high, -low, n),
             claim=None if self.claim is None else claims.get(self.claim, self.claim),
             statements=tuple(replace(s, low=-s.high, high=-s.low) for s in self.statements),
-            sources=None if self.sources is None else replace(self.sources, mean=-mean),
+            sources=None if self.sources is None else self.sources.turned(),
         )
 
 

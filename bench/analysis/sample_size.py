@@ -177,6 +177,7 @@ def _power_to_settle(
 
 
 def _fewest(power: Callable[[int], float], low: int, high: int) -> int | None:
+    if power(high) < POWER:
+        return None
     counts = range(low, high + 1)  # power grows with either number
-    at = bisect.bisect_left(counts, POWER, key=power)
-    return counts[at] if at < len(counts) else None
+    return counts[bisect.bisect_left(counts, POWER, key=power)]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -155,6 +155,10 @@ class TwoSources:
     def seed_share(self) -> float:
         """λ, which weights the two sources' degrees of freedom."""
         return float(seed_share(self.seeds, self.images, self.correction))
+
+    def turned(self) -> TwoSources:
+        """The same of b − a."""
+        return replace(self, mean=-self.mean)
 
     def shares(self) -> Shares:
         """How much of the variance is due to which seeds, which images, and their interaction.

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import itertools
 import math
+import resource
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +15,7 @@ from bench.analysis.contrasts import ContrastBook, Question, Result, Word
 from bench.analysis.evidence import Claim
 from bench.analysis.repeats import Decision, State
 from bench.analysis.stats import holm
-from bench.analysis.two_sources import Over
+from bench.analysis.two_sources import Over, paired_table, two_sources
 
 from .simulated import Table
 
@@ -36,7 +38,8 @@ def table(
 
 
 def by_image(values: np.ndarray, **given: object) -> Observed:
-    return seen(values.mean(axis=1), by_image=values, **given)
+    n_folds = 5 if "by_fold" in given else None
+    return seen(values.mean(axis=1), sources=two_sources(values, n_folds=n_folds), **given)
 
 
 def one(
@@ -146,6 +149,8 @@ def test_exact_figures_need_no_test() -> None:
     assert one(seen(same, is_exact=True), "higher").word is Word.REFUTED
     assert one(seen(same, is_exact=True), "equivalent").word is Word.EQUIVALENT
     assert one(seen(same + 0.02, is_exact=True), "equivalent").word is Word.REFUTED
+    number = Contrast("params", A, 7.0)
+    assert one(seen(np.ones(3), is_exact=True), contrast=number).word is Word.SUPPORTED
 
 
 def test_claim_for_a_side_that_diverged_is_withheld() -> None:
@@ -185,6 +190,9 @@ def test_few_seeds_of_cross_validation_are_tested_over_folds() -> None:
     error = math.sqrt(CLOSE.var(ddof=1) * (1 / 5 + 1 / 4))
     assert found.p == pytest.approx(2 * stats.t.sf(CLOSE.mean() / error, 4))
     assert found.estimate.n == 1
+    both = replace(AB, over=Over.BOTH)
+    observed = by_image(table(0.012, seeds=1), by_fold=by_fold)
+    assert one(observed, contrast=both).p == found.p
 
 
 def test_three_seeds_of_cross_validation_pay_for_shared_training_data() -> None:
@@ -286,3 +294,22 @@ def test_unknown_contrast() -> None:
         book.results(Contrast(DICE, A, C))
     with pytest.raises(KeyError):
         ContrastBook([], [Contrast(DICE, A, C)], {AB: seen()})
+
+
+def test_a_page_of_a_thousand_trials_on_a_large_test_split() -> None:
+    rng = np.random.default_rng(0)
+    scores = rng.random((1000, 3669), dtype=np.float32) / 10
+    scores += rng.normal(0, 0.01, (1000, 1)).astype(np.float32)
+    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+    questions, observed = [], {}
+    for i in range(36):
+        a, b = np.roll(np.arange(500), i), np.arange(500, 1000)
+        contrast = Contrast(DICE, frozenset({f"a{i}"}), B, Over.BOTH)
+        values = paired_table(scores, a[None], b[None])
+        observed[contrast] = by_image(values)
+        expect, margin = ("equivalent", 0.002) if i % 2 else ("higher", None)
+        questions.append(Question(f"h{i}", contrast, expect, margin))  # type: ignore[arg-type]
+    book = ContrastBook(questions, [], observed)
+    assert len(book.declared) == 36
+    assert time.process_time() - start < 5
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # kB

@@ -11,7 +11,7 @@ from bench.analysis.contrasts import ContrastBook, Question, Result, Word
 from bench.analysis.evidence import Claim
 from bench.analysis.repeats import Decision, State
 from bench.analysis.sequential import Boundaries, looks
-from bench.analysis.two_sources import Over
+from bench.analysis.two_sources import Over, two_sources
 from bench.report.narrative.contrast_notes import (
     best_words,
     look_words,
@@ -39,7 +39,7 @@ def crossed(seeds: float, images: float, mean: float, rest: float = 0.0) -> np.n
 
 def result(table: np.ndarray, over: Over = Over.BOTH, **given: object) -> Result:
     contrast = Contrast("test_dice", A, B, over)
-    seen = Observed(table.mean(axis=1), by_image=table, mode="max", **given)  # type: ignore[arg-type]
+    seen = Observed(table.mean(axis=1), sources=two_sources(table), mode="max", **given)  # type: ignore[arg-type]
     return ContrastBook([Question("h", contrast, "higher")], [], {contrast: seen}).declared[0]
 
 
