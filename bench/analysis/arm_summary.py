@@ -12,7 +12,7 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from bench.analysis.arms import Arm, arm_numbers, arms_of
-from bench.analysis.load import Records
+from bench.analysis.records import Records
 from bench.analysis.stats import Interval, grouped_intervals
 from bench.atomic_files import replacing
 from bench.metric_columns import BASELINES, MetricColumn, best_val, final_val, on_test

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bench.analysis.load import Records
+from bench.analysis.records import Records
 from bench.states import BENCH_SOURCE
 
 NO_LABEL = "–"

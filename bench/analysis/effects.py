@@ -23,10 +23,10 @@ import pandas as pd
 
 from bench.analysis import stats
 from bench.analysis.arms import NO_LABEL
-from bench.analysis.load import Records
+from bench.analysis.measurement_conditions import comparable_axes, measurement_conditions
 from bench.analysis.power import FEWEST
+from bench.analysis.records import Records
 from bench.analysis.stats import Floats, Interval, Sample
-from bench.analysis.terms import comparable_axes, unlike_apart
 from bench.record.columns import Status
 
 MOST_LEVELS = 12
@@ -67,7 +67,7 @@ class Grid:
     Attributes:
         values: (rows, cells), NaN where there is none.
         planned: (rows, cells), whether there is such a trial, finished or not.
-        terms: (rows, cells), equal within a row where measured on equal terms.
+        conditions: (rows, cells), equal within a row where measured under the same ones.
         seeds: (rows,), each row's seed.
         strata: (rows,), each row's stratum.
         asked: (strata, cells), whether the latest plan has such a trial, of whichever seed.
@@ -75,7 +75,7 @@ class Grid:
 
     values: Floats
     planned: Flags
-    terms: Integers
+    conditions: Integers
     seeds: Integers
     strata: Integers
     asked: Flags
@@ -88,8 +88,8 @@ class Grid:
             signs: one for each term.
         """
         found = (self.values[:, cells] * np.array(signs)).sum(axis=2)
-        terms = self.terms[:, cells]
-        found[(terms != terms[:, :, :1]).any(axis=2)] = np.nan
+        conditions = self.conditions[:, cells]
+        found[(conditions != conditions[:, :, :1]).any(axis=2)] = np.nan
         there = np.asarray(self.planned[:, cells].all(axis=2), dtype=bool)
         return self.complete(found, there, self.compared(cells))
 
@@ -129,15 +129,15 @@ class Grid:
 
 
 def grid(
-    records: Records, column: str, axes: Sequence[str], terms: pd.Series[str] | None = None
+    records: Records, column: str, axes: Sequence[str], conditions: pd.Series[str] | None = None
 ) -> Grid:
     """`column` of runs.csv by the levels of `axes`.
 
     Only trials of `records.protocol`, so that none logged elsewhere stands beside ours; runs whose
-    log names no seed are the one repeat of their arm. `terms` are `unlike_apart`'s, where they are
-    known already.
+    log names no seed are the one repeat of their arm. `conditions` are those of
+    `measurement_conditions`, where they are known already.
     """
-    measured = unlike_apart(records, column) if terms is None else terms
+    measured = measurement_conditions(records, column) if conditions is None else conditions
     columns = [f"axis.{axis}" for axis in axes]
     runs = records.runs[records.runs["source"] == records.protocol]
     runs = runs[runs[columns].notna().all(axis=1)]
@@ -156,7 +156,7 @@ def grid(
     return Grid(
         values=_placed(np.full(shape, np.nan), at, np.where(np.isfinite(values), values, np.nan)),
         planned=_placed(np.zeros(shape, dtype=bool), at, True),
-        terms=_placed(np.zeros(shape, dtype=np.int64), at,
+        conditions=_placed(np.zeros(shape, dtype=np.int64), at,
                       pd.factorize(measured[runs.index])[0][first]),
         seeds=_placed(np.zeros(shape[0], dtype=np.int64), key, rows["seed"].to_numpy()),
         strata=_placed(np.zeros(shape[0], dtype=np.int64), key, stratum),
@@ -177,12 +177,12 @@ def level_differences(records: Records, column: str) -> pd.DataFrame:
     a is the later level, b the earlier one. Axes of more than `MOST_LEVELS` levels are compared
     with their first level only, and axes along which `column` cannot be compared are left out.
     """
-    parts, terms = [], unlike_apart(records, column)
+    parts, conditions = [], measurement_conditions(records, column)
     for axis in comparable_axes(records, column):
         levels = records.axes[axis]
         pairs = _pairs(len(levels), all_of_them=len(levels) <= MOST_LEVELS)
         cells = np.array([(later, earlier) for earlier, later in pairs])
-        found = summarized(*grid(records, column, [axis], terms).contrasts(cells, (1, -1)))
+        found = summarized(*grid(records, column, [axis], conditions).contrasts(cells, (1, -1)))
         names = [(axis, levels[later], levels[earlier]) for earlier, later in pairs]
         parts.append(_named(found, names, ("axis", "a", "b")))
     return _tested(parts, ("axis", "a", "b"))
@@ -195,7 +195,7 @@ def interactions(records: Records, column: str) -> pd.DataFrame:
     later levels than b and d.
     """
     names = ("axis", "a", "b", "other", "c", "d")
-    parts, terms = [], unlike_apart(records, column)
+    parts, conditions = [], measurement_conditions(records, column)
     for one, other in itertools.combinations(comparable_axes(records, column), 2):
         mine, others = records.axes[one], records.axes[other]
         both = _pairs_of_pairs(len(mine), len(others))
@@ -205,7 +205,7 @@ def interactions(records: Records, column: str) -> pd.DataFrame:
              for (b, a), (d, c) in both]
         )  # fmt: skip
         found = summarized(
-            *grid(records, column, [one, other], terms).contrasts(cells, (1, -1, -1, 1))
+            *grid(records, column, [one, other], conditions).contrasts(cells, (1, -1, -1, 1))
         )
         labels = [(one, mine[a], mine[b], other, others[c], others[d]) for (b, a), (d, c) in both]
         parts.append(_named(found, labels, names))
@@ -219,17 +219,17 @@ def main_effects(records: Records, column: str) -> pd.DataFrame:
     only seeds that have all of these; `mean` is over them. Intervals are not corrected, and nothing
     is tested here.
     """
-    parts, terms = [], unlike_apart(records, column)
+    parts, conditions = [], measurement_conditions(records, column)
     for axis in comparable_axes(records, column):
         levels = records.axes[axis]
-        found = grid(records, column, [axis], terms)
-        whole = (found.terms == found.terms[:, :1]).all(axis=1, keepdims=True)
+        found = grid(records, column, [axis], conditions)
+        whole = (found.conditions == found.conditions[:, :1]).all(axis=1, keepdims=True)
         values = np.where(whole & ~np.isnan(found.values).any(axis=1, keepdims=True),
                           found.values, np.nan)  # fmt: skip
-        apart = values - values.mean(axis=1, keepdims=True)
+        deviations = values - values.mean(axis=1, keepdims=True)
         there = np.broadcast_to(found.planned.all(axis=1, keepdims=True), values.shape)
         compared = found.compared(np.arange(len(levels))[None, :]).repeat(len(levels), axis=1)
-        effects = summarized(*found.complete(apart, there, compared)).drop(columns="p")
+        effects = summarized(*found.complete(deviations, there, compared)).drop(columns="p")
         means = summarized(*found.complete(values, there, compared))["estimate"]
         effects.insert(0, "mean", means)
         parts.append(_named(effects, [(axis, level) for level in levels], ("axis", "level")))

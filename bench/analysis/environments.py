@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.analysis.load import Records
+from bench.analysis.records import Records
 from bench.states import BENCH_SOURCE
 
 MOST_VALUES = 4
@@ -29,7 +29,7 @@ class Fact:
 
 def environment_facts(records: Records) -> list[Fact]:
     """What every environment.json says, with the number of trials behind each value."""
-    return merge([told for _, told in environments_of(records)])
+    return merge([environment for _, environment in environments_of(records)])
 
 
 def environments_of(records: Records) -> list[tuple[str, Mapping[str, Any]]]:

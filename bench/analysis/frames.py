@@ -72,12 +72,12 @@ def runs_columns(
             for support in SUPPORT
             if (name := f"{split}_{support}") in known
         ],
-        "<closing>": closing_columns(summaries),
+        "<closing>": task_columns(summaries),
     }
     return [name for column in RUNS for name in groups.get(column, [column])]
 
 
-def closing_columns(summaries: Iterable[Mapping[str, Any]]) -> list[str]:
+def task_columns(summaries: Iterable[Mapping[str, Any]]) -> list[str]:
     """What summaries have beside the columns that every task's have."""
     others = {*RUNS, *UNLISTED}
     names = dict.fromkeys(key for summary in summaries for key in summary)
@@ -153,5 +153,5 @@ def _typed(name: str, values: pd.Series[Any]) -> pd.Series[Any]:
 
 
 def _is_text(values: pd.Series[Any]) -> bool:
-    """Whether a fact of a task's own is told in words."""
+    """Whether a fact of a task's own is a text."""
     return not is_numeric_dtype(values) and any(isinstance(value, str) for value in values)

@@ -26,8 +26,8 @@ from typing import Any
 import numpy as np
 
 from bench.analysis import power, stats
-from bench.analysis.load import Records
 from bench.analysis.pairing import pairs_of
+from bench.analysis.records import Records
 from bench.analysis.stats import Floats, Interval, Sample
 from bench.analysis.strata import SIDES, Pairs
 from bench.spec.hypotheses import Hypothesis
@@ -60,7 +60,7 @@ class Basis(StrEnum):
 
 
 @dataclass(frozen=True)
-class Finding:
+class PairedTest:
     """What differences between two sides say.
 
     Attributes:
@@ -81,7 +81,7 @@ class Outcome:
     Attributes:
         hypothesis: as declared.
         pairs: the differences behind it.
-        finding: over the complete seeds, each the mean of its planned strata.
+        test: over the complete seeds, each the mean of its planned strata.
         strata: the same for each of `pairs.strata`, uncorrected.
         p_corrected: by Holm over the experiment's hypotheses; NaN without a test.
         verdict: what is concluded.
@@ -92,8 +92,8 @@ class Outcome:
 
     hypothesis: Hypothesis
     pairs: Pairs
-    finding: Finding
-    strata: tuple[Finding, ...]
+    test: PairedTest
+    strata: tuple[PairedTest, ...]
     p_corrected: float
     verdict: Verdict
     needs_seeds: int | None
@@ -105,19 +105,19 @@ class Outcome:
             "claim": self.hypothesis.claim,
             "verdict": str(self.verdict),
             "metric": self.hypothesis.metric,
-            **_numbers(self.finding),
+            **_numbers(self.test),
             "p_corrected": _known(self.p_corrected),
             "needs_seeds": self.needs_seeds,
             "strata": [
                 {
                     "axes": dict(stratum.axes),
-                    **_numbers(finding),
+                    **_numbers(test),
                     "missing": stratum.missing,
                     "unpaired": stratum.unpaired,
                     "unlike": stratum.unlike,
                     "counted": any(stratum is one for one in self.pairs.tested),
                 }
-                for stratum, finding in zip(self.pairs.strata, self.strata, strict=True)
+                for stratum, test in zip(self.pairs.strata, self.strata, strict=True)
             ],
             "missing": self.pairs.count("missing"),
             "complete_seeds": len(self.pairs.complete),
@@ -140,16 +140,17 @@ def outcomes(records: Records) -> list[Outcome]:
     """Test every hypothesis of the records, in the spec's order."""
     hypotheses = records.hypotheses
     pairs = [pairs_of(records, hypothesis) for hypothesis in hypotheses]
-    found = [finding(h, each.by_seed) for h, each in zip(hypotheses, pairs, strict=True)]
+    found = [paired_test(h, each.by_seed) for h, each in zip(hypotheses, pairs, strict=True)]
     corrected = correct(found)
     level = open_level(found, corrected)
     return [
         Outcome(
             hypothesis=hypothesis,
             pairs=each,
-            finding=one,
+            test=one,
             strata=tuple(
-                finding(hypothesis, list(stratum.differences.values())) for stratum in each.strata
+                paired_test(hypothesis, list(stratum.differences.values()))
+                for stratum in each.strata
             ),
             p_corrected=p,
             verdict=(verdict := decide(hypothesis, one, p)),
@@ -163,7 +164,7 @@ def outcomes(records: Records) -> list[Outcome]:
     ]
 
 
-def restated(records: Records, hypotheses: tuple[Hypothesis, ...]) -> Records:
+def with_hypotheses(records: Records, hypotheses: tuple[Hypothesis, ...]) -> Records:
     """The records with other hypotheses than those planned, which a caution tells."""
     if hypotheses == records.hypotheses:
         return records
@@ -174,7 +175,7 @@ def restated(records: Records, hypotheses: tuple[Hypothesis, ...]) -> Records:
     )
 
 
-def finding(hypothesis: Hypothesis, differences: Sequence[float] | Floats) -> Finding:
+def paired_test(hypothesis: Hypothesis, differences: Sequence[float] | Floats) -> PairedTest:
     """Test one hypothesis on its differences, one a seed; before any correction.
 
     Differences that are not finite are none.
@@ -185,12 +186,12 @@ def finding(hypothesis: Hypothesis, differences: Sequence[float] | Floats) -> Fi
     basis = _basis(hypothesis, values)
     if basis is Basis.TEST:
         sample = Sample(estimate.mean, float(values.std(ddof=1)), estimate.n)
-        return Finding(estimate, basis, float(p_value(hypothesis, sample)))
+        return PairedTest(estimate, basis, float(p_value(hypothesis, sample)))
     if basis is Basis.EXACT:
         estimate = Interval(estimate.mean, estimate.mean, estimate.mean, estimate.n)
     elif basis is Basis.FLAT:
         estimate = Interval(estimate.mean, math.nan, math.nan, estimate.n)
-    return Finding(estimate, basis, math.nan)
+    return PairedTest(estimate, basis, math.nan)
 
 
 def _basis(hypothesis: Hypothesis, values: Floats) -> Basis:
@@ -228,7 +229,7 @@ def as_expected(hypothesis: Hypothesis, mean: float) -> bool:
     return mean > bound(hypothesis) if upwards else mean < bound(hypothesis)
 
 
-def correct(findings: Sequence[Finding]) -> list[float]:
+def correct(findings: Sequence[PairedTest]) -> list[float]:
     """p-values corrected by Holm; NaN where there is no test.
 
     What is known exactly is no test. A hypothesis that lacks pairs counts all the same: the others
@@ -241,14 +242,14 @@ def correct(findings: Sequence[Finding]) -> list[float]:
     return corrected
 
 
-def open_level(findings: Sequence[Finding], corrected: Iterable[float]) -> float:
+def open_level(findings: Sequence[PairedTest], corrected: Iterable[float]) -> float:
     """The level at which Holm tests the next of the hypotheses that are not settled."""
     settled = [p <= ALPHA for p in corrected]
     tested = [found.basis is not Basis.EXACT for found in findings]
     return ALPHA / max(1, sum(tested) - sum(settled))
 
 
-def decide(hypothesis: Hypothesis, found: Finding, p_corrected: float) -> Verdict:
+def decide(hypothesis: Hypothesis, found: PairedTest, p_corrected: float) -> Verdict:
     """The verdict: what the corrected test, or exact knowledge, allows to say."""
     if found.basis is not Basis.EXACT and not p_corrected <= ALPHA:
         return Verdict.INCONCLUSIVE
@@ -258,7 +259,7 @@ def decide(hypothesis: Hypothesis, found: Finding, p_corrected: float) -> Verdic
 
 
 def seeds_needed(
-    hypothesis: Hypothesis, found: Finding, differences: Floats, level: float
+    hypothesis: Hypothesis, found: PairedTest, differences: Floats, level: float
 ) -> int | None:
     """Seeds with 80% power for the conclusion on whose side the mean found lies."""
     if found.basis is not Basis.TEST:
@@ -272,7 +273,7 @@ def seeds_needed(
     return power.seeds_for_difference((abs(mean) - margin) / std, level)
 
 
-def _numbers(found: Finding) -> dict[str, float | int | None]:
+def _numbers(found: PairedTest) -> dict[str, float | int | None]:
     estimate = found.estimate
     return {
         "estimate": _known(estimate.mean),

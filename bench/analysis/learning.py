@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.arms import Arm, arm_numbers
-from bench.analysis.load import Records
+from bench.analysis.records import Records
 from bench.metric_columns import final_val
 
 

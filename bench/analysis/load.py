@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,130 +15,26 @@ from bench.analysis.data_sets import data_of
 from bench.analysis.frames import (
     Curves,
     check_kinds,
-    closing_columns,
     curves_of,
     history_frame,
     runs_columns,
+    task_columns,
     typed,
 )
-from bench.analysis.imported import Origin, judged_again, metrics_of, origins, select_of
-from bench.analysis.membership import LeftOut, belonging
+from bench.analysis.imported_trials import imported_metrics, imported_select, origins, resummarised
+from bench.analysis.membership import LeftOut, find_members
+from bench.analysis.records import Records, SelectedMetric
 from bench.errors import StoreError, UnconfirmedError, printable
-from bench.metric_columns import MetricKind, best_val, curve_metric, val_curve
+from bench.metric_columns import MetricKind, curve_metric, val_curve
 from bench.plan.recorded import is_imported
 from bench.record.columns import Status
 from bench.record.confirm import Confirmed, confirmed
-from bench.record.data_file import DataSetRecord
 from bench.record.directions import Mode, default_metric, direction
 from bench.record.files import damaged
 from bench.record.store import Store, TrialFiles, TrialStatus
 from bench.spec.hypotheses import Hypothesis
 from bench.states import BENCH_SOURCE
 from bench.tasks.settings import SUPPORT
-
-
-@dataclass(frozen=True)
-class Select:
-    """What chooses the best epoch: the metric's name without `val/`, and its direction."""
-
-    metric: str
-    mode: Mode
-
-
-@dataclass(frozen=True)
-class Records:
-    """All that a report is made from.
-
-    Attributes:
-        experiment: its name.
-        task: for example `segmentation`; empty for histories logged elsewhere.
-        spec: the resolved spec as text, where a plan is kept.
-        notes: what a reader should know of the data.
-        axes: the levels of every axis, in the spec's order.
-        metrics: the validation metrics (`dice`) and their directions, in the task's order.
-        select: which of them chooses the best epoch.
-        cautions: what to know before believing differences, a sentence each.
-        incomparable: metrics (`loss`) that do not measure the same on all levels of some axes, and
-            which axes those are.
-        closing: columns of `runs` that only this task has (`frechet`).
-        runs: the columns of `record.columns.RUNS`, a row per trial: planned ones first, in the
-            plan's order, then earlier ones of the same settings. Missing is NaN or NA.
-        history: `id` and the columns of `record.columns.HISTORY`, in the order of `runs`.
-        left_out: recorded trials that do not belong here, and why.
-        folders: where each trial's files are; planned ones that never started have none.
-        hypotheses: what was claimed when the trials were planned.
-        findings: by id, what was found wrong with those that were looked at.
-        origins: where imported trials come from.
-        parts: the experiments that are here together, on one axis; none where it is one.
-        apart: axes along which nothing can be compared, neither figures nor costs.
-        scoring: how masks are scored (`bench.plan.scoring.scoring`); None: not recorded.
-        unlike: settings in which the parts differ though no axis decides them: a value for each.
-        data: what the data sets were like, where it is on record.
-        planned: the ids of the latest plan's trials; empty where no plan is kept.
-    """
-
-    experiment: str
-    task: str
-    spec: str | None
-    notes: tuple[str, ...]
-    cautions: tuple[str, ...]
-    axes: dict[str, list[str]]
-    metrics: dict[str, Mode]
-    select: Select
-    incomparable: dict[str, tuple[str, ...]]
-    closing: tuple[str, ...]
-    runs: pd.DataFrame
-    history: pd.DataFrame
-    left_out: tuple[LeftOut, ...]
-    folders: Mapping[str, Path]
-    hypotheses: tuple[Hypothesis, ...] = ()
-    findings: Mapping[str, list[health.HealthFinding]] = field(default_factory=dict)
-    origins: tuple[Origin, ...] = ()
-    parts: tuple[str, ...] = ()
-    apart: tuple[str, ...] = ()
-    scoring: Mapping[str, Any] | None = None
-    unlike: Mapping[str, list[str]] = field(default_factory=dict)
-    data: tuple[DataSetRecord, ...] = ()
-    planned: frozenset[str] = frozenset()
-
-    @property
-    def best_column(self) -> str:
-        """The column of `runs` that arms are ranked by: `best_val_dice`."""
-        return best_val(self.select.metric)
-
-    @cached_property
-    def is_planned(self) -> pd.Series[bool]:
-        """Whether the latest plan has each run; imported trials, and all without a plan, count."""
-        ours = self.runs["source"] == BENCH_SOURCE
-        return self.runs["id"].isin(self.planned) | (not self.planned) | ~ours
-
-    @cached_property
-    def protocol(self) -> str:
-        """The source whose trials are compared and tested: ours, else that of most trials.
-
-        Others trained with other programs, on other machines, perhaps on other data. They are
-        shown as references, and no trial of theirs makes a pair with one of ours.
-        """
-        counts = self.runs["source"].value_counts()
-        return (
-            BENCH_SOURCE if BENCH_SOURCE in counts.index or counts.empty else str(counts.index[0])
-        )
-
-    @cached_property
-    def environments(self) -> dict[str, dict[str, Any]]:
-        """Every trial's environment.json by id; empty where there is none, and told if damaged."""
-        found = {}
-        for name, folder in self.folders.items():
-            try:
-                found[name] = TrialFiles(folder).environment()
-            except StoreError:
-                found[name] = {"environment.json": "cannot be read"}
-        return found
-
-    @property
-    def done(self) -> pd.DataFrame:
-        """The rows of finished trials."""
-        return self.runs[self.runs["status"] == Status.DONE]
 
 
 def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> Records:
@@ -157,7 +52,7 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
     files = {trial.id: trial for trial in store.trials(experiment)}
     if plan is None and not files:
         store.existing(experiment)
-    belong = belonging(plan, files)
+    belong = find_members(plan, files)
     members, plan = belong.members, belong.plan
     found, histories, refused = _confirmed(members, files, plan)
     members = [m for m in members if m["id"] not in refused or _is_planned(plan, m["id"])]
@@ -167,12 +62,12 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
     findings = _findings(summaries, problems)
     plan = plan or _plan_of(members, histories)
     data, unread = data_of(store, experiment, {member["id"] for member in members})
-    select = Select(curve_metric(plan["select"]["metric"]), plan["select"]["mode"])
+    select = SelectedMetric(curve_metric(plan["select"]["metric"]), plan["select"]["mode"])
     axes, metrics = _axes(plan["axes"], members), {**plan["metrics"]}
-    metrics = metrics | {k: v for k, v in metrics_of(members).items() if k not in metrics}
+    metrics = metrics | {k: v for k, v in imported_metrics(members).items() if k not in metrics}
     metrics.setdefault(select.metric, select.mode)
     chosen_by = val_curve(select.metric)
-    for name, again in judged_again(members, logged, chosen_by, metrics).items():
+    for name, again in resummarised(members, logged, chosen_by, metrics).items():
         summaries[name] = {**summaries.get(name, {}), **again}
     statuses = {name: record.status for name, record in found.items()}
     rows = [
@@ -189,7 +84,7 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
         metrics=metrics,
         select=select,
         incomparable=_incomparable(plan.get("incomparable", {}), axes),
-        closing=tuple(closing_columns(summaries.values())),
+        closing=tuple(task_columns(summaries.values())),
         runs=typed(pd.DataFrame(rows, columns=runs_columns(axes, metrics, summaries.values()))),
         history=history_frame(histories, metrics),
         left_out=_left_out(belong.left_out, refused, store.strangers(experiment)),
@@ -212,9 +107,10 @@ def _plan_of(members: list[dict[str, Any]], histories: Mapping[str, Curves]) -> 
         for key in curves
         if key.startswith(MetricKind.CURVE) and curve_metric(key) not in SUPPORT
     }
-    told = metrics_of(members)
+    recorded = imported_metrics(members)
     metrics: dict[str, Mode] = {
-        name: told.get(name) or direction(name) for name in sorted(names, key=lambda n: n != "loss")
+        name: recorded.get(name) or direction(name)
+        for name in sorted(names, key=lambda n: n != "loss")
     }
     best = default_metric(metrics)
     default = {"metric": val_curve(best), "mode": metrics.get(best, "min")}
@@ -223,7 +119,7 @@ def _plan_of(members: list[dict[str, Any]], histories: Mapping[str, Curves]) -> 
         "spec": None,
         "axes": {},
         "metrics": metrics,
-        "select": settings.get("select") or select_of(members) or default,
+        "select": settings.get("select") or imported_select(members) or default,
     }
 
 
@@ -318,7 +214,7 @@ def _row(
     summaries: Mapping[str, Mapping[str, Any]],
     problems: Mapping[str, str],
 ) -> dict[str, Any]:
-    """One trial's row of runs.csv; an unreadable file is told where the message stands."""
+    """One trial's row of runs.csv; an unreadable file is named where the message stands."""
     status = status or TrialStatus(Status.PLANNED)
     messages = [text for text in (status.message, problems.get(member["id"])) if text]
     return {

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from bench.analysis.imported import in_the_file_s_order
-from bench.analysis.plan_check import corrected
+from bench.analysis.imported_trials import in_file_order
+from bench.analysis.plan_check import correct_plan
 from bench.errors import StoreError, UnconfirmedError
 from bench.plan.recorded import is_imported
 from bench.record.confirm import checked_config
@@ -39,7 +39,7 @@ class LeftOut(NamedTuple):
     reason: str
 
 
-def belonging(plan: Mapping[str, Any] | None, files: Mapping[str, TrialFiles]) -> Membership:
+def find_members(plan: Mapping[str, Any] | None, files: Mapping[str, TrialFiles]) -> Membership:
     """The trials of a report, and those left out.
 
     Planned trials come first, in the plan's order. A folder that is not of the trial that it is
@@ -50,16 +50,16 @@ def belonging(plan: Mapping[str, Any] | None, files: Mapping[str, TrialFiles]) -
     """
     configs, left_out = _configs(files)
     if plan is None:
-        members = in_the_file_s_order(configs.values())
+        members = in_file_order(configs.values())
         return Membership(None, members, tuple(sorted(left_out)))
-    found, impossible, cautions = corrected(plan, configs)
+    found, impossible, cautions = correct_plan(plan, configs)
     planned: list[dict[str, Any]] = [{**configs.get(t["id"], {}), **t} for t in found["trials"]]
     ids = {trial["id"] for trial in (*planned, *plan["trials"])}
     others = [config for name, config in configs.items() if name not in ids]
     others, strangers = _same_settings(found, others)
     others, doubles = _one_arm_per_labels(planned, others, files)
     left_out += [*map(LeftOut._make, impossible), *strangers, *doubles]
-    members = planned + in_the_file_s_order(others)
+    members = planned + in_file_order(others)
     return Membership(found, members, tuple(sorted(left_out)), cautions)
 
 

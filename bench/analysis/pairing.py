@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.arms import NO_LABEL
-from bench.analysis.load import Records
+from bench.analysis.measurement_conditions import measurement_conditions
+from bench.analysis.records import Records
 from bench.analysis.stats import Floats
 from bench.analysis.strata import (
     NO_FIGURE,
@@ -24,7 +25,6 @@ from bench.analysis.strata import (
     Stratum,
     seed_order,
 )
-from bench.analysis.terms import unlike_apart
 from bench.plan.sides import sides
 from bench.record.columns import Status
 from bench.spec.hypotheses import Hypothesis, figures
@@ -214,7 +214,7 @@ def _figure(records: Records, column: str, epoch: int | None) -> Floats:
 def _conditions(records: Records, hypothesis: Hypothesis) -> list[str]:
     """Under which conditions each run's time or memory was measured; else all the same."""
     columns = [figure.column for figure in figures(hypothesis.metric)]
-    parts = [list(unlike_apart(records, column)) for column in dict.fromkeys(columns)]
+    parts = [list(measurement_conditions(records, column)) for column in dict.fromkeys(columns)]
     return ["; ".join(texts) for texts in zip(*parts, strict=True)]
 
 

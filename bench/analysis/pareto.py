@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bench.analysis.load import Records
-from bench.analysis.terms import axes_apart, on_equal_terms
+from bench.analysis.measurement_conditions import incomparable_axes, same_conditions
+from bench.analysis.records import Records
 from bench.metric_columns import best_val
 from bench.record.directions import Mode
 
@@ -39,7 +39,7 @@ def pareto_members(records: Records, summary: pd.DataFrame) -> pd.DataFrame:
 
     The points are the means and medians of `arm_summary`: membership is a description, no test.
     Arms compete only where the selected metric means the same, and a cost that was not measured on
-    equal terms in all trials has no front at all.
+    equal conditions in all trials has no front at all.
 
     Returns:
         Indexed by arm number; a column of `COSTS` for each cost that has a front, True, False, or
@@ -48,11 +48,15 @@ def pareto_members(records: Records, summary: pd.DataFrame) -> pd.DataFrame:
     metric, mode = records.select.metric, records.select.mode
     column = best_val(metric)
     found = pd.DataFrame(index=summary.index)
-    apart = [f"axis.{axis}" for axis in axes_apart(records, column)]
-    groups = summary.groupby(apart, sort=False).ngroup() if apart else pd.Series(0, summary.index)
+    group_columns = [f"axis.{axis}" for axis in incomparable_axes(records, column)]
+    groups = (
+        summary.groupby(group_columns, sort=False).ngroup()
+        if group_columns
+        else pd.Series(0, summary.index)
+    )
     for cost in COSTS:
         known = summary[cost].notna() & summary[column].notna()
-        if not known.any() or not on_equal_terms(records, cost):
+        if not known.any() or not same_conditions(records, cost):
             continue
         member = pd.Series(pd.NA, summary.index, dtype="boolean")
         for _, group in summary[known].groupby(groups[known]):

@@ -12,7 +12,7 @@ Plan = Mapping[str, Any]
 Configs = Mapping[str, Mapping[str, Any]]
 
 
-def corrected(
+def correct_plan(
     plan: Plan, configs: Configs
 ) -> tuple[dict[str, Any], list[tuple[str, str]], tuple[str, ...]]:
     """The plan as the trials' own config.yaml files confirm it.
@@ -55,8 +55,8 @@ def _trials(
         own = configs.get(trial["id"])
         if own is not None and set(own["axes"]) in (set(trial["axes"]), set(plan["axes"])):
             labels = {axis: str(label) for axis, label in trial["axes"].items()}
-            told = (trial["seed"], labels, trial["arm"])
-            if told != (own["seed"], own["axes"], own["arm"]):
+            planned = (trial["seed"], labels, trial["arm"])
+            if planned != (own["seed"], own["axes"], own["arm"]):
                 edited.append(trial["id"])
             kept.append({**trial, **{key: own[key] for key in ("seed", "axes", "arm", "common")}})
         elif fits_name(trial["id"], trial["axes"], trial["seed"]):

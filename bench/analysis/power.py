@@ -16,7 +16,7 @@ POWER = 0.8
 FEWEST = 3
 """Pairs below which nothing is concluded."""
 MOST = 1000
-"""Seeds beyond which nobody is told to go."""
+"""The most seeds that are ever recommended."""
 
 _CHANCES = (np.arange(2000) + 0.5) / 2000  # the middles of equally likely slices
 

@@ -33,7 +33,7 @@ class Interval(NamedTuple):
         """Whether there is an interval, not only a mean."""
         return math.isfinite(self.low) and math.isfinite(self.high)
 
-    def apart(self, other: Interval) -> bool:
+    def disjoint(self, other: Interval) -> bool:
         """Whether the two intervals share no point; False when either is not known."""
         return self.low > other.high or other.low > self.high
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from bench.analysis.membership import belonging
+from bench.analysis.membership import find_members
 from bench.errors import BenchError, StoreError, UnconfirmedError
 from bench.plan.earlier import LOST_BEST, Earlier, EarlierTrial, Lookup
 from bench.plan.extractor import FindCheckpoint
@@ -33,7 +33,7 @@ def lookup(store: Store, specs: Path) -> Lookup:
         if plan is None:
             raise BenchError(f"experiment {name!r} was not run here, and has no checkpoints")
         files = {trial.id: trial for trial in store.trials(name)}
-        belong = belonging(plan, files).members
+        belong = find_members(plan, files).members
         trials = [trial for trial in belong if not is_imported(trial)]  # they have no checkpoints
         column = "best_" + plan["select"]["metric"].replace("/", "_")
         found = (_trial(trial, store.trial(name, trial["id"]), column) for trial in trials)

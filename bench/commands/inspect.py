@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from bench.analysis.imported import select_of
+from bench.analysis.imported_trials import imported_select
 from bench.doctor import Check
 from bench.errors import DamagedError, UnconfirmedError, printable
 from bench.measure.footprint import Footprint
@@ -168,7 +168,7 @@ def _status_row(
     # nobody holds the trial, so whoever was running it is gone
     lost = status.status is Status.RUNNING and not running
     if select is None and status.source != BENCH_SOURCE:
-        select = select_of([files.config()])
+        select = imported_select([files.config()])
     metric = select["metric"] if select else None
     counted = history if left_out is None else ()
     values = [found for row in counted if metric and (found := row.get(metric)) is not None]

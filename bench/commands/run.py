@@ -92,7 +92,7 @@ class _Run:
         """A trial's."""
         return self.store.trial(trial.experiment, trial.id)
 
-    def standings(
+    def marks_in_column(
         self, trials: Iterable[Trial]
     ) -> tuple[dict[str, TrialStatus], dict[str, UnconfirmedError]]:
         """By id: how far the trials are, and of some why nothing that is recorded is counted."""
@@ -140,7 +140,7 @@ def _run(here: _Run) -> ExitCode:
     for old, new in renamed.adopt(plan, here.store, others):
         note = "the same settings under another label (`bench sync` renames it in MLflow too)"
         here.say(f"{old} is {new} now: {note}")
-    before, refused = here.standings(plan.trials)
+    before, refused = here.marks_in_column(plan.trials)
     for trial, found in before.items():
         if found.status is Status.INTERRUPTED and found.message:
             here.say(f"{trial} goes on; before: {found.message}")
@@ -261,7 +261,7 @@ def _put_on_record(
 ) -> SharedTrials:
     """Write what is asked for, but for trials that other runs have, or have had since `before`."""
     theirs = here.store.running(here.plan.experiment)
-    now, refused = here.standings(todo)
+    now, refused = here.marks_in_column(todo)
     theirs |= {key for key, status in now.items() if status != before[key]}
     theirs |= set() if here.options.force else refused.keys()
     for trial in [*todo, *moved]:
@@ -270,7 +270,7 @@ def _put_on_record(
         if trial.id not in theirs:
             here.files(trial).write_config(trial_config(trial))
     if here.options.force:
-        before, _ = here.standings(todo)
+        before, _ = here.marks_in_column(todo)
     unwritten = {trial.id: trial for trial in todo if trial.id in theirs}
     return SharedTrials(here.leases, recorders, before, unwritten)
 

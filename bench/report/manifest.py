@@ -9,9 +9,9 @@ import pandas as pd
 
 from bench import __version__
 from bench.analysis.environments import Fact, environments_of, flat
-from bench.analysis.load import Records
+from bench.analysis.records import Records
 from bench.metric_columns import val_curve
-from bench.report.search.results import Search, manifest_of
+from bench.report.search.search_record import Search, manifest_of
 
 _OF_RUNS = (
     "data_fingerprint", "git_commit", "device", "precision", "channels_last", "deterministic",
@@ -27,7 +27,7 @@ def manifest_record(records: Records, search: Search | None = None) -> dict[str,
     """
     return {
         "experiment": records.experiment,
-        "experiments": list(records.parts) or [records.experiment],
+        "experiments": list(records.combined_from) or [records.experiment],
         "made_by": f"bench {__version__}",
         "task": records.task,
         "select": {

@@ -15,39 +15,40 @@ from markupsafe import Markup
 from bench import __version__
 from bench.analysis.arm_summary import arm_summary, text_facts, texts_of, write_csvs
 from bench.analysis.arms import Arm, arm_numbers, arms_of
+from bench.analysis.combine import combine_experiments
 from bench.analysis.environments import environment_facts
-from bench.analysis.hypotheses import Outcome, outcomes, restated
+from bench.analysis.hypotheses import Outcome, outcomes, with_hypotheses
+from bench.analysis.leaderboard import leaderboards_by_column, marks_by_column
 from bench.analysis.learning import learning_summary
-from bench.analysis.load import Records, load
+from bench.analysis.load import load
+from bench.analysis.measurement_conditions import run_facts
 from bench.analysis.pareto import pareto_members
-from bench.analysis.standing import contests_of, marks_of
-from bench.analysis.terms import run_facts
-from bench.analysis.together import combined
+from bench.analysis.records import Records
 from bench.errors import StoreError
 from bench.plan.comparable import loss_warnings
 from bench.record.columns import Status
 from bench.record.files import write_json, write_text
 from bench.record.store import Store
-from bench.report.figures import Drawing, Study, draw_all, write_figures
+from bench.report.figures import Drawing, ExperimentData, draw_all, write_figures
 from bench.report.figures.sample_pictures import sample_pictures, write_samples
 from bench.report.format import markup as formats
-from bench.report.format.display_names import title, words_of
-from bench.report.format.folding import Folded
+from bench.report.format.display_names import task_words, title
+from bench.report.format.folding import FoldedTable
 from bench.report.manifest import manifest_record, shown
 from bench.report.narrative import headline as findings
 from bench.report.narrative.definitions import definition, definition_of
-from bench.report.narrative.diagnostics import checked
+from bench.report.narrative.diagnostics import diagnose
 from bench.report.narrative.tie_notes import tie_notes
+from bench.report.page_view import TROUBLES, page_view
 from bench.report.search.figures.draw_all import draw_search
-from bench.report.search.results import Search, read_search
+from bench.report.search.search_record import Search, read_search_record
 from bench.report.search.sections import search_context, search_files, subject_records
 from bench.report.tables import arms_and_trials as layout
 from bench.report.tables.data_sets import data_views, top_warnings
-from bench.report.tables.effects import Effects, all_effects
+from bench.report.tables.effects import EffectTables, all_effect_tables
 from bench.report.tables.files import table_files, write_tables
 from bench.report.tables.learning import learning_table
-from bench.report.tables.verdicts import cards, tally
-from bench.report.view import TROUBLES, page_view
+from bench.report.tables.verdicts import verdict_cards, verdict_counts
 from bench.safe_files import refuse_link_out
 from bench.spec.hypotheses import Hypothesis
 from bench.states import BENCH_SOURCE
@@ -83,8 +84,8 @@ def write_report(
     for name in experiments:
         records = load(store, name)
         if hypotheses and name in hypotheses:
-            records = restated(records, hypotheses[name])
-        pages.append(write_one(records, out / name, read_search(store.experiment(name))))
+            records = with_hypotheses(records, hypotheses[name])
+        pages.append(write_one(records, out / name, read_search_record(store.experiment(name))))
     return pages[-1]
 
 
@@ -99,7 +100,7 @@ def write_together(store: Store, experiments: Sequence[str], name: str, out: Pat
         raise StoreError(f"--together {name}: is an experiment, whose report lies there")
     if len(set(experiments)) < 2:
         raise StoreError("--together: name the experiments, at least two")
-    records = combined([load(store, each) for each in dict.fromkeys(experiments)], name)
+    records = combine_experiments([load(store, each) for each in dict.fromkeys(experiments)], name)
     return write_one(records, out / name)
 
 
@@ -114,20 +115,20 @@ def write_one(records: Records, folder: Path, search: Search | None = None) -> P
     """
     for part in ("", "figures", "tables", "samples"):
         refuse_link_out(folder / part, folder if part else folder.parent)
-    told = records if search is None else subject_records(records, search)
-    arms = arms_of(told)
-    summary = arm_summary(told)
+    shown = records if search is None else subject_records(records, search)
+    arms = arms_of(shown)
+    summary = arm_summary(shown)
     tested = outcomes(records)
-    effects = all_effects(told, tested) if search is None else []
-    study = Study(told, summary, arms, tested, effects)
-    drawings = draw_all(study) if search is None else draw_search(search, study)
-    context = page_context(told, summary, arms, drawings, tested, effects)
-    files = table_files(told, summary, context, tested)
+    effects = all_effect_tables(shown, tested) if search is None else []
+    experiment = ExperimentData(shown, summary, arms, tested, effects)
+    drawings = draw_all(experiment) if search is None else draw_search(search, experiment)
+    context = page_context(shown, summary, arms, drawings, tested, effects)
+    files = table_files(shown, summary, context, tested)
     if search is not None:
         context |= _of_all_trials(records) | search_context(records, search, folder)
         context["contents"] = contents(context)
         files |= search_files(search, context["search"])
-    context["shown"] = view = page_view(context, summary, told, search)
+    context["shown"] = view = page_view(context, summary, shown, search)
     context["samples"] = write_samples(context["samples"], folder, linked=view.is_large)
     write_figures(drawings, folder / "figures")
     write_csvs(records, folder)
@@ -147,7 +148,7 @@ def page_context(
     arms: list[Arm],
     drawings: list[Drawing],
     tested: list[Outcome],
-    effects: list[Effects],
+    effects: list[EffectTables],
 ) -> dict[str, Any]:
     """What the templates show."""
     pictures, without = sample_pictures(records, summary, arms)
@@ -156,14 +157,14 @@ def page_context(
     numbers = arm_numbers(records, arms)
     trials = records.runs["id"].groupby(numbers).agg(list)
     learning = learning_summary(records, summary, arms)
-    found = contests_of(records, summary, arms, tested)
-    marks, fronts = marks_of(found), pareto_members(records, summary)
+    found = leaderboards_by_column(records, summary, arms, tested)
+    marks, fronts = marks_by_column(found), pareto_members(records, summary)
     context = {
         "records": records,
         "search": None,
         "arms": arms,
-        "cards": cards(records, tested),
-        "tally": tally(tested) if tested else "",
+        "cards": verdict_cards(records, tested),
+        "tally": verdict_counts(tested) if tested else "",
         "headline": findings.headline(records, summary, arms, tested),
         "cautions": loss_warnings(records.incomparable, records.metrics, records.axes)
         + records.cautions
@@ -171,15 +172,15 @@ def page_context(
         "progress": findings.progress(records),
         "sources": sorted({arm.source for arm in arms} - {BENCH_SOURCE}),
         "baseline": findings.baseline_check(records, summary, arms),
-        "health": checked(records, arms),
-        "mixed": findings.mixed(records, facts),
-        "words": words_of(records.task),
+        "health": diagnose(records, arms),
+        "mixed": findings.mixed_conditions(records, facts),
+        "words": task_words(records.task),
         "arm_table": layout.arm_table(records, summary, marks, fronts),
         "marks": marks,
         "fronts": fronts,
         "marked": any(marks.values()),
         "tie_notes": tie_notes(found, arms),
-        "told": _told(records),
+        "task_facts": _task_facts(records),
         "scores": definition(records),
         "scores_of": {each.column: definition_of(records, each.column) for each in effects},
         "learning": learning,
@@ -209,7 +210,7 @@ def _of_all_trials(records: Records) -> dict[str, Any]:
     return {
         "records": records,
         "progress": findings.progress(records),
-        "mixed": findings.mixed(records, facts),
+        "mixed": findings.mixed_conditions(records, facts),
         "trial_table": layout.trial_table(records),
         **_troubles(records, arm_numbers(records, arms), arms),
         "facts": shown(facts),
@@ -224,7 +225,7 @@ def contents(context: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("verdicts", "Verdicts", context["cards"]),
         *(figure for figure in figures if figure[0] == "hypotheses"),
         ("findings", "At a glance", True),
-        ("unlike", "What sets them apart", context["records"].unlike),
+        ("unlike", "What sets them apart", context["records"].setting_differences),
         ("chosen", "What was chosen", search),
         *(figure for figure in figures if figure[0].startswith(OF_SEARCH)),
         ("points", "Points", search),
@@ -244,12 +245,12 @@ def contents(context: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _command(records: Records) -> str:
     """The arguments of `bench report` that make this report."""
-    if records.parts:
-        return f"{' '.join(records.parts)} --together {records.experiment}"
+    if records.combined_from:
+        return f"{' '.join(records.combined_from)} --together {records.experiment}"
     return records.experiment
 
 
-def _told(records: Records) -> list[tuple[str, list[str]]]:
+def _task_facts(records: Records) -> list[tuple[str, list[str]]]:
     """What the task says of finished trials in words: each fact's name and its values."""
     known = {name: records.done[name].dropna().unique() for name in text_facts(records)}
     return [(title(name), list(values)) for name, values in known.items() if len(values)]
@@ -262,14 +263,14 @@ def _troubles(records: Records, numbers: pd.Series[int], arms: list[Arm]) -> dic
     """
     runs = records.runs[["id", "status", "failure", "message"]]
     labels = numbers.map({arm.number: arm.label for arm in arms})
-    told = runs.assign(arm=labels)
-    failed, done = told["status"] == Status.FAILED, told["status"] == Status.DONE
-    left = ~failed & ~done & (told["status"] != Status.PRUNED)
-    chosen = (failed, left, done & told["message"].notna())
+    runs = runs.assign(arm=labels)
+    failed, done = runs["status"] == Status.FAILED, runs["status"] == Status.DONE
+    left = ~failed & ~done & (runs["status"] != Status.PRUNED)
+    chosen = (failed, left, done & runs["message"].notna())
     return {
         "failed": int(failed.sum()),
         **{
-            name: layout.trouble_table(told[rows]) if rows.any() else None
+            name: layout.trouble_table(runs[rows]) if rows.any() else None
             for name, rows in zip(TROUBLES, chosen, strict=True)
         },
     }
@@ -305,7 +306,7 @@ def _data_uri(content: bytes, kind: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def _folded(fold: Folded) -> str:
+def _folded(fold: FoldedTable) -> str:
     """A table in Markdown, with what it shows above it where that is not all."""
     above = f"{formats.markdown(fold.note)} [{fold.file}]({fold.file}) has all.\n\n"
     return (above if fold.note else "") + formats.to_markdown(fold.table)

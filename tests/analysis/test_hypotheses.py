@@ -15,17 +15,18 @@ from statsmodels.stats.weightstats import ttost_paired
 from bench.analysis import power
 from bench.analysis.hypotheses import (
     Basis,
-    Finding,
+    PairedTest,
     Verdict,
     correct,
     decide,
-    finding,
     open_level,
     outcomes,
-    restated,
+    paired_test,
     seeds_needed,
+    with_hypotheses,
 )
-from bench.analysis.load import Records, load
+from bench.analysis.load import load
+from bench.analysis.records import Records
 from bench.analysis.stats import Interval
 from bench.record.store import Store
 from bench.spec.hypotheses import Hypothesis
@@ -45,9 +46,9 @@ def claim(expect: str = "higher", margin: float | None = None, **changes: Any) -
     return Hypothesis.model_validate(given | changes)
 
 
-def alone(hypothesis: Hypothesis, differences: list[float]) -> tuple[Finding, Verdict]:
+def alone(hypothesis: Hypothesis, differences: list[float]) -> tuple[PairedTest, Verdict]:
     """The verdict on a hypothesis that is the only one."""
-    found = finding(hypothesis, differences)
+    found = paired_test(hypothesis, differences)
     return found, decide(hypothesis, found, correct([found])[0])
 
 
@@ -137,24 +138,24 @@ def test_a_single_test_is_that_of_scipy_and_statsmodels() -> None:
     rng = np.random.default_rng(4)
     a, b = rng.normal(0.9, 0.01, 6), rng.normal(0.89, 0.01, 6)
     differences = list(a - b)
-    assert finding(claim(), differences).p == pytest.approx(scipy.stats.ttest_rel(a, b).pvalue)
+    assert paired_test(claim(), differences).p == pytest.approx(scipy.stats.ttest_rel(a, b).pvalue)
     expected = ttost_paired(a, b, -0.03, 0.03)[0]
-    assert finding(claim("equivalent", 0.03), differences).p == pytest.approx(expected)
+    assert paired_test(claim("equivalent", 0.03), differences).p == pytest.approx(expected)
     shifted = scipy.stats.ttest_rel(a, b + 0.03).pvalue
-    assert finding(claim("not_higher", 0.03), differences).p == pytest.approx(shifted)
+    assert paired_test(claim("not_higher", 0.03), differences).p == pytest.approx(shifted)
     shifted = scipy.stats.ttest_rel(a, b - 0.03).pvalue
-    assert finding(claim("not_lower", 0.03), differences).p == pytest.approx(shifted)
+    assert paired_test(claim("not_lower", 0.03), differences).p == pytest.approx(shifted)
 
 
 def test_correction_agrees_with_statsmodels() -> None:
-    findings = [finding(claim(), [d + k for d in NOISY]) for k in (0.0, 1.0, 2.0, 3.0)]
+    findings = [paired_test(claim(), [d + k for d in NOISY]) for k in (0.0, 1.0, 2.0, 3.0)]
     expected = multipletests([found.p for found in findings], method="holm")[1]
     assert correct(findings) == pytest.approx(list(expected))
 
 
 def test_exact_knowledge_is_no_test_and_lacking_pairs_are_one() -> None:
-    exact, few = finding(claim(metric="macs"), [5.0] * 3), finding(claim(), [1.0])
-    tested = finding(claim(), CLEAR)
+    exact, few = paired_test(claim(metric="macs"), [5.0] * 3), paired_test(claim(), [1.0])
+    tested = paired_test(claim(), CLEAR)
     corrected = correct([exact, tested, few])
     assert corrected[1] == pytest.approx(2 * tested.p)
     assert math.isnan(corrected[0])
@@ -168,7 +169,7 @@ def test_needed_seeds_are_those_of_the_power() -> None:
 
     def needed(expect: str, margin: float | None = None) -> int | None:
         hypothesis = claim(expect, margin)
-        return seeds_needed(hypothesis, finding(hypothesis, differences), differences, 0.025)
+        return seeds_needed(hypothesis, paired_test(hypothesis, differences), differences, 0.025)
 
     assert needed("higher") == needed("lower") == power.seeds_for_difference(2.0, 0.025)
     assert needed("not_higher", 0.1) == power.seeds_for_difference(1.0, 0.025)
@@ -220,7 +221,7 @@ def test_the_record_of_an_outcome(tmp_path: Path) -> None:
 
 
 def test_hypotheses_share_the_error(tmp_path: Path) -> None:
-    p = finding(claim(), NOISY).p  # 0.074
+    p = paired_test(claim(), NOISY).p  # 0.074
     near = [d + 0.2 for d in NOISY]  # 0.3 0.4 0.5: t = 6.93, p = 0.020
     trials = [
         MadeTrial(seed, {"model": model}, summary={"best_val_dice": values[seed]})
@@ -230,7 +231,7 @@ def test_hypotheses_share_the_error(tmp_path: Path) -> None:
     both = [claim(id=side, a={"model": side}, b={"model": "c"}) for side in ("a", "b")]
     first, second = outcomes(made(tmp_path, *both, trials=trials))
     assert first.p_corrected == pytest.approx(p)
-    assert second.p_corrected == pytest.approx(2 * finding(claim(), near).p)
+    assert second.p_corrected == pytest.approx(2 * paired_test(claim(), near).p)
     assert second.verdict == "supported"
     assert first.verdict == "inconclusive"
     # one is settled, so that the other is tested at 0.05: (0.2 / 0.1) standard deviations
@@ -254,8 +255,8 @@ def test_arms_that_are_not_recorded(tmp_path: Path) -> None:
 
 def test_other_hypotheses_than_planned_are_told(tmp_path: Path) -> None:
     records = made(tmp_path, claim())
-    assert restated(records, records.hypotheses) is records
-    changed = restated(records, (claim("lower"),))
+    assert with_hypotheses(records, records.hypotheses) is records
+    changed = with_hypotheses(records, (claim("lower"),))
     assert changed.hypotheses[0].expect == "lower"
     assert changed.cautions == (
         "the hypotheses are the spec's as it stands now; those of the trials' plan differ",
@@ -271,7 +272,7 @@ AT_MOST = 0.05 + 2.58 * math.sqrt(0.05 * 0.95 / EXPERIMENTS)
 
 def judged(hypotheses: list[Hypothesis], differences: np.ndarray) -> list[Verdict]:
     """The verdicts of one experiment; `differences` (hypotheses, seeds)."""
-    found = [finding(h, each) for h, each in zip(hypotheses, differences, strict=True)]
+    found = [paired_test(h, each) for h, each in zip(hypotheses, differences, strict=True)]
     corrected = correct(found)
     return [decide(*each) for each in zip(hypotheses, found, corrected, strict=True)]
 
@@ -363,7 +364,7 @@ def test_strata_are_no_further_seeds(tmp_path: Path) -> None:
     for drawn in effects:
         runs = records.runs.assign(best_val_dice=drawn.ravel())
         (found,) = outcomes(dataclasses.replace(records, runs=runs))
-        assert found.finding.estimate.n == 5
+        assert found.test.estimate.n == 5
         wrong += found.verdict is not Verdict.INCONCLUSIVE
     assert wrong / EXPERIMENTS <= AT_MOST
     assert wrong / EXPERIMENTS >= 0.05 - (AT_MOST - 0.05)  # and the level is used

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from bench.analysis.load import Records, load
+from bench.analysis.load import load
 from bench.analysis.pairing import pairs_of
+from bench.analysis.records import Records
 from bench.analysis.strata import NO_FIGURE, NOT_PLANNED, OTHER_CONDITIONS, Gap, Pairs, Shortage
 from bench.record.store import Store
 from bench.spec.hypotheses import Hypothesis

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bench.report.search.results import Search, read_search
+from bench.report.search.search_record import Search, read_search_record
 
 SPACE: dict[str, Any] = {
     "train.lr": {"float": [1e-4, 1e-2], "log": True},
@@ -129,6 +129,6 @@ def write(folder: Path, content: dict[str, Any]) -> Path:
 
 def read(folder: Path, content: dict[str, Any] | None = None) -> Search:
     """A search as it is read back."""
-    found = read_search(write(folder, record() if content is None else content))
+    found = read_search_record(write(folder, record() if content is None else content))
     assert found is not None
     return found

@@ -5,8 +5,8 @@ from __future__ import annotations
 from bench.analysis.hypotheses import outcomes
 from bench.analysis.load import load
 from bench.record.store import Store
-from bench.report.figures import Study
-from bench.report.tables.effects import all_effects
+from bench.report.figures import ExperimentData
+from bench.report.tables.effects import all_effect_tables
 from tests.builders.records import write_experiment
 
 
@@ -14,8 +14,10 @@ def study_of(root, trials, **changes):
     """The trials written and read again, with what was found out about them."""
     write_experiment(root, "exp", trials, **changes)
     records = load(Store(root), "exp")
-    plain = Study.of(records)
-    return Study(records, plain.summary, plain.arms, outcomes(records), all_effects(records))
+    plain = ExperimentData.of(records)
+    return ExperimentData(
+        records, plain.summary, plain.arms, outcomes(records), all_effect_tables(records)
+    )
 
 
 def row(epoch, loss, dice, **more):

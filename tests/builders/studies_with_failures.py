@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bench.analysis.hypotheses import Verdict, correct, decide, finding
+from bench.analysis.hypotheses import Verdict, correct, decide, paired_test
 from bench.analysis.stats import Floats
 from bench.analysis.strata import Gap, Pairs, Stratum
 from bench.spec.hypotheses import Hypothesis
@@ -108,7 +108,7 @@ def concluded(
         figures = design.draw(rng)
         known = ~failing(rng, figures.shape)
         found = [
-            finding(hypothesis, rule(figures[i] - figures[j], known[i] & known[j]))
+            paired_test(hypothesis, rule(figures[i] - figures[j], known[i] & known[j]))
             for i, j in pairs
         ]
         verdicts = map(decide, [hypothesis] * len(pairs), found, correct(found))

@@ -13,7 +13,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from bench.analysis.hypotheses import outcomes
-from bench.analysis.load import Records, load
+from bench.analysis.load import load
+from bench.analysis.records import Records
 from bench.commands.inspect import status_rows, status_table
 from bench.commands.reporting import export, make_report
 from bench.plan.plan import Plan

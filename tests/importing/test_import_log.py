@@ -12,9 +12,10 @@ from rich.console import Console
 from bench.analysis.arm_summary import arm_summary
 from bench.analysis.arms import arms_of
 from bench.analysis.hypotheses import outcomes
+from bench.analysis.leaderboard import marks_in_column
 from bench.analysis.learning import learning_summary
-from bench.analysis.load import Records, load
-from bench.analysis.standing import standings
+from bench.analysis.load import load
+from bench.analysis.records import Records
 from bench.commands import run as commands_run
 from bench.commands.earlier import lookup
 from bench.commands.inspect import status_rows
@@ -292,14 +293,14 @@ def test_others_trials_are_references_and_no_seeds_of_ours(tmp_path: Path) -> No
     records = beside(tmp_path, AGAINST)
     assert records.axes == {"model": ["unet", "other"], "train.lr": ["0.001"]}  # 1e-3 is the same
     (outcome,) = outcomes(records)
-    assert (outcome.verdict, outcome.finding.estimate.n) == ("supported", 3)
+    assert (outcome.verdict, outcome.test.estimate.n) == ("supported", 3)
     assert "; not counted, being another protocol: a paper." in sentence(outcome)
     arms = arms_of(records)
     assert [(arm.label, arm.dashes == ()) for arm in arms] == [
         ("unet", True), ("other", True), ("unet (a paper)", False), ("other (a paper)", False),
     ]  # fmt: skip
     assert [arms[i].color for i in (0, 1)] == [arms[i].color for i in (2, 3)]
-    assert set(standings(records, arms, "best_val_dice", "max")) <= {0, 1}
+    assert set(marks_in_column(records, arms, "best_val_dice", "max")) <= {0, 1}
     found = headline(records, arm_summary(records), arms)
     assert found.title.startswith("unet has the highest validation Dice: 0.71")
     assert "For reference, logged elsewhere by a paper" in found.sentences[-1]

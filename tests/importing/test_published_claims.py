@@ -74,7 +74,7 @@ def test_the_author_s_logs_lie_on_the_side_of_his_claims(tmp_path: Path) -> None
                  "e_lower_loss", "g_loss_rises_unet", "g_loss_rises_resnet34_unet",
                  "g_dice_stays_unet", "g_dice_stays_resnet34_unet"):  # fmt: skip
         outcome = found[name]
-        assert as_expected(outcome.hypothesis, outcome.finding.estimate.mean), name
-    mean = found["c_fewer_epochs"].finding.estimate.mean
+        assert as_expected(outcome.hypothesis, outcome.test.estimate.mean), name
+    mean = found["c_fewer_epochs"].test.estimate.mean
     assert mean == pytest.approx(((10 - 53) + (15 - 33) + (12 - 35)) / 3)
-    assert found["f_more_memory"].finding.estimate.n == 0
+    assert found["f_more_memory"].test.estimate.n == 0

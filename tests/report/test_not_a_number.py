@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from bench.analysis.arm_summary import ranking
-from bench.analysis.hypotheses import Basis, Verdict, correct, decide, finding
+from bench.analysis.hypotheses import Basis, Verdict, correct, decide, paired_test
 from bench.analysis.pareto import pareto_front
 from bench.analysis.stats import mean_interval
 from bench.plan.earlier import Earlier, EarlierTrial, best_trial
@@ -37,7 +37,7 @@ def test_verdicts(expect, metric, differences):
         {"id": "h", "claim": "c", "metric": metric, "a": {"m": "a"}, "b": {"m": "b"},
          "expect": expect, "margin": margin}
     )  # fmt: skip
-    found = finding(hypothesis, differences)
+    found = paired_test(hypothesis, differences)
     assert found.basis is Basis.FEW
     assert found.estimate.n == sum(map(math.isfinite, differences))
     assert decide(hypothesis, found, correct([found])[0]) is Verdict.INCONCLUSIVE

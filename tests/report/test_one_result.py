@@ -17,16 +17,17 @@ from matplotlib.figure import Figure
 from bench.analysis import stats
 from bench.analysis.arms import arms_of
 from bench.analysis.hypotheses import Outcome, Verdict, outcomes
-from bench.analysis.load import Records, load
-from bench.analysis.standing import Standing, contests
+from bench.analysis.leaderboard import Mark, leaderboards
+from bench.analysis.load import load
+from bench.analysis.records import Records
 from bench.record.store import Store
 from bench.report.figures import forest
-from bench.report.format.cells import Table, p_text
+from bench.report.format.cells import Table, format_p
 from bench.report.format.latex_text import latex
 from bench.report.format.markup import to_latex
 from bench.report.page import write_one
-from bench.report.tables.effects import Effects, all_effects, table_together
-from bench.report.tables.verdicts import cards, verdict_table
+from bench.report.tables.effects import EffectTables, all_effect_tables, table_together
+from bench.report.tables.verdicts import verdict_cards, verdict_table
 from tests.builders.records import MadeTrial, write_experiment
 
 DICE = "best_val_dice"
@@ -58,12 +59,12 @@ def random_study(rng: np.random.Generator) -> tuple[list[MadeTrial], list[dict[s
     return trials, claims
 
 
-def made(root: Path, seed: int) -> tuple[Records, list[Outcome], list[Effects]]:
+def made(root: Path, seed: int) -> tuple[Records, list[Outcome], list[EffectTables]]:
     trials, claims = random_study(np.random.default_rng(seed))
     write_experiment(root, "exp", trials, hypotheses=claims)
     records = load(Store(root), "exp")
     tested = outcomes(records)
-    return records, tested, all_effects(records, tested)
+    return records, tested, all_effect_tables(records, tested)
 
 
 def row_with(table: Table, text: str) -> dict[str, str]:
@@ -87,16 +88,16 @@ def test_every_part_shows_the_verdict(tmp_path: Path, seed: int) -> None:
     ax = Figure().subplots()
     keys = forest.difference_rows([dice])
     forest.draw_differences(ax, frame, keys)
-    for outcome, card in zip(tested, cards(records, tested), strict=True):
+    for outcome, card in zip(tested, verdict_cards(records, tested), strict=True):
         name, verdict = outcome.hypothesis.id, str(outcome.verdict)
         record = json.loads(json.dumps(outcome.record()))
-        p, word = p_text(outcome.p_corrected), f"{verdict} ({name})"
+        p, word = format_p(outcome.p_corrected), f"{verdict} ({name})"
         assert (record["verdict"], card.verdict) == (verdict, verdict)
-        assert p_text(record["p_corrected"] if record["p_corrected"] is not None else np.nan) == p
+        assert format_p(record["p_corrected"] if record["p_corrected"] is not None else np.nan) == p
         assert dict(card.facts)["p (Holm)"] == p
         assert row_with(verdict_table(tested), name)["p (Holm)"] == p
         (row,) = frame[frame["hypothesis"] == name].itertuples()
-        assert (row.verdict, p_text(row.p_corrected)) == (verdict, p)
+        assert (row.verdict, format_p(row.p_corrected)) == (verdict, p)
         assert {row.estimate, -row.estimate} >= {record["estimate"]} or record["estimate"] is None
         assert row.n == record["n_pairs"]
         for shown in (table, together):
@@ -122,9 +123,9 @@ def test_marks_and_tables_agree_where_arms_are_levels(tmp_path: Path, seed: int)
     write_experiment(tmp_path, "exp", trials, hypotheses=claims)
     records = load(Store(tmp_path), "exp")
     tested, arms = outcomes(records), arms_of(records)
-    dice = next(e for e in all_effects(records, tested) if e.column == DICE)
+    dice = next(e for e in all_effect_tables(records, tested) if e.column == DICE)
     frame = dice.frames["differences"]
-    (contest,) = contests(records, arms, DICE, "max", tested)
+    (contest,) = leaderboards(records, arms, DICE, "max", tested)
     for other in contest.others:
         pair = {arms[number].levels["model"] for number in (contest.leader, other.number)}
         rows = frame[[{a, b} == pair for a, b in zip(frame["a"], frame["b"], strict=True)]]
@@ -135,7 +136,7 @@ def test_marks_and_tables_agree_where_arms_are_levels(tmp_path: Path, seed: int)
             assert not set(rows["verdict"]) <= {"inconclusive", "equivalent"}
         else:
             assert not said & {"higher", "lower"}
-    if Standing.BEST in contest.marks.values():
+    if Mark.BEST in contest.marks.values():
         assert all(other.different for other in contest.others)
 
 

@@ -11,9 +11,9 @@ from bench.analysis.arm_summary import arm_summary
 from bench.analysis.arms import arms_of
 from bench.analysis.load import load
 from bench.record.store import Store
-from bench.report.figures import Study, by_arm, curves, fronts
-from bench.report.format.display_names import nice, title, words_of
-from bench.report.narrative.headline import baseline_check, headline, mixed
+from bench.report.figures import ExperimentData, by_arm, curves, fronts
+from bench.report.format.display_names import display_name, task_words, title
+from bench.report.narrative.headline import baseline_check, headline, mixed_conditions
 from bench.report.page import write_report
 from bench.report.tables.arms_and_trials import arm_table, meaning, trial_table
 from bench.tasks.settings import TASKS
@@ -115,7 +115,7 @@ def test_several_extractors_are_flagged(tmp_path):
     trials = diffusion(seeds=2)
     trials[0].summary["frechet_extractor"] = "inception_v3"
     records, _, _ = parts(tmp_path, trials, DIFFUSION)
-    (sentence,) = mixed(records)
+    (sentence,) = mixed_conditions(records)
     assert sentence.endswith("what depends on it cannot be compared.")
     assert "inception_v3 (1 trial)" in sentence
 
@@ -131,14 +131,14 @@ def test_several_extractors_are_flagged(tmp_path):
     ],
 )
 def test_names_for_people(name, words):
-    assert nice(name) == words
+    assert display_name(name) == words
 
 
 def test_every_task_has_its_words_and_its_metrics_meanings():
     for task in TASKS.names():
-        assert words_of(task).hint
-        assert words_of(task) != words_of("a user's own")
-    assert words_of("a user's own").trivial == "The baseline"
+        assert task_words(task).hint
+        assert task_words(task) != task_words("a user's own")
+    assert task_words("a user's own").trivial == "The baseline"
     assert meaning("test_top1").startswith("top-1 accuracy on the test split")
     assert "lower is better" in meaning("frechet")
 
@@ -154,7 +154,7 @@ def test_curves_of_very_many_metrics_are_paged_the_main_ones_first(tmp_path, mon
     records, *_ = parts(tmp_path, [MadeTrial(0, history=history)], plan)
     drawn = []
     monkeypatch.setattr(curves, "draw_curves", lambda *given: drawn.append(given[3]))
-    drawing = curves.learning_curves(Study.of(records))
+    drawing = curves.learning_curves(ExperimentData.of(records))
     assert drawn[:4] == ["train/loss", "val/loss", "val/dice_class9", "val/dice_class0"]
     assert len(drawn) == 14
     assert len(drawing.pages) == 2
@@ -162,7 +162,7 @@ def test_curves_of_very_many_metrics_are_paged_the_main_ones_first(tmp_path, mon
 
 def test_selected_loss_falls_towards_cheap(tmp_path):
     records, *_ = parts(tmp_path, diffusion(seeds=1), DIFFUSION)
-    cost = fronts.fronts(Study.of(records))
+    cost = fronts.fronts(ExperimentData.of(records))
     assert cost is not None
     assert cost.title == "Loss against cost"
     assert cost.caption.startswith("Down is better and left is cheaper.")
@@ -189,7 +189,7 @@ def test_a_loss_under_other_noise_names_no_best_arm(tmp_path):
     assert first.title == CANNOT
     assert first.sentences[1].startswith("linear reaches 0.051")
     assert first.sentences[2].startswith("cosine reaches 0.081")
-    drawing = by_arm.scores(Study.of(records))
+    drawing = by_arm.scores(ExperimentData.of(records))
     assert drawing is not None
     assert "Losses on different levels of task.noise cannot be compared." in drawing.caption
 

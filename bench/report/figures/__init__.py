@@ -8,13 +8,13 @@ from pathlib import Path
 
 from bench.atomic_files import write_bytes
 from bench.report.figures import by_arm, curves, forest, fronts, pairs, predictions
+from bench.report.figures.experiment_data import ExperimentData
 from bench.report.figures.look import Drawing, Picture, theme
-from bench.report.figures.study import Study
 from bench.states import BENCH_SOURCE
 
-__all__ = ["Drawing", "Picture", "Study", "draw_all", "write_figures"]
+__all__ = ["Drawing", "ExperimentData", "Picture", "draw_all", "write_figures"]
 
-Maker = Callable[[Study], Drawing | list[Drawing] | None]
+Maker = Callable[[ExperimentData], Drawing | list[Drawing] | None]
 
 MAKERS: tuple[Maker, ...] = (
     forest.verdicts,
@@ -33,11 +33,11 @@ MAKERS: tuple[Maker, ...] = (
 )
 
 
-def draw_all(study: Study) -> list[Drawing]:
-    """Every figure that the study has something to show in, in the report's order."""
+def draw_all(experiment: ExperimentData) -> list[Drawing]:
+    """Every figure that the experiment has something to show in, in the report's order."""
     with theme():
-        made = [drawing for make in MAKERS for drawing in _several(make(study))]
-    return [_with_sources(study, drawing) for drawing in made]
+        made = [drawing for make in MAKERS for drawing in _several(make(experiment))]
+    return [_with_sources(experiment, drawing) for drawing in made]
 
 
 def write_figures(drawings: Iterable[Drawing], folder: Path) -> None:
@@ -59,10 +59,10 @@ def _several(made: Drawing | list[Drawing] | None) -> list[Drawing]:
     return made if isinstance(made, list) else [made]
 
 
-def _with_sources(study: Study, drawing: Drawing) -> Drawing:
+def _with_sources(experiment: ExperimentData, drawing: Drawing) -> Drawing:
     """The figure with a word on arms that were logged elsewhere."""
-    sources = sorted({arm.source for arm in study.arms} - {BENCH_SOURCE})
+    sources = sorted({arm.source for arm in experiment.arms} - {BENCH_SOURCE})
     if not sources or drawing.name in ("hypotheses", "differences"):
         return drawing
-    told = f" Dashed or hollow: logged elsewhere ({', '.join(sources)})."
-    return dataclasses.replace(drawing, caption=drawing.caption + told)
+    note = f" Dashed or hollow: logged elsewhere ({', '.join(sources)})."
+    return dataclasses.replace(drawing, caption=drawing.caption + note)

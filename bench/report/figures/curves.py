@@ -14,8 +14,9 @@ from matplotlib.ticker import MaxNLocator
 
 from bench.analysis.arms import Arm
 from bench.metric_columns import val_curve
-from bench.report.figures import data
+from bench.report.figures import plot_data
 from bench.report.figures.by_arm import UNEQUAL
+from bench.report.figures.experiment_data import ExperimentData
 from bench.report.figures.look import (
     MOST_LABELLED,
     MUTED,
@@ -31,8 +32,7 @@ from bench.report.figures.look import (
     picture,
     plain_ticks,
 )
-from bench.report.figures.study import Study
-from bench.report.format.display_names import apart, nice, title
+from bench.report.format.display_names import display_name, incomparable_note, title
 
 PANELS = 8  # metrics on one page
 HIGHLIGHTED = 8  # arms in colour where not all can be
@@ -119,15 +119,15 @@ def _limit(ax: Axes, here: pd.DataFrame, metric: str) -> None:
         ax.set_ylim(lowest - margin, highest + margin)
 
 
-def learning_curves(study: Study) -> Drawing | None:
+def learning_curves(experiment: ExperimentData) -> Drawing | None:
     """Every metric over the epochs."""
-    curves = data.curve_data(study)
+    curves = plot_data.curve_data(experiment)
     if curves.empty:
         return None
     drawn = sorted(curves["arm"].unique())
-    shown, others = study.leading(drawn, _most(len(drawn)))
-    behind = study.backdrop(others)
-    first = ["train/loss", "val/loss", val_curve(study.metric)]
+    shown, others = experiment.leading(drawn, _most(len(drawn)))
+    behind = experiment.backdrop(others)
+    first = ["train/loss", "val/loss", val_curve(experiment.metric)]
     known = list(curves["metric"].unique())
     metrics = [m for m in dict.fromkeys([*first, *known]) if m in known]
     pages = [metrics[start : start + PANELS] for start in range(0, len(metrics), PANELS)]
@@ -137,8 +137,8 @@ def learning_curves(study: Study) -> Drawing | None:
     )
     if (curves.groupby("arm")["n"].nunique() > 1).any():
         caption += " Some seeds stopped earlier: later means are over those that went on."
-    caption += _behind_note(shown, behind, len(others)) + apart(
-        study.records.incomparable, study.records.metrics
+    caption += _behind_note(shown, behind, len(others)) + incomparable_note(
+        experiment.records.incomparable, experiment.records.metrics
     )
     pictures = tuple(_curve_page(curves, shown, behind, page) for page in pages)
     return Drawing("learning_curves", "Learning curves", caption, pictures)
@@ -174,32 +174,32 @@ def _behind_note(shown: Sequence[Arm], behind: Sequence[Arm], others: int) -> st
     )
 
 
-def budgets(study: Study) -> Drawing | None:
+def budgets(experiment: ExperimentData) -> Drawing | None:
     """The best so far over epochs, seconds and multiply-adds."""
-    running = data.running_best(study)
-    common = {cost: data.common_budget(running, cost) for cost in data.BUDGETS}
-    known = [cost for cost in data.BUDGETS if math.isfinite(common[cost])]
+    running = plot_data.running_best(experiment)
+    common = {cost: plot_data.common_budget(running, cost) for cost in plot_data.BUDGETS}
+    known = [cost for cost in plot_data.BUDGETS if math.isfinite(common[cost])]
     note = ""
-    if "seconds" in known and not study.same_clock(set(running["id"])):
+    if "seconds" in known and not experiment.same_timing_conditions(set(running["id"])):
         known.remove("seconds")
         note = UNEQUAL
     numbers = [int(number) for number in running["arm"].unique()]
-    first, others = study.leading(numbers, _most(len(numbers)))
-    kept = {arm.number for arm in [*first, *study.backdrop(others)]}
+    first, others = experiment.leading(numbers, _most(len(numbers)))
+    kept = {arm.number for arm in [*first, *experiment.backdrop(others)]}
     running = running[running["arm"].isin(kept)]
-    curves = {cost: data.budget_curves(running, cost) for cost in known}
+    curves = {cost: plot_data.budget_curves(running, cost) for cost in known}
     curves = {cost: found for cost, found in curves.items() if found["budget"].nunique() > 1}
     if not curves:
         return None
     drawn = sorted({int(number) for found in curves.values() for number in found["arm"]})
-    shown, behind = study.leading(drawn, _most(len(drawn)))
+    shown, behind = experiment.leading(drawn, _most(len(drawn)))
     height = 2.5 + legend_height(shown, len(behind))
     figure, axes = panels(1, len(curves), height=height, sharey=True)
     for ax, (cost, found) in zip(axes, curves.items(), strict=True):
         draw_budget(ax, found, shown, cost, common[cost], behind)
-    low, high = _zoomed(list(curves.values()), study.records.select.mode)
+    low, high = _zoomed(list(curves.values()), experiment.records.select.mode)
     axes[0].set_ylim(low, high)
-    axes[0].set_ylabel(f"Best val {nice(study.metric)} so far")
+    axes[0].set_ylabel(f"Best val {display_name(experiment.metric)} so far")
     legend(figure, shown, behind=len(behind))
     caption = (
         "Mean over seeds of the best so far, against what it had cost by then; multiply-adds are "
@@ -207,8 +207,8 @@ def budgets(study: Study) -> Drawing | None:
         "trial has spent."
     )
     caption += _behind_note(shown, behind, len(behind) + len(numbers) - len(kept))
-    caption += apart(study.records.incomparable, [study.metric])
-    heading = f"{title(study.metric)} against budget"
+    caption += incomparable_note(experiment.records.incomparable, [experiment.metric])
+    heading = f"{title(experiment.metric)} against budget"
     return Drawing("budgets", heading, caption + note, (picture(figure),))
 
 

@@ -11,9 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter
 
-from bench.analysis.declared import significant
 from bench.analysis.hypotheses import Outcome, Verdict
+from bench.analysis.hypothesis_contrasts import significant
 from bench.analysis.stats import Interval
+from bench.report.figures.experiment_data import ExperimentData
 from bench.report.figures.look import (
     INK,
     MUTED,
@@ -26,11 +27,10 @@ from bench.report.figures.look import (
     panels,
     picture,
 )
-from bench.report.figures.study import Study
 from bench.report.format import numbers
 from bench.report.format.display_names import title
 from bench.report.narrative.sentences import metric_words, shared_words, side_words
-from bench.report.tables.effects import TITLES, Effects
+from bench.report.tables.effects import TITLES, EffectTables
 from bench.report.tables.verdicts import SYMBOLS
 
 # The tones of the page's badges: dark enough on white, light enough on a dark page.
@@ -44,7 +44,7 @@ MOST_STRATA = 6
 ROWS = 32  # differences on one page
 MOST_PAGES = 3
 PANELS = 3
-LARGE = 1e4  # figures from here on are told with a prefix
+LARGE = 1e4  # figures from here on get a prefix
 SHADE = "#f0e442"  # a margin: within it a difference does not matter
 
 
@@ -64,7 +64,7 @@ def verdict_rows(tested: Sequence[Outcome]) -> pd.DataFrame:
         label = f"{a} − {b}" + (f" ({where})" if where else "")
         shared = {"metric": hypothesis.metric, "id": hypothesis.id, "unit": outcome.pairs.unit,
                   "margin_low": low, "margin_high": high}  # fmt: skip
-        estimate = outcome.finding.estimate._asdict()
+        estimate = outcome.test.estimate._asdict()
         rows.append(shared | {"label": label, **estimate, "verdict": str(outcome.verdict)})
         if 1 < len(outcome.strata) <= MOST_STRATA:
             for stratum, found in zip(outcome.pairs.strata, outcome.strata, strict=True):
@@ -92,9 +92,9 @@ def draw_verdicts(ax: Axes, rows: pd.DataFrame) -> None:
     bounds = [v for c in ("margin_low", "margin_high") for v in rows[c] if math.isfinite(v)]
     left, right = frame_of(known, [0.0, *bounds])
     ax.set_xlim(left, right)
-    for place, row in enumerate(_dicts(rows)):
-        _draw_margin(ax, place, row, (left, right))
-        _draw_estimate(ax, place, row)
+    for y, row in enumerate(_dicts(rows)):
+        _draw_margin(ax, y, row, (left, right))
+        _draw_estimate(ax, y, row)
     ax.axvline(0, color=MUTED, lw=0.9, zorder=1)
     labels = [
         f"{row['id']}\n{fitted(row['label'], 40)}" if row["verdict"] else fitted(row["label"], 36)
@@ -114,38 +114,36 @@ def draw_verdicts(ax: Axes, rows: pd.DataFrame) -> None:
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.scaled(value)))
 
 
-def _draw_margin(ax: Axes, place: int, row: dict[str, Any], ends: tuple[float, float]) -> None:
+def _draw_margin(ax: Axes, y: int, row: dict[str, Any], ends: tuple[float, float]) -> None:
     if math.isnan(row["margin_low"]):
         return
     low, high = max(row["margin_low"], ends[0]), min(row["margin_high"], ends[1])
-    ax.add_patch(
-        Rectangle((low, place - 0.5), high - low, 1, color=SHADE, alpha=0.18, lw=0, zorder=0)
-    )
+    ax.add_patch(Rectangle((low, y - 0.5), high - low, 1, color=SHADE, alpha=0.18, lw=0, zorder=0))
     for edge in (row["margin_low"], row["margin_high"]):
         if math.isfinite(edge):
-            ax.plot([edge] * 2, [place - 0.5, place + 0.5], color=MUTED, lw=0.8, ls=(0, (2, 1.5)))
+            ax.plot([edge] * 2, [y - 0.5, y + 0.5], color=MUTED, lw=0.8, ls=(0, (2, 1.5)))
 
 
-def _draw_estimate(ax: Axes, place: int, row: dict[str, Any]) -> None:
+def _draw_estimate(ax: Axes, y: int, row: dict[str, Any]) -> None:
     verdict = Verdict(row["verdict"]) if row["verdict"] else None
     color = TONES[verdict] if verdict else MUTED
-    ax.plot([row["low"], row["high"]], [place] * 2, color=color, lw=1.8 if verdict else 0.9,
+    ax.plot([row["low"], row["high"]], [y] * 2, color=color, lw=1.8 if verdict else 0.9,
             solid_capstyle="butt")  # fmt: skip
     hollow = verdict in (None, Verdict.INCONCLUSIVE)
-    ax.plot(row["estimate"], place, marker="D" if verdict else "o", ms=5.5 if verdict else 3.5,
+    ax.plot(row["estimate"], y, marker="D" if verdict else "o", ms=5.5 if verdict else 3.5,
             mfc=PAPER if hollow else color, color=color)  # fmt: skip
     if verdict:
         repeats = row["unit"] if row["n"] == 1 else f"{row['unit']}s"
-        ax.annotate(f"{SYMBOLS[verdict]} {verdict}\n{row['n']:.0f} {repeats}", (1.01, place),
+        ax.annotate(f"{SYMBOLS[verdict]} {verdict}\n{row['n']:.0f} {repeats}", (1.01, y),
                     xycoords=ax.get_yaxis_transform(), va="center", fontsize=7.5,
                     color=color if verdict is not Verdict.INCONCLUSIVE else INK)  # fmt: skip
 
 
-def verdicts(study: Study) -> Drawing | None:
+def verdicts(experiment: ExperimentData) -> Drawing | None:
     """Every hypothesis's difference with its margin and verdict, a panel for each metric."""
-    if not study.tested:
+    if not experiment.tested:
         return None
-    rows = verdict_rows(study.tested)
+    rows = verdict_rows(experiment.tested)
     rows = rows[rows["estimate"].notna()]
     groups = [group for _, group in rows.groupby("metric", sort=False)]
     if not groups:
@@ -157,7 +155,7 @@ def verdicts(study: Study) -> Drawing | None:
         "Holm’s over all hypotheses. Filled: settled; hollow: inconclusive; small: strata. Shaded, "
         "between dashed lines: differences that are smaller than the margin."
     )
-    lost = len(study.tested) - int((rows["verdict"] != "").sum())
+    lost = len(experiment.tested) - int((rows["verdict"] != "").sum())
     if lost:
         noun = "hypothesis has" if lost == 1 else "hypotheses have"
         caption += f" {lost} {noun} no pair to show."
@@ -173,7 +171,7 @@ def _verdict_page(groups: Sequence[pd.DataFrame], heights: Sequence[float]) -> P
     return picture(figure)
 
 
-def difference_rows(shown: Sequence[Effects]) -> list[tuple[str, str, str]]:
+def difference_rows(shown: Sequence[EffectTables]) -> list[tuple[str, str, str]]:
     """Axis, a and b of every difference in any of these effects, in the order of the axes."""
     found = dict.fromkeys(
         key
@@ -196,16 +194,16 @@ def draw_differences(ax: Axes, frame: pd.DataFrame, keys: Sequence[tuple[str, st
     known = [
         Interval(row["estimate"], row["low"], row["high"], int(row["n"])) for row in rows if row
     ]
-    for place, row in enumerate(rows):
+    for y, row in enumerate(rows):
         if row is None or math.isnan(row["estimate"]):
             continue
         settled = row["settled"]
         color = INK if settled else MUTED
         if row["hypothesis"]:
             color = TONES[Verdict(row["verdict"])]
-        ax.plot([row["low"], row["high"]], [place] * 2, color=color, lw=1.4 if settled else 1,
+        ax.plot([row["low"], row["high"]], [y] * 2, color=color, lw=1.4 if settled else 1,
                 solid_capstyle="butt")  # fmt: skip
-        ax.plot(row["estimate"], place, marker="D" if row["hypothesis"] else "o", ms=4.5,
+        ax.plot(row["estimate"], y, marker="D" if row["hypothesis"] else "o", ms=4.5,
                 color=color, mew=1, mfc=color if settled else PAPER)  # fmt: skip
     ax.set_xlim(*frame_of(known, [0.0]))
     ax.axvline(0, color=MUTED, lw=0.9, zorder=1)
@@ -214,9 +212,9 @@ def draw_differences(ax: Axes, frame: pd.DataFrame, keys: Sequence[tuple[str, st
     few_ticks(ax)
 
 
-def differences(study: Study) -> Drawing | None:
+def differences(experiment: ExperimentData) -> Drawing | None:
     """Every two levels of each axis compared in the main figures of the trials."""
-    shown = [e for e in study.effects if "differences" in e.frames][:PANELS]
+    shown = [e for e in experiment.effects if "differences" in e.frames][:PANELS]
     keys = difference_rows(shown)
     if not keys:
         return None
@@ -243,7 +241,7 @@ def differences(study: Study) -> Drawing | None:
 
 
 def _difference_page(
-    shown: Sequence[Effects], keys: Sequence[tuple[str, str, str]], several: bool
+    shown: Sequence[EffectTables], keys: Sequence[tuple[str, str, str]], several: bool
 ) -> Picture:
     figure, axes = panels(1, len(shown), height=0.8 + 0.24 * len(keys), sharey=True)
     for ax, effect in zip(axes, shown, strict=True):

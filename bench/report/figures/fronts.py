@@ -13,8 +13,9 @@ from matplotlib.transforms import ScaledTranslation
 
 from bench.analysis.arm_summary import interval_of, value_of
 from bench.analysis.arms import Arm
+from bench.analysis.measurement_conditions import incomparable_axes
 from bench.analysis.pareto import COSTS, pareto_members
-from bench.analysis.terms import axes_apart
+from bench.report.figures.experiment_data import ExperimentData
 from bench.report.figures.look import (
     INK,
     MOST_LABELLED,
@@ -30,26 +31,27 @@ from bench.report.figures.look import (
     picture,
     plain_ticks,
 )
-from bench.report.figures.study import Study
-from bench.report.format.display_names import apart, title
+from bench.report.format.display_names import incomparable_note, title
 from bench.report.format.folding import LARGE
 
 _SIZES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
-def cost_points(study: Study, cost: str, members: pd.Series[bool]) -> pd.DataFrame:
+def cost_points(experiment: ExperimentData, cost: str, members: pd.Series[bool]) -> pd.DataFrame:
     """The arms that know a cost and the selected metric, cheapest first.
 
     Columns: arm; cost; mean, low, high (95% t-interval of the best validation value) and n; member:
     whether it is on the front; group: equal for arms that compete.
     """
-    column = study.records.best_column
-    apart = [f"axis.{axis}" for axis in axes_apart(study.records, column)]
-    groups = study.summary.groupby(apart, sort=False).ngroup() if apart else None
+    column = experiment.records.best_column
+    group_columns = [f"axis.{axis}" for axis in incomparable_axes(experiment.records, column)]
+    groups = (
+        experiment.summary.groupby(group_columns, sort=False).ngroup() if group_columns else None
+    )
     rows = []
-    for arm in study.arms:
-        price = value_of(study.summary, arm.number, cost)
-        found = interval_of(study.summary, arm.number, column)
+    for arm in experiment.arms:
+        price = value_of(experiment.summary, arm.number, cost)
+        found = interval_of(experiment.summary, arm.number, column)
         if math.isfinite(price) and math.isfinite(found.mean):
             group = 0 if groups is None else int(groups[arm.number])
             rows.append((arm.number, price, *found, bool(members[arm.number]), group))
@@ -116,48 +118,48 @@ def _scale(ax: Axes, costs: pd.Series[float]) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(5))
 
 
-def fronts(study: Study) -> Drawing | None:
-    """The best validation value against each cost that was measured on equal terms."""
-    members = pareto_members(study.records, study.summary)
-    column = study.records.best_column
+def fronts(experiment: ExperimentData) -> Drawing | None:
+    """The best validation value against each cost that was measured under the same conditions."""
+    members = pareto_members(experiment.records, experiment.summary)
+    column = experiment.records.best_column
     points = {
         cost: found
         for cost in COSTS
-        if cost in members and len(found := cost_points(study, cost, members[cost].eq(True)))
+        if cost in members and len(found := cost_points(experiment, cost, members[cost].eq(True)))
     }
     if not points:
         return None
     drawn = {int(number) for found in points.values() for number in found["arm"]}
     on_front = {int(n) for found in points.values() for n in found.loc[found["member"], "arm"]}
-    named = drawn if len(drawn) <= MOST_LABELLED else _most_named(study, on_front)
-    shown = [arm for arm in study.arms if arm.number in named]
+    named = drawn if len(drawn) <= MOST_LABELLED else _most_named(experiment, on_front)
+    shown = [arm for arm in experiment.arms if arm.number in named]
     behind = len(drawn) - len(shown)
     rows = math.ceil(len(points) / 2)
     height = 2.4 * rows + legend_height(shown, behind)
     figure, axes = panels(rows, min(2, len(points)), height=height, sharey=True)
     for ax, (cost, found) in zip(axes, points.items(), strict=False):
         unit, label = _unit(cost, float(found["cost"].max()))
-        draw_front(ax, found.assign(cost=found["cost"] / unit), study.arms, named)
+        draw_front(ax, found.assign(cost=found["cost"] / unit), experiment.arms, named)
         ax.set_xlabel(label)
     for ax in axes[len(points) :]:
         ax.set_axis_off()
-    axes[0].set_ylim(*frame_of([interval_of(study.summary, n, column) for n in drawn]))
+    axes[0].set_ylim(*frame_of([interval_of(experiment.summary, n, column) for n in drawn]))
     for ax in axes[:: min(2, len(points))]:
         ax.set_ylabel(title(column))
     legend(figure, shown, lines=False, behind=behind)
-    caption = _caption(study, [cost for cost in COSTS if cost not in points], behind)
-    heading = f"{title(study.metric)} against cost"
+    caption = _caption(experiment, [cost for cost in COSTS if cost not in points], behind)
+    heading = f"{title(experiment.metric)} against cost"
     return Drawing("pareto", heading, caption, (picture(figure),))
 
 
-def _most_named(study: Study, on_front: set[int]) -> set[int]:
+def _most_named(experiment: ExperimentData, on_front: set[int]) -> set[int]:
     """The arms on fronts; of very many those with the best values."""
-    ranked = [number for number in study.order if number in on_front]
+    ranked = [number for number in experiment.order if number in on_front]
     return set(ranked[:MOST_LABELLED])
 
 
-def _caption(study: Study, missing: Sequence[str], behind: int) -> str:
-    best = "Up" if study.records.select.mode == "max" else "Down"
+def _caption(experiment: ExperimentData, missing: Sequence[str], behind: int) -> str:
+    best = "Up" if experiment.records.select.mode == "max" else "Down"
     caption = (
         f"{best} is better and left is cheaper. The steps are the Pareto front, of ringed arms: "
         "no other is as good at as low a cost, by means and medians. Bars are 95% "
@@ -165,12 +167,14 @@ def _caption(study: Study, missing: Sequence[str], behind: int) -> str:
     )
     if behind:
         caption += " Arms on no front are pale."
-    unlike = [c for c in missing if not study.comparable(c) and study.done[c].notna().any()]
+    unlike = [
+        c for c in missing if not experiment.comparable(c) and experiment.done[c].notna().any()
+    ]
     names = {"epoch_seconds": "epoch times", "peak_memory_mb": "memory"}
     if unlike:
-        told = " and ".join(names[c] for c in unlike)
-        caption += f" Without {told}, not measured on equal terms."
-    return caption + apart(study.records.incomparable, [study.metric])
+        excluded = " and ".join(names[c] for c in unlike)
+        caption += f" Without {excluded}, not measured under the same conditions."
+    return caption + incomparable_note(experiment.records.incomparable, [experiment.metric])
 
 
 def _unit(cost: str, largest: float) -> tuple[float, str]:

@@ -19,7 +19,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from bench.analysis.arms import NO_LABEL, PALETTE, Arm
-from bench.analysis.load import Records
+from bench.analysis.records import Records
 from bench.analysis.stats import Interval
 from bench.states import BENCH_SOURCE
 

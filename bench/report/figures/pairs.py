@@ -15,8 +15,9 @@ from matplotlib.lines import Line2D
 
 from bench.analysis.arms import MARKERS, NO_LABEL
 from bench.analysis.effects import grid, summarized
+from bench.analysis.measurement_conditions import comparable_axes
 from bench.analysis.stats import Interval, mean_interval
-from bench.analysis.terms import comparable_axes
+from bench.report.figures.experiment_data import ExperimentData
 from bench.report.figures.look import (
     INK,
     MUTED,
@@ -30,9 +31,8 @@ from bench.report.figures.look import (
     panels,
     picture,
 )
-from bench.report.figures.study import Study
 from bench.report.format import numbers
-from bench.report.format.display_names import apart, nice, title
+from bench.report.format.display_names import display_name, incomparable_note, title
 from bench.states import BENCH_SOURCE
 
 MOST_LINES = 6  # levels that stand as lines; more of them make a map
@@ -50,13 +50,13 @@ class Frozen:
     frozen: list[str]
 
 
-def frozen_axes(study: Study) -> list[Frozen]:
+def frozen_axes(experiment: ExperimentData) -> list[Frozen]:
     """Axes of which some levels train fewer parameters than others of the same model have."""
-    done = study.done.dropna(subset=["params", "trainable_params"])
+    done = experiment.done.dropna(subset=["params", "trainable_params"])
     frozen = done["trainable_params"] < done["params"]
     found = []
-    for axis, levels in study.records.axes.items():
-        rest = [f"axis.{a}" for a in study.records.axes if a != axis]
+    for axis, levels in experiment.records.axes.items():
+        rest = [f"axis.{a}" for a in experiment.records.axes if a != axis]
         keys = [done[c].fillna(NO_LABEL) for c in rest]
         if len(levels) < 2 or (keys and done.groupby(keys)["params"].nunique().gt(1).any()):
             continue  # another model altogether
@@ -70,14 +70,16 @@ def frozen_axes(study: Study) -> list[Frozen]:
     return found
 
 
-def level_pairs(study: Study, axis: str, levels: Sequence[str], column: str) -> pd.DataFrame:
+def level_pairs(
+    experiment: ExperimentData, axis: str, levels: Sequence[str], column: str
+) -> pd.DataFrame:
     """Finished trials side by side that differ on one axis only.
 
     Indexed by the other axes (`axis.<name>`), source and seed; a column for each level. Rows with
     fewer than two values drop out.
     """
-    done = study.done
-    others = [f"axis.{a}" for a in study.records.axes if a != axis]
+    done = experiment.done
+    others = [f"axis.{a}" for a in experiment.records.axes if a != axis]
     keys = [*others, "source", "seed"]
     rows = done[done[f"axis.{axis}"].isin(levels) & done["seed"].notna()]
     rows = rows.fillna(dict.fromkeys([*others, "source"], NO_LABEL))
@@ -102,44 +104,48 @@ def draw_pairs(ax: Axes, table: pd.DataFrame, colors: Mapping[str, str], hue: st
     ax.set_xlim(-0.35, len(table.columns) - 0.65)
 
 
-def pair_difference(study: Study, column: str, axis: str, free: str, frozen: str) -> Interval:
+def pair_difference(
+    experiment: ExperimentData, column: str, axis: str, free: str, frozen: str
+) -> Interval:
     """Frozen minus free with its interval: the mean over the seeds that have all planned pairs."""
-    places = {level: place for place, level in enumerate(study.records.axes[axis])}
+    places = {level: place for place, level in enumerate(experiment.records.axes[axis])}
     cells = np.array([(places[frozen], places[free])])
-    frame = summarized(*grid(study.records, column, [axis]).contrasts(cells, (1, -1)))
+    frame = summarized(*grid(experiment.records, column, [axis]).contrasts(cells, (1, -1)))
     (row,) = frame[["estimate", "low", "high", "n"]].itertuples(index=False)
     return Interval(*row)
 
 
-def frozen_pairs(study: Study) -> list[Drawing]:
+def frozen_pairs(experiment: ExperimentData) -> list[Drawing]:
     """For each axis that freezes something: what freezing changes, pair by pair."""
     columns = {
-        study.records.best_column: f"Best val {nice(study.metric)}",
+        experiment.records.best_column: f"Best val {display_name(experiment.metric)}",
         "epoch_seconds": "Seconds per epoch",
         "peak_memory_mb": "Peak memory (MB)",
     }
-    drawings = [_frozen(study, found, columns) for found in frozen_axes(study)]
+    drawings = [_frozen(experiment, found, columns) for found in frozen_axes(experiment)]
     return [drawing for drawing in drawings if drawing is not None]
 
 
-def _frozen(study: Study, found: Frozen, columns: Mapping[str, str]) -> Drawing | None:
+def _frozen(
+    experiment: ExperimentData, found: Frozen, columns: Mapping[str, str]
+) -> Drawing | None:
     levels = [*found.free, *found.frozen][:MOST_PLACES]
     tables = {
-        column: level_pairs(study, found.axis, levels, column)
+        column: level_pairs(experiment, found.axis, levels, column)
         for column in columns
-        if study.comparable(column) or column.startswith("best_")
+        if experiment.comparable(column) or column.startswith("best_")
     }
     tables = {column: table for column, table in tables.items() if len(table)}
     if not tables:
         return None
-    hue = next((a for a in _by_color(study) if a != found.axis), None)
-    colors = level_colors(study.records, study.arms).get(hue, {}) if hue else {}
+    hue = next((a for a in _by_color(experiment) if a != found.axis), None)
+    colors = level_colors(experiment.records, experiment.arms).get(hue, {}) if hue else {}
     shown = {level: color for level, color in colors.items() if len(colors) <= MOST_LINES * 2}
     figure, axes = panels(1, len(tables), height=2.9 + 0.25 * bool(shown))
     for ax, (column, table) in zip(axes, tables.items(), strict=True):
         draw_pairs(ax, table, shown, hue)
         ax.set_ylabel(columns[column])
-        amount = pair_difference(study, column, found.axis, found.free[0], found.frozen[0])
+        amount = pair_difference(experiment, column, found.axis, found.free[0], found.frozen[0])
         decimals = numbers.decimals_for([amount.mean], [(amount.high - amount.low) / 2])
         text = f"{numbers.signed(amount.mean, decimals)} {numbers.bounds(amount, decimals)}"
         if amount.n:
@@ -154,27 +160,27 @@ def _frozen(study: Study, found: Frozen, columns: Mapping[str, str]) -> Drawing 
         "and its 95% t-interval."
     )
     if len(tables) < len(columns):
-        caption += " What was not measured on equal terms, or not at all, is left out."
+        caption += " What was not measured under the same conditions, or not at all, is left out."
     heading = f"Frozen against unfrozen: {found.axis}"
     return Drawing(f"frozen_{_plain(found.axis)}", heading, caption, (picture(figure),))
 
 
-def _by_color(study: Study) -> list[str]:
+def _by_color(experiment: ExperimentData) -> list[str]:
     """The axes in the order in which they get colours."""
-    return list(level_colors(study.records, study.arms))
+    return list(level_colors(experiment.records, experiment.arms))
 
 
-def two_axes(study: Study, column: str, one: str, other: str) -> pd.DataFrame:
+def two_axes(experiment: ExperimentData, column: str, one: str, other: str) -> pd.DataFrame:
     """The finished values of `column` by the levels of two axes, every seed's mean over the rest.
 
     A seed counts in a cell where it has all that the plan has of it.
 
     Columns: one, other (labels), seed, value.
     """
-    found = grid(study.records, column, [one, other])
+    found = grid(experiment.records, column, [one, other])
     values = found.means()
     seeds = np.unique(found.seeds)
-    cells = list(itertools.product(study.records.axes[one], study.records.axes[other]))
+    cells = list(itertools.product(experiment.records.axes[one], experiment.records.axes[other]))
     rows = [
         (*cell, int(seed), float(values[i, j]))
         for j, cell in enumerate(cells)
@@ -184,12 +190,12 @@ def two_axes(study: Study, column: str, one: str, other: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["one", "other", "seed", "value"])
 
 
-def contrasts(study: Study, column: str, one: str, other: str) -> pd.DataFrame:
+def contrasts(experiment: ExperimentData, column: str, one: str, other: str) -> pd.DataFrame:
     """The second level of `one` minus its first at each level of `other`: as `summarized`."""
-    width = len(study.records.axes[other])
+    width = len(experiment.records.axes[other])
     cells = np.array([(width + i, i) for i in range(width)])
-    frame = summarized(*grid(study.records, column, [one, other]).contrasts(cells, (1, -1)))
-    return frame.assign(other=study.records.axes[other])
+    frame = summarized(*grid(experiment.records, column, [one, other]).contrasts(cells, (1, -1)))
+    return frame.assign(other=experiment.records.axes[other])
 
 
 def draw_levels(
@@ -241,68 +247,72 @@ def _draw_contrasts(ax: Axes, frame: pd.DataFrame, places: Sequence[str]) -> Non
     _label_places(ax, places)
 
 
-def by_two(study: Study) -> list[Drawing]:
+def by_two(experiment: ExperimentData) -> list[Drawing]:
     """The levels of the model axis (or of the first) by every other axis, three at most."""
-    column = study.records.best_column
-    if not study.done[column].notna().any():
+    column = experiment.records.best_column
+    if not experiment.done[column].notna().any():
         return []
-    axes = [a for a in _by_color(study) if a in comparable_axes(study.records, column)]
-    one = hue_axis(study.records, study.arms)
+    axes = [a for a in _by_color(experiment) if a in comparable_axes(experiment.records, column)]
+    one = hue_axis(experiment.records, experiment.arms)
     if one not in axes:
         return []
     others = [axis for axis in axes if axis != one][:MOST_PAGES]
-    return [_by_two(study, column, one, other) for other in others]
+    return [_by_two(experiment, column, one, other) for other in others]
 
 
-def _by_two(study: Study, column: str, one: str, other: str) -> Drawing:
-    lines, places = study.records.axes[one], study.records.axes[other]
-    values = two_axes(study, column, one, other)
-    heading = f"{title(one)} by {nice(other)}"
+def _by_two(experiment: ExperimentData, column: str, one: str, other: str) -> Drawing:
+    lines, places = experiment.records.axes[one], experiment.records.axes[other]
+    values = two_axes(experiment, column, one, other)
+    heading = f"{title(one)} by {display_name(other)}"
     name = f"{_plain(one)}_by_{_plain(other)}"
     caption = (
-        f"Best validation {nice(study.metric)}, averaged over any other axes within a seed; a seed "
+        f"Best validation {display_name(experiment.metric)}, averaged over any other axes within a "
+        "seed; a seed "
         "counts where it has all their planned levels. "
     )
     if len(lines) > MOST_LINES or len(places) > MOST_PLACES:
         caption += "Means over seeds; an empty field has no finished trial."
-        pages: tuple[Picture, ...] = (_map(study, values, one, other),)
+        pages: tuple[Picture, ...] = (_map(experiment, values, one, other),)
     else:
         caption += "Small points are seeds, bars 95% t-intervals over them."
-        pages = (_line_page(study, values, column, one, other),)
+        pages = (_line_page(experiment, values, column, one, other),)
         if len(lines) == 2:
             caption += f" Right: {lines[1]} minus {lines[0]}, paired by seed, with its interval."
-    caption += apart(study.records.incomparable, [study.metric])
+    caption += incomparable_note(experiment.records.incomparable, [experiment.metric])
     return Drawing(name, heading, caption, pages)
 
 
-def _line_page(study: Study, values: pd.DataFrame, column: str, one: str, other: str) -> Picture:
-    lines, places = study.records.axes[one], study.records.axes[other]
-    colors = level_colors(study.records, study.arms)[one]
+def _line_page(
+    experiment: ExperimentData, values: pd.DataFrame, column: str, one: str, other: str
+) -> Picture:
+    lines, places = experiment.records.axes[one], experiment.records.axes[other]
+    colors = level_colors(experiment.records, experiment.arms)[one]
     figure, axes = panels(1, 2 if len(lines) == 2 else 1, height=3.2)
-    style = "-" if study.records.protocol == BENCH_SOURCE else "--"
+    style = "-" if experiment.records.protocol == BENCH_SOURCE else "--"
     draw_levels(axes[0], values, lines, places, colors, style)
     axes[0].set_ylabel(title(column))
     if len(lines) == 2:
-        _draw_contrasts(axes[1], contrasts(study, column, one, other), places)
+        _draw_contrasts(axes[1], contrasts(experiment, column, one, other), places)
         axes[1].set_ylabel(f"{fitted(lines[1], 20)} − {fitted(lines[0], 20)}")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=4,
                   frameon=False)  # fmt: skip
     return picture(figure)
 
 
-def _map(study: Study, values: pd.DataFrame, one: str, other: str) -> Picture:
+def _map(experiment: ExperimentData, values: pd.DataFrame, one: str, other: str) -> Picture:
     """Means of every pair of levels as shades, the longer axis downwards."""
-    down, across = sorted((one, other), key=lambda axis: -len(study.records.axes[axis]))
+    down, across = sorted((one, other), key=lambda axis: -len(experiment.records.axes[axis]))
     names = {"one": one, "other": other}
     means = values.rename(columns=names).groupby([down, across])["value"].mean().unstack()
     means = means.reindex(
-        index=study.records.axes[down][:60], columns=study.records.axes[across][:30]
+        index=experiment.records.axes[down][:60], columns=experiment.records.axes[across][:30]
     )
     figure, axes = panels(1, 1, height=1.1 + 0.22 * len(means))
     decimals = numbers.decimals_for(means.to_numpy().ravel())
     small = means.shape[1] <= 12
     sns.heatmap(means, ax=axes[0], cmap="cividis", annot=small, fmt=f".{decimals}f", linewidths=0.4,
-                annot_kws={"fontsize": 6.5}, cbar_kws={"label": f"Best val {nice(study.metric)}"},
+                annot_kws={"fontsize": 6.5},
+                cbar_kws={"label": f"Best val {display_name(experiment.metric)}"},
                 xticklabels=True, yticklabels=True)  # fmt: skip
     axes[0].set_xlabel(title(across))
     axes[0].set_ylabel(title(down))

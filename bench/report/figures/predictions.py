@@ -15,8 +15,8 @@ from PIL import Image
 from bench.analysis.arm_summary import best_trials
 from bench.analysis.arms import Arm
 from bench.record.store import TrialFiles
+from bench.report.figures.experiment_data import ExperimentData
 from bench.report.figures.look import WIDTH, Drawing, Picture, fitted, picture
-from bench.report.figures.study import Study
 from bench.report.format import numbers
 from bench.safe_files import open_plain
 from bench.tasks.palette import CONFUSED, EXTRA, GAP, IGNORED, MISSED, PALETTE
@@ -135,16 +135,18 @@ def compared(strip: Strip) -> Pixels:
     return grey.astype(np.uint8)
 
 
-def strips_of(study: Study) -> dict[int, dict[str, Strip]]:
+def strips_of(experiment: ExperimentData) -> dict[int, dict[str, Strip]]:
     """The pictures of every arm's best trial, by name; of `ARMS` arms, the best ones.
 
-    In a large study half of them are the worst.
+    In a large experiment half of them are the worst.
     """
-    trials = best_trials(study.records, study.arms)
-    shown, _ = study.extremes([n for n in trials if trials[n] in study.records.folders], ARMS)
+    trials = best_trials(experiment.records, experiment.arms)
+    shown, _ = experiment.extremes(
+        [n for n in trials if trials[n] in experiment.records.folders], ARMS
+    )
     found = {}
     for arm in shown:
-        folder = TrialFiles(study.records.folders[trials[arm.number]]).samples
+        folder = TrialFiles(experiment.records.folders[trials[arm.number]]).samples
         strips = {path.stem: read_strip(path) for path in sorted(folder.glob("*.png"))}
         kept = {name: strip for name, strip in strips.items() if strip is not None}
         if kept:
@@ -152,17 +154,17 @@ def strips_of(study: Study) -> dict[int, dict[str, Strip]]:
     return found
 
 
-def predictions(study: Study) -> Drawing | None:
+def predictions(experiment: ExperimentData) -> Drawing | None:
     """What every arm makes of the worst, a median and the best of the images that all show."""
-    classes = foreground_classes(study.records.metrics)
-    if study.records.task != "segmentation" or classes >= len(PALETTE):
+    classes = foreground_classes(experiment.records.metrics)
+    if experiment.records.task != "segmentation" or classes >= len(PALETTE):
         return None  # colours that several classes share tell no Dice
-    strips = strips_of(study)
+    strips = strips_of(experiment)
     names = set.intersection(*(set(found) for found in strips.values())) if strips else set()
     if not names:
         return None
     dice = {
-        number: {name: found[name].dice(classes, _absent(study, classes)) for name in names}
+        number: {name: found[name].dice(classes, _absent(experiment, classes)) for name in names}
         for number, found in strips.items()
     }
     means = {name: float(np.mean([each[name] for each in dice.values()])) for name in names}
@@ -172,27 +174,27 @@ def predictions(study: Study) -> Drawing | None:
     disputed = disputed_image(dice, names)
     if disputed and disputed not in {name for _, name in chosen}:
         chosen.append(("most disputed", disputed))
-    arms = [arm for arm in study.arms if arm.number in strips]
+    arms = [arm for arm in experiment.arms if arm.number in strips]
     drawn = _grid(arms, strips, dice, chosen)
-    told = ", ".join(f"{name} ({what})" for what, name in chosen)
+    listed = ", ".join(f"{name} ({what})" for what, name in chosen)
     caption = (
         f"The best trial of each arm; the same images for all, chosen by their mean Dice among the "
-        f"{len(names)} validation images that every one of them keeps: {told}. Above each "
+        f"{len(names)} validation images that every one of them keeps: {listed}. Above each "
         "prediction its Dice. Right foreground green, missed orange, extra blue."
     )
     if classes > 1:
         caption += " One class taken for another: yellow."
-    without = len(study.arms) - len(arms)
+    without = len(experiment.arms) - len(arms)
     if without:
         caption += f" {without} more {'arm is' if without == 1 else 'arms are'} not shown."
-    if study.is_large:
+    if experiment.is_large:
         caption += f" Shown are the best and the worst arms, {ARMS} at most."
     return Drawing("predictions", "Predictions compared", caption, (drawn,))
 
 
-def _absent(study: Study, classes: int) -> float:
+def _absent(experiment: ExperimentData, classes: int) -> float:
     """What a class in neither mask nor prediction counts as in this experiment's scores."""
-    scoring = study.records.scoring
+    scoring = experiment.records.scoring
     if scoring is None:  # of bench 0.1, where it counted as found
         return 1.0
     return 1.0 if classes == 1 and scoring.get("empty_mask") == "one" else math.nan

@@ -14,7 +14,8 @@ from matplotlib.collections import LineCollection
 from bench.analysis.arm_summary import baseline_column, value_of
 from bench.analysis.arms import Arm
 from bench.analysis.stats import Interval
-from bench.report.figures import data
+from bench.report.figures import plot_data
+from bench.report.figures.experiment_data import ExperimentData
 from bench.report.figures.look import (
     INK,
     MUTED,
@@ -31,9 +32,8 @@ from bench.report.figures.look import (
     picture,
     varying_axes,
 )
-from bench.report.figures.study import Study
 from bench.report.format import numbers
-from bench.report.format.folding import ends
+from bench.report.format.folding import best_and_worst
 
 ROWS = 40  # on one page
 MOST_PAGES = 6
@@ -68,10 +68,10 @@ def draw_rows(
     """A row per arm: every seed a point, the mean with its 95% t-interval, the baseline dashed.
 
     The interval of an arm logged elsewhere is dashed. A baseline far outside of the arms' range is
-    told at the edge, not drawn.
+    written at the edge, not drawn.
     """
     here = values[values["column"] == panel.column]
-    means = data.intervals_by_arm(here, panel.column)
+    means = plot_data.intervals_by_arm(here, panel.column)
     places = {arm.number: place for place, arm in enumerate(arms)}
     here = here[here["arm"].isin(places)]
     left, right = frame_of([means[n] for n in places if n in means], list(here["value"]))
@@ -133,12 +133,12 @@ def _tell_far(ax: Axes, floors: Sequence[float], below: bool) -> None:
                  fontsize=8, color=MUTED)  # fmt: skip
 
 
-def label_rows(ax: Axes, study: Study, arms: Sequence[Arm], width: int) -> None:
+def label_rows(ax: Axes, experiment: ExperimentData, arms: Sequence[Arm], width: int) -> None:
     """The arms' names along y; how many of an arm's trials finished where some did not."""
     labels = []
     for arm in arms:
         done, failed, missing = (
-            int(value_of(study.summary, arm.number, f"n_{state}"))
+            int(value_of(experiment.summary, arm.number, f"n_{state}"))
             for state in ("done", "failed", "missing")
         )
         lost = f" ({done} of {done + failed + missing})" if failed + missing else ""
@@ -148,7 +148,7 @@ def label_rows(ax: Axes, study: Study, arms: Sequence[Arm], width: int) -> None:
 
 
 def row_pages(
-    study: Study,
+    experiment: ExperimentData,
     values: pd.DataFrame,
     shown: Sequence[Panel],
     most_pages: int = 1,
@@ -158,19 +158,19 @@ def row_pages(
     Returns them with a remark on what is not in them.
     """
     having = set(values["arm"])
-    arms = [arm for arm in study.arms if arm.number in having]
-    lost = [arm for arm in study.arms if arm.number not in having]
-    note = _counted(study, lost)
+    arms = [arm for arm in experiment.arms if arm.number in having]
+    lost = [arm for arm in experiment.arms if arm.number not in having]
+    note = _counted(experiment, lost)
     if len(arms) > ROWS:
-        places = {number: place for place, number in enumerate(study.order)}
+        places = {number: place for place, number in enumerate(experiment.order)}
         arms.sort(key=lambda arm: places.get(arm.number, len(places)))
-        if study.is_large:
-            best, worst = ends(arms, ROWS)
+        if experiment.is_large:
+            best, worst = best_and_worst(arms, ROWS)
             note += (
                 f" Shown: the {len(best)} best and, below the line, the {len(worst)} worst of "
                 f"{len(arms)} arms; tables/ and runs.csv have the other {len(arms) - ROWS}."
             )
-            return [_row_page(study, values, shown, [*best, *worst], line=len(best))], note
+            return [_row_page(experiment, values, shown, [*best, *worst], line=len(best))], note
         kept = arms[: ROWS * most_pages]
         if len(kept) < len(arms):
             note += (
@@ -178,22 +178,26 @@ def row_pages(
             )
         arms = kept
     pages = [arms[start : start + ROWS] for start in range(0, len(arms), ROWS)]
-    return [_row_page(study, values, shown, page) for page in pages], note
+    return [_row_page(experiment, values, shown, page) for page in pages], note
 
 
 def _row_page(
-    study: Study, values: pd.DataFrame, shown: Sequence[Panel], arms: Sequence[Arm], line: int = 0
+    experiment: ExperimentData,
+    values: pd.DataFrame,
+    shown: Sequence[Panel],
+    arms: Sequence[Arm],
+    line: int = 0,
 ) -> Picture:
     """One page; a line stands above the row of this number, if it is not the first."""
     figure, axes = panels(1, len(shown), height=0.8 + 0.3 * len(arms), sharey=True)
     for ax, panel in zip(axes, shown, strict=True):
         floors = {
-            arm.number: value_of(study.summary, arm.number, baseline_column(panel.column))
+            arm.number: value_of(experiment.summary, arm.number, baseline_column(panel.column))
             for arm in arms
             if panel.baseline
         }
         draw_rows(ax, values, arms, panel, floors)
-    label_rows(axes[0], study, arms, width=(44, 34, 26)[min(len(shown), 3) - 1])
+    label_rows(axes[0], experiment, arms, width=(44, 34, 26)[min(len(shown), 3) - 1])
     _stripes(axes, len(arms))
     for ax in axes if line else ():
         ax.axhline(line - 0.5, color=INK, lw=1)
@@ -208,9 +212,9 @@ def _stripes(axes: Sequence[Axes], rows: int) -> None:
                   transform=ax.get_yaxis_transform())  # fmt: skip
 
 
-def _counted(study: Study, lost: Sequence[Arm]) -> str:
+def _counted(experiment: ExperimentData, lost: Sequence[Arm]) -> str:
     """A remark on trials that failed and on arms that have no figure."""
-    failed = int(study.summary["n_failed"].sum())
+    failed = int(experiment.summary["n_failed"].sum())
     text = ""
     if failed:
         verb = "trial failed and is" if failed == 1 else "trials failed and are"
@@ -218,35 +222,37 @@ def _counted(study: Study, lost: Sequence[Arm]) -> str:
     if lost:
         names = ", ".join(arm.label for arm in lost[:4]) + (", …" if len(lost) > 4 else "")
         verb = "has" if len(lost) == 1 else "have"
-        text += f" {len(lost)} of {len(study.arms)} arms {verb} no such figure: {names}."
+        text += f" {len(lost)} of {len(experiment.arms)} arms {verb} no such figure: {names}."
     return text
 
 
-def level_rows(study: Study, values: pd.DataFrame, column: str) -> pd.DataFrame:
+def level_rows(experiment: ExperimentData, values: pd.DataFrame, column: str) -> pd.DataFrame:
     """Every arm's mean of `column` once for each of its levels: columns axis, level, arm, mean."""
-    means = data.intervals_by_arm(values, column)
+    means = plot_data.intervals_by_arm(values, column)
     rows = []
-    for axis in varying_axes(study.records, study.arms):
-        places = {level: place for place, level in enumerate(study.records.axes[axis])}
-        known = [a for a in study.arms if a.number in means and a.levels[axis] in places]
+    for axis in varying_axes(experiment.records, experiment.arms):
+        places = {level: place for place, level in enumerate(experiment.records.axes[axis])}
+        known = [a for a in experiment.arms if a.number in means and a.levels[axis] in places]
         known.sort(key=lambda arm: places[arm.levels[axis]])
         rows += [(axis, a.levels[axis], a.number, means[a.number].mean) for a in known]
     return pd.DataFrame(rows, columns=["axis", "level", "arm", "mean"])
 
 
-def level_page(study: Study, values: pd.DataFrame, shown: Sequence[Panel]) -> Picture | None:
+def level_page(
+    experiment: ExperimentData, values: pd.DataFrame, shown: Sequence[Panel]
+) -> Picture | None:
     """A row per level of each axis: every arm's mean a point, the median of them a line."""
-    frames = [level_rows(study, values, panel.column) for panel in shown]
+    frames = [level_rows(experiment, values, panel.column) for panel in shown]
     keys = list(dict.fromkeys(zip(frames[0]["axis"], frames[0]["level"], strict=True)))
     counts = pd.Series([axis for axis, _ in keys]).value_counts()
     keys = [key for key in keys if counts[key[0]] <= ROWS]
     if not keys:
         return None
-    colors = level_colors(study.records, study.arms)
+    colors = level_colors(experiment.records, experiment.arms)
     figure, axes = panels(1, len(shown), height=0.9 + 0.2 * len(keys), sharey=True)
     for ax, panel, frame in zip(axes, shown, frames, strict=True):
         _draw_levels(ax, frame, keys, [colors[axis][level] for axis, level in keys],
-                     pixels=study.is_large)  # fmt: skip
+                     pixels=experiment.is_large)  # fmt: skip
         ax.set_xlabel(panel.label)
         few_ticks(ax)
         if panel.from_zero:
@@ -278,7 +284,7 @@ def _draw_levels(
 
 
 def by_arm(
-    study: Study,
+    experiment: ExperimentData,
     name: str,
     heading: str,
     values: pd.DataFrame,
@@ -291,8 +297,8 @@ def by_arm(
     values = values[values["column"].isin([panel.column for panel in shown])]
     if not shown:
         return None
-    pages, note = row_pages(study, values, shown, MOST_PAGES if all_pages else 1)
-    if values["arm"].nunique() > ROWS and (levels := level_page(study, values, shown)):
+    pages, note = row_pages(experiment, values, shown, MOST_PAGES if all_pages else 1)
+    if values["arm"].nunique() > ROWS and (levels := level_page(experiment, values, shown)):
         pages.insert(0, levels)
         note = " First picture: every point is one arm's mean, by its levels; the line is their" \
             " median. Then the arms, best first." + note  # fmt: skip

@@ -13,11 +13,11 @@ from PIL import Image
 
 from bench.analysis.arm_summary import best_trials, ranking
 from bench.analysis.arms import Arm
-from bench.analysis.load import Records
+from bench.analysis.records import Records
 from bench.atomic_files import write_bytes
 from bench.record.store import TrialFiles
 from bench.report.format.display_names import title
-from bench.report.format.folding import LARGE, ends
+from bench.report.format.folding import LARGE, best_and_worst
 from bench.safe_files import open_plain
 
 WIDTH = 800  # pixels
@@ -61,14 +61,14 @@ def sample_pictures(
 ) -> tuple[list[Samples], int]:
     """The first pictures of each arm's best trial, and how many arms had to be left out.
 
-    At most `MOST_ARMS` arms, the best by the selected metric, in the arms' order; in a large study
-    half of them are the worst.
+    At most `MOST_ARMS` arms, the best by the selected metric, in the arms' order; in a large
+    experiment half of them are the worst.
     """
     column = records.best_column
     order = ranking(summary, column, records.select.mode)
     trials = best_trials(records, arms)
     ranked = [number for number in order if number in trials]
-    best, worst = ends(ranked, MOST_ARMS)
+    best, worst = best_and_worst(ranked, MOST_ARMS)
     kept = {*best, *worst} if len(arms) > LARGE else set(ranked[:MOST_ARMS])
     found = []
     for arm in (arm for arm in arms if arm.number in kept):

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from bench.analysis.standing import Standing
+from bench.analysis.leaderboard import Mark
 from bench.report.format import numbers
 
 Align = Literal["left", "right"]
@@ -31,7 +31,7 @@ class Cell:
     key: float | str | None = None
     note: str = ""
     detail: str = ""
-    mark: Standing | None = None
+    mark: Mark | None = None
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,10 @@ class Table:
         return [list(row) for row in zip(*(c.cells for c in self.columns), strict=True)]
 
 
-def texts(
+def text_column(
     heading: str, about: str, values: Iterable[Any], trials: bool = False, wide: bool = False
 ) -> Column:
-    """Words, sorted as such; missing ones are dashes."""
+    """Texts, sorted as such; missing ones are dashes."""
     cells = [
         Cell(numbers.MISSING) if pd.isna(value) else Cell(str(value), str(value))
         for value in values
@@ -77,7 +77,7 @@ def texts(
     return Column(heading, about, cells, "left", trials, wide)
 
 
-def integers(heading: str, about: str, values: Iterable[Any]) -> Column:
+def integer_column(heading: str, about: str, values: Iterable[Any]) -> Column:
     """Whole numbers; missing ones are dashes."""
     cells = [
         Cell(numbers.MISSING) if pd.isna(value) else Cell(str(int(value)), float(value))
@@ -86,12 +86,12 @@ def integers(heading: str, about: str, values: Iterable[Any]) -> Column:
     return Column(heading, about, cells)
 
 
-def probabilities(heading: str, about: str, values: Iterable[float]) -> Column:
+def p_value_column(heading: str, about: str, values: Iterable[float]) -> Column:
     """p-values."""
-    return Column(heading, about, [Cell(p_text(p), sort_key(p)) for p in values])
+    return Column(heading, about, [Cell(format_p(p), sort_key(p)) for p in values])
 
 
-def p_text(p: float) -> str:
+def format_p(p: float) -> str:
     """`0.034`, `<0.001`; a dash where nothing was tested."""
     if math.isnan(p):
         return numbers.MISSING

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Words:
+class TaskWords:
     """A task's own words.
 
     Attributes:
@@ -21,22 +21,22 @@ class Words:
     hint: str
 
 
-_OTHER = Words("The baseline", "Pictures", "")
+_OTHER = TaskWords("The baseline", "Pictures", "")
 _WORDS = {
-    "segmentation": Words(
+    "segmentation": TaskWords(
         "Predicting all foreground",
         "Predictions",
         "Left to right: image, truth, prediction, errors (missed foreground orange, extra "
         "foreground blue).",
     ),
-    "classification": Words(
+    "classification": TaskWords(
         "Always predicting the most frequent class",
         "Predictions",
         "Confusion matrix of the test split, each row a true class, shaded by its share; below it "
         "validation images with the predicted class and its probability (right blue, wrong "
         "orange).",
     ),
-    "diffusion": Words(
+    "diffusion": TaskWords(
         "Predicting zero noise",
         "Generated images",
         "From the same noise in every arm and epoch: the more epochs, the less noise should be "
@@ -61,16 +61,16 @@ _QUARTERS = {
 }
 
 
-def words_of(task: str) -> Words:
+def task_words(task: str) -> TaskWords:
     """The words of a task; of one that is not known, words that are never wrong."""
     return _WORDS.get(task, _OTHER)
 
 
-def nice(name: str) -> str:
+def display_name(name: str) -> str:
     """A metric's or column's name for people: `best_val_dice` → `best val Dice`."""
     for quarter, text in _QUARTERS.items():
         if name == quarter or name.endswith((f"_{quarter}", f"/{quarter}")):
-            return f"{nice(name.removesuffix(quarter))} {text}".strip()
+            return f"{display_name(name.removesuffix(quarter))} {text}".strip()
     if name in _NAMES:
         return _NAMES[name]
     words = name.replace("/", " ").replace("_", " ").split()
@@ -78,12 +78,12 @@ def nice(name: str) -> str:
 
 
 def title(name: str) -> str:
-    """`nice` with a capital first letter."""
-    text = nice(name)
+    """`display_name` with a capital first letter."""
+    text = display_name(name)
     return text[:1].upper() + text[1:]
 
 
-def apart(incomparable: Mapping[str, Sequence[str]], metrics: Iterable[str]) -> str:
+def incomparable_note(incomparable: Mapping[str, Sequence[str]], metrics: Iterable[str]) -> str:
     """A caption's remark on metrics (`loss`) that some axes change the meaning of, or nothing."""
     axes = dict.fromkeys(axis for name in metrics for axis in incomparable.get(name, ()))
     return f" Losses on different levels of {', '.join(axes)} cannot be compared." if axes else ""

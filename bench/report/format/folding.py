@@ -23,23 +23,23 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Folded:
+class FoldedTable:
     """A table as the page shows it.
 
     Attributes:
         table: the rows that are shown: all in their order, or of very many the best first.
-        places: which rows of the whole table these are.
+        row_indices: which rows of the whole table these are.
         note: what is shown and how much is not; empty where all of it is shown.
         file: where all rows are, relative to the page; empty where they are here.
     """
 
     table: Table
-    places: list[int]
+    row_indices: list[int]
     note: str = ""
     file: str = ""
 
 
-def ends(ranked: Sequence[T], most: int) -> tuple[list[T], list[T]]:
+def best_and_worst(ranked: Sequence[T], most: int) -> tuple[list[T], list[T]]:
     """The best and the worst of a ranking, best first: `most` together, all where there are fewer.
 
     Of an odd number the best are one more.
@@ -50,7 +50,7 @@ def ends(ranked: Sequence[T], most: int) -> tuple[list[T], list[T]]:
     return list(ranked[: most - worst]), list(ranked[len(ranked) - worst :])
 
 
-def spread(ranked: Sequence[T], most: int) -> list[T]:
+def evenly_spaced(ranked: Sequence[T], most: int) -> list[T]:
     """At most so many of a ranking at equal steps, the last always among them."""
     if len(ranked) <= most:
         return list(ranked)
@@ -65,7 +65,7 @@ def ranked_by(column: Column, best: str = "max") -> list[int]:
     return [row for _, row in sorted(found)]
 
 
-def folded(
+def fold_table(
     table: Table,
     ranked: Sequence[int],
     noun: str,
@@ -75,7 +75,7 @@ def folded(
     words: tuple[str, str] = ("best", "worst"),
     kept: Collection[int] = (),
     limit: int = LARGE,
-) -> Folded:
+) -> FoldedTable:
     """A table of more than `limit` rows with the best and the worst `LARGE` of them only.
 
     Args:
@@ -90,23 +90,26 @@ def folded(
     """
     count = len(table.columns[0].cells) if table.columns else 0
     if count <= limit:
-        return Folded(table, list(range(count)))
-    first, last = ends(ranked, LARGE)
+        return FoldedTable(table, list(range(count)))
+    first, last = best_and_worst(ranked, LARGE)
     chosen = {*first, *last, *kept}
     rest = (row for row in range(count) if row not in chosen)
     middle = [*(row for row in kept if row not in {*first, *last}),
               *islice(rest, max(0, LARGE - len(chosen)))]  # fmt: skip
-    places = [*first, *middle, *last]
-    columns = [replace(c, cells=[c.cells[row] for row in places]) for c in table.columns]
+    row_indices = [*first, *middle, *last]
+    columns = [replace(c, cells=[c.cells[row] for row in row_indices]) for c in table.columns]
     more = len(middle)
     parts = [f"the {len(first)} {words[0]}", f"the {len(last)} {words[1]}"] if last else []
-    parts += [f"{more} more" if last else str(len(places))] if more or not last else []
-    told = f"Shown: {' and '.join(parts)} of {count} {noun}{', ' * bool(order)}{order}"
-    return Folded(
-        Table(columns), places, f"{told}; {count - len(places)} are not on this page.", file
+    parts += [f"{more} more" if last else str(len(row_indices))] if more or not last else []
+    note = f"Shown: {' and '.join(parts)} of {count} {noun}{', ' * bool(order)}{order}"
+    return FoldedTable(
+        Table(columns),
+        row_indices,
+        f"{note}; {count - len(row_indices)} are not on this page.",
+        file,
     )
 
 
-def inlined(sizes: Sequence[int], budget: int = INLINE) -> list[bool]:
+def within_budget(sizes: Sequence[int], budget: int = INLINE) -> list[bool]:
     """Which pictures of these sizes, in order, the page holds itself: until the budget is spent."""
     return [spent <= budget for spent in accumulate(sizes)]

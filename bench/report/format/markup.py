@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from bench.analysis.standing import Standing
+from bench.analysis.leaderboard import Mark
 from bench.report.format.cells import Cell, Column, Table
 from bench.report.format.latex_text import DEFINITION, UNICODE_CHARACTER, latex
 from bench.texts import visible
 
-_MARKDOWN = {Standing.BEST: "**{}** ★", Standing.TIED: "{} ☆"}
-_LATEX = {Standing.BEST: r"\textbf{{{}}}$^{{\star}}$", Standing.TIED: r"{}$^{{\circ}}$"}
+_MARKDOWN = {Mark.BEST: "**{}** ★", Mark.TIED: "{} ☆"}
+_LATEX = {
+    Mark.BEST: r"\textbf{{{}}}$^{{\star}}$",
+    Mark.TIED: r"{}$^{{\circ}}$",
+}
 
 
 def to_markdown(table: Table) -> str:

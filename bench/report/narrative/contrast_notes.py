@@ -16,7 +16,7 @@ from bench.analysis.stats import Floats, Interval
 from bench.analysis.strata import SIDES, Side
 from bench.analysis.two_sources import FEWEST_GROUPS, FEWEST_SEEDS, Over, TwoSources
 from bench.report.format import numbers
-from bench.report.format.cells import p_text
+from bench.report.format.cells import format_p
 
 
 def statement_lines(result: Result) -> list[str]:
@@ -166,7 +166,7 @@ def best_words(found: BestArms) -> str:
 
 
 def _p_equals(p: float) -> str:
-    text = p_text(p)
+    text = format_p(p)
     return f"p {text}" if text.startswith("<") else f"p = {text}"
 
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from bench.analysis.load import Records
-from bench.analysis.scores import scores_sentence
+from bench.analysis.records import Records
+from bench.analysis.score_definitions import scores_sentence
 from bench.metric_columns import SCORES, SPLIT, MetricColumn
 from bench.states import BENCH_SOURCE
 from bench.tasks.settings import SUPPORT
@@ -34,7 +34,7 @@ def definition(records: Records) -> str:
         return f"{OTHER_TASKS[records.task]}."
     if "dice" not in records.metrics:
         return ""
-    if records.scoring is None and records.parts:
+    if records.scoring is None and records.combined_from:
         return f"{SEVERAL}."
     parts = [scores_sentence(records.scoring), *support(records.done), *_lacking(records)]
     return f"{'; '.join(parts)}."

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.analysis.arms import Arm, arm_numbers
-from bench.analysis.load import Records
+from bench.analysis.records import Records
 from bench.health import ADVICE, HealthFinding, HealthIssue
 from bench.states import BENCH_SOURCE
 
@@ -16,7 +16,7 @@ NAMED_ARMS = 4
 
 
 @dataclass(frozen=True)
-class Group:
+class DiagnosticGroup:
     """One kind of finding and the trials that have it.
 
     Attributes:
@@ -35,7 +35,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Checked:
+class Diagnostics:
     """What was found in all finished trials that were looked at.
 
     Attributes:
@@ -44,7 +44,7 @@ class Checked:
     """
 
     text: str
-    groups: list[Group]
+    groups: list[DiagnosticGroup]
 
     @property
     def faults(self) -> bool:
@@ -52,7 +52,7 @@ class Checked:
         return any(not group.expected for group in self.groups)
 
 
-def checked(records: Records, arms: Sequence[Arm]) -> Checked | None:
+def diagnose(records: Records, arms: Sequence[Arm]) -> Diagnostics | None:
     """The findings of finished trials by kind; None where none was looked at."""
     done = [trial for trial in records.done["id"] if trial in records.findings]
     if not done:
@@ -70,7 +70,7 @@ def checked(records: Records, arms: Sequence[Arm]) -> Checked | None:
     text = f"{_trials(len(done))} looked at, {found if ill else 'no fault found'}."
     if unseen:
         text += f" {_trials(unseen)} not looked at."
-    return Checked(text, groups)
+    return Diagnostics(text, groups)
 
 
 def below_baseline(records: Records, arms: Sequence[Arm]) -> set[int]:
@@ -102,11 +102,11 @@ def _group(
     trials: Sequence[tuple[str, HealthFinding]],
     looked_at: int,
     labels: Mapping[str, str],
-) -> Group:
+) -> DiagnosticGroup:
     advice = ADVICE[kind]
     share = f"{len(trials)} of {_trials(looked_at)}"
     names = list(dict.fromkeys(labels[trial] for trial, _ in trials))
-    return Group(
+    return DiagnosticGroup(
         title=f"{share}: {advice.title}{', as expected' if expected else ''}.",
         arms=", ".join(names) if len(names) <= NAMED_ARMS else f"{len(names)} arms",
         advice=f"{_sentence(advice.meaning)} {_sentence(advice.remedy)}",

@@ -18,18 +18,18 @@ from bench.analysis.arm_summary import (
     value_of,
 )
 from bench.analysis.arms import Arm, arm_numbers
-from bench.analysis.declared import Between, between_arms
 from bench.analysis.effects import paired_interval
 from bench.analysis.environments import Fact
 from bench.analysis.hypotheses import Outcome
-from bench.analysis.load import Records
+from bench.analysis.hypothesis_contrasts import ContrastsByArms, contrasts_between_arms
+from bench.analysis.measurement_conditions import compiled, incomparable_axes
+from bench.analysis.records import Records
 from bench.analysis.stats import Interval, paired_differences
-from bench.analysis.terms import axes_apart, compiled
 from bench.metric_columns import CONSTANTS, best_val, on_test
 from bench.record.columns import Status
 from bench.report.format import numbers
-from bench.report.format.cells import p_text
-from bench.report.format.display_names import nice, words_of
+from bench.report.format.cells import format_p
+from bench.report.format.display_names import display_name, task_words
 from bench.report.narrative.definitions import constant_prediction
 from bench.report.narrative.diagnostics import below_baseline
 from bench.states import BENCH_SOURCE
@@ -70,7 +70,7 @@ def headline(
     """
     column = records.best_column
     compared = summary[summary["source"] == records.protocol]
-    verdicts = between_arms(records, column, tested, arms)
+    verdicts = contrasts_between_arms(records, column, tested, arms)
     found = _headline(records, compared, arms, column, verdicts)
     return dataclasses.replace(
         found, sentences=found.sentences + _references(records, summary, arms, column)
@@ -78,28 +78,30 @@ def headline(
 
 
 def _headline(
-    records: Records, summary: pd.DataFrame, arms: list[Arm], column: str, verdicts: Between
+    records: Records, summary: pd.DataFrame, arms: list[Arm], column: str, verdicts: ContrastsByArms
 ) -> Headline:
     """What there is to say of the arms of one protocol."""
     metric, mode = records.select.metric, records.select.mode
     order = ranking(summary, column, mode)
     if not order:
         done = len(records.done)
-        text = f"No finished trial has a validation {nice(metric)}." if done else ""
+        text = f"No finished trial has a validation {display_name(metric)}." if done else ""
         return Headline(text or "No trial is finished yet.", [progress(records)])
     strata = _strata(records, arms, order)
     if len(strata) > 1:
-        axes = ", ".join(axes_apart(records, column))
-        told = [
+        axes = ", ".join(incomparable_axes(records, column))
+        sentences = [
             s for group in strata for s in _within(records, summary, arms, group, column, verdicts)
         ]
-        title = f"Validation {nice(metric)} cannot rank the levels of {axes}."
-        return Headline(title, [_seeds(records, interval_of(summary, order[0], column)), *told])
+        title = f"Validation {display_name(metric)} cannot rank the levels of {axes}."
+        return Headline(
+            title, [_seeds(records, interval_of(summary, order[0], column)), *sentences]
+        )
     first = interval_of(summary, order[0], column)
-    best = f"{first_words(mode)} validation {nice(metric)}"
+    best = f"{first_words(mode)} validation {display_name(metric)}"
     value = numbers.interval(first, numbers.metric_decimals(summary, column))
     if len(order) == 1:
-        title = f"{arms[order[0]].label} reaches a validation {nice(metric)} of {value}."
+        title = f"{arms[order[0]].label} reaches a validation {display_name(metric)} of {value}."
         return Headline(
             title, [_seeds(records, first), "There is no second arm to compare it with."]
         )
@@ -112,7 +114,7 @@ def _headline(
 
 def _strata(records: Records, arms: Sequence[Arm], order: Sequence[int]) -> list[list[int]]:
     """The arms in `order` by groups in which the selected metric measures the same."""
-    axes = axes_apart(records, records.best_column)
+    axes = incomparable_axes(records, records.best_column)
     found: dict[tuple[str, ...], list[int]] = {}
     for arm in arms:
         found.setdefault(tuple(arm.levels[axis] for axis in axes), []).append(arm.number)
@@ -126,7 +128,7 @@ def _within(
     arms: Sequence[Arm],
     order: list[int],
     column: str,
-    verdicts: Between,
+    verdicts: ContrastsByArms,
 ) -> list[str]:
     """What can be said of arms, best first, in which the selected metric measures the same."""
     mode = records.select.mode
@@ -134,17 +136,17 @@ def _within(
     value = numbers.interval(interval_of(summary, best.number, column), decimals)
     if len(order) == 1:
         return [f"{best.label} reaches {value}."]
-    where = ", ".join(f"{axis} {best.levels[axis]}" for axis in axes_apart(records, column))
-    told = [f"With {where}, {best.label} has the {first_words(mode)}: {value}."]
-    told += _against(records, summary, arms, order, column, verdicts)
-    return told + _on_test(records, summary.loc[order], arms, best.number)
+    where = ", ".join(f"{axis} {best.levels[axis]}" for axis in incomparable_axes(records, column))
+    sentences = [f"With {where}, {best.label} has the {first_words(mode)}: {value}."]
+    sentences += _against(records, summary, arms, order, column, verdicts)
+    return sentences + _on_test(records, summary.loc[order], arms, best.number)
 
 
 def _references(
     records: Records, summary: pd.DataFrame, arms: Sequence[Arm], column: str
 ) -> list[str]:
     """The best arm of every source whose trials are compared with nothing of the others'."""
-    told, mode = [], records.select.mode
+    sentences, mode = [], records.select.mode
     for source in summary["source"].unique():
         theirs = summary[summary["source"] == source]
         order = ranking(theirs, column, mode)
@@ -154,11 +156,11 @@ def _references(
         value = numbers.interval(found, numbers.metric_decimals(theirs, column))
         which = f"{arms[order[0]].label} the {first_words(mode)}, " if len(order) > 1 else ""
         count = "from one run" if found.n == 1 else f"mean over {found.n} seeds"
-        told.append(
+        sentences.append(
             f"For reference, logged elsewhere by {source} and never paired with the others: "
             f"{which}{value} ({count})."
         )
-    return told
+    return sentences
 
 
 def first_words(mode: str) -> str:
@@ -189,7 +191,7 @@ def baseline_check(
         return None
     base, split = baseline_column(column), "test" if column == columns[0] else "validation"
     decimals = numbers.metric_decimals(summary, column)
-    warnings, compared, better, single, told = [], 0, 0, 0, below_baseline(records, arms)
+    warnings, compared, better, single, diagnosed = [], 0, 0, 0, below_baseline(records, arms)
     for arm in arms:
         found, floor = interval_of(summary, arm.number, column), value_of(summary, arm.number, base)
         if math.isnan(found.mean) or math.isnan(floor):
@@ -202,13 +204,14 @@ def baseline_check(
             better += 1
         elif above and not found.known:
             single += 1
-        elif arm.number not in told:
+        elif arm.number not in diagnosed:
             what = "clearly better than it" if above else "better than the trivial prediction"
             warnings.append(f"{arm.label} is not {what}: {values}.")
     known = summary[base].dropna()
     low, high = (numbers.fixed(float(v), decimals) for v in (known.min(), known.max()))
     trivial = _trivial(records, column)
-    text = f"{trivial} gives a {split} {nice(metric)} of {low if low == high else f'{low}–{high}'}"
+    values = low if low == high else f"{low}–{high}"
+    text = f"{trivial} gives a {split} {display_name(metric)} of {values}"
     verdict = f"; {better} of {plural(compared, 'arm')} clearly better."
     if single:
         verdict += f" {plural(single, 'arm')} {'is' if single == 1 else 'are'} above it with one "
@@ -219,7 +222,7 @@ def baseline_check(
 def _trivial(records: Records, column: str) -> str:
     """The prediction behind the baseline of `column`, as a sentence's subject."""
     if not any(str(name).startswith(CONSTANTS) for name in records.done):
-        return words_of(records.task).trivial  # of bench 0.1, which did not record it
+        return task_words(records.task).trivial  # of bench 0.1, which did not record it
     constant = constant_prediction(records, column)
     if constant is None:
         return "The best constant prediction"
@@ -232,7 +235,7 @@ def _trivial(records: Records, column: str) -> str:
     return f"{named}, the best constant prediction,"
 
 
-def mixed(records: Records, facts: Sequence[Fact] = ()) -> list[str]:
+def mixed_conditions(records: Records, facts: Sequence[Fact] = ()) -> list[str]:
     """A sentence for everything that ought to be the same in all finished trials and is not.
 
     `facts` are the trials' environments, which know the hardware's names.
@@ -311,7 +314,7 @@ def _against(
     arms: Sequence[Arm],
     order: list[int],
     column: str,
-    verdicts: Between,
+    verdicts: ContrastsByArms,
 ) -> list[str]:
     """The best arm against the runner-up: paired by seed where they share seeds."""
     first, second = (interval_of(summary, number, column) for number in order[:2])
@@ -327,19 +330,22 @@ def _against(
     arm = arm_numbers(records, arms)
     series = [by_seed(records, arm, number, column) for number in order[:2]]
     paired = paired_interval(paired_differences(*series))
-    return [text, _paired(paired, decimals, apart=first.apart(second))]
+    return [text, _paired(paired, decimals, disjoint=first.disjoint(second))]
 
 
 def _by_hypothesis(outcome: Outcome) -> str:
     """The verdict on the best and the runner-up."""
-    p = p_text(outcome.p_corrected)
+    p = format_p(outcome.p_corrected)
     p = f"p {p[0]} {p[1:]}" if p.startswith("<") else f"p = {p}"
     p = "" if math.isnan(outcome.p_corrected) else f" ({p} after Holm)"
     return f"The hypothesis {outcome.hypothesis.id} tests these two: {outcome.verdict}{p}."
 
 
-def _paired(paired: Interval, decimals: int, *, apart: bool) -> str:
-    """What the paired differences of the best and the runner-up say; `apart`: their intervals."""
+def _paired(paired: Interval, decimals: int, *, disjoint: bool) -> str:
+    """What the paired differences of the best and the runner-up say.
+
+    `disjoint`: whether the intervals of their means are.
+    """
     if paired.n < FEW:
         pairs = plural(paired.n, "seed")
         return f"The two share {pairs}; below {FEW} pairs nothing can be concluded."
@@ -355,7 +361,7 @@ def _paired(paired: Interval, decimals: int, *, apart: bool) -> str:
         )
     if not (paired.low > 0 or paired.high < 0):
         return f"{difference}: it may well be zero, so nothing can be concluded."
-    if not apart:
+    if not disjoint:
         return (
             f"{difference}, without zero; but the two intervals overlap and the pair was picked "
             "after the fact, so nothing can be concluded before it is tested as a hypothesis."

@@ -6,12 +6,12 @@ from bench.analysis import power
 from bench.analysis.hypotheses import Basis, Outcome, Verdict
 from bench.analysis.stats import Interval
 from bench.report.format import numbers
-from bench.report.format.display_names import nice
+from bench.report.format.display_names import display_name
 from bench.report.narrative.completeness import failure_words, remedies, shortage_words
 from bench.spec.hypotheses import Hypothesis, MetricTerm, figures
 from bench.states import BENCH_SOURCE
 
-_LARGE = 1e4  # figures from here on are told with a prefix: 12.7 M
+_LARGE = 1e4  # figures from here on get a prefix: 12.7 M
 _MOST = 3  # strata that a sentence names
 _SINGULAR = {
     "final_train_loss": "final training loss",
@@ -36,7 +36,7 @@ def sentence(outcome: Outcome) -> str:
     For example: resnet34_unet's final validation loss is lower than unet's by 0.071 [0.031, 0.112],
     5 seeds: supported.
     """
-    seeds = outcome.finding.estimate.n
+    seeds = outcome.test.estimate.n
     unit = outcome.pairs.unit
     count = _plural(seeds, unit) if unit == "seed" else "one run of each arm"
     found = f"{_difference(outcome)}, {count}" if seeds else _nothing(outcome)
@@ -52,8 +52,8 @@ def side_words(hypothesis: Hypothesis) -> tuple[str, str]:
     """The labels that tell a and b apart; b as a number where it is one."""
     if not isinstance(hypothesis.b, dict):
         return " · ".join(hypothesis.a.values()), f"{hypothesis.b:g}"
-    apart = [axis for axis, label in hypothesis.a.items() if hypothesis.b[axis] != label]
-    own, other = ([side[axis] for axis in apart] for side in (hypothesis.a, hypothesis.b))
+    differing = [axis for axis, label in hypothesis.a.items() if hypothesis.b[axis] != label]
+    own, other = ([side[axis] for axis in differing] for side in (hypothesis.a, hypothesis.b))
     return " · ".join(own), " · ".join(other)
 
 
@@ -65,20 +65,20 @@ def shared_words(hypothesis: Hypothesis) -> str:
 
 def _figure_words(figure: MetricTerm) -> str:
     known = _SINGULAR | _PLURAL
-    words = known.get(figure.column) or nice(figure.column).replace("val ", "validation ")
+    words = known.get(figure.column) or display_name(figure.column).replace("val ", "validation ")
     return words if figure.epoch is None else f"{words} after epoch {figure.epoch}"
 
 
 def _difference(outcome: Outcome) -> str:
     """The estimate in words, in the direction in which it was found."""
-    hypothesis, found = outcome.hypothesis, outcome.finding.estimate
+    hypothesis, found = outcome.hypothesis, outcome.test.estimate
     a, b = side_words(hypothesis)
     where, metric = shared_words(hypothesis), hypothesis.metric
     other = f"{b}'s" if isinstance(hypothesis.b, dict) else b
     subject = f"{f'With {where}, ' if where else ''}{a}'s {metric_words(metric)}"
     several = figures(metric)[0].column in _PLURAL
     be, differ = ("are", "differ") if several else ("is", "differs")
-    exactly = " exactly" if outcome.finding.basis is Basis.EXACT else ""
+    exactly = " exactly" if outcome.test.basis is Basis.EXACT else ""
     if hypothesis.expect == "equivalent":
         amounts = _amounts(found, plus="+")
         return f"{subject} {differ} from {other} by{exactly} {amounts}{_margin(outcome)}"
@@ -125,7 +125,7 @@ def _remark(outcome: Outcome) -> str:
     notes += [f"the sides also differ in {along}"] if along else []
     notes += _of_others(outcome)
     notes += shortage_words(outcome.hypothesis, pairs)
-    notes += remedies(pairs) if outcome.finding.basis is Basis.FEW else []
+    notes += remedies(pairs) if outcome.test.basis is Basis.FEW else []
     notes += failure_words(outcome.hypothesis, pairs)
     unpaired = pairs.count("unpaired")
     notes += [f"{_plural(unpaired, 'trial')} without a counterpart"] if unpaired else []
@@ -149,9 +149,9 @@ def _of_others(outcome: Outcome) -> list[str]:
 def _why(outcome: Outcome) -> list[str]:
     if outcome.verdict is not Verdict.INCONCLUSIVE:
         return []
-    if outcome.finding.basis is Basis.FEW:
+    if outcome.test.basis is Basis.FEW:
         return [f"{power.FEWEST} complete seeds are the least that can settle it"]
-    if outcome.finding.basis is Basis.FLAT:
+    if outcome.test.basis is Basis.FLAT:
         return ["every seed gives the same difference, so there is no scatter to judge it by"]
     if outcome.needs_seeds is None:
         return [f"more than {power.MOST} seeds would be needed"]

@@ -6,13 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 
 from bench.analysis.arms import Arm
+from bench.analysis.leaderboard import Comparison, LeaderboardsByColumn
 from bench.analysis.power import FEWEST
-from bench.analysis.standing import Comparison, Contests
 from bench.report.format import numbers
-from bench.report.format.display_names import nice
+from bench.report.format.display_names import display_name
 
 
-def tie_notes(found: Contests, arms: Sequence[Arm]) -> list[str]:
+def tie_notes(found: LeaderboardsByColumn, arms: Sequence[Arm]) -> list[str]:
     """Why an arm is marked as tied while one nearer to the best is not, a sentence each."""
     labels = {arm.number: arm.label for arm in arms}
     notes = []
@@ -29,8 +29,8 @@ def tie_notes(found: Contests, arms: Sequence[Arm]) -> list[str]:
 
 def _tie_note(column: str, arm: Comparison, nearer: Comparison, labels: Mapping[int, str]) -> str:
     text = (
-        f"{nice(column)}: {labels[arm.number]} has a ☆ although {labels[nearer.number]}, which has "
-        "none, is nearer to the best: "
+        f"{display_name(column)}: {labels[arm.number]} has a ☆ although {labels[nearer.number]}, "
+        "which has none, is nearer to the best: "
     )
     if arm.hypothesis:
         return f"{text}the verdict of hypothesis {arm.hypothesis} is not that they differ."

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from bench.analysis.arms import arms_of
-from bench.analysis.load import Records
+from bench.analysis.records import Records
 from bench.errors import StoreError
 from bench.record.files import read_text
 from bench.report.format.cells import Table
-from bench.report.narrative.diagnostics import checked
-from bench.report.search.results import Search, known_facts
+from bench.report.narrative.diagnostics import diagnose
+from bench.report.search.search_record import Search, known_facts
 from bench.report.search.tables import (
     chosen_frame,
     chosen_table,
@@ -122,14 +122,14 @@ def restricted(records: Records, ids: Iterable[str]) -> Records:
         axis: [level for level in levels if (runs[f"axis.{axis}"] == level).any()]
         for axis, levels in records.axes.items()
     }
-    apart = {
+    incomparable = {
         metric: tuple(axis for axis in names if len(axes.get(axis, ())) > 1)
         for metric, names in records.incomparable.items()
     }
     return dataclasses.replace(
         records,
         axes=axes,
-        incomparable={metric: names for metric, names in apart.items() if names},
+        incomparable={metric: names for metric, names in incomparable.items() if names},
         runs=runs,
         history=history,
         left_out=(),
@@ -139,11 +139,11 @@ def restricted(records: Records, ids: Iterable[str]) -> Records:
 
 
 def _health(records: Records) -> str:
-    found = checked(records, arms_of(records))
+    found = diagnose(records, arms_of(records))
     if found is None:
         return ""
-    told = f"Of all the search’s trials: {found.text[:1].lower()}{found.text[1:]}"
-    return told + (" Some points are bad: a search is to find out which." if found.faults else "")
+    text = f"Of all the search’s trials: {found.text[:1].lower()}{found.text[1:]}"
+    return text + (" Some points are bad: a search is to find out which." if found.faults else "")
 
 
 def _chosen(search: Search, place: int, folder: Path) -> Chosen:

@@ -10,9 +10,9 @@ import pandas as pd
 
 from bench.analysis.stats import mean_interval
 from bench.report.format import numbers
-from bench.report.format.cells import Cell, Column, Table, integers, sort_key, texts
+from bench.report.format.cells import Cell, Column, Table, integer_column, sort_key, text_column
 from bench.report.format.display_names import title
-from bench.report.search.results import Confirmation, Objective, Point, Search, State
+from bench.report.search.search_record import Confirmation, Objective, Point, Search, State
 from bench.report.search.words import decimals_of, figure_text, interval_text, param_text
 
 _MOST_NAMED = 12
@@ -102,20 +102,20 @@ def state_table(search: Search) -> Table:
     groups = {s: [p for p in search.points if p.state == s] for s in search.counts}
     reused = [sum(p.reused is not None for p in points) for points in groups.values()]
     columns = [
-        texts("State", "How far points came.", groups),
-        integers("Points", "How many.", [len(points) for points in groups.values()]),
+        text_column("State", "How far points came.", groups),
+        integer_column("Points", "How many.", [len(points) for points in groups.values()]),
     ]
     if any(reused):
         about = "Those equal to an earlier point, whose result they have: not trained again."
-        columns.append(integers("Reused", about, reused))
+        columns.append(integer_column("Reused", about, reused))
     which = [_named([point.number for point in points]) for points in groups.values()]
-    columns.append(texts("Which", "Their numbers.", which, wide=True))
+    columns.append(text_column("Which", "Their numbers.", which, wide=True))
     meanings = [MEANINGS[state] for state in groups]
-    columns.append(texts("Meaning", "What that is.", meanings, wide=True))
+    columns.append(text_column("Meaning", "What that is.", meanings, wide=True))
     said = [_said(points) for points in groups.values()]
     if any(said):
         about = "The most frequent messages; the table of points has all."
-        columns.append(texts("Said", about, [text or None for text in said], wide=True))
+        columns.append(text_column("Said", about, [text or None for text in said], wide=True))
     return Table(columns)
 
 
@@ -126,9 +126,9 @@ def _named(found: list[int]) -> str:
 
 def _said(points: list[Point]) -> str:
     counts = Counter(point.message for point in points if point.message).most_common()
-    told = [f"{text} (× {n})" if n > 1 else str(text) for text, n in counts[:_MOST_SAID]]
+    messages = [f"{text} (× {n})" if n > 1 else str(text) for text, n in counts[:_MOST_SAID]]
     more = [f"{len(counts) - _MOST_SAID} other messages"] if len(counts) > _MOST_SAID else []
-    return "; ".join([*told, *more])
+    return "; ".join([*messages, *more])
 
 
 def point_table(search: Search) -> Table:
@@ -154,7 +154,9 @@ def point_table(search: Search) -> Table:
         )
     if any(p.message for p in points):
         said = [p.message for p in points]
-        columns.append(texts("Message", "Why it was not trained to its end.", said, wide=True))
+        columns.append(
+            text_column("Message", "Why it was not trained to its end.", said, wide=True)
+        )
     return Table(columns)
 
 

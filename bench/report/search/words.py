@@ -7,9 +7,9 @@ import math
 from bench.analysis.stats import Interval
 from bench.metric_columns import MetricColumn, MetricKind, on_test
 from bench.report.format import numbers
-from bench.report.format.display_names import nice
+from bench.report.format.display_names import display_name
 from bench.report.narrative.headline import Headline, plural
-from bench.report.search.results import Confirmation, Objective, Point, Search
+from bench.report.search.search_record import Confirmation, Objective, Point, Search
 
 _LARGE = 1e4  # from here on with a prefix: 12.7 M
 
@@ -26,11 +26,11 @@ def search_headline(search: Search) -> Headline:
 
 def states_words(search: Search) -> str:
     """How the points ended: `12 points of 12 wanted: 9 complete, 3 pruned.`."""
-    told = ", ".join(f"{count} {state}" for state, count in search.counts.items())
+    counts = ", ".join(f"{count} {state}" for state, count in search.counts.items())
     reused = sum(point.reused is not None for point in search.points)
     again = f"; {reused} of them equal to an earlier point, and not trained again" if reused else ""
     points = f"{len(search.points)} of {plural(search.wanted, 'point')} tried"
-    return f"{points}: {told or 'none yet'}{again}."
+    return f"{points}: {counts or 'none yet'}{again}."
 
 
 def params_words(point: Point) -> str:
@@ -69,26 +69,26 @@ def _of_one(search: Search, objective: Objective) -> Headline:
     decimals = decimals_of(search, objective.metric)
     value = figure_text(best.value(objective.metric), decimals)
     confirmed = search.confirmation(best.number)
-    told = [params_words(best), _optimism(search, objective, value)]
+    sentences = [params_words(best), _optimism(search, objective, value)]
     if not search.over:
         title = f"The search is not over: point {best.number} is the best so far, with "
         title += f"{objective.words} {value}."
-        return Headline(title, [*told, states_words(search)])
+        return Headline(title, [*sentences, states_words(search)])
     if confirmed is None:
         title = f"Point {best.number} was chosen, with {objective.words} {value} in the search."
-        told.append(_unconfirmed(search))
+        sentences.append(_unconfirmed(search))
     else:
         mean = interval_text(confirmed.interval(objective.metric), decimals)
         title = f"Point {best.number} was chosen: {objective.words} {value} in the search, "
         title += f"{mean} with fresh seeds."
-        told += [
+        sentences += [
             _confirmed(best, confirmed, objective, decimals),
             *_on_test(confirmed, [objective]),
         ]
     if len(search.chosen) > 1:
         others = ", ".join(str(number) for number in search.chosen[1:])
-        told.append(f"Chosen and confirmed beside it: {others}.")
-    return Headline(title, [*told, *_runner_up(search, objective, best, decimals)])
+        sentences.append(f"Chosen and confirmed beside it: {others}.")
+    return Headline(title, [*sentences, *_runner_up(search, objective, best, decimals)])
 
 
 def _ranked(search: Search, objective: Objective) -> list[Point]:
@@ -149,16 +149,17 @@ def _on_test(found: Confirmation, objectives: list[Objective]) -> list[str]:
     """The test split's figures of what was searched for."""
     columns = [MetricColumn.parse(objective.metric) for objective in objectives]
     wanted = [on_test(column.metric) for column in columns if column]
-    told = []
+    sentences = []
     for name in [name for name in wanted if name in found.test_figures]:
         interval = found.interval(name)
         decimals = numbers.decimals_for([interval.mean], [(interval.high - interval.low) / 2])
-        told.append(
+        sentences.append(
             f"On the test split, which is read for what was chosen only: "
-            f"{nice(MetricKind.TEST.metric_of(name))} {interval_text(interval, decimals)} over "
+            f"{display_name(MetricKind.TEST.metric_of(name))} "
+            f"{interval_text(interval, decimals)} over "
             f"{plural(interval.n, 'fresh seed')}."
         )
-    return told
+    return sentences
 
 
 def _runner_up(search: Search, objective: Objective, best: Point, decimals: int) -> list[str]:
@@ -183,14 +184,14 @@ def _front_title(search: Search) -> str:
 
 
 def _of_several(search: Search) -> list[str]:
-    told = [_chosen_words(search, search.by_number[number]) for number in search.chosen]
-    told.append(
+    sentences = [_chosen_words(search, search.by_number[number]) for number in search.chosen]
+    sentences.append(
         "A front is made of the luckiest of many points, so the search’s figures are optimistic, "
         "the more so the more points were tried: quote those of the fresh seeds."
     )
     if search.over and not any(search.confirmation(number) for number in search.chosen):
-        told.append(_unconfirmed(search))
-    return told if search.over else [*told, states_words(search)]
+        sentences.append(_unconfirmed(search))
+    return sentences if search.over else [*sentences, states_words(search)]
 
 
 def _chosen_words(search: Search, point: Point) -> str:
@@ -204,9 +205,9 @@ def _chosen_words(search: Search, point: Point) -> str:
         found = None if confirmed is None else confirmed.interval(objective.metric)
         if found is not None and not (found.n and math.isclose(found.mean, value, rel_tol=1e-12)):
             fresh.append(f"{objective.words} {interval_text(found, decimals)}")
-    told = f"Point {point.number} ({params_words(point)}): {', '.join(searched)} in the search"
+    text = f"Point {point.number} ({params_words(point)}): {', '.join(searched)} in the search"
     if confirmed is None:
-        return f"{told}; not confirmed."
+        return f"{text}; not confirmed."
     again = ", ".join(fresh) if fresh else "the same"
-    text = f"{told}; {again} with {plural(len(confirmed.confirmed), 'fresh seed')}."
+    text = f"{text}; {again} with {plural(len(confirmed.confirmed), 'fresh seed')}."
     return " ".join([text, *_on_test(confirmed, search.objectives)])

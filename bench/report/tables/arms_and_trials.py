@@ -10,12 +10,12 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from bench.analysis.arm_summary import baseline_column, interval_of, result_columns, value_of
-from bench.analysis.load import Records
-from bench.analysis.standing import Standing
+from bench.analysis.leaderboard import Mark
+from bench.analysis.records import Records
 from bench.metric_columns import MetricColumn, MetricKind, best_val, on_test
 from bench.report.format import numbers
-from bench.report.format.cells import Cell, Column, Table, integers, sort_key, texts
-from bench.report.format.display_names import nice, title
+from bench.report.format.cells import Cell, Column, Table, integer_column, sort_key, text_column
+from bench.report.format.display_names import display_name, title
 
 COUNTS = ("params", "trainable_params", "macs")
 
@@ -29,10 +29,10 @@ COST_TITLES = {
 
 
 MARK_WORDS = {
-    Standing.BEST: "the best: significantly different from every other arm with this figure",
-    Standing.TIED: "not significantly different from the best",
+    Mark.BEST: "the best: significantly different from every other arm with this figure",
+    Mark.TIED: "not significantly different from the best",
 }
-Marks = Mapping[str, Mapping[int, Standing]]
+Marks = Mapping[str, Mapping[int, Mark]]
 
 
 def arm_table(
@@ -45,7 +45,7 @@ def arm_table(
 
     What is left after the last epoch stands in the table of the course of training.
 
-    `marks` are the standings by column and arm, `fronts` the memberships of `pareto_members`.
+    `marks` are the marks_in_column by column and arm, `fronts` the memberships of `pareto_members`.
     """
     columns = label_columns(records, summary)
     columns.append(_seeds_column(summary))
@@ -63,18 +63,22 @@ def trial_table(records: Records) -> Table:
     """Every trial with its outcome: what the numbers per arm are made of."""
     runs = records.runs
     metric = records.select.metric
-    columns = [texts("Trial", "The trial's id: its folder under results/.", runs["id"], True)]
+    columns = [text_column("Trial", "The trial's id: its folder under results/.", runs["id"], True)]
     columns += [
-        texts(title(axis), f"Level of the axis {axis}.", runs[f"axis.{axis}"])
+        text_column(title(axis), f"Level of the axis {axis}.", runs[f"axis.{axis}"])
         for axis, levels in records.axes.items()
         if len(levels) > 1
     ]
-    columns.append(integers("Seed", "Root of every random stream of the trial.", runs["seed"]))
-    if runs["status"].nunique() > 1:
-        columns.append(texts("Status", "How far it has come.", runs["status"]))
-    columns.append(integers("Epochs", "Epochs trained.", runs["epochs"]))
     columns.append(
-        integers("Best epoch", f"The epoch with the best val {nice(metric)}.", runs["best_epoch"])
+        integer_column("Seed", "Root of every random stream of the trial.", runs["seed"])
+    )
+    if runs["status"].nunique() > 1:
+        columns.append(text_column("Status", "How far it has come.", runs["status"]))
+    columns.append(integer_column("Epochs", "Epochs trained.", runs["epochs"]))
+    columns.append(
+        integer_column(
+            "Best epoch", f"The epoch with the best val {display_name(metric)}.", runs["best_epoch"]
+        )
     )
     names = [best_val(metric), on_test(metric), "best_val_loss", "overfit_gap"]
     for name in dict.fromkeys([*names, *records.closing]):
@@ -86,15 +90,15 @@ def trial_table(records: Records) -> Table:
     return Table(columns)
 
 
-def trouble_table(told: pd.DataFrame) -> Table:
+def trouble_table(trials: pd.DataFrame) -> Table:
     """Trials that did not go well: a frame with id, arm, status, failure and message."""
-    outcome = told["failure"].fillna(told["status"]).str.replace("_", " ")
+    outcome = trials["failure"].fillna(trials["status"]).str.replace("_", " ")
     return Table(
         [
-            texts("Trial", "The trial's id: its folder under results/.", told["id"], True),
-            texts("Arm", "Its arm.", told["arm"]),
-            texts("Outcome", "What went wrong, or how far it has come.", outcome),
-            texts("Message", "What was said.", told["message"], wide=True),
+            text_column("Trial", "The trial's id: its folder under results/.", trials["id"], True),
+            text_column("Arm", "Its arm.", trials["arm"]),
+            text_column("Outcome", "What went wrong, or how far it has come.", outcome),
+            text_column("Message", "What was said.", trials["message"], wide=True),
         ]
     )
 
@@ -131,20 +135,20 @@ def meaning(name: str) -> str:
         return MEANINGS[name]
     column = MetricColumn.parse(name)
     if column and column.kind in METRIC_MEANINGS:
-        return METRIC_MEANINGS[column.kind].format(nice(column.metric))
-    return nice(name)
+        return METRIC_MEANINGS[column.kind].format(display_name(column.metric))
+    return display_name(name)
 
 
 def label_columns(records: Records, summary: pd.DataFrame) -> list[Column]:
     """What tells the arms apart: their labels, and their source where there are several."""
     columns = [
-        texts(title(axis), f"Level of the axis {axis}.", summary[f"axis.{axis}"])
+        text_column(title(axis), f"Level of the axis {axis}.", summary[f"axis.{axis}"])
         for axis in records.axes
     ]
     if not columns:
-        columns.append(texts("Arm", "The only arm: the spec has no axis.", summary["arm"]))
+        columns.append(text_column("Arm", "The only arm: the spec has no axis.", summary["arm"]))
     if summary["source"].nunique() > 1:
-        columns.append(texts("Source", "Where the histories were logged.", summary["source"]))
+        columns.append(text_column("Source", "Where the histories were logged.", summary["source"]))
     return columns
 
 
@@ -154,11 +158,11 @@ def _seeds_column(summary: pd.DataFrame) -> Column:
     names = ["n_done", "n_failed", "n_missing", "n_unseeded"]
     for counts in summary[names].itertuples(index=False):
         done, failed, missing, unseeded = map(int, counts)
-        told = [f"{failed} failed"] * (failed > 0) + [f"{missing} missing"] * (missing > 0)
+        remarks = [f"{failed} failed"] * (failed > 0) + [f"{missing} missing"] * (missing > 0)
         if unseeded:
-            told.insert(0, f"{unseeded} run{'s' * (unseeded > 1)} without a seed")
+            remarks.insert(0, f"{unseeded} run{'s' * (unseeded > 1)} without a seed")
         text = numbers.MISSING if 0 < done == unseeded else str(done - unseeded)
-        cells.append(Cell(text, done, detail=f"({', '.join(told)})" if told else ""))
+        cells.append(Cell(text, done, detail=f"({', '.join(remarks)})" if remarks else ""))
     about = (
         "Finished trials, the seeds that the numbers are means over; beside them those that failed "
         "or are missing (planned, running, interrupted), which no number has."
@@ -166,7 +170,7 @@ def _seeds_column(summary: pd.DataFrame) -> Column:
     return Column("Seeds", about, cells)
 
 
-def metric_column(summary: pd.DataFrame, name: str, marks: Mapping[int, Standing]) -> Column:
+def metric_column(summary: pd.DataFrame, name: str, marks: Mapping[int, Mark]) -> Column:
     """A column of results: means with their intervals, and marks on the best."""
     decimals = numbers.metric_decimals(summary, name)
     cells = []
@@ -190,7 +194,7 @@ def _baseline_columns(records: Records, summary: pd.DataFrame) -> list[Column]:
         return []  # the headline tells a baseline that all arms share
     decimals = numbers.decimals_for(summary[found])
     cells = [Cell(numbers.fixed(v, decimals), sort_key(v)) for v in summary[found]]
-    return [Column(f"Baseline {nice(metric)}", meaning(found), cells)]
+    return [Column(f"Baseline {display_name(metric)}", meaning(found), cells)]
 
 
 def _cost_columns(summary: pd.DataFrame) -> list[Column]:
@@ -224,7 +228,8 @@ def _front_column(records: Records, fronts: pd.DataFrame) -> Column:
         cells.append(Cell(text, len(names) if known else None, ", ".join(names)))
     about = (
         f"On how many fronts, of those against {', '.join(titles)}: no other arm has as good a "
-        f"best val {nice(records.select.metric)} at as low a cost. Point at a number for which. By "
+        f"best val {display_name(records.select.metric)} at as low a cost. Point at a number for "
+        "which. By "
         "means and medians, so a description and no test. A cost that was not measured on equal "
         "terms is left out."
     )
@@ -245,4 +250,4 @@ def _result(name: str, values: pd.Series[Any]) -> Column:
     """A column of figures, or of texts where the task says something in words."""
     if is_numeric_dtype(values):
         return _plain_metric(name, values)
-    return texts(title(name), meaning(name), values)
+    return text_column(title(name), meaning(name), values)

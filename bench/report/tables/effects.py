@@ -10,7 +10,6 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from bench.analysis.arm_summary import text_facts
-from bench.analysis.declared import with_verdicts
 from bench.analysis.effects import (
     MOST_LEVELS,
     interactions,
@@ -18,13 +17,14 @@ from bench.analysis.effects import (
     main_effects,
 )
 from bench.analysis.hypotheses import ALPHA, Outcome
-from bench.analysis.load import Records
+from bench.analysis.hypothesis_contrasts import with_verdicts
+from bench.analysis.measurement_conditions import comparable_axes
 from bench.analysis.power import FEWEST
+from bench.analysis.records import Records
 from bench.analysis.stats import Interval
-from bench.analysis.terms import comparable_axes
 from bench.metric_columns import best_val, on_test
 from bench.report.format import numbers
-from bench.report.format.cells import Cell, Column, Table, probabilities, sort_key, texts
+from bench.report.format.cells import Cell, Column, Table, p_value_column, sort_key, text_column
 from bench.report.format.display_names import title
 
 TITLES = {
@@ -39,25 +39,25 @@ PAIRED = (
 
 
 @dataclass(frozen=True)
-class Effects:
+class EffectTables:
     """What the axes change in one figure of the trials.
 
     Attributes:
         column: the figure, a column of runs.csv.
         heading: its name for people.
-        told: how many differences and interactions are significant, in words.
+        summary: how many differences and interactions are significant, in words.
         frames: `differences`, `interactions`, `effects` as numbers, those that have rows.
         tables: the same as texts.
     """
 
     column: str
     heading: str
-    told: str
+    summary: str
     frames: dict[str, pd.DataFrame]
     tables: dict[str, Table]
 
 
-def all_effects(records: Records, tested: Sequence[Outcome] = ()) -> list[Effects]:
+def all_effect_tables(records: Records, tested: Sequence[Outcome] = ()) -> list[EffectTables]:
     """The effects on every figure that can be compared along some axis, the selected one first.
 
     Differences that a hypothesis tests have its result.
@@ -79,7 +79,7 @@ def compared_columns(records: Records) -> list[str]:
     return [name for name in dict.fromkeys(names) if name in records.runs]
 
 
-def effects_on(records: Records, column: str, tested: Sequence[Outcome] = ()) -> Effects:
+def effects_on(records: Records, column: str, tested: Sequence[Outcome] = ()) -> EffectTables:
     """All effects on one figure."""
     differences = with_verdicts(level_differences(records, column), records, column, tested)
     found = {
@@ -95,7 +95,7 @@ def effects_on(records: Records, column: str, tested: Sequence[Outcome] = ()) ->
     }
     heading = TITLES.get(column, title(column))
     tables = {name: makers[name](frame) for name, frame in frames.items()}
-    return Effects(column, heading, _told(frames), frames, tables)
+    return EffectTables(column, heading, _summary(frames), frames, tables)
 
 
 def differences_table(found: pd.DataFrame) -> Table:
@@ -104,8 +104,8 @@ def differences_table(found: pd.DataFrame) -> Table:
     about = f"The later level minus the earlier one (first level only above {MOST_LEVELS} levels)."
     return Table(
         [
-            texts("Axis", "Which axis's levels are compared.", found["axis"]),
-            texts("Levels", about, pairs),
+            text_column("Axis", "Which axis's levels are compared.", found["axis"]),
+            text_column("Levels", about, pairs),
             _estimates("Difference", PAIRED, found),
             _seeds(found),
             *_tests(found),
@@ -121,8 +121,8 @@ def interactions_table(found: pd.DataFrame) -> Table:
     about = "The first difference with the one level of the second axis minus that with the other."
     return Table(
         [
-            texts("Difference", "A difference between levels of one axis.", own),
-            texts("With", "The levels of another axis between which it is compared.", others),
+            text_column("Difference", "A difference between levels of one axis.", own),
+            text_column("With", "The levels of another axis between which it is compared.", others),
             _estimates("Change", f"{about} {PAIRED}", found),
             _seeds(found),
             *_tests(found),
@@ -142,8 +142,8 @@ def effects_table(found: pd.DataFrame) -> Table:
     )
     return Table(
         [
-            texts("Axis", "The axis.", found["axis"]),
-            texts("Level", "The level.", found["level"]),
+            text_column("Axis", "The axis.", found["axis"]),
+            text_column("Level", "The level.", found["level"]),
             Column("Mean", "Over the same combinations and seeds as the effect.", means),
             _estimates("Effect", about, found),
             _seeds(found),
@@ -151,18 +151,18 @@ def effects_table(found: pd.DataFrame) -> Table:
     )
 
 
-def together(effects: Iterable[Effects], name: str) -> pd.DataFrame:
+def together(effects: Iterable[EffectTables], name: str) -> pd.DataFrame:
     """One frame of all figures' `name`, with `figure` in front."""
     frames = [e.frames[name].assign(figure=e.column) for e in effects if name in e.frames]
     found = pd.concat(frames, ignore_index=True)
     return found[["figure", *found.columns.drop("figure")]]
 
 
-def table_together(effects: Iterable[Effects], name: str) -> Table:
+def table_together(effects: Iterable[EffectTables], name: str) -> Table:
     """One table of all figures' `name`, with the figure in front."""
     chosen = [e for e in effects if name in e.tables]
     headings = [e.heading for e in chosen for _ in e.tables[name].rows]
-    columns = [texts("Figure", "What is compared.", headings)]
+    columns = [text_column("Figure", "What is compared.", headings)]
     for parts in zip(*(e.tables[name].columns for e in chosen), strict=True):
         cells = [cell for part in parts for cell in part.cells]
         columns.append(Column(parts[0].title, parts[0].meaning, cells, parts[0].align))
@@ -199,10 +199,10 @@ def _seeds(found: pd.DataFrame) -> Column:
 def _tests(found: pd.DataFrame) -> list[Column]:
     about = "Corrected by Holm over this figure's table; of a hypothesis, over all hypotheses."
     return [
-        probabilities(
+        p_value_column(
             "p", "Two-sided paired t-test over seeds; of a hypothesis, its own test.", found["p"]
         ),
-        probabilities("p (Holm)", about, found["p_corrected"]),
+        p_value_column("p (Holm)", about, found["p_corrected"]),
     ]
 
 
@@ -230,7 +230,7 @@ def _conclusion(row: dict[Hashable, Any]) -> str:
     return "no test: no scatter" if pd.isna(row["p"]) else "no significant difference"
 
 
-def _told(frames: dict[str, pd.DataFrame]) -> str:
+def _summary(frames: dict[str, pd.DataFrame]) -> str:
     """`2 of 6 differences significant; 1 is tested as a hypothesis; 0 of 6 interactions …`."""
     parts = []
     for name, frame in frames.items():

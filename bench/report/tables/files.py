@@ -10,12 +10,12 @@ import pandas as pd
 
 from bench.analysis.arm_summary import write_csv
 from bench.analysis.hypotheses import Outcome
-from bench.analysis.load import Records
+from bench.analysis.records import Records
 from bench.record.columns import Status
 from bench.record.files import write_text
 from bench.report.format.cells import Table
 from bench.report.format.markup import markdown, to_latex, to_markdown
-from bench.report.tables.effects import Effects, table_together, together
+from bench.report.tables.effects import EffectTables, table_together, together
 from bench.report.tables.verdicts import verdict_table
 
 NAMES = ("arms", "learning", "verdicts", "differences", "interactions", "effects", "failures")
@@ -39,7 +39,7 @@ def table_files(
     tested: Sequence[Outcome],
 ) -> dict[str, TableFile]:
     """The tables that the records have, by name; `context` is the page's."""
-    effects: Sequence[Effects] = context["effects"]
+    effects: Sequence[EffectTables] = context["effects"]
     fronts = context["fronts"].add_prefix("pareto_")
     marks = pd.DataFrame(
         {f"{c}_standing": pd.Series(found, dtype="str") for c, found in context["marks"].items()},

@@ -6,11 +6,11 @@ import math
 
 import pandas as pd
 
-from bench.analysis.load import Records
+from bench.analysis.records import Records
 from bench.metric_columns import final_val
 from bench.report.format import numbers
 from bench.report.format.cells import Cell, Column, Table, sort_key
-from bench.report.format.display_names import nice
+from bench.report.format.display_names import display_name
 from bench.report.tables.arms_and_trials import Marks, label_columns, metric_column
 
 EPOCHS = "Median over seeds, and the range where they differ."
@@ -19,8 +19,8 @@ EPOCHS = "Median over seeds, and the range where they differ."
 def learning_table(
     records: Records, summary: pd.DataFrame, found: pd.DataFrame, marks: Marks | None = None
 ) -> Table:
-    """The frame of `learning_summary` for people; `marks` are the standings by column and arm."""
-    metric = nice(records.select.metric)
+    """The frame of `learning_summary` for people; `marks` by column and arm."""
+    metric = display_name(records.select.metric)
     columns = [
         *label_columns(records, summary),
         _epochs("Epochs", f"Trained. {EPOCHS}", "epochs", found),

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bench.analysis.arms import NO_LABEL
-from bench.analysis.hypotheses import Finding, Outcome, Verdict
-from bench.analysis.load import Records
+from bench.analysis.hypotheses import Outcome, PairedTest, Verdict
 from bench.analysis.pairing import labels_of
+from bench.analysis.records import Records
 from bench.analysis.stats import Interval
 from bench.plan.sides import sides
 from bench.report.format import numbers
@@ -18,11 +18,11 @@ from bench.report.format.cells import (
     Cell,
     Column,
     Table,
-    integers,
-    p_text,
-    probabilities,
+    format_p,
+    integer_column,
+    p_value_column,
     sort_key,
-    texts,
+    text_column,
 )
 from bench.report.narrative.completeness import failure_counts, reason_words
 from bench.report.narrative.sentences import metric_words, sentence
@@ -33,16 +33,16 @@ SYMBOLS = {
     Verdict.EQUIVALENT: "≈",
     Verdict.INCONCLUSIVE: "?",
 }
-_LARGE = 1e4  # figures from here on are told with a prefix
+_LARGE = 1e4  # figures from here on get a prefix
 _COUNTED = {
     "missing": "trials without the figure",
     "unpaired": "trials without a counterpart",
-    "unlike": "pairs not measured on equal terms",
+    "unlike": "pairs measured under different conditions",
 }
 
 
 @dataclass(frozen=True)
-class Card:
+class VerdictCard:
     """One hypothesis on the page.
 
     Attributes:
@@ -64,10 +64,10 @@ class Card:
     trials: list[tuple[str, list[str]]]
 
 
-def cards(records: Records, outcomes: Iterable[Outcome]) -> list[Card]:
+def verdict_cards(records: Records, outcomes: Iterable[Outcome]) -> list[VerdictCard]:
     """A card for each outcome."""
     return [
-        Card(
+        VerdictCard(
             id=outcome.hypothesis.id,
             claim=outcome.hypothesis.claim,
             verdict=str(outcome.verdict),
@@ -81,7 +81,7 @@ def cards(records: Records, outcomes: Iterable[Outcome]) -> list[Card]:
     ]
 
 
-def tally(outcomes: Sequence[Outcome]) -> str:
+def verdict_counts(outcomes: Sequence[Outcome]) -> str:
     """`3 hypotheses: 1 supported, 2 inconclusive.`"""
     counts = Counter(outcome.verdict for outcome in outcomes)
     parts = [f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict]]
@@ -92,28 +92,32 @@ def tally(outcomes: Sequence[Outcome]) -> str:
 def verdict_table(outcomes: Sequence[Outcome]) -> Table:
     """A row per hypothesis."""
     hypotheses = [outcome.hypothesis for outcome in outcomes]
-    findings = [outcome.finding for outcome in outcomes]
+    findings = [outcome.test for outcome in outcomes]
     lost = [sum(outcome.pairs.count(what) for what in _COUNTED) for outcome in outcomes]
     return Table(
         [
-            texts("Hypothesis", "Its id in the spec.", [h.id for h in hypotheses]),
-            texts("Claim", "What is claimed.", [h.claim for h in hypotheses], wide=True),
-            texts("Verdict", "What the records say of it.", [str(o.verdict) for o in outcomes]),
-            texts("Figure", "What is compared.", [metric_words(h.metric) for h in hypotheses]),
+            text_column("Hypothesis", "Its id in the spec.", [h.id for h in hypotheses]),
+            text_column("Claim", "What is claimed.", [h.claim for h in hypotheses], wide=True),
+            text_column(
+                "Verdict", "What the records say of it.", [str(o.verdict) for o in outcomes]
+            ),
+            text_column(
+                "Figure", "What is compared.", [metric_words(h.metric) for h in hypotheses]
+            ),
             _amounts("Difference", "Mean paired difference a − b [95% t-interval].", findings),
             _seeds_column(outcomes),
-            probabilities("p", "Of the hypothesis's test.", [f.p for f in findings]),
-            probabilities(
+            p_value_column("p", "Of the hypothesis's test.", [f.p for f in findings]),
+            p_value_column(
                 "p (Holm)",
                 "Corrected by Holm over the experiment's hypotheses.",
                 [outcome.p_corrected for outcome in outcomes],
             ),
-            integers(
+            integer_column(
                 "Needs seeds",
                 "Seeds that would settle it with 80% power, if the truth is as found.",
                 [outcome.needs_seeds for outcome in outcomes],
             ),
-            integers("Lost", f"{', '.join(_COUNTED.values())}.".capitalize(), lost),
+            integer_column("Lost", f"{', '.join(_COUNTED.values())}.".capitalize(), lost),
         ]
     )
 
@@ -130,7 +134,7 @@ def _seeds_column(outcomes: Sequence[Outcome]) -> Column:
 
 
 def _facts(outcome: Outcome) -> list[tuple[str, str]]:
-    found, hypothesis = outcome.finding, outcome.hypothesis
+    found, hypothesis = outcome.test, outcome.hypothesis
     expected = hypothesis.expect.replace("_", " ")
     margin = "" if hypothesis.margin is None else f", margin {hypothesis.margin:g}"
     text, bounds = _amount(found.estimate)
@@ -139,8 +143,8 @@ def _facts(outcome: Outcome) -> list[tuple[str, str]]:
         ("expected", f"{expected}{margin}"),
         ("a − b [95% t-interval]", f"{text} {bounds}".rstrip()),
         (f"{outcome.pairs.unit}s", _complete(outcome)),
-        ("p", p_text(found.p)),
-        ("p (Holm)", p_text(outcome.p_corrected)),
+        ("p", format_p(found.p)),
+        ("p (Holm)", format_p(outcome.p_corrected)),
     ]
     if outcome.needs_seeds is not None:
         facts.append(("would need", f"about {outcome.needs_seeds} seeds"))
@@ -160,27 +164,27 @@ def _strata_table(outcome: Outcome) -> Table:
     strata = outcome.pairs.strata
     axes = list(dict.fromkeys(axis for stratum in strata for axis in stratum.axes))
     columns = [
-        texts(axis, f"Level of {axis}.", [s.axes.get(axis, NO_LABEL) for s in strata])
+        text_column(axis, f"Level of {axis}.", [s.axes.get(axis, NO_LABEL) for s in strata])
         for axis in axes
     ]
     columns += [
         _amounts("a − b", "Mean paired difference [95% t-interval].", outcome.strata),
-        integers("Seeds", "Pairs in this stratum.", [f.estimate.n for f in outcome.strata]),
-        probabilities("p", "Not corrected.", [f.p for f in outcome.strata]),
+        integer_column("Seeds", "Pairs in this stratum.", [f.estimate.n for f in outcome.strata]),
+        p_value_column("p", "Not corrected.", [f.p for f in outcome.strata]),
     ]
     counted = [any(stratum is one for one in outcome.pairs.tested) for stratum in strata]
     if not all(counted):
-        told = ["yes" if count else "no" for count in counted]
+        answers = ["yes" if count else "no" for count in counted]
         about = "Whether the verdict is about it: planned, with trials of both sides, of our own."
-        columns.append(texts("Counted", about, told))
+        columns.append(text_column("Counted", about, answers))
     for what, words in _COUNTED.items():
         counts = [getattr(stratum, what) for stratum in strata]
         if any(counts):
-            columns.append(integers(what.capitalize(), words.capitalize(), counts))
+            columns.append(integer_column(what.capitalize(), words.capitalize(), counts))
     return Table(columns)
 
 
-def _amounts(heading: str, about: str, findings: Iterable[Finding]) -> Column:
+def _amounts(heading: str, about: str, findings: Iterable[PairedTest]) -> Column:
     cells = []
     for found in findings:
         text, bounds = _amount(found.estimate)

@@ -5,7 +5,7 @@ import math
 import pytest
 from matplotlib.figure import Figure
 
-from bench.report.figures import curves, data
+from bench.report.figures import curves, plot_data
 from tests.builders.records import MadeTrial, study
 from tests.builders.studies import row, study_of
 
@@ -13,7 +13,7 @@ from tests.builders.studies import row, study_of
 def axes_of(found, metric, behind=()):
     ax = Figure().subplots()
     shown = [arm for arm in found.arms if arm not in behind]
-    curves.draw_curves(ax, data.curve_data(found), shown, metric, behind)
+    curves.draw_curves(ax, plot_data.curve_data(found), shown, metric, behind)
     return ax
 
 
@@ -81,7 +81,7 @@ def test_budgets_leave_out_what_is_not_known(tmp_path):
     drawing = curves.budgets(found)
     assert drawing.name == "budgets"
     ax = Figure().subplots()
-    frame = data.budget_curves(data.running_best(found), "epochs")
+    frame = plot_data.budget_curves(plot_data.running_best(found), "epochs")
     curves.draw_budget(ax, frame, found.arms, "epochs", 2.0)
     assert ax.get_xlabel() == "Epochs"
 

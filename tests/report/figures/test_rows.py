@@ -5,7 +5,7 @@ import pytest
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.figure import Figure
 
-from bench.report.figures import by_arm, data, rows
+from bench.report.figures import by_arm, plot_data, rows
 from bench.report.figures.look import level_colors
 from tests.builders.records import MadeTrial
 from tests.builders.studies import row, study_of
@@ -23,7 +23,7 @@ def drawn(root, values, baseline=None, source="bench"):
     ax = Figure().subplots()
     floors = {arm.number: baseline for arm in found.arms} if baseline else {}
     panel = rows.Panel("test_dice", "Test Dice")
-    rows.draw_rows(ax, data.seed_data(found, ["test_dice"]), found.arms, panel, floors)
+    rows.draw_rows(ax, plot_data.seed_data(found, ["test_dice"]), found.arms, panel, floors)
     return ax, found.arms
 
 
@@ -87,7 +87,7 @@ def test_many_arms_are_paged_with_their_levels_first(tmp_path):
     drawing = by_arm.scores(found)
     assert len(drawing.pages) == 1 + 3  # 90 arms in rows of 40
     assert "best first" in drawing.caption
-    values = data.seed_data(found, ["best_val_dice"])
+    values = plot_data.seed_data(found, ["best_val_dice"])
     frame = rows.level_rows(found, values, "best_val_dice")
     assert len(frame) == 180
     of_m2 = frame[(frame["axis"] == "model") & (frame["level"] == "m2")]["mean"]
@@ -104,8 +104,8 @@ def test_times_on_unlike_terms_are_left_out_and_throughput_is_told_apart(tmp_pat
         trials.append(MadeTrial(0, {"model": model}, history=history, summary=summary,
                                 environment={"gpu": gpu}))  # fmt: skip
     found = study_of(tmp_path, trials)
-    assert "not all measured on equal terms" in by_arm.convergence(found).caption
-    assert "not all measured on equal terms" in by_arm.equal_budgets(found).caption
+    assert "not all measured under the same conditions" in by_arm.convergence(found).caption
+    assert "not all measured under the same conditions" in by_arm.equal_budgets(found).caption
     speed = by_arm.throughput(found)
     assert len(speed.pages) == 2
     assert "cannot be compared: gpu X; gpu Y." in speed.caption

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from bench.analysis.standing import Standing
+from bench.analysis.leaderboard import Mark
 from bench.report.format.cells import Cell, Column, Table
 from bench.report.format.latex_text import latex
 from bench.report.format.markup import markdown, to_latex, to_markdown
@@ -36,7 +36,10 @@ def test_latex_table():
 
 
 def test_marks():
-    cells = [Cell("0.9", mark=Standing.BEST), Cell("0.8", detail="[0, 1]", mark=Standing.TIED)]
+    cells = [
+        Cell("0.9", mark=Mark.BEST),
+        Cell("0.8", detail="[0, 1]", mark=Mark.TIED),
+    ]
     table = Table([Column("Dice", "", cells)])
     assert to_markdown(table).splitlines()[2:] == ["| **0.9** ★ |", "| 0.8 ☆ \\[0, 1\\] |"]
     assert to_latex(table).splitlines()[4:6] == [

@@ -10,10 +10,11 @@ from typing import Any, get_args
 import pandas as pd
 import pytest
 
-from bench.analysis import scores
-from bench.analysis.load import Records, load
-from bench.analysis.scores import scores_sentence
-from bench.analysis.together import combined
+from bench.analysis import score_definitions
+from bench.analysis.combine import combine_experiments
+from bench.analysis.load import load
+from bench.analysis.records import Records
+from bench.analysis.score_definitions import scores_sentence
 from bench.data.settings import Background
 from bench.plan.scoring import SCORE_DEFINING_SETTINGS
 from bench.record.columns import RUNS
@@ -135,9 +136,11 @@ def test_under_a_table_of_one_figure_is_what_is_said_of_it(
 
 def test_experiments_that_are_scored_otherwise_are_told(tmp_path: Path) -> None:
     alike = [made(tmp_path, name=name, scoring=BINARY) for name in ("a", "b")]
-    assert definition(combined(alike, "c")).startswith("Dice and IoU are computed for each image")
+    assert definition(combine_experiments(alike, "c")).startswith(
+        "Dice and IoU are computed for each image"
+    )
     other = [alike[0], replace(alike[1], scoring=BINARY | {"average": "split"})]
-    found = combined(other, "c")
+    found = combine_experiments(other, "c")
     assert definition(found) == "Experiments do not define scores alike (see above)."
     (caution,) = [c for c in found.cautions if "not defined alike" in c]
     assert "a: Dice and IoU are computed for each image" in caution
@@ -160,7 +163,7 @@ DOCUMENTATION = (Path(__file__).parents[3] / "docs" / "metrics.md").read_text(en
 def test_what_the_page_says_stands_in_the_documentation() -> None:
     clauses = [
         text
-        for name, value in (vars(definitions) | vars(scores)).items()
+        for name, value in (vars(definitions) | vars(score_definitions)).items()
         if name.isupper()
         and not name.startswith("_")
         and name not in ("BENCH_SOURCE", "SCORES", "SPLIT", "SUPPORT")

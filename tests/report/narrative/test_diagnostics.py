@@ -8,7 +8,7 @@ from bench.analysis.arms import arms_of
 from bench.analysis.load import load
 from bench.health import ADVICE, HealthFinding, HealthIssue, record
 from bench.record.store import Store
-from bench.report.narrative.diagnostics import below_baseline, checked
+from bench.report.narrative.diagnostics import below_baseline, diagnose
 from bench.report.narrative.headline import baseline_check
 from bench.report.page import write_report
 from tests.builders.records import MadeTrial, study, write_experiment
@@ -40,7 +40,7 @@ def test_counted_over_trials(tmp_path):
     """none: seeds 0 to 2, elastic: seeds 0 to 2."""
     trials = trials_with([LAG], [LAG], [], [LAG, STOPPED, MISTAKE], [], None)
     records = records_of(tmp_path, trials)
-    found = checked(records, arms_of(records))
+    found = diagnose(records, arms_of(records))
     assert found.text == "5 trials looked at, 3 of them have a fault. 1 trial not looked at."
     assert found.faults
     lag, stopped, mistake = found.groups
@@ -63,7 +63,7 @@ def test_counted_over_trials(tmp_path):
 )
 def test_what_is_expected_is_no_fault(tmp_path, findings, text, faults):
     records = records_of(tmp_path, trials_with(*findings))
-    found = checked(records, arms_of(records))
+    found = diagnose(records, arms_of(records))
     assert (found.text, found.faults) == (text, faults)
 
 
@@ -71,7 +71,7 @@ def test_unfinished_trials_and_those_of_earlier_versions_are_not_judged(tmp_path
     trials = trials_with([LAG], None)
     trials[0].status = "failed"
     records = records_of(tmp_path, trials)
-    assert checked(records, arms_of(records)) is None
+    assert diagnose(records, arms_of(records)) is None
 
 
 def test_in_runs_csv(tmp_path):
@@ -88,7 +88,7 @@ def test_a_kind_of_a_later_version_is_told(tmp_path):
     trials[0].summary["health"] = "too_good"
     records = records_of(tmp_path, trials)
     assert "'too_good'" in records.runs["message"][0]
-    assert checked(records, arms_of(records)).text.endswith("1 trial not looked at.")
+    assert diagnose(records, arms_of(records)).text.endswith("1 trial not looked at.")
 
 
 def test_what_the_health_checks_tell_of_the_baseline_is_not_told_again(tmp_path):

@@ -10,7 +10,7 @@ from bench.analysis.environments import environment_facts
 from bench.analysis.hypotheses import outcomes
 from bench.analysis.load import load
 from bench.record.store import Store
-from bench.report.narrative.headline import baseline_check, headline, mixed
+from bench.report.narrative.headline import baseline_check, headline, mixed_conditions
 from tests.builders.records import MadeTrial, study, write_experiment
 
 CONCLUDED = "nothing can be concluded"
@@ -210,7 +210,7 @@ def test_mixed_conditions_are_flagged(tmp_path):
     trials = study(models=("unet",), augments=("none",), seeds=3, epochs=2)
     trials[0].summary["device"] = "cpu"
     trials[1].summary["threads"] = 2
-    found = mixed(parts(tmp_path, trials)[0])
+    found = mixed_conditions(parts(tmp_path, trials)[0])
     assert len(found) == 2
     assert "cuda (2 trials), cpu (1 trial)" in found[0]
     assert "epoch times" in found[0]
@@ -221,7 +221,7 @@ def test_mixed_hardware_is_flagged(tmp_path):
     trials = study(models=("unet",), augments=("none",), seeds=3, epochs=2)
     trials[2].environment["gpu"] = "another GPU"
     records = parts(tmp_path, trials)[0]
-    assert mixed(records, environment_facts(records)) == [
+    assert mixed_conditions(records, environment_facts(records)) == [
         "Mixed gpu: NVIDIA H100 80GB HBM3 (2 trials), another GPU (1 trial); "
         "epoch times cannot be compared."
     ]
@@ -230,7 +230,7 @@ def test_mixed_hardware_is_flagged(tmp_path):
 def test_trials_of_which_some_were_compiled_are_flagged(tmp_path):
     trials = study(models=("unet",), augments=("none",), seeds=2, epochs=2)
     trials[0].summary["compile_seconds"] = 20.0
-    assert mixed(parts(tmp_path, trials)[0]) == [
+    assert mixed_conditions(parts(tmp_path, trials)[0]) == [
         "Mixed compile: compiled (1 trial), not compiled (1 trial); epoch times cannot be compared."
     ]
 
@@ -239,7 +239,7 @@ def test_what_an_axis_varies_is_not_flagged(tmp_path):
     trials = study(models=("unet",), augments=("none",), seeds=2, epochs=2)
     for trial, precision in zip(trials, ("fp32", "bf16"), strict=True):
         trial.axes["train.precision"] = trial.summary["precision"] = precision
-    assert mixed(parts(tmp_path, trials)[0]) == []
+    assert mixed_conditions(parts(tmp_path, trials)[0]) == []
 
 
 def test_mixed_versions_are_one_sentence(tmp_path):
@@ -248,7 +248,7 @@ def test_mixed_versions_are_one_sentence(tmp_path):
         trial.environment = {"python": f"3.1{version}", "hostname": version, "packages": {
             "torch": version, "scipy": version, "seaborn": version, "pandas": version}}  # fmt: skip
     records, _, _ = parts(tmp_path, trials)
-    assert mixed(records, environment_facts(records)) == [
+    assert mixed_conditions(records, environment_facts(records)) == [
         "Mixed versions: python 3.11 and 3.12, scipy 1 and 2, seaborn 1 and 2 and 1 more; results "
         "may differ for that reason alone."
     ]

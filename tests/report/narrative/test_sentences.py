@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bench.analysis.hypotheses import Outcome, correct, decide, finding
+from bench.analysis.hypotheses import Outcome, correct, decide, paired_test
 from bench.analysis.strata import NO_FIGURE, OTHER_CONDITIONS, SIDES, Gap, Pairs, Side, Stratum
 from bench.report.narrative.sentences import metric_words, sentence
 from bench.spec.hypotheses import Hypothesis
@@ -28,7 +28,7 @@ def describe_exception(
         "expect": "lower",
     }
     hypothesis = Hypothesis.model_validate(given | changes)
-    found = finding(hypothesis, differences)
+    found = paired_test(hypothesis, differences)
     stratum = Stratum(
         {}, dict(enumerate(differences)), unpaired=unpaired, gaps=gaps, ends=ends or {}
     )

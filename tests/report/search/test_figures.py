@@ -8,12 +8,12 @@ from matplotlib.figure import Figure
 
 from bench.report.search.figures import contour as search_contour
 from bench.report.search.figures import draw_all as search_all
-from bench.report.search.figures import front as search_front
 from bench.report.search.figures import history as search_history
+from bench.report.search.figures import pareto_front as search_front
 from bench.report.search.figures.look import frame_for, seen
 from bench.report.search.figures.parallel import ABSENT, draw_parallel, parallel_data
-from bench.report.search.figures.space import draw_importances, draw_slice, slice_data
-from bench.report.search.results import Objective
+from bench.report.search.figures.slices import draw_importances, draw_slice, slice_data
+from bench.report.search.search_record import Objective
 from tests.builders.search_records import SPACE, point, read, record, two_objectives
 
 UP = Objective(metric="best_val_dice", direction="max")

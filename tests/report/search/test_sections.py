@@ -8,7 +8,7 @@ import pytest
 from bench.analysis.load import load
 from bench.record.store import Store
 from bench.report.page import write_report
-from bench.report.search.results import read_search
+from bench.report.search.search_record import read_search_record
 from bench.report.search.sections import subject_records
 from tests.builders import search_records as made_search
 from tests.builders.records import MadeTrial, write_experiment
@@ -85,7 +85,7 @@ def test_what_arms_are_about(tmp_path):
     def seeds(root, **changes):
         experiment(root, **changes)
         records = load(Store(root), "exp")
-        runs = subject_records(records, read_search(root / "exp")).runs
+        runs = subject_records(records, read_search_record(root / "exp")).runs
         return list(zip(runs["axis.train.lr"], runs["seed"], strict=True))
 
     assert seeds(tmp_path / "a") == [("0.0001", 1), ("0.0001", 2), ("0.0001", 3)]

@@ -4,11 +4,11 @@ import pytest
 
 from bench.analysis.arm_summary import arm_summary
 from bench.analysis.arms import arms_of
+from bench.analysis.leaderboard import Mark, leaderboards_by_column, marks_by_column
 from bench.analysis.load import load
 from bench.analysis.pareto import pareto_members
-from bench.analysis.standing import Standing, contests_of, marks_of
 from bench.record.store import Store
-from bench.report.format.display_names import nice, title
+from bench.report.format.display_names import display_name, title
 from bench.report.tables.arms_and_trials import arm_table, meaning, trial_table, trouble_table
 from tests.builders.records import MadeTrial, study, write_experiment
 
@@ -28,7 +28,7 @@ def column(table, heading):
     [("best_val_dice", "best val Dice"), ("val/loss", "val loss"), ("test_iou", "test IoU")],
 )
 def test_names_for_people(name, words):
-    assert nice(name) == words
+    assert display_name(name) == words
 
 
 def test_title_keeps_the_rest():
@@ -82,9 +82,12 @@ def test_marks_and_fronts_in_the_arm_table(tmp_path):
         for seed, value in enumerate(values)
     ]
     records, summary = made(tmp_path, trials)
-    marks = marks_of(contests_of(records, summary, arms_of(records)))
+    marks = marks_by_column(leaderboards_by_column(records, summary, arms_of(records)))
     table = arm_table(records, summary, marks, pareto_members(records, summary))
-    assert [cell.mark for cell in column(table, "Best val Dice").cells] == [None, Standing.BEST]
+    assert [cell.mark for cell in column(table, "Best val Dice").cells] == [
+        None,
+        Mark.BEST,
+    ]
     assert column(table, "Best val Dice").cells[1].note == (
         "n = 3; the best: significantly different from every other arm with this figure"
     )

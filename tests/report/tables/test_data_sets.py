@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.analysis.combine import combine_experiments
 from bench.analysis.load import load
-from bench.analysis.together import combined
 from bench.data.survey import Survey
 from bench.record.data_file import DataSetRecord
 from bench.record.store import Store
@@ -123,6 +123,6 @@ def test_of_several_experiments_each_data_set_names_those_that_use_it(tmp_path: 
     made(tmp_path, DataSetRecord("", "mask", (), shared), name="b")
     made(tmp_path, DataSetRecord("size: 9", "mask", (), own), name="c")
     parts = {name: load(Store(tmp_path), name) for name in "abc"}
-    assert [d.label for d in combined([parts["a"], parts["b"]], "all").data] == [""]
-    found = combined(list(parts.values()), "all")
+    assert [d.label for d in combine_experiments([parts["a"], parts["b"]], "all").data] == [""]
+    found = combine_experiments(list(parts.values()), "all")
     assert [d.label for d in found.data] == ["a, b", "c, size: 9"]

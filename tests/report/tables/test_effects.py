@@ -7,7 +7,12 @@ import pytest
 from bench.analysis.hypotheses import outcomes
 from bench.analysis.load import load
 from bench.record.store import Store
-from bench.report.tables.effects import all_effects, compared_columns, table_together, together
+from bench.report.tables.effects import (
+    all_effect_tables,
+    compared_columns,
+    table_together,
+    together,
+)
 from bench.spec.hypotheses import Hypothesis
 from tests.builders.records import MadeTrial, write_experiment
 
@@ -33,7 +38,7 @@ def lines(table):
 
 
 def test_figures_that_are_known_are_compared(records):
-    assert [effect.column for effect in all_effects(records)] == [
+    assert [effect.column for effect in all_effect_tables(records)] == [
         "best_val_dice",
         "epochs_to_95pct",
     ]
@@ -41,7 +46,7 @@ def test_figures_that_are_known_are_compared(records):
 
 
 def test_tables(records):
-    effect = all_effects(records)[0]
+    effect = all_effect_tables(records)[0]
     # by seed: b − a 0.13, 0.15, 0.135, so t = 23.0; e − n 0.07, 0.07, 0.065, so t = 41.0
     assert lines(effect.tables["differences"]) == [
         "model | b − a | +0.138 [0.112, 0.164] | 3 | 0.002 | 0.002 | higher",
@@ -52,12 +57,12 @@ def test_tables(records):
         "| 0.013 | 0.013 | higher"
     ]
     assert lines(effect.tables["effects"])[0] == "model | a | 0.525 | −0.069 [−0.082, −0.056] | 3"
-    assert effect.told == "2 of 2 differences significant; 1 of 1 interactions significant"
+    assert effect.summary == "2 of 2 differences significant; 1 of 1 interactions significant"
 
 
 def test_no_scatter_is_said(records):
-    effect = all_effects(records)[1]
-    assert effect.told == "2 differences, none testable; 1 interactions, none testable"
+    effect = all_effect_tables(records)[1]
+    assert effect.summary == "2 differences, none testable; 1 interactions, none testable"
     assert lines(effect.tables["differences"])[0].endswith(
         "0.000 | 3 | – | – | no test: no scatter"
     )
@@ -70,14 +75,14 @@ def test_few_seeds_are_said(tmp_path):
     trials.append(MadeTrial(2, {"m": "a"}, status="failed", failure="crash"))
     trials.append(MadeTrial(2, {"m": "b"}, summary={"best_val_dice": 0.5}))
     write_experiment(tmp_path, "exp", trials)
-    effect = all_effects(load(Store(tmp_path), "exp"))[0]
+    effect = all_effect_tables(load(Store(tmp_path), "exp"))[0]
     assert lines(effect.tables["differences"])[0].endswith(
         "2 (of 3, 1 lost) | – | – | no test: under 3 seeds"
     )
 
 
 def test_all_figures_in_one_table(records):
-    effects = all_effects(records)
+    effects = all_effect_tables(records)
     frame, table = together(effects, "differences"), table_together(effects, "differences")
     assert frame["figure"].tolist() == ["best_val_dice"] * 2 + ["epochs_to_95pct"] * 2
     assert [row[0].text for row in table.rows] == [
@@ -88,7 +93,7 @@ def test_all_figures_in_one_table(records):
 
 def test_one_arm_has_no_effects(tmp_path):
     write_experiment(tmp_path, "exp", [MadeTrial(0, {"m": "a"}, summary={"best_val_dice": 0.5})])
-    assert all_effects(load(Store(tmp_path), "exp")) == []
+    assert all_effect_tables(load(Store(tmp_path), "exp")) == []
 
 
 @pytest.mark.parametrize(
@@ -110,7 +115,7 @@ def test_hypotheses_are_counted_apart(records, asked, told):
         for i, axis in enumerate(asked)
     ]  # fmt: skip
     made = dataclasses.replace(records, hypotheses=tuple(claims))
-    effect = all_effects(made, outcomes(made))[0]
-    assert effect.told == f"{told}; 1 of 1 interactions significant"
+    effect = all_effect_tables(made, outcomes(made))[0]
+    assert effect.summary == f"{told}; 1 of 1 interactions significant"
     rows = effect.tables["differences"].rows
     assert sum("supported (h" in row[-1].text for row in rows) == len(asked)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from bench.record.store import Store
-from bench.report.format.cells import Cell, Column, Table, texts
+from bench.report.format.cells import Cell, Column, Table, text_column
 from bench.report.page import write_report
 from bench.report.tables.files import NAMES, TableFile, write_tables
 from tests.builders.records import study, write_experiment
@@ -82,7 +82,7 @@ def test_tables_of_an_earlier_report_do_not_stay(tmp_path):
 
 
 def test_notes_stand_below_a_table(tmp_path):
-    table = Table([texts("Arm", "Its name.", ["a"])])
+    table = Table([text_column("Arm", "Its name.", ["a"])])
     notes = ["best val Dice: 100% of it"]
     write_tables({"arms": TableFile(pd.DataFrame({"arm": ["a"]}), table, notes)}, tmp_path)
     assert (tmp_path / "arms.md").read_text().endswith("|\n\nbest val Dice: 100% of it\n")

@@ -5,7 +5,7 @@ import pytest
 from bench.analysis.hypotheses import outcomes
 from bench.analysis.load import load
 from bench.record.store import Store
-from bench.report.tables.verdicts import cards, tally, verdict_table
+from bench.report.tables.verdicts import verdict_cards, verdict_counts, verdict_table
 from tests.builders.records import MadeTrial, write_experiment
 
 B_BETTER = {
@@ -39,7 +39,7 @@ def made(tmp_path):
 
 def test_cards(made):
     records, found = made
-    card, _, large, above = cards(records, found)
+    card, _, large, above = verdict_cards(records, found)
     assert (card.id, card.claim) == ("b_better", "b is better")
     assert (card.verdict, card.symbol) == ("supported", "✓")
     # seed 0 failed with n; the others: e 0.19, 0.18, 0.18; n 0.11, 0.09, 0.11
@@ -63,14 +63,14 @@ def test_cards(made):
 
 def test_every_trial_behind_a_verdict_is_named(made):
     records, found = made
-    sides = cards(records, found)[0].trials
+    sides = verdict_cards(records, found)[0].trials
     assert [side for side, _ in sides] == ["a: model b", "b: model a"]
     for (_, ids), model in zip(sides, "ba", strict=True):
         assert ids == records.runs.loc[records.runs["axis.model"] == model, "id"].tolist()
 
 
 def test_strata(made):
-    strata = cards(*made)[0].strata
+    strata = verdict_cards(*made)[0].strata
     assert strata is not None
     assert [[cell.text for cell in row] for row in strata.rows] == [
         ["n", "+0.103", "3", "0.004", "1"], ["e", "+0.177", "4", "<0.001", "0"],
@@ -80,8 +80,8 @@ def test_strata(made):
 
 def test_tally_and_table(made):
     _, found = made
-    assert tally(found) == "4 hypotheses: 3 supported, 1 refuted."
-    assert tally(found[:1]) == "1 hypothesis: 1 supported."
+    assert verdict_counts(found) == "4 hypotheses: 3 supported, 1 refuted."
+    assert verdict_counts(found[:1]) == "1 hypothesis: 1 supported."
     rows = verdict_table(found).rows
     assert [row[0].text for row in rows] == ["b_better", "same", "large", "above"]
     assert [row[2].text for row in rows] == ["supported", "refuted", "supported", "supported"]

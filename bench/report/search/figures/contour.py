@@ -27,7 +27,7 @@ from bench.report.search.figures.look import (
     seen,
     value_axis,
 )
-from bench.report.search.results import Objective, Search, most_important
+from bench.report.search.search_record import Objective, Search, most_important
 
 Grid = npt.NDArray[np.float64]
 
@@ -45,28 +45,30 @@ def contours(search: Search) -> Drawing | None:
     if not known:
         return None
     pages = tuple(_page(search, o, pairs[o.metric][0], pairs[o.metric][1]) for o in known)
-    told = "; ".join(f"{o.words} by {' and '.join(pairs[o.metric])}" for o in known)
-    caption = f"The two dimensions with the largest shares: {told}." + _legend_words(search, pairs)
+    pairs_text = "; ".join(f"{o.words} by {' and '.join(pairs[o.metric])}" for o in known)
+    caption = f"The two dimensions with the largest shares: {pairs_text}." + _legend_words(
+        search, pairs
+    )
     return Drawing("search_contour", "The two that matter most", caption, pages)
 
 
 def _legend_words(search: Search, pairs: Mapping[str, Sequence[str]]) -> str:
     """How to read the pages that there are."""
     kinds = {sum(search.space[name].is_choice for name in pair) for pair in pairs.values() if pair}
-    told = ""
+    caption = ""
     if kinds & {0, 1}:
-        told += " Dots are complete points in the colour of their own value."
+        caption += " Dots are complete points in the colour of their own value."
     if 0 in kinds and len(search.complete) >= MANY:
-        told += (
+        caption += (
             " The ground is a local mean of the points around each place, without regard to the "
             "other dimensions; where too few are near it is left blank."
         )
     if 2 in kinds:
-        told += (
+        caption += (
             " In each cell: the median of its complete points, and how many of those tried there "
             "are complete."
         )
-    return told
+    return caption
 
 
 def _page(search: Search, objective: Objective, a: str, b: str) -> Picture:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bench.report.figures import curves, predictions
+from bench.report.figures.experiment_data import ExperimentData
 from bench.report.figures.look import Drawing, theme
-from bench.report.figures.study import Study
-from bench.report.search.figures import front as search_front
 from bench.report.search.figures import history as search_history
+from bench.report.search.figures import pareto_front as search_front
 from bench.report.search.figures.contour import contours
 from bench.report.search.figures.parallel import parallel
-from bench.report.search.figures.space import importances, slices
-from bench.report.search.results import Search
+from bench.report.search.figures.slices import importances, slices
+from bench.report.search.search_record import Search
 
 MAKERS: tuple[Callable[[Search], Drawing | None], ...] = (
     search_history.history,
@@ -23,14 +23,14 @@ MAKERS: tuple[Callable[[Search], Drawing | None], ...] = (
     parallel,
     search_history.curves,
 )
-OF_CHOSEN: tuple[Callable[[Study], Drawing | list[Drawing] | None], ...] = (
+OF_CHOSEN: tuple[Callable[[ExperimentData], Drawing | list[Drawing] | None], ...] = (
     curves.learning_curves,
     predictions.predictions,
 )
 """Of the figures of other experiments those that say something of one arm or a few."""
 
 
-def draw_search(search: Search, chosen: Study | None) -> list[Drawing]:
+def draw_search(search: Search, chosen: ExperimentData | None) -> list[Drawing]:
     """Every figure that the search has something to show in; `chosen` are the chosen's trials."""
     with theme():
         found = [make(search) for make in MAKERS]

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from bench.analysis.stats import Interval
 from bench.report.figures.look import GRID, INK, Drawing, panels, picture
-from bench.report.format.display_names import nice, title
+from bench.report.format.display_names import display_name, title
 from bench.report.search.figures.look import (
     GREEN,
     INKS,
@@ -30,7 +30,7 @@ from bench.report.search.figures.look import (
     value_axis,
     write_legend,
 )
-from bench.report.search.results import Objective, Point, Search, best_so_far
+from bench.report.search.search_record import Objective, Point, Search, best_so_far
 
 
 def history(search: Search) -> Drawing | None:
@@ -124,14 +124,14 @@ def _history_caption(search: Search) -> str:
     n = len(search.seeds)
     mean = "the mean over" if n > 1 else "of"
     seeds = f"{mean} seed{'s' if n > 1 else ''} {', '.join(map(str, search.seeds))}"
-    told = f"Each mark is one point’s validation figure, {seeds}; the line is the best so far."
-    told += " A best of many is lucky in part: it rises by chance alone the longer a search is."
+    caption = f"Each mark is one point’s validation figure, {seeds}; the line is the best so far."
+    caption += " A best of many is lucky in part: it rises by chance alone the longer a search is."
     if any(search.confirmation(number) for number in search.chosen):
-        told += " At the right: the chosen with fresh seeds, mean and 95% t-interval."
+        caption += " At the right: the chosen with fresh seeds, mean and 95% t-interval."
     if "pruned" in search.counts:
-        told += " Pruned points are drawn at what they had reached when they were ended."
+        caption += " Pruned points are drawn at what they had reached when they were ended."
     bare = {"infeasible", "failed", "running", "waiting"} & set(search.counts)
-    return told + (" Points without a figure stand below the frame." if bare else "")
+    return caption + (" Points without a figure stand below the frame." if bare else "")
 
 
 def curves(search: Search) -> Drawing | None:
@@ -183,13 +183,15 @@ def _curves_caption(search: Search) -> str:
     if search.by_seed:
         return "What each point came to seed by seed; the Wilcoxon pruner leaves the rest out."
     pruned = search.counts.get("pruned", 0)
-    told = f"{_judged(search)} of each point’s first seed, epoch by epoch."
-    return told + f" The pruner ({name}) ended {pruned} of {len(search.points)} points."
+    caption = f"{_judged(search)} of each point’s first seed, epoch by epoch."
+    return caption + f" The pruner ({name}) ended {pruned} of {len(search.points)} points."
 
 
 def _judged(search: Search) -> str:
     """What curves show."""
     named = search.pruner.get("metric")
     if named or search.objectives[0].metric.startswith("best_"):
-        return f"Best {nice(str(named)) if named else search.objectives[0].words[5:]} so far"
+        return (
+            f"Best {display_name(str(named)) if named else search.objectives[0].words[5:]} so far"
+        )
     return title(search.objectives[0].metric)

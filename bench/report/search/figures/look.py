@@ -18,7 +18,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from bench.report.figures.look import INK, MUTED, PAPER, plain_ticks
 from bench.report.format import numbers
 from bench.report.format.display_names import title
-from bench.report.search.results import Dimension, Objective, Search
+from bench.report.search.search_record import Dimension, Objective, Search
 
 BLUE, ORANGE, GREEN, RED = "#0072b2", "#e69f00", "#009e73", "#d55e00"
 # Legible on both grounds.
@@ -44,7 +44,7 @@ class Frame(NamedTuple):
     high: float
 
     def outside(self, value: float) -> bool:
-        """Whether a value is told at the edge."""
+        """Whether a value is written at the edge."""
         return not self.low <= value <= self.high
 
     def clipped(self, value: float) -> float:

@@ -25,7 +25,7 @@ from bench.report.search.figures.look import (
     shortened,
     write_legend,
 )
-from bench.report.search.results import Dimension, Objective, Search
+from bench.report.search.search_record import Dimension, Objective, Search
 
 ABSENT = -0.13  # where lines pass an axis on which their point has no value
 BEST = 20  # points that have a colour
@@ -53,12 +53,12 @@ def parallel(search: Search) -> Drawing | None:
     handles += [Line2D([], [], color=PALE, lw=1.2, label="other complete ones")] if more else []
     if handles:
         write_legend(figure, handles)
-    told = "One line per point, from dimension to dimension to what it came to; "
-    told += f"of the {best} best the bluer, " if more else "the bluer, "
-    told += f"the better its {first.words}. Lines of points without a figure end before it."
+    caption = "One line per point, from dimension to dimension to what it came to; "
+    caption += f"of the {best} best the bluer, " if more else "the bluer, "
+    caption += f"the better its {first.words}. Lines of points without a figure end before it."
     if any(kind.when for kind in search.space.values()):
-        told += " At the dash below an axis, a point has no value on that dimension."
-    return Drawing("search_parallel", "All dimensions at once", told, (picture(figure),))
+        caption += " At the dash below an axis, a point has no value on that dimension."
+    return Drawing("search_parallel", "All dimensions at once", caption, (picture(figure),))
 
 
 _DASHES = {"pruned": (0, (4, 2)), "infeasible": (0, (1, 1.5)), "failed": (0, (4, 1.5, 1, 1.5))}
@@ -174,8 +174,8 @@ def _ticks(search: Search, kind: Dimension | Objective, room: int) -> list[tuple
         return [(kind.share(v), fitted(v, room + 2)) for v in labels[::step]]
     low, high = kind.ends
     middle = math.sqrt(low * high) if kind.log else (low + high) / 2
-    told = [low, high] if kind.whole else [low, middle, high]
-    return [(kind.share(v), f"{v:.2g}" if v == middle else f"{v:g}") for v in told]
+    labelled = [low, high] if kind.whole else [low, middle, high]
+    return [(kind.share(v), f"{v:.2g}" if v == middle else f"{v:g}") for v in labelled]
 
 
 def _number(value: float, decimals: int) -> str:

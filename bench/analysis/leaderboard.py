@@ -12,16 +12,21 @@ import pandas as pd
 from bench.analysis import stats
 from bench.analysis.arm_summary import result_columns
 from bench.analysis.arms import Arm, arm_numbers
-from bench.analysis.declared import Between, between_arms, different, with_verdicts
 from bench.analysis.effects import MOST_LEVELS, level_differences, summarized
 from bench.analysis.hypotheses import ALPHA, Outcome
-from bench.analysis.load import Records
-from bench.analysis.terms import axes_apart
+from bench.analysis.hypothesis_contrasts import (
+    ContrastsByArms,
+    contrasts_between_arms,
+    significantly_different,
+    with_verdicts,
+)
+from bench.analysis.measurement_conditions import incomparable_axes
+from bench.analysis.records import Records
 from bench.metric_columns import SCORES, MetricColumn
 from bench.record.directions import Mode
 
 
-class Standing(StrEnum):
+class Mark(StrEnum):
     """How an arm stands to the one with the best mean.
 
     best: it has that mean, and differs significantly from every other arm; tied: it has that mean
@@ -53,35 +58,35 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Contest:
+class Leaderboard:
     """Arms that may be compared in one column: the leader and how the others stand to it."""
 
     leader: int
     others: tuple[Comparison, ...]
 
     @property
-    def marks(self) -> dict[int, Standing]:
+    def marks(self) -> dict[int, Mark]:
         """Nothing where no arm differs from the leader, which then says nothing of any."""
         tied = [other.number for other in self.others if not other.different]
         if not tied:
-            return {self.leader: Standing.BEST}
+            return {self.leader: Mark.BEST}
         if len(tied) == len(self.others):
             return {}
-        return dict.fromkeys([self.leader, *tied], Standing.TIED)
+        return dict.fromkeys([self.leader, *tied], Mark.TIED)
 
 
-Contests = Mapping[str, Sequence[Contest]]
+LeaderboardsByColumn = Mapping[str, Sequence[Leaderboard]]
 """By column of results."""
 _Known = Mapping[tuple[int, int], bool]
 
 
-def contests(
+def leaderboards(
     records: Records,
     arms: Sequence[Arm],
     column: str,
     mode: Mode,
     tested: Sequence[Outcome] = (),
-) -> list[Contest]:
+) -> list[Leaderboard]:
     """The arms with `column` of runs.csv against the one with the best mean.
 
     Arms of one source, ours where there are any, by paired t-tests over seeds, corrected by Holm
@@ -93,53 +98,57 @@ def contests(
     That the best was picked by its mean does not make a wrong `best` likelier than 5%: the test is
     two-sided, and every comparison has to reject.
     """
-    apart = axes_apart(records, column)
+    incomparable = incomparable_axes(records, column)
     groups: dict[tuple[str, ...], list[int]] = {}
     for arm in arms:
         if arm.source == records.protocol:
-            groups.setdefault(tuple(arm.levels[axis] for axis in apart), []).append(arm.number)
+            groups.setdefault(tuple(arm.levels[axis] for axis in incomparable), []).append(
+                arm.number
+            )
     table = _by_seed(records, arms, column)
-    verdicts = between_arms(records, column, tested, arms)
+    verdicts = contrasts_between_arms(records, column, tested, arms)
     known = _of_levels(records, arms, column, tested)
     found = [
-        _contest(table[[number for number in numbers if number in table]], mode, verdicts, known)
+        _leaderboard(
+            table[[number for number in numbers if number in table]], mode, verdicts, known
+        )
         for numbers in groups.values()
     ]
     return [contest for contest in found if contest is not None]
 
 
-def contests_of(
+def leaderboards_by_column(
     records: Records,
     summary: pd.DataFrame,
     arms: Sequence[Arm],
     tested: Sequence[Outcome] = (),
-) -> dict[str, list[Contest]]:
-    """`contests` in every column of results that `summary` has numbers in."""
+) -> dict[str, list[Leaderboard]]:
+    """`leaderboards` in every column of results that `summary` has numbers in."""
     modes = {column: direction_of(records, column) for column in result_columns(records)}
     return {
-        column: contests(records, arms, column, mode, tested)
+        column: leaderboards(records, arms, column, mode, tested)
         for column, mode in modes.items()
         if mode is not None and summary[column].notna().any()
     }
 
 
-def marks_of(found: Contests) -> dict[str, dict[int, Standing]]:
+def marks_by_column(found: LeaderboardsByColumn) -> dict[str, dict[int, Mark]]:
     """The arms that deserve a mark, by column and number."""
     return {column: _marks(each) for column, each in found.items()}
 
 
-def standings(
+def marks_in_column(
     records: Records,
     arms: Sequence[Arm],
     column: str,
     mode: Mode,
     tested: Sequence[Outcome] = (),
-) -> dict[int, Standing]:
+) -> dict[int, Mark]:
     """The arms that deserve a mark in `column`, by number."""
-    return _marks(contests(records, arms, column, mode, tested))
+    return _marks(leaderboards(records, arms, column, mode, tested))
 
 
-def _marks(found: Sequence[Contest]) -> dict[int, Standing]:
+def _marks(found: Sequence[Leaderboard]) -> dict[int, Mark]:
     return {number: mark for contest in found for number, mark in contest.marks.items()}
 
 
@@ -181,12 +190,12 @@ def _of_levels(
     return found
 
 
-def _contest(
+def _leaderboard(
     table: pd.DataFrame,
     mode: Mode,
-    verdicts: Between,
+    verdicts: ContrastsByArms,
     known: _Known,
-) -> Contest | None:
+) -> Leaderboard | None:
     """The arms of a table (seeds, arms); None of fewer than two."""
     if table.shape[1] < 2:
         return None
@@ -197,21 +206,23 @@ def _contest(
     differences = others.sub(table[leader], axis=0)
     tests = summarized(differences.to_numpy())
     declared = {n: verdicts[leader, n] for n in names if (leader, n) in verdicts}
-    declared = {n: each for n, each in declared.items() if different(each) is not None}
+    declared = {
+        n: each for n, each in declared.items() if significantly_different(each) is not None
+    }
     settled = {n: known[leader, n] for n in names if (leader, n) in known}
-    settled |= {n: bool(different(each)) for n, each in declared.items()}
-    own = [place for place, n in enumerate(names) if n not in settled]
-    for place, p in zip(own, stats.holm(tests["p"].to_numpy()[own]), strict=True):
-        settled[names[place]] = bool(p <= ALPHA)
+    settled |= {n: bool(significantly_different(each)) for n, each in declared.items()}
+    own = [i for i, n in enumerate(names) if n not in settled]
+    for i, p in zip(own, stats.holm(tests["p"].to_numpy()[own]), strict=True):
+        settled[names[i]] = bool(p <= ALPHA)
     compared = [
         Comparison(
             number=n,
             distance=abs(float(means[n] - means[leader])),
-            n=int(tests["n"][place]),
+            n=int(tests["n"][i]),
             sd=float(differences[n].std()),
             different=settled[n],
             hypothesis=", ".join(each.outcome.hypothesis.id for each in declared.get(n, ())),
         )
-        for place, n in enumerate(names)
+        for i, n in enumerate(names)
     ]
-    return Contest(leader, tuple(compared))
+    return Leaderboard(leader, tuple(compared))

@@ -16,8 +16,8 @@ import pandas as pd
 from bench.analysis import stats
 from bench.analysis.arms import Arm, arm_numbers
 from bench.analysis.hypotheses import ALPHA, Outcome, Verdict
-from bench.analysis.load import Records
 from bench.analysis.pairing import labels_of
+from bench.analysis.records import Records
 from bench.plan.sides import sides
 from bench.spec.hypotheses import MetricTerm, figures
 
@@ -34,7 +34,7 @@ _DIFFERENT = {
 
 
 @dataclass(frozen=True)
-class Declared:
+class DeclaredContrast:
     """A hypothesis about one figure, and the trials of its sides."""
 
     outcome: Outcome
@@ -46,7 +46,7 @@ class Declared:
         return 1 if (self.a, self.b) == (a, b) else -1 if (self.b, self.a) == (a, b) else 0
 
 
-def different(found: Iterable[Declared]) -> bool | None:
+def significantly_different(found: Iterable[DeclaredContrast]) -> bool | None:
     """Whether two sides are significantly different by these verdicts; None: none of them says.
 
     Inconclusive ones keep them together, whatever another family's test would find.
@@ -55,11 +55,13 @@ def different(found: Iterable[Declared]) -> bool | None:
     return True if True in said else False if False in said else None
 
 
-Between = Mapping[tuple[int, int], Sequence[Declared]]
+ContrastsByArms = Mapping[tuple[int, int], Sequence[DeclaredContrast]]
 """The hypotheses about two arms, by their numbers."""
 
 
-def declared(records: Records, column: str, tested: Iterable[Outcome]) -> list[Declared]:
+def declared_contrasts(
+    records: Records, column: str, tested: Iterable[Outcome]
+) -> list[DeclaredContrast]:
     """The hypotheses that compare `column` of runs.csv between two sides, in the spec's order."""
     asked = [
         outcome
@@ -72,14 +74,14 @@ def declared(records: Records, column: str, tested: Iterable[Outcome]) -> list[D
     labels = labels_of(records)
     found = [sides(outcome.hypothesis, labels) for outcome in asked]
     return [
-        Declared(outcome, frozenset(each.a), frozenset(each.b))
+        DeclaredContrast(outcome, frozenset(each.a), frozenset(each.b))
         for outcome, each in zip(asked, found, strict=True)
     ]
 
 
-def between_arms(
+def contrasts_between_arms(
     records: Records, column: str, tested: Iterable[Outcome], arms: Sequence[Arm]
-) -> Between:
+) -> ContrastsByArms:
     """The hypotheses whose sides are one arm each, by the numbers of the arms, both ways round."""
     rows: dict[int, set[int]] = {}
     for row, number in enumerate(arm_numbers(records, arms)):
@@ -88,8 +90,8 @@ def between_arms(
     ours = {
         row for row, is_ours in enumerate(records.runs["source"] == records.protocol) if is_ours
     }
-    pairs: dict[tuple[int, int], list[Declared]] = {}
-    for each in declared(records, column, tested):
+    pairs: dict[tuple[int, int], list[DeclaredContrast]] = {}
+    for each in declared_contrasts(records, column, tested):
         a, b = (arm_of.get(frozenset(side & ours)) for side in (each.a, each.b))
         if a is not None and b is not None and each.outcome.pairs.source == records.protocol:
             pairs.setdefault((a, b), []).append(each)
@@ -105,7 +107,7 @@ def with_verdicts(
     Adds `hypothesis` (its id) and `verdict`, empty for the others, whose `p_corrected` is then over
     them alone. A row that several hypotheses are about is repeated for each.
     """
-    known = declared(records, column, tested)
+    known = declared_contrasts(records, column, tested)
     rows_of = _rows_of_levels(records) if known else {}
     rows: list[dict[Hashable, Any]] = []
     for row in found.to_dict("records"):
@@ -138,7 +140,7 @@ def _rows_of_levels(records: Records) -> dict[tuple[str, str], Rows]:
 
 def _settled(row: dict[Hashable, Any], outcome: Outcome, sign: int) -> dict[Hashable, Any]:
     """A row with the hypothesis's numbers, a and b as in the row."""
-    mean, low, high, n = outcome.finding.estimate
+    mean, low, high, n = outcome.test.estimate
     low, high = (low, high) if sign > 0 else (-high, -low)
     return row | {
         "estimate": sign * mean,
@@ -146,7 +148,7 @@ def _settled(row: dict[Hashable, Any], outcome: Outcome, sign: int) -> dict[Hash
         "high": high,
         "n": n,
         "seeds": len(outcome.pairs.seeds),
-        "p": outcome.finding.p,
+        "p": outcome.test.p,
         "p_corrected": outcome.p_corrected,
         "hypothesis": outcome.hypothesis.id,
         "verdict": str(outcome.verdict),

@@ -1,7 +1,7 @@
 """Several experiments in one report: the experiment is an axis, and what sets them apart is told.
 
 Trials of different experiments make pairs only where all experiments saw the same data in the same
-splits; then a seed means the same there, too. Whatever else differs between their settings is told
+splits; then a seed means the same there, too. Whatever else differs between their settings comes
 first, because a difference between experiments is a difference between all of it.
 """
 
@@ -15,9 +15,9 @@ import pandas as pd
 from pydantic import ValidationError
 
 from bench.analysis.frames import history_columns, runs_columns, typed
-from bench.analysis.load import Records
 from bench.analysis.membership import LeftOut
-from bench.analysis.scores import scores_sentence
+from bench.analysis.records import Records
+from bench.analysis.score_definitions import scores_sentence
 from bench.errors import StoreError
 from bench.plan.comparable import LOSS_DEFINING_SETTINGS
 from bench.record.columns import Status
@@ -30,7 +30,7 @@ AXIS = "experiment"
 _UNKNOWN = "not known"
 
 
-def combined(parts: Sequence[Records], name: str) -> Records:
+def combine_experiments(parts: Sequence[Records], name: str) -> Records:
     """The records of several experiments as those of one, called `name`.
 
     Ids become `<experiment>/<id>`, as the store finds them. Hypotheses stay with their experiments,
@@ -46,18 +46,21 @@ def combined(parts: Sequence[Records], name: str) -> Records:
     for part in parts:
         for axis, levels in part.axes.items():
             axes[axis] = list(dict.fromkeys([*axes.get(axis, ()), *levels]))
-    unlike = _differences(parts)
-    apart = _why_apart(parts)
+    differences = _differences(parts)
+    why_incomparable = _why_incomparable(parts)
     return Records(
         experiment=name,
         task=next((part.task for part in parts if part.task), ""),
         spec="\n".join(f"# {p.experiment}\n{p.spec}" for p in parts if p.spec) or None,
-        notes=_told(parts, "notes"),
-        cautions=(*_told(parts, "cautions"), *_cautions(parts, unlike, apart)),
+        notes=_naming_experiments(parts, "notes"),
+        cautions=(
+            *_naming_experiments(parts, "cautions"),
+            *_cautions(parts, differences, why_incomparable),
+        ),
         axes=axes,
         metrics=metrics,
         select=parts[0].select,
-        incomparable=_incomparable(parts, metrics, unlike),
+        incomparable=_incomparable(parts, metrics, differences),
         closing=tuple(dict.fromkeys(column for part in parts for column in part.closing)),
         runs=_runs(parts, axes, metrics),
         history=_history(parts, metrics),
@@ -69,10 +72,10 @@ def combined(parts: Sequence[Records], name: str) -> Records:
         folders={f"{p.experiment}/{key}": at for p in parts for key, at in p.folders.items()},
         findings={f"{p.experiment}/{key}": of for p in parts for key, of in p.findings.items()},
         origins=tuple(origin for part in parts for origin in part.origins),
-        parts=tuple(part.experiment for part in parts),
-        apart=(AXIS,) if apart else (),
+        combined_from=tuple(part.experiment for part in parts),
+        uncompared_axes=(AXIS,) if why_incomparable else (),
         scoring=parts[0].scoring if _scored_alike(parts) else None,
-        unlike=unlike,
+        setting_differences=differences,
         planned=frozenset(
             f"{part.experiment}/{name}"
             for part in parts
@@ -131,7 +134,7 @@ def _history(parts: Sequence[Records], metrics: Iterable[str]) -> pd.DataFrame:
     return typed(pd.concat(frames, ignore_index=True).reindex(columns=history_columns(metrics)))
 
 
-def _told(parts: Iterable[Records], what: str) -> tuple[str, ...]:
+def _naming_experiments(parts: Iterable[Records], what: str) -> tuple[str, ...]:
     """Notes or cautions, each with its experiments."""
     found: dict[str, list[str]] = {}
     for part in parts:
@@ -148,8 +151,8 @@ def _differences(parts: Sequence[Records]) -> dict[str, list[str]]:
     found = {}
     for name in names:
         values = [_UNKNOWN if s is None else str(s.get(name, "–")) for s in known]
-        apart = any(name == axis or name.startswith(f"{axis}.") for axis in decided)
-        if not apart and len(set(values) - {_UNKNOWN}) > 1:
+        decided_by_axis = any(name == axis or name.startswith(f"{axis}.") for axis in decided)
+        if not decided_by_axis and len(set(values) - {_UNKNOWN}) > 1:
             found[name] = values
     return found
 
@@ -184,7 +187,7 @@ def _scored_alike(parts: Sequence[Records]) -> bool:
     )
 
 
-def _why_apart(parts: Sequence[Records]) -> str:
+def _why_incomparable(parts: Sequence[Records]) -> str:
     """Why seeds of different experiments are no pairs; empty where they are."""
     prints = []
     for part in parts:
@@ -198,16 +201,19 @@ def _why_apart(parts: Sequence[Records]) -> str:
 
 
 def _cautions(
-    parts: Sequence[Records], unlike: Mapping[str, Sequence[str]], apart: str
+    parts: Sequence[Records], differences: Mapping[str, Sequence[str]], why_incomparable: str
 ) -> Iterable[str]:
-    if apart:
-        yield f"experiments are shown side by side and compared by no test, because {apart}"
-    if unlike:
-        count = f"{len(unlike)} settings" if len(unlike) > 1 else next(iter(unlike))
+    if why_incomparable:
+        reason = f"because {why_incomparable}"
+        yield f"experiments are shown side by side and compared by no test, {reason}"
+    if differences:
+        count = f"{len(differences)} settings" if len(differences) > 1 else next(iter(differences))
         yield f"experiments differ in {count} besides their axes"
     if not _scored_alike(parts):
-        told = "; ".join(f"{part.experiment}: {scores_sentence(part.scoring)}" for part in parts)
-        yield f"scores are not defined alike. {told}"
+        definitions = "; ".join(
+            f"{part.experiment}: {scores_sentence(part.scoring)}" for part in parts
+        )
+        yield f"scores are not defined alike. {definitions}"
     selects = {part.select.metric for part in parts}
     if len(selects) > 1:
         chosen = ", ".join(f"{part.experiment} val/{part.select.metric}" for part in parts)
@@ -215,14 +221,14 @@ def _cautions(
 
 
 def _incomparable(
-    parts: Sequence[Records], metrics: Iterable[str], unlike: Mapping[str, object]
+    parts: Sequence[Records], metrics: Iterable[str], differences: Mapping[str, object]
 ) -> dict[str, tuple[str, ...]]:
     """What is incomparable within one of them, and losses where experiments measure others."""
     found: dict[str, tuple[str, ...]] = {}
     for part in parts:
         for metric, axes in part.incomparable.items():
             found[metric] = tuple(dict.fromkeys((*found.get(metric, ()), *axes)))
-    if any(name in LOSS_DEFINING_SETTINGS for name in unlike):
+    if any(name in LOSS_DEFINING_SETTINGS for name in differences):
         for metric in metrics:
             if metric.split("_")[0] == "loss":
                 found[metric] = (*found.get(metric, ()), AXIS)

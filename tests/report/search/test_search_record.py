@@ -5,18 +5,18 @@ import math
 import pytest
 
 from bench.errors import DamagedError
-from bench.report.search.results import (
+from bench.report.search.search_record import (
     best_so_far,
     known_facts,
     manifest_of,
     most_important,
-    read_search,
+    read_search_record,
 )
 from tests.builders.search_records import POINTS, point, read, record, two_objectives, write
 
 
 def test_an_experiment_without_search_json_was_none(tmp_path):
-    assert read_search(tmp_path) is None
+    assert read_search_record(tmp_path) is None
 
 
 def test_where_values_lie(tmp_path):
@@ -116,6 +116,6 @@ def test_the_manifest_says_how_was_searched(tmp_path):
 def test_a_damaged_record_is_told(tmp_path, changes, reason):
     write(tmp_path, record(**changes))
     with pytest.raises(DamagedError, match=reason) as error:
-        read_search(tmp_path)
+        read_search_record(tmp_path)
     assert "search.json" in str(error.value)
     assert "bench search" in str(error.value)

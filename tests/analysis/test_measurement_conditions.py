@@ -3,12 +3,12 @@ from __future__ import annotations
 import pytest
 
 from bench.analysis.load import load
-from bench.analysis.terms import (
-    axes_apart,
+from bench.analysis.measurement_conditions import (
     comparable_axes,
-    on_equal_terms,
+    incomparable_axes,
+    measurement_conditions,
     run_facts,
-    unlike_apart,
+    same_conditions,
 )
 from bench.record.store import Store
 from tests.builders.records import MadeTrial, write_experiment
@@ -31,8 +31,8 @@ def records(root, *changes, axes=None, environments=()):
 
 def test_equal_terms(tmp_path):
     made = records(tmp_path)
-    assert on_equal_terms(made, "epoch_seconds")
-    assert on_equal_terms(made, "peak_memory_mb")
+    assert same_conditions(made, "epoch_seconds")
+    assert same_conditions(made, "peak_memory_mb")
 
 
 @pytest.mark.parametrize(
@@ -47,9 +47,9 @@ def test_equal_terms(tmp_path):
 )
 def test_unequal_terms(tmp_path, change, memory_too):
     made = records(tmp_path, {}, change)
-    assert not on_equal_terms(made, "epoch_seconds")
-    assert on_equal_terms(made, "peak_memory_mb") is not memory_too
-    assert (unlike_apart(made, "macs") == "").all()
+    assert not same_conditions(made, "epoch_seconds")
+    assert same_conditions(made, "peak_memory_mb") is not memory_too
+    assert (measurement_conditions(made, "macs") == "").all()
 
 
 @pytest.mark.parametrize(
@@ -59,8 +59,8 @@ def test_unequal_terms(tmp_path, change, memory_too):
 def test_the_machine_is_part_of_a_times_terms(tmp_path, change):
     same = {"gpu": "X", "trials_per_device": 1, "cpu": "made", "compile": "default"}
     made = records(tmp_path, {}, {}, environments=[same, same | change])
-    assert not on_equal_terms(made, "epoch_seconds")
-    assert on_equal_terms(made, "peak_memory_mb")
+    assert not same_conditions(made, "epoch_seconds")
+    assert same_conditions(made, "peak_memory_mb")
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_the_machine_is_part_of_a_times_terms(tmp_path, change):
 )
 def test_what_an_axis_decides_is_the_question(tmp_path, axis, change):
     made = records(tmp_path, {}, change, axes=[{axis: "a"}, {axis: "b"}])
-    assert on_equal_terms(made, "epoch_seconds")
+    assert same_conditions(made, "epoch_seconds")
 
 
 def test_axes_apart(tmp_path):
@@ -77,10 +77,10 @@ def test_axes_apart(tmp_path):
     write_experiment(tmp_path, "exp", trials, incomparable={"loss": ["train.loss"]})
     made = load(Store(tmp_path), "exp")
     for column in ("best_val_loss", "final_val_loss", "test_loss", "overfit_gap"):
-        assert axes_apart(made, column) == ("train.loss",)
+        assert incomparable_axes(made, column) == ("train.loss",)
         assert comparable_axes(made, column) == []
     for column in ("best_val_dice", "epoch_seconds", "epochs_to_95pct"):
-        assert axes_apart(made, column) == ()
+        assert incomparable_axes(made, column) == ()
         assert comparable_axes(made, column) == ["train.loss"]
 
 

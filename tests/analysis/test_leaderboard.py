@@ -7,8 +7,14 @@ from scipy import stats
 
 from bench.analysis.arms import arms_of
 from bench.analysis.hypotheses import outcomes
+from bench.analysis.leaderboard import (
+    Mark,
+    _leaderboard,
+    direction_of,
+    leaderboards,
+    marks_in_column,
+)
 from bench.analysis.load import load
-from bench.analysis.standing import Standing, _contest, contests, direction_of, standings
 from bench.record.store import Store
 from bench.report.narrative.tie_notes import tie_notes
 from bench.report.tables.effects import effects_on
@@ -24,7 +30,7 @@ def marked(root, values, mode="max", sources=None, **changes):
     write_experiment(root, "exp", trials, **changes)
     records = load(Store(root), "exp")
     arms = arms_of(records)
-    found = standings(records, arms, "best_val_dice", mode)
+    found = marks_in_column(records, arms, "best_val_dice", mode)
     return {arms[number].label: standing for number, standing in found.items()}
 
 
@@ -32,13 +38,13 @@ CLEAR = {"a": (0.50, 0.51, 0.52), "b": (0.80, 0.82, 0.81), "c": (0.60, 0.61, 0.6
 
 
 def test_an_arm_that_differs_from_all_others_is_the_best(tmp_path):
-    assert marked(tmp_path / "max", CLEAR) == {"b": Standing.BEST}
-    assert marked(tmp_path / "min", CLEAR, "min") == {"a": Standing.BEST}
+    assert marked(tmp_path / "max", CLEAR) == {"b": Mark.BEST}
+    assert marked(tmp_path / "min", CLEAR, "min") == {"a": Mark.BEST}
 
 
 def test_arms_that_cannot_be_told_from_the_best(tmp_path):
     values = CLEAR | {"d": (0.82, 0.80, 0.805)}  # against b: −0.02, 0.02, 0.005
-    assert marked(tmp_path, values) == {"b": Standing.TIED, "d": Standing.TIED}
+    assert marked(tmp_path, values) == {"b": Mark.TIED, "d": Mark.TIED}
 
 
 def test_where_nothing_can_be_told_apart_nothing_is_marked(tmp_path):
@@ -55,18 +61,18 @@ def test_holm_over_the_comparisons_with_the_best(tmp_path):
     assert 0.025 < p < 0.05
     top = (0.8, 0.81, 0.82)
     two = {"a": top, "b": tuple(t - d for t, d in zip(top, near, strict=True))}
-    assert marked(tmp_path / "one", two) == {"a": Standing.BEST}
+    assert marked(tmp_path / "one", two) == {"a": Mark.BEST}
     three = two | {"c": tuple(t - d for t, d in zip(top, (0.010, 0.018, 0.012), strict=True))}
     assert marked(tmp_path / "two", three) == {}
 
 
 def test_arms_logged_elsewhere_take_no_part(tmp_path):
     values = {"a": (0.50, 0.51, 0.52), "b": (0.80, 0.82, 0.81), "c": (0.99,)}
-    assert marked(tmp_path, values, sources={"c": "A, 2024"}) == {"b": Standing.BEST}
+    assert marked(tmp_path, values, sources={"c": "A, 2024"}) == {"b": Mark.BEST}
 
 
 def compared(root, values, hypotheses=()):
-    """The contests in best_val_dice, the notes on ties, and the labels of the marked arms."""
+    """The leaderboards in best_val_dice, the notes on ties, and the labels of the marked arms."""
     trials = [
         MadeTrial(seed, {"model": model}, summary={"best_val_dice": value})
         for model, found in values.items() for seed, value in enumerate(found) if value is not None
@@ -74,7 +80,7 @@ def compared(root, values, hypotheses=()):
     write_experiment(root, "exp", trials, hypotheses=list(hypotheses))
     records = load(Store(root), "exp")
     arms = arms_of(records)
-    found = contests(records, arms, "best_val_dice", "max", outcomes(records))
+    found = leaderboards(records, arms, "best_val_dice", "max", outcomes(records))
     marks = {arms[n].label: str(mark) for each in found for n, mark in each.marks.items()}
     return tie_notes({"best_val_dice": found}, arms), marks
 
@@ -137,7 +143,7 @@ def test_marks_agree_with_the_table_of_one_axis(tmp_path):
         write_experiment(tmp_path / str(study), "exp", trials)
         records = load(Store(tmp_path / str(study)), "exp")
         arms = arms_of(records)
-        (contest,) = contests(records, arms, "best_val_dice", "max")
+        (contest,) = leaderboards(records, arms, "best_val_dice", "max")
         frame = effects_on(records, "best_val_dice").frames["differences"]
         for other in contest.others:
             pair = {arms[contest.leader].label, arms[other.number].label}
@@ -157,8 +163,8 @@ def test_a_wrong_best_is_rare(arms):
     wrong = 0
     for _ in range(200):
         table = pd.DataFrame(rng.normal(size=(5, 1)) + rng.normal(size=(5, arms)))
-        contest = _contest(table, "max", {}, {})
-        wrong += contest is not None and Standing.BEST in contest.marks.values()
+        contest = _leaderboard(table, "max", {}, {})
+        wrong += contest is not None and Mark.BEST in contest.marks.values()
     assert wrong <= stats.binom.ppf(0.99, 200, 0.05)
 
 

@@ -9,24 +9,24 @@ import pandas as pd
 
 from bench.analysis.stats import Floats, Interval, grouped_intervals
 from bench.metric_columns import val_curve
-from bench.report.figures.study import Study
+from bench.report.figures.experiment_data import ExperimentData
 
 CURVE = ["arm", "metric", "epoch", "mean", "low", "high", "n", "lowest", "highest"]
 BUDGETS = ("epochs", "seconds", "macs")
 STEPS = 60  # points of a curve over a budget
 
 
-def curve_data(study: Study) -> pd.DataFrame:
+def curve_data(experiment: ExperimentData) -> pd.DataFrame:
     """Mean and 95% t-interval over the finished seeds, per arm, metric and epoch.
 
     Columns: arm (number), metric (a history column), epoch, mean, low, high, n, lowest, highest.
     Where seeds stopped at different epochs, later means are over fewer seeds.
     """
-    history = history_of(study)
+    history = history_of(experiment)
     parts = []
     for metric in [
         "train/loss",
-        *(val_curve(name) for name in study.records.metrics),
+        *(val_curve(name) for name in experiment.records.metrics),
     ]:
         known = history[history[metric].notna()]
         if len(known):
@@ -35,36 +35,36 @@ def curve_data(study: Study) -> pd.DataFrame:
     return pd.concat(parts)[CURVE] if parts else pd.DataFrame(columns=CURVE)
 
 
-def history_of(study: Study) -> pd.DataFrame:
+def history_of(experiment: ExperimentData) -> pd.DataFrame:
     """The histories of the finished trials with their arm's number in `arm`."""
-    history = study.records.history
-    arm_of = dict(zip(study.done["id"], study.done["arm"], strict=True))
+    history = experiment.records.history
+    arm_of = dict(zip(experiment.done["id"], experiment.done["arm"], strict=True))
     history = history[history["id"].isin(arm_of)]
     return history.assign(
         arm=history["id"].map(arm_of).astype("int64"), epoch=history["epoch"].astype("int64")
     )
 
 
-def seed_data(study: Study, columns: list[str]) -> pd.DataFrame:
+def seed_data(experiment: ExperimentData, columns: list[str]) -> pd.DataFrame:
     """Columns of runs.csv of every finished trial: columns arm, id, column, value; no gaps."""
-    known = [column for column in columns if column in study.done]
-    values = study.done[["arm", "id", *known]].astype(dict.fromkeys(known, "float64"))
+    known = [column for column in columns if column in experiment.done]
+    values = experiment.done[["arm", "id", *known]].astype(dict.fromkeys(known, "float64"))
     return _finite(values.melt(["arm", "id"], known, "column", "value"))
 
 
-def throughput_data(study: Study) -> pd.DataFrame:
+def throughput_data(experiment: ExperimentData) -> pd.DataFrame:
     """Training images per second of every finished trial, the median after its first epoch.
 
-    Columns arm, id, column (`images_per_second`), value, and `terms` of the measurement.
+    Columns arm, id, column (`images_per_second`), value, and the `conditions` of the measurement.
     """
-    history = history_of(study)
+    history = history_of(experiment)
     later = history[history["epoch"] > 1].dropna(subset=["images_per_second"])
     found = later.groupby("id")["images_per_second"].median()
-    done = study.done
+    done = experiment.done
     data = done[["arm", "id"]].assign(
         column="images_per_second",
         value=done["id"].map(found).astype("float64"),
-        terms=study.terms("images_per_second")[done.index],
+        conditions=experiment.conditions("images_per_second")[done.index],
     )
     return _finite(data)
 
@@ -77,19 +77,21 @@ def intervals_by_arm(data: pd.DataFrame, column: str) -> dict[int, Interval]:
     return {int(arm): Interval(*row) for arm, row in zip(found.index, rows, strict=True)}
 
 
-def running_best(study: Study) -> pd.DataFrame:
+def running_best(experiment: ExperimentData) -> pd.DataFrame:
     """The selected metric's best so far after every epoch, and what it had cost by then.
 
     Columns: arm, id, best, and `BUDGETS`: epochs; seconds of training and validation; multiply-adds
     of the forward passes on all training images so far. A cost that is not known of every epoch up
     to there is NaN.
     """
-    history = history_of(study).sort_values(["arm", "id", "epoch"], kind="stable")
+    history = history_of(experiment).sort_values(["arm", "id", "epoch"], kind="stable")
     by = history["id"]
-    values = history[val_curve(study.metric)].where(np.isfinite(history[val_curve(study.metric)]))
-    best = values.groupby(by).cummax() if study.records.select.mode == "max" else (
+    values = history[val_curve(experiment.metric)].where(
+        np.isfinite(history[val_curve(experiment.metric)])
+    )
+    best = values.groupby(by).cummax() if experiment.records.select.mode == "max" else (
         values.groupby(by).cummin())  # fmt: skip
-    known = study.done.set_index("id")["macs"].astype("float64").to_dict()
+    known = experiment.done.set_index("id")["macs"].astype("float64").to_dict()
     macs = by.map(known).astype("float64")
     images = history["images_per_second"] * history["epoch_seconds"]
     return pd.DataFrame(

@@ -11,15 +11,15 @@ import pandas as pd
 from bench.analysis.arm_summary import arm_summary, ranking
 from bench.analysis.arms import Arm, arm_numbers, arms_of
 from bench.analysis.hypotheses import Outcome
-from bench.analysis.load import Records
-from bench.analysis.terms import MEMORY, TIMES, unlike_apart
-from bench.report.format.folding import LARGE, ends, spread
-from bench.report.tables.effects import Effects
+from bench.analysis.measurement_conditions import MEMORY, TIMES, measurement_conditions
+from bench.analysis.records import Records
+from bench.report.format.folding import LARGE, best_and_worst, evenly_spaced
+from bench.report.tables.effects import EffectTables
 from bench.states import BENCH_SOURCE
 
 
 @dataclass(frozen=True)
-class Study:
+class ExperimentData:
     """An experiment with all that was found out about it.
 
     Attributes:
@@ -32,11 +32,11 @@ class Study:
     summary: pd.DataFrame
     arms: Sequence[Arm]
     tested: Sequence[Outcome] = ()
-    effects: Sequence[Effects] = field(default=())
+    effects: Sequence[EffectTables] = field(default=())
 
     @classmethod
-    def of(cls, records: Records) -> Study:
-        """A study of records alone."""
+    def of(cls, records: Records) -> ExperimentData:
+        """From records alone."""
         return cls(records, arm_summary(records), arms_of(records))
 
     @property
@@ -55,27 +55,28 @@ class Study:
         return ranking(self.summary, self.records.best_column, self.records.select.mode)
 
     @cached_property
-    def _terms(self) -> dict[str, pd.Series[str]]:
+    def _conditions(self) -> dict[str, pd.Series[str]]:
         return {
-            kind: unlike_apart(self.records, kind) for kind in ("epoch_seconds", "peak_memory_mb")
+            kind: measurement_conditions(self.records, kind)
+            for kind in ("epoch_seconds", "peak_memory_mb")
         }
 
-    def terms(self, column: str) -> pd.Series[str]:
-        """For every run a text, equal where `column` was measured on equal terms."""
+    def conditions(self, column: str) -> pd.Series[str]:
+        """For every run a text, equal where `column` was measured under the same conditions."""
         if column in TIMES or column == "images_per_second":
-            return self._terms["epoch_seconds"]
+            return self._conditions["epoch_seconds"]
         if column in MEMORY:
-            return self._terms["peak_memory_mb"]
+            return self._conditions["peak_memory_mb"]
         return pd.Series("", self.records.runs.index, dtype="str")
 
     def comparable(self, column: str) -> bool:
-        """Whether all finished trials that have `column` measured it on equal terms."""
-        return self.terms(column)[self.done.index[self.done[column].notna()]].nunique() <= 1
+        """Whether all finished trials that have `column` measured it under the same conditions."""
+        return self.conditions(column)[self.done.index[self.done[column].notna()]].nunique() <= 1
 
-    def same_clock(self, trials: Collection[str]) -> bool:
-        """Whether these trials' times were measured on equal terms."""
+    def same_timing_conditions(self, trials: Collection[str]) -> bool:
+        """Whether these trials' times were measured under the same conditions."""
         rows = self.done.index[self.done["id"].isin(trials)]
-        return self.terms("epoch_seconds")[rows].nunique() <= 1
+        return self.conditions("epoch_seconds")[rows].nunique() <= 1
 
     @property
     def is_large(self) -> bool:
@@ -83,11 +84,11 @@ class Study:
         return len(self.arms) > LARGE
 
     def extremes(self, numbers: Sequence[int], most: int) -> tuple[list[Arm], list[Arm]]:
-        """As `leading`; in a large study the first are half the best and half the worst arms."""
+        """As `leading`; in a large experiment the first are half the best, half the worst."""
         if not self.is_large:
             return self.leading(numbers, most)
         wanted = set(numbers)
-        best, worst = ends([number for number in self.order if number in wanted], most)
+        best, worst = best_and_worst([number for number in self.order if number in wanted], most)
         chosen = {*best, *worst}
         known = [arm for arm in self.arms if arm.number in wanted]
         return (
@@ -99,7 +100,7 @@ class Study:
         """Of arms that stand behind others at most so many: at equal steps down to the worst."""
         places = {number: place for place, number in enumerate(self.order)}
         ranked = sorted(behind, key=lambda arm: places.get(arm.number, len(places)))
-        return spread(ranked, most)
+        return evenly_spaced(ranked, most)
 
     def leading(self, numbers: Sequence[int], most: int) -> tuple[list[Arm], list[Arm]]:
         """Of these arms the best `most` by the selected metric, in the arms' order; the others.

@@ -14,21 +14,21 @@ import pandas as pd
 
 from bench.analysis.arm_summary import ranking
 from bench.analysis.arms import Arm
-from bench.analysis.load import Records
+from bench.analysis.records import Records
 from bench.record.columns import Status
 from bench.report.figures.look import Drawing
 from bench.report.format.cells import Table
-from bench.report.format.display_names import nice
+from bench.report.format.display_names import display_name
 from bench.report.format.folding import (
     LARGE,
     LONG,
-    Folded,
-    folded,
-    inlined,
+    FoldedTable,
+    fold_table,
     ranked_by,
+    within_budget,
 )
-from bench.report.search.results import Search
-from bench.report.tables.effects import Effects
+from bench.report.search.search_record import Search
+from bench.report.tables.effects import EffectTables
 
 HEIGHTS = {"differences": "Difference", "interactions": "Change", "effects": "Effect"}
 TROUBLES = ("failures", "unfinished", "remarks")
@@ -56,14 +56,14 @@ class PageView:
         most_remarks: how many remarks on marks there are.
     """
 
-    arms: Folded
-    learning: Folded
-    trials: Folded
+    arms: FoldedTable
+    learning: FoldedTable
+    trials: FoldedTable
     listed: list[Arm]
-    effects: list[dict[str, Folded]]
-    strata: Mapping[str, Folded]
-    troubles: Mapping[str, Folded]
-    points: Folded | None
+    effects: list[dict[str, FoldedTable]]
+    strata: Mapping[str, FoldedTable]
+    troubles: Mapping[str, FoldedTable]
+    points: FoldedTable | None
     rows: frozenset[str]
     linked: frozenset[str]
     is_large: bool
@@ -81,21 +81,21 @@ def page_view(
     records: Records = context["records"]
     limit = LARGE if (large := is_large(context, search)) else LONG
     ranked = ranking(summary, subject.best_column, subject.select.mode)
-    order = f"by best val {nice(subject.select.metric)}"
+    order = f"by best val {display_name(subject.select.metric)}"
 
-    def whole(name: str, file: str) -> Folded:
-        return folded(context[name], ranked, "arms", file, order=order, limit=limit)
+    def whole(name: str, file: str) -> FoldedTable:
+        return fold_table(context[name], ranked, "arms", file, order=order, limit=limit)
 
     arms = whole("arm_table", "tables/arms.csv")
     of_trials = _ranked_trials(records)
-    trials = folded(
+    trials = fold_table(
         context["trial_table"], of_trials, "trials", "runs.csv", order=order, limit=limit
     )
     return PageView(
         arms=arms,
         learning=whole("learning_table", "tables/learning.csv"),
         trials=trials,
-        listed=[context["arms"][place] for place in arms.places],
+        listed=[context["arms"][i] for i in arms.row_indices],
         effects=[_effect(effect, limit) for effect in context["effects"]],
         strata={
             card.id: _by_height(card.strata, "a − b", "strata", "verdicts.json", limit)
@@ -103,7 +103,7 @@ def page_view(
             if card.strata is not None
         },
         troubles={
-            name: folded(context[name], [], "trials", "runs.csv", limit=limit)
+            name: fold_table(context[name], [], "trials", "runs.csv", limit=limit)
             for name in TROUBLES
             if context[name] is not None
         },
@@ -124,7 +124,7 @@ def is_large(context: Mapping[str, Any], search: Search | None) -> bool:
 
 
 def _ranked_trials(records: Records) -> list[int]:
-    """Places of the finished trials in `records.runs`, best first."""
+    """Indices of the finished trials in `records.runs`, best first."""
     runs = records.runs.reset_index(drop=True)
     return ranking(
         runs[runs["status"] == Status.DONE],
@@ -133,7 +133,7 @@ def _ranked_trials(records: Records) -> list[int]:
     )
 
 
-def _effect(effect: Effects, limit: int) -> dict[str, Folded]:
+def _effect(effect: EffectTables, limit: int) -> dict[str, FoldedTable]:
     """Its tables; differences that a hypothesis tests are always there."""
     return {
         name: _by_height(
@@ -143,7 +143,7 @@ def _effect(effect: Effects, limit: int) -> dict[str, Folded]:
     }
 
 
-def _tested(effect: Effects, name: str) -> list[int]:
+def _tested(effect: EffectTables, name: str) -> list[int]:
     if name != "differences":
         return []
     return [row for row, tested in enumerate(effect.frames[name]["hypothesis"]) if tested]
@@ -151,24 +151,26 @@ def _tested(effect: Effects, name: str) -> list[int]:
 
 def _by_height(
     table: Table, heading: str, noun: str, file: str, limit: int, kept: Sequence[int] = ()
-) -> Folded:
+) -> FoldedTable:
     """The highest and the lowest figures in the column of that heading."""
     column = next(column for column in table.columns if column.title == heading)
-    return folded(
+    return fold_table(
         table, ranked_by(column), noun, file, words=("highest", "lowest"), kept=kept, limit=limit
     )
 
 
-def _points(table: Table, search: Search, limit: int) -> Folded:
+def _points(table: Table, search: Search, limit: int) -> FoldedTable:
     """By the first objective; the chosen and those on the front are always there."""
     first = search.objectives[0]
     values = [point.value(first.metric) for point in search.points]
-    known = [place for place, value in enumerate(values) if not math.isnan(value)]
-    known.sort(key=lambda place: values[place], reverse=first.mode == "max")
+    known = [i for i, value in enumerate(values) if not math.isnan(value)]
+    known.sort(key=lambda i: values[i], reverse=first.mode == "max")
     always = {*search.chosen, *search.front}
-    kept = [place for place, point in enumerate(search.points) if point.number in always]
+    kept = [i for i, point in enumerate(search.points) if point.number in always]
     order = f"by {first.words}"
-    return folded(table, known, "points", "tables/points.csv", order=order, kept=kept, limit=limit)
+    return fold_table(
+        table, known, "points", "tables/points.csv", order=order, kept=kept, limit=limit
+    )
 
 
 def _linked(drawings: Iterable[Drawing]) -> frozenset[str]:
@@ -177,5 +179,5 @@ def _linked(drawings: Iterable[Drawing]) -> frozenset[str]:
         (page, *each) for drawing in drawings for page, each in enumerate(drawing.files.items())
     ]
     found.sort(key=lambda each: each[0] > 0)
-    kept = inlined([len(picture.adaptive) * 4 // 3 for _, _, picture in found])
+    kept = within_budget([len(picture.adaptive) * 4 // 3 for _, _, picture in found])
     return frozenset(name for (_, name, _), here in zip(found, kept, strict=True) if not here)

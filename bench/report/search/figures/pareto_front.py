@@ -25,7 +25,7 @@ from bench.report.search.figures.look import (
     value_axis,
     write_legend,
 )
-from bench.report.search.results import Objective, Search
+from bench.report.search.search_record import Objective, Search
 
 MOST = 6  # pairs of objectives
 
@@ -162,21 +162,21 @@ def _handles(search: Search) -> list[Line2D]:
 
 
 def _caption(search: Search, pairs: list[tuple[Objective, Objective]]) -> str:
-    told = (
+    caption = (
         f"The {len(search.complete)} complete points; {len(search.front)} of them no other one "
         "beats in every objective. Diamonds: the chosen with fresh seeds, mean and 95% t-interval, "
         "tied to what the search had measured."
     )
     if len(search.objectives) > 2:
-        told += " A front over all objectives need not look like one in a pair of them."
+        caption += " A front over all objectives need not look like one in a pair of them."
     bare = {state: n for state, n in search.counts.items() if state != "complete"}
     if bare:
         names = ", ".join(f"{count} {state}" for state, count in bare.items())
-        told += (
+        caption += (
             f" Without figures and so on no front: {names}; at the edge those of which a "
             "constraint tells a cost."
         )
     every = math.comb(len(search.objectives), 2)
     if len(pairs) < every:
-        told += f" Shown: {len(pairs)} of {every} pairs of objectives."
-    return told
+        caption += f" Shown: {len(pairs)} of {every} pairs of objectives."
+    return caption

@@ -4,11 +4,11 @@ import pytest
 
 from bench.analysis.arm_summary import arm_summary
 from bench.analysis.arms import arms_of
+from bench.analysis.combine import combine_experiments
 from bench.analysis.effects import level_differences
+from bench.analysis.leaderboard import marks_in_column
 from bench.analysis.load import load
-from bench.analysis.standing import standings
-from bench.analysis.terms import on_equal_terms
-from bench.analysis.together import combined
+from bench.analysis.measurement_conditions import same_conditions
 from bench.errors import StoreError
 from bench.record.store import Store
 from bench.report.narrative.headline import headline
@@ -36,7 +36,7 @@ def write(root, name, dice, fingerprint="f1", plan=None, gpu="X", **summary):
 
 
 def together(root, *names):
-    return combined([load(Store(root), name) for name in names], "both")
+    return combine_experiments([load(Store(root), name) for name in names], "both")
 
 
 def test_the_experiment_is_an_axis(tmp_path):
@@ -59,7 +59,7 @@ def test_trials_of_the_same_data_pair_by_seed(tmp_path):
     assert found.loc["experiment", ["a", "b", "n"]].tolist() == ["two", "one", 3]
     assert found.loc["experiment", "estimate"] == pytest.approx(0.1)
     assert records.cautions == ()
-    assert on_equal_terms(records, "epoch_seconds")
+    assert same_conditions(records, "epoch_seconds")
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_other_data_makes_no_pairs(tmp_path, fingerprint, reason):
     arms = arms_of(records)
     found = headline(records, arm_summary(records), arms)
     assert found.title == "Validation Dice cannot rank the levels of experiment."
-    assert {arms[i].levels["experiment"] for i in standings(records, arms, DICE, "max")} <= {
+    assert {arms[i].levels["experiment"] for i in marks_in_column(records, arms, DICE, "max")} <= {
         "one", "two",
     }  # fmt: skip
     # strata of both count for what is asked within each, as seeds of their own mean
@@ -88,7 +88,7 @@ def test_epoch_times_of_other_hardware_are_not_compared(tmp_path):
     write(tmp_path, "one", 0.5)
     write(tmp_path, "two", 0.6, gpu="Y")
     records = together(tmp_path, "one", "two")
-    assert not on_equal_terms(records, "epoch_seconds")
+    assert not same_conditions(records, "epoch_seconds")
     found = level_differences(records, "epoch_seconds").set_index("axis")
     assert found.loc["experiment", ["n", "lost"]].tolist() == [0, 6]
     assert found.loc["model", "n"] == 3
@@ -109,7 +109,10 @@ def test_what_else_differs_is_told(tmp_path):
     records = together(tmp_path / "results", "one", "two")
     (caution,) = records.cautions
     assert caution == "experiments differ in 2 settings besides their axes"
-    assert records.unlike == {"train.epochs": ["1", "2"], "train.loss": ["cross_entropy", "dice"]}
+    assert records.setting_differences == {
+        "train.epochs": ["1", "2"],
+        "train.loss": ["cross_entropy", "dice"],
+    }
     page = write_one(records, tmp_path / "reports").read_text()
     assert "<td>train.epochs</td><td>1</td><td>2</td>" in page
     assert "| train.epochs | 1 | 2 |" in (tmp_path / "reports/report.md").read_text()

@@ -28,7 +28,7 @@ from bench.report.search.figures.look import (
     told_outside,
     value_axis,
 )
-from bench.report.search.results import Objective, Search, most_important
+from bench.report.search.search_record import Objective, Search, most_important
 
 COLUMNS = 3
 _GOLDEN = 0.6180339887498949
@@ -72,7 +72,7 @@ def draw_importances(ax: Axes, search: Search, objective: Objective) -> None:
 
 def _importance_caption(search: Search, known: Sequence[Objective]) -> str:
     count = len(search.complete)
-    told = (
+    caption = (
         f"fANOVA on the {count} complete points: how much of the spread between points each "
         "dimension explains, over the whole space. Dot: mean; band: range over ten repeats, each "
         "with points drawn anew with replacement and another seed of the forest. Where bands "
@@ -81,9 +81,9 @@ def _importance_caption(search: Search, known: Sequence[Objective]) -> str:
     )
     left_out = [name for name, kind in search.space.items() if kind.when]
     if left_out:
-        told += f" Not among them, as not every point has them: {', '.join(left_out)}."
+        caption += f" Not among them, as not every point has them: {', '.join(left_out)}."
     lacking = [o.words for o in search.objectives if o not in known]
-    return told + (f" Nothing can be said of {', '.join(lacking)}." if lacking else "")
+    return caption + (f" Nothing can be said of {', '.join(lacking)}." if lacking else "")
 
 
 def slices(search: Search) -> Drawing | None:
@@ -92,19 +92,19 @@ def slices(search: Search) -> Drawing | None:
     if not known:
         return None
     pages = tuple(_slice_page(search, objective) for objective in known)
-    told = (
+    caption = (
         "Every point along each dimension. The others vary along with it, and the search went "
         "where values were good: a picture of where points lie, not of what one dimension does by "
         "itself."
     )
     bare = [s for s in ("infeasible", "failed") if s in search.counts]
     if bare:
-        told += f" Marks below the frame: {' and '.join(bare)} points, which have no value."
+        caption += f" Marks below the frame: {' and '.join(bare)} points, which have no value."
     if any(kind.when for kind in search.space.values()):
-        told += " Points that lack a dimension are not in its panel, which says how many."
+        caption += " Points that lack a dimension are not in its panel, which says how many."
     if len(pages) > 1:
-        told += f" One picture per objective: {', '.join(o.words for o in known)}."
-    return Drawing("search_slices", "Along each dimension", told, pages)
+        caption += f" One picture per objective: {', '.join(o.words for o in known)}."
+    return Drawing("search_slices", "Along each dimension", caption, pages)
 
 
 def slice_data(search: Search, objective: Objective, name: str) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from bench.errors import DamagedError
 from bench.metric_columns import best_val, curve_metric
 from bench.record.directions import Mode
 from bench.record.files import read_json
-from bench.report.format.display_names import nice
+from bench.report.format.display_names import display_name
 
 FILE = "search.json"
 Value = str | int | float
@@ -40,7 +40,7 @@ class Objective(_Read):
     @property
     def words(self) -> str:
         """For people."""
-        return nice(self.metric)
+        return display_name(self.metric)
 
     def better(self, a: float, b: float) -> bool:
         """Whether `a` is."""
@@ -97,13 +97,13 @@ class Dimension(_Read):
     def words(self) -> str:
         """What it can be."""
         if self.is_choice:
-            told = ", ".join(self.levels)
+            text = ", ".join(self.levels)
         else:
             low, high = self.ends
-            told = f"{low:g} to {high:g}" + (f" in steps of {self.step:g}" if self.step else "")
-            told += ", log" if self.log else ""
-            told += ", whole" if self.whole and not self.step else ""
-        return told + (f"; only with {self.condition}" if self.when else "")
+            text = f"{low:g} to {high:g}" + (f" in steps of {self.step:g}" if self.step else "")
+            text += ", log" if self.log else ""
+            text += ", whole" if self.whole and not self.step else ""
+        return text + (f"; only with {self.condition}" if self.when else "")
 
 
 class Point(_Read):
@@ -285,7 +285,7 @@ def most_important(search: Search, objective: Objective) -> list[str]:
     return sorted(known, key=lambda name: -shares[name].mean)
 
 
-def read_search(folder: Path) -> Search | None:
+def read_search_record(folder: Path) -> Search | None:
     """What an experiment's folder says of its search; None where it was none.
 
     Raises:
@@ -345,8 +345,8 @@ def known_facts(search: Search) -> Mapping[str, str]:
 
 def _settings(part: Mapping[str, Any]) -> str:
     """`tpe (startup_trials 10, seed 0)`."""
-    told = [f"{k} {v}" for k, v in part.items() if k != "name" and v is not None]
-    inside = f" ({', '.join(told)})" if told else ""
+    settings = [f"{k} {v}" for k, v in part.items() if k != "name" and v is not None]
+    inside = f" ({', '.join(settings)})" if settings else ""
     return f"{part.get('name')}{inside}"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from bench.analysis.environments import Fact, merge
-from bench.analysis.load import Records
+from bench.analysis.records import Records
 from bench.metric_columns import SCORES, MetricColumn
 from bench.states import BENCH_SOURCE
 
@@ -24,39 +24,39 @@ _MANIFEST = (
 COMPILE_AXIS = "train.compile"
 
 
-def unlike_apart(records: Records, column: str) -> pd.Series[str]:
-    """A text for every run, equal where `column` was measured on equal terms.
+def measurement_conditions(records: Records, column: str) -> pd.Series[str]:
+    """A text for every run, equal where `column` was measured under the same conditions.
 
     What an axis decides is a question of the experiment and does not make terms unequal. Figures
     that are neither times nor memory compare always: their texts are all empty.
     """
     runs = records.runs
-    terms = pd.Series("", runs.index, dtype="str")
+    conditions = pd.Series("", runs.index, dtype="str")
     if column not in TIMES | MEMORY:
-        return terms
+        return conditions
     settings = {axis.split(".")[-1] for axis in records.axes}
     for name in _OF_TIMES if column in TIMES else _OF_MEMORY:
         if name not in settings:
-            terms += f"{name} " + runs[name].astype("str").fillna("") + "; "
+            conditions += f"{name} " + runs[name].astype("str").fillna("") + "; "
     if column in TIMES:
         if COMPILE_AXIS not in records.axes:
-            terms += compiled(records) + "; "
-        terms += [_machine(records.environments.get(name, {})) for name in runs["id"]]
-    return terms
+            conditions += compiled(records) + "; "
+        conditions += [_machine(records.environments.get(name, {})) for name in runs["id"]]
+    return conditions
 
 
-def on_equal_terms(records: Records, column: str) -> bool:
+def same_conditions(records: Records, column: str) -> bool:
     """Whether all finished trials that have `column` measured it on equal terms."""
     known = records.runs[column].notna() & records.runs["id"].isin(records.done["id"])
-    return unlike_apart(records, column)[known].nunique() <= 1
+    return measurement_conditions(records, column)[known].nunique() <= 1
 
 
 def compiled(records: Records) -> pd.Series[str]:
     """`not compiled`, `compiled (default)` or another mode; of older records `compiled` alone."""
     seconds = records.runs["compile_seconds"].notna()
     modes = [records.environments.get(name, {}).get("compile") for name in records.runs["id"]]
-    told = [_mode(mode, known) for mode, known in zip(modes, seconds, strict=True)]
-    return pd.Series(told, records.runs.index, dtype="str")
+    descriptions = [_mode(mode, known) for mode, known in zip(modes, seconds, strict=True)]
+    return pd.Series(descriptions, records.runs.index, dtype="str")
 
 
 def _mode(mode: str | None, took_time: bool) -> str:
@@ -69,29 +69,34 @@ def run_facts(records: Records, known: Collection[str] = ()) -> list[Fact]:
     """What runs.csv says of how the finished trials ran, but for what is `known` already."""
     done = records.done.assign(compiled=compiled(records) != "not compiled")
     done = done[done["source"] == BENCH_SOURCE]
-    told = {*known, *(["compiled"] if "compile" in known else [])}
-    names = [name for name in _MANIFEST if name not in told]
+    excluded = {*known, *(["compiled"] if "compile" in known else [])}
+    names = [name for name in _MANIFEST if name not in excluded]
     rows = done[names].astype(object).to_dict("records")
     return merge([{str(k): v for k, v in row.items() if not pd.isna(v)} for row in rows])
 
 
 def comparable_axes(records: Records, column: str) -> list[str]:
     """The axes along which `column` measures the same, with several levels each."""
-    apart = axes_apart(records, column)
-    return [axis for axis, levels in records.axes.items() if len(levels) > 1 and axis not in apart]
+    incomparable = incomparable_axes(records, column)
+    return [
+        axis
+        for axis, levels in records.axes.items()
+        if len(levels) > 1 and axis not in incomparable
+    ]
 
 
-def axes_apart(records: Records, column: str) -> tuple[str, ...]:
+def incomparable_axes(records: Records, column: str) -> tuple[str, ...]:
     """The axes along which a column of runs.csv cannot be compared.
 
-    Those whose levels give the metric behind it another meaning, and those of `records.apart`.
+    Those whose levels give the metric behind it another meaning, and
+    `records.uncompared_axes`.
     """
     parsed = MetricColumn.parse(column)
     metric = parsed.metric if parsed and parsed.kind in SCORES else ""
     if column in ("overfit_gap", "final_train_loss"):
         metric = "loss"
     found = records.incomparable.get(metric, ())
-    return tuple(dict.fromkeys((*records.apart, *found)))
+    return tuple(dict.fromkeys((*records.uncompared_axes, *found)))
 
 
 def _machine(environment: Mapping[str, Any], names: Iterable[str] = _MACHINE) -> str:

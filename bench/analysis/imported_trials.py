@@ -21,7 +21,7 @@ class Origin(NamedTuple):
     trials: int
 
 
-def in_the_file_s_order(members: Iterable[Member]) -> list[Any]:
+def in_file_order(members: Iterable[Member]) -> list[Any]:
     """Our own as they come, then source by source as the trials stood in their files."""
     return sorted(
         members,
@@ -38,8 +38,8 @@ def origins(members: Iterable[Member]) -> tuple[Origin, ...]:
     return tuple(Origin(*key, count) for key, count in counts.items())
 
 
-def metrics_of(members: Iterable[Member]) -> dict[str, Mode]:
-    """The metrics of imported trials and their directions, as they were told."""
+def imported_metrics(members: Iterable[Member]) -> dict[str, Mode]:
+    """The metrics of imported trials and their directions, as their log has them."""
     found: dict[str, Mode] = {}
     for member in filter(is_imported, members):
         for name, mode in (member.get("metrics") or {}).items():
@@ -48,7 +48,7 @@ def metrics_of(members: Iterable[Member]) -> dict[str, Mode]:
     return found
 
 
-def select_of(members: Iterable[Member]) -> Mapping[str, Any] | None:
+def imported_select(members: Iterable[Member]) -> Mapping[str, Any] | None:
     """What chose the best epoch when the first of the imported trials was recorded."""
     for member in filter(is_imported, members):
         select = member.get("select") or {}
@@ -57,7 +57,7 @@ def select_of(members: Iterable[Member]) -> Mapping[str, Any] | None:
     return None
 
 
-def judged_again(
+def resummarised(
     members: Iterable[Member],
     histories: Mapping[str, Sequence[Row]],
     select: str,

@@ -1,0 +1,130 @@
+"""The records of an experiment as tables: a row per trial and a row per epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bench import health
+from bench.analysis.imported_trials import Origin
+from bench.analysis.membership import LeftOut
+from bench.errors import StoreError
+from bench.metric_columns import best_val
+from bench.record.columns import Status
+from bench.record.data_file import DataSetRecord
+from bench.record.directions import Mode
+from bench.record.store import TrialFiles
+from bench.spec.hypotheses import Hypothesis
+from bench.states import BENCH_SOURCE
+
+
+@dataclass(frozen=True)
+class SelectedMetric:
+    """What chooses the best epoch: the metric's name without `val/`, and its direction."""
+
+    metric: str
+    mode: Mode
+
+
+@dataclass(frozen=True)
+class Records:
+    """All that a report is made from.
+
+    Attributes:
+        experiment: its name.
+        task: for example `segmentation`; empty for histories logged elsewhere.
+        spec: the resolved spec as text, where a plan is kept.
+        notes: what a reader should know of the data.
+        axes: the levels of every axis, in the spec's order.
+        metrics: the validation metrics (`dice`) and their directions, in the task's order.
+        select: which of them chooses the best epoch.
+        cautions: what to know before believing differences, a sentence each.
+        incomparable: metrics (`loss`) that do not measure the same on all levels of some axes, and
+            which axes those are.
+        closing: columns of `runs` that only this task has (`frechet`).
+        runs: the columns of `record.columns.RUNS`, a row per trial: planned ones first, in the
+            plan's order, then earlier ones of the same settings. Missing is NaN or NA.
+        history: `id` and the columns of `record.columns.HISTORY`, in the order of `runs`.
+        left_out: recorded trials that do not belong here, and why.
+        folders: where each trial's files are; planned ones that never started have none.
+        hypotheses: what was claimed when the trials were planned.
+        findings: by id, what was found wrong with those that were looked at.
+        origins: where imported trials come from.
+        combined_from: the experiments that are here together, on one axis; none where it is one.
+        uncompared_axes: axes along which nothing can be compared, neither figures nor costs.
+        scoring: how masks are scored (`bench.plan.scoring.scoring`); None: not recorded.
+        setting_differences: settings in which the experiments differ though no axis decides
+            them: a value for each.
+        data: what the data sets were like, where it is on record.
+        planned: the ids of the latest plan's trials; empty where no plan is kept.
+    """
+
+    experiment: str
+    task: str
+    spec: str | None
+    notes: tuple[str, ...]
+    cautions: tuple[str, ...]
+    axes: dict[str, list[str]]
+    metrics: dict[str, Mode]
+    select: SelectedMetric
+    incomparable: dict[str, tuple[str, ...]]
+    closing: tuple[str, ...]
+    runs: pd.DataFrame
+    history: pd.DataFrame
+    left_out: tuple[LeftOut, ...]
+    folders: Mapping[str, Path]
+    hypotheses: tuple[Hypothesis, ...] = ()
+    findings: Mapping[str, list[health.HealthFinding]] = field(default_factory=dict)
+    origins: tuple[Origin, ...] = ()
+    combined_from: tuple[str, ...] = ()
+    uncompared_axes: tuple[str, ...] = ()
+    scoring: Mapping[str, Any] | None = None
+    setting_differences: Mapping[str, list[str]] = field(default_factory=dict)
+    data: tuple[DataSetRecord, ...] = ()
+    planned: frozenset[str] = frozenset()
+
+    @property
+    def best_column(self) -> str:
+        """The column of `runs` that arms are ranked by: `best_val_dice`."""
+        return best_val(self.select.metric)
+
+    @cached_property
+    def is_planned(self) -> pd.Series[bool]:
+        """Whether the latest plan has each run; imported trials, and all without a plan, count."""
+        ours = self.runs["source"] == BENCH_SOURCE
+        return self.runs["id"].isin(self.planned) | (not self.planned) | ~ours
+
+    @cached_property
+    def protocol(self) -> str:
+        """The source whose trials are compared and tested: ours, else that of most trials.
+
+        Others trained with other programs, on other machines, perhaps on other data. They are
+        shown as references, and no trial of theirs makes a pair with one of ours.
+        """
+        counts = self.runs["source"].value_counts()
+        return (
+            BENCH_SOURCE if BENCH_SOURCE in counts.index or counts.empty else str(counts.index[0])
+        )
+
+    @cached_property
+    def environments(self) -> dict[str, dict[str, Any]]:
+        """Every trial's environment.json by id; empty where there is none.
+
+        A damaged one has an entry that says so."""
+        found = {}
+        for name, folder in self.folders.items():
+            try:
+                found[name] = TrialFiles(folder).environment()
+            except StoreError:
+                found[name] = {"environment.json": "cannot be read"}
+        return found
+
+    @property
+    def done(self) -> pd.DataFrame:
+        """The rows of finished trials."""
+        return self.runs[self.runs["status"] == Status.DONE]
