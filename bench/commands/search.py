@@ -30,9 +30,9 @@ from bench.record.store import Store
 from bench.run.runner import Outcome
 
 if TYPE_CHECKING:
-    from bench.search.opening import Request
     from bench.search.outcome import Confirmation
-    from bench.search.study import Study
+    from bench.search.request import SearchRequest
+    from bench.search.study import SharedStudy
 
 STUDY = "study"
 """Held by the process that has a study in SQLite."""
@@ -41,7 +41,11 @@ POINT = "point"
 
 
 def run_search(
-    asked: Request, samples: Plan, resolve: ResolvePlan, options: SearchOptions, console: Console
+    asked: SearchRequest,
+    samples: Plan,
+    resolve: ResolvePlan,
+    options: SearchOptions,
+    console: Console,
 ) -> ExitCode:
     """Try points until there are as many as were asked for, and train the best again.
 
@@ -60,56 +64,60 @@ def run_search(
             try:
                 return _search(call, study, Floor(call, study))
             except UnwritableError as error:
-                if not study.place.patience.gave_up:
+                if not study.study_storage.retry_policy.gave_up:
                     raise
                 return _stopped(call, str(error))
 
 
 @contextmanager
-def _joined(call: Call) -> Iterator[Study]:
+def _joined(call: Call) -> Iterator[SharedStudy]:
     """Our part in the study, which is made where it is not there."""
-    from bench.search.presence import Presence
-    from bench.search.storages import open_place, storage_errors
-    from bench.search.study import Study, Terms, join
+    from bench.search.presence import StudyPresence
+    from bench.search.storages import open_storage, storage_errors
+    from bench.search.study import SharedStudy, StudyDefinition, join_study
 
     asked, search = call.asked, call.asked.space.search
-    place = open_place(search.storage, call.options.results)
-    place.patience.say = call.say
-    if not place.shared:
-        _refuse_company(call, place.name)
+    study_storage = open_storage(search.storage, call.options.results)
+    study_storage.retry_policy.say = call.say
+    if not study_storage.shared:
+        _refuse_company(call, study_storage.name)
     held = call.samples.trials[0].fixed_settings
-    terms = Terms(asked.space.record(), asked.objectives, search.seeds_per_trial, held)
-    with storage_errors(place.name):
-        joined = join(place, call.experiment, terms, asked.sampler, asked.pruner)
-        number = place.storage.get_study_id_from_name(call.experiment)
-        direct = place.direct or place.storage
-        with Presence(direct, number, call.leases.owner, beating=place.shared) as presence:
-            yield Study(
-                place,
+    definition = StudyDefinition(
+        asked.space.record(), asked.objectives, search.seeds_per_trial, held
+    )
+    with storage_errors(study_storage.name):
+        joined = join_study(study_storage, call.experiment, definition, asked.sampler, asked.pruner)
+        number = study_storage.storage.get_study_id_from_name(call.experiment)
+        direct = study_storage.direct or study_storage.storage
+        with StudyPresence(
+            direct, number, call.leases.owner, beating=study_storage.shared
+        ) as presence:
+            yield SharedStudy(
+                study_storage,
                 joined,
                 presence,
                 target=search.trials,
-                guard=lambda: call.leases.hold(POINT),
+                creation_lock=lambda: call.leases.hold(POINT),
                 say=call.say,
             )
 
 
-def _refuse_company(call: Call, place: str) -> None:
+def _refuse_company(call: Call, study_storage: str) -> None:
     """SQLite is for one process at a time; the lease goes back with all others in the end."""
     found = call.leases.claim(STUDY)
     if isinstance(found, Owner):
         raise BenchError(
-            f"{call.experiment!r} is being searched by {found}, in {place}, which is for one "
-            "process at a time: search.storage=journal lets several share a search"
+            f"{call.experiment!r} is being searched by {found}, in {study_storage}, which allows "
+            "one process at a time: search.storage=journal lets several share a search"
         )
 
 
-def _search(call: Call, study: Study, floor: Floor) -> ExitCode:
+def _search(call: Call, study: SharedStudy, floor: Floor) -> ExitCode:
     from bench.search.study import CHOSEN
 
     left = study.unfinished()
     done = f"{study.target - left} of {study.target} points are finished"
-    call.say(f"Study {call.experiment!r} in {study.place.name}: {done}.")
+    call.say(f"Study {call.experiment!r} in {study.study_storage.name}: {done}.")
     ended_before = bool(study.optuna.user_attrs.get(CHOSEN)) and not call.options.more
     if left and ended_before:
         call.say("It was ended with fewer points than asked for; --timeout or --trials goes on.")
@@ -123,18 +131,20 @@ def _search(call: Call, study: Study, floor: Floor) -> ExitCode:
     return _choose(call, study, floor)
 
 
-def _is_being_tried(study: Study) -> bool:
-    from bench.search.points import State, state_of
+def _is_being_tried(study: SharedStudy) -> bool:
+    from bench.search.points import PointState, state_of
 
-    return any(state_of(trial) is State.RUNNING for trial in study.trials())
+    return any(state_of(trial) is PointState.RUNNING for trial in study.trials())
 
 
-def _choose(call: Call, study: Study, floor: Floor) -> ExitCode:
+def _choose(call: Call, study: SharedStudy, floor: Floor) -> ExitCode:
     """Choose, confirm, and write everything down."""
-    from bench.search.choosing import choose
+    from bench.search.selection import choose_points
     from bench.search.study import CHOSEN
 
-    chosen = choose(study.trials(), call.asked.objectives, call.asked.space.search.num_chosen)
+    chosen = choose_points(
+        study.trials(), call.asked.objectives, call.asked.space.search.num_chosen
+    )
     numbers = [trial.number for trial in chosen]
     before = study.optuna.user_attrs.get(CHOSEN) or []
     if numbers and (not before or before[-1] != numbers):
@@ -145,8 +155,8 @@ def _choose(call: Call, study: Study, floor: Floor) -> ExitCode:
     return _conclude(call, study, floor, confirmations, over=True)
 
 
-def _interrupted(call: Call, study: Study, outcome: Outcome) -> ExitCode:
-    if study.place.patience.gave_up:
+def _interrupted(call: Call, study: SharedStudy, outcome: Outcome) -> ExitCode:
+    if study.study_storage.retry_policy.gave_up:
         return _stopped(call, outcome.reason)
     write_record(call, study, [], over=False)
     if outcome.reason:
@@ -164,7 +174,12 @@ def _stopped(call: Call, reason: str | None) -> ExitCode:
 
 
 def _conclude(
-    call: Call, study: Study, floor: Floor, confirmations: Sequence[Confirmation], *, over: bool
+    call: Call,
+    study: SharedStudy,
+    floor: Floor,
+    confirmations: Sequence[Confirmation],
+    *,
+    over: bool,
 ) -> ExitCode:
     if not floor.worked:
         finish_mirror(call.store, call.experiment, call.say)

@@ -17,7 +17,7 @@ from bench.run.limits import Limits
 from bench.run.retries import RETRIES
 
 if TYPE_CHECKING:
-    from bench.search.opening import Request
+    from bench.search.request import SearchRequest
 
 ResolvePlan = Callable[[Plan], Plan]
 """Settles what trials name by other experiments and files."""
@@ -55,7 +55,7 @@ class Call:
         leases: its part in who does what.
     """
 
-    asked: Request
+    asked: SearchRequest
     samples: Plan
     resolve: ResolvePlan
     options: SearchOptions

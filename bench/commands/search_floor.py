@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
     from bench.search.outcome import Confirmation
-    from bench.search.study import Study
+    from bench.search.study import SharedStudy
 
 _OF_THE_POINT = (Failure.DIVERGED, Failure.OUT_OF_MEMORY)
 """Failures that say something of a point, not of the machine or the program."""
@@ -50,13 +50,13 @@ class Floor:
         late: whether the time for new points is over.
     """
 
-    def __init__(self, call: Call, study: Study) -> None:
+    def __init__(self, call: Call, study: SharedStudy) -> None:
         self._call, self._study = call, study
         self.worked = self.broken = self.late = False
         self._ready = False
         self._executor: KeepingExecutor | None = None
         self._claims = SharedTrials(call.leases, {}, {}, {})
-        about = {"name": call.experiment, "storage": study.place.name}
+        about = {"name": call.experiment, "storage": study.study_storage.name}
         self._shop = TrialWorkshop(
             call.asked.space, call.store, call.resolve, about, self._claims, self
         )
@@ -68,18 +68,20 @@ class Floor:
 
     def try_points(self) -> Outcome:
         """Until there are as many as were asked for, or the time is over."""
-        from bench.search.driver import Driver, Goal
-        from bench.search.pruning import make_judge
+        from bench.search.driver import Driver, SearchGoal
+        from bench.search.pruning import make_pruning_policy
 
         call, asked, study = self._call, self._call.asked, self._study
         search = asked.space.search
         seconds = call.options.timeout or search.timeout
         several = len(asked.objectives) > 1
-        judge = make_judge(search.pruner, asked.curve, several=several, others=study.trials)
+        policy = make_pruning_policy(
+            search.pruner, asked.curve, several=several, others=study.trials
+        )
         driver = Driver(
             asked.space,
             study,
-            Goal(asked.objectives, asked.curve, judge),
+            SearchGoal(asked.objectives, asked.curve, policy),
             self._shop,
             call.say,
             until=None if seconds is None else time.monotonic() + seconds,
@@ -89,10 +91,12 @@ class Floor:
         with self._at_work(total) as (executor, observe):
 
             def follow(event: Event) -> None:
-                event = driver.meant(event)
+                event = driver.interpret(event)
                 observe(event)
-                if not study.place.patience.gave_up:  # workers stop; the study learns it later
-                    driver.follow(event)
+                if (
+                    not study.study_storage.retry_policy.gave_up
+                ):  # workers stop; the study learns it later
+                    driver.handle_event(event)
 
             try:
                 outcome = self._run(executor, follow, driver)
@@ -156,7 +160,7 @@ class Floor:
             for files in behind(call.store, call.experiment):
                 changed(files)
             self._executor = KeepingExecutor(LocalExecutor(shares, call.options.limits))
-            self._study.place.patience.wait = self._executor.wait
+            self._study.study_storage.retry_policy.wait = self._executor.wait
             record = observer(self._shop.recorders, changed, shown.observe)
 
             def observe(event: Event) -> None:
@@ -167,7 +171,7 @@ class Floor:
             try:
                 yield self._executor, observe
             finally:
-                self._study.place.patience.wait = time.sleep
+                self._study.study_storage.retry_policy.wait = time.sleep
 
     def _shares(self, trials: int) -> list[Share]:
         call, samples = self._call, self._call.samples

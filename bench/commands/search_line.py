@@ -84,10 +84,10 @@ def _search(spec: Path, overrides: list[str], options: SearchOptions, *, trust_c
         from bench.plan.expand import check_targets
         from bench.plan.plan import Plan
         from bench.plan.pretrained import check_weights
-        from bench.search.opening import request
+        from bench.search.request import read_request
         from bench.spec.load import load_spec
 
-        asked = request(load_spec(spec, overrides))
+        asked = read_request(load_spec(spec, overrides))
         samples = Plan(asked.space.spec, {}, asked.space.sample_trials())
         check_targets(samples)
         resolve = resolver(options.results, spec.parent, trust_code=trust_code)

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
     from bench.search.outcome import Confirmation
-    from bench.search.study import Study
+    from bench.search.study import SharedStudy
 
 
 def write_record(
-    call: Call, study: Study, confirmations: Sequence[Confirmation], *, over: bool
+    call: Call, study: SharedStudy, confirmations: Sequence[Confirmation], *, over: bool
 ) -> dict[str, Any]:
     """Write results/<experiment>/search.json, from which a report is made without Optuna."""
     from bench.search.outcome import record
@@ -34,7 +34,7 @@ def write_record(
     found = record(
         call.asked.space,
         call.asked.objectives,
-        study.place.name,
+        study.study_storage.name,
         study.trials(),
         chosen,
         confirmations,
@@ -54,7 +54,7 @@ def unchanged_record(call: Call) -> dict[str, Any] | None:
     return found if there and is_current(call.store, call.experiment, reports) else None
 
 
-def write_best(call: Call, study: Study, record: Mapping[str, Any]) -> None:
+def write_best(call: Call, study: SharedStudy, record: Mapping[str, Any]) -> None:
     """Write reports/<experiment>/best.yaml, and best_2.yaml, … where several were chosen."""
     from bench.search.outcome import best_spec
     from bench.search.points import FACTS, point_of

@@ -22,15 +22,15 @@ from bench.record.store import TrialFiles, TrialStatus
 from bench.run.events import Ended, EpochDone, Event, Started
 from bench.run.prepare import Costs
 from bench.run.worker import Job
-from bench.search.points import INFEASIBLE, MESSAGE, REUSED, TRIALS, Active, draw
-from bench.search.pruning import Judge
-from bench.search.study import REAP_SECONDS, Study
+from bench.search.points import INFEASIBLE, MESSAGE, REUSED, TRIALS, ActivePoint, draw_point
+from bench.search.pruning import PruningPolicy
+from bench.search.study import REAP_SECONDS, SharedStudy
 from bench.states import Status
 
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
-class Workshop(Protocol):
+class TrialFactory(Protocol):
     """Where points become trials that can be trained."""
 
     def trials(self, point: Mapping[str, Value]) -> tuple[Trial, ...]:
@@ -59,7 +59,7 @@ class Workshop(Protocol):
 
 
 @dataclass(frozen=True)
-class Goal:
+class SearchGoal:
     """What is optimised, and how.
 
     Attributes:
@@ -70,7 +70,7 @@ class Goal:
 
     objectives: tuple[Objective, ...]
     curve: Objective | None
-    judge: Judge
+    policy: PruningPolicy
 
 
 class Driver:
@@ -84,19 +84,19 @@ class Driver:
     def __init__(
         self,
         space: Space,
-        study: Study,
-        goal: Goal,
-        workshop: Workshop,
+        study: SharedStudy,
+        goal: SearchGoal,
+        factory: TrialFactory,
         say: Callable[[str], None],
         *,
         until: float | None = None,
         retry_failed: bool = False,
     ) -> None:
         self._space, self._study, self._goal = space, study, goal
-        self._workshop, self._say = workshop, say
+        self._factory, self._say = factory, say
         self._until, self._retry_failed = until, retry_failed
         self._size = space.size
-        self._active: dict[int, Active] = {}
+        self._active: dict[int, ActivePoint] = {}
         self._stopped = False
         self._asked = -REAP_SECONDS
 
@@ -118,10 +118,10 @@ class Driver:
         if self._stopped:
             return None
         for active in list(self._active.values()):
-            if active.running is None and (job := self._job(active)) is not None:
+            if active.running is None and (job := self._next_job(active)) is not None:
                 return job
-        while (begun := self._begin()) is not None:
-            if (job := self._job(begun)) is not None:
+        while (begun := self._take_point()) is not None:
+            if (job := self._next_job(begun)) is not None:
                 return job
         return None
 
@@ -136,17 +136,17 @@ class Driver:
     def stop(self) -> None:
         """No further jobs; a storage that is away is not waited for."""
         self._stopped = True
-        self._study.place.patience.over = True
+        self._study.study_storage.retry_policy.over = True
 
     def close(self) -> None:
         """Give back what is not finished: others go on with it, or the next call."""
         for active in self._active.values():
-            self._study.give_back(active.handle)
+            self._study.release(active.handle)
         self._active.clear()
 
-    def meant(self, event: Event) -> Event:
+    def interpret(self, event: Event) -> Event:
         """What an event means: a trial that we have ended was pruned, not interrupted."""
-        active = self._of(event.trial) if isinstance(event, Ended) else None
+        active = self._active_for(event.trial) if isinstance(event, Ended) else None
         if active is None or active.pruned is None:
             return event
         assert isinstance(event, Ended)
@@ -154,36 +154,36 @@ class Driver:
             return event
         return Ended(event.trial, Status.PRUNED, None, active.pruned, recorded=False)
 
-    def follow(self, event: Event) -> None:
+    def handle_event(self, event: Event) -> None:
         """Do what follows from an event, once it is on record."""
         if not isinstance(event, Started | EpochDone | Ended):
             return
-        active = self._of(event.trial)
+        active = self._active_for(event.trial)
         if active is None:
             return
         try:
             if isinstance(event, EpochDone):
-                self._look(active, event.row)
+                self._observe_epoch(active, event.row)
             elif isinstance(event, Ended):
                 active.running = None
-                self._ended(active, event)
+                self._handle_end(active, event)
         except UpdateFinishedTrialError:
-            self._lost(active)
+            self._taken_over(active)
         if active.pruned is not None and not isinstance(event, Ended):
-            self._workshop.stop(event.trial)
+            self._factory.stop(event.trial)
 
-    def _of(self, trial: str) -> Active | None:
+    def _active_for(self, trial: str) -> ActivePoint | None:
         """The point that is training this trial."""
         return next((a for a in self._active.values() if a.running == trial), None)
 
-    def _lost(self, active: Active) -> None:
+    def _taken_over(self, active: ActivePoint) -> None:
         """Somebody took us for dead and has ended the point."""
-        self._leave(active)
+        self._deactivate(active)
         self._say(f"point {active.number} was taken over by another process")
 
     # points
 
-    def _begin(self) -> Active | None:
+    def _take_point(self) -> ActivePoint | None:
         """A new point, or one that somebody has left; None: none just now."""
         while time.monotonic() >= self._asked + REAP_SECONDS:
             if self._stopped or self.late or self.exhausted:
@@ -192,33 +192,33 @@ class Driver:
             if handle is None:
                 self._asked = time.monotonic()
                 return None
-            if (active := self._prepared(handle)) is not None:
+            if (active := self._prepare_point(handle)) is not None:
                 self._active[active.number] = active
                 return active
         return None
 
-    def _prepared(self, handle: optuna.Trial) -> Active | None:
+    def _prepare_point(self, handle: optuna.Trial) -> ActivePoint | None:
         """The point of a trial, ready for its first seed; None where it has ended already."""
-        point = draw(self._space, handle)
+        point = draw_point(self._space, handle)
         try:
-            trials = self._workshop.trials(point)
+            trials = self._factory.trials(point)
         except BenchError as error:
             self._refuse(handle, {"settings": 1.0}, str(error))
             return None
-        active = Active(handle, trials)
+        active = ActivePoint(handle, trials)
         handle.set_user_attr(TRIALS, [trial.id for trial in trials])
-        if self._repeated(active):
+        if self._reuse_result(active):
             return None
         try:
-            costs = self._workshop.costs(trials[0])
+            costs = self._factory.costs(trials[0])
         except WorkerStartError:
             raise  # says nothing of the point, which is given back
         except BenchError as error:
             self._fail(active, str(error))
             return None
-        return active if self._is_allowed(active, costs) else None
+        return active if self._meets_constraints(active, costs) else None
 
-    def _repeated(self, active: Active) -> bool:
+    def _reuse_result(self, active: ActivePoint) -> bool:
         """Whether the same point was finished before: it is not trained again."""
         ids = [trial.id for trial in active.trials]
         for other in self._study.trials():
@@ -239,32 +239,32 @@ class Driver:
             return True
         return False
 
-    def _is_allowed(self, active: Active, costs: Costs) -> bool:
+    def _meets_constraints(self, active: ActivePoint, costs: Costs) -> bool:
         """Whether it meets the constraints; it is not trained otherwise."""
         known: dict[str, float | int | None] = dict(costs)
         limits = self._space.search.parsed_constraints
         if any(limit.name == "memory_mb" for limit in limits):
-            found = self._workshop.footprint(active.trials[0])
-            known["memory_mb"] = _memory(found)
+            found = self._factory.footprint(active.trials[0])
+            known["memory_mb"] = _memory_mb(found)
             if found.problem is not None:
                 self._say(f"point {active.number}: its memory is not known: {found.problem}")
-        beyond, told = {}, []
+        excesses, violations = {}, []
         for limit in limits:
             value = known.get(limit.name)
             if value is not None:
-                beyond[str(limit)] = limit.excess(value)
-                if beyond[str(limit)] > 0:
-                    told.append(f"{limit.name} is {value:.6g}, but is to be {limit.bound}")
-        if told:
-            self._refuse(active.handle, beyond, "; ".join(told))
+                excesses[str(limit)] = limit.excess(value)
+                if excesses[str(limit)] > 0:
+                    violations.append(f"{limit.name} is {value:.6g}, but is to be {limit.bound}")
+        if violations:
+            self._refuse(active.handle, excesses, "; ".join(violations))
             return False
-        for name, value in beyond.items():
+        for name, value in excesses.items():
             _constrain(active.handle, name, value)
         return True
 
-    def _refuse(self, handle: optuna.Trial, beyond: Mapping[str, float], message: str) -> None:
+    def _refuse(self, handle: optuna.Trial, excesses: Mapping[str, float], message: str) -> None:
         """End a point that is not to be trained; samplers see by how much it is beyond limits."""
-        for name, value in beyond.items():
+        for name, value in excesses.items():
             _constrain(handle, name, value)
         handle.set_user_attr(INFEASIBLE, True)
         handle.set_user_attr(MESSAGE, message)
@@ -273,13 +273,13 @@ class Driver:
 
     # seeds
 
-    def _job(self, active: Active) -> Job | None:
+    def _next_job(self, active: ActivePoint) -> Job | None:
         """The next seed that has to be trained; None: it waits for another point, or has ended."""
         while True:
             trial = active.next
-            if self._of(trial.id) is not None:
+            if self._active_for(trial.id) is not None:
                 return None  # another point of ours is the same: its result will be this one's
-            files = self._workshop.files(trial)
+            files = self._factory.files(trial)
             found = standing(files)
             if found.status in (Status.DONE, Status.PRUNED):
                 self._replay(active, files)
@@ -292,33 +292,33 @@ class Driver:
                 return None
             if found.status is not Status.DONE:
                 active.running = trial.id
-                return self._workshop.job(trial, active.number, found)
-            if self._add(active):
+                return self._factory.job(trial, active.number, found)
+            if self._add_seed(active):
                 return None
 
-    def _ended(self, active: Active, event: Ended) -> None:
+    def _handle_end(self, active: ActivePoint, event: Ended) -> None:
         if event.status is Status.DONE:
             active.pruned = None  # it was quicker than we were
-            self._add(active)
+            self._add_seed(active)
         elif event.status is Status.PRUNED:
             self._prune(active)
         elif event.status is Status.FAILED:
             self._fail(active, f"{event.failure}: {event.message}")
 
-    def _add(self, active: Active) -> bool:
+    def _add_seed(self, active: ActivePoint) -> bool:
         """A seed is done; whether the point has ended with it."""
         index = len(active.figures)
-        summary = self._workshop.files(active.next).summary()
+        summary = self._factory.files(active.next).summary()
         if (missing := active.add(summary, self._goal.objectives)) is not None:
             self._fail(active, missing)
             return True
         first = active.figures[index][self._goal.objectives[0].metric]
-        pruned = self._goal.judge.seed(active.handle, index, first)
+        pruned = self._goal.policy.seed(active.handle, index, first)
         if active.complete:
-            self._leave(active)
+            self._deactivate(active)
             values = active.values(self._goal.objectives)
             if not self._study.end(active.handle, TrialState.COMPLETE, values):
-                self._lost(active)
+                self._taken_over(active)
             return True
         if pruned:
             active.pruned = f"pruned after {index + 1} of {len(active.trials)} seeds"
@@ -326,50 +326,55 @@ class Driver:
             self._prune(active)
         return pruned
 
-    def _prune(self, active: Active) -> None:
+    def _prune(self, active: ActivePoint) -> None:
         active.handle.set_user_attr(MESSAGE, active.pruned)
-        self._leave(active)
+        self._deactivate(active)
         self._study.end(active.handle, TrialState.PRUNED)
 
-    def _fail(self, active: Active, message: str) -> None:
+    def _fail(self, active: ActivePoint, message: str) -> None:
         active.handle.set_user_attr(MESSAGE, message)
-        self._leave(active)
+        self._deactivate(active)
         self._study.end(active.handle, TrialState.FAIL)
         self._say(f"point {active.number} has failed: {message}")
 
-    def _leave(self, active: Active) -> None:
+    def _deactivate(self, active: ActivePoint) -> None:
         self._active.pop(active.number, None)
 
     # epochs
 
-    def _replay(self, active: Active, files: TrialFiles) -> None:
+    def _replay(self, active: ActivePoint, files: TrialFiles) -> None:
         """Judge the epochs that are on record."""
         if not active.figures:
             for row in files.history():
-                self._judge(active, row)
+                self._check_pruning(active, row)
 
-    def _look(self, active: Active, row: Mapping[str, Any]) -> None:
+    def _observe_epoch(self, active: ActivePoint, row: Mapping[str, Any]) -> None:
         """Judge an epoch, and those before it of which we were not told."""
         if active.figures or self._goal.curve is None:
             return
         epoch = int(row["epoch"])
-        if epoch > active.judged + 1:
-            for earlier in self._workshop.files(active.next).history():
+        if epoch > active.judged_epoch + 1:
+            for earlier in self._factory.files(active.next).history():
                 if int(earlier["epoch"] or 0) < epoch:
-                    self._judge(active, earlier)
-        self._judge(active, row)
+                    self._check_pruning(active, earlier)
+        self._check_pruning(active, row)
 
-    def _judge(self, active: Active, row: Mapping[str, Any]) -> None:
+    def _check_pruning(self, active: ActivePoint, row: Mapping[str, Any]) -> None:
         objective, epoch = self._goal.curve, int(row["epoch"])
         value = None if objective is None else row.get(objective.curve or "")
-        if objective is None or value is None or epoch <= active.judged or not math.isfinite(value):
+        if (
+            objective is None
+            or value is None
+            or epoch <= active.judged_epoch
+            or not math.isfinite(value)
+        ):
             return  # what is no number says nothing, so that nothing is pruned for it
-        active.judged = epoch
+        active.judged_epoch = epoch
         worse = active.so_far is not None and not objective.better(value, active.so_far)
         if not (worse and objective.best_so_far):
             active.so_far = float(value)
         assert active.so_far is not None
-        hopeless = self._goal.judge.epoch(active.handle, epoch, active.so_far)
+        hopeless = self._goal.policy.epoch(active.handle, epoch, active.so_far)
         last = epoch >= active.next.settings.train.epochs
         if hopeless and not last and active.pruned is None:
             active.pruned = f"pruned after epoch {epoch}: {objective.curve} {active.so_far:.4g}"
@@ -380,7 +385,7 @@ def _constrain(handle: optuna.Trial, name: str, value: float) -> None:
         handle.set_constraint(name, value)
 
 
-def _memory(found: Footprint) -> float | None:
+def _memory_mb(found: Footprint) -> float | None:
     """MB; more than there is counts as twice that."""
     if found.problem is not None:
         return None

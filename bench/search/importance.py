@@ -13,7 +13,7 @@ from optuna.importance import FanovaImportanceEvaluator
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 REPEATS = 10
-LEAST = 8
+MIN_POINTS = 8
 """Fewer finished points say nothing."""
 
 
@@ -26,12 +26,12 @@ def importances(trials: Sequence[FrozenTrial], index: int) -> dict[str, dict[str
     """
     finished = [trial for trial in trials if trial.state is TrialState.COMPLETE]
     values = [trial.values[index] for trial in finished]
-    if len(finished) < LEAST or len(set(values)) < 2:
+    if len(finished) < MIN_POINTS or len(set(values)) < 2:
         return None
     found: dict[str, list[float]] = {}
     for seed in range(REPEATS):
         chosen = np.random.default_rng(seed).integers(len(finished), size=len(finished))
-        for name, share in _shares([finished[k] for k in chosen], index, seed).items():
+        for name, share in _forest_importances([finished[k] for k in chosen], index, seed).items():
             found.setdefault(name, []).append(share)
     if not found:
         return None
@@ -41,7 +41,7 @@ def importances(trials: Sequence[FrozenTrial], index: int) -> dict[str, dict[str
     }
 
 
-def _shares(trials: Sequence[FrozenTrial], index: int, seed: int) -> dict[str, float]:
+def _forest_importances(trials: Sequence[FrozenTrial], index: int, seed: int) -> dict[str, float]:
     """One forest's. Nothing where all of them have the same value."""
     if len({trial.values[index] for trial in trials}) < 2:
         return {}

@@ -14,9 +14,9 @@ from bench.masking import masked_url
 from bench.plan.objectives import Objective
 from bench.plan.space import Space, Value
 from bench.plan.trial import Trial
-from bench.search import choosing
+from bench.search import selection
 from bench.search.importance import importances
-from bench.search.points import FACTS, FIGURES, MESSAGE, REUSED, TRIALS, State, state_of
+from bench.search.points import FACTS, FIGURES, MESSAGE, REUSED, TRIALS, PointState, state_of
 from bench.search.pruning import curve_of
 from bench.search.study import OWNER
 from bench.spec import yaml12
@@ -77,7 +77,7 @@ def record(
         "confirm_seeds": list(search.confirm_seeds),
         "space": space.record(),
         "trials": [_trial(trial, objectives) for trial in trials],
-        "front": [trial.number for trial in choosing.front(trials, objectives)],
+        "front": [trial.number for trial in selection.pareto_front(trials, objectives)],
         "chosen": list(chosen),
         "confirmations": [
             confirmed.record(_values(by_number[confirmed.number], objectives))
@@ -102,7 +102,7 @@ def _trial(trial: FrozenTrial, objectives: Sequence[Objective]) -> dict[str, Any
         "number": trial.number,
         "state": str(state),
         "params": dict(trial.params),
-        "values": _values(trial, objectives) if state is State.COMPLETE else None,
+        "values": _values(trial, objectives) if state is PointState.COMPLETE else None,
         "intermediate": {str(step): value for step, value in sorted(curve.items())},
         "ids": known.get(TRIALS, []),
         "figures": known.get(FIGURES, []),

@@ -23,10 +23,10 @@ FACTS = "bench:facts"
 MESSAGE = "bench:message"
 REUSED = "bench:reused"
 INFEASIBLE = "bench:infeasible"
-_KEPT = ("threads", "device", "best_epoch", "epochs", "train_seconds")
+_RECORDED_FACTS = ("threads", "device", "best_epoch", "epochs", "train_seconds")
 
 
-class State(StrEnum):
+class PointState(StrEnum):
     """How far a point is."""
 
     WAITING = "waiting"
@@ -37,16 +37,16 @@ class State(StrEnum):
     FAILED = "failed"
 
 
-def state_of(trial: FrozenTrial) -> State:
+def state_of(trial: FrozenTrial) -> PointState:
     """How far the point of an Optuna trial is."""
     if trial.user_attrs.get(INFEASIBLE):
-        return State.INFEASIBLE
+        return PointState.INFEASIBLE
     return {
-        TrialState.WAITING: State.WAITING,
-        TrialState.RUNNING: State.RUNNING,
-        TrialState.COMPLETE: State.COMPLETE,
-        TrialState.PRUNED: State.PRUNED,
-        TrialState.FAIL: State.FAILED,
+        TrialState.WAITING: PointState.WAITING,
+        TrialState.RUNNING: PointState.RUNNING,
+        TrialState.COMPLETE: PointState.COMPLETE,
+        TrialState.PRUNED: PointState.PRUNED,
+        TrialState.FAIL: PointState.FAILED,
     }[trial.state]
 
 
@@ -55,16 +55,16 @@ def point_of(trial: FrozenTrial) -> dict[str, Value]:
     return dict(trial.params)
 
 
-def draw(space: Space, trial: optuna.Trial) -> dict[str, Value]:
+def draw_point(space: Space, trial: optuna.Trial) -> dict[str, Value]:
     """A value for each dimension that there is, from those before it on."""
     point: dict[str, Value] = {}
     for dimension in space.dimensions:
         if space.is_active(dimension, point):
-            point[dimension.name] = _drawn(dimension, trial)
+            point[dimension.name] = _suggest(dimension, trial)
     return point
 
 
-def _drawn(dimension: Dimension, trial: optuna.Trial) -> Value:
+def _suggest(dimension: Dimension, trial: optuna.Trial) -> Value:
     kind = dimension.kind
     if isinstance(kind, Choices):
         return str(trial.suggest_categorical(dimension.name, list(dimension.levels)))
@@ -74,13 +74,13 @@ def _drawn(dimension: Dimension, trial: optuna.Trial) -> Value:
     return trial.suggest_float(dimension.name, *kind.bounds, step=kind.step, log=kind.log)
 
 
-def _is_figure(value: object) -> bool:
+def _is_finite_number(value: object) -> bool:
     """Whether it can be compared: NaN is neither better nor worse, infinity beats everything."""
     return isinstance(value, int | float) and math.isfinite(value)
 
 
 @dataclass
-class Active:
+class ActivePoint:
     """A point that this process tries.
 
     Attributes:
@@ -98,7 +98,7 @@ class Active:
     figures: list[dict[str, float]] = field(default_factory=list)
     facts: list[dict[str, Any]] = field(default_factory=list)
     running: str | None = None
-    judged: int = 0
+    judged_epoch: int = 0
     so_far: float | None = None
     pruned: str | None = None
 
@@ -129,14 +129,14 @@ class Active:
         missing = [
             objective.metric
             for objective in objectives
-            if not _is_figure(summary.get(objective.metric))
+            if not _is_finite_number(summary.get(objective.metric))
         ]
         if missing:
             return f"{self.next.id} has no {', '.join(missing)}"
         self.figures.append(
             {objective.metric: float(summary[objective.metric]) for objective in objectives}
         )
-        self.facts.append({name: summary.get(name) for name in _KEPT})
+        self.facts.append({name: summary.get(name) for name in _RECORDED_FACTS})
         self.handle.set_user_attr(FIGURES, self.figures)
         self.handle.set_user_attr(FACTS, self.facts)
         return None

@@ -15,18 +15,18 @@ from optuna.storages import BaseStorage
 from bench.record.owners import Owner
 from bench.record.silence import BEATS, Silence
 
-_ALIVE, _WHO = "bench:alive:", "bench:who:"
+_HEARTBEAT_KEY, _OWNER_KEY = "bench:alive:", "bench:who:"
 
 
-def is_there(attributes: Mapping[str, Any]) -> Iterator[bool]:
+def may_be_alive(attributes: Mapping[str, Any]) -> Iterator[bool]:
     """Of each process that was in a study and did not say that it left: whether it may be there."""
-    for key, sign in attributes.items():
-        if key.startswith(_ALIVE) and sign != "left":
-            owner = Owner.read(attributes.get(_WHO + key.removeprefix(_ALIVE)))
+    for key, heartbeat in attributes.items():
+        if key.startswith(_HEARTBEAT_KEY) and heartbeat != "left":
+            owner = Owner.read(attributes.get(_OWNER_KEY + key.removeprefix(_HEARTBEAT_KEY)))
             yield owner is None or not owner.is_dead()
 
 
-class Presence:
+class StudyPresence:
     """This process's part in a study. A context manager.
 
     Args:
@@ -40,11 +40,11 @@ class Presence:
         self.owner = owner
         self._storage, self._study = storage, study
         self._beating = beating
-        self._others = Silence(owner.expiry)
+        self._monitor = Silence(owner.expiry)
         self._leaving = threading.Event()
-        self._thread = threading.Thread(target=self._live, name="study", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="study", daemon=True)
 
-    def __enter__(self) -> Presence:
+    def __enter__(self) -> StudyPresence:
         if self._beating:
             self._thread.start()
         return self
@@ -54,32 +54,34 @@ class Presence:
         if self._beating:
             self._thread.join()
             with suppress(Exception):  # whoever cannot say that it left is found out in time
-                self._sign("left")
+                self._write_heartbeat("left")
 
-    def is_dead(self, owner: Owner, signs: Mapping[str, Any]) -> bool:
-        """Whether a process is gone. `signs`: the study's attributes, as they are now."""
+    def is_dead(self, owner: Owner, attributes: Mapping[str, Any]) -> bool:
+        """Whether a process is gone. `attributes`: the study's attributes, as they are now."""
         if owner.token == self.owner.token:
             return False
         if owner.is_near():
             return owner.is_dead()
-        sign = signs.get(_ALIVE + owner.token)
-        return sign == "left" or self.silence(owner.token, sign) >= owner.expiry
+        heartbeat = attributes.get(_HEARTBEAT_KEY + owner.token)
+        return (
+            heartbeat == "left" or self.seconds_since_change(owner.token, heartbeat) >= owner.expiry
+        )
 
-    def silence(self, name: str, sign: Any) -> float:
+    def seconds_since_change(self, name: str, heartbeat: Any) -> float:
         """Seconds for which something was seen not to change."""
-        return self._others.of(name, sign)
+        return self._monitor.of(name, heartbeat)
 
-    def _live(self) -> None:
+    def _run(self) -> None:
         beat = 0
         with suppress(Exception):
-            who = _WHO + self.owner.token
+            who = _OWNER_KEY + self.owner.token
             self._storage.set_study_user_attr(self._study, who, self.owner.record())
         while True:
             with suppress(Exception):  # the storage is away: whoever needs it will say so
-                self._sign(beat)
+                self._write_heartbeat(beat)
             if self._leaving.wait(self.owner.expiry / BEATS):
                 return
             beat += 1
 
-    def _sign(self, sign: Any) -> None:
-        self._storage.set_study_user_attr(self._study, _ALIVE + self.owner.token, sign)
+    def _write_heartbeat(self, heartbeat: Any) -> None:
+        self._storage.set_study_user_attr(self._study, _HEARTBEAT_KEY + self.owner.token, heartbeat)

@@ -12,7 +12,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from bench.plan.objectives import Objective
-from bench.search.storages import quiet
+from bench.search.storages import silence_optuna
 from bench.spec.search_parts import Asha, Hyperband, Median, Pruner, Wilcoxon
 
 CURVE = "bench:curve"
@@ -21,7 +21,7 @@ CURVE = "bench:curve"
 Curve = Mapping[int, float]
 
 
-class Judge(Protocol):
+class PruningPolicy(Protocol):
     """Decides after each epoch of a point's first seed, and after each seed."""
 
     def epoch(self, trial: optuna.Trial, epoch: int, value: float) -> bool:
@@ -33,7 +33,7 @@ class Judge(Protocol):
         ...
 
 
-class Lenient:
+class NeverPrune:
     """Lets every trial go on."""
 
     def epoch(self, _trial: optuna.Trial, _epoch: int, _value: float) -> bool:
@@ -45,7 +45,7 @@ class Lenient:
         return False
 
 
-class ByOptuna:
+class OptunaPruning:
     """Asks the study's pruner. For one objective.
 
     Args:
@@ -57,14 +57,14 @@ class ByOptuna:
 
     def epoch(self, trial: optuna.Trial, epoch: int, value: float) -> bool:
         """By the values of other trials at the same epoch."""
-        return not self._by_seed and _reported(trial, epoch, value)
+        return not self._by_seed and _report_and_ask(trial, epoch, value)
 
     def seed(self, trial: optuna.Trial, index: int, value: float) -> bool:
         """By the best trial's values for the same seeds."""
-        return self._by_seed and _reported(trial, index, value)
+        return self._by_seed and _report_and_ask(trial, index, value)
 
 
-def _reported(trial: optuna.Trial, step: int, value: float) -> bool:
+def _report_and_ask(trial: optuna.Trial, step: int, value: float) -> bool:
     with warnings.catch_warnings():
         # a trial that goes on reports its last epochs again: Optuna keeps the first value
         warnings.filterwarnings("ignore", message="The reported value is ignored")
@@ -72,7 +72,7 @@ def _reported(trial: optuna.Trial, step: int, value: float) -> bool:
     return trial.should_prune()
 
 
-class ByCurve:
+class CurvePruning:
     """Median or successive halving on one curve. For several objectives, where Optuna has neither.
 
     Args:
@@ -96,11 +96,11 @@ class ByCurve:
         others = [found for found in self._others() if found.number != trial.number]
         if isinstance(self._settings, Asha):
             curves = [curve_of(found.user_attrs) for found in others]
-            return halved(self._settings, self._aim, curve, curves, epoch)
+            return fails_halving(self._settings, self._aim, curve, curves, epoch)
         finished = [
             curve_of(found.user_attrs) for found in others if found.state is TrialState.COMPLETE
         ]
-        return below_median(self._settings, self._aim, curve, finished, epoch)
+        return is_below_median(self._settings, self._aim, curve, finished, epoch)
 
     def seed(self, _trial: optuna.Trial, _index: int, _value: float) -> bool:
         """Never."""
@@ -113,7 +113,7 @@ def curve_of(attributes: Mapping[str, Any]) -> dict[int, float]:
     return {step: value for step, value in kept.items() if math.isfinite(value)}
 
 
-def below_median(
+def is_below_median(
     settings: Median, objective: Objective, curve: Curve, finished: Sequence[Curve], epoch: int
 ) -> bool:
     """Whether the best value so far is worse than the median of finished trials at this epoch."""
@@ -124,7 +124,7 @@ def below_median(
     return bool(there) and objective.better(statistics.median(there), best)
 
 
-def halved(
+def fails_halving(
     settings: Asha, objective: Objective, curve: Curve, others: Sequence[Curve], epoch: int
 ) -> bool:
     """Whether, at one of the deciding epochs, others leave no place among the best."""
@@ -155,24 +155,24 @@ def make_pruner(settings: Pruner, epochs: int) -> optuna.pruners.BasePruner:
             reduction_factor=settings.reduction,
         )
     if isinstance(settings, Wilcoxon):
-        quiet()
+        silence_optuna()
         return optuna.pruners.WilcoxonPruner(p_threshold=settings.p)
     return optuna.pruners.NopPruner()
 
 
-def make_judge(
+def make_pruning_policy(
     settings: Pruner,
     objective: Objective | None,
     *,
     several: bool,
     others: Callable[[], Sequence[FrozenTrial]],
-) -> Judge:
+) -> PruningPolicy:
     """What decides; `objective` is the curve that epochs are judged by."""
     if isinstance(settings, Wilcoxon):
-        return ByOptuna(by_seed=True)
+        return OptunaPruning(by_seed=True)
     if objective is None:
-        return Lenient()
+        return NeverPrune()
     if several:
         assert isinstance(settings, Median | Asha)
-        return ByCurve(settings, objective, others)
-    return ByOptuna(by_seed=False)
+        return CurvePruning(settings, objective, others)
+    return OptunaPruning(by_seed=False)

@@ -17,16 +17,16 @@ from optuna.trial import FrozenTrial, TrialState
 from bench.plan.space import Value
 from bench.spec.search_parts import GaussianProcess, Nsga2, RandomSampling, Sampler, Tpe
 
-_FINENESS = 1e-3
+_RESOLUTION = 1e-3
 """Steps that a range is cut into by rounding, at least a thousand: far below what seeds do."""
 
 
 def make_sampler(settings: Sampler, enqueued: Sequence[Mapping[str, Value]] = ()) -> BaseSampler:
     """The sampler that the spec names; the first trials take what is enqueued."""
-    return Numbered(settings, enqueued)
+    return PerTrialSeededSampler(settings, enqueued)
 
 
-class Numbered(BaseSampler):
+class PerTrialSeededSampler(BaseSampler):
     """A sampler that begins anew for each trial, with a seed made of its own and the number.
 
     So the n-th point follows from what is known when it is drawn, not from how often the search
@@ -41,13 +41,13 @@ class Numbered(BaseSampler):
 
     def __init__(self, settings: Sampler, enqueued: Sequence[Mapping[str, Value]] = ()) -> None:
         self._settings, self._enqueued = settings, enqueued
-        self._inner = _made(settings, settings.seed)
+        self._inner = _make_inner(settings, settings.seed)
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Begin anew."""
         text = f"{self._settings.seed} {trial.number}"
         seed = int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) % 2**31
-        self._inner = _made(self._settings, seed)
+        self._inner = _make_inner(self._settings, seed)
         self._inner.before_trial(study, trial)
 
     def infer_relative_search_space(
@@ -61,7 +61,7 @@ class Numbered(BaseSampler):
     ) -> dict[str, Any]:
         """Values for what is drawn together."""
         found = self._inner.sample_relative(study, trial, search_space)
-        drawn = {name: readable(value, search_space[name]) for name, value in found.items()}
+        drawn = {name: round_readably(value, search_space[name]) for name, value in found.items()}
         known = self._known(trial)
         return drawn | {name: known[name] for name in search_space if name in known}
 
@@ -77,7 +77,7 @@ class Numbered(BaseSampler):
         if param_name in known:
             return known[param_name]
         value = self._inner.sample_independent(study, trial, param_name, param_distribution)
-        return readable(value, param_distribution)
+        return round_readably(value, param_distribution)
 
     def after_trial(
         self,
@@ -93,22 +93,22 @@ class Numbered(BaseSampler):
         return self._enqueued[trial.number] if trial.number < len(self._enqueued) else {}
 
 
-def readable(value: Any, distribution: BaseDistribution) -> Any:
+def round_readably(value: Any, distribution: BaseDistribution) -> Any:
     """A drawn number with as many digits as tell it from its neighbours: `0.001234`."""
     if not isinstance(distribution, FloatDistribution):
         return value
     low, high = distribution.low, distribution.high
     if distribution.log:
-        digits = max(3, math.ceil(-math.log10(_FINENESS * math.log(high / low))) + 1)
+        digits = max(3, math.ceil(-math.log10(_RESOLUTION * math.log(high / low))) + 1)
         found = float(f"{value:.{digits}g}")
     elif distribution.step is not None:
         found = round(value, 12)
     else:
-        found = round(value, max(0, math.ceil(-math.log10(_FINENESS * (high - low)))))
+        found = round(value, max(0, math.ceil(-math.log10(_RESOLUTION * (high - low)))))
     return min(max(found, low), high)
 
 
-def _made(settings: Sampler, seed: int) -> BaseSampler:
+def _make_inner(settings: Sampler, seed: int) -> BaseSampler:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # experimental, and what it will be called one day
         if isinstance(settings, Tpe):

@@ -24,19 +24,19 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from bench.errors import BenchError, StoreError, first_line, shortened
 from bench.masking import masked, masked_url
 from bench.safe_files import check_database, refuse_special
-from bench.search.patience import (
+from bench.search.storage_retries import (
     FILE_SECONDS,
     SERVER_SECONDS,
-    Patience,
-    PatientStorage,
-    StudyAwayError,
+    RetryingStorage,
+    RetryPolicy,
+    StudyUnavailableError,
     reason,
 )
 
 SQLITE, JOURNAL = "optuna.db", "optuna.journal"
-_WAIT_SECONDS = 60.0
+_LOCK_SECONDS = 60.0
 _ATTEMPTS = 5
-_SERVER = {
+_POSTGRES_OPTIONS = {
     # a server that is gone without a word is noticed after about a minute, not after two hours
     "connect_timeout": 10,
     "keepalives_idle": 30,
@@ -47,11 +47,11 @@ _SERVER = {
 
 
 @dataclass(frozen=True)
-class Place:
-    """A place for studies.
+class StudyStorage:
+    """Where studies are kept.
 
     Attributes:
-        storage: Optuna's; it waits with `patience` while the server or the file is away.
+        storage: Optuna's; it waits with `retry_policy` while the server or the file is away.
         name: for people, without a password; optuna-dashboard takes it.
         shared: whether several processes may use it at a time.
         direct: the same, without patience: for heartbeats.
@@ -61,24 +61,26 @@ class Place:
     name: str
     shared: bool
     direct: BaseStorage | None = None
-    patience: Patience = field(default_factory=lambda: Patience("memory", 0.0))
+    retry_policy: RetryPolicy = field(default_factory=lambda: RetryPolicy("memory", 0.0))
 
 
-def _patient(storage: BaseStorage, name: str, patience: Patience, *, shared: bool) -> Place:
-    return Place(PatientStorage(storage, patience), name, shared, storage, patience)
+def _with_retries(
+    storage: BaseStorage, name: str, retry_policy: RetryPolicy, *, shared: bool
+) -> StudyStorage:
+    return StudyStorage(RetryingStorage(storage, retry_policy), name, shared, storage, retry_policy)
 
 
-def open_place(setting: str, results: Path) -> Place:
-    """The place that `search.storage` names, made where it is not there.
+def open_storage(setting: str, results: Path) -> StudyStorage:
+    """The storage that `search.storage` names, created where it does not exist.
 
     Raises:
         BenchError: it cannot be reached, or its driver is missing.
     """
-    quiet()
+    silence_optuna()
     if setting == "journal":
-        return _journal(results / JOURNAL)
+        return _open_journal(results / JOURNAL)
     if setting == "sqlite":
-        return _sqlite(results / SQLITE)
+        return _open_sqlite(results / SQLITE)
     url = setting
     if url.startswith("postgresql://"):
         url = url.replace("postgresql://", "postgresql+psycopg://", 1)
@@ -86,20 +88,22 @@ def open_place(setting: str, results: Path) -> Place:
     options: dict[str, Any] = {"pool_pre_ping": True}
     if url.startswith("postgresql"):
         named = url.partition("?")[2]
-        options["connect_args"] = {key: v for key, v in _SERVER.items() if f"{key}=" not in named}
-    database = _relational(url, options, shown)
-    patience = Patience(shown, _seconds(SERVER_SECONDS), database.engine.dispose)
-    return _patient(optuna.storages.get_storage(database), shown, patience, shared=True)
+        options["connect_args"] = {
+            key: v for key, v in _POSTGRES_OPTIONS.items() if f"{key}=" not in named
+        }
+    database = _open_database(url, options, shown)
+    retry_policy = RetryPolicy(shown, _retry_seconds(SERVER_SECONDS), database.engine.dispose)
+    return _with_retries(optuna.storages.get_storage(database), shown, retry_policy, shared=True)
 
 
-def _seconds(usual: float) -> float:
+def _retry_seconds(usual: float) -> float:
     """For how long a storage is waited for; `BENCH_STUDY_SECONDS` changes it."""
     with contextlib.suppress(ValueError):
         return float(os.environ.get("BENCH_STUDY_SECONDS", usual))
     return usual
 
 
-def quiet() -> None:
+def silence_optuna() -> None:
     """Optuna says only what goes wrong; what it calls experimental is not news."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
@@ -112,7 +116,7 @@ def storage_errors(place: str) -> Iterator[None]:
 
     try:
         yield
-    except StudyAwayError:
+    except StudyUnavailableError:
         raise
     except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
         raise StoreError(
@@ -121,19 +125,19 @@ def storage_errors(place: str) -> Iterator[None]:
         ) from error
 
 
-def _journal(path: Path) -> Place:
+def _open_journal(path: Path) -> StudyStorage:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         for file in (path, path.with_name(f"{path.name}.lock")):
             refuse_special(file)
         backend = _Journal(path)
-        patience = Patience(str(path), _seconds(FILE_SECONDS))
-        return _patient(JournalStorage(backend), str(path), patience, shared=True)
+        retry_policy = RetryPolicy(str(path), _retry_seconds(FILE_SECONDS))
+        return _with_retries(JournalStorage(backend), str(path), retry_policy, shared=True)
     except OSError as error:
         raise StoreError(f"{path}: cannot be written ({error.strerror})") from error
 
 
-def _sqlite(path: Path) -> Place:
+def _open_sqlite(path: Path) -> StudyStorage:
     path.parent.mkdir(parents=True, exist_ok=True)
     check_database(path)
     path.touch()
@@ -141,15 +145,15 @@ def _sqlite(path: Path) -> Place:
     uri = f"file:{quote(str(path.resolve()))}?mode=rw"
 
     def connect() -> sqlite3.Connection:
-        return sqlite3.connect(uri, uri=True, timeout=_WAIT_SECONDS, check_same_thread=False)
+        return sqlite3.connect(uri, uri=True, timeout=_LOCK_SECONDS, check_same_thread=False)
 
-    database = _relational(f"sqlite:///{path.resolve()}", {"creator": connect}, str(path))
-    patience = Patience(str(path), _seconds(FILE_SECONDS), database.engine.dispose)
+    database = _open_database(f"sqlite:///{path.resolve()}", {"creator": connect}, str(path))
+    retry_policy = RetryPolicy(str(path), _retry_seconds(FILE_SECONDS), database.engine.dispose)
     name = f"sqlite:///{path}"
-    return _patient(optuna.storages.get_storage(database), name, patience, shared=False)
+    return _with_retries(optuna.storages.get_storage(database), name, retry_policy, shared=False)
 
 
-def _relational(url: str, options: Mapping[str, Any], shown: str) -> RDBStorage:
+def _open_database(url: str, options: Mapping[str, Any], shown: str) -> RDBStorage:
     """Several processes may make the tables at the same moment: all but one try again."""
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -215,7 +219,7 @@ class _Lock(JournalFileOpenLock):
     def __init__(self, path: Path) -> None:
         super().__init__(str(path))
         self._path = path
-        self._lock = FileLock(f"{path}.lock", thread_local=False, timeout=_WAIT_SECONDS)
+        self._lock = FileLock(f"{path}.lock", thread_local=False, timeout=_LOCK_SECONDS)
 
     def acquire(self) -> bool:
         """Wait for it; where the folder is gone, it is not made again."""

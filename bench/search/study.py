@@ -21,11 +21,11 @@ from bench.errors import BenchError
 from bench.plan.objectives import Objective
 from bench.plan.trial import canonical_json
 from bench.record.owners import Owner
-from bench.search.presence import Presence, is_there
-from bench.search.storages import Place, quiet
+from bench.search.presence import StudyPresence, may_be_alive
+from bench.search.storages import StudyStorage, silence_optuna
 
 OWNER = "bench:owner"
-TERMS = "bench:terms"
+DEFINITION = "bench:terms"
 CHOSEN = "bench:chosen"
 REAP_SECONDS = 1.0
 
@@ -33,7 +33,7 @@ _MODES: Mapping[str, Literal["minimize", "maximize"]] = {"min": "minimize", "max
 
 
 @dataclass(frozen=True)
-class Terms:
+class StudyDefinition:
     """What has to be the same for everything in one study.
 
     Attributes:
@@ -59,10 +59,10 @@ class Terms:
         }
 
 
-def join(
-    place: Place,
+def join_study(
+    study_storage: StudyStorage,
     name: str,
-    terms: Terms,
+    definition: StudyDefinition,
     sampler: optuna.samplers.BaseSampler,
     pruner: optuna.pruners.BasePruner,
 ) -> optuna.Study:
@@ -71,63 +71,75 @@ def join(
     Raises:
         BenchError: it is there on other terms, or of somebody else; says what differs.
     """
-    directions = [_MODES[objective.mode] for objective in terms.objectives]
-    quiet()
-    _remove_refused(place, name, terms, directions)
+    directions = [_MODES[objective.mode] for objective in definition.objectives]
+    silence_optuna()
+    _remove_abandoned(study_storage, name, definition, directions)
     try:
         study = optuna.create_study(
-            storage=place.storage,
+            storage=study_storage.storage,
             study_name=name,
             directions=directions,
             sampler=sampler,
             pruner=pruner,
         )
-        study.set_metric_names([objective.metric for objective in terms.objectives])
+        study.set_metric_names([objective.metric for objective in definition.objectives])
     except DuplicatedStudyError:
         study = optuna.load_study(
-            study_name=name, storage=place.storage, sampler=sampler, pruner=pruner
+            study_name=name, storage=study_storage.storage, sampler=sampler, pruner=pruner
         )
-    found = study.user_attrs.get(TERMS)
+    found = study.user_attrs.get(DEFINITION)
     if found is None and not study.get_trials(deepcopy=False):
-        study.set_user_attr(TERMS, terms.record())  # made just now, perhaps by who died right then
-        found = study.user_attrs[TERMS]
+        study.set_user_attr(
+            DEFINITION, definition.record()
+        )  # made just now, perhaps by who died right then
+        found = study.user_attrs[DEFINITION]
     there = [direction.name.lower() for direction in study.directions]
-    where = f"study {name!r} in {place.name}"
+    where = f"study {name!r} in {study_storage.name}"
     remedy = "give this experiment another name (experiment=…), or delete that study"
     if found is None:
         raise BenchError(f"{where} was not made by bench: {remedy}")
-    if there != directions or (other := _difference(found, terms.record(), "")):
+    if there != directions or (other := _first_difference(found, definition.record(), "")):
         what = "the directions of its objectives" if there != directions else other
         raise BenchError(f"{where} was begun with another search: {what}: {remedy}")
     return study
 
 
-def _remove_refused(place: Place, name: str, terms: Terms, directions: Sequence[str]) -> None:
+def _remove_abandoned(
+    study_storage: StudyStorage, name: str, definition: StudyDefinition, directions: Sequence[str]
+) -> None:
     """Remove a study on other terms that has no point, and nobody in it: it was refused.
 
     A spec whose data is missing, for one, is found out only after it has joined.
     """
     try:
-        number = place.storage.get_study_id_from_name(name)
+        number = study_storage.storage.get_study_id_from_name(name)
     except KeyError:
         return
-    found = place.storage.get_study_user_attrs(number)
-    there = [direction.name.lower() for direction in place.storage.get_study_directions(number)]
-    same = there == list(directions) and not _difference(found.get(TERMS), terms.record(), "")
-    if TERMS not in found or same or place.storage.get_all_trials(number, deepcopy=False):
+    found = study_storage.storage.get_study_user_attrs(number)
+    there = [
+        direction.name.lower() for direction in study_storage.storage.get_study_directions(number)
+    ]
+    same = there == list(directions) and not _first_difference(
+        found.get(DEFINITION), definition.record(), ""
+    )
+    if (
+        DEFINITION not in found
+        or same
+        or study_storage.storage.get_all_trials(number, deepcopy=False)
+    ):
         return
-    if not any(is_there(found)):
-        place.storage.delete_study(number)
+    if not any(may_be_alive(found)):
+        study_storage.storage.delete_study(number)
 
 
-def _difference(there: Any, here: Any, path: str) -> str | None:
+def _first_difference(there: Any, here: Any, path: str) -> str | None:
     """The first place at which two records differ, and how."""
     if isinstance(there, dict) and isinstance(here, dict):
         for key in dict.fromkeys([*there, *here]):
             inside = f"{path}.{key}".lstrip(".")
             if (key in there) != (key in here):
                 return f"{inside} is {'new' if key in here else 'gone'}"
-            if found := _difference(there[key], here[key], inside):
+            if found := _first_difference(there[key], here[key], inside):
                 return found
         return None
     if canonical_json(there) == canonical_json(here):
@@ -135,11 +147,11 @@ def _difference(there: Any, here: Any, path: str) -> str | None:
     return f"{path} was {canonical_json(there)[:80]}, now {canonical_json(here)[:80]}"
 
 
-class Study:
+class SharedStudy:
     """This process's part in a study.
 
     Args:
-        place: where it is kept.
+        study_storage: where it is kept.
         study: Optuna's.
         presence: who else is there.
         target: how many trials there are to be.
@@ -149,19 +161,19 @@ class Study:
 
     def __init__(
         self,
-        place: Place,
+        study_storage: StudyStorage,
         study: optuna.Study,
-        presence: Presence,
+        presence: StudyPresence,
         *,
         target: int,
-        guard: Callable[[], AbstractContextManager[object]],
+        creation_lock: Callable[[], AbstractContextManager[object]],
         say: Callable[[str], None],
     ) -> None:
-        self.place, self.optuna, self.target = place, study, target
-        self._storage, self._presence = place.storage, presence
-        self._id = place.storage.get_study_id_from_name(study.study_name)
-        self._guard, self._say = guard, say
-        self._mine: set[int] = set()
+        self.study_storage, self.optuna, self.target = study_storage, study, target
+        self._storage, self._presence = study_storage.storage, presence
+        self._id = study_storage.storage.get_study_id_from_name(study.study_name)
+        self._creation_lock, self._say = creation_lock, say
+        self._our_numbers: set[int] = set()
         self._reaped = -REAP_SECONDS
 
     def trials(self) -> list[FrozenTrial]:
@@ -180,16 +192,16 @@ class Study:
             trials = self.trials()
             waiting = [trial for trial in trials if trial.state is TrialState.WAITING]
             for trial in waiting:
-                if self._seize(trial):
-                    return self._taken(trial)
+                if self._claim(trial):
+                    return self._hand_out(trial)
             if len(trials) >= self.target:
                 return None
-            with self._guard():
+            with self._creation_lock():
                 if len(self.trials()) < self.target:
                     made = create_trial(state=TrialState.WAITING)
                     self._storage.create_new_trial(self._id, template_trial=made)
 
-    def keeps(self, trial: optuna.Trial) -> bool:
+    def is_ours(self, trial: optuna.Trial) -> bool:
         """Whether a trial that was taken is still ours: who is silent is taken for dead."""
         found = self._storage.get_trial(self._key(trial.number))
         owner = Owner.read(found.user_attrs.get(OWNER))
@@ -200,8 +212,8 @@ class Study:
         self, trial: optuna.Trial, state: TrialState, values: Sequence[float] | None = None
     ) -> bool:
         """Say how a trial ended; False where others have taken it over meanwhile."""
-        self._mine.discard(trial.number)
-        if not self.keeps(trial):
+        self._our_numbers.discard(trial.number)
+        if not self.is_ours(trial):
             return False
         try:
             self.optuna.tell(trial, None if values is None else list(values), state)
@@ -209,26 +221,26 @@ class Study:
             return False
         return True
 
-    def give_back(self, trial: optuna.Trial) -> None:
+    def release(self, trial: optuna.Trial) -> None:
         """Let others, or us another time, go on with it."""
-        self._mine.discard(trial.number)
-        if self.keeps(trial):
+        self._our_numbers.discard(trial.number)
+        if self.is_ours(trial):
             self._storage.set_trial_state_values(self._key(trial.number), TrialState.WAITING)
 
     def _key(self, number: int) -> int:
         key: int = self._storage.get_trial_id_from_study_id_trial_number(self._id, number)
         return key
 
-    def _seize(self, trial: FrozenTrial) -> bool:
+    def _claim(self, trial: FrozenTrial) -> bool:
         try:
             key = self._key(trial.number)
             return self._storage.set_trial_state_values(key, TrialState.RUNNING)
         except UpdateFinishedTrialError:
             return False
 
-    def _taken(self, trial: FrozenTrial) -> optuna.Trial:
+    def _hand_out(self, trial: FrozenTrial) -> optuna.Trial:
         key = self._key(trial.number)
-        self._mine.add(trial.number)
+        self._our_numbers.add(trial.number)
         self._storage.set_trial_user_attr(key, OWNER, self._presence.owner.record())
         # a study object of the trial's own: one that is used again has a cache of earlier trials
         study = optuna.load_study(
@@ -245,11 +257,11 @@ class Study:
             return
         self._reaped = time.monotonic()
         running = [trial for trial in self.trials() if trial.state is TrialState.RUNNING]
-        theirs = [trial for trial in running if trial.number not in self._mine]
-        signs = self._storage.get_study_user_attrs(self._id) if theirs else {}
-        for trial in theirs:
+        foreign = [trial for trial in running if trial.number not in self._our_numbers]
+        attributes = self._storage.get_study_user_attrs(self._id) if foreign else {}
+        for trial in foreign:
             owner = Owner.read(trial.user_attrs.get(OWNER))
-            if not self._is_orphan(trial.number, owner, signs):
+            if not self._is_orphaned(trial.number, owner, attributes):
                 continue
             key = self._key(trial.number)
             now = self._storage.get_trial(key)
@@ -257,10 +269,13 @@ class Study:
                 self._storage.set_trial_state_values(key, TrialState.WAITING)
                 self._say(f"point {trial.number} goes on: {owner or 'its process'} is gone")
 
-    def _is_orphan(self, number: int, owner: Owner | None, signs: Mapping[str, Any]) -> bool:
-        if not self.place.shared:
+    def _is_orphaned(self, number: int, owner: Owner | None, attributes: Mapping[str, Any]) -> bool:
+        if not self.study_storage.shared:
             return True  # nobody else can be there
         if owner is not None:
-            return self._presence.is_dead(owner, signs)
+            return self._presence.is_dead(owner, attributes)
         # taken a moment ago, or by a process that died right then
-        return self._presence.silence(f"trial {number}", None) >= self._presence.owner.expiry
+        return (
+            self._presence.seconds_since_change(f"trial {number}", None)
+            >= self._presence.owner.expiry
+        )

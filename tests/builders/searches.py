@@ -25,7 +25,7 @@ from bench.run.events import Ended, EpochDone, Event, Started
 from bench.run.prepare import Prepared
 from bench.run.worker import Job
 from bench.search import importance, storages
-from bench.search.storages import Place
+from bench.search.storages import StudyStorage
 from bench.spec.load import load_spec
 from bench.states import Failure, Status
 
@@ -131,8 +131,8 @@ def pretend_to_prepare(trials: Sequence[Trial], *_: object, **_more: object) -> 
     return Prepared({t.id: costs(t) for t in trials}, {t.id: "f" for t in trials}, (), ())
 
 
-def in_memory() -> Place:
-    return Place(optuna.storages.InMemoryStorage(), "memory", shared=False)
+def in_memory() -> StudyStorage:
+    return StudyStorage(optuna.storages.InMemoryStorage(), "memory", shared=False)
 
 
 @dataclass
@@ -142,13 +142,13 @@ class Lab:
     folder: Path
     patch: pytest.MonkeyPatch
     said: list[str] = field(default_factory=list)
-    place: Place | None = field(default_factory=in_memory)
+    place: StudyStorage | None = field(default_factory=in_memory)
 
     def search(
         self, dice: Dice, *overrides: str, spec: str = SPEC, slots: int = 1, **options: Any
     ) -> tuple[ExitCode, Pretender]:
         """One `bench search`."""
-        from bench.search.opening import request
+        from bench.search.request import read_request
 
         path = self.folder / "spec.yaml"
         path.write_text(spec)
@@ -160,9 +160,9 @@ class Lab:
         self.patch.setattr(search_command, "finish_mirror", lambda *_: None)
         self.patch.setattr(importance, "REPEATS", 1)
         if self.place is not None:
-            self.patch.setattr(storages, "open_place", lambda *_: self.place)
+            self.patch.setattr(storages, "open_storage", lambda *_: self.place)
         self.patch.setattr(search_command, "make_report", lambda *_: None)
-        asked = request(load_spec(path, overrides))
+        asked = read_request(load_spec(path, overrides))
         samples = Plan(asked.space.spec, {}, asked.space.sample_trials())
         given = SearchOptions(self.folder / "results", self.folder / "reports", **options)
         out = io.StringIO()

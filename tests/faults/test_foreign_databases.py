@@ -20,7 +20,7 @@ from bench.record.mlflow import Mirror, MirrorError
 from bench.record.store import Store
 from bench.record.ui import served_uri
 from bench.safe_files import check_database
-from bench.search.storages import open_place
+from bench.search.storages import open_storage
 from tests.faults.tiny import trials
 
 _MAGIC = bytes.fromhex("d9d505f920a163d7")
@@ -113,17 +113,17 @@ def test_no_study_is_kept_through_a_link(
     else:
         path.symlink_to(victim if kind == "link" else victim.with_name("not_there"))
     with pytest.raises(StoreError, match=rf"{name}: is (a link|no plain file)"):
-        open_place(setting, tmp_path / "results")
+        open_storage(setting, tmp_path / "results")
     assert victim.read_text() == "mine"
     assert not victim.with_name("not_there").exists()
 
 
 def test_a_study_s_journal_that_would_delete_a_file(tmp_path: Path, victim: Path) -> None:
     results = tmp_path / "results"
-    open_place("sqlite", results)
+    open_storage("sqlite", results)
     journal_that_deletes(results / "optuna.db", victim)
     with pytest.raises(StoreError, match="names a file outside"):
-        open_place("sqlite", results)
+        open_storage("sqlite", results)
     assert victim.read_text() == "mine"
 
 

@@ -14,7 +14,7 @@ import optuna
 import pytest
 
 import bench
-from bench.search.pruning import ByOptuna
+from bench.search.pruning import OptunaPruning
 from bench.search.samplers import make_sampler
 from bench.spec.search_parts import Nsga2, RandomSampling, Sampler, Tpe
 
@@ -47,7 +47,7 @@ def test_no_private_module_of_optuna_is_imported() -> None:
 def test_an_epoch_reported_again_keeps_its_value_without_a_warning() -> None:
     study = optuna.create_study(pruner=optuna.pruners.NopPruner())
     trial = study.ask()
-    judge = ByOptuna(by_seed=False)
+    judge = OptunaPruning(by_seed=False)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         judge.epoch(trial, 1, 0.5)

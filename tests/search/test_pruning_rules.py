@@ -11,12 +11,12 @@ from optuna.trial import TrialState, create_trial
 from bench.plan.objectives import Objective
 from bench.search.pruning import (
     CURVE,
-    ByCurve,
-    ByOptuna,
-    Lenient,
-    below_median,
-    halved,
-    make_judge,
+    CurvePruning,
+    NeverPrune,
+    OptunaPruning,
+    fails_halving,
+    is_below_median,
+    make_pruning_policy,
 )
 from bench.spec.search_parts import Asha, Median, Wilcoxon
 
@@ -38,8 +38,8 @@ def pruned_at(
     study: optuna.Study, settings: Median | Asha, objective: Objective, values: list[float]
 ) -> int:
     """The epoch after which a further trial with these values is ended; 0: none."""
-    judge = make_judge(settings, objective, several=True, others=study.get_trials)
-    assert isinstance(judge, ByCurve)
+    judge = make_pruning_policy(settings, objective, several=True, others=study.get_trials)
+    assert isinstance(judge, CurvePruning)
     trial = study.ask()
     for epoch, value in enumerate(values, 1):
         if judge.epoch(trial, epoch, value):
@@ -88,16 +88,16 @@ def test_median_counts_finished_trials_alone() -> None:
 
 def test_median_passes_over_trials_that_did_not_come_so_far() -> None:
     settings = Median(startup_trials=2, warmup_epochs=0)
-    assert below_median(settings, UP, {3: 0.5}, [{1: 0.9}, {1: 0.9, 3: 0.4}], 3) is False
-    assert below_median(settings, UP, {3: 0.3}, [{1: 0.9}, {1: 0.9, 3: 0.4}], 3) is True
-    assert below_median(settings, UP, {3: 0.3}, [{1: 0.9}, {1: 0.9}], 3) is False
+    assert is_below_median(settings, UP, {3: 0.5}, [{1: 0.9}, {1: 0.9, 3: 0.4}], 3) is False
+    assert is_below_median(settings, UP, {3: 0.3}, [{1: 0.9}, {1: 0.9, 3: 0.4}], 3) is True
+    assert is_below_median(settings, UP, {3: 0.3}, [{1: 0.9}, {1: 0.9}], 3) is False
 
 
 def test_the_median_of_an_even_number_lies_between() -> None:
     settings = Median(startup_trials=2, warmup_epochs=0)
     others = [{1: 0.2}, {1: 0.4}]
-    assert below_median(settings, UP, {1: 0.31}, others, 1) is False
-    assert below_median(settings, UP, {1: 0.29}, others, 1) is True
+    assert is_below_median(settings, UP, {1: 0.31}, others, 1) is False
+    assert is_below_median(settings, UP, {1: 0.29}, others, 1) is True
 
 
 @pytest.mark.parametrize(("first", "reduction", "rungs"), [
@@ -106,7 +106,7 @@ def test_the_median_of_an_even_number_lies_between() -> None:
 def test_halving_decides_at_its_rungs_alone(first: int, reduction: int, rungs: list[int]) -> None:
     settings = Asha(min_epochs=first, reduction=reduction)
     better = [dict.fromkeys(range(1, 31), 1.0)] * 5
-    ended = [e for e in range(1, 31) if halved(settings, UP, {e: 0.0}, better, e)]
+    ended = [e for e in range(1, 31) if fails_halving(settings, UP, {e: 0.0}, better, e)]
     assert ended == rungs
 
 
@@ -126,15 +126,15 @@ def test_halving_decides_at_its_rungs_alone(first: int, reduction: int, rungs: l
 )
 def test_one_in_three_goes_on(others: list[float], value: float, expected: bool) -> None:
     curves = [{3: other} for other in others]
-    assert halved(Asha(), UP, {3: value}, curves, 3) is expected
+    assert fails_halving(Asha(), UP, {3: value}, curves, 3) is expected
     small = [{3: -other} for other in others]
-    assert halved(Asha(), DOWN, {3: -value}, small, 3) is expected
+    assert fails_halving(Asha(), DOWN, {3: -value}, small, 3) is expected
 
 
 def test_only_who_came_to_a_rung_has_a_place_there() -> None:
     others = [{1: 0.9}, {1: 0.9}, {1: 0.9, 3: 0.1}]
-    assert halved(Asha(), UP, {1: 0.9, 3: 0.2}, others, 3) is False
-    assert halved(Asha(), UP, {1: 0.9, 3: 0.05}, others, 3) is True
+    assert fails_halving(Asha(), UP, {1: 0.9, 3: 0.2}, others, 3) is False
+    assert fails_halving(Asha(), UP, {1: 0.9, 3: 0.05}, others, 3) is True
 
 
 def test_halving_with_several_objectives_counts_running_trials() -> None:
@@ -161,6 +161,10 @@ def test_who_judges() -> None:
     def others() -> list[optuna.trial.FrozenTrial]:
         return []
 
-    assert isinstance(make_judge(Median(), None, several=True, others=others), Lenient)
-    assert isinstance(make_judge(Wilcoxon(), UP, several=False, others=others), ByOptuna)
-    assert isinstance(make_judge(Median(), UP, several=False, others=others), ByOptuna)
+    assert isinstance(make_pruning_policy(Median(), None, several=True, others=others), NeverPrune)
+    assert isinstance(
+        make_pruning_policy(Wilcoxon(), UP, several=False, others=others), OptunaPruning
+    )
+    assert isinstance(
+        make_pruning_policy(Median(), UP, several=False, others=others), OptunaPruning
+    )

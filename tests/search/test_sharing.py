@@ -15,7 +15,7 @@ from typing import Any
 import optuna
 import pytest
 
-from bench.search.storages import open_place
+from bench.search.storages import open_storage
 from tests.search import postgres
 
 ROOT = Path(__file__).parents[2]
@@ -59,7 +59,7 @@ def epochs(printed: str) -> list[tuple[str, int]]:
 
 def check(folder: Path, storage: str) -> dict[str, Any]:
     """The study has what was asked for, each point once; gives search.json."""
-    place = open_place(storage, folder / "results")
+    place = open_storage(storage, folder / "results")
     study = optuna.load_study(study_name="made", storage=place.storage)
     assert [trial.number for trial in study.trials] == list(range(TRIALS))
     assert {trial.state.name for trial in study.trials} == {"COMPLETE"}

@@ -12,7 +12,7 @@ from bench.masking import masked
 from bench.plan.expand import make_plan
 from bench.plan.objectives import Objective
 from bench.plan.space import Space, read_space
-from bench.search.opening import Request, request
+from bench.search.request import SearchRequest, read_request
 from bench.spec.load import load_spec
 from bench.spec.schema import json_schema
 from bench.spec.search import read_constraint
@@ -50,12 +50,12 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def asked(path: Path) -> Request:
-    return request(load_spec(path))
+def asked(path: Path) -> SearchRequest:
+    return read_request(load_spec(path))
 
 
 @pytest.fixture
-def space(asked: Request) -> Space:
+def space(asked: SearchRequest) -> Space:
     return asked.space
 
 
@@ -84,14 +84,14 @@ def test_a_point_is_a_trial_like_any_other(space: Space) -> None:
     assert trial.common == space.trials(space.samples()[0], (0,))[0].common
 
 
-def test_objectives_and_what_epochs_are_judged_by(asked: Request) -> None:
+def test_objectives_and_what_epochs_are_judged_by(asked: SearchRequest) -> None:
     objective = Objective("best_val_dice", "max")
     assert asked.objectives == (objective,)
     assert asked.curve == objective
     assert (objective.curve, objective.better(0.9, 0.8)) == ("val/dice", True)
 
 
-def test_enqueued_points_are_spelt_as_the_space_spells_them(asked: Request) -> None:
+def test_enqueued_points_are_spelt_as_the_space_spells_them(asked: SearchRequest) -> None:
     assert asked.enqueued == ({"train.lr": 1e-3, "train.batch_size": 20, "model": "small"},)
 
 
@@ -121,7 +121,7 @@ def test_malformed(path: Path, old: str, new: str, expected: str) -> None:
     assert old in GOOD
     path.write_text(GOOD.replace(old, new, 1))
     with pytest.raises(SpecError) as caught:
-        request(load_spec(path))
+        read_request(load_spec(path))
     message = str(caught.value)
     assert message.startswith(f"{path}:")
     assert expected in message
@@ -135,7 +135,7 @@ def test_a_loss_that_a_dimension_changes_the_meaning_of_is_no_objective(path: Pa
     kept = "\n".join(line for line in GOOD.splitlines() if "momentum" not in line)
     path.write_text(kept.replace("train.optimizer: {choice: [adam, sgd]}", LOSSES))
     with pytest.raises(SpecError, match=r"another problem for each value of train\.loss"):
-        request(load_spec(path, ["search.objectives=[best_val_loss]"]))
+        read_request(load_spec(path, ["search.objectives=[best_val_loss]"]))
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_a_loss_that_a_dimension_changes_the_meaning_of_is_no_objective(path: Pa
 )
 def test_overrides(path: Path, override: str, expected: str) -> None:
     with pytest.raises(SpecError) as caught:
-        request(load_spec(path, [override]))
+        read_request(load_spec(path, [override]))
     assert expected in str(caught.value)
     assert str(caught.value).startswith(f"override {override!r}")
 
@@ -163,7 +163,7 @@ def test_run_and_plan_say_whose_spec_it_is(path: Path) -> None:
         "experiment: a\ntask: segmentation\ndata: {name: shapes}\nmodel: {name: unet}\n"
     )
     with pytest.raises(SpecError, match="there is no `search:` in it; `bench run` takes it"):
-        request(load_spec(path))
+        read_request(load_spec(path))
 
 
 def test_editors_know_a_search(path: Path) -> None:
@@ -187,7 +187,7 @@ def test_constraints_and_urls() -> None:
 @pytest.mark.parametrize("name", ["search_unet", "search_pets"])
 def test_shipped_searches(name: str) -> None:
     """Their planning; `tests/plan/test_expand.py` takes their trials, test_command.py runs one."""
-    asked = request(load_spec(Path(__file__).parents[2] / "experiments" / f"{name}.yaml"))
+    asked = read_request(load_spec(Path(__file__).parents[2] / "experiments" / f"{name}.yaml"))
     assert asked.space.spec.experiment == name
     assert asked.curve == Objective("best_val_dice", "max")
     assert len(asked.objectives) == (2 if name == "search_pets" else 1)

@@ -14,7 +14,7 @@ from bench.spec.load import Spec
 
 
 @dataclass(frozen=True)
-class Request:
+class SearchRequest:
     """What a spec asks for, checked.
 
     Attributes:
@@ -44,7 +44,7 @@ class Request:
         return make_pruner(self.space.search.pruner, epochs)
 
 
-def request(spec: Spec) -> Request:
+def read_request(spec: Spec) -> SearchRequest:
     """What the spec's search asks for.
 
     Raises:
@@ -52,4 +52,6 @@ def request(spec: Spec) -> Request:
     """
     space = read_space(spec)
     objectives = read_objectives(space)
-    return Request(space, objectives, pruning_objective(space, objectives), tuple(enqueued(space)))
+    return SearchRequest(
+        space, objectives, pruning_objective(space, objectives), tuple(enqueued(space))
+    )

@@ -9,7 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 from bench.plan.objectives import Objective
 
 
-def complete(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+def completed_points(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     """Those with values, each point once, by number."""
     found: dict[tuple[tuple[str, object], ...], FrozenTrial] = {}
     for trial in trials:
@@ -18,9 +18,11 @@ def complete(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     return list(found.values())
 
 
-def front(trials: Sequence[FrozenTrial], objectives: Sequence[Objective]) -> list[FrozenTrial]:
+def pareto_front(
+    trials: Sequence[FrozenTrial], objectives: Sequence[Objective]
+) -> list[FrozenTrial]:
     """The points that no other one beats in every objective, best by the first objective first."""
-    known = complete(trials)
+    known = completed_points(trials)
     members = [
         one for one in known if not any(_dominates(other, one, objectives) for other in known)
     ]
@@ -28,21 +30,23 @@ def front(trials: Sequence[FrozenTrial], objectives: Sequence[Objective]) -> lis
     return sorted(members, key=lambda trial: (sign * trial.values[0], trial.number))
 
 
-def choose(
-    trials: Sequence[FrozenTrial], objectives: Sequence[Objective], most: int
+def choose_points(
+    trials: Sequence[FrozenTrial], objectives: Sequence[Objective], limit: int
 ) -> list[FrozenTrial]:
     """At most so many: the best by one objective, or members of the front from end to end."""
     if len(objectives) == 1:
         sign = -1 if objectives[0].mode == "max" else 1
-        ordered = sorted(complete(trials), key=lambda trial: (sign * trial.values[0], trial.number))
-        return ordered[:most]
-    members = front(trials, objectives)
-    if len(members) <= most:
+        ordered = sorted(
+            completed_points(trials), key=lambda trial: (sign * trial.values[0], trial.number)
+        )
+        return ordered[:limit]
+    members = pareto_front(trials, objectives)
+    if len(members) <= limit:
         return members
-    if most == 1:
+    if limit == 1:
         return members[:1]
-    places = [round(k * (len(members) - 1) / (most - 1)) for k in range(most)]
-    return [members[place] for place in places]
+    indices = [round(k * (len(members) - 1) / (limit - 1)) for k in range(limit)]
+    return [members[index] for index in indices]
 
 
 def _dominates(a: FrozenTrial, b: FrozenTrial, objectives: Sequence[Objective]) -> bool:

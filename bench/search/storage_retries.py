@@ -1,8 +1,8 @@
 """A study's storage that comes and goes: asked again for minutes, while the workers train on.
 
-All that the search does with its storage goes through `PatientStorage`, so that nothing else has to
-know of lost connections. Calls can be repeated: Optuna's writes are idempotent but for a trial's
-end, which is looked up, and a trial that is made twice, which is one too many and not counted.
+All that the search does with its storage goes through `RetryingStorage`, so nothing else has
+to know of lost connections. Calls can be repeated: Optuna's writes are idempotent, except a
+trial's end, which is looked up, and a trial created twice, which is one too many and not counted.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 15.0
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-class StudyAwayError(UnwritableError):
+class StudyUnavailableError(UnwritableError):
     """A study's storage that was away for too long: the search ends, and can go on later."""
 
 
-class Patience:
+class RetryPolicy:
     """How long, and how, a storage is waited for. Any thread may use it.
 
     Args:
@@ -65,14 +65,14 @@ class Patience:
             try:
                 found = action()
             except Exception as error:
-                if not is_away(error):
+                if not is_unavailable(error):
                     raise
                 now = time.monotonic()
                 if begun is None:
                     begun = now
-                    self._tell(error)
+                    self._announce(error)
                 if self.over or _is_full(error) or now - begun >= self._seconds:
-                    raise self._giving_up(error, now - begun) from error
+                    raise self._unavailable_error(error, now - begun) from error
                 self._wait(min(pause, max(0.0, begun + self._seconds - now)))
                 pause = min(2 * pause, _LONGEST_PAUSE)
             else:
@@ -81,17 +81,17 @@ class Patience:
                     self.say(f"{self._place} is back after {seconds:.0f} s.")
                 return found
 
-    def _tell(self, error: Exception) -> None:
+    def _announce(self, error: Exception) -> None:
         if not (self.over or _is_full(error)):
             self.say(
                 f"Training goes on, but no new points begin: {self._place} cannot be reached "
-                f"({reason(error)}); trying again for up to {_minutes(self._seconds)}."
+                f"({reason(error)}); trying again for up to {_format_wait(self._seconds)}."
             )
 
-    def _giving_up(self, error: Exception, waited: float) -> StudyAwayError:
+    def _unavailable_error(self, error: Exception, waited: float) -> StudyUnavailableError:
         self.over = self.gave_up = True
-        away = f"for {_minutes(waited)} " if waited >= 1 else ""
-        return StudyAwayError(
+        away = f"for {_format_wait(waited)} " if waited >= 1 else ""
+        return StudyUnavailableError(
             f"the study in {self._place} could not be reached {away}({reason(error)}); finished "
             "epochs are on record"
         )
@@ -108,17 +108,17 @@ class Patience:
 def _repeated(name: str) -> Any:
     def method(self: Any, *arguments: Any, **named: Any) -> Any:
         call = getattr(self.storage, name)
-        return self.patience.call(lambda: call(*arguments, **named))
+        return self.retry_policy.call(lambda: call(*arguments, **named))
 
     method.__name__ = name
     return method
 
 
-class PatientStorage(BaseStorage):
+class RetryingStorage(BaseStorage):
     """A storage of Optuna's, each call of which is repeated while the storage is away."""
 
-    def __init__(self, storage: BaseStorage, patience: Patience) -> None:
-        self.storage, self.patience = storage, patience
+    def __init__(self, storage: BaseStorage, retry_policy: RetryPolicy) -> None:
+        self.storage, self.retry_policy = storage, retry_policy
 
     def set_trial_state_values(
         self, trial_id: int, state: TrialState, values: Sequence[float] | None = None
@@ -140,7 +140,7 @@ class PatientStorage(BaseStorage):
                     return True
                 raise
 
-        return self.patience.call(attempt)
+        return self.retry_policy.call(attempt)
 
     create_new_study: Any = _repeated("create_new_study")
     delete_study: Any = _repeated("delete_study")
@@ -166,13 +166,13 @@ class PatientStorage(BaseStorage):
     remove_session: Any = _repeated("remove_session")
 
 
-def is_away(error: BaseException) -> bool:
+def is_unavailable(error: BaseException) -> bool:
     """Whether a call may succeed later: the connection, the server or the file is not there."""
     from sqlalchemy import exc
 
     lost = (exc.OperationalError, exc.InterfaceError, exc.DisconnectionError, exc.TimeoutError)
     for one in _chain(error):
-        if isinstance(one, StudyAwayError):
+        if isinstance(one, StudyUnavailableError):
             return False
         if isinstance(one, (*lost, OSError)) or getattr(one, "connection_invalidated", False):
             return isinstance(error, StorageInternalError | exc.SQLAlchemyError | OSError)
@@ -205,5 +205,5 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         one = None if isinstance(one, exc.SQLAlchemyError | OSError) else one.__cause__
 
 
-def _minutes(seconds: float) -> str:
+def _format_wait(seconds: float) -> str:
     return f"{seconds / 60:.0f} minutes" if seconds >= 100 else f"{seconds:.0f} s"

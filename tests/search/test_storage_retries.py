@@ -30,8 +30,14 @@ from bench.plan.trial import Trial
 from bench.run.events import Event, Started
 from bench.run.executors.keeping import KeepingExecutor
 from bench.search import storages
-from bench.search.patience import Patience, PatientStorage, StudyAwayError, is_away, reason
-from bench.search.storages import open_place
+from bench.search.storage_retries import (
+    RetryingStorage,
+    RetryPolicy,
+    StudyUnavailableError,
+    is_unavailable,
+    reason,
+)
+from bench.search.storages import open_storage
 from tests.builders.searches import Lab, bowl, pretend_to_prepare
 from tests.search import postgres
 
@@ -44,17 +50,17 @@ class Clock:
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
-        patch.setattr("bench.search.patience.time.monotonic", lambda: self.now)
+        patch.setattr("bench.search.storage_retries.time.monotonic", lambda: self.now)
 
     def wait(self, seconds: float) -> None:
         self.now += seconds
 
 
-def patient(clock: Clock, seconds: float = 600.0) -> tuple[Patience, list[str]]:
+def patient(clock: Clock, seconds: float = 600.0) -> tuple[RetryPolicy, list[str]]:
     said: list[str] = []
-    patience = Patience("postgresql://me@host/db", seconds)
-    patience.wait, patience.say = clock.wait, said.append
-    return patience, said
+    retry_policy = RetryPolicy("postgresql://me@host/db", seconds)
+    retry_policy.wait, retry_policy.say = clock.wait, said.append
+    return retry_policy, said
 
 
 def failing(times: float, error: Exception = GONE) -> Callable[[], str]:
@@ -72,55 +78,55 @@ def failing(times: float, error: Exception = GONE) -> Callable[[], str]:
 
 def test_what_comes_back_is_waited_for_and_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
-    patience, said = patient(clock)
-    assert patience.call(failing(10)) == "found"
+    retry_policy, said = patient(clock)
+    assert retry_policy.call(failing(10)) == "found"
     assert clock.now == pytest.approx(0.25 + 0.5 + 1 + 2 + 4 + 8 + 15 * 4)
     assert said == [
         "Training goes on, but no new points begin: postgresql://me@host/db cannot be reached "
         "(server closed the connection); trying again for up to 10 minutes.",
         "postgresql://me@host/db is back after 76 s.",
     ]
-    assert patience.call(failing(0)) == "found"
+    assert retry_policy.call(failing(0)) == "found"
     assert len(said) == 2
 
 
 def test_what_does_not_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
-    patience, said = patient(clock)
-    with pytest.raises(StudyAwayError, match="could not be reached for 10 minutes"):
-        patience.call(failing(1000))
+    retry_policy, said = patient(clock)
+    with pytest.raises(StudyUnavailableError, match="could not be reached for 10 minutes"):
+        retry_policy.call(failing(1000))
     assert clock.now == pytest.approx(600)
     assert len(said) == 1
-    with pytest.raises(StudyAwayError):  # from now on at once, and without a word
-        patience.call(failing(1000))
+    with pytest.raises(StudyUnavailableError):  # from now on at once, and without a word
+        retry_policy.call(failing(1000))
     assert clock.now == pytest.approx(600)
     assert len(said) == 1
-    assert patience.call(failing(0)) == "found"
+    assert retry_policy.call(failing(0)) == "found"
 
 
 def test_a_full_disk_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
-    patience, said = patient(clock)
+    retry_policy, said = patient(clock)
     for error in (
         OSError(errno.ENOSPC, "No space left on device"),
         OperationalError("INSERT", {}, sqlite3.OperationalError("database or disk is full")),
     ):
-        with pytest.raises(StudyAwayError, match=r"No space left|disk is full"):
-            patience.call(failing(9, error))
+        with pytest.raises(StudyUnavailableError, match=r"No space left|disk is full"):
+            retry_policy.call(failing(9, error))
     assert (clock.now, said) == (0, [])
 
 
 def test_ctrl_c_while_waiting_ends_the_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    patience, _ = patient(Clock(monkeypatch))
+    retry_policy, _ = patient(Clock(monkeypatch))
 
     def interrupted(_: float) -> None:
         raise KeyboardInterrupt
 
-    patience.wait = interrupted
+    retry_policy.wait = interrupted
     with pytest.raises(KeyboardInterrupt):
-        patience.call(failing(9))
-    with pytest.raises(StudyAwayError):
-        patience.call(failing(9))
+        retry_policy.call(failing(9))
+    with pytest.raises(StudyUnavailableError):
+        retry_policy.call(failing(9))
 
 
 @pytest.mark.parametrize(
@@ -129,20 +135,20 @@ def test_ctrl_c_while_waiting_ends_the_patience(monkeypatch: pytest.MonkeyPatch)
         ValueError("no such thing"),
         KeyError("Record does not exist."),
         IntegrityError("INSERT", {}, sqlite3.IntegrityError("UNIQUE constraint failed")),
-        StudyAwayError("away"),
+        StudyUnavailableError("away"),
     ],
 )
 def test_other_errors_are_not_repeated(error: Exception) -> None:
-    assert not is_away(error)
+    assert not is_unavailable(error)
     with pytest.raises(type(error)):
-        Patience("x", 600).call(failing(1, error))
+        RetryPolicy("x", 600).call(failing(1, error))
 
 
 def test_optunas_own_error_is_known_by_its_cause() -> None:
     error = StorageInternalError("An exception is raised during the commit. " * 9)
-    assert not is_away(error)
+    assert not is_unavailable(error)
     error.__cause__ = GONE
-    assert is_away(error)
+    assert is_unavailable(error)
     assert reason(error) == "server closed the connection"
 
 
@@ -160,9 +166,9 @@ class Deaf(optuna.storages.InMemoryStorage):
 
 
 def test_an_end_whose_answer_was_lost_is_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    patience, _ = patient(Clock(monkeypatch))
+    retry_policy, _ = patient(Clock(monkeypatch))
     inner = Deaf()
-    study = optuna.create_study(storage=PatientStorage(inner, patience), study_name="a")
+    study = optuna.create_study(storage=RetryingStorage(inner, retry_policy), study_name="a")
     trial = study.ask()
     study.tell(trial, 1.5)
     assert inner.lost == 1
@@ -171,12 +177,12 @@ def test_an_end_whose_answer_was_lost_is_an_end(monkeypatch: pytest.MonkeyPatch)
     inner.set_trial_state_values(other._trial_id, TrialState.COMPLETE, [1.0])
     inner.lost = 0
     with pytest.raises(optuna.exceptions.UpdateFinishedTrialError):  # another's end, not ours
-        PatientStorage(inner, patience).set_trial_state_values(
+        RetryingStorage(inner, retry_policy).set_trial_state_values(
             other._trial_id, TrialState.COMPLETE, [2.0]
         )
 
 
-def used(place: storages.Place) -> int:
+def used(place: storages.StudyStorage) -> int:
     study = optuna.load_study(study_name="a", storage=place.storage)
     study.tell(study.ask(), 1.0)
     return len(study.trials)
@@ -185,17 +191,17 @@ def used(place: storages.Place) -> int:
 @pytest.mark.parametrize("storage", ["journal", "sqlite"])
 def test_a_folder_that_vanishes_for_a_moment(tmp_path: Path, storage: str) -> None:
     folder, away = tmp_path / "results", tmp_path / "away"
-    place = open_place(storage, folder)
+    place = open_storage(storage, folder)
     said: list[str] = []
-    place.patience.say = said.append
+    place.retry_policy.say = said.append
     optuna.create_study(storage=place.storage, study_name="a")
     assert used(place) == 1
     folder.rename(away)
-    place.patience.wait = lambda _: away.rename(folder)
+    place.retry_policy.wait = lambda _: away.rename(folder)
     assert used(place) == 2
     assert said[0].startswith("Training goes on, but no new points begin: ")
     assert len(said) == 2
-    assert used(open_place(storage, folder)) == 3
+    assert used(open_storage(storage, folder)) == 3
 
 
 @pytest.mark.parametrize("storage", ["journal", "sqlite"])
@@ -203,14 +209,14 @@ def test_no_second_study_is_begun_where_the_first_is_gone(
     tmp_path: Path, storage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BENCH_STUDY_SECONDS", "0.3")
-    place = open_place(storage, tmp_path / "results")
+    place = open_storage(storage, tmp_path / "results")
     optuna.create_study(storage=place.storage, study_name="a")
     (tmp_path / "results").rename(tmp_path / "away")
-    with pytest.raises(StudyAwayError):
+    with pytest.raises(StudyUnavailableError):
         used(place)
     assert not (tmp_path / "results").exists()
     (tmp_path / "results").mkdir()  # where something was mounted
-    with pytest.raises(StudyAwayError):
+    with pytest.raises(StudyUnavailableError):
         used(place)
     assert not [p for p in (tmp_path / "results").iterdir() if p.suffix != ".lock"]
 
@@ -218,8 +224,8 @@ def test_no_second_study_is_begun_where_the_first_is_gone(
 def test_a_database_that_is_locked_for_longer_than_sqlite_waits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storages, "_WAIT_SECONDS", 0.1)
-    place = open_place("sqlite", tmp_path)
+    monkeypatch.setattr(storages, "_LOCK_SECONDS", 0.1)
+    place = open_storage("sqlite", tmp_path)
     optuna.create_study(storage=place.storage, study_name="a")
     other = sqlite3.connect(tmp_path / "optuna.db", isolation_level=None, check_same_thread=False)
     other.execute("BEGIN EXCLUSIVE")
@@ -231,22 +237,22 @@ def test_a_database_that_is_locked_for_longer_than_sqlite_waits(
 
 def test_half_a_line_in_a_journal_is_cut_off(tmp_path: Path) -> None:
     """Left by a writer whose disk was full."""
-    place = open_place("journal", tmp_path)
+    place = open_storage("journal", tmp_path)
     optuna.create_study(storage=place.storage, study_name="a")
     assert used(place) == 1
     with (tmp_path / "optuna.journal").open("ab") as file:
         file.write(b'{"op_code":6,"worker_i')
     assert used(place) == 2
-    assert used(open_place("journal", tmp_path)) == 3
+    assert used(open_storage("journal", tmp_path)) == 3
 
 
 def test_a_damaged_journal_is_one_line(tmp_path: Path) -> None:
-    place = open_place("journal", tmp_path)
+    place = open_storage("journal", tmp_path)
     optuna.create_study(storage=place.storage, study_name="a")
     path = tmp_path / "optuna.journal"
     path.write_bytes(b"damaged\n" + path.read_bytes())
     with pytest.raises(StoreError, match=r"optuna\.journal: is damaged .*: restore it"):
-        open_place("journal", tmp_path)
+        open_storage("journal", tmp_path)
 
 
 class Talking:
