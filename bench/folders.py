@@ -20,6 +20,11 @@ def keep(folder: Path) -> None:
     _KEPT[folder] += 1
 
 
+def release(folder: Path) -> None:
+    """The opposite of `keep`."""
+    _KEPT[folder] -= 1
+
+
 @contextmanager
 def keeping(*folders: Path) -> Iterator[None]:
     """`keep`, as long as the block takes."""
@@ -31,7 +36,10 @@ def keeping(*folders: Path) -> Iterator[None]:
 
 
 def make(folder: Path) -> None:
-    """Make a folder and those above it, but none that is kept.
+    """Make a folder and those above it, but none that is kept, nor anything beside one that was.
+
+    `rm -rf` deletes what is in a folder before the folder itself: what is made there meanwhile
+    would stay, and be all that is left.
 
     Raises:
         UnwritableError: one that is kept is no longer there.
@@ -41,6 +49,7 @@ def make(folder: Path) -> None:
     if kept is None:
         folder.mkdir(parents=True, exist_ok=True)
         return
+    check_kept(kept)
     below = [folder, *folder.parents]
     for place in reversed(below[: below.index(kept)]):
         try:
@@ -49,6 +58,15 @@ def make(folder: Path) -> None:
             raise gone(kept) from None
     if not kept.is_dir():
         raise gone(kept)
+
+
+def check_kept(root: Path) -> None:
+    """Raises UnwritableError where `root`, or a folder in it that is kept, is no longer there."""
+    for folder, count in tuple(_KEPT.items()):
+        if count > 0 and root in (folder, *folder.parents) and not folder.is_dir():
+            raise gone(folder)
+    if not root.is_dir():
+        raise gone(root)
 
 
 def check(folder: Path) -> None:

@@ -16,9 +16,15 @@ from bench.commands.data_sets import keep_surveys
 from bench.commands.exit_codes import ExitCode
 from bench.commands.mirroring import holds
 from bench.commands.reporting import check_writable, is_current, make_report
-from bench.commands.sharing import REPORT, SETUP, SharedTrials, refuse_force
+from bench.commands.sharing import (
+    REPORT,
+    SETUP,
+    SharedTrials,
+    has_vanished,
+    kept_in_place,
+    refuse_force,
+)
 from bench.errors import DamagedError, UnconfirmedError, UnwritableError, printable
-from bench.folders import keeping
 from bench.interruption import interruptible
 from bench.plan.expand import trial_config
 from bench.plan.plan import Plan
@@ -38,7 +44,7 @@ from bench.run.limits import Limits
 from bench.run.prepare import Costs, prepare
 from bench.run.progress import display
 from bench.run.retries import RETRIES
-from bench.run.runner import Choice, Outcome, choose, run
+from bench.run.runner import Choice, Outcome, choose, run, unrecordable
 from bench.run.shares import divide
 from bench.run.worker import Job
 from bench.states import Status
@@ -123,11 +129,16 @@ def run_plan(plan: Plan, options: RunOptions, console: Console) -> ExitCode:
     check_writable(options.reports / plan.experiment)  # now, not after hours
     with (
         store.leases(plan.experiment) as leases,
-        keeping(store.root, store.experiment(plan.experiment)),
+        kept_in_place(store, plan.experiment),
         ExitStack() as setup,
         interruptible(),
     ):
-        return _run(_Run(plan, options, console, store, leases, setup))
+        here = _Run(plan, options, console, store, leases, setup)
+        try:
+            return _run(here)
+        except UnwritableError as error:  # before the first trial, after the last, in the report
+            here.say(f"Interrupted: {unrecordable(error)}. The same command goes on from here.")
+            return ExitCode.INTERRUPTED
 
 
 def _run(here: _Run) -> ExitCode:
@@ -285,11 +296,18 @@ def mirrored(
     store: Store, experiment: str, say: Callable[[str], None]
 ) -> Iterator[Callable[[TrialFiles], None]]:
     """Mirror to MLflow in the background; at the end wait for the rest, or say what is missing."""
-    live = LiveMirror(Mirror(store), warn=say)
+
+    def warn(text: str) -> None:
+        if not has_vanished(store):  # that is said by itself, and MLflow is the least of it
+            say(text)
+
+    live = LiveMirror(Mirror(store), warn=warn)
     try:
         yield live.changed
     finally:
         missing = live.close(SILENT_SECONDS)
+        if has_vanished(store):
+            missing = []
         if missing:
             say(
                 f"Waiting for MLflow to take {len(missing)} trials, {MIRROR_SECONDS:.0f} s at most."

@@ -20,14 +20,13 @@ from bench.commands.search_results import (
     write_best,
     write_record,
 )
-from bench.commands.sharing import REPORT
+from bench.commands.sharing import REPORT, kept_in_place
 from bench.errors import BenchError, UnwritableError
-from bench.folders import keeping
 from bench.interruption import interruptible
 from bench.plan.plan import Plan
 from bench.record.owners import Owner
 from bench.record.store import Store
-from bench.run.runner import Outcome
+from bench.run.runner import Outcome, unrecordable
 
 if TYPE_CHECKING:
     from bench.search.outcome import Confirmation
@@ -57,16 +56,19 @@ def run_search(
     """
     store = Store(options.results)
     check_writable(options.reports / samples.experiment)  # now, not after hours
-    folders = store.root, store.experiment(samples.experiment)
-    with store.leases(samples.experiment) as leases, keeping(*folders), interruptible():
+    experiment = samples.experiment
+    with (
+        store.leases(experiment) as leases,
+        kept_in_place(store, experiment),
+        interruptible(),
+    ):
         call = Call(asked, samples, resolve, options, console, store, leases)
         with _joined(call) as study:
             try:
                 return _search(call, study, Floor(call, study))
             except UnwritableError as error:
-                if not study.study_storage.retry_policy.gave_up:
-                    raise
-                return _stopped(call, str(error))
+                away = study.study_storage.retry_policy.gave_up
+                return _stopped(call, str(error) if away else unrecordable(error))
 
 
 @contextmanager

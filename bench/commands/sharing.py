@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
-from bench.errors import BenchError, UnconfirmedError
+from bench import folders
+from bench.errors import BenchError, UnconfirmedError, UnwritableError
 from bench.plan.expand import trial_config
 from bench.plan.trial import Trial
 from bench.record.confirm import standing
 from bench.record.leases import Lease, Leases
 from bench.record.owners import Owner
 from bench.record.recorder import TrialRecorder
+from bench.record.store import LEASES, Store
 from bench.record.trial_files import TrialStatus
 from bench.run.events import Ended
 from bench.states import Failure, Status
@@ -20,6 +23,28 @@ SETUP = "setup"
 """Held while a run chooses its trials, prepares them and puts them on record."""
 REPORT = "report"
 """Held while a run writes the report."""
+
+
+@contextmanager
+def kept_in_place(store: Store, experiment: str) -> Iterator[None]:
+    """Where results vanish meanwhile, none of their folders is made again.
+
+    Raises:
+        BenchError: the results folder cannot be written.
+    """
+    leases = store.root / LEASES  # of MLflow's; `rm -rf` may come to it before all others
+    folders.make(leases)
+    with folders.keeping(store.root, store.experiment(experiment), leases):
+        yield
+
+
+def has_vanished(store: Store) -> bool:
+    """Whether the results, or a part that is kept in place, are no longer there."""
+    try:
+        folders.check_kept(store.root)
+    except UnwritableError:
+        return True
+    return False
 
 
 class SharedTrials:

@@ -91,6 +91,7 @@ class Lease:
 
     def check_folder(self) -> None:
         """Raises UnwritableError where the folder of records has vanished or is read-only."""
+        folders.check(self.folder.parent)
         folders.check(self.folder)
 
 
@@ -116,6 +117,7 @@ class Leases:
             refuse_link_out(self._folder, self._folder.parent)
             folders.make(self._runs)
             refuse_link_out(self._runs, self._folder)
+            folders.keep(self._folder)
             self._announce()
         except (OSError, StoreError) as error:
             # the results folder is what a user knows
@@ -140,6 +142,7 @@ class Leases:
             self.release(lease)
         with suppress(OSError):
             self._card(self.owner).unlink()
+        folders.release(self._folder)
 
     def claim(self, name: str) -> Lease | Owner:
         """Our lease on `name` from now on, or who has it. Returns at once.

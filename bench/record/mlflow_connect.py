@@ -33,7 +33,7 @@ def load(uri: str) -> None:
     import mlflow  # noqa: F401 - so that it is there
 
     for name in ("mlflow.store.db.utils", "urllib3.connectionpool"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # it is raised as well
 
 
 def connect(store: Store, uri: str) -> MlflowClient:

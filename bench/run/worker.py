@@ -178,7 +178,6 @@ def _train(job: Job, share: Share, line: Line) -> tuple[Status, Failure | None, 
 def _redirect_output(log: Path) -> None:
     """Send what the process prints, C libraries included, to the trial's log."""
     try:
-        log.parent.mkdir(exist_ok=True)
         target = open_log(log)
     except OSError:  # the folder has vanished: the trial's first record says so
         target = os.open(os.devnull, os.O_WRONLY)

@@ -22,6 +22,8 @@ from bench.masking import masked
 T = TypeVar("T")
 
 SERVER_SECONDS, FILE_SECONDS = 600.0, 60.0
+VANISHED_SECONDS = 2.0
+"""For which a folder may be away, as a file server's is for a moment."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 15.0
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -37,6 +39,8 @@ class RetryPolicy:
         place: the storage's name for people.
         seconds: for how long.
         renew: called before each further try: lets go of connections that may be dead.
+        check: called where tries fail for `VANISHED_SECONDS`; an UnwritableError of it says why to
+            wait is vain.
 
     Attributes:
         say: takes a line for a person; once when an outage begins, once when it is over.
@@ -46,12 +50,17 @@ class RetryPolicy:
     """
 
     def __init__(
-        self, place: str, seconds: float, renew: Callable[[], object] = lambda: None
+        self,
+        place: str,
+        seconds: float,
+        renew: Callable[[], object] = lambda: None,
+        check: Callable[[], object] = lambda: None,
     ) -> None:
         self.say: Callable[[str], object] = lambda _: None
         self.wait: Callable[[float], object] = time.sleep
         self.over = self.gave_up = False
         self._place, self._seconds, self._renew = place, seconds, renew
+        self._check = check
 
     def call(self, action: Callable[[], T]) -> T:
         """What the action gives, as soon as the storage lets it.
@@ -71,6 +80,8 @@ class RetryPolicy:
                 if begun is None:
                     begun = now
                     self._announce(error)
+                if now - begun >= VANISHED_SECONDS:
+                    self._give_up_where_vain()
                 if self.over or _is_full(error) or now - begun >= self._seconds:
                     raise self._unavailable_error(error, now - begun) from error
                 self._wait(min(pause, max(0.0, begun + self._seconds - now)))
@@ -80,6 +91,13 @@ class RetryPolicy:
                     seconds = max(1.0, time.monotonic() - begun)
                     self.say(f"{self._place} is back after {seconds:.0f} s.")
                 return found
+
+    def _give_up_where_vain(self) -> None:
+        try:
+            self._check()
+        except UnwritableError as error:
+            self.over = self.gave_up = True
+            raise StudyUnavailableError(str(error)) from None
 
     def _announce(self, error: Exception) -> None:
         if not (self.over or _is_full(error)):

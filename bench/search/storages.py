@@ -10,8 +10,9 @@ import random
 import sqlite3
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -21,6 +22,7 @@ from filelock import FileLock
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
+from bench import folders
 from bench.errors import BenchError, StoreError, first_line, shortened
 from bench.masking import masked, masked_url
 from bench.safe_files import check_database, refuse_special
@@ -96,6 +98,12 @@ def open_storage(setting: str, results: Path) -> StudyStorage:
     return _with_retries(optuna.storages.get_storage(database), shown, retry_policy, shared=True)
 
 
+def _file_retries(path: Path, renew: Callable[[], object] = lambda: None) -> RetryPolicy:
+    """A file's, which is not waited for where its folder, that of all results, has vanished."""
+    check = partial(folders.check_kept, path.parent)
+    return RetryPolicy(str(path), _retry_seconds(FILE_SECONDS), renew, check)
+
+
 def _retry_seconds(usual: float) -> float:
     """For how long a storage is waited for; `BENCH_STUDY_SECONDS` changes it."""
     with contextlib.suppress(ValueError):
@@ -131,7 +139,7 @@ def _open_journal(path: Path) -> StudyStorage:
         for file in (path, path.with_name(f"{path.name}.lock")):
             refuse_special(file)
         backend = _Journal(path)
-        retry_policy = RetryPolicy(str(path), _retry_seconds(FILE_SECONDS))
+        retry_policy = _file_retries(path)
         return _with_retries(JournalStorage(backend), str(path), retry_policy, shared=True)
     except OSError as error:
         raise StoreError(f"{path}: cannot be written ({error.strerror})") from error
@@ -148,7 +156,7 @@ def _open_sqlite(path: Path) -> StudyStorage:
         return sqlite3.connect(uri, uri=True, timeout=_LOCK_SECONDS, check_same_thread=False)
 
     database = _open_database(f"sqlite:///{path.resolve()}", {"creator": connect}, str(path))
-    retry_policy = RetryPolicy(str(path), _retry_seconds(FILE_SECONDS), database.engine.dispose)
+    retry_policy = _file_retries(path, database.engine.dispose)
     name = f"sqlite:///{path}"
     return _with_retries(optuna.storages.get_storage(database), name, retry_policy, shared=False)
 

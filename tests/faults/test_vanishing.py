@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -17,6 +19,7 @@ from bench import folders
 from bench.commands.exit_codes import ExitCode
 from bench.errors import UnwritableError, WorkerStartError
 from bench.run.executors import local
+from tests.faults.place import Place
 from tests.faults.test_surroundings import Said, disk, mount
 from tests.faults.tiny import SPEC, facts, run, trials
 
@@ -54,7 +57,9 @@ def vanishing(folder: Path, results: Path, act: Callable[[], object]) -> tuple[s
     code, said = run(folder, results=results, said=Said(": started", once_recorded))
     assert code is ExitCode.INTERRUPTED, said
     assert "the same command goes on from here" in said
-    return said, time.monotonic() - acted[0]
+    ended = time.monotonic()
+    until(lambda: acted)
+    return said, ended - acted[0]
 
 
 def test_results_that_are_renamed_end_the_run_and_are_not_made_again(tmp_path: Path) -> None:
@@ -88,6 +93,67 @@ def test_results_that_are_deleted(tmp_path: Path) -> None:
 
     said, _ = vanishing(tmp_path, results, delete)
     assert f"{results}: is no longer there" in said
+    assert not results.exists()
+
+
+@pytest.mark.parametrize("first", [".leases", "tiny/.leases", "tiny"])
+def test_what_is_deleted_first_is_not_made_again_beside_the_others(
+    first: str, tmp_path: Path
+) -> None:
+    """As `rm -rf`, which takes its time."""
+    results = tmp_path / "results"
+    made: list[Path] = []
+
+    def delete() -> None:
+        shutil.rmtree(results / first, ignore_errors=True)
+        time.sleep(3)  # MLflow is told every two seconds
+        made.extend(results.glob(first))
+        results.rename(tmp_path / "trash")
+
+    said, seconds = vanishing(tmp_path, results, delete)
+    assert not made
+    assert said.count("is no longer there") == 1
+    assert "MLflow" not in said.partition(": started")[2]
+    assert seconds < 15
+
+
+SEARCH = (
+    LONG.replace("seeds: 4\n", "")
+    + """\
+search:
+  trials: 100
+  pruner: none
+  storage: STORAGE
+  space: {train.lr: {float: [1e-4, 1e-1], log: true}}
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("storage", "epochs"), [("sqlite", "4000"), ("sqlite", "1"), ("journal", "1")]
+)
+def test_results_that_are_deleted_under_a_search(storage: str, epochs: str, tmp_path: Path) -> None:
+    """While a trial trains for long, and while the search asks for points all the time."""
+    place = Place(tmp_path, "search")
+    spec = SEARCH.replace("STORAGE", storage).replace("4000", epochs)
+    (tmp_path / "search.yaml").write_text(spec)
+    search = place.start("search", "search.yaml", "-j", "1")
+    try:
+        results = tmp_path / "results"
+        until(lambda: list(results.glob("tiny/*/history.csv")) or search.poll() is not None)
+        results.rename(tmp_path / "trash")
+        shutil.rmtree(tmp_path / "trash", ignore_errors=True)
+        begun = time.monotonic()
+        code = search.wait(60)
+    finally:
+        if search.poll() is None:
+            os.killpg(search.pid, signal.SIGKILL)
+    said = (tmp_path / "said.txt").read_text()
+    assert code == 130, said
+    assert time.monotonic() - begun < 30
+    assert "is no longer there" in said
+    assert "the same command goes on from here" in said
+    assert "Traceback" not in said
     assert not results.exists()
 
 

@@ -23,6 +23,7 @@ from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
 from sqlalchemy.exc import IntegrityError, OperationalError
 
+from bench import folders
 from bench.commands import search_floor
 from bench.commands.exit_codes import ExitCode
 from bench.errors import BenchError, StoreError
@@ -202,6 +203,24 @@ def test_a_folder_that_vanishes_for_a_moment(tmp_path: Path, storage: str) -> No
     assert said[0].startswith("Training goes on, but no new points begin: ")
     assert len(said) == 2
     assert used(open_storage(storage, folder)) == 3
+
+
+@pytest.mark.parametrize("storage", ["journal", "sqlite"])
+@pytest.mark.parametrize("lost", ["results", "results/kept"])
+def test_a_folder_that_has_vanished_is_not_waited_for(
+    tmp_path: Path, storage: str, lost: str
+) -> None:
+    place = open_place(storage, tmp_path / "results")
+    (tmp_path / "results" / "kept").mkdir()
+    optuna.create_study(storage=place.storage, study_name="a")
+    begun = time.monotonic()
+    with folders.keeping(tmp_path / "results" / "kept"):
+        (tmp_path / "results" / f"optuna.{'db' if storage == 'sqlite' else storage}").unlink()
+        (tmp_path / lost).rename(tmp_path / "away")
+        with pytest.raises(StudyAwayError, match=r"results(/kept)?: is no longer there"):
+            used(place)
+    assert time.monotonic() - begun < 15
+    assert place.patience.gave_up
 
 
 @pytest.mark.parametrize("storage", ["journal", "sqlite"])
