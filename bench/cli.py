@@ -21,6 +21,7 @@ from bench.commands.arguments import (
     Device,
     DeviceName,
     HungAfter,
+    KeepLast,
     Overrides,
     Reports,
     Results,
@@ -113,10 +114,7 @@ def run(
     hung_after: HungAfter = "30m",
     retries: Retries = 2,
     trust_code: TrustCode = False,
-    keep_last: Annotated[
-        bool,
-        typer.Option(help="Keep what training goes on from (last.pt) of finished trials."),
-    ] = False,
+    keep_last: KeepLast = False,
     reports: Reports = REPORTS,
     results: Results = RESULTS,
 ) -> None:

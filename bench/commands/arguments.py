@@ -37,6 +37,12 @@ Retries = Annotated[
     int,
     typer.Option(min=0, help="How often a trial goes on by itself when its worker is killed."),
 ]
+KeepLast = Annotated[
+    bool,
+    typer.Option(
+        "--keep-last", help="Keep what training goes on from (last.pt) of finished trials."
+    ),
+]
 Reports = Annotated[Path, typer.Option("--out", help="Folder of reports.")]
 RESULTS = Path("results")
 REPORTS = Path("reports")

@@ -40,6 +40,7 @@ class SearchOptions:
     retry_failed: bool = False
     limits: Limits = field(default_factory=Limits)
     retries: int = RETRIES
+    keep_last: bool = False
 
 
 @dataclass(frozen=True)

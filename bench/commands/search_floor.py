@@ -58,7 +58,13 @@ class Floor:
         self._claims = SharedTrials(call.leases, {}, {}, {})
         about = {"name": call.experiment, "storage": study.study_storage.name}
         self._shop = TrialWorkshop(
-            call.asked.space, call.store, call.resolve, about, self._claims, self
+            call.asked.space,
+            call.store,
+            call.resolve,
+            about,
+            self._claims,
+            self,
+            keep_last=call.options.keep_last,
         )
 
     def ask_to_stop(self, trial: str | None = None) -> None:

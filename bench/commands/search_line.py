@@ -13,6 +13,7 @@ from bench.commands.arguments import (
     RESULTS,
     DeviceName,
     HungAfter,
+    KeepLast,
     Overrides,
     Reports,
     Results,
@@ -49,6 +50,7 @@ def search(
     ] = False,
     hung_after: HungAfter = "30m",
     retries: Retries = 2,
+    keep_last: KeepLast = False,
     reports: Reports = REPORTS,
     trust_code: TrustCode = False,
     results: Results = RESULTS,
@@ -71,6 +73,7 @@ def search(
             retry_failed=retry_failed,
             limits=Limits(None, duration(hung_after, "--hung-after")),
             retries=retries,
+            keep_last=keep_last,
         )
     sys.exit(_search(spec, changes, options, trust_code=trust_code))
 

@@ -36,6 +36,7 @@ class TrialWorkshop:
         about: what plan.json says of the search.
         claims: of the trials; each job is added.
         executor: where they run.
+        keep_last: whether finished trials keep what training goes on from.
 
     Attributes:
         recorders, epochs: of the jobs that were made, by id.
@@ -51,9 +52,12 @@ class TrialWorkshop:
         about: Mapping[str, Any],
         claims: SharedTrials,
         executor: Stopping,
+        *,
+        keep_last: bool = False,
     ) -> None:
         self._space, self._store, self._settle, self._about = space, store, resolve, about
         self._claims, self._executor = claims, executor
+        self._keep_last = keep_last
         self._costs: dict[str, Costs] = {}
         self._footprints: dict[str, Footprint] = {}
         self._made: dict[str, tuple[Trial, ...]] = {}
@@ -110,7 +114,13 @@ class TrialWorkshop:
         """
         settings, files = trial.settings, self.files(trial)
         metrics = settings.metrics
-        recorder = TrialRecorder(files, settings.select.metric, metrics, self.costs(trial))
+        recorder = TrialRecorder(
+            files,
+            settings.select.metric,
+            metrics,
+            self.costs(trial),
+            keep_last=self._keep_last,
+        )
         part = {"search": {"point": number, "part": "confirmation" if test else "search"}}
         self.recorders[trial.id] = recorder
         self.epochs[trial.id] = settings.train.epochs
