@@ -66,7 +66,7 @@ class RetryPolicy:
         """What the action gives, as soon as the storage lets it.
 
         Raises:
-            StudyAwayError: it did not, for as long as there is patience.
+            StudyUnavailableError: it did not, for as long as there is patience.
         """
         begun: float | None = None
         pause = _FIRST_PAUSE

@@ -210,17 +210,17 @@ def test_a_folder_that_vanishes_for_a_moment(tmp_path: Path, storage: str) -> No
 def test_a_folder_that_has_vanished_is_not_waited_for(
     tmp_path: Path, storage: str, lost: str
 ) -> None:
-    place = open_place(storage, tmp_path / "results")
+    place = open_storage(storage, tmp_path / "results")
     (tmp_path / "results" / "kept").mkdir()
     optuna.create_study(storage=place.storage, study_name="a")
     begun = time.monotonic()
     with folders.keeping(tmp_path / "results" / "kept"):
         (tmp_path / "results" / f"optuna.{'db' if storage == 'sqlite' else storage}").unlink()
         (tmp_path / lost).rename(tmp_path / "away")
-        with pytest.raises(StudyAwayError, match=r"results(/kept)?: is no longer there"):
+        with pytest.raises(StudyUnavailableError, match=r"results(/kept)?: is no longer there"):
             used(place)
     assert time.monotonic() - begun < 15
-    assert place.patience.gave_up
+    assert place.retry_policy.gave_up
 
 
 @pytest.mark.parametrize("storage", ["journal", "sqlite"])
