@@ -1,38 +1,17 @@
-"""Arms and how each looks in every figure: colour, line style and marker."""
+"""Arms: what each is called, and by what figures tell it from the others."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from bench.analysis.records import Records
+from bench.plan.arms import ArmLabels
 from bench.states import BENCH_SOURCE
 
 NO_LABEL = "–"
-
-# Okabe and Ito's colours, which colour-blind readers can tell apart; the pale ones come last.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F7F7F", "#8A6D00")
-DASHES: tuple[tuple[float, ...], ...] = (
-    (),
-    (4.0, 1.6),
-    (1.2, 1.2),
-    (6.0, 1.5, 1.2, 1.5),
-    (2.5, 1.0),
-    (6.0, 1.2, 1.2, 1.2, 1.2, 1.2),
-)
-# Arms logged elsewhere are drawn in these, never solid.
-FOREIGN_DASHES: tuple[tuple[float, ...], ...] = (
-    (7.0, 3.0),
-    (3.0, 3.0),
-    (9.0, 3.0, 2.0, 3.0),
-    (5.0, 2.0, 1.2, 2.0, 1.2, 2.0),
-)
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
-# How far each style's colour is mixed with white: a second cue beside dashes and markers.
-_TINTS = (0.0, 0.25, 0.45)
 
 
 @dataclass(frozen=True)
@@ -44,16 +23,16 @@ class Arm:
         label: what tells it from the others, for people.
         levels: its label on every axis.
         source: `bench`, or where the histories were logged.
-        color, dashes, marker: its look in every figure; dashes `()` is a solid line.
+        hue: the index of its level on the axis that figures show by colour.
+        style: the index of its combination of levels on the other axes, shown by style.
     """
 
     number: int
     label: str
-    levels: dict[str, str]
+    levels: ArmLabels
     source: str
-    color: str
-    dashes: tuple[float, ...]
-    marker: str
+    hue: int
+    style: int
 
 
 def arms_of(records: Records) -> list[Arm]:
@@ -75,17 +54,15 @@ def arms_of(records: Records) -> list[Arm]:
     found = []
     for number, key in enumerate(keys):
         levels = dict(zip(records.axes, key, strict=False))
-        style = styles.setdefault(tuple(levels[axis] for axis in others), len(styles))
-        place = order[hue].get(levels[hue], 0) if hue else 0
+        style = tuple(levels[axis] for axis in others)
         found.append(
             Arm(
                 number=number,
                 label=_label(records, levels, key[-1], varying, several),
                 levels=levels,
                 source=key[-1],
-                color=_tinted(PALETTE[place % len(PALETTE)], _TINTS[style % len(_TINTS)]),
-                dashes=_dashes(style, key[-1]),
-                marker=MARKERS[style % len(MARKERS)],
+                hue=order[hue].get(levels[hue], 0) if hue else 0,
+                style=styles.setdefault(style, len(styles)),
             )
         )
     return found
@@ -121,14 +98,3 @@ def _label(
     names = [levels[a] for a in records.axes if a in varying] or list(levels.values())
     label = " · ".join(name for name in names if name != NO_LABEL) or records.experiment
     return f"{label} ({source})" if several and source != BENCH_SOURCE else label
-
-
-def _dashes(style: int, source: str) -> tuple[float, ...]:
-    kinds = DASHES if source == BENCH_SOURCE else FOREIGN_DASHES
-    return kinds[style % len(kinds)]
-
-
-def _tinted(color: str, white: float) -> str:
-    parts = [int(color[i : i + 2], 16) for i in (1, 3, 5)]
-    mixed = [math.floor(part + (255 - part) * white + 0.5) for part in parts]
-    return "#" + "".join(f"{part:02x}" for part in mixed)

@@ -23,11 +23,11 @@ from bench.spec.yaml12 import KeyPath
 
 MAX_TRIALS = 100_000
 
-Arm = dict[str, str]
+ArmLabels = dict[str, str]
 """The label of one level of every axis, in the spec's order of axes."""
 
 
-def make_arms(spec: Spec) -> tuple[dict[str, Axis], list[Arm]]:
+def make_arms(spec: Spec) -> tuple[dict[str, Axis], list[ArmLabels]]:
     """The axes of a spec and its arms: grid × zip groups − exclude + include.
 
     Raises:
@@ -43,12 +43,12 @@ def make_arms(spec: Spec) -> tuple[dict[str, Axis], list[Arm]]:
     return axes, arms
 
 
-def axis_values(axes: dict[str, Axis], arm: Arm) -> list[AxisValue]:
+def axis_values(axes: dict[str, Axis], arm: ArmLabels) -> list[AxisValue]:
     """The values that an arm's labels stand for."""
     return [axes[name].levels[label] for name, label in arm.items()]
 
 
-def labels_in_use(axes: dict[str, Axis], arms: list[Arm]) -> dict[str, tuple[str, ...]]:
+def labels_in_use(axes: dict[str, Axis], arms: list[ArmLabels]) -> dict[str, tuple[str, ...]]:
     """The labels of each axis that some arm has, in the spec's order."""
     used = {name: {arm[name] for arm in arms} for name in axes}
     return {
@@ -85,7 +85,7 @@ def _check_size(spec: Spec, groups: list[AxisGroup]) -> None:
         raise spec.document.error(where, message)
 
 
-def _combinations(groups: list[AxisGroup]) -> Iterator[Arm]:
+def _combinations(groups: list[AxisGroup]) -> Iterator[ArmLabels]:
     """One level of every axis; the last group varies fastest."""
     rows = [
         [
@@ -98,7 +98,7 @@ def _combinations(groups: list[AxisGroup]) -> Iterator[Arm]:
         yield {axis: label for row in chosen for axis, label in row.items()}
 
 
-def _without_excluded(spec: Spec, axes: dict[str, Axis], arms: list[Arm]) -> list[Arm]:
+def _without_excluded(spec: Spec, axes: dict[str, Axis], arms: list[ArmLabels]) -> list[ArmLabels]:
     """The arms that no entry of `exclude` describes; each entry must describe one at least."""
     entries = [_excluded(spec, axes, i) for i in range(len(spec.sweep.exclude))]
     for i, entry in enumerate(entries):
@@ -107,8 +107,8 @@ def _without_excluded(spec: Spec, axes: dict[str, Axis], arms: list[Arm]) -> lis
     return [arm for arm in arms if not any(entry.items() <= arm.items() for entry in entries)]
 
 
-def _excluded(spec: Spec, axes: dict[str, Axis], index: int) -> Arm:
-    entry: Arm = {}
+def _excluded(spec: Spec, axes: dict[str, Axis], index: int) -> ArmLabels:
+    entry: ArmLabels = {}
     for name, value in spec.sweep.exclude[index].items():
         where: KeyPath = ("exclude", index, name)
         axis = _axis(spec, axes, name, where)
@@ -139,9 +139,9 @@ def _unknown_level(axis: Axis, value: str | float | bool | None) -> str:
     return f"unknown level {format_label(value)!r}{did_you_mean(format_label(value), axis.levels)}"
 
 
-def _included(spec: Spec, axes: dict[str, Axis], arms: list[Arm]) -> list[Arm]:
+def _included(spec: Spec, axes: dict[str, Axis], arms: list[ArmLabels]) -> list[ArmLabels]:
     """The arms of `include`, whose new levels are added to their axes."""
-    added: list[Arm] = []
+    added: list[ArmLabels] = []
     for i, entry in enumerate(spec.sweep.include):
         for name in entry:
             _axis(spec, axes, name, ("include", i, name))

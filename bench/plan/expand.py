@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from bench.errors import SpecError, StoreError
-from bench.plan.arms import Arm, axis_values, labels_in_use, make_arms, refuse_multiple_tasks
+from bench.plan.arms import axis_values, labels_in_use, make_arms, refuse_multiple_tasks
 from bench.plan.axes import Axis
 from bench.plan.hypotheses import checked_hypotheses
 from bench.plan.plan import Plan
@@ -61,7 +61,7 @@ def _refuse_duplicate_arms(spec: Spec, axes: dict[str, Axis], trials: tuple[Tria
             )
 
 
-def _text(arm: Mapping[str, str] | Arm) -> str:
+def _text(arm: Mapping[str, str]) -> str:
     return ", ".join(f"{axis}: {label}" for axis, label in arm.items())
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from bench.errors import SpecError
-from bench.plan.arms import Arm
+from bench.plan.arms import ArmLabels
 from bench.plan.axes import Axis
 from bench.spec.load import Spec
 from bench.spec.schema import TrialSettings
@@ -15,7 +15,7 @@ from bench.spec.yaml12 import KeyPath
 
 
 def refuse_unused_settings(
-    spec: Spec, axes: dict[str, Axis], arms: Sequence[tuple[Arm, TrialSettings]]
+    spec: Spec, axes: dict[str, Axis], arms: Sequence[tuple[ArmLabels, TrialSettings]]
 ) -> None:
     """Refuse settings without effect; a default is none.
 
@@ -52,7 +52,7 @@ def _of_a_level(
     axes: dict[str, Axis],
     axis: Axis,
     number: int,
-    arm: Arm,
+    arm: ArmLabels,
     arms: int,
     unused: UnusedSetting,
 ) -> SpecError:

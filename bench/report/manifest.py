@@ -11,7 +11,7 @@ from bench import __version__
 from bench.analysis.environments import Fact, environments_of, flat
 from bench.analysis.records import Records
 from bench.metric_columns import val_curve
-from bench.report.search.search_record import Search, manifest_of
+from bench.report.search.search_record import SearchRecord, manifest_of
 
 _OF_RUNS = (
     "data_fingerprint", "git_commit", "device", "precision", "channels_last", "deterministic",
@@ -19,7 +19,7 @@ _OF_RUNS = (
 )  # fmt: skip
 
 
-def manifest_record(records: Records, search: Search | None = None) -> dict[str, Any]:
+def manifest_record(records: Records, search: SearchRecord | None = None) -> dict[str, Any]:
     """manifest.json: what was asked for, and where and with what every trial ran.
 
     Each fact has its values and the number of trials behind each; where trials differ in it, also

@@ -30,6 +30,7 @@ from bench.record.columns import Status
 from bench.record.files import write_json, write_text
 from bench.record.store import Store
 from bench.report.figures import Drawing, ExperimentData, draw_all, write_figures
+from bench.report.figures.arm_style import arm_color
 from bench.report.figures.sample_pictures import sample_pictures, write_samples
 from bench.report.format import markup as formats
 from bench.report.format.display_names import task_words, title
@@ -41,7 +42,7 @@ from bench.report.narrative.diagnostics import diagnose
 from bench.report.narrative.tie_notes import tie_notes
 from bench.report.page_view import TROUBLES, page_view
 from bench.report.search.figures.draw_all import draw_search
-from bench.report.search.search_record import Search, read_search_record
+from bench.report.search.search_record import SearchRecord, read_search_record
 from bench.report.search.sections import search_context, search_files, subject_records
 from bench.report.tables import arms_and_trials as layout
 from bench.report.tables.data_sets import data_views, top_warnings
@@ -104,7 +105,7 @@ def write_together(store: Store, experiments: Sequence[str], name: str, out: Pat
     return write_one(records, out / name)
 
 
-def write_one(records: Records, folder: Path, search: Search | None = None) -> Path:
+def write_one(records: Records, folder: Path, search: SearchRecord | None = None) -> Path:
     """Write one report into `folder` and return the path of report.html.
 
     `search` is what a search found, where the experiment is one.
@@ -286,6 +287,7 @@ def _templates() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {
+        "arm_color": arm_color,
         "data_uri": _data_uri,
         "md": formats.markdown,
         "md_table": formats.to_markdown,

@@ -27,7 +27,7 @@ from bench.report.format.folding import (
     ranked_by,
     within_budget,
 )
-from bench.report.search.search_record import Search
+from bench.report.search.search_record import SearchRecord
 from bench.report.tables.effects import EffectTables
 
 HEIGHTS = {"differences": "Difference", "interactions": "Change", "effects": "Effect"}
@@ -75,7 +75,7 @@ def page_view(
     context: Mapping[str, Any],
     summary: pd.DataFrame,
     subject: Records,
-    search: Search | None = None,
+    search: SearchRecord | None = None,
 ) -> PageView:
     """What the page shows of the context; `subject` are the trials of the tables of arms."""
     records: Records = context["records"]
@@ -118,7 +118,7 @@ def page_view(
     )
 
 
-def is_large(context: Mapping[str, Any], search: Search | None) -> bool:
+def is_large(context: Mapping[str, Any], search: SearchRecord | None) -> bool:
     """Whether there are so many arms, or points of a search, that pictures are linked."""
     return len(context["arms"]) > LARGE or (search is not None and len(search.points) > LARGE)
 
@@ -159,7 +159,7 @@ def _by_height(
     )
 
 
-def _points(table: Table, search: Search, limit: int) -> FoldedTable:
+def _points(table: Table, search: SearchRecord, limit: int) -> FoldedTable:
     """By the first objective; the chosen and those on the front are always there."""
     first = search.objectives[0]
     values = [point.value(first.metric) for point in search.points]

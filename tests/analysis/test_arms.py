@@ -3,6 +3,7 @@ from __future__ import annotations
 from bench.analysis.arms import arm_numbers, arms_of
 from bench.analysis.load import load
 from bench.record.store import Store
+from bench.report.figures.arm_style import arm_color, arm_dashes, arm_marker
 from tests.builders.records import MadeTrial, study, write_experiment, write_trial
 
 
@@ -20,18 +21,18 @@ def test_two_axes_model_by_colour_augment_by_style(tmp_path):
     by = {a.label: a for a in arms}
     for augment in ("none", "elastic", "elastic_or_crop"):
         one, two = by[f"unet · {augment}"], by[f"resnet34_unet · {augment}"]
-        assert (one.dashes, one.marker) == (two.dashes, two.marker)
-        assert one.color != two.color
-    assert len({(a.color, a.dashes, a.marker) for a in arms}) == 6
-    assert len({a.dashes for a in arms}) == 3
+        assert (arm_dashes(one), arm_marker(one)) == (arm_dashes(two), arm_marker(two))
+        assert arm_color(one) != arm_color(two)
+    assert len({(arm_color(a), arm_dashes(a), arm_marker(a)) for a in arms}) == 6
+    assert len({arm_dashes(a) for a in arms}) == 3
 
 
 def test_colours_do_not_depend_on_which_arms_have_results(tmp_path):
     trials = study(seeds=1, epochs=1)
-    all_arms = {a.label: a.color for a in arms_of(made(tmp_path / "a", trials))}
+    all_arms = {a.label: arm_color(a) for a in arms_of(made(tmp_path / "a", trials))}
     for trial in trials[:3]:
         trial.status = "planned"
-    assert {a.label: a.color for a in arms_of(made(tmp_path / "b", trials))} == all_arms
+    assert {a.label: arm_color(a) for a in arms_of(made(tmp_path / "b", trials))} == all_arms
 
 
 def test_an_axis_with_one_level_is_not_in_the_label(tmp_path):

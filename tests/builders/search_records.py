@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bench.report.search.search_record import Search, read_search_record
+from bench.report.search.search_record import SearchRecord, read_search_record
 
 SPACE: dict[str, Any] = {
     "train.lr": {"float": [1e-4, 1e-2], "log": True},
@@ -127,7 +127,7 @@ def write(folder: Path, content: dict[str, Any]) -> Path:
     return folder
 
 
-def read(folder: Path, content: dict[str, Any] | None = None) -> Search:
+def read(folder: Path, content: dict[str, Any] | None = None) -> SearchRecord:
     """A search as it is read back."""
     found = read_search_record(write(folder, record() if content is None else content))
     assert found is not None

@@ -28,6 +28,7 @@ from bench.importing.import_log import Asked, import_log
 from bench.plan.expand import make_plan
 from bench.record.mlflow import Mirror
 from bench.record.store import Store
+from bench.report.figures.arm_style import arm_color, arm_dashes
 from bench.report.manifest import manifest_record
 from bench.report.narrative.headline import headline
 from bench.report.narrative.sentences import sentence
@@ -296,10 +297,10 @@ def test_others_trials_are_references_and_no_seeds_of_ours(tmp_path: Path) -> No
     assert (outcome.verdict, outcome.test.estimate.n) == ("supported", 3)
     assert "; not counted, being another protocol: a paper." in sentence(outcome)
     arms = arms_of(records)
-    assert [(arm.label, arm.dashes == ()) for arm in arms] == [
+    assert [(arm.label, arm_dashes(arm) == ()) for arm in arms] == [
         ("unet", True), ("other", True), ("unet (a paper)", False), ("other (a paper)", False),
     ]  # fmt: skip
-    assert [arms[i].color for i in (0, 1)] == [arms[i].color for i in (2, 3)]
+    assert [arm_color(arms[i]) for i in (0, 1)] == [arm_color(arms[i]) for i in (2, 3)]
     assert set(marks_in_column(records, arms, "best_val_dice", "max")) <= {0, 1}
     found = headline(records, arm_summary(records), arms)
     assert found.title.startswith("unet has the highest validation Dice: 0.71")

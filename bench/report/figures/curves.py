@@ -15,6 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from bench.analysis.arms import Arm
 from bench.metric_columns import val_curve
 from bench.report.figures import plot_data
+from bench.report.figures.arm_style import arm_color, arm_marker
 from bench.report.figures.by_arm import UNEQUAL
 from bench.report.figures.experiment_data import ExperimentData
 from bench.report.figures.look import (
@@ -55,7 +56,7 @@ def draw_curves(
         # two seeds' intervals reach nine deviations to either side: they would hide the rest
         curve = curve.assign(low=curve["low"].where(curve["n"] >= FEWEST_FOR_BAND))
         ax.fill_between(
-            curve["epoch"], curve["low"], curve["high"], color=arm.color, alpha=0.12, lw=0
+            curve["epoch"], curve["low"], curve["high"], color=arm_color(arm), alpha=0.12, lw=0
         )
     _draw_lines(ax, here, shown, "epoch")
     if here["epoch"].nunique() == 1:
@@ -89,9 +90,9 @@ def _draw_lines(ax: Axes, here: pd.DataFrame, shown: Sequence[Arm], along: str) 
         y="mean",
         hue="arm",
         style="arm",
-        palette={arm.number: arm.color for arm in shown},
+        palette={arm.number: arm_color(arm) for arm in shown},
         dashes={arm.number: dashes(arm) for arm in shown},
-        markers={arm.number: arm.marker for arm in shown},
+        markers={arm.number: arm_marker(arm) for arm in shown},
         estimator=None,
         errorbar=None,
         linewidth=1.3,

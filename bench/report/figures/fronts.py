@@ -15,6 +15,7 @@ from bench.analysis.arm_summary import interval_of, value_of
 from bench.analysis.arms import Arm
 from bench.analysis.measurement_conditions import incomparable_axes
 from bench.analysis.pareto import COSTS, pareto_members
+from bench.report.figures.arm_style import arm_color, arm_marker
 from bench.report.figures.experiment_data import ExperimentData
 from bench.report.figures.look import (
     INK,
@@ -79,14 +80,15 @@ def draw_front(ax: Axes, points: pd.DataFrame, arms: Sequence[Arm], named: set[i
 
 def _draw_point(ax: Axes, arm: Arm, row: Mapping[Hashable, Any], shift: float) -> None:
     """One arm, moved aside by so many points of the page."""
-    place = ax.transData + ScaledTranslation(shift / 72, 0, ax.figure.dpi_scale_trans)
+    color = arm_color(arm)
+    shifted = ax.transData + ScaledTranslation(shift / 72, 0, ax.figure.dpi_scale_trans)
     style = (0, (2.2, 1.2)) if is_reference(arm) else "-"
-    ax.plot([row["cost"]] * 2, [row["low"], row["high"]], color=arm.color, lw=1, ls=style,
-            alpha=0.8, zorder=2.5, transform=place)  # fmt: skip
-    face = PAPER if is_reference(arm) else arm.color
-    edge = INK if row["member"] else (arm.color if is_reference(arm) else PAPER)
-    ax.plot(row["cost"], row["mean"], marker=arm.marker, color=arm.color, ms=6, mfc=face, mec=edge,
-            mew=1.1 if row["member"] else 0.5, zorder=3, ls="", transform=place)  # fmt: skip
+    ax.plot([row["cost"]] * 2, [row["low"], row["high"]], color=color, lw=1, ls=style,
+            alpha=0.8, zorder=2.5, transform=shifted)  # fmt: skip
+    face = PAPER if is_reference(arm) else color
+    edge = INK if row["member"] else (color if is_reference(arm) else PAPER)
+    ax.plot(row["cost"], row["mean"], marker=arm_marker(arm), color=color, ms=6, mfc=face, mec=edge,
+            mew=1.1 if row["member"] else 0.5, zorder=3, ls="", transform=shifted)  # fmt: skip
 
 
 def _shifts(prices: Mapping[int, float]) -> dict[int, float]:

@@ -18,9 +18,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from bench.analysis.arms import NO_LABEL, PALETTE, Arm
+from bench.analysis.arms import NO_LABEL, Arm
 from bench.analysis.records import Records
 from bench.analysis.stats import Interval
+from bench.report.figures.arm_style import PALETTE, arm_color, arm_dashes, arm_marker
 from bench.states import BENCH_SOURCE
 
 WIDTH = 6.5  # inches: a page's text width
@@ -113,7 +114,7 @@ def is_reference(arm: Arm) -> bool:
 
 def dashes(arm: Arm) -> tuple[float, ...] | str:
     """The arm's line: solid, or dashed if it was logged elsewhere."""
-    return arm.dashes if is_reference(arm) else ""
+    return arm_dashes(arm) if is_reference(arm) else ""
 
 
 @contextlib.contextmanager
@@ -221,7 +222,7 @@ def legend(figure: Figure, arms: Sequence[Arm], lines: bool = True, behind: int 
         return
     shared: dict[str, Any] = {"ms": 5, "mec": PAPER, "mew": 0.4}
     handles = [
-        Line2D([], [], color=arm.color, marker=arm.marker, label=_on_one_line(arm.label),
+        Line2D([], [], color=arm_color(arm), marker=arm_marker(arm), label=_on_one_line(arm.label),
                **shared, **_style(arm, lines))
         for arm in arms
     ]  # fmt: skip
@@ -240,7 +241,7 @@ def _on_one_line(label: str) -> str:
 def _style(arm: Arm, lines: bool) -> dict[str, Any]:
     if not lines:
         return {"ls": ""}
-    return {"dashes": arm.dashes} if is_reference(arm) else {}
+    return {"dashes": arm_dashes(arm)} if is_reference(arm) else {}
 
 
 def _legend_columns(arms: Sequence[Arm]) -> int:

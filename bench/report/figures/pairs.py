@@ -13,10 +13,11 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from bench.analysis.arms import MARKERS, NO_LABEL
+from bench.analysis.arms import NO_LABEL
 from bench.analysis.effects import grid, summarized
 from bench.analysis.measurement_conditions import comparable_axes
 from bench.analysis.stats import Interval, mean_interval
+from bench.report.figures.arm_style import MARKERS
 from bench.report.figures.experiment_data import ExperimentData
 from bench.report.figures.look import (
     INK,

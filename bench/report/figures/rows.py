@@ -15,6 +15,7 @@ from bench.analysis.arm_summary import baseline_column, value_of
 from bench.analysis.arms import Arm
 from bench.analysis.stats import Interval
 from bench.report.figures import plot_data
+from bench.report.figures.arm_style import arm_color, arm_marker
 from bench.report.figures.experiment_data import ExperimentData
 from bench.report.figures.look import (
     INK,
@@ -102,8 +103,8 @@ def _draw_arms(
 ) -> None:
     """Seeds, intervals and means of all arms: few artists, since there may be hundreds of rows."""
     places = {arm.number: place for place, arm in enumerate(arms)}
-    colors = {arm.number: arm.color for arm in arms}
-    markers = here["arm"].map({arm.number: arm.marker for arm in arms})
+    colors = {arm.number: arm_color(arm) for arm in arms}
+    markers = here["arm"].map({arm.number: arm_marker(arm) for arm in arms})
     for marker, rows in here.groupby(markers):
         ax.scatter(rows["value"], rows["arm"].map(places) + 0.22, s=13, marker=str(marker),
                    c=list(rows["arm"].map(colors)), edgecolors=PAPER, linewidths=0.4,
@@ -113,11 +114,11 @@ def _draw_arms(
         known = [(a, means[a.number]) for a in shown if means[a.number].known]
         ax.add_collection(LineCollection(
             [[(m.low, places[a.number]), (m.high, places[a.number])] for a, m in known],
-            colors=[a.color for a, _ in known], linewidths=1.8,
+            colors=[arm_color(a) for a, _ in known], linewidths=1.8,
             linestyles=(0, (2.2, 1.2)) if reference else "-",
         ))  # fmt: skip
         x, y = [means[a.number].mean for a in shown], [places[a.number] for a in shown]
-        ink = [a.color for a in shown]
+        ink = [arm_color(a) for a in shown]
         if reference:
             ax.scatter(x, y, marker="D", s=20, c=PAPER, edgecolors=ink, linewidths=1.2, zorder=4)
         else:

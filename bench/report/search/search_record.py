@@ -20,9 +20,16 @@ from bench.record.files import read_json
 from bench.report.format.display_names import display_name
 
 FILE = "search.json"
-Value = str | int | float
-State = Literal["complete", "pruned", "infeasible", "failed", "running", "waiting"]
-STATES: tuple[State, ...] = ("complete", "pruned", "infeasible", "failed", "running", "waiting")
+ParamValue = str | int | float
+PointState = Literal["complete", "pruned", "infeasible", "failed", "running", "waiting"]
+STATES: tuple[PointState, ...] = (
+    "complete",
+    "pruned",
+    "infeasible",
+    "failed",
+    "running",
+    "waiting",
+)
 
 
 class _Read(BaseModel):
@@ -31,7 +38,7 @@ class _Read(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
 
-class Objective(_Read):
+class ObjectiveRecord(_Read):
     """A figure that the search makes as high, or as low, as it can."""
 
     metric: str
@@ -52,7 +59,7 @@ class Objective(_Read):
         return (max if self.mode == "max" else min)(known, default=math.nan)
 
 
-class Dimension(_Read):
+class DimensionRecord(_Read):
     """One thing that the search varied: a range of numbers, or a choice of labels.
 
     `when` are the labels of other dimensions under which there is this one.
@@ -75,13 +82,13 @@ class Dimension(_Read):
         """Whether its values are labels."""
         return self.whole is None and self.real is None
 
-    def place(self, value: Value) -> float:
+    def place(self, value: ParamValue) -> float:
         """Where a value lies along an axis: itself, or the place of a label among the others."""
         if not self.is_choice:
             return float(value)
         return float(list(self.levels).index(str(value)))
 
-    def share(self, value: Value) -> float:
+    def share(self, value: ParamValue) -> float:
         """How far a value is from the lower end to the upper, 0 to 1, as the axis is scaled."""
         low, high, at = *self.ends, self.place(value)
         if self.log:
@@ -106,7 +113,7 @@ class Dimension(_Read):
         return text + (f"; only with {self.condition}" if self.when else "")
 
 
-class Point(_Read):
+class PointRecord(_Read):
     """One point of the space, and what became of it.
 
     Attributes:
@@ -119,8 +126,8 @@ class Point(_Read):
     """
 
     number: int
-    state: State
-    params: dict[str, Value]
+    state: PointState
+    params: dict[str, ParamValue]
     values: dict[str, float] | None = None
     curve: dict[int, float] = Field({}, alias="intermediate")
     ids: list[str] = []
@@ -136,7 +143,7 @@ class Point(_Read):
         return (self.values or {}).get(metric, math.nan)
 
 
-class Share(_Read):
+class ImportanceRange(_Read):
     """A dimension's importance: the mean over repeats, and the lowest and highest of them."""
 
     mean: float
@@ -144,7 +151,7 @@ class Share(_Read):
     high: float
 
 
-class Confirmation(_Read):
+class ConfirmationRecord(_Read):
     """A chosen point, trained again with fresh seeds: figures by seed of those that are done."""
 
     number: int
@@ -164,25 +171,25 @@ class Confirmation(_Read):
         return [name for name in names if name not in self.searched]
 
 
-class Search(_Read):
+class SearchRecord(_Read):
     """All of search.json."""
 
     study: str
     storage: str
     over: bool
-    objectives: list[Objective] = Field(min_length=1)
+    objectives: list[ObjectiveRecord] = Field(min_length=1)
     sampler: dict[str, Any]
     pruner: dict[str, Any]
     wanted: int = Field(alias="trials_wanted")
     limits: list[str] = Field([], alias="constraints")
     seeds: list[int]
     confirm_seeds: list[int]
-    space: dict[str, Dimension]
-    points: list[Point] = Field(alias="trials")
+    space: dict[str, DimensionRecord]
+    points: list[PointRecord] = Field(alias="trials")
     front: list[int]
     chosen: list[int]
-    confirmations: list[Confirmation]
-    importances: dict[str, dict[str, Share] | None]
+    confirmations: list[ConfirmationRecord]
+    importances: dict[str, dict[str, ImportanceRange] | None]
 
     @property
     def several(self) -> bool:
@@ -190,17 +197,17 @@ class Search(_Read):
         return len(self.objectives) > 1
 
     @cached_property
-    def by_number(self) -> dict[int, Point]:
+    def by_number(self) -> dict[int, PointRecord]:
         """The points by their numbers."""
         return {point.number: point for point in self.points}
 
     @property
-    def complete(self) -> list[Point]:
+    def complete(self) -> list[PointRecord]:
         """Those that have values, reused ones among them."""
         return [point for point in self.points if point.state == "complete"]
 
     @cached_property
-    def counts(self) -> dict[State, int]:
+    def counts(self) -> dict[PointState, int]:
         """How many points are in each state that some are in, in the order of `STATES`."""
         found = Counter(point.state for point in self.points)
         return {state: found[state] for state in STATES if found[state]}
@@ -210,7 +217,7 @@ class Search(_Read):
         """Whether curves have a step for each seed instead of each epoch."""
         return bool(self.pruner.get("name") == "wilcoxon")
 
-    def seen(self, point: Point, metric: str) -> float:
+    def seen(self, point: PointRecord, metric: str) -> float:
         """The value that a point came to, or had when it was pruned; NaN where none is known.
 
         A pruned point's is that of its last epoch, or the mean of its seeds with the Wilcoxon
@@ -237,7 +244,7 @@ class Search(_Read):
             return self.objectives[0].metric
         return best_val(curve_metric(str(self.pruner.get("metric") or "")))
 
-    def confirmation(self, number: int) -> Confirmation | None:
+    def confirmation(self, number: int) -> ConfirmationRecord | None:
         """Of a chosen point, where there is one with a seed that is done."""
         return next((c for c in self.confirmations if c.number == number and c.confirmed), None)
 
@@ -245,7 +252,7 @@ class Search(_Read):
         """How many points have no value on a dimension."""
         return sum(name not in point.params for point in self.points)
 
-    def known_cost(self, point: Point, metric: str) -> float:
+    def known_cost(self, point: PointRecord, metric: str) -> float:
         """A cost that a constraint tells of a point, trained or not; NaN where none does."""
         for limit, beyond in point.constraints.items():
             if _name_of(limit) == metric:
@@ -267,7 +274,7 @@ def _bound_of(limit: str) -> float:
     return float(limit.partition("<")[2].removeprefix("="))
 
 
-def best_so_far(search: Search, objective: Objective) -> list[tuple[int, float]]:
+def best_so_far(search: SearchRecord, objective: ObjectiveRecord) -> list[tuple[int, float]]:
     """Number and value of each point that was the best so far, and of the last point."""
     steps: list[tuple[int, float]] = []
     for point in sorted(search.complete, key=lambda point: point.number):
@@ -278,14 +285,14 @@ def best_so_far(search: Search, objective: Objective) -> list[tuple[int, float]]
     return [*steps, (last, steps[-1][1])] if steps and steps[-1][0] < last else steps
 
 
-def most_important(search: Search, objective: Objective) -> list[str]:
+def most_important(search: SearchRecord, objective: ObjectiveRecord) -> list[str]:
     """The dimensions that every point has, the most important first; empty if nobody can say."""
     shares = search.importances.get(objective.metric) or {}
     known = [name for name in shares if math.isfinite(shares[name].mean)]
     return sorted(known, key=lambda name: -shares[name].mean)
 
 
-def read_search_record(folder: Path) -> Search | None:
+def read_search_record(folder: Path) -> SearchRecord | None:
     """What an experiment's folder says of its search; None where it was none.
 
     Raises:
@@ -296,7 +303,7 @@ def read_search_record(folder: Path) -> Search | None:
     if record is None:
         return None
     try:
-        found = Search.model_validate(record)
+        found = SearchRecord.model_validate(record)
         _check(found)
     except ValidationError as error:
         first = error.errors()[0]
@@ -306,7 +313,7 @@ def read_search_record(folder: Path) -> Search | None:
     return found
 
 
-def _check(search: Search) -> None:
+def _check(search: SearchRecord) -> None:
     """Everything that is named is there; a ValueError says what is not."""
     for number in (*search.front, *search.chosen, *(c.number for c in search.confirmations)):
         if number not in search.by_number:
@@ -327,7 +334,7 @@ def _damaged(path: Path, reason: str) -> DamagedError:
     return DamagedError(f"{path}: cannot be read ({reason[:200]}): {remedy}")
 
 
-def known_facts(search: Search) -> Mapping[str, str]:
+def known_facts(search: SearchRecord) -> Mapping[str, str]:
     """How was searched, a text for each fact."""
     aims = ", ".join(f"{o.metric} ({o.mode})" for o in search.objectives)
     facts = {
@@ -350,7 +357,7 @@ def _settings(part: Mapping[str, Any]) -> str:
     return f"{part.get('name')}{inside}"
 
 
-def manifest_of(search: Search) -> dict[str, Any]:
+def manifest_of(search: SearchRecord) -> dict[str, Any]:
     """What manifest.json keeps of a search: how was searched, and what became of the points."""
     return {
         "study": search.study,

@@ -14,7 +14,7 @@ from bench.errors import StoreError
 from bench.record.files import read_text
 from bench.report.format.cells import Table
 from bench.report.narrative.diagnostics import diagnose
-from bench.report.search.search_record import Search, known_facts
+from bench.report.search.search_record import SearchRecord, known_facts
 from bench.report.search.tables import (
     chosen_frame,
     chosen_table,
@@ -59,7 +59,7 @@ class SearchView:
     facts: Mapping[str, str]
 
 
-def search_view(records: Records, search: Search, folder: Path) -> SearchView:
+def search_view(records: Records, search: SearchRecord, folder: Path) -> SearchView:
     """All of it; `folder` is the report's, where ready specs lie."""
     subject, about, _ = _subject(records, search)
     return SearchView(
@@ -75,13 +75,13 @@ def search_view(records: Records, search: Search, folder: Path) -> SearchView:
     )
 
 
-def search_context(records: Records, search: Search, folder: Path) -> dict[str, Any]:
+def search_context(records: Records, search: SearchRecord, folder: Path) -> dict[str, Any]:
     """What the page says otherwise than of other experiments."""
     view = search_view(records, search, folder)
     return {"search": view, "headline": search_headline(search)}
 
 
-def search_files(search: Search, view: SearchView) -> dict[str, TableFile]:
+def search_files(search: SearchRecord, view: SearchView) -> dict[str, TableFile]:
     """The tables as files."""
     found = {"points": TableFile(point_frame(search), view.point_table)}
     if view.chosen_table is not None:
@@ -89,7 +89,7 @@ def search_files(search: Search, view: SearchView) -> dict[str, TableFile]:
     return found
 
 
-def subject_records(records: Records, search: Search) -> Records:
+def subject_records(records: Records, search: SearchRecord) -> Records:
     """The trials that tables of arms and curves can say something of: the chosen's, fresh seeds.
 
     The seeds of the search are not among them: by them the chosen were chosen.
@@ -98,7 +98,7 @@ def subject_records(records: Records, search: Search) -> Records:
     return restricted(records, ids)
 
 
-def _subject(records: Records, search: Search) -> tuple[str, str, set[str]]:
+def _subject(records: Records, search: SearchRecord) -> tuple[str, str, set[str]]:
     done = set(records.done["id"])
     fresh = {i for c in search.confirmations for i in c.ids}
     if fresh & done:
@@ -146,7 +146,7 @@ def _health(records: Records) -> str:
     return text + (" Some points are bad: a search is to find out which." if found.faults else "")
 
 
-def _chosen(search: Search, place: int, folder: Path) -> Chosen:
+def _chosen(search: SearchRecord, place: int, folder: Path) -> Chosen:
     number = search.chosen[place]
     point = search.by_number[number]
     file = "best.yaml" if place == 0 else f"best_{place + 1}.yaml"

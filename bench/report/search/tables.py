@@ -12,12 +12,18 @@ from bench.analysis.stats import mean_interval
 from bench.report.format import numbers
 from bench.report.format.cells import Cell, Column, Table, integer_column, sort_key, text_column
 from bench.report.format.display_names import title
-from bench.report.search.search_record import Confirmation, Objective, Point, Search, State
+from bench.report.search.search_record import (
+    ConfirmationRecord,
+    ObjectiveRecord,
+    PointRecord,
+    PointState,
+    SearchRecord,
+)
 from bench.report.search.words import decimals_of, figure_text, interval_text, param_text
 
 _MOST_NAMED = 12
 _MOST_SAID = 3
-MEANINGS: dict[State, str] = {
+MEANINGS: dict[PointState, str] = {
     "complete": "Every seed was trained to its end.",
     "pruned": "Ended before, as the pruner gave it up. It has no figure.",
     "infeasible": "Never trained: beyond a constraint, or its settings do not go together.",
@@ -27,7 +33,7 @@ MEANINGS: dict[State, str] = {
 }
 
 
-def chosen_table(search: Search) -> Table | None:
+def chosen_table(search: SearchRecord) -> Table | None:
     """A row for each figure of each chosen point; None where nothing was chosen."""
     rows = [row for number in search.chosen for row in _chosen_rows(search, number)]
     if not rows:
@@ -49,7 +55,7 @@ def chosen_table(search: Search) -> Table | None:
     ])  # fmt: skip
 
 
-def chosen_frame(search: Search) -> pd.DataFrame:
+def chosen_frame(search: SearchRecord) -> pd.DataFrame:
     """The exact numbers of `chosen_table`."""
     rows = []
     for number in search.chosen:
@@ -61,12 +67,12 @@ def chosen_frame(search: Search) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def _figures(search: Search, found: Confirmation | None) -> list[str]:
+def _figures(search: SearchRecord, found: ConfirmationRecord | None) -> list[str]:
     names = [objective.metric for objective in search.objectives]
     return [*names, *(found.test_figures if found is not None else [])]
 
 
-def _chosen_rows(search: Search, number: int) -> Iterable[list[Cell]]:
+def _chosen_rows(search: SearchRecord, number: int) -> Iterable[list[Cell]]:
     point, found = search.by_number[number], search.confirmation(number)
     for name in _figures(search, found):
         value, decimals = point.value(name), decimals_of(search, name)
@@ -97,7 +103,7 @@ def _change(value: float, decimals: int) -> Cell:
     return Cell(f"+{text}" if value > 0 else text, value)
 
 
-def state_table(search: Search) -> Table:
+def state_table(search: SearchRecord) -> Table:
     """How points ended: how many, which, and what was said of them."""
     groups = {s: [p for p in search.points if p.state == s] for s in search.counts}
     reused = [sum(p.reused is not None for p in points) for points in groups.values()]
@@ -124,14 +130,14 @@ def _named(found: list[int]) -> str:
     return ", ".join(map(str, found[:_MOST_NAMED])) + more
 
 
-def _said(points: list[Point]) -> str:
+def _said(points: list[PointRecord]) -> str:
     counts = Counter(point.message for point in points if point.message).most_common()
     messages = [f"{text} (× {n})" if n > 1 else str(text) for text, n in counts[:_MOST_SAID]]
     more = [f"{len(counts) - _MOST_SAID} other messages"] if len(counts) > _MOST_SAID else []
     return "; ".join([*messages, *more])
 
 
-def point_table(search: Search) -> Table:
+def point_table(search: SearchRecord) -> Table:
     """Every point: its place in the space, what became of it, what it came to."""
     points = search.points
     number = [Cell(str(p.number), p.number, " ".join(p.ids), _standing(search, p)) for p in points]
@@ -160,17 +166,17 @@ def point_table(search: Search) -> Table:
     return Table(columns)
 
 
-def _standing(search: Search, point: Point) -> str:
+def _standing(search: SearchRecord, point: PointRecord) -> str:
     if point.number in search.chosen:
         return "chosen"
     return "front" if search.several and point.number in search.front else ""
 
 
-def _again(point: Point) -> str:
+def _again(point: PointRecord) -> str:
     return f"as point {point.reused}" if point.reused is not None else ""
 
 
-def _values(search: Search, objective: Objective) -> Column:
+def _values(search: SearchRecord, objective: ObjectiveRecord) -> Column:
     """Values of complete points; what pruned ones had reached stands small below a dash."""
     decimals, cells = decimals_of(search, objective.metric), []
     for point in search.points:
@@ -185,14 +191,14 @@ def _values(search: Search, objective: Objective) -> Column:
     return Column(title(objective.metric), about, cells)
 
 
-def _param(point: Point, name: str) -> Cell:
+def _param(point: PointRecord, name: str) -> Cell:
     if name not in point.params:
         return Cell(numbers.MISSING, note="not there at this point")
     value = point.params[name]
     return Cell(param_text(value), value)
 
 
-def point_frame(search: Search) -> pd.DataFrame:
+def point_frame(search: SearchRecord) -> pd.DataFrame:
     """The exact numbers of `point_table`; what is missing is empty."""
     rows = [
         {

@@ -9,12 +9,17 @@ from bench.metric_columns import MetricColumn, MetricKind, on_test
 from bench.report.format import numbers
 from bench.report.format.display_names import display_name
 from bench.report.narrative.headline import Headline, plural
-from bench.report.search.search_record import Confirmation, Objective, Point, Search
+from bench.report.search.search_record import (
+    ConfirmationRecord,
+    ObjectiveRecord,
+    PointRecord,
+    SearchRecord,
+)
 
 _LARGE = 1e4  # from here on with a prefix: 12.7 M
 
 
-def search_headline(search: Search) -> Headline:
+def search_headline(search: SearchRecord) -> Headline:
     """Which point was chosen, what the search measured, what fresh seeds confirm."""
     if not search.complete:
         what = "No point has come to its end" + (" yet." if not search.over else ".")
@@ -24,7 +29,7 @@ def search_headline(search: Search) -> Headline:
     return _of_one(search, search.objectives[0])
 
 
-def states_words(search: Search) -> str:
+def states_words(search: SearchRecord) -> str:
     """How the points ended: `12 points of 12 wanted: 9 complete, 3 pruned.`."""
     counts = ", ".join(f"{count} {state}" for state, count in search.counts.items())
     reused = sum(point.reused is not None for point in search.points)
@@ -33,7 +38,7 @@ def states_words(search: Search) -> str:
     return f"{points}: {counts or 'none yet'}{again}."
 
 
-def params_words(point: Point) -> str:
+def params_words(point: PointRecord) -> str:
     """`train.lr 0.001 · augment none`."""
     return " · ".join(f"{name} {param_text(value)}" for name, value in point.params.items())
 
@@ -56,7 +61,7 @@ def interval_text(found: Interval, decimals: int) -> str:
     return f"{mean} [{figure_text(found.low, decimals)}, {figure_text(found.high, decimals)}]"
 
 
-def decimals_of(search: Search, metric: str) -> int:
+def decimals_of(search: SearchRecord, metric: str) -> int:
     """Decimals for all values of a figure, confirmed ones included."""
     known = [point.value(metric) for point in search.complete]
     found = [c.interval(metric) for c in search.confirmations]
@@ -64,7 +69,7 @@ def decimals_of(search: Search, metric: str) -> int:
     return numbers.decimals_for([*known, *(i.mean for i in found)], halves)
 
 
-def _of_one(search: Search, objective: Objective) -> Headline:
+def _of_one(search: SearchRecord, objective: ObjectiveRecord) -> Headline:
     best = search.by_number[search.chosen[0]] if search.chosen else _ranked(search, objective)[0]
     decimals = decimals_of(search, objective.metric)
     value = figure_text(best.value(objective.metric), decimals)
@@ -91,13 +96,13 @@ def _of_one(search: Search, objective: Objective) -> Headline:
     return Headline(title, [*sentences, *_runner_up(search, objective, best, decimals)])
 
 
-def _ranked(search: Search, objective: Objective) -> list[Point]:
+def _ranked(search: SearchRecord, objective: ObjectiveRecord) -> list[PointRecord]:
     """Complete points, best first, each equal one once."""
     sign = -1 if objective.mode == "max" else 1
     own = [point for point in search.complete if point.reused is None] or search.complete
     values = {point.number: point.value(objective.metric) for point in own}
 
-    def order(point: Point) -> tuple[bool, float, int]:
+    def order(point: PointRecord) -> tuple[bool, float, int]:
         value = values[point.number]
         finite = math.isfinite(value)  # what is not stands last: it would have no place in an order
         return not finite, sign * value if finite else 0.0, point.number
@@ -105,7 +110,7 @@ def _ranked(search: Search, objective: Objective) -> list[Point]:
     return sorted(own, key=order)
 
 
-def _optimism(search: Search, objective: Objective, value: str) -> str:
+def _optimism(search: SearchRecord, objective: ObjectiveRecord, value: str) -> str:
     word = "highest" if objective.mode == "max" else "lowest"
     count = len(_ranked(search, objective))
     seeds = f"seed{'s' if len(search.seeds) > 1 else ''} {', '.join(map(str, search.seeds))}"
@@ -117,13 +122,15 @@ def _optimism(search: Search, objective: Objective, value: str) -> str:
     )
 
 
-def _unconfirmed(search: Search) -> str:
+def _unconfirmed(search: SearchRecord) -> str:
     if not search.confirm_seeds:
         return "No fresh seeds were asked for (confirm_seeds), so nothing confirms it."
     return "None of its fresh seeds is done, so nothing confirms it."
 
 
-def _confirmed(point: Point, found: Confirmation, objective: Objective, decimals: int) -> str:
+def _confirmed(
+    point: PointRecord, found: ConfirmationRecord, objective: ObjectiveRecord, decimals: int
+) -> str:
     interval = found.interval(objective.metric)
     searched = point.value(objective.metric)
     difference = interval.mean - searched
@@ -145,7 +152,7 @@ def _confirmed(point: Point, found: Confirmation, objective: Objective, decimals
     return f"{text}, {gap} {way} than in the search{inside}. Quote this figure, not the search’s."
 
 
-def _on_test(found: Confirmation, objectives: list[Objective]) -> list[str]:
+def _on_test(found: ConfirmationRecord, objectives: list[ObjectiveRecord]) -> list[str]:
     """The test split's figures of what was searched for."""
     columns = [MetricColumn.parse(objective.metric) for objective in objectives]
     wanted = [on_test(column.metric) for column in columns if column]
@@ -162,7 +169,9 @@ def _on_test(found: Confirmation, objectives: list[Objective]) -> list[str]:
     return sentences
 
 
-def _runner_up(search: Search, objective: Objective, best: Point, decimals: int) -> list[str]:
+def _runner_up(
+    search: SearchRecord, objective: ObjectiveRecord, best: PointRecord, decimals: int
+) -> list[str]:
     others = [point for point in _ranked(search, objective) if point.number != best.number]
     if not others:
         return []
@@ -175,7 +184,7 @@ def _runner_up(search: Search, objective: Objective, best: Point, decimals: int)
     ]
 
 
-def _front_title(search: Search) -> str:
+def _front_title(search: SearchRecord) -> str:
     aims = " and ".join(objective.words for objective in search.objectives)
     on = f"{len(search.front)} of {plural(len(search.complete), 'complete point')}"
     if not search.over:
@@ -183,7 +192,7 @@ def _front_title(search: Search) -> str:
     return f"{on} are on the front of {aims}; {len(search.chosen)} were chosen."
 
 
-def _of_several(search: Search) -> list[str]:
+def _of_several(search: SearchRecord) -> list[str]:
     sentences = [_chosen_words(search, search.by_number[number]) for number in search.chosen]
     sentences.append(
         "A front is made of the luckiest of many points, so the search’s figures are optimistic, "
@@ -194,7 +203,7 @@ def _of_several(search: Search) -> list[str]:
     return sentences if search.over else [*sentences, states_words(search)]
 
 
-def _chosen_words(search: Search, point: Point) -> str:
+def _chosen_words(search: SearchRecord, point: PointRecord) -> str:
     """`Point 4: best val Dice 0.905, MACs 1.2 G in the search; 0.890 [0.880, 0.900], 1.2 G …`."""
     confirmed = search.confirmation(point.number)
     searched, fresh = [], []

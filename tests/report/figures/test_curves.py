@@ -6,6 +6,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from bench.report.figures import curves, plot_data
+from bench.report.figures.arm_style import arm_color, arm_marker
 from tests.builders.records import MadeTrial, study
 from tests.builders.studies import row, study_of
 
@@ -20,8 +21,8 @@ def axes_of(found, metric, behind=()):
 def test_curves_have_the_arms_colours_and_bands(tmp_path):
     found = study_of(tmp_path, study(models=("unet",), seeds=3, epochs=3))
     ax = axes_of(found, "val/dice")
-    assert [line.get_color() for line in ax.lines] == [arm.color for arm in found.arms]
-    assert [line.get_marker() for line in ax.lines] == [arm.marker for arm in found.arms]
+    assert [line.get_color() for line in ax.lines] == [arm_color(arm) for arm in found.arms]
+    assert [line.get_marker() for line in ax.lines] == [arm_marker(arm) for arm in found.arms]
     assert len(ax.collections) == len(found.arms)  # the bands
     assert (ax.get_title(loc="left"), ax.get_xlabel()) == ("Val Dice", "Epoch")
 

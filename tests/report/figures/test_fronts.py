@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 
 from bench.analysis.pareto import pareto_members
 from bench.report.figures import fronts
+from bench.report.figures.arm_style import arm_color
 from bench.report.figures.look import INK
 from tests.builders.records import MadeTrial
 from tests.builders.studies import study_of
@@ -34,7 +35,7 @@ def test_points_and_front_by_hand(tmp_path):
     assert steps.get_xydata().tolist() == [[10, 0.8], [30, 0.9]]
     edges = {line.get_color(): to_hex(line.get_markeredgecolor()) == INK
              for line in ax.lines if line.get_marker() not in ("None", "")}  # fmt: skip
-    assert [edges[a.color] for a in study.arms] == [True, True, False]
+    assert [edges[arm_color(a)] for a in study.arms] == [True, True, False]
 
 
 def test_an_arm_without_a_cost_is_not_at_zero(tmp_path):

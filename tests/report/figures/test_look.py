@@ -6,6 +6,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from bench.report.figures import look
+from bench.report.figures.arm_style import arm_color
 from tests.builders.records import MadeTrial
 from tests.builders.studies import study_of
 
@@ -19,7 +20,9 @@ def test_no_two_levels_share_a_colour_while_there_are_colours(tmp_path):
     found = look.level_colors(study.records, study.arms)
     colors = [color for levels in found.values() for color in levels.values()]
     assert len(set(colors)) == 5
-    plain = {arm.levels["model"]: arm.color for arm in study.arms if arm.levels["augment"] == "x"}
+    plain = {
+        arm.levels["model"]: arm_color(arm) for arm in study.arms if arm.levels["augment"] == "x"
+    }
     assert found["model"] == plain  # arms' colours are those of their model
 
 

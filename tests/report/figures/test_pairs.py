@@ -5,8 +5,8 @@ import math
 import pytest
 from matplotlib.figure import Figure
 
-from bench.analysis.arms import PALETTE
 from bench.report.figures import pairs
+from bench.report.figures.arm_style import PALETTE, arm_color
 from bench.report.figures.look import level_colors
 from tests.builders.records import MadeTrial, study
 from tests.builders.studies import study_of
@@ -102,7 +102,7 @@ def test_one_colour_for_a_level_in_two_figures(tmp_path):
     pairs.draw_levels(ax, values, ["a", "b"], ["x", "y"], colors)
     by_label = {line.get_label(): line.get_color() for line in ax.lines}
     assert {label: by_label[label] for label in "ab"} == {
-        arm.levels["model"]: arm.color for arm in study.arms if arm.levels["augment"] == "x"
+        arm.levels["model"]: arm_color(arm) for arm in study.arms if arm.levels["augment"] == "x"
     }
 
 

@@ -13,11 +13,11 @@ from bench.report.search.figures import pareto_front as search_front
 from bench.report.search.figures.look import frame_for, seen
 from bench.report.search.figures.parallel import ABSENT, draw_parallel, parallel_data
 from bench.report.search.figures.slices import draw_importances, draw_slice, slice_data
-from bench.report.search.search_record import Objective
+from bench.report.search.search_record import ObjectiveRecord
 from tests.builders.search_records import SPACE, point, read, record, two_objectives
 
-UP = Objective(metric="best_val_dice", direction="max")
-DOWN = Objective(metric="macs", direction="min")
+UP = ObjectiveRecord(metric="best_val_dice", direction="max")
+DOWN = ObjectiveRecord(metric="macs", direction="min")
 
 
 def new_ax():

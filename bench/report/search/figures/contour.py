@@ -27,7 +27,7 @@ from bench.report.search.figures.look import (
     seen,
     value_axis,
 )
-from bench.report.search.search_record import Objective, Search, most_important
+from bench.report.search.search_record import ObjectiveRecord, SearchRecord, most_important
 
 Grid = npt.NDArray[np.float64]
 
@@ -38,7 +38,7 @@ MAP = "cividis"
 DARK, LIGHT = "#111111", "#fefefe"
 
 
-def contours(search: Search) -> Drawing | None:
+def contours(search: SearchRecord) -> Drawing | None:
     """A page for each objective of which importances are known."""
     pairs = {o.metric: most_important(search, o)[:2] for o in search.objectives}
     known = [o for o in search.objectives if len(pairs[o.metric]) == 2]
@@ -52,7 +52,7 @@ def contours(search: Search) -> Drawing | None:
     return Drawing("search_contour", "The two that matter most", caption, pages)
 
 
-def _legend_words(search: Search, pairs: Mapping[str, Sequence[str]]) -> str:
+def _legend_words(search: SearchRecord, pairs: Mapping[str, Sequence[str]]) -> str:
     """How to read the pages that there are."""
     kinds = {sum(search.space[name].is_choice for name in pair) for pair in pairs.values() if pair}
     caption = ""
@@ -71,7 +71,7 @@ def _legend_words(search: Search, pairs: Mapping[str, Sequence[str]]) -> str:
     return caption
 
 
-def _page(search: Search, objective: Objective, a: str, b: str) -> Picture:
+def _page(search: SearchRecord, objective: ObjectiveRecord, a: str, b: str) -> Picture:
     figure, axes = panels(1, 1, 3.8)
     x, y = (a, b) if not search.space[b].is_choice or search.space[a].is_choice else (b, a)
     draw_contour(axes[0], search, objective, x, y)
@@ -80,7 +80,7 @@ def _page(search: Search, objective: Objective, a: str, b: str) -> Picture:
     return picture(figure)
 
 
-def pair_data(search: Search, objective: Objective, a: str, b: str) -> pd.DataFrame:
+def pair_data(search: SearchRecord, objective: ObjectiveRecord, a: str, b: str) -> pd.DataFrame:
     """The points that have both dimensions: `seen`, and `x`, `y` from 0 to 1 along them."""
     space = search.space
     rows = {
@@ -109,7 +109,9 @@ def surface(x: Grid, y: Grid, values: Grid, at: Grid) -> Grid:
         return np.where(weight >= LEAST_WEIGHT, total / weight, np.nan)
 
 
-def draw_contour(ax: Axes, search: Search, objective: Objective, a: str, b: str) -> None:
+def draw_contour(
+    ax: Axes, search: SearchRecord, objective: ObjectiveRecord, a: str, b: str
+) -> None:
     """One objective over two dimensions: a surface for two ranges, cells for two choices."""
     space, shown = search.space, pair_data(search, objective, a, b)
     known = shown[(shown["state"] == "complete") & shown["value"].notna()]
@@ -149,11 +151,11 @@ def _tight(values: list[float], frame: Frame) -> tuple[float, float]:
     return (low, high) if low < high else (low - 0.5, high + 0.5)
 
 
-def _extended(objective: Objective) -> str:
+def _extended(objective: ObjectiveRecord) -> str:
     return "min" if objective.mode == "max" else "max"
 
 
-def unshared(search: Search, name: str, shares: Grid) -> Grid:
+def unshared(search: SearchRecord, name: str, shares: Grid) -> Grid:
     """Values of a dimension at shares of its axis, the inverse of `Dimension.share`."""
     low, high = search.space[name].ends
     if search.space[name].log:
@@ -163,7 +165,7 @@ def unshared(search: Search, name: str, shares: Grid) -> Grid:
 
 def _draw_dots(
     ax: Axes,
-    search: Search,
+    search: SearchRecord,
     shown: pd.DataFrame,
     known: pd.DataFrame,
     a: str,
@@ -187,7 +189,7 @@ def _draw_dots(
                linewidths=1.1, zorder=5)  # fmt: skip
 
 
-def _places(search: Search, rows: pd.DataFrame, a: str, b: str) -> tuple[Grid, Grid]:
+def _places(search: SearchRecord, rows: pd.DataFrame, a: str, b: str) -> tuple[Grid, Grid]:
     spread = (rows["number"].to_numpy() * 0.618034 % 1 - 0.5) * 0.5
     found = []
     for name, column in ((a, "x"), (b, "y")):
@@ -197,7 +199,7 @@ def _places(search: Search, rows: pd.DataFrame, a: str, b: str) -> tuple[Grid, G
 
 
 def _draw_cells(
-    ax: Axes, search: Search, shown: pd.DataFrame, a: str, b: str, scale: Normalize
+    ax: Axes, search: SearchRecord, shown: pd.DataFrame, a: str, b: str, scale: Normalize
 ) -> None:
     """The median of each pair of labels, and how many of the points tried there are complete."""
     columns, rows = (len(search.space[name].levels) for name in (a, b))

@@ -12,9 +12,9 @@ from bench.report.search.figures import pareto_front as search_front
 from bench.report.search.figures.contour import contours
 from bench.report.search.figures.parallel import parallel
 from bench.report.search.figures.slices import importances, slices
-from bench.report.search.search_record import Search
+from bench.report.search.search_record import SearchRecord
 
-MAKERS: tuple[Callable[[Search], Drawing | None], ...] = (
+MAKERS: tuple[Callable[[SearchRecord], Drawing | None], ...] = (
     search_history.history,
     search_front.front,
     importances,
@@ -30,7 +30,7 @@ OF_CHOSEN: tuple[Callable[[ExperimentData], Drawing | list[Drawing] | None], ...
 """Of the figures of other experiments those that say something of one arm or a few."""
 
 
-def draw_search(search: Search, chosen: ExperimentData | None) -> list[Drawing]:
+def draw_search(search: SearchRecord, chosen: ExperimentData | None) -> list[Drawing]:
     """Every figure that the search has something to show in; `chosen` are the chosen's trials."""
     with theme():
         found = [make(search) for make in MAKERS]

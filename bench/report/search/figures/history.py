@@ -30,10 +30,15 @@ from bench.report.search.figures.look import (
     value_axis,
     write_legend,
 )
-from bench.report.search.search_record import Objective, Point, Search, best_so_far
+from bench.report.search.search_record import (
+    ObjectiveRecord,
+    PointRecord,
+    SearchRecord,
+    best_so_far,
+)
 
 
-def history(search: Search) -> Drawing | None:
+def history(search: SearchRecord) -> Drawing | None:
     """Every point in the order of its number, the best so far, and what fresh seeds confirm."""
     if not search.points:
         return None
@@ -61,7 +66,9 @@ def history(search: Search) -> Drawing | None:
     return Drawing("search_history", heading, _history_caption(search), (picture(figure),))
 
 
-def draw_history(ax: Axes, search: Search, objective: Objective, shown: pd.DataFrame) -> None:
+def draw_history(
+    ax: Axes, search: SearchRecord, objective: ObjectiveRecord, shown: pd.DataFrame
+) -> None:
     """One objective over the points' numbers."""
     found = confirmed_intervals(search, objective)
     ends = [end for interval in found for end in (interval.mean, *_short(interval))]
@@ -88,7 +95,7 @@ def draw_confirmed(ax: Axes, x: float, interval: Interval, frame: Frame) -> None
     ax.plot([x], [interval.mean], marker="D", ms=5, color=GREEN, mec=INK, mew=0.6, zorder=4)
 
 
-def confirmed_intervals(search: Search, objective: Objective) -> list[Interval]:
+def confirmed_intervals(search: SearchRecord, objective: ObjectiveRecord) -> list[Interval]:
     """The objective over fresh seeds of every chosen point that has some."""
     found = [search.confirmation(number) for number in search.chosen]
     intervals = [c.interval(objective.metric) for c in found if c is not None]
@@ -120,7 +127,7 @@ def draw_without_value(ax: Axes, bare: dict[str, list[int]]) -> None:
     ax.spines["left"].set_visible(False)
 
 
-def _history_caption(search: Search) -> str:
+def _history_caption(search: SearchRecord) -> str:
     n = len(search.seeds)
     mean = "the mean over" if n > 1 else "of"
     seeds = f"{mean} seed{'s' if n > 1 else ''} {', '.join(map(str, search.seeds))}"
@@ -134,7 +141,7 @@ def _history_caption(search: Search) -> str:
     return caption + (" Points without a figure stand below the frame." if bare else "")
 
 
-def curves(search: Search) -> Drawing | None:
+def curves(search: SearchRecord) -> Drawing | None:
     """The values by which points were judged, epoch by epoch, and where they were ended."""
     known = [point for point in search.points if len(point.curve) and point.reused is None]
     if not any(len(point.curve) > 1 for point in known):
@@ -155,7 +162,7 @@ def curves(search: Search) -> Drawing | None:
     return Drawing("search_curves", heading, _curves_caption(search), (picture(figure),))
 
 
-def draw_curves(ax: Axes, search: Search, points: Sequence[Point]) -> None:
+def draw_curves(ax: Axes, search: SearchRecord, points: Sequence[PointRecord]) -> None:
     """A line for each point; pruned and failed ones end in their mark."""
     alpha = 0.9 if len(points) < 40 else max(0.12, 40 / len(points))
     for state in ("failed", "pruned", "complete"):
@@ -176,7 +183,7 @@ def draw_curves(ax: Axes, search: Search, points: Sequence[Point]) -> None:
     ax.grid(color=GRID)
 
 
-def _curves_caption(search: Search) -> str:
+def _curves_caption(search: SearchRecord) -> str:
     name = str(search.pruner.get("name"))
     if name == "none":
         return f"{_judged(search)} of each point’s first seed, epoch by epoch."
@@ -187,7 +194,7 @@ def _curves_caption(search: Search) -> str:
     return caption + f" The pruner ({name}) ended {pruned} of {len(search.points)} points."
 
 
-def _judged(search: Search) -> str:
+def _judged(search: SearchRecord) -> str:
     """What curves show."""
     named = search.pruner.get("metric")
     if named or search.objectives[0].metric.startswith("best_"):

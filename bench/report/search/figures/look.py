@@ -18,7 +18,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from bench.report.figures.look import INK, MUTED, PAPER, plain_ticks
 from bench.report.format import numbers
 from bench.report.format.display_names import title
-from bench.report.search.search_record import Dimension, Objective, Search
+from bench.report.search.search_record import DimensionRecord, ObjectiveRecord, SearchRecord
 
 BLUE, ORANGE, GREEN, RED = "#0072b2", "#e69f00", "#009e73", "#d55e00"
 # Legible on both grounds.
@@ -52,7 +52,9 @@ class Frame(NamedTuple):
         return min(max(value, self.low), self.high)
 
 
-def frame_for(values: Sequence[float], objective: Objective, also: Sequence[float] = ()) -> Frame:
+def frame_for(
+    values: Sequence[float], objective: ObjectiveRecord, also: Sequence[float] = ()
+) -> Frame:
     """Where the better half of the values can be told apart, and always all of `also`.
 
     Everything is shown unless there are many points and the worst lies more than six times as far
@@ -72,7 +74,7 @@ def frame_for(values: Sequence[float], objective: Objective, also: Sequence[floa
     return Frame(low - margin, high + margin)
 
 
-def seen(search: Search, objective: Objective) -> pd.DataFrame:
+def seen(search: SearchRecord, objective: ObjectiveRecord) -> pd.DataFrame:
     """A row per point: number, state, value (NaN where it has none), reused, chosen.
 
     A pruned point's value is what it had come to by then.
@@ -86,7 +88,10 @@ def seen(search: Search, objective: Objective) -> pd.DataFrame:
 
 
 def frame_of_points(
-    search: Search, objective: Objective, shown: pd.DataFrame, also: Sequence[float] = ()
+    search: SearchRecord,
+    objective: ObjectiveRecord,
+    shown: pd.DataFrame,
+    also: Sequence[float] = (),
 ) -> Frame:
     """`frame_for` the complete points; a cost's limit is in it.
 
@@ -175,13 +180,13 @@ def _handle(label: str, marker: str, ink: str, hollow: bool) -> Line2D:
                   mec=ink, label=label)  # fmt: skip
 
 
-def objective_label(objective: Objective) -> str:
+def objective_label(objective: ObjectiveRecord) -> str:
     """Of an axis."""
     arrow = "higher" if objective.mode == "max" else "lower"
     return f"{title(objective.metric)} ({arrow} is better)"
 
 
-def dimension_axis(ax: Axes, axis: Axis, kind: Dimension, most: int = 4) -> None:
+def dimension_axis(ax: Axes, axis: Axis, kind: DimensionRecord, most: int = 4) -> None:
     """Limits, scale and ticks of a dimension along an axis of `ax`."""
     horizontal = axis is ax.xaxis
     limits = ax.set_xlim if horizontal else ax.set_ylim
@@ -231,7 +236,7 @@ def shortened(label: str, most: int) -> str:
     return label if len(label) <= most else f"{label[: most - 1]}…"
 
 
-def short_names(search: Search) -> dict[str, str]:
+def short_names(search: SearchRecord) -> dict[str, str]:
     """Each dimension's last word where that is clear (`lr`), else its whole name."""
     lasts = [name.rsplit(".", 1)[-1] for name in search.space]
     return {

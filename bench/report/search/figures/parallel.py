@@ -25,7 +25,7 @@ from bench.report.search.figures.look import (
     shortened,
     write_legend,
 )
-from bench.report.search.search_record import Dimension, Objective, Search
+from bench.report.search.search_record import DimensionRecord, ObjectiveRecord, SearchRecord
 
 ABSENT = -0.13  # where lines pass an axis on which their point has no value
 BEST = 20  # points that have a colour
@@ -33,7 +33,7 @@ _LONG = 9  # labels of a choice from which on only some are written
 Shares = npt.NDArray[np.float64]
 
 
-def parallel(search: Search) -> Drawing | None:
+def parallel(search: SearchRecord) -> Drawing | None:
     """Nothing for a single dimension, of which a slice says all."""
     if not search.complete or len(search.space) < 2:
         return None
@@ -64,7 +64,7 @@ def parallel(search: Search) -> Drawing | None:
 _DASHES = {"pruned": (0, (4, 2)), "infeasible": (0, (1, 1.5)), "failed": (0, (4, 1.5, 1, 1.5))}
 
 
-def parallel_data(search: Search) -> Shares:
+def parallel_data(search: SearchRecord) -> Shares:
     """(points, dimensions + objectives): from 0 to 1 along each axis; NaN where there is no value.
 
     An objective's axis goes over its frame; values beyond lie at its end.
@@ -83,15 +83,15 @@ def parallel_data(search: Search) -> Shares:
     return found
 
 
-def _frame(search: Search, objective: Objective) -> Frame:
+def _frame(search: SearchRecord, objective: ObjectiveRecord) -> Frame:
     return frame_for([point.value(objective.metric) for point in search.complete], objective)
 
 
-def _colors(objective: Objective) -> object:
+def _colors(objective: ObjectiveRecord) -> object:
     return GOOD if objective.mode == "max" else GOOD.reversed()
 
 
-def draw_parallel(ax: Axes, search: Search) -> None:
+def draw_parallel(ax: Axes, search: SearchRecord) -> None:
     """All lines and axes."""
     shares, first = parallel_data(search), search.objectives[0]
     _draw_incomplete(ax, search, shares)
@@ -110,15 +110,18 @@ def draw_parallel(ax: Axes, search: Search) -> None:
                   rotation=25 if tight else 0, ha="right" if tight else "center",
                   rotation_mode="anchor")  # fmt: skip
     ax.tick_params(axis="x", length=0, labelsize=7.5)
-    kinds: Sequence[Dimension | Objective] = [*search.space.values(), *search.objectives]
+    kinds: Sequence[DimensionRecord | ObjectiveRecord] = [
+        *search.space.values(),
+        *search.objectives,
+    ]
     for place, kind in enumerate(kinds):
         last = place == width - 1
         _draw_axis(ax, place, _ticks(search, kind, room), last=last)
-        if isinstance(kind, Dimension) and kind.when:
+        if isinstance(kind, DimensionRecord) and kind.when:
             ax.plot([place - 0.06, place + 0.06], [ABSENT] * 2, color=MUTED, lw=1.2, zorder=5)
 
 
-def _draw_incomplete(ax: Axes, search: Search, shares: Shares) -> None:
+def _draw_incomplete(ax: Axes, search: SearchRecord, shares: Shares) -> None:
     """Lines of points without a figure, across the dimensions only."""
     dimensions = len(search.space)
     for state, dashes in _DASHES.items():
@@ -129,7 +132,7 @@ def _draw_incomplete(ax: Axes, search: Search, shares: Shares) -> None:
         ))  # fmt: skip
 
 
-def _draw_complete(ax: Axes, search: Search, shares: Shares, first: Objective) -> None:
+def _draw_complete(ax: Axes, search: SearchRecord, shares: Shares, first: ObjectiveRecord) -> None:
     """Lines in the colour of the first objective, the better above the worse."""
     known = [k for k, p in enumerate(search.points) if not math.isnan(p.value(first.metric))]
     if not known:
@@ -160,9 +163,11 @@ def _paths(shares: Shares) -> list[Shares]:
     return [np.column_stack([across, np.where(np.isnan(row), ABSENT, row)]) for row in shares]
 
 
-def _ticks(search: Search, kind: Dimension | Objective, room: int) -> list[tuple[float, str]]:
+def _ticks(
+    search: SearchRecord, kind: DimensionRecord | ObjectiveRecord, room: int
+) -> list[tuple[float, str]]:
     """Shares of an axis with what is written there."""
-    if isinstance(kind, Objective):
+    if isinstance(kind, ObjectiveRecord):
         low, high = frame = _frame(search, kind)
         values = [v for p in search.complete if not frame.outside(v := p.value(kind.metric))]
         decimals = numbers.decimals_for(values)

@@ -25,12 +25,12 @@ from bench.report.search.figures.look import (
     value_axis,
     write_legend,
 )
-from bench.report.search.search_record import Objective, Search
+from bench.report.search.search_record import ObjectiveRecord, SearchRecord
 
 MOST = 6  # pairs of objectives
 
 
-def front(search: Search) -> Drawing | None:
+def front(search: SearchRecord) -> Drawing | None:
     """Nothing for one objective."""
     if not search.several or not search.complete:
         return None
@@ -46,7 +46,7 @@ def front(search: Search) -> Drawing | None:
     return Drawing("search_front", "Pareto front", _caption(search, pairs), (picture(figure),))
 
 
-def front_data(search: Search, x: Objective, y: Objective) -> pd.DataFrame:
+def front_data(search: SearchRecord, x: ObjectiveRecord, y: ObjectiveRecord) -> pd.DataFrame:
     """The complete points: number, x, y, member (of the front over all objectives), chosen."""
     rows = [
         (p.number, p.value(x.metric), p.value(y.metric), p.number in search.front,
@@ -57,7 +57,7 @@ def front_data(search: Search, x: Objective, y: Objective) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).sort_values("x", kind="stable")
 
 
-def draw_pair(ax: Axes, search: Search, x: Objective, y: Objective) -> None:
+def draw_pair(ax: Axes, search: SearchRecord, x: ObjectiveRecord, y: ObjectiveRecord) -> None:
     """Two objectives: complete points, the front, the chosen, and what fresh seeds confirm."""
     found = front_data(search, x, y)
     confirmed = _confirmed(search, x, y)
@@ -106,7 +106,7 @@ def _scale(ax: Axes, values: pd.Series[float], frame: Frame) -> None:
 
 
 def _confirmed(
-    search: Search, x: Objective, y: Objective
+    search: SearchRecord, x: ObjectiveRecord, y: ObjectiveRecord
 ) -> list[tuple[int, tuple[Interval, Interval]]]:
     found = [(number, search.confirmation(number)) for number in search.chosen]
     pairs = [(n, (c.interval(x.metric), c.interval(y.metric))) for n, c in found if c is not None]
@@ -129,7 +129,7 @@ def _draw_confirmed(
 
 
 def _draw_unmeasured(
-    ax: Axes, search: Search, objective: Objective, *, along_x: bool, frame: Frame
+    ax: Axes, search: SearchRecord, objective: ObjectiveRecord, *, along_x: bool, frame: Frame
 ) -> None:
     """Points without the other figure, at the edge, by the one that a constraint tells of them."""
     for state in ("infeasible", "pruned", "failed"):
@@ -143,7 +143,7 @@ def _draw_unmeasured(
                    transform=transform, clip_on=False)  # fmt: skip
 
 
-def _handles(search: Search) -> list[Line2D]:
+def _handles(search: SearchRecord) -> list[Line2D]:
     found = [
         Line2D([], [], ls="", marker="o", ms=4, color=PALE, label="complete"),
         Line2D([], [], color=BLUE, marker="o", ms=5, lw=1, label="Pareto front"),
@@ -161,7 +161,7 @@ def _handles(search: Search) -> list[Line2D]:
     return found
 
 
-def _caption(search: Search, pairs: list[tuple[Objective, Objective]]) -> str:
+def _caption(search: SearchRecord, pairs: list[tuple[ObjectiveRecord, ObjectiveRecord]]) -> str:
     caption = (
         f"The {len(search.complete)} complete points; {len(search.front)} of them no other one "
         "beats in every objective. Diamonds: the chosen with fresh seeds, mean and 95% t-interval, "

@@ -28,13 +28,13 @@ from bench.report.search.figures.look import (
     told_outside,
     value_axis,
 )
-from bench.report.search.search_record import Objective, Search, most_important
+from bench.report.search.search_record import ObjectiveRecord, SearchRecord, most_important
 
 COLUMNS = 3
 _GOLDEN = 0.6180339887498949
 
 
-def importances(search: Search) -> Drawing | None:
+def importances(search: SearchRecord) -> Drawing | None:
     """How much of each objective's variance each dimension explains, with its uncertainty."""
     known = [o for o in search.objectives if search.importances.get(o.metric)]
     if not known:
@@ -53,7 +53,7 @@ def importances(search: Search) -> Drawing | None:
     )
 
 
-def draw_importances(ax: Axes, search: Search, objective: Objective) -> None:
+def draw_importances(ax: Axes, search: SearchRecord, objective: ObjectiveRecord) -> None:
     """A row per dimension, the most important on top: mean and range over the repeats."""
     shares = search.importances[objective.metric] or {}
     names = most_important(search, objective)
@@ -70,7 +70,7 @@ def draw_importances(ax: Axes, search: Search, objective: Objective) -> None:
     ax.set_xlabel("Share of the variance explained")
 
 
-def _importance_caption(search: Search, known: Sequence[Objective]) -> str:
+def _importance_caption(search: SearchRecord, known: Sequence[ObjectiveRecord]) -> str:
     count = len(search.complete)
     caption = (
         f"fANOVA on the {count} complete points: how much of the spread between points each "
@@ -86,7 +86,7 @@ def _importance_caption(search: Search, known: Sequence[Objective]) -> str:
     return caption + (f" Nothing can be said of {', '.join(lacking)}." if lacking else "")
 
 
-def slices(search: Search) -> Drawing | None:
+def slices(search: SearchRecord) -> Drawing | None:
     """Each objective along each dimension."""
     known = [o for o in search.objectives if seen(search, o)["value"].notna().any()]
     if not known:
@@ -107,7 +107,7 @@ def slices(search: Search) -> Drawing | None:
     return Drawing("search_slices", "Along each dimension", caption, pages)
 
 
-def slice_data(search: Search, objective: Objective, name: str) -> pd.DataFrame:
+def slice_data(search: SearchRecord, objective: ObjectiveRecord, name: str) -> pd.DataFrame:
     """`seen`, with `x`: where each point lies on a dimension; those that lack it are left out.
 
     Labels of a choice are spread a little about their place, the same way every time.
@@ -121,7 +121,7 @@ def slice_data(search: Search, objective: Objective, name: str) -> pd.DataFrame:
     return shown
 
 
-def _slice_page(search: Search, objective: Objective) -> Picture:
+def _slice_page(search: SearchRecord, objective: ObjectiveRecord) -> Picture:
     columns = min(COLUMNS, len(search.space))
     rows = math.ceil(len(search.space) / columns)
     figure, axes = panels(rows, columns, 0.5 + 2.0 * rows)
@@ -141,7 +141,9 @@ def _slice_page(search: Search, objective: Objective) -> Picture:
     return picture(figure)
 
 
-def draw_slice(ax: Axes, search: Search, objective: Objective, name: str, frame: Frame) -> None:
+def draw_slice(
+    ax: Axes, search: SearchRecord, objective: ObjectiveRecord, name: str, frame: Frame
+) -> None:
     """One dimension against the objective; below the frame the points that have no value."""
     kind, shown = search.space[name], slice_data(search, objective, name)
     ax.set_ylim(*frame)
