@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from statsmodels.formula.api import ols
+from statsmodels.formula.api import mixedlm, ols
 from statsmodels.stats.anova import anova_lm
 
+from bench.analysis.sample_size import Scatter
 from bench.analysis.two_sources import Over, TwoSources, components, paired_table, two_sources
 
 from .simulated import (
@@ -56,6 +57,22 @@ def test_components_are_those_of_an_analysis_of_variance() -> None:
     assert [found.seeds, found.images, found.interaction] == pytest.approx(expected, rel=1e-10)
     total = expected[0] + expected[1] - expected[2]
     assert found.variance == pytest.approx(total, rel=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore:The MLE may be on the boundary")
+def test_balanced_data_need_no_mixed_model() -> None:
+    table = made(4, 7, seed=2)
+    rows = pd.DataFrame(
+        [(s, i, table[s, i], 0) for s in range(4) for i in range(7)], columns=["s", "i", "d", "all"]
+    )
+    parts = {"seed": "0 + C(s)", "image": "0 + C(i)"}
+    model = mixedlm("d ~ 1", rows, groups="all", vc_formula=parts, re_formula="0")
+    by_reml = model.fit(reml=True)
+    found = two_sources(table)
+    scatter = Scatter.of(found)
+    assert by_reml.vcomp == pytest.approx([scatter.images**2, scatter.seeds**2], rel=1e-3)
+    assert by_reml.scale == pytest.approx(scatter.interaction**2, rel=1e-3)
+    assert float(by_reml.bse_fe.iloc[0]) == pytest.approx(found.standard_error(), rel=1e-3)
 
 
 def test_groups_of_equal_size_are_their_means() -> None:
