@@ -56,7 +56,9 @@ def environment(device: torch.device | str) -> dict[str, Any]:
         "ram_mb": round(psutil.virtual_memory().total / 1e6),
         **_torch(device),
         **installation(Path.cwd()),
-        "variables": _recorded_variables(os.environ),
+        "variables": {
+            name: value for name, value in sorted(os.environ.items()) if name in _RECORDED_VARIABLES
+        },
     }
 
 
@@ -134,8 +136,3 @@ def _version(name: str) -> str | None:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return None
-
-
-def _recorded_variables(variables: Mapping[str, str]) -> dict[str, str]:
-    """Those of `variables` that may be recorded."""
-    return {name: value for name, value in sorted(variables.items()) if name in _RECORDED_VARIABLES}

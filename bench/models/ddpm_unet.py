@@ -67,13 +67,11 @@ class SelfAttention(nn.Module):
         pixels = pixels + self.mixed(attended)
         pixels = pixels + self.after(pixels)
         # (N, H·W, C) is channels last; the input's own layout is kept
-        layout = torch.channels_last if _channels_last(x) else torch.contiguous_format
+        # a 1×1 or one-channel map is both at once, and counts as contiguous
+        channels_last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+        layout = torch.channels_last if channels_last else torch.contiguous_format
         found: Tensor = pixels.transpose(1, 2).view(x.shape).contiguous(memory_format=layout)
         return found
-
-
-def _channels_last(x: Tensor) -> bool:
-    return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
 
 
 class Down(nn.Module):

@@ -53,7 +53,9 @@ class EncoderUNet(nn.Module):
         self.torchvision_name = encoder
         self.encoder = build_encoder(encoder, in_channels)
         if norm_momentum is not None:
-            _set_momentum(self.encoder, norm_momentum)
+            for module in self.encoder.modules():
+                if isinstance(module, _BatchNorm):
+                    module.momentum = norm_momentum
         channels = tap_channels(self.encoder, in_channels)
         self.pyramid: SimplePyramid | None = None
         if self.encoder.family.layout == "tokens":
@@ -97,12 +99,6 @@ def _padded(images: Tensor, multiple: int) -> Tensor:
     if height % multiple == 0 and width % multiple == 0:
         return images
     return F.pad(images, [0, -width % multiple, 0, -height % multiple], mode="replicate")
-
-
-def _set_momentum(encoder: nn.Module, momentum: float) -> None:
-    for module in encoder.modules():
-        if isinstance(module, _BatchNorm):
-            module.momentum = momentum
 
 
 class _Level(nn.Module):

@@ -94,7 +94,9 @@ class ResNet(torchvision_resnet.ResNet):  # type: ignore[misc]  # torchvision ha
         )
         self.fc = nn.Linear(self.inplanes, out_channels)
         if not residual:  # now that the initial weights are drawn as with shortcuts
-            self._drop_projections()
+            for name in _LAYERS:
+                for block in getattr(self, name):
+                    block.downsample = None
         if norm == "none":
             _give_biases(self)
 
@@ -117,11 +119,6 @@ class ResNet(torchvision_resnet.ResNet):  # type: ignore[misc]  # torchvision ha
         )
         self.channels.append(self.inplanes)
         return layer
-
-    def _drop_projections(self) -> None:
-        for name in _LAYERS:
-            for block in getattr(self, name):
-                block.downsample = None
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, in_channels, H, W) to scores (N, out_channels)."""

@@ -141,10 +141,6 @@ def match_weights(model: nn.Module, found: State, weights: ResolvedWeights) -> M
             return Match(names, "all but the output layer")
         if not encoder:
             raise _mismatch_error(own, found, left[0], left[0], weights)
-    return _match_encoder(own, encoder, found, weights)
-
-
-def _match_encoder(own: State, encoder: list[str], found: State, weights: ResolvedWeights) -> Match:
     spellings = [
         {name: name for name in encoder},
         {name: name.removeprefix(_PREFIX) for name in encoder},

@@ -24,7 +24,8 @@ def incomparable(metrics: Iterable[str], trials: Sequence[Trial]) -> dict[str, t
         setters = [axis for axis in names if f"{setting}.".startswith(f"{axis}.")]
         axis = max(setters, key=len, default=None)  # the narrowest is put in last
         # an axis of a whole section need not vary this setting of it
-        if axis == setting or (axis is not None and _varies(setting, trials)):
+        varies = len({_at(trial.settings, setting) for trial in trials}) > 1
+        if axis == setting or (axis is not None and varies):
             found.append(axis)
     axes = tuple(dict.fromkeys(found))
     return {name: axes for name in metrics if axes and name.split("_")[0] == "loss"}
@@ -49,10 +50,6 @@ def loss_warnings(
         f"val/loss measures another problem at each level of {', '.join(axes)}, so it cannot tell "
         f"which level is better: {instead} can",
     )
-
-
-def _varies(setting: str, trials: Iterable[Trial]) -> bool:
-    return len({_at(trial.settings, setting) for trial in trials}) > 1
 
 
 def _at(settings: Any, path: str) -> Any:

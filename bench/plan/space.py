@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,7 +114,8 @@ class Space:
 
     def settings(self, point: Point) -> TrialSettings:
         """The settings of the point; a SpecError where they do not go together."""
-        return self.spec.settings([d.axis_value(point[d.name]) for d in self._dimensions_of(point)])
+        present = [dimension for dimension in self.dimensions if dimension.name in point]
+        return self.spec.settings([d.axis_value(point[d.name]) for d in present])
 
     def trials(self, point: Point, seeds: Sequence[int]) -> tuple[Trial, ...]:
         """The point with each of these seeds."""
@@ -150,9 +151,6 @@ class Space:
         """As plain data, from which two spaces can be told apart."""
         by_name = {dimension.name: dimension.record() for dimension in self.dimensions}
         return {name: by_name[name] for name in self.names}
-
-    def _dimensions_of(self, point: Point) -> Iterator[Dimension]:
-        return (dimension for dimension in self.dimensions if dimension.name in point)
 
     def _extended(self, point: dict[str, Value], dimension: Dimension) -> list[dict[str, Value]]:
         if not self.is_active(dimension, point):
@@ -208,7 +206,9 @@ def read_space(spec: Spec) -> Space:
     ]
     refuse_multiple_tasks(spec, axes.values())
     space = Space(spec, _topological_order(document, found))
-    _check_samples(space)
+    for point in space.samples():  # also checks every value against the settings' schema
+        for unused in unused_settings(space.settings(point)):
+            raise _unused_error(space, point, unused)
     return space
 
 
@@ -273,13 +273,6 @@ def _topological_order(document: Document, found: Sequence[Dimension]) -> tuple[
     return tuple(ordered.values())
 
 
-def _check_samples(space: Space) -> None:
-    """Points of every kind go through the schema, and no dimension is without effect in them."""
-    for point in space.samples():
-        for unused in unused_settings(space.settings(point)):
-            raise _unused_error(space, point, unused)
-
-
 def _unused_error(space: Space, point: Point, unused: UnusedSetting) -> SpecError:
     setters = [d for d in space.dimensions if f"{unused.setting}.".startswith(f"{d.name}.")]
     setter = max(setters, key=lambda d: len(d.name), default=None)
@@ -310,7 +303,11 @@ def enqueued(space: Space) -> list[dict[str, Value]]:
                 raise space.spec.document.error(where, f"unknown dimension {name!r}{hint}")
             point[name] = _value(space.spec.document, by_name[name], value, where)
         for name in point:
-            _refuse_inactive(space, by_name[name], point, ("search", "enqueue", i, name))
+            for parent, labels in by_name[name].when.items():
+                if parent in point and point[parent] not in labels:
+                    message = f"does not exist with {parent}: {format_label(point[parent])}"
+                    where = ("search", "enqueue", i, name)
+                    raise space.spec.document.error(where, f"{message}; leave it out")
         found.append(point)
     return found
 
@@ -333,11 +330,3 @@ def _value(document: Document, dimension: Dimension, value: Any, where: KeyPath)
             message = f"must be {low:g} and a number of steps of {kind.step:g}, not {value:g}"
             raise document.error(where, message)
     return value if whole else float(value)
-
-
-def _refuse_inactive(space: Space, dimension: Dimension, point: Point, where: KeyPath) -> None:
-    """A value is in vain where the point itself says that there is no such dimension."""
-    for parent, labels in dimension.when.items():
-        if parent in point and point[parent] not in labels:
-            message = f"is not there with {parent}: {format_label(point[parent])}; leave it out"
-            raise space.spec.document.error(where, message)

@@ -281,8 +281,9 @@ class Driver:
                 return None  # another point of ours is the same: its result will be this one's
             files = self._factory.files(trial)
             found = standing(files)
-            if found.status in (Status.DONE, Status.PRUNED):
-                self._replay(active, files)
+            if found.status in (Status.DONE, Status.PRUNED) and not active.figures:
+                for row in files.history():  # recorded before this search was resumed
+                    self._check_pruning(active, row)
             if found.status is Status.PRUNED and active.pruned is not None:
                 self._prune(active)
                 return None
@@ -341,12 +342,6 @@ class Driver:
         self._active.pop(active.number, None)
 
     # epochs
-
-    def _replay(self, active: ActivePoint, files: TrialFiles) -> None:
-        """Judge the epochs that are on record."""
-        if not active.figures:
-            for row in files.history():
-                self._check_pruning(active, row)
 
     def _observe_epoch(self, active: ActivePoint, row: Mapping[str, Any]) -> None:
         """Judge an epoch, and those before it of which we were not told."""

@@ -43,12 +43,10 @@ def _of_kind(kinds: list[Schema], tree: Any) -> list[Schema]:
     if "target" in tree:
         chosen = [kind for kind in kinds if "target" in kind.get("properties", {})]
     else:
-        chosen = [kind for kind in kinds if _const_name(kind) == tree.get("name", object())]
+        name = tree.get("name", object())  # without a name, equal to none
+        names = [kind.get("properties", {}).get("name", {}).get("const") for kind in kinds]
+        chosen = [kind for kind, known in zip(kinds, names, strict=True) if known == name]
     return chosen or kinds
-
-
-def _const_name(kind: Schema) -> Any:
-    return kind.get("properties", {}).get("name", {}).get("const")
 
 
 def _child(schema: Schema, key: str | int) -> Schema | None:

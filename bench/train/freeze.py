@@ -39,7 +39,10 @@ class Freezing:
         parts = _encoder_parts(model, settings)
         frozen = list(chain.from_iterable(_frozen(parts, settings).values()))
         self._eval_modules = [
-            m for part in frozen for m in part.modules() if self._stays_in_eval(m)
+            module
+            for part in frozen
+            for module in part.modules()
+            if settings.freeze_statistics or not isinstance(module, _BatchNorm)
         ]
         frozen_parameters = _parameters(frozen)
         self._frozen = [p for p in model.parameters() if p in frozen_parameters and p.requires_grad]
@@ -85,9 +88,6 @@ class Freezing:
         return any(
             isinstance(m, _BatchNorm) and m not in self._eval_modules for m in model.modules()
         )
-
-    def _stays_in_eval(self, module: nn.Module) -> bool:
-        return self._settings.freeze_statistics or not isinstance(module, _BatchNorm)
 
     def _encoder_group(self, parameters: list[nn.Parameter]) -> ParameterGroup:
         return parameter_group(parameters, self._settings.encoder_lr or self._settings.lr)

@@ -89,7 +89,9 @@ class StepGraph:
             self._seen += 1
             return self._forward_backward(batch)
         assert self._loss is not None  # there with the graph
-        self._copy_in(batch)
+        # a graph reads from fixed addresses: the batch is copied there
+        for mine, other in zip(_tensors(self._batch), _tensors(batch), strict=True):
+            mine.copy_(other)
         for weight, gradient in self._gradients:
             weight.grad = gradient
         self._graph.replay()
@@ -128,11 +130,6 @@ class StepGraph:
         """Whether the graph is one of batches like this."""
         pairs = zip(_tensors(self._batch), _tensors(batch), strict=True)
         return all(a.shape == b.shape and a.dtype == b.dtype for a, b in pairs)
-
-    def _copy_in(self, batch: Batch) -> None:
-        """Put a batch where the graph reads it."""
-        for mine, other in zip(_tensors(self._batch), _tensors(batch), strict=True):
-            mine.copy_(other)
 
 
 def _tensors(batch: Batch | None) -> list[Tensor]:

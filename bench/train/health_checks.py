@@ -278,7 +278,12 @@ class HealthMonitor:
     def _without_gradient(self) -> str | None:
         with_grad = self._trained - self._state.params_without_grad.keys()
         sure = [name for name in self._state.params_without_grad if self._is_certain(name)]
-        params_without_grad = [name for name in sure if not _may_cancel(name, with_grad)]
+        # normalisation after a layer cancels its bias: no gradient there is no fault
+        weights = {name: f"{name.removesuffix('bias')}weight" for name in sure}
+        is_bias = {name: name.rpartition(".")[2] == "bias" for name in sure}
+        params_without_grad = [
+            name for name in sure if not (is_bias[name] and weights[name] in with_grad)
+        ]
         if not params_without_grad:
             return None
         values = sum(self._model.get_parameter(name).numel() for name in params_without_grad)
@@ -361,11 +366,6 @@ def _names_with_nonzero(tensors: Mapping[str, Tensor]) -> set[str]:
         return set()
     largest = torch.stack(torch._foreach_norm(list(tensors.values()), math.inf)).tolist()
     return {name for name, value in zip(tensors, largest, strict=True) if value != 0}
-
-
-def _may_cancel(name: str, with_grad: set[str]) -> bool:
-    """Whether a parameter is the bias of a layer that learns: what follows may cancel it."""
-    return name.split(".")[-1] == "bias" and f"{name.removesuffix('bias')}weight" in with_grad
 
 
 def _outermost(names: Iterable[str], others: Iterable[str]) -> list[str]:

@@ -324,7 +324,12 @@ class Training:
         torch.set_num_threads(state["threads"])  # another number would change the last bits
         progress = Progress(**state["progress"])
         if "model" not in state:
-            self._restore_finished(state, progress)
+            # a finished trial: no step follows, and what is scored are the best epoch's weights
+            self.train_state.begin(progress.epoch)
+            if self.average is not None:
+                self.average.steps = state["average_steps"]
+            self.progress, self.step.micro_batch = progress, progress.micro_batch
+            self.health.resume(state.get("health"))
             return
         self.model.load_state_dict(state["model"])
         self.train_state.begin(progress.epoch)  # the optimizer's state has the groups of that epoch
@@ -332,14 +337,6 @@ class Training:
         self.precision.scaler.load_state_dict(state["scaler"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
-        self.progress, self.step.micro_batch = progress, progress.micro_batch
-        self.health.resume(state.get("health"))
-
-    def _restore_finished(self, state: Mapping[str, Any], progress: Progress) -> None:
-        """All but the weights: no step follows, and what is scored is the best epoch's."""
-        self.train_state.begin(progress.epoch)
-        if self.average is not None:
-            self.average.steps = state["average_steps"]
         self.progress, self.step.micro_batch = progress, progress.micro_batch
         self.health.resume(state.get("health"))
 

@@ -186,7 +186,13 @@ class PrefetchingSource:
         ahead = in_threads(self._gather, parts, threads=self._threads, ahead=self._threads + 1)
         with closing(ahead):
             for (tensors, copied), indices in zip(ahead, there, strict=True):
-                images, *target = self._wait_for_copy(tensors, copied)
+                # the copy runs on a stream of its own: wait, and keep its memory until used
+                if copied is not None:
+                    stream = torch.cuda.current_stream(self._device)
+                    stream.wait_event(copied)
+                    for tensor in tensors:
+                        tensor.record_stream(stream)
+                images, *target = tensors
                 yield StoredBatch(
                     images.permute(0, 3, 1, 2), target[0] if target else None, indices
                 )
@@ -209,17 +215,6 @@ class PrefetchingSource:
         # interpreter. `clip`: without a detour through a buffer; there is nothing to be clipped.
         np.take(array, indices, axis=0, out=staged.numpy(), mode="clip")
         return staged
-
-    def _wait_for_copy(
-        self, tensors: list[Tensor], copied: torch.cuda.Event | None
-    ) -> list[Tensor]:
-        """The tensors, for use on the present stream."""
-        if copied is not None:
-            stream = torch.cuda.current_stream(self._device)
-            stream.wait_event(copied)
-            for tensor in tensors:
-                tensor.record_stream(stream)
-        return tensors
 
 
 def _to_device(order: Tensor, device: torch.device) -> Tensor:
