@@ -219,10 +219,10 @@ def _over_images(
     over: Over, seen: Observed, sources: TwoSources, bounds: Bounds, level: float
 ) -> Tested:
     estimate = Interval(sources.mean, *sources.interval(level, over), sources.n_seeds)
+    if not sources.is_enough(over):
+        return _untested(Basis.FEW, estimate)
     if not sources.testable(over):
-        few_seeds = over is not Over.IMAGES and sources.n_seeds < FEWEST_SEEDS
-        basis = None if few_seeds else _untestable(seen, 0)
-        return _untested(basis or Basis.FEW, estimate)
+        return _untested(Basis.EXACT if seen.is_exact else Basis.FLAT, estimate)
     return Tested(estimate, Basis.TEST, of_two_sources(sources, bounds, over))
 
 

@@ -223,7 +223,7 @@ class _Mass:
         return np.asarray(beyond - self.mass * weight)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=32)  # 1 MB each
 def _transition(n: int) -> Floats:
     """From each |y| at n seeds to each at n + 1: (points, points), rows adding up to 1.
 

@@ -175,13 +175,15 @@ class TwoSources:
         by_statement = {Over.SEEDS: self.seeds, Over.IMAGES: self.images, Over.BOTH: self.variance}
         return math.sqrt(by_statement[over])
 
-    def testable(self, over: Over = Over.BOTH) -> bool:
-        """Whether there is enough of what the statement generalises over, and any scatter."""
+    def is_enough(self, over: Over = Over.BOTH) -> bool:
+        """Whether there are enough of what the statement generalises over."""
         if over is not Over.IMAGES and self.n_seeds < FEWEST_SEEDS:
             return False
-        if over is not Over.SEEDS and self.n_groups < FEWEST_GROUPS:
-            return False
-        return self.standard_error(over) > _NO_SCATTER * self.largest
+        return over is Over.SEEDS or self.n_groups >= FEWEST_GROUPS
+
+    def testable(self, over: Over = Over.BOTH) -> bool:
+        """Whether there are enough of them, and any scatter."""
+        return self.is_enough(over) and self.standard_error(over) > _NO_SCATTER * self.largest
 
     def p(self, value: float = 0.0, over: Over = Over.BOTH) -> float:
         """Two-sided p for the claim that the mean is not `value`; NaN where not testable."""

@@ -131,6 +131,8 @@ def test_too_few_seeds() -> None:
     both = one(by_image(table(1.0, seeds=2)), contrast=replace(AB, over=Over.BOTH))
     assert (both.word, both.basis) == (Word.INCONCLUSIVE, Basis.FEW)
     assert both.statements[2].p < 0.05  # of these models on new images
+    few_images = by_image(table(1.0, seeds=1, images=4))
+    assert one(few_images, contrast=replace(AB, over=Over.IMAGES)).basis is Basis.FEW
     nothing = one(seen(np.array([])))
     assert nothing.basis is Basis.FEW
     assert math.isnan(nothing.estimate.mean)

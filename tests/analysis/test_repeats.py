@@ -140,6 +140,30 @@ def test_seeds_beyond_a_look_change_nothing() -> None:
         assert decide(differences, until) == decide(changed, until)
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_looks_so_far_are_those_of_the_whole_study(seed: int) -> None:
+    rng, pairs = np.random.default_rng(seed), [AB, AC, BC]
+    ps = rng.uniform(0, 1, (3, len(DEFAULT.looks))) ** 3
+
+    def run(until: int, asked: list[tuple[int, int]]) -> Progress:
+        def evidence(i: int, n: int) -> Evidence:
+            asked.append((i, n))
+            return two_sided(ps[i, DEFAULT.looks.index(n)])
+
+        return replay(DEFAULT, pairs, evidence, lambda arms, n: n <= until)
+
+    whole: list[tuple[int, int]] = []
+    run(20, whole)
+    for taken, until in enumerate(DEFAULT.looks, 1):
+        part: list[tuple[int, int]] = []
+        progress = run(until, part)
+        assert part == [(i, n) for i, n in whole if n <= until]
+        if progress.n_next is not None:
+            assert (progress.looks_taken, progress.n_next) == (taken, DEFAULT.looks[taken])
+            open_ones = [i for i, d in enumerate(progress.decisions) if d.state is State.OPEN]
+            assert progress.arms == frozenset().union(*(pairs[i] for i in open_ones))
+
+
 @pytest.mark.parametrize("effects", [(0.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0)])
 def test_false_claims_of_six_hypotheses(effects: tuple[float, float, float, float]) -> None:
     assert SixHypotheses(effects).false_claims(200) <= bound(0.05, 200)

@@ -261,9 +261,25 @@ def coverage(scale: float) -> None:
             )
 
 
+def power(scale: float) -> None:
+    """A difference of 2.5 true standard errors: over both, Satterthwaite, known variance."""
+    studies, known = int(10_000 * scale), float(stats.norm.sf(stats.norm.isf(0.025) - 2.5))
+    for seeds, part in itertools.product(
+        (3, 5, 10), ((0.9, 0.1, 0), (0.5, 0.5, 0), (0.1, 0.9, 0), (0.3, 0.3, 0.4))
+    ):
+        tables = (
+            simulated.shares(seeds, 60, part).draw_many(studies, np.random.default_rng(0)) + 2.5
+        )
+        tests = (simulated.p_of_both, simulated.p_by_satterthwaite)
+        row(
+            f"{seeds} seeds × 60 images, shares {part}",
+            [*((test(tables) <= 0.05).mean() for test in tests), known],
+        )
+
+
 PARTS = (
-    two_sources, statements, coverage, looks, looks_at_two_sources, six_hypotheses, folds, numbers,
-    best_arms, epochs, divergence, unlike_skew,
+    two_sources, statements, coverage, power, looks, looks_at_two_sources, six_hypotheses, folds,
+    numbers, best_arms, epochs, divergence, unlike_skew,
 )  # fmt: skip
 
 
