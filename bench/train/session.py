@@ -181,7 +181,7 @@ def train_trial(
     _load_best(parts, training.progress, recorder.best)
     watch = ProgressWatch(signals)
     with watch.forward_passes(parts.model, "final evaluation, forward pass"):
-        final_evaluation = evaluate_finally(parts) if test else FinalEvaluation()
+        final_evaluation = evaluate_finally(parts, watch) if test else FinalEvaluation()
         made = pictures(parts) | final_evaluation.pictures
     for name, picture in made.items():
         recorder.picture(name, picture)
@@ -251,9 +251,17 @@ def pictures(parts: TrialParts, split: str = "val") -> dict[str, Picture]:
     return make_pictures(parts.model, parts.task, samples, parts.precision())
 
 
-def evaluate_finally(parts: TrialParts) -> FinalEvaluation:
-    """What the task makes of the finished model once."""
-    train, test = (parts.batches(split).in_order() for split in ("train", "test"))
+def evaluate_finally(parts: TrialParts, watch: ProgressWatch | None = None) -> FinalEvaluation:
+    """What the task makes of the finished model once; Interrupted where `watch` is asked to stop.
+
+    A network that is not the trial's own may look at each image, at any time an image.
+    """
+    watch = watch or ProgressWatch()
+    splits = {split: parts.batches(split) for split in ("train", "test")}
+    train, test = (
+        watch.iterate(batches.in_order(), f"final evaluation, {split} images", batches.count)
+        for split, batches in splits.items()
+    )
     parts.model.eval()
     with torch.inference_mode(), parts.precision().autocast():
         return parts.task.final_evaluation(parts.model, train, test)

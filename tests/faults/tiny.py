@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from bench.commands.exit_codes import ExitCode
+from bench.commands.resolving import resolver
 from bench.commands.run import RunOptions, run_plan
 from bench.plan.expand import make_plan
 from bench.record.store import Store, TrialFiles
@@ -31,8 +32,9 @@ def run(
 ) -> tuple[ExitCode, str]:
     """`bench run` of `spec.yaml`, a trial at a time, and what it said."""
     said = said or io.StringIO()
-    chosen = RunOptions(results or folder / "results", folder / "reports", jobs=1, **options)
-    plan = make_plan(load_spec(folder / "spec.yaml"))
+    store = results or folder / "results"
+    chosen = RunOptions(store, folder / "reports", jobs=1, **options)
+    plan = resolver(store, folder)(make_plan(load_spec(folder / "spec.yaml")))
     return run_plan(plan, chosen, Console(file=said, width=300)), said.getvalue()
 
 

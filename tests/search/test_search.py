@@ -37,6 +37,16 @@ def best(record: dict[str, Any]) -> dict[str, Any]:
     return next(t for t in record["trials"] if t["number"] == record["chosen"][0])
 
 
+@pytest.mark.parametrize("keep_last", [False, True])
+def test_what_finished_trials_go_on_from_is_kept_where_it_is_asked_for(
+    keep_last: bool, lab: Lab
+) -> None:
+    lab.search(bowl, "search.trials=2", "search.confirm_seeds=1", keep_last=keep_last)
+    found = Store(lab.folder / "results").trials("made")
+    assert len(found) == 3
+    assert {files.last.exists() for files in found} == {keep_last}
+
+
 def test_a_search_leaves_records_a_study_and_a_ready_spec(lab: Lab) -> None:
     lab.place = None  # the real one
     code, ran = lab.search(bowl, "search.confirm_seeds=2")
