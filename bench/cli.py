@@ -30,7 +30,7 @@ from bench.commands.arguments import (
     TrustCode,
 )
 from bench.commands.exit_codes import ExitCode
-from bench.commands.search_line import search
+from bench.commands.search_cli import search
 from bench.errors import BenchError, StoreError, WorkerStartError, describe_exception, printable
 from bench.interruption import OutputError, ending_at_once, interruptible, leave, unprinted
 from bench.masking import masked
@@ -74,7 +74,7 @@ app = typer.Typer(
 def _plan(
     spec: Path, overrides: list[str] | None, results: Path, *, trust_code: bool = False
 ) -> Plan:
-    from bench.commands.resolving import resolver
+    from bench.experiment.resolving import resolver
     from bench.plan.expand import check_targets, make_plan
     from bench.plan.pretrained import check_weights
     from bench.spec.load import load_spec
@@ -176,7 +176,7 @@ def plan(
     _print(plan_table(rows, list(planned.axes), cost=cost))
     print(f"{len(rows)} trials, {sum(t.settings.train.epochs for t in planned.trials)} epochs")
     for caution in planned.warnings:
-        print(f"Careful: {caution}.")
+        print(f"Warning: {caution}.")
     for line in lines:
         print(line)
 
@@ -368,7 +368,7 @@ def sync(
     results: Results = RESULTS,
 ) -> None:
     """Push to MLflow what it has not got."""
-    from bench.commands.mirroring import sync_confirmed
+    from bench.experiment.mirroring import sync_confirmed
     from bench.record.store import Store
 
     store = Store(results)

@@ -22,7 +22,8 @@ ALLOWED = {
     "analysis": {"spec", "plan", "record"},
     "importing": {"spec", "plan", "record"},
     "report": {"spec", "plan", "record", "analysis"},
-    "search": {"spec", "plan", "run", "record"},
+    "experiment": {"spec", "plan", "train", "run", "record", "analysis"},
+    "search": {"spec", "plan", "run", "record", "experiment"},
 }
 STAGES = {*ALLOWED, "commands", "cli"}
 ALLOWED |= {"commands": STAGES - {"cli"}, "cli": STAGES}

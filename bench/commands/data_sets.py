@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +16,14 @@ from bench.data.base import Progress, Splits
 from bench.data.settings import DATASETS, CustomData, DataSettings
 from bench.data.survey import Survey, data_set_name
 from bench.data.survey_cache import kept_survey, look
-from bench.data.survey_tables import FactTable, summary_lines, tables
+from bench.data.survey_tables import FactTable, tables
 from bench.errors import BenchError, DataError, NotDownloadedError, SpecError, describe_exception
+from bench.experiment.surveys import data_set_record, survey_lines
 from bench.plan.data_sets import DataSetUse, data_set_uses
 from bench.plan.expand import check_targets, make_plan
 from bench.plan.plan import Plan
 from bench.plan.trial import Trial
-from bench.record.data_file import DataSetRecord, shared_warnings
-from bench.record.store import Store
+from bench.record.data_file import DataSetRecord
 from bench.run.prepare import check_splits
 from bench.spec.load import load_spec
 
@@ -88,7 +87,7 @@ def look_at(uses: Mapping[str, DataSetUse], console: Console) -> list[DataSetRec
                 bar.update(task, completed=done, total=total)
 
             survey = look(_read(use.settings, progress), use.settings)
-        found.append(_record(use, survey))
+        found.append(data_set_record(use, survey))
     return found
 
 
@@ -101,41 +100,6 @@ def _read(settings: DataSettings, progress: Progress | None) -> Splits:
     except Exception as error:  # a data set of the user's own may raise anything
         raise DataError(f"data {data_set_name(settings)}: {describe_exception(error)}") from error
     return splits
-
-
-def _record(use: DataSetUse, survey: Survey) -> DataSetRecord:
-    return DataSetRecord(use.label, use.target, use.trials, survey)
-
-
-def keep_surveys(
-    store: Store, plan: Plan, surveys: Mapping[str, Survey], *, search: bool = False
-) -> list[str]:
-    """Put what was found on record; returns the lines that tell of it.
-
-    A search's plan is of samples, so that its data sets are on record without trials.
-    """
-    uses = data_set_uses(plan.trials)
-    found = [_record(use, surveys[key]) for key, use in uses.items() if key in surveys]
-    if search:
-        found = [replace(entry, trials=()) for entry in found]
-    store.update_data(plan.experiment, found, {trial.id for trial in plan.trials})
-    return lines_of(found, "bench data SPEC")
-
-
-def lines_of(found: Sequence[DataSetRecord], more: str) -> list[str]:
-    """A few lines: what each data set is, and what is serious; `more` tells the rest."""
-    lines = [line for entry in found for line in summary_lines(entry.survey, entry.title)]
-    remarks = 0
-    for shared in shared_warnings(found):
-        if shared.warning.serious:
-            where = f"{shared.where}: " if shared.where else ""
-            lines.append(f"Warning: {where}{shared.warning.line()}.")
-        else:
-            remarks += 1
-    if remarks:
-        what = "1 remark" if remarks == 1 else f"{remarks} remarks"
-        lines.append(f"{what} on the data: `{more}` shows all.")
-    return lines
 
 
 def plan_lines(plan: Plan, spec: Path) -> list[str]:
@@ -158,8 +122,8 @@ def plan_lines(plan: Plan, spec: Path) -> list[str]:
             else:
                 unread.append(f"Warning: the data cannot be read now: {error}.")
         else:
-            found.append(_record(use, survey))
-    return [*lines_of(found, f"bench data {spec}"), *dict.fromkeys(unread)]
+            found.append(data_set_record(use, survey))
+    return [*survey_lines(found, f"bench data {spec}"), *dict.fromkeys(unread)]
 
 
 def _quick_look(splits: Splits, settings: DataSettings) -> Survey:

@@ -130,7 +130,7 @@ def outlook_lines(plan: Plan) -> list[str]:
 
     seeds = len({trial.seed for trial in plan.trials})
     return [
-        f"{'Careful' if found.doubtful else 'Hypothesis'}: {found.text}."
+        f"{'Warning' if found.doubtful else 'Hypothesis'}: {found.text}."
         for found in outlooks(plan.hypotheses, seeds)
     ]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -66,20 +65,6 @@ def check_writable(folder: Path) -> None:
         raise BenchError(
             f"{folder}: cannot be written ({error.strerror}): choose another --out folder"
         ) from error
-
-
-def is_current(store: Store, experiment: str, reports: Path) -> bool:
-    """Whether the report is younger than everything that it reports on."""
-    page = reports / experiment / "report.html"
-    if not page.exists():
-        return False
-    made = page.stat().st_mtime
-    if made > time.time():  # the clock was set back since: nothing can be told by it
-        return False
-    sources = [store.plan_path(experiment), store.data_path(experiment)]
-    sources.append(store.experiment(experiment) / "search.json")
-    sources += [trial.status_path for trial in store.trials(experiment)]
-    return all(path.stat().st_mtime <= made for path in sources if path.exists())
 
 
 def export(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,20 +11,21 @@ from typing import Any
 
 from rich.console import Console
 
-from bench.commands import other_data, renamed
-from bench.commands.data_sets import keep_surveys
 from bench.commands.exit_codes import ExitCode
-from bench.commands.mirroring import holds
-from bench.commands.reporting import check_writable, is_current, make_report
-from bench.commands.sharing import (
+from bench.commands.reporting import check_writable, make_report
+from bench.errors import DamagedError, UnconfirmedError, UnwritableError, printable
+from bench.experiment import changed_data, renamed_trials
+from bench.experiment.mirroring import behind, finish_mirror, mirrored
+from bench.experiment.recording import observer
+from bench.experiment.report_age import is_current
+from bench.experiment.shared_trials import (
     REPORT,
     SETUP,
     SharedTrials,
-    has_vanished,
     kept_in_place,
     refuse_force,
 )
-from bench.errors import DamagedError, UnconfirmedError, UnwritableError, printable
+from bench.experiment.surveys import keep_surveys
 from bench.interruption import interruptible
 from bench.plan.expand import trial_config
 from bench.plan.plan import Plan
@@ -32,12 +33,8 @@ from bench.plan.pretrained import fetch_weights
 from bench.plan.trial import Trial
 from bench.record.confirmed_index import ConfirmedIndex
 from bench.record.leases import Leases
-from bench.record.live import LiveMirror
-from bench.record.mlflow import Mirror
-from bench.record.mlflow_record import is_behind
 from bench.record.recorder import TrialRecorder
 from bench.record.store import Store, TrialFiles, TrialStatus
-from bench.run.events import Ended, EpochDone, Event, Retried
 from bench.run.executors.local import LocalExecutor
 from bench.run.forecast import room
 from bench.run.limits import Limits
@@ -48,10 +45,6 @@ from bench.run.runner import Choice, Outcome, choose, run, unrecordable
 from bench.run.shares import divide
 from bench.run.worker import Job
 from bench.states import Status
-
-MIRROR_SECONDS = 60.0
-SILENT_SECONDS = 1.0
-"""Of waiting for MLflow, which are not worth a word."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +91,7 @@ class _Run:
         """A trial's."""
         return self.store.trial(trial.experiment, trial.id)
 
-    def marks_in_column(
+    def verified_statuses(
         self, trials: Iterable[Trial]
     ) -> tuple[dict[str, TrialStatus], dict[str, UnconfirmedError]]:
         """By id: how far the trials are, and of some why nothing that is recorded is counted."""
@@ -148,10 +141,10 @@ def _run(here: _Run) -> ExitCode:
     if options.force:
         refuse_force(plan.experiment, here.leases, here.say)
     others = here.leases.others()
-    for old, new in renamed.adopt(plan, here.store, others):
+    for old, new in renamed_trials.adopt(plan, here.store, others):
         note = "the same settings under another label (`bench sync` renames it in MLflow too)"
         here.say(f"{old} is {new} now: {note}")
-    before, refused = here.marks_in_column(plan.trials)
+    before, refused = here.verified_statuses(plan.trials)
     for trial, found in before.items():
         if found.status is Status.INTERRUPTED and found.message:
             here.say(f"{trial} goes on; before: {found.message}")
@@ -166,7 +159,7 @@ def _run(here: _Run) -> ExitCode:
     todo = [trial for trial in plan.trials if trial.id in set(choice.todo)]
     if todo and others:
         here.say(f"Sharing them with {', '.join(map(str, others))}.")
-    moved = other_data.moved(plan, choice.finished, here.store, here.confirmed)
+    moved = changed_data.moved_trials(plan, choice.finished, here.store, here.confirmed)
     outcome = Outcome()
     if todo or moved:
         outcome = _train_left(here, todo, moved, before)
@@ -203,11 +196,11 @@ def _train_left(
         trials_per_device = max((share.trials_per_device for share in shares), default=1)
         prepared = prepare([*todo, *moved], shown.preparing, trials_per_device)
         if not options.force:
-            other_data.refuse(plan, prepared.fingerprints, here.store)
+            changed_data.refuse_changed_data(plan, prepared.fingerprints, here.store)
         for note in (*prepared.placements, *prepared.notes):
             here.say(note)
         for caution in plan.warnings:
-            here.say(f"Careful: {caution}.")
+            here.say(f"Warning: {caution}.")
         for line in keep_surveys(here.store, plan, prepared.surveys):
             here.say(line)
         here.store.write_plan(plan.experiment, plan.record() | {"notes": list(prepared.notes)})
@@ -222,35 +215,6 @@ def _train_left(
             fail_fast=options.fail_fast,
             retries=options.retries,
         )
-
-
-def observer(
-    recorders: Mapping[str, TrialRecorder],
-    changed: Callable[[TrialFiles], None],
-    show: Callable[[Event], None],
-) -> Callable[[Event], None]:
-    """What is done about an event: record, mirror, show."""
-
-    def observe(event: Event) -> None:
-        if isinstance(event, Ended | EpochDone | Retried):
-            recorder = recorders[event.trial]
-            if isinstance(event, Ended) and not event.recorded:
-                _record(event, recorder)
-            if isinstance(event, Retried):
-                recorder.retry(event.message)
-            changed(recorder.files)  # others' too: whoever ended it may have died right then
-        show(event)
-
-    return observe
-
-
-def _record(event: Ended, recorder: TrialRecorder) -> None:
-    """What its worker could not. Interrupted on a full disk, it stays `running`: just as well."""
-    try:
-        recorder.stop(event.status, event.failure, event.message)
-    except UnwritableError:
-        if event.status is not Status.INTERRUPTED:
-            raise
 
 
 def _put_new_plan_on_record(plan: Plan, store: Store) -> None:
@@ -272,7 +236,7 @@ def _put_on_record(
 ) -> SharedTrials:
     """Write what is asked for, but for trials that other runs have, or have had since `before`."""
     theirs = here.store.running(here.plan.experiment)
-    now, refused = here.marks_in_column(todo)
+    now, refused = here.verified_statuses(todo)
     theirs |= {key for key, status in now.items() if status != before[key]}
     theirs |= set() if here.options.force else refused.keys()
     for trial in [*todo, *moved]:
@@ -281,7 +245,7 @@ def _put_on_record(
         if trial.id not in theirs:
             here.files(trial).write_config(trial_config(trial))
     if here.options.force:
-        before, _ = here.marks_in_column(todo)
+        before, _ = here.verified_statuses(todo)
     unwritten = {trial.id: trial for trial in todo if trial.id in theirs}
     return SharedTrials(here.leases, recorders, before, unwritten)
 
@@ -289,47 +253,6 @@ def _put_on_record(
 def _recorder(here: _Run, trial: Trial, costs: Costs) -> TrialRecorder:
     select, metrics, keep = here.plan.select.metric, here.plan.metrics, here.options.keep_last
     return TrialRecorder(here.files(trial), select, metrics, costs, keep_last=keep)
-
-
-@contextmanager
-def mirrored(
-    store: Store, experiment: str, say: Callable[[str], None]
-) -> Iterator[Callable[[TrialFiles], None]]:
-    """Mirror to MLflow in the background; at the end wait for the rest, or say what is missing."""
-
-    def warn(text: str) -> None:
-        if not has_vanished(store):  # that is said by itself, and MLflow is the least of it
-            say(text)
-
-    live = LiveMirror(Mirror(store), warn=warn)
-    try:
-        yield live.changed
-    finally:
-        missing = live.close(SILENT_SECONDS)
-        if has_vanished(store):
-            missing = []
-        if missing:
-            say(
-                f"Waiting for MLflow to take {len(missing)} trials, {MIRROR_SECONDS:.0f} s at most."
-            )
-            missing = live.close(MIRROR_SECONDS)
-        if missing:
-            remedy = f"`bench sync {experiment}` catches up"
-            say(f"MLflow does not have all of {len(missing)} trials: {remedy}")
-
-
-def behind(store: Store, experiment: str) -> list[TrialFiles]:
-    """Trials that ended in a call which was killed before it could tell MLflow all of them."""
-    return [files for files in store.trials(experiment) if is_behind(files) and holds(store, files)]
-
-
-def finish_mirror(store: Store, experiment: str, say: Callable[[str], None]) -> None:
-    """Tell MLflow what an earlier call could not, where nothing is trained. Nothing: no MLflow."""
-    if left := behind(store, experiment):
-        say(f"MLflow does not have all of {len(left)} trials: pushing them.")
-        with mirrored(store, experiment, say) as changed:
-            for files in left:
-                changed(files)
 
 
 def _conclude(here: _Run, choice: Choice, outcome: Outcome, refused: int) -> ExitCode:

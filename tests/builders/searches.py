@@ -16,15 +16,14 @@ import pytest
 from rich.console import Console
 
 from bench.commands import search as search_command
-from bench.commands import search_floor, workshop
 from bench.commands.exit_codes import ExitCode
-from bench.commands.search_call import SearchOptions
 from bench.plan.plan import Plan
 from bench.plan.trial import Trial
 from bench.run.events import Ended, EpochDone, Event, Started
 from bench.run.prepare import Prepared
 from bench.run.worker import Job
-from bench.search import importance, storages
+from bench.search import execution, importance, storages, trial_factory
+from bench.search.context import SearchOptions
 from bench.search.storages import StudyStorage
 from bench.spec.load import load_spec
 from bench.states import Failure, Status
@@ -155,10 +154,10 @@ class Lab:
         path = self.folder / "spec.yaml"
         path.write_text(spec)
         pretender = Pretender(dice, slots)
-        self.patch.setattr(search_floor, "LocalExecutor", lambda *_: pretender)
-        self.patch.setattr(search_floor, "prepare", pretend_to_prepare)
-        self.patch.setattr(workshop, "prepare", pretend_to_prepare)
-        self.patch.setattr(search_floor, "mirrored", unmirrored)
+        self.patch.setattr(execution, "LocalExecutor", lambda *_: pretender)
+        self.patch.setattr(execution, "prepare", pretend_to_prepare)
+        self.patch.setattr(trial_factory, "prepare", pretend_to_prepare)
+        self.patch.setattr(execution, "mirrored", unmirrored)
         self.patch.setattr(search_command, "finish_mirror", lambda *_: None)
         self.patch.setattr(importance, "REPEATS", 1)
         if self.place is not None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.commands import other_data, renamed
 from bench.errors import BenchError
+from bench.experiment import changed_data, renamed_trials
 from bench.plan.expand import make_plan
 from bench.plan.plan import Plan
 from bench.record.store import Store
@@ -43,11 +43,11 @@ def test_data_at_its_old_place_is_not_looked_at_again(tmp_path: Path) -> None:
     plan = planned(tmp_path)
     ids = [trial.id for trial in plan.trials]
     store = finished(plan, tmp_path)
-    assert other_data.moved(plan, ids, store) == []
+    assert changed_data.moved_trials(plan, ids, store) == []
     elsewhere = planned(tmp_path, SPEC, "data.root=second")
     assert [trial.id for trial in elsewhere.trials] == ids
-    assert [trial.id for trial in other_data.moved(elsewhere, ids, store)] == ids
-    assert other_data.moved(elsewhere, ids[:1], store)[0].id == ids[0]
+    assert [trial.id for trial in changed_data.moved_trials(elsewhere, ids, store)] == ids
+    assert changed_data.moved_trials(elsewhere, ids[:1], store)[0].id == ids[0]
 
 
 def test_the_same_data_elsewhere_is_fine_and_other_data_is_refused(tmp_path: Path) -> None:
@@ -55,9 +55,9 @@ def test_the_same_data_elsewhere_is_fine_and_other_data_is_refused(tmp_path: Pat
     store = finished(plan, tmp_path)
     # what one trial's preparation found holds for all trials on the same data
     first = plan.trials[0].id
-    other_data.refuse(plan, {first: "aaaa"}, store)
+    changed_data.refuse_changed_data(plan, {first: "aaaa"}, store)
     with pytest.raises(BenchError, match=r"4 finished trials of 'tiny' .* other data") as caught:
-        other_data.refuse(plan, {first: "bbbb"}, store)
+        changed_data.refuse_changed_data(plan, {first: "bbbb"}, store)
     assert "\n" not in str(caught.value)
     assert "--force" in str(caught.value)
 
@@ -66,18 +66,18 @@ def test_renamed_labels_keep_their_trials(tmp_path: Path) -> None:
     old = planned(tmp_path)
     store = finished(old, tmp_path)
     new = planned(tmp_path, SPEC.replace("plain:", "small:"))
-    pairs = renamed.adopt(new, store)
+    pairs = renamed_trials.adopt(new, store)
     assert [(a.split("-")[0], b.split("-")[0]) for a, b in pairs] == [("plain", "small")] * 2
     for trial in new.trials:
         files = store.trial("tiny", trial.id)
         assert files.status().status is Status.DONE
         assert files.config()["axes"] == dict(trial.axes)
     assert len(store.trials("tiny")) == 4
-    assert renamed.adopt(new, store) == []
+    assert renamed_trials.adopt(new, store) == []
 
 
 def test_other_settings_under_an_old_label_are_other_trials(tmp_path: Path) -> None:
     store = finished(planned(tmp_path), tmp_path)
     changed = planned(tmp_path, SPEC, "train.epochs=7")
-    assert renamed.adopt(changed, store) == []
+    assert renamed_trials.adopt(changed, store) == []
     assert len(store.trials("tiny")) == 4

@@ -81,7 +81,7 @@ def test_a_wrong_hypothesis_or_an_unknown_experiment_is_told(spec: Path) -> None
 
 def test_planning_tells_what_the_seeds_can_settle(spec: Path) -> None:
     assert outlook_lines(make_plan(load_spec(spec, ["seeds=2"]))) == [
-        "Careful: dice: 2 seeds cannot settle it, 3 are the least."
+        "Warning: dice: 2 seeds cannot settle it, 3 are the least."
     ]
     (line,) = outlook_lines(make_plan(load_spec(spec, ["seeds=20"])))
     assert line.startswith("Hypothesis: dice: 20 seeds settle it with 80% power, if the true")

@@ -32,11 +32,11 @@ from PIL import Image
 from rich.console import Console
 
 from bench.analysis.load import load
-from bench.commands import other_data, renamed
 from bench.commands.inspect import status_rows, status_table
 from bench.data.masks import read_mask
 from bench.data.pixels import read_pixels
 from bench.errors import BenchError
+from bench.experiment import changed_data, renamed_trials
 from bench.plan.expand import load_trial, make_plan, trial_config
 from bench.plan.trial import Trial
 from bench.record import mlflow_fields
@@ -223,9 +223,11 @@ class Records:
     def _run(self, store: Store, _: Path) -> None:
         standings = {t.id: standing(store.trial("made", t.id)).status for t in self.plan.trials}
         done = {trial for trial, status in standings.items() if status is Status.DONE}
-        other_data.moved(self.plan, done, store)
-        other_data.refuse(self.plan, dict.fromkeys(standings, self.fingerprint), store)
-        renamed.adopt(self.plan, store, [])
+        changed_data.moved_trials(self.plan, done, store)
+        changed_data.refuse_changed_data(
+            self.plan, dict.fromkeys(standings, self.fingerprint), store
+        )
+        renamed_trials.adopt(self.plan, store, [])
         for files in store.trials("made"):
             load_trial(files.config())
 

@@ -9,8 +9,8 @@ from typing import Any
 from rich.console import Console
 
 from bench.commands.exit_codes import ExitCode
-from bench.commands.resolving import resolver
 from bench.commands.run import RunOptions, run_plan
+from bench.experiment.resolving import resolver
 from bench.plan.expand import make_plan
 from bench.record.store import Store, TrialFiles
 from bench.spec.load import load_spec

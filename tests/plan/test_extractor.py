@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.commands.earlier import check_extractor_works, finished, lookup
 from bench.errors import SpecError
+from bench.experiment.earlier_experiments import check_extractor_works, finished, lookup
 from bench.plan.expand import load_trial, make_plan, trial_config
 from bench.plan.extractor import resolve_extractors
 from bench.plan.plan import Plan

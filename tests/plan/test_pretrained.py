@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from bench.commands.earlier import lookup
 from bench.errors import BenchError, DataError, SpecError
+from bench.experiment.earlier_experiments import lookup
 from bench.models import weights as module
 from bench.models.settings import MODELS, ModelSettings
 from bench.plan.earlier import Earlier, EarlierTrial

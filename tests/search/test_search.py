@@ -11,7 +11,6 @@ from typing import Any
 import optuna
 import pytest
 
-from bench.commands import workshop
 from bench.commands.exit_codes import ExitCode
 from bench.commands.search import STUDY
 from bench.errors import BenchError
@@ -19,6 +18,7 @@ from bench.measure.footprint import Footprint
 from bench.plan.expand import make_plan
 from bench.plan.trial import Trial
 from bench.record.store import Store
+from bench.search import trial_factory
 from bench.spec.load import load_spec
 from bench.states import Status
 from tests.builders.searches import SPEC, Dies, Lab, bowl
@@ -151,7 +151,7 @@ def test_what_is_predicted_to_be_too_large_is_never_started(lab: Lab) -> None:
         large = trials[0].settings.train.batch_size > 8
         return {trials[0].id: Footprint(9000.0 if large else 100.0, "resident", 20000.0)}
 
-    lab.patch.setattr(workshop, "forecast", predicted)
+    lab.patch.setattr(trial_factory, "forecast", predicted)
     space = "search.space={train.batch_size: {int: [1, 12]}, train.lr: {float: [1e-4, 1e-2]}}"
     _, ran = lab.search(bowl, space, "search.constraints=[memory_mb < 8000, macs <= 1e9]")
     record = lab.record()

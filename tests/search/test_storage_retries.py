@@ -24,13 +24,12 @@ from optuna.trial import TrialState
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from bench import folders
-from bench.commands import search_floor
 from bench.commands.exit_codes import ExitCode
 from bench.errors import BenchError, StoreError
 from bench.plan.trial import Trial
 from bench.run.events import Event, Started
 from bench.run.executors.keeping import KeepingExecutor
-from bench.search import storages
+from bench.search import execution, storages
 from bench.search.storage_retries import (
     RetryingStorage,
     RetryPolicy,
@@ -426,4 +425,4 @@ def test_a_search_that_is_refused_leaves_nothing_that_blocks_the_mended_spec(
     assert len(ran.log) == 2
     with pytest.raises(BenchError, match="was begun with another search"):  # now it has points
         lab.search(bowl, where, name, "train.epochs=5", "search.trials=2")
-    assert search_floor.prepare is pretend_to_prepare
+    assert execution.prepare is pretend_to_prepare

@@ -17,7 +17,7 @@ from bench.record.store import Store
 from bench.states import Status
 
 
-def moved(
+def moved_trials(
     plan: Plan, finished: Collection[str], store: Store, confirmed: ConfirmedIndex | None = None
 ) -> list[Trial]:
     """Finished trials whose data was somewhere else when they were trained, or is not known.
@@ -35,7 +35,7 @@ def moved(
     return [t for t in plan.trials if t.id in those and before(t) != data[id(t.settings)]]
 
 
-def refuse(plan: Plan, fingerprints: Mapping[str, str], store: Store) -> None:
+def refuse_changed_data(plan: Plan, fingerprints: Mapping[str, str], store: Store) -> None:
     """Refuse to go on with finished trials that saw other data than `fingerprints` (by trial) tell.
 
     Raises:

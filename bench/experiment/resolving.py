@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-from bench.commands.earlier import check_extractor_works, finished, lookup
-from bench.commands.search_call import ResolvePlan
+from bench.experiment.earlier_experiments import check_extractor_works, finished, lookup
 from bench.plan.extractor import resolve_extractors
 from bench.plan.plan import Plan
 from bench.plan.pretrained import resolve_weights
 from bench.record.store import Store
+
+ResolvePlan = Callable[[Plan], Plan]
+"""Settles what trials name by other experiments and files."""
 
 
 def resolver(results: Path, specs: Path, *, trust_code: bool = False) -> ResolvePlan:

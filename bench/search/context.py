@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from bench.errors import printable
+from bench.experiment.resolving import ResolvePlan
 from bench.plan.plan import Plan
 from bench.record.leases import Leases
 from bench.record.store import Store
@@ -18,9 +18,6 @@ from bench.run.retries import RETRIES
 
 if TYPE_CHECKING:
     from bench.search.request import SearchRequest
-
-ResolvePlan = Callable[[Plan], Plan]
-"""Settles what trials name by other experiments and files."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +41,7 @@ class SearchOptions:
 
 
 @dataclass(frozen=True)
-class Call:
+class SearchContext:
     """One `bench search` at work.
 
     Attributes:

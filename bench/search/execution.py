@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from bench.commands import other_data
-from bench.commands.data_sets import keep_surveys
-from bench.commands.run import behind, mirrored, observer
-from bench.commands.search_call import Call
-from bench.commands.sharing import SETUP, SharedTrials
-from bench.commands.workshop import TrialWorkshop
+from bench.experiment import changed_data
+from bench.experiment.mirroring import behind, mirrored
+from bench.experiment.recording import observer
+from bench.experiment.shared_trials import SETUP, SharedTrials
+from bench.experiment.surveys import keep_surveys
 from bench.metric_columns import MetricKind, on_test
 from bench.plan.plan import Plan
 from bench.plan.pretrained import fetch_weights
@@ -28,6 +27,8 @@ from bench.run.progress import Display, display
 from bench.run.runner import Outcome, Source, run
 from bench.run.shares import divide
 from bench.run.worker import Job, Share
+from bench.search.context import SearchContext
+from bench.search.trial_factory import TrialFactory
 from bench.states import Failure, Status
 from bench.tasks.settings import SUPPORT
 
@@ -41,7 +42,7 @@ _OF_THE_POINT = (Failure.DIVERGED, Failure.OUT_OF_MEMORY)
 """Failures that say something of a point, not of the machine or the program."""
 
 
-class Floor:
+class SearchExecution:
     """The workers of one search, and what its trials share.
 
     Attributes:
@@ -50,21 +51,21 @@ class Floor:
         late: whether the time for new points is over.
     """
 
-    def __init__(self, call: Call, study: SharedStudy) -> None:
-        self._call, self._study = call, study
+    def __init__(self, context: SearchContext, study: SharedStudy) -> None:
+        self._context, self._study = context, study
         self.worked = self.broken = self.late = False
         self._ready = False
         self._executor: KeepingExecutor | None = None
-        self._claims = SharedTrials(call.leases, {}, {}, {})
-        about = {"name": call.experiment, "storage": study.study_storage.name}
-        self._shop = TrialWorkshop(
-            call.asked.space,
-            call.store,
-            call.resolve,
+        self._claims = SharedTrials(context.leases, {}, {}, {})
+        about = {"name": context.experiment, "storage": study.study_storage.name}
+        self._factory = TrialFactory(
+            context.asked.space,
+            context.store,
+            context.resolve,
             about,
             self._claims,
             self,
-            keep_last=call.options.keep_last,
+            keep_last=context.options.keep_last,
         )
 
     def ask_to_stop(self, trial: str | None = None) -> None:
@@ -77,9 +78,9 @@ class Floor:
         from bench.search.driver import Driver, SearchGoal
         from bench.search.pruning import make_pruning_policy
 
-        call, asked, study = self._call, self._call.asked, self._study
+        context, asked, study = self._context, self._context.asked, self._study
         search = asked.space.search
-        seconds = call.options.timeout or search.timeout
+        seconds = context.options.timeout or search.timeout
         several = len(asked.objectives) > 1
         policy = make_pruning_policy(
             search.pruner, asked.curve, several=several, others=study.trials
@@ -88,10 +89,10 @@ class Floor:
             asked.space,
             study,
             SearchGoal(asked.objectives, asked.curve, policy),
-            self._shop,
-            call.say,
+            self._factory,
+            context.say,
             until=None if seconds is None else time.monotonic() + seconds,
-            retry_failed=call.options.retry_failed,
+            retry_failed=context.options.retry_failed,
         )
         total = study.unfinished() * len(search.seeds)
         with self._at_work(total) as (executor, observe):
@@ -117,17 +118,17 @@ class Floor:
         from bench.search.outcome import Confirmation
         from bench.search.points import point_of
 
-        call, seeds = self._call, self._call.asked.space.search.confirm_seeds
-        points = {found.number: self._shop.trials(point_of(found), seeds) for found in chosen}
+        context, seeds = self._context, self._context.asked.space.search.confirm_seeds
+        points = {found.number: self._factory.trials(point_of(found), seeds) for found in chosen}
         left = [(t, number) for number, trials in points.items() for t in trials if self._left(t)]
         outcome = Outcome()
         if left:
             what = "point" if len(points) == 1 else f"{len(points)} points"
-            call.say(
+            context.say(
                 f"Confirming the chosen {what} with fresh seeds: {', '.join(map(str, seeds))}."
             )
             with self._at_work(len(left)) as (executor, observe):
-                outcome = self._run(executor, observe, _Confirming(iter(left), self._shop))
+                outcome = self._run(executor, observe, _Confirming(iter(left), self._factory))
         found = [
             Confirmation(number, trials, self._figures(trials))
             for number, trials in points.items()
@@ -139,35 +140,37 @@ class Floor:
         """Put every trial of the study that is on record into the plan, others' too."""
         from bench.search.points import TRIALS, point_of
 
-        space = self._call.asked.space
+        space = self._context.asked.space
         seeds = (*space.search.seeds, *space.search.confirm_seeds)
         tried = [found for found in self._study.trials() if found.user_attrs.get(TRIALS)]
-        trials = [trial for found in tried for trial in self._shop.trials(point_of(found), seeds)]
-        there = [trial for trial in trials if self._shop.files(trial).config_path.is_file()]
+        trials = [
+            trial for found in tried for trial in self._factory.trials(point_of(found), seeds)
+        ]
+        there = [trial for trial in trials if self._factory.files(trial).config_path.is_file()]
         if there:
-            self._shop.plan(there)
+            self._factory.plan(there)
 
     def _run(
         self, executor: KeepingExecutor, observe: Callable[[Event], None], source: Source
     ) -> Outcome:
-        retries = self._call.options.retries
+        retries = self._context.options.retries
         return run((), executor, observe, claims=self._claims, source=source, retries=retries)
 
     @contextmanager
     def _at_work(self, total: int) -> Iterator[tuple[KeepingExecutor, Callable[[Event], None]]]:
         """Workers for so many trials, everything prepared, and what is done about each event."""
-        call, self.worked = self._call, True
+        context, self.worked = self._context, True
         shares = self._shares(total)
-        select = call.samples.select.metric
-        shown_on = display(call.console, self._shop.epochs, select, total)
-        self._shop.epochs.clear()
-        with shown_on as shown, mirrored(call.store, call.experiment, call.say) as changed:
+        select = context.samples.select.metric
+        shown_on = display(context.console, self._factory.epochs, select, total)
+        self._factory.epochs.clear()
+        with shown_on as shown, mirrored(context.store, context.experiment, context.say) as changed:
             self._prepare(shown, shares)
-            for files in behind(call.store, call.experiment):
+            for files in behind(context.store, context.experiment):
                 changed(files)
-            self._executor = KeepingExecutor(LocalExecutor(shares, call.options.limits))
+            self._executor = KeepingExecutor(LocalExecutor(shares, context.options.limits))
             self._study.study_storage.retry_policy.wait = self._executor.wait
-            record = observer(self._shop.recorders, changed, shown.observe)
+            record = observer(self._factory.recorders, changed, shown.observe)
 
             def observe(event: Event) -> None:
                 if isinstance(event, Ended) and event.status is Status.FAILED:
@@ -180,51 +183,53 @@ class Floor:
                 self._study.study_storage.retry_policy.wait = time.sleep
 
     def _shares(self, trials: int) -> list[Share]:
-        call, samples = self._call, self._call.samples
-        jobs, machine = call.options.jobs, samples.machine
-        fitting = room(samples.trials, call.say)
+        context, samples = self._context, self._context.samples
+        jobs, machine = context.options.jobs, samples.machine
+        fitting = room(samples.trials, context.say)
         shares = divide(machine.device, jobs, machine.threads, max(1, trials), fitting)
         if jobs and len(shares) < min(jobs, trials):
-            call.say(f"{len(shares)} trials at a time, not {jobs}: no more fit on the GPUs.")
+            context.say(f"{len(shares)} trials at a time, not {jobs}: no more fit on the GPUs.")
         return shares
 
     def _prepare(self, shown: Display, shares: Sequence[Share]) -> None:
         """What all trials need, before the first of them; once."""
         if self._ready:
             return
-        call = self._call
-        samples = call.samples
+        context = self._context
+        samples = context.samples
         with ExitStack() as setup:
             starting = "waiting for {}, which is starting this experiment, too"
-            setup.enter_context(call.leases.hold(SETUP, lambda who: call.say(starting.format(who))))
+            setup.enter_context(
+                context.leases.hold(SETUP, lambda who: context.say(starting.format(who)))
+            )
             fetch_weights(samples.trials)
-            self._shop.trials_per_device = max(
+            self._factory.trials_per_device = max(
                 (share.trials_per_device for share in shares), default=1
             )
-            prepared = prepare(samples.trials, shown.preparing, self._shop.trials_per_device)
-            self._shop.know(samples.trials, prepared)
+            prepared = prepare(samples.trials, shown.preparing, self._factory.trials_per_device)
+            self._factory.know(samples.trials, prepared)
             self.recall()
-            known = Plan(samples.spec, {}, (*samples.trials, *self._shop.planned))
-            other_data.refuse(known, prepared.fingerprints, call.store)
-        told = keep_surveys(call.store, samples, prepared.surveys, search=True)
+            known = Plan(samples.spec, {}, (*samples.trials, *self._factory.planned))
+            changed_data.refuse_changed_data(known, prepared.fingerprints, context.store)
+        told = keep_surveys(context.store, samples, prepared.surveys, search=True)
         for note in (*prepared.placements, *prepared.notes, *told):
-            call.say(note)
+            context.say(note)
         for caution in samples.warnings:
-            call.say(f"Careful: {caution}.")
+            context.say(f"Warning: {caution}.")
         self._ready = True
 
     def _left(self, trial: Trial) -> bool:
-        status = standing(self._shop.files(trial)).status
-        retry = self._call.options.retry_failed
+        status = standing(self._factory.files(trial)).status
+        retry = self._context.options.retry_failed
         return status is not Status.DONE and (retry or status is not Status.FAILED)
 
     def _figures(self, trials: Sequence[Trial]) -> dict[int, Mapping[str, float]]:
         """By seed: the objectives and the test split's figures of those that are done."""
-        aims = {aim.metric for aim in self._call.asked.objectives}
+        aims = {aim.metric for aim in self._context.asked.objectives}
         counts = {on_test(name) for name in SUPPORT}  # no figures, but what they are means of
         found: dict[int, Mapping[str, float]] = {}
         for trial in trials:
-            files: TrialFiles = self._shop.files(trial)
+            files: TrialFiles = self._factory.files(trial)
             if standing(files).status is Status.DONE:
                 found[trial.seed] = {
                     name: float(value)
@@ -239,16 +244,16 @@ class Floor:
 class _Confirming:
     """Trials that confirm points, one after the other: `bench.run.runner.Source`."""
 
-    def __init__(self, left: Iterator[tuple[Trial, int]], shop: TrialWorkshop) -> None:
-        self._left, self._shop = left, shop
+    def __init__(self, left: Iterator[tuple[Trial, int]], factory: TrialFactory) -> None:
+        self._left, self._factory = left, factory
         self._over = False
 
     def next(self) -> Job | None:
         """The next one."""
         for trial, number in () if self._over else self._left:
-            before = standing(self._shop.files(trial))
+            before = standing(self._factory.files(trial))
             if before.status is not Status.DONE:  # by another process meanwhile
-                return self._shop.job(trial, number, before, test=True)
+                return self._factory.job(trial, number, before, test=True)
         self._over = True
         return None
 

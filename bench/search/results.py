@@ -9,11 +9,11 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.commands.reporting import is_current
-from bench.commands.search_call import Call
 from bench.errors import BenchError
+from bench.experiment.report_age import is_current
 from bench.plan.expand import make_plan
 from bench.record.files import read_json, write_json, write_text
+from bench.search.context import SearchContext
 from bench.spec.load import load_spec
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def write_record(
-    call: Call, study: SharedStudy, confirmations: Sequence[Confirmation], *, over: bool
+    context: SearchContext, study: SharedStudy, confirmations: Sequence[Confirmation], *, over: bool
 ) -> dict[str, Any]:
     """Write results/<experiment>/search.json, from which a report is made without Optuna."""
     from bench.search.outcome import record
@@ -32,68 +32,70 @@ def write_record(
 
     chosen = (study.optuna.user_attrs.get(CHOSEN) or [[]])[-1]
     found = record(
-        call.asked.space,
-        call.asked.objectives,
+        context.asked.space,
+        context.asked.objectives,
         study.study_storage.name,
         study.trials(),
         chosen,
         confirmations,
         over=over,
     )
-    write_json(_record(call), found)
+    write_json(_record(context), found)
     return found
 
 
-def unchanged_record(call: Call) -> dict[str, Any] | None:
+def unchanged_record(context: SearchContext) -> dict[str, Any] | None:
     """search.json, where that, its specs and the report are those of a search that has ended."""
-    reports = call.options.reports
-    found = read_json(_record(call))
+    reports = context.options.reports
+    found = read_json(_record(context))
     if not found or not found.get("over"):
         return None
-    there = all(path.is_file() for path in _specs(call, found))
-    return found if there and is_current(call.store, call.experiment, reports) else None
+    there = all(path.is_file() for path in _specs(context, found))
+    return found if there and is_current(context.store, context.experiment, reports) else None
 
 
-def write_best(call: Call, study: SharedStudy, record: Mapping[str, Any]) -> None:
+def write_best(context: SearchContext, study: SharedStudy, record: Mapping[str, Any]) -> None:
     """Write reports/<experiment>/best.yaml, and best_2.yaml, … where several were chosen."""
     from bench.search.outcome import best_spec
     from bench.search.points import FACTS, point_of
 
     by_number = {found.number: found for found in study.trials()}
-    paths = _specs(call, record)
+    paths = _specs(context, record)
     for number, path in zip(record["chosen"], paths, strict=True):
         found = by_number[number]
         facts: list[dict[str, Any]] = found.user_attrs.get(FACTS, [])
-        body = best_spec(call.asked.space, point_of(found), facts[0]["threads"] if facts else None)
+        body = best_spec(
+            context.asked.space, point_of(found), facts[0]["threads"] if facts else None
+        )
         write_text(path, "".join(f"# {line}\n" for line in _heading(record, number, path)) + body)
-        _check(call, path, found)
-    for stale in (call.options.reports / call.experiment).glob("best_*.yaml"):
+        _check(context, path, found)
+    for stale in (context.options.reports / context.experiment).glob("best_*.yaml"):
         if stale not in paths:
             stale.unlink()
 
 
-def _record(call: Call) -> Path:
-    return call.store.experiment(call.experiment) / "search.json"
+def _record(context: SearchContext) -> Path:
+    return context.store.experiment(context.experiment) / "search.json"
 
 
-def _specs(call: Call, record: Mapping[str, Any]) -> list[Path]:
+def _specs(context: SearchContext, record: Mapping[str, Any]) -> list[Path]:
     """Of what was chosen, in its order."""
-    folder = call.options.reports / call.experiment
+    folder = context.options.reports / context.experiment
     names = ("best" if place == 1 else f"best_{place}" for place in count(1))
     return [folder / f"{name}.yaml" for _, name in zip(record["chosen"], names, strict=False)]
 
 
-def _check(call: Call, path: Path, found: FrozenTrial) -> None:
+def _check(context: SearchContext, path: Path, found: FrozenTrial) -> None:
     """The ready spec has to give the very trials of the point."""
     from bench.search.points import TRIALS
 
     try:
-        made = [trial.id for trial in call.resolve(make_plan(load_spec(path))).trials]
+        made = [trial.id for trial in context.resolve(make_plan(load_spec(path))).trials]
     except BenchError as error:
-        call.say(f"Careful: {path} cannot be run as it is: {error}")
+        context.say(f"Warning: {path} cannot be run as it is: {error}")
         return
     if made != found.user_attrs.get(TRIALS):
-        call.say(f"Careful: {path} stands for {', '.join(made)}, not for what was searched.")
+        context.say(f"Warning: {path} stands for {', '.join(made)}, not for what was searched.")
 
 
 def _heading(record: Mapping[str, Any], number: int, path: Path) -> Iterator[str]:
@@ -107,7 +109,7 @@ def _heading(record: Mapping[str, Any], number: int, path: Path) -> Iterator[str
             yield f"Confirmed: {_means(confirmed)} ({_seeds(confirmed['seeds'])})."
 
 
-def told_states(record: Mapping[str, Any]) -> str:
+def states_line(record: Mapping[str, Any]) -> str:
     """How the points ended, in a line."""
     counts = Counter(trial["state"] for trial in record["trials"])
     order = ("complete", "pruned", "infeasible", "failed", "running", "waiting")
@@ -115,13 +117,13 @@ def told_states(record: Mapping[str, Any]) -> str:
     return f"{sum(counts.values())} points: {', '.join(told) or 'none'}."
 
 
-def told_best(call: Call, record: Mapping[str, Any]) -> Iterator[str]:
+def best_lines(context: SearchContext, record: Mapping[str, Any]) -> Iterator[str]:
     """What was chosen, what fresh seeds say of it, and where its spec is."""
     by_number = {trial["number"]: trial for trial in record["trials"]}
     confirmed = {found["number"]: found for found in record["confirmations"]}
     if not record["chosen"]:
         yield "No point came to its end: there is nothing to choose from."
-    for number, path in zip(record["chosen"], _specs(call, record), strict=True):
+    for number, path in zip(record["chosen"], _specs(context, record), strict=True):
         trial = by_number[number]
         values = ", ".join(f"{name} {value:.6g}" for name, value in trial["values"].items())
         params = ", ".join(f"{name}: {value}" for name, value in trial["params"].items())

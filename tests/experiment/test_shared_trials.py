@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from bench.commands import renamed
 from bench.commands.inspect import status_rows
-from bench.commands.sharing import SharedTrials, refuse_force
 from bench.errors import BenchError
+from bench.experiment import renamed_trials
+from bench.experiment.shared_trials import SharedTrials, refuse_force
 from bench.plan.expand import trial_config
 from bench.plan.trial import Trial
 from bench.record.confirm import standing
@@ -176,8 +176,8 @@ def test_new_labels_wait_until_nobody_runs_the_old_ones(store: Store, trial: Tri
     old = store.trial("shared", before.id)
     old.write_config(trial_config(before))
     with pytest.raises(BenchError, match=f"{old.id} is called {trial.id} now, but somebody"):
-        renamed.adopt(plan, store, ["somebody"])
-    assert renamed.adopt(plan, store) == [(old.id, trial.id)]
+        renamed_trials.adopt(plan, store, ["somebody"])
+    assert renamed_trials.adopt(plan, store) == [(old.id, trial.id)]
 
 
 def test_force_is_refused_while_others_run(store: Store) -> None:

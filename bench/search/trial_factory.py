@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from bench.commands.search_call import ResolvePlan
-from bench.commands.sharing import SharedTrials
+from bench.experiment.resolving import ResolvePlan
+from bench.experiment.shared_trials import SharedTrials
 from bench.measure.footprint import Footprint
 from bench.plan.expand import trial_config
 from bench.plan.plan import Plan
@@ -29,7 +29,7 @@ class Stopping(Protocol):
         ...
 
 
-class TrialWorkshop:
+class TrialFactory:
     """Makes trials of points, and jobs of trials; keeps the plan on record up to date.
 
     Args:

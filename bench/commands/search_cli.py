@@ -24,7 +24,7 @@ from bench.commands.arguments import (
 from bench.interruption import ending_at_once
 
 if TYPE_CHECKING:
-    from bench.commands.search_call import SearchOptions
+    from bench.search.context import SearchOptions
 
 
 def search(
@@ -57,8 +57,8 @@ def search(
 ) -> None:
     """Search for the best settings, confirm them with fresh seeds, and make the report."""
     with ending_at_once():
-        from bench.commands.search_call import SearchOptions
         from bench.run.limits import Limits, duration
+        from bench.search.context import SearchOptions
 
         changes = [*(overrides or ())]
         changes += [f"machine.device={device}"] if device else []
@@ -82,8 +82,8 @@ def _search(spec: Path, overrides: list[str], options: SearchOptions, *, trust_c
     with ending_at_once():
         from rich.console import Console
 
-        from bench.commands.resolving import resolver
         from bench.commands.search import run_search
+        from bench.experiment.resolving import resolver
         from bench.plan.expand import check_targets
         from bench.plan.plan import Plan
         from bench.plan.pretrained import check_weights
