@@ -25,7 +25,9 @@ _MEMORY_GB = 2.0  # the interpreter with torch, and a small model
 _DISK_GB = 5.0  # a study's checkpoints and a cache
 _TIMEOUT = 5.0  # seconds that a tracking server has to answer
 _PETS = Path("data") / "oxford-iiit-pet"
-_GO_ON = "mend it or unset MLFLOW_TRACKING_URI; runs go on meanwhile, `bench sync` catches up"
+_MLFLOW_REMEDY = (
+    "fix it or unset MLFLOW_TRACKING_URI; runs go on meanwhile, `bench sync` catches up"
+)
 
 
 @dataclass(frozen=True)
@@ -78,11 +80,11 @@ def check_torch() -> Check:
         kept = torchvision.ops.nms(boxes, torch.tensor([0.9, 0.8]), 0.5)
     except (ImportError, OSError, RuntimeError, AttributeError) as error:
         finding = f"torch and torchvision do not work together: {first_line(error)}"
-        remedy = "install both anew in one command, from the same package index"
+        remedy = "reinstall both in one command, from the same package index"
         return Check("torch", "problem", finding, remedy)
     finding = f"torch {torch.__version__}, torchvision {torchvision.__version__}"
     if kept.tolist() != [0]:
-        return Check("torch", "problem", f"{finding}: wrong result of nms", "install both anew")
+        return Check("torch", "problem", f"{finding}: wrong result of nms", "reinstall both")
     return Check("torch", "ok", finding)
 
 
@@ -137,7 +139,7 @@ def check_gpus() -> list[Check]:
     try:
         import torch
     except (ImportError, OSError):
-        return []  # check_torch tells
+        return []  # check_torch reports it
     driver, seen = driver_version(), visible_gpus()
     if torch.cuda.is_available():
         return [_check_gpu(index) for index in range(torch.cuda.device_count())]
@@ -175,7 +177,7 @@ def check_folder(name: str, folder: Path, remedy: str) -> Check:
         finding = f"{folder} is not writable: {error.strerror or error} ({place})"
         return Check(name, "problem", finding, remedy)
     return Check(
-        name, "ok", str(folder) if place == folder.absolute() else f"{folder} (not there yet)"
+        name, "ok", str(folder) if place == folder.absolute() else f"{folder} (does not exist yet)"
     )
 
 
@@ -198,7 +200,7 @@ def check_pets(folder: Path) -> Check:
         "`data.download: true` fetches it (about 0.8 GB) when a spec needs it; or set data.root to "
         "the folder that holds oxford-iiit-pet/"
     )
-    return Check("oxford_pet", "warning", f"{missing[0]} is not there", remedy)
+    return Check("oxford_pet", "warning", f"{missing[0]} does not exist", remedy)
 
 
 def check_mlflow(results: Path, uri: str | None) -> Check:
@@ -216,9 +218,9 @@ def check_mlflow(results: Path, uri: str | None) -> Check:
         return _check_database(f"sqlite:///{own}", remedy)
     parts = urlsplit(uri)
     if parts.scheme in ("http", "https"):
-        return _check_server(parts, _GO_ON)
+        return _check_server(parts, _MLFLOW_REMEDY)
     if parts.scheme.partition("+")[0] in ("sqlite", "postgresql", "mysql", "mssql"):
-        return _check_database(uri, _GO_ON)
+        return _check_database(uri, _MLFLOW_REMEDY)
     if parts.scheme in ("", "file"):
         remedy = "set MLFLOW_TRACKING_URI to a server or to sqlite:///FILE, or unset it"
         return Check("mlflow", "problem", "MLflow no longer writes to plain folders", remedy)
@@ -259,7 +261,7 @@ def _check_database(uri: str, remedy: str) -> Check:
         url = make_url(uri)
         shown = url.render_as_string(hide_password=True)
         if url.drivername.startswith("sqlite") and url.database and not _exists(Path(url.database)):
-            return Check("mlflow", "ok", f"{shown} (not there yet)")
+            return Check("mlflow", "ok", f"{shown} (does not exist yet)")
         engine = create_engine(url)
         try:
             with engine.connect() as connection:

@@ -127,7 +127,7 @@ def test_writable_folders(tmp_path: Path) -> None:
     there = doctor.check_folder("results", tmp_path, "elsewhere")
     assert there == Check("results", "ok", str(tmp_path))
     later = doctor.check_folder("results", tmp_path / "a" / "b", "elsewhere")
-    assert later == Check("results", "ok", f"{tmp_path / 'a' / 'b'} (not there yet)")
+    assert later == Check("results", "ok", f"{tmp_path / 'a' / 'b'} (does not exist yet)")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -158,7 +158,7 @@ def make_database(path: Path, version: str) -> None:
 def test_mlflow_store_not_there_yet(tmp_path: Path) -> None:
     check = doctor.check_mlflow(tmp_path, None)
     assert check.state == "ok"
-    assert "not there yet" in check.finding
+    assert "does not exist yet" in check.finding
     assert list(tmp_path.iterdir()) == []
 
 

@@ -121,7 +121,7 @@ def best_trials(records: Records, arms: Sequence[Arm]) -> dict[int, str]:
 def by_seed(
     records: Records, numbers: pd.Series[int], number: int, column: str
 ) -> pd.Series[float]:
-    """An arm's finished values of `column` by seed (their mean where a seed stands twice).
+    """An arm's finished values of `column` by seed (their mean where a seed appears twice).
 
     Values without a seed cannot be paired and drop out.
     """

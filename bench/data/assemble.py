@@ -41,7 +41,7 @@ class Labelling:
 
 
 def check_names(names: Mapping[str, Names], *, source: str, remedy: str) -> None:
-    """Raise a DataError for an empty split, or a name that stands twice in or across splits."""
+    """Raise a DataError for an empty split, or a name that appears twice in or across splits."""
     seen: dict[str, str] = {}
     for split, members in names.items():
         if not members:

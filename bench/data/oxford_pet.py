@@ -158,7 +158,7 @@ def _listed(root: Path, split: str) -> tuple[dict[str, Pair], dict[str, int]]:
             raise DataError(f"{listed}: a name leads to {pair.image}: names have no folders")
     by_name = {pair.name: pair for pair in pairs}
     if len(by_name) < len(pairs):
-        raise DataError(f"{listed}: a name stands twice: list it once")
+        raise DataError(f"{listed}: a name appears twice: list it once")
     breeds = dict(zip(by_name, found._labels, strict=True))
     for name, breed in breeds.items():
         if breed not in range(len(BREEDS)):

@@ -182,7 +182,7 @@ def _header(file: _File, line: int, names: Iterable[str]) -> list[str]:
         if fault := fault_of(name):
             raise file.wrong(f"{name[:LONGEST_LABEL]!r} is no name of a column: it {fault}", line)
         if header.count(name) > 1:
-            raise file.wrong("stands twice; remove or rename one", line, name)
+            raise file.wrong("appears twice; remove or rename one", line, name)
     return header
 
 

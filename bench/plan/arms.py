@@ -103,7 +103,7 @@ def _without_excluded(spec: Spec, axes: dict[str, Axis], arms: list[ArmLabels]) 
     entries = [_excluded(spec, axes, i) for i in range(len(spec.sweep.exclude))]
     for i, entry in enumerate(entries):
         if not any(entry.items() <= arm.items() for arm in arms):
-            raise spec.document.error(("exclude", i), "matches no arm; remove it or mend a label")
+            raise spec.document.error(("exclude", i), "matches no arm; remove it or fix a label")
     return [arm for arm in arms if not any(entry.items() <= arm.items() for entry in entries)]
 
 
@@ -150,7 +150,7 @@ def _included(spec: Spec, axes: dict[str, Axis], arms: list[ArmLabels]) -> list[
             raise spec.document.error(("include", i), message)
         arm = {name: _level(spec, axes[name], entry[name], i) for name in axes}
         if arm in arms or arm in added:
-            raise spec.document.error(("include", i), "this arm is there already; remove it")
+            raise spec.document.error(("include", i), "this arm already exists; remove it")
         added.append(arm)
     return added
 

@@ -53,7 +53,7 @@ class Axis:
         other = self._labels.setdefault(canonical_json(value), label)
         if label in self.levels and not (allow_repeat and other == label):
             raise document.error(
-                where, f"the label {label!r} stands twice on this axis; rename one"
+                where, f"the label {label!r} appears twice on this axis; rename one"
             )
         if other != label:
             raise document.error(where, f"has the same value as level {other!r}; remove one")
@@ -69,7 +69,7 @@ def read_groups(spec: Spec) -> list[AxisGroup]:
     """The groups of axes of a spec, in its order.
 
     Raises:
-        SpecError: an axis that is none or stands twice, doubtful labels, lengths that differ.
+        SpecError: an axis that is none or appears twice, doubtful labels, lengths that differ.
     """
     groups: list[AxisGroup] = []
     seen: dict[str, KeyPath] = {}
@@ -108,7 +108,7 @@ def new_axis(document: Document, name: str, where: KeyPath, seen: dict[str, KeyP
             raise document.error(where, f"cannot be an axis; axes are in {', '.join(AXIS_ROOTS)}")
         raise document.error(where, f"unknown setting {root!r}{did_you_mean(root, AXIS_ROOTS)}")
     if name in seen:
-        raise document.error(where, f"stands twice, first at {dotted(seen[name])}; keep one")
+        raise document.error(where, f"appears twice, first at {dotted(seen[name])}; keep one")
     seen[name] = where
     return Axis(name, where)
 
@@ -144,7 +144,7 @@ def _check_rows(document: Document, group: AxisGroup) -> None:
     rows = list(zip(*(axis.order for axis in group), strict=True))
     for i, row in enumerate(rows):
         if row in rows[:i]:
-            message = f"the levels {', '.join(row)} stand together twice; remove one"
+            message = f"the levels {', '.join(row)} appear together twice; remove one"
             raise document.error(first.where, message)
 
 

@@ -45,10 +45,10 @@ def loss_warnings(
     others = [val_curve(name) for name in metrics if name not in incomparable]
     if not axes:
         return ()
-    instead = ", ".join(others) or "pictures, and a Fréchet distance (task.frechet),"
+    instead = ", ".join(others) or "pictures and a Fréchet distance (task.frechet)"
     return (
-        f"val/loss measures another problem at each level of {', '.join(axes)}, so it cannot tell "
-        f"which level is better: {instead} can",
+        f"val/loss is not comparable across the levels of {', '.join(axes)}: compare them by "
+        f"{instead}",
     )
 
 

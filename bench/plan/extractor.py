@@ -126,7 +126,7 @@ class _ExtractorResolver:
 
     def _resolve(self, wanted: FrechetSettings) -> Resolved:
         if wanted.resolved is not None:
-            raise SpecError("`source` is planning's word: name a classifier, or inception")
+            raise SpecError("`source` is set by planning: name a classifier, or inception")
         if wanted.classifier is None or _inception_first(wanted):
             from bench.tasks.frechet import resolve_inception
 

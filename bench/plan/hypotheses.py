@@ -37,7 +37,7 @@ def _refuse_repeats(plan: Plan, found: Sequence[Hypothesis]) -> None:
     ids = [hypothesis.id for hypothesis in found]
     for i, name in enumerate(ids):
         if name in ids[:i]:
-            message = f"{name!r} stands twice; rename one"
+            message = f"{name!r} appears twice; rename one"
             raise plan.spec.document.error(("hypotheses", i, "id"), message)
 
 
@@ -157,7 +157,7 @@ def _check_comparable(plan: Plan, at: KeyPath, hypothesis: Hypothesis, found: Si
         if axes:
             instead = [name for name in plan.metrics if name not in plan.incomparable]
             hint = f"; take another, such as best_val_{instead[0]}" if instead else ""
-            message = f"measures another problem at each level of {', '.join(axes)}{hint}"
+            message = f"is not comparable across the levels of {', '.join(axes)}{hint}"
             raise _error(plan, at, message)
 
 

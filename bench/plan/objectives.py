@@ -78,7 +78,7 @@ def read_objectives(space: Space) -> tuple[Objective, ...]:
     names = [objective.metric for objective in objectives]
     for i, (objective, location) in enumerate(zip(objectives, locations, strict=True)):
         if objective.metric in names[:i]:
-            raise _error(space, location, f"{objective.metric} stands twice; remove one")
+            raise _error(space, location, f"{objective.metric} appears twice; remove one")
         _check_meaning(space, objective, location)
     return tuple(objectives)
 
@@ -122,8 +122,8 @@ def _direction(space: Space, index: int, metrics: Mapping[str, Mode]) -> Mode:
     own |= {kind.column(name): mode for kind in _VALIDATION for name, mode in metrics.items()}
     if item.metric.startswith((MetricKind.TEST, *BASELINES, "frechet")):
         message = (
-            f"{item.metric} looks at the test split, which is read once, for what was chosen; "
-            "search by validation: best_val_…"
+            f"{item.metric} comes from the test split, which is reserved for the chosen points; "
+            "use a validation metric: best_val_…"
         )
         raise _error(space, location, message)
     if item.metric not in own:
@@ -147,15 +147,15 @@ def _check_meaning(space: Space, objective: Objective, location: KeyPath) -> Non
         )
         if (of_loss and changes_loss) or (curve and name in SCORE_DEFINING_SETTINGS):
             message = (
-                f"{objective.metric} measures another problem for each value of {name}; take "
-                "another metric, or that out of the space"
+                f"{objective.metric} is not comparable across values of {name}; use another "
+                "metric, or remove it from the space"
             )
             raise _error(space, location, message)
     if objective.metric in TIMED_METRICS:
         epochs = min(space.settings(point).train.epochs for point in space.samples())
         if epochs < 2:
             raise _error(
-                space, location, f"{objective.metric} is known from the second epoch on only"
+                space, location, f"{objective.metric} is only known from the second epoch on"
             )
 
 

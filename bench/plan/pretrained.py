@@ -134,7 +134,7 @@ class _WeightResolver:
         wanted = model.weights
         if isinstance(wanted, ResolvedWeights):
             raise SpecError(
-                "`source` is planning's word: write imagenet, a file or {experiment: …}"
+                "`source` is set by planning: write imagenet, a file or {experiment: …}"
             )
         if isinstance(wanted, EarlierWeights):
             return self._from_earlier(wanted, trial)

@@ -59,7 +59,7 @@ def _of_a_level(
     """The error for a level that has no effect in one arm."""
     included = number - (arms - len(spec.sweep.include))
     if included >= 0:
-        return spec.document.error(("include", included, axis.name), f"{unused.message}; mend it")
+        return spec.document.error(("include", included, axis.name), f"{unused.message}; fix it")
     inside = unused.setting.removeprefix(axis.name).split(".")[1:]
     where = (*axis.levels[arm[axis.name]].where, *inside)
     concerned = [name for name in axes if _meet(name, axis.name, *unused.because_of)]

@@ -189,10 +189,10 @@ def read_space(spec: Spec) -> Space:
     """
     document = spec.document
     if spec.sweep.search is None:
-        raise SpecError("there is no `search:` in it; `bench run` takes it", source=document.source)
+        raise SpecError("has no `search:`; use `bench run`", source=document.source)
     for key in _NOT_WITH_SEARCH:
         if key in document.tree:
-            raise document.error((key,), f"cannot go with `search`{_instead_of(key)}")
+            raise document.error((key,), f"cannot be combined with `search`{_instead_of(key)}")
     seen: dict[str, KeyPath] = {}
     axes = {
         name: new_axis(document, name, (*_SPACE, name), seen) for name in spec.sweep.search.space
@@ -214,10 +214,10 @@ def read_space(spec: Spec) -> Space:
 
 def _instead_of(key: str) -> str:
     if key == "seeds":
-        return ": say search.seeds_per_trial"
+        return ": use search.seeds_per_trial"
     if key == "hypotheses":
-        return ": a search chooses by looking at its results, which tests do not allow for"
-    return ": make dimensions of search.space of its axes"
+        return ": a search selects by its results, which invalidates the tests"
+    return ": turn its axes into dimensions of search.space"
 
 
 def _add_levels(document: Document, axis: Axis, kind: Choices) -> None:
@@ -268,7 +268,7 @@ def _topological_order(document: Document, found: Sequence[Dimension]) -> tuple[
         ready = [d for d in found if d.name not in ordered and d.when.keys() <= ordered.keys()]
         if not ready:
             stuck = next(d for d in found if d.name not in ordered)
-            raise document.error((*stuck.where, "when"), "the conditions go round in a circle")
+            raise document.error((*stuck.where, "when"), "the conditions are circular")
         ordered |= {d.name: d for d in ready}
     return tuple(ordered.values())
 

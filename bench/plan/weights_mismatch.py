@@ -30,7 +30,7 @@ def _of_trial(trial: Trial) -> Iterator[str]:
         if theirs is not None and ours is not None and theirs != ours:
             yield (
                 f"{whose} were trained with {section}.{key}: {_shown(theirs)}, but here it is "
-                f"{_shown(ours)}: what is frozen or held does not fit what it gets"
+                f"{_shown(ours)}: frozen weights and statistics do not match their inputs"
             )
 
 

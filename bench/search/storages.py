@@ -129,7 +129,7 @@ def storage_errors(place: str) -> Iterator[None]:
     except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
         raise StoreError(
             f"the study in {place} cannot be used ({reason(error)}): what is recorded is safe; "
-            "once that is mended, the same command goes on"
+            "once that is fixed, the same command resumes"
         ) from error
 
 

@@ -104,7 +104,7 @@ def _no_mapping(axis_value: AxisValue, depth: int, found: Any, document: Documen
         return document.error(section, f"must be a mapping, not {format_value(found)}")
     through = ".".join(axis_value.axis.split(".")[: depth + 1])
     return document.error(
-        axis_value.declared, f"is no axis: {through} is {format_value(found)}, not a mapping"
+        axis_value.declared, f"is not an axis: {through} is {format_value(found)}, not a mapping"
     )
 
 

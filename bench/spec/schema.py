@@ -74,20 +74,20 @@ class Machine(Settings):
         "auto", description="auto: a GPU where one is"
     )
     threads: int | None = machine_local(
-        None, ge=1, description="CPU threads a trial; default: an equal share"
+        None, ge=1, description="CPU threads per trial; default: an equal part of the cores"
     )
     placement: Literal["auto", "device", "pinned", "stream"] = machine_local(
-        "auto", description="where images rest: on the device, in pinned memory, or on disk"
+        "auto", description="where images are kept: on the device, in pinned memory, or on disk"
     )
     memory_share: float = machine_local(
-        0.5, gt=0, le=1, description="share of free memory that images may take under `auto`"
+        0.5, gt=0, le=1, description="fraction of free memory that images may use under `auto`"
     )
     loader_threads: int = machine_local(
-        2, ge=1, description="threads that read ahead where images do not rest on the device"
+        2, ge=1, description="prefetching threads where images are not kept on the device"
     )
     cuda_graphs: Literal["auto", "on", "off"] = machine_local(
         "auto",
-        description="replay whole training steps as CUDA graphs, which launches them at once; "
+        description="replay whole training steps as CUDA graphs; "
         "auto: unet, resnet34_unet, ddpm_unet and resnet, where memory allows",
     )
 
@@ -134,7 +134,7 @@ class TrialSettings(Settings):
         (), strict=False, description="known mistakes of published programs, made on purpose"
     )
     machine: Machine = Field(
-        Machine(), description="where trials run; does not change which trials there are"
+        Machine(), description="where and how trials run; not part of their identity"
     )
 
     @property
@@ -181,7 +181,7 @@ class TrialSettings(Settings):
             for name in MODELS.names()
             if task.name in MODELS.entry(name).settings.supported_tasks
         ]
-        raise ValueError(f"is not a model for {task.name}; those are: {', '.join(fitting)}")
+        raise ValueError(f"is not a model for {task.name}; use one of {', '.join(fitting)}")
 
     @field_validator("train", mode="before")
     @classmethod
@@ -192,7 +192,7 @@ class TrialSettings(Settings):
         loss = value.get("loss", task.losses[0])
         if isinstance(loss, str) and loss not in task.losses:
             raise error_at(
-                f"{loss!r} is no loss of {task.name}{did_you_mean(loss, task.losses)}", "loss"
+                f"{loss!r} is not a loss of {task.name}{did_you_mean(loss, task.losses)}", "loss"
             )
         return {**value, "loss": loss}
 
@@ -276,8 +276,8 @@ class Sweep(Settings):
     include: tuple[Annotated[dict[str, Any], Field(min_length=1)], ...] = Field(
         (),
         strict=False,
-        description="arms more; each names a level (a label, a new value, or {label: value}) for "
-        "every axis",
+        description="additional arms; each names a level (a label, a new value, or {label: value}) "
+        "for every axis",
     )
     exclude: tuple[Annotated[dict[str, Any], Field(min_length=1)], ...] = Field(
         (), strict=False, description="arms to leave out, by the labels on one axis or several"
@@ -286,7 +286,7 @@ class Sweep(Settings):
         (0,), strict=False, min_length=1, description="a list of seeds, or how many: 3 is [0, 1, 2]"
     )
     hypotheses: tuple[Hypothesis, ...] = Field(
-        (), strict=False, description="what is claimed of the arms; the report tests it"
+        (), strict=False, description="claims about the arms, which the report tests"
     )
     search: SearchSettings | None = Field(
         None, description="instead of a grid: a search for the best settings, by `bench search`"
@@ -296,9 +296,9 @@ class Sweep(Settings):
     @classmethod
     def _not_reserved(cls, value: str) -> str:
         if value.lower() in RESERVED_NAMES:
-            raise ValueError(f"{value!r} is the name of a store; choose another")
+            raise ValueError(f"{value!r} is reserved for a store; choose another name")
         if value.partition(".")[0].lower() in WINDOWS_DEVICE_NAMES:
-            raise ValueError(f"{value!r} is no folder's name on Windows; choose another")
+            raise ValueError(f"{value!r} cannot name a folder on Windows; choose another")
         return value
 
     @field_validator("zip", mode="before")
@@ -326,7 +326,7 @@ def _refuse_repeats(values: Iterable[Any]) -> None:
     seen: set[Any] = set()
     for value in values:
         if value in seen:
-            raise ValueError(f"{value!r} stands twice")
+            raise ValueError(f"{value!r} appears twice")
         seen.add(value)
 
 

@@ -46,40 +46,44 @@ _Label = Annotated[
 When = Annotated[dict[str, _Label], Field(min_length=1)]
 Bounds = Annotated[tuple[float, ...], Field(strict=False, min_length=2, max_length=2)]
 WholeBounds = Annotated[tuple[int, ...], Field(strict=False, min_length=2, max_length=2)]
-_WHEN = "the choices of other dimensions under which there is this one: {train.optimizer: sgd}"
+_WHEN = "choices of other dimensions for which this one exists: {train.optimizer: sgd}"
 
 
 class FloatRange(Settings):
-    """Any number between two."""
+    """Any number in a range."""
 
     bounds: Bounds = Field(alias="float", description="the lowest and the highest value")
-    log: bool = Field(False, description="drawn so that each factor is as likely as any other")
-    step: float | None = Field(None, gt=0, description="only the lowest value and so many steps up")
+    log: bool = Field(False, description="sampled log-uniformly")
+    step: float | None = Field(
+        None, gt=0, description="only values that are a multiple of this above the lowest"
+    )
     when: When | None = Field(None, description=_WHEN)
 
     @model_validator(mode="after")
     def _is_a_range(self) -> FloatRange:
         _check_bounds(self.bounds, "float", log=self.log)
         if self.log and self.step is not None:
-            raise error_at("cannot go with log: true; leave one of them out", "step")
+            raise error_at("cannot be combined with log: true; leave one of them out", "step")
         if self.step is not None and self.bounds[0] + self.step > self.bounds[1]:
             raise error_at("is longer than the range", "step")
         return self
 
 
 class IntRange(Settings):
-    """Any whole number between two."""
+    """Any integer in a range."""
 
     bounds: WholeBounds = Field(alias="int", description="the lowest and the highest value")
-    log: bool = Field(False, description="drawn so that each factor is as likely as any other")
-    step: int = Field(1, ge=1, description="only the lowest value and so many steps up")
+    log: bool = Field(False, description="sampled log-uniformly")
+    step: int = Field(
+        1, ge=1, description="only values that are a multiple of this above the lowest"
+    )
     when: When | None = Field(None, description=_WHEN)
 
     @model_validator(mode="after")
     def _is_a_range(self) -> IntRange:
         _check_bounds(self.bounds, "int", log=self.log)
         if self.log and self.step != 1:
-            raise error_at("cannot go with log: true; leave one of them out", "step")
+            raise error_at("cannot be combined with log: true; leave one of them out", "step")
         if self.bounds[0] + self.step > self.bounds[1]:
             raise error_at("is longer than the range", "step")
         return self
@@ -100,7 +104,7 @@ class Choices(Settings):
         if not isinstance(value, dict | list):
             raise ValueError("must be a list of values, or a mapping of labels to values")
         if len(value) < 2:
-            raise ValueError("needs two values at least; a single one is a setting of the spec")
+            raise ValueError("needs at least two values; a single one belongs into the settings")
         return value
 
 
@@ -111,7 +115,7 @@ def _check_bounds(bounds: tuple[float, ...], key: str, *, log: bool) -> None:
             f"the lowest value must be less than the highest, not {low:g}, {high:g}", key
         )
     if log and low <= 0:
-        raise error_at(f"must begin above 0 with log: true, not at {low:g}", key)
+        raise error_at(f"must start above 0 with log: true, not at {low:g}", key)
 
 
 def _kind_of_dimension(value: Any) -> str | None:
@@ -142,8 +146,8 @@ class ObjectiveSettings(Settings):
     """A figure of every trial, and which of its values are better."""
 
     metric: str = Field(
-        description="a column of runs.csv that validation or the clock gives: best_val_dice, macs, "
-        "epoch_seconds, peak_memory_mb, …; never of the test split"
+        description="a column of runs.csv from validation or a cost: best_val_dice, macs, "
+        "epoch_seconds, peak_memory_mb, …; never from the test split"
     )
     direction: Mode | None = Field(
         None, description="min or max; default: the metric's own, and min for a cost"
@@ -183,18 +187,19 @@ def read_constraint(text: str) -> Constraint:
 class SearchSettings(Settings):
     """A search for the best settings."""
 
-    trials: int = Field(ge=1, description="how many points of the space are tried in all")
+    trials: int = Field(ge=1, description="how many points are tried in total")
     timeout: float | None = Field(
-        None, gt=0, description="seconds after which no further point is begun"
+        None, gt=0, description="seconds after which no new point is started"
     )
     seeds_per_trial: int = Field(
-        1, ge=1, le=1000, description="each point is trained with so many seeds, from 0 on"
+        1, ge=1, le=1000, description="how many seeds each point is trained with, from 0"
     )
     sampler: Annotated[Sampler, BeforeValidator(expand_name)] = Field(
         Tpe(), description="what chooses the next point: its name, or a mapping with `name:`"
     )
     pruner: Annotated[Pruner, BeforeValidator(expand_name)] = Field(
-        NoPruning(), description="what ends hopeless trials: its name, or a mapping with `name:`"
+        NoPruning(),
+        description="what stops unpromising trials early: its name, or a mapping with `name:`",
     )
     objectives: tuple[
         Annotated[ObjectiveSettings, BeforeValidator(lambda v: _expand_objective(v))], ...
@@ -210,22 +215,22 @@ class SearchSettings(Settings):
         "results/optuna.journal, for several; or postgresql://…",
     )
     enqueue: tuple[dict[str, Any], ...] = Field(
-        (), strict=False, description="points to begin with; dimensions they do not name are drawn"
+        (), strict=False, description="points to try first; dimensions they do not name are sampled"
     )
     constraints: tuple[str, ...] = Field(
-        (), strict=False, description="what a point must meet to be trained: memory_mb < 8000"
+        (), strict=False, description="conditions a point must meet to be trained: memory_mb < 8000"
     )
     confirm_seeds: tuple[Annotated[int, Field(ge=0, lt=2**32)], ...] = Field(
         cast("tuple[int, ...]", 3),
         strict=False,
         validate_default=True,
-        description="fresh seeds with which what was chosen is trained again, and then scored on "
-        "the test split: a list, or how many; 0: none",
+        description="new seeds with which the chosen points are trained again and scored on the "
+        "test split: a list, or how many; 0: none",
     )
     confirm_trials: int | None = Field(
         None,
         ge=1,
-        description="how many points are chosen; default: the best one, or 3 of the Pareto front",
+        description="how many points are confirmed; default: the best, or 3 of the Pareto front",
     )
     space: dict[str, DimensionSettings] = Field(
         min_length=1,
@@ -284,10 +289,10 @@ class SearchSettings(Settings):
         used = info.data.get("seeds_per_trial", 1)
         for place, seed in enumerate(value):
             if seed in value[:place]:
-                raise ValueError(f"{seed} stands twice")
+                raise ValueError(f"{seed} appears twice")
             if seed < used:
                 raise ValueError(
-                    f"{seed} is a seed of the search itself (0 to {used - 1}); take fresh ones"
+                    f"{seed} is a seed of the search itself (0 to {used - 1}); use new ones"
                 )
         return value
 
@@ -296,15 +301,17 @@ class SearchSettings(Settings):
         if isinstance(self.pruner, Wilcoxon):
             least = next(n for n in range(3, 64) if 0.5 ** (n - 1) < self.pruner.p)
             if self.multi_objective:
-                raise error_at("is for one objective; median and asha are for several", "pruner")
+                raise error_at(
+                    "supports one objective only; median and asha support several", "pruner"
+                )
             if self.seeds_per_trial < least:
                 raise error_at(
                     f"wilcoxon with p: {self.pruner.p:g} never prunes before the last of "
-                    f"{self.seeds_per_trial} seeds; it needs {least} at least",
+                    f"{self.seeds_per_trial} seeds; use at least {least}",
                     "seeds_per_trial",
                 )
         if isinstance(self.pruner, Hyperband) and self.multi_objective:
-            raise error_at("is for one objective; median and asha are for several", "pruner")
+            raise error_at("supports one objective only; median and asha support several", "pruner")
         return self
 
 

@@ -12,33 +12,33 @@ _Seed = Annotated[int, Field(ge=0, lt=2**31, description="of its random draws")]
 
 
 class Tpe(Settings):
-    """Tree-structured Parzen estimator: draws where good trials are denser than others."""
+    """Tree-structured Parzen estimator: samples where good trials are denser than others."""
 
-    name: Literal["tpe"] = Field("tpe", description="which")
-    startup_trials: int = Field(10, ge=1, description="so many are drawn at random first")
+    name: Literal["tpe"] = Field("tpe", description="its name")
+    startup_trials: int = Field(10, ge=1, description="points drawn at random first")
     seed: _Seed = 0
 
 
 class RandomSampling(Settings):
-    """Anywhere, whatever was found before."""
+    """Random search: independent of earlier results."""
 
-    name: Literal["random"] = Field("random", description="which")
+    name: Literal["random"] = Field("random", description="its name")
     seed: _Seed = 0
 
 
 class GaussianProcess(Settings):
     """A Gaussian process: for few dimensions and trials of hours."""
 
-    name: Literal["gp"] = Field("gp", description="which")
-    startup_trials: int = Field(10, ge=1, description="so many are drawn at random first")
+    name: Literal["gp"] = Field("gp", description="its name")
+    startup_trials: int = Field(10, ge=1, description="points drawn at random first")
     seed: _Seed = 0
 
 
 class Nsga2(Settings):
-    """NSGA-II, an evolution: for hundreds of trials with several objectives."""
+    """NSGA-II, an evolutionary algorithm: for hundreds of trials with several objectives."""
 
-    name: Literal["nsga2"] = Field("nsga2", description="which")
-    population: int = Field(50, ge=2, description="trials of a generation")
+    name: Literal["nsga2"] = Field("nsga2", description="its name")
+    population: int = Field(50, ge=2, description="trials per generation")
     seed: _Seed = 0
 
 
@@ -52,14 +52,14 @@ _Metric = Annotated[
 class NoPruning(Settings):
     """Every trial is trained to its end."""
 
-    name: Literal["none"] = Field("none", description="which")
+    name: Literal["none"] = Field("none", description="its name")
 
 
 class Median(Settings):
     """Ends a trial whose best epoch is worse than the median trial's at the same epoch."""
 
-    name: Literal["median"] = Field("median", description="which")
-    startup_trials: int = Field(5, ge=1, description="none is pruned before so many are finished")
+    name: Literal["median"] = Field("median", description="its name")
+    startup_trials: int = Field(5, ge=1, description="finished trials before the first is pruned")
     warmup_epochs: _Warmup = 1
     metric: _Metric = None
 
@@ -67,24 +67,28 @@ class Median(Settings):
 class Asha(Settings):
     """Asynchronous successive halving: at ever later epochs only the best go on."""
 
-    name: Literal["asha"] = Field("asha", description="which")
-    min_epochs: int = Field(1, ge=1, description="the first epoch at which it decides")
-    reduction: int = Field(3, ge=2, description="one in so many goes on; epochs grow by as much")
+    name: Literal["asha"] = Field("asha", description="its name")
+    min_epochs: int = Field(1, ge=1, description="the first epoch at which trials are pruned")
+    reduction: int = Field(
+        3, ge=2, description="one in this many continues; epochs grow by the same factor"
+    )
     metric: _Metric = None
 
 
 class Hyperband(Settings):
     """Successive halving from several first epochs."""
 
-    name: Literal["hyperband"] = Field("hyperband", description="which")
-    min_epochs: int = Field(1, ge=1, description="the first epoch at which it decides")
-    reduction: int = Field(3, ge=2, description="one in so many goes on; epochs grow by as much")
+    name: Literal["hyperband"] = Field("hyperband", description="its name")
+    min_epochs: int = Field(1, ge=1, description="the first epoch at which trials are pruned")
+    reduction: int = Field(
+        3, ge=2, description="one in this many continues; epochs grow by the same factor"
+    )
 
 
 class Wilcoxon(Settings):
     """Leaves the rest of a point's seeds out once it is worse than the best one, seed by seed."""
 
-    name: Literal["wilcoxon"] = Field("wilcoxon", description="which")
+    name: Literal["wilcoxon"] = Field("wilcoxon", description="its name")
     p: float = Field(0.1, gt=0, lt=1, description="threshold of the signed-rank test")
 
 

@@ -19,13 +19,13 @@ class EarlyStopping(Settings):
     """Stop when the selected metric has not improved for `patience` epochs."""
 
     patience: int = Field(ge=1, description="epochs without improvement before stopping")
-    min_delta: float = Field(0.0, ge=0, description="what counts as an improvement, at least")
+    min_delta: float = Field(0.0, ge=0, description="smallest change that counts as an improvement")
 
 
 class FreezeUpTo(Settings):
     """Freeze the encoder from its input to one of its stages."""
 
-    up_to: str = Field(description="the last stage that is frozen; which there are: see the model")
+    up_to: str = Field(description="the last frozen stage; the model's documentation lists them")
 
 
 def _none_auto_or_count(value: Any) -> Any:
@@ -44,11 +44,11 @@ class TrainSettings(Settings):
     """How one trial is trained."""
 
     epochs: int = Field(100, ge=1, description="passes over the training images")
-    batch_size: int = Field(20, ge=1, description="training images a step")
+    batch_size: int = Field(20, ge=1, description="training images per step")
     micro_batch: MicroBatch = Field(
         "none",
-        description="how many images of a batch go through the model at once, its gradient being "
-        "summed up: none: all; auto: half as many as often as memory runs out",
+        description="images of a batch that go through the model at once, with gradient "
+        "accumulation: none: all; auto: halved whenever memory runs out",
     )
     val_batch_size: int | None = Field(
         None, ge=1, description="images at once in validation; default: batch_size"
@@ -58,14 +58,17 @@ class TrainSettings(Settings):
     )
     focal_gamma: float = Field(2.0, ge=0, description="focusing exponent of the focal loss")
     label_smoothing: float = Field(
-        0.0, ge=0, lt=1, description="share of the label spread over all classes; classification"
+        0.0,
+        ge=0,
+        lt=1,
+        description="fraction of the label spread over all classes; classification only",
     )
-    optimizer: Literal["adam", "adamw", "sgd"] = Field("adam", description="how steps are taken")
-    lr: float = Field(1e-3, gt=0, description="learning rate, the peak where a schedule has one")
+    optimizer: Literal["adam", "adamw", "sgd"] = Field("adam", description="the optimizer")
+    lr: float = Field(1e-3, gt=0, description="learning rate; the peak of schedules that have one")
     weight_decay: float = Field(0.0, ge=0, description="L2 for adam and sgd, decoupled for adamw")
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
     schedule: Literal["constant", "cosine", "one_cycle"] = Field(
-        "constant", description="the learning rate's course over the epochs"
+        "constant", description="learning-rate schedule over the epochs"
     )
     warmup_epochs: float = Field(
         0.0, ge=0, description="linear warm-up, in epochs; one_cycle has its own"
@@ -76,36 +79,39 @@ class TrainSettings(Settings):
     bad_steps: int = Field(
         0,
         ge=0,
-        description="so many steps whose loss or gradient is not finite are passed over in all; "
-        "one more, and the trial has diverged",
+        description="steps with a non-finite loss or gradient that are skipped in total; one "
+        "more, and the trial has diverged",
     )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto",
         description="auto: bf16 on a CUDA device that has it, else fp32, which never means TF32",
     )
-    channels_last: bool = Field(True, description="memory format; changes the last bits")
-    deterministic: bool = Field(False, description="only algorithms that give the same bits again")
+    channels_last: bool = Field(
+        True, description="channels-last memory format; changes the last bits of results"
+    )
+    deterministic: bool = Field(False, description="use deterministic algorithms only")
     compile: Literal["none", "default", "reduce-overhead", "max-autotune"] = Field(
         "none",
         description="a mode of torch.compile for full training batches; reduce-overhead: with "
         "CUDA graphs",
     )
     early_stopping: EarlyStopping | None = Field(
-        None, description="stop before the last epoch when nothing improves any more"
+        None, description="stop when the selected metric no longer improves"
     )
     ema: float | None = Field(
         None, gt=0, lt=1, description="decay of a moving average of the weights, which is validated"
     )
     freeze: Literal["none", "encoder"] | FreezeUpTo = Field(
         "none",
-        description="what is not trained: nothing, the encoder, or {up_to: STAGE} of it; its "
-        "dropout and stochastic depth are off",
+        description="what is not trained: nothing, the encoder, or {up_to: STAGE} of it; dropout "
+        "and stochastic depth are off there",
     )
     freeze_statistics: bool = Field(
-        True, description="whether BatchNorm's running statistics are held where weights are frozen"
+        True,
+        description="whether BatchNorm's running statistics are fixed where weights are frozen",
     )
     unfreeze_epoch: int | None = Field(
-        None, ge=2, description="from this epoch on nothing is frozen any more"
+        None, ge=2, description="the epoch from which nothing is frozen"
     )
     encoder_lr: float | None = Field(
         None, gt=0, description="the encoder's own learning rate, on the same schedule"
@@ -145,14 +151,14 @@ class TrainSettings(Settings):
             return self
         if "dice" in self.loss:
             raise error_at(
-                f"cannot go with loss: {self.loss}: the Dice loss of a batch is not the sum of "
-                "those of its parts; use none",
+                f"cannot be combined with loss: {self.loss}: the Dice loss of a batch is not the "
+                "sum of those of its parts; use none",
                 "micro_batch",
             )
         if self.compile != "none":
             raise error_at(
-                f"cannot go with compile: {self.compile}, as only whole batches are compiled; "
-                "use none for one of them",
+                f"cannot be combined with compile: {self.compile}, as only whole batches are "
+                "compiled; set one of them to none",
                 "micro_batch",
             )
         return self

@@ -72,7 +72,7 @@ def _of_training(settings: TrialSettings) -> Iterator[UnusedSetting]:
         (
             "micro_batch",
             isinstance(train.micro_batch, int) and train.micro_batch >= train.batch_size,
-            f"with batch_size: {train.batch_size}, of which none is larger",
+            f"with batch_size: {train.batch_size}, which is no larger",
             ("train.batch_size",),
         ),
         (

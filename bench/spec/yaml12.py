@@ -146,7 +146,7 @@ class _Reader:
         if event.tag is not None:
             raise self.error("tags (!) are not supported", event, path)
         if _LONE_SURROGATE.search(getattr(event, "value", None) or ""):
-            raise self.error("half a character, which no file can hold", event, path)
+            raise self.error("a lone surrogate, which UTF-8 cannot encode", event, path)
 
     def error(self, message: str, event: Any, path: KeyPath) -> SpecError:
         line = event.start_mark.line + 1

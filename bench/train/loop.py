@@ -206,7 +206,7 @@ class Training:
         images = self.train_state.batchnorm_images
         if images is not None:
             print(
-                f"careful: BatchNorm takes its statistics from {images} images at a time, not from "
+                f"warning: BatchNorm takes its statistics from {images} images at a time, not from "
                 f"batches of {self.settings.batch_size} (train.micro_batch)",
                 flush=True,
             )

@@ -178,8 +178,8 @@ def test_a_file_that_is_there_stays(tmp_path: Path) -> None:
     [
         ("a/b", "shapes", "'a/b' is no experiment's name: use letters.*--out names another"),
         ("", "shapes", "is no experiment's name"),
-        ("mlruns", "shapes", "is the name of a store"),
-        ("nul", "shapes", "no folder's name on Windows"),
+        ("mlruns", "shapes", "is reserved for a store"),
+        ("nul", "shapes", "cannot name a folder on Windows"),
         ("a", "shape", r"neither shapes nor pets nor a folder \(did you mean 'shapes'\?\)"),
         ("a", "empty", r"empty: has no images/ and masks/, and no folders of classes"),
         ("a", "file.txt", "no such folder"),

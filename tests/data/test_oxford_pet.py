@@ -206,7 +206,7 @@ def test_a_broken_list(small: Path):
 def test_a_name_twice(small: Path):
     listed = small / "oxford-iiit-pet" / "annotations" / "test.txt"
     listed.write_text("Cat_12 1 1 1\nCat_12 1 1 1\n")
-    fails(small, r"test\.txt: a name stands twice")
+    fails(small, r"test\.txt: a name appears twice")
     listed.write_text("Cat_1 1 1 1\n")
     fails(small, "'Cat_1' stands in train, test")
 

@@ -153,7 +153,7 @@ def test_a_log_that_counts_epochs_from_0(tmp_path: Path) -> None:
         ("epoch;val/dice\n1;2\n", "separate columns by commas"),
         ("epoch,train/loss\n1,2\n", r":1: no column of a validation metric"),
         ("epoch,val/dice\n", "has no line below"),
-        ("epoch,val/dice,val/dice\n1,1,1\n", r":1: column 'val/dice': stands twice"),
+        ("epoch,val/dice,val/dice\n1,1,1\n", r":1: column 'val/dice': appears twice"),
         ("epoch,val/dice\n1,0.5\n1,0.6\n", r":3: epoch 1 of .* stands in line 2 too.*`seed`"),
         ("epoch,val/dice\n1,0.5\n3,0.6\n", r":3: epoch 2 is missing before epoch 3"),
         ("epoch,val/dice\n0,0.5\n", r":2: column 'epoch': epochs count from 1.*--first-epoch 0"),

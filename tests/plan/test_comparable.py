@@ -74,13 +74,11 @@ def test_what_to_compare_by_instead() -> None:
     axes = {"loss": ("train.loss",)}
     (said,) = loss_warnings(axes, ["loss", "dice", "iou"], ["train.loss"])
     assert said == (
-        "val/loss measures another problem at each level of train.loss, so it cannot tell which "
-        "level is better: val/dice, val/iou can"
+        "val/loss is not comparable across the levels of train.loss: compare them by "
+        "val/dice, val/iou"
     )
     (said,) = loss_warnings({"loss": ("task.noise",)}, ["loss"], ["task.noise", "model"])
-    assert said.endswith(
-        "which level is better: pictures, and a Fréchet distance (task.frechet), can"
-    )
+    assert said.endswith("compare them by pictures and a Fréchet distance (task.frechet)")
 
 
 def test_one_level_needs_no_caution(tmp_path: Path) -> None:

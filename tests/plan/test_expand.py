@@ -80,7 +80,7 @@ def test_zip_can_repeat_a_level_but_not_a_row(plan: Planner) -> None:
     found = plan("zip: {train.lr: [1, 2, 3], train.batch_size: [20, 60, 20]}\n")
     assert arms(found) == ["1/20", "2/60", "3/20"]
     assert found.axes["train.batch_size"] == ("20", "60")
-    with pytest.raises(SpecError, match="the levels 1, 20 stand together twice"):
+    with pytest.raises(SpecError, match="the levels 1, 20 appear together twice"):
         plan("zip: {train.lr: [1, 2, 1], train.batch_size: [20, 60, 20]}\n")
 
 

@@ -105,13 +105,13 @@ CASES = {
         "best_val_dice, a: {model: unet}, b: {model: resnet}",
         "best_val_loss, a: {train.loss: dice}, b: {train.loss: cross_entropy}",
         ".metric",
-        "measures another problem at each level of train.loss; take another, such as best_val_dice",
+        "is not comparable across the levels of train.loss; take another, such as best_val_dice",
     ),
     "incomparable gap": (
         "best_val_dice, a: {model: unet}, b: {model: resnet}",
         "overfit_gap, a: {train.loss: dice}, b: {train.loss: cross_entropy}",
         ".metric",
-        "another problem at each level of train.loss",
+        "not comparable across the levels of train.loss",
     ),
 }  # fmt: skip
 
@@ -130,7 +130,7 @@ def test_malformed(name: str, tmp_path: Path) -> None:
 
 
 def test_an_id_stands_once(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match=r":16: hypotheses.1.id: 'h' stands twice"):
+    with pytest.raises(SpecError, match=r":16: hypotheses.1.id: 'h' appears twice"):
         planned(tmp_path, GOOD, GOOD)
 
 

@@ -154,7 +154,7 @@ def test_weights_of_other_inputs_are_told(planned: Maker, normalize: str, warned
     plan = planned("model: {name: resnet18_unet, weights: imagenet}\n", head=data)
     cautions = [
         f"ImageNet's weights were trained with data.normalize: imagenet, but here it is {normalize}"
-        ": what is frozen or held does not fit what it gets"
+        ": frozen weights and statistics do not match their inputs"
     ]
     assert list(plan.warnings) == plan.record()["cautions"] == (cautions if warned else [])
 

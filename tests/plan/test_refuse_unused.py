@@ -64,7 +64,7 @@ def planned(folder: Path, text: str) -> Plan:
         (
             "grid: {train.optimizer: [sgd], train.momentum: [0.5]}\n"
             "include:\n  - {train.optimizer: adam, train.momentum: 0.5}\n",
-            "7: include.0.train.momentum: has no effect with optimizer: adam; mend it",
+            "7: include.0.train.momentum: has no effect with optimizer: adam; fix it",
         ),
     ],
 )

@@ -215,7 +215,7 @@ def test_one_noise_alone_is_a_matter_of_models(tmp_path):
 def test_the_page_says_what_the_loss_cannot_tell(tmp_path):
     write_experiment(tmp_path / "results", "exp", noised(), **NOISED)
     page = write_report(Store(tmp_path / "results"), ["exp"], tmp_path / "reports")
-    said = "measures another problem at each level of task.noise"
+    said = "is not comparable across the levels of task.noise"
     assert said in page.read_text()
     assert said in page.with_name("report.md").read_text()
 

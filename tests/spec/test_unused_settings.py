@@ -36,7 +36,7 @@ def idle(train: dict[str, Any] | None = None, **changes: Any) -> list[str]:
         ({"warmup_epochs": 1, "schedule": "cosine"}, None),
         (
             {"micro_batch": 20},
-            "train.micro_batch: has no effect with batch_size: 20, of which none is larger",
+            "train.micro_batch: has no effect with batch_size: 20, which is no larger",
         ),
         ({"micro_batch": 20, "batch_size": 21}, None),
         ({"micro_batch": "auto"}, None),
