@@ -19,7 +19,8 @@ from bench.atomic_files import replacing
 from bench.data.base import Images
 from bench.data.decode import resized
 from bench.data.names import is_image, what_is_there
-from bench.data.pixels import AS_SEEN, Opening, Pixels, UnreadableError, read_pixels
+from bench.data.pages import AS_SEEN, Opening, UnreadableError
+from bench.data.pixels import Pixels, read_pixels
 from bench.data.settings import FilesSettings
 from bench.data.window import DEPTH, EIGHT_BITS, FULL, Kind, Window, encode, from_record
 from bench.errors import BenchError, DataError, StoreError

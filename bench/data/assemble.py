@@ -14,7 +14,7 @@ import numpy.typing as npt
 from bench.data.base import FileFacts, Split, Splits
 from bench.data.cache import Arrays
 from bench.data.masks import WHITE_FIRST
-from bench.data.pixels import AS_SEEN, Opening
+from bench.data.pages import AS_SEEN, Opening
 from bench.data.window import EIGHT_BITS, FULL, Setting, Window, coding, derive
 from bench.data.window import notes as window_notes
 from bench.errors import DataError

@@ -12,7 +12,7 @@ from bench.data.base import Progress, Splits
 from bench.data.decode import Reading, Single, load_images
 from bench.data.folder import listed_splits
 from bench.data.names import images_by_stem, normal, what_is_there
-from bench.data.pixels import Opening, one_line
+from bench.data.pages import Opening, one_line
 from bench.data.settings import Exif, GroupColumn, Normalize, OnError, SplitFiles, WindowSetting
 from bench.errors import DataError, did_you_mean
 

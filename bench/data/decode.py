@@ -23,18 +23,20 @@ from torch.nn.functional import interpolate
 from bench.data.base import FileFacts, Images, Progress
 from bench.data.cache import Arrays, Decoded, Recipe, Skipped, cached, existing
 from bench.data.mask_remedies import with_remedy
-from bench.data.masks import Labels, Mask, MaskError, did_you_mean, read_mask
-from bench.data.pixels import (
+from bench.data.masks import Labels, Mask, MaskError, read_mask, shrink_mask
+from bench.data.pages import (
     AS_SEEN,
+    LARGE_PIXELS,
     MISSING,
     OF_THE_MACHINE,
+    STRIP_PIXELS,
     Opening,
-    Pixels,
     UnreadableError,
     Values,
     one_line,
-    read_pixels,
+    one_sample,
 )
+from bench.data.pixels import Pixels, read_pixels
 from bench.data.threads import in_threads
 from bench.data.window import FULL, Setting, coding, encode
 from bench.errors import DataError
@@ -126,7 +128,9 @@ def load_images(files: Sequence[Single], reading: Reading) -> Arrays:
     key = {"files": [_identity(file.image, reading) for file in files]}
 
     def decode(reading: Reading, file: Single) -> Decoded:
-        array, facts = stored_image(read_pixels(file.image, reading.opening), file.image, reading)
+        with one_sample():
+            pixels = read_pixels(file.image, reading.opening)
+            array, facts = stored_image(pixels, file.image, reading)
         return Decoded((array,), (facts,))
 
     return _load(key, files, decode, reading, masks=False)
@@ -218,12 +222,14 @@ class _Alike:
 
 def decode_pair(pair: Pair, reading: Reading, labels: Labels) -> Decoded:
     """An image (size, size, 3) and the classes of its mask (size, size)."""
-    image, mask = read_pixels(pair.image, reading.opening), read_mask(pair.mask, labels.reading)
-    _check_shapes(pair, image, mask)
-    # All of the mask is checked, also what the resize leaves out.
-    checked = labels.check(mask.values, pair.mask)
-    array, facts = stored_image(image, pair.image, reading)
-    return Decoded((array, labels.apply(did_you_mean(checked, reading.size))), (facts, mask.facts))
+    with one_sample():
+        image, mask = read_pixels(pair.image, reading.opening), read_mask(pair.mask, labels.reading)
+        _check_shapes(pair, image, mask)
+        # all of the mask is checked, also what the resize leaves out
+        checked = labels.check(mask.values, pair.mask)
+        array, facts = stored_image(image, pair.image, reading)
+        classes = labels.apply(shrink_mask(checked, reading.size))
+    return Decoded((array, classes), (facts, mask.facts))
 
 
 def _check_shapes(pair: Pair, image: Pixels, mask: Mask) -> None:
@@ -278,16 +284,27 @@ def stored_image(pixels: Pixels, file: Path, reading: Reading) -> tuple[Images, 
             "give the values that become black and white, `data.window: [low, high]`, or store 8 "
             "or 16 bits",
         ) from error
-    small = encode(resized(values.astype(np.float64), reading.size), "uint16", window)
+    small = encode(resized(values, reading.size), "uint16", window)
     return np.broadcast_to(small, (*small.shape[:2], 3)), facts
 
 
 def resized(values: Values, size: int) -> Values:
     """(H, W, C) stretched to (size, size, C): uint8 as such, anything else as float64."""
+    height, width = values.shape[:2]
+    if values.dtype == np.uint8 or height * width <= LARGE_PIXELS:
+        return _stretched(values, size, size)
+    # float64 of the whole would take four times its memory; columns first, as torch has it
+    rows = max(1, STRIP_PIXELS // width)
+    strips = (values[top : top + rows] for top in range(0, height, rows))
+    narrow = np.concatenate([_stretched(strip, len(strip), size) for strip in strips])
+    return _stretched(narrow, size, size)
+
+
+def _stretched(values: Values, height: int, width: int) -> Values:
     exact = values if values.dtype == np.uint8 else values.astype(np.float64)
     # a batch of one, channels last in memory: so is what comes back
     pixels = torch.from_numpy(exact)[None].permute(0, 3, 1, 2)
-    small = interpolate(pixels, (size, size), mode="bilinear", antialias=True)
+    small = interpolate(pixels, (height, width), mode="bilinear", antialias=True)
     found: Values = small[0].permute(1, 2, 0).numpy()
     return found
 

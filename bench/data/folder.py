@@ -11,7 +11,7 @@ from bench.data.base import Progress, Splits
 from bench.data.decode import Pair, Reading, check_link, load_pairs
 from bench.data.masks import Labels, MaskReading
 from bench.data.names import ENDINGS, images_by_stem, listed, masks_of, what_is_there
-from bench.data.pixels import Opening, one_line
+from bench.data.pages import Opening, one_line
 from bench.data.settings import (
     Alpha,
     Exif,

@@ -12,18 +12,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from bench.data.base import Array, FileFacts
-from bench.data.pixels import (
-    AS_SEEN,
-    Opening,
-    Page,
-    UnreadableError,
-    Values,
-    deep_grey,
-    facts,
-    is_signed_byte,
-    opened,
-    wide_colours,
-)
+from bench.data.pages import AS_SEEN, Opening, Page, UnreadableError, Values, opened
+from bench.data.pixels import array_of, deep_grey, facts, is_signed_byte, wide_colours
 
 # Pillow spreads 2- and 4-bit grey over 0-255; a mask wants the stored values back.
 _GREY_STEP = {"L;2": 85, "L;4": 17}
@@ -202,7 +192,7 @@ def _values(page: Page, reading: MaskReading) -> Values:
     if reading.alpha == "mask":
         return _alpha(page)
     if reading.colours:
-        return packed(np.array(image.convert("RGB")))
+        return packed(array_of(image, "RGB"))
     if (wide := wide_colours(page)) is not None:
         return _one_of_equal(wide, page)
     if image.mode.startswith("I") or image.mode == "F":
@@ -213,7 +203,7 @@ def _values(page: Page, reading: MaskReading) -> Values:
         return _of_palette(page, reading)
     if len(image.getbands()) > 1 and image.mode not in _MAYBE_GREY:
         _refuse_colours(page)  # by its header: a large one is not decoded first
-    values = np.asarray(image)
+    values = array_of(image)
     if is_signed_byte(page):
         return values.view(np.int8).astype(np.int64)
     if page.raw == "L;I":  # 0 is white: Pillow has exchanged it
@@ -240,7 +230,7 @@ def _one_of_equal(values: Values, page: Page) -> Values:
     """(H, W) of (H, W, 2 to 4) whose colours are equal, hence grey; alpha is dropped."""
     has_alpha = values.shape[2] in (2, 4)
     colours = values[..., :-1] if has_alpha else values
-    if np.ptp(colours, axis=2).any():
+    if any(not np.array_equal(colours[..., 0], other) for other in np.moveaxis(colours, 2, 0)[1:]):
         _refuse_colours(page)
     grey: Values = colours[..., 0]
     if has_alpha and grey.min() == grey.max() and (alpha := values[..., -1]).min() < alpha.max():
@@ -271,12 +261,12 @@ def _alpha(page: Page) -> Values:
         return wide[..., -1]
     if image.mode not in ("LA", "PA", "RGBA") and "transparency" not in image.info:
         raise UnreadableError(page.file, "has no alpha channel", "drop `alpha: mask`, or add one")
-    return np.array(image.convert("RGBA"))[..., 3]
+    return array_of(image, "RGBA")[..., 3]
 
 
 def _of_palette(page: Page, reading: MaskReading) -> Values:
     """A palette image's indices, unless its colours are wanted, or say the opposite."""
-    indices, palette = np.array(page.image), _palette(page)
+    indices, palette = array_of(page.image), _palette(page)
     # an index beyond the palette is black, as viewers show it
     table = np.zeros((256, 3), np.uint8)
     table[: len(palette)] = palette
@@ -315,7 +305,7 @@ def _is_white_first(page: Page, reading: MaskReading) -> bool:
     )
 
 
-def did_you_mean(mask: Array, size: int) -> Array:
+def shrink_mask(mask: Array, size: int) -> Array:
     """(H, W) → (size, size): the pixel at the centre."""
     small = Image.fromarray(mask).resize((size, size), Image.Resampling.NEAREST)
     return np.asarray(small)

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from bench.data.pixels import one_line
+from bench.data.pages import one_line
 from bench.data.plain import open_plain
 from bench.errors import DataError
 

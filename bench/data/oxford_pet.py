@@ -14,7 +14,7 @@ from bench.data.base import Progress, Splits
 from bench.data.decode import Pair, Reading, load_pairs
 from bench.data.locks import alone
 from bench.data.masks import Labels, MaskReading
-from bench.data.pixels import Opening
+from bench.data.pages import Opening
 from bench.data.settings import BREEDS, Border, Exif, Normalize, OnError, WindowSetting
 from bench.errors import DataError, NotDownloadedError
 from bench.labels import IGNORE_LABEL

@@ -1,95 +1,32 @@
 """An image file's pixels as they are stored, at their own depth, the way a viewer turns them.
 
-Pillow decodes. It reads colours of 16 bits as 8; `_sixteen_bit_colours` has it read both bytes.
+Pillow decodes. It reads colours of 16 bits as 8; `wide_colours` has it read both bytes.
 """
 
 from __future__ import annotations
 
-import errno
 import re
 import sys
-import threading
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
-import PIL
-from PIL import ExifTags, Image
-from PIL.ImageFile import ImageFile
+from PIL import Image
 
 from bench.data.base import FileFacts
-from bench.data.plain import open_plain
-from bench.data.window import Kind
-from bench.errors import DataError, first_line
-
-MAX_PIXELS = 100_000_000
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "TIFF", "WEBP")
-"""What is read, whatever a file is called: others can have Pillow start programs (EPS)."""
-_SUBFILE = 254  # TIFF's NewSubfileType
-_NO_PAGE = 1 | 4  # a smaller version of another page; a transparency mask
-_PLANAR, _BITS, _FORMAT, _PHOTOMETRIC = 284, 258, 339, 262
-_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-
-# What is wrong with the machine, not with the file.
-OF_THE_MACHINE = frozenset(
-    {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT}
+from bench.data.pages import (
+    AS_SEEN,
+    LARGE_PIXELS,
+    STRIP_PIXELS,
+    Opening,
+    Page,
+    Values,
+    open_image,
+    opened,
 )
+from bench.data.window import Kind
 
-# Pillow's own check sees frames and tiles within a file, too; `opened` tells of it.
-Image.MAX_IMAGE_PIXELS = MAX_PIXELS
-warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
-# `_orientation` copes
-warnings.filterwarnings("ignore", "Corrupt EXIF data", UserWarning, r"PIL\..*")
-
-T = TypeVar("T")
-Values = npt.NDArray[Any]
-
-
-class UnreadableError(DataError):
-    """One file that cannot be used; the rest of the data set may be.
-
-    Attributes:
-        file, wrong, remedy: which file, what is wrong with it, and what to do about that.
-        told: what is wrong, with the file's name alone.
-    """
-
-    def __init__(self, file: Path, wrong: str, remedy: str) -> None:
-        self.file, self.wrong, self.remedy = file, wrong, remedy
-        self.told = f"{one_line(file.name)}: {wrong}"
-        super().__init__(f"{one_line(file)}: {wrong}: {remedy}")
-
-
-def one_line(name: object) -> str:
-    """A file's name without the line breaks that some file systems allow in it."""
-    return re.sub(r"[\x00-\x1f\x7f\u2028\u2029]", "�", str(name))
-
-
-MISSING = "put it back, or drop its name"
-LARGE_PIXELS = 25_000_000
-"""Images with more are decoded one at a time, however many threads there are: 100 megapixels take
-300 MB, and as much again while they are made smaller."""
-_one_at_a_time = threading.Lock()
-
-
-@dataclass(frozen=True)
-class Opening:
-    """How files are opened.
-
-    Attributes:
-        exif: whether the orientation in a file is applied or ignored.
-        page: which page is read of files with several, counted from 1; None: those are an error.
-    """
-
-    exif: Literal["apply", "ignore"] = "apply"
-    page: int | None = None
-
-
-AS_SEEN = Opening()
+_PLANAR, _BITS, _FORMAT, _PHOTOMETRIC = 284, 258, 339, 262
 
 
 class Pixels(NamedTuple):
@@ -105,59 +42,6 @@ class Pixels(NamedTuple):
     facts: FileFacts
 
 
-class Page(NamedTuple):
-    """An opened file at the page that is read.
-
-    Attributes:
-        image: not yet decoded.
-        file: where it is.
-        pages: how many there are.
-        raw: Pillow's name for how pixels are stored.
-        orientation: EXIF's, 1 to 8.
-        turned: whether Pillow itself applies it, as it does with TIFF.
-    """
-
-    image: Image.Image
-    file: Path
-    pages: int
-    raw: str
-    orientation: int
-    turned: bool
-
-    def upright(self, values: Values, opening: Opening) -> Values:
-        """Decoded values (H, W, …) as `opening` wants them turned."""
-        if self.orientation == 1 or (opening.exif == "apply") == self.turned:
-            return values
-        if opening.exif == "apply":
-            return np.ascontiguousarray(oriented(values, self.orientation))
-        return np.ascontiguousarray(
-            oriented(values, _INVERSE.get(self.orientation, self.orientation))
-        )
-
-
-_INVERSE = {6: 8, 8: 6}
-
-
-def oriented(values: Values, orientation: int) -> Values:
-    """Stored values (H, W, …) as a viewer shows them."""
-    match orientation:
-        case 2:
-            return values[:, ::-1]
-        case 3:
-            return values[::-1, ::-1]
-        case 4:
-            return values[::-1]
-        case 5:
-            return values.swapaxes(0, 1)
-        case 6:
-            return values[::-1].swapaxes(0, 1)
-        case 7:
-            return values[::-1, ::-1].swapaxes(0, 1)
-        case 8:
-            return values[:, ::-1].swapaxes(0, 1)
-    return values
-
-
 def read_pixels(file: Path, opening: Opening = AS_SEEN) -> Pixels:
     """An image's pixels.
 
@@ -168,110 +52,6 @@ def read_pixels(file: Path, opening: Opening = AS_SEEN) -> Pixels:
         DataError: the machine is at fault.
     """
     return opened(file, opening, lambda page: _pixels(page, opening))
-
-
-def opened(file: Path, opening: Opening, read: Callable[[Page], T]) -> T:
-    """What `read` makes of the file.
-
-    Raises:
-        UnreadableError: whatever is wrong with the file.
-        DataError: the machine is at fault; the message names the file, too.
-        MemoryError: there is none left.
-    """
-    try:
-        with _image(file) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise Image.DecompressionBombError(f"{image.width * image.height} pixels")
-            large = image.width * image.height > LARGE_PIXELS
-            with _one_at_a_time if large else nullcontext():
-                return read(_page(image, file, opening))
-    except (MemoryError, DataError):
-        raise
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        # Pillow tells of its own limit, too, which is another one
-        found = re.search(r"\d+", str(error))
-        size = f"{int(found[0]):,} pixels" if found else "its pixels"
-        wrong = f"{size} are more than the {MAX_PIXELS:,} allowed"
-        raise UnreadableError(file, wrong, "store it smaller") from error
-    except FileNotFoundError as error:
-        raise UnreadableError(file, "there is no such file", MISSING) from error
-    # Pillow's decoders raise nearly anything on a broken file.
-    except Exception as error:
-        if isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
-            raise DataError(f"{one_line(file)}: cannot be read now ({error.strerror})") from error
-        wrong = f"cannot be read as an image ({_reason(error, file)})"
-        remedy = "replace the file, or take it out of the data set"
-        raise UnreadableError(file, wrong, remedy) from error
-
-
-@contextmanager
-def _image(file: Path) -> Iterator[ImageFile]:
-    """The image, not yet decoded."""
-    # By a path, Pillow maps plain TIFF into memory, and mixes up the sides of turned ones (13.0).
-    with open_plain(file) as content, Image.open(content, formats=FORMATS) as image:
-        yield image
-
-
-def _reason(error: Exception, file: Path) -> str:
-    """What is wrong, without the path that Pillow says, too."""
-    if isinstance(error, PIL.UnidentifiedImageError):
-        if file.stat().st_size == 0:
-            return "it is empty"
-        with open_plain(file) as content:
-            if content.read(4) in _TIFF:
-                return (
-                    "a TIFF of a kind that is not read, like colours or 16 or 64 bits in "
-                    "floating-point, or two or five channels; store 8 or 16 bits, or 32-bit grey"
-                )
-        return f"its content is none of {', '.join(FORMATS)}"
-    return getattr(error, "strerror", None) or first_line(error)
-
-
-def _page(image: Image.Image, file: Path, opening: Opening) -> Page:
-    """The page that is to be read; the file's only one, or the one chosen."""
-    places = _pages(image)
-    count, number = len(places), opening.page
-    if count > 1 and number is None:
-        raise UnreadableError(
-            file,
-            f"has {count} pages (frames)",
-            f"choose one with `data.page: 1` (to {count}), or store one image a file",
-        )
-    if count > 1 and number is not None and number > count:
-        wrong = f"has {count} pages, data.page is {number}"
-        raise UnreadableError(file, wrong, f"choose 1 to {count}")
-    place = places[number - 1 if number and count > 1 else 0]
-    if place != image.tell():
-        image.seek(place)
-    tiles = getattr(image, "tile", [])
-    arguments = tiles[0][3] if tiles else ""
-    raw = arguments if isinstance(arguments, str) else str(arguments[0] if arguments else "")
-    return Page(image, file, count, raw, _orientation(image), image.format == "TIFF")
-
-
-def _pages(image: Image.Image) -> list[int]:
-    """Where the images of a file are: previews and smaller versions of another are none."""
-    count = getattr(image, "n_frames", 1)
-    if count == 1 or image.format == "MPO":  # phones add previews and depths after the photo
-        return [0]
-    if image.format != "TIFF":
-        return list(range(count))
-    found = []
-    for place in range(count):
-        image.seek(place)
-        if not int(image.tag_v2.get(_SUBFILE, 0)) & _NO_PAGE:  # type: ignore[attr-defined]  # a TIFF's
-            found.append(place)
-    image.seek(0)
-    return found or [0]
-
-
-def _orientation(image: Image.Image) -> int:
-    """EXIF's (or XMP's) orientation; 1 where there is none, or none that can be read."""
-    try:
-        found = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # damaged EXIF: viewers show the photo as stored
-        return 1
-    return found if isinstance(found, int) and 1 <= found <= 8 else 1
 
 
 _WIDE_COLOURS = re.compile(r"(RGB|RGBA|RGBX|RGBa);16[BLN]|LA;16B")
@@ -315,14 +95,36 @@ def is_signed_byte(page: Page) -> bool:
 
 def _read_as(page: Page, raw: str) -> Values:
     """Decode the page anew, its pixels taken to be stored like `raw`."""
-    with _image(page.file) as image:
+    with open_image(page.file) as image:
         if (place := page.image.tell()) != image.tell():
             image.seek(place)
         image.tile = [
             tile._replace(args=(raw, *tile.args[1:]) if isinstance(tile.args, tuple) else raw)
             for tile in image.tile
         ]
-        return np.array(image)
+        return array_of(image)
+
+
+def array_of(image: Image.Image, mode: str | None = None) -> Values:
+    """(H, W) or (H, W, C): `np.array` of the image, in another of Pillow's modes with `mode`.
+
+    A large one is copied strip by strip: `np.array` itself makes three copies of the whole, and
+    converting one more.
+    """
+    mode = mode or image.mode
+    if image.width * image.height <= LARGE_PIXELS:
+        return np.array(image if mode == image.mode else image.convert(mode))
+    image.load()
+    rows = max(1, STRIP_PIXELS // image.width)
+    found: Values | None = None
+    for top in range(0, image.height, rows):
+        strip = image.crop((0, top, image.width, min(top + rows, image.height)))
+        values = np.asarray(strip if mode == image.mode else strip.convert(mode))
+        if found is None:
+            found = np.empty((image.height, *values.shape[1:]), values.dtype)
+        found[top : top + len(values)] = values
+    assert found is not None
+    return found
 
 
 def _pixels(page: Page, opening: Opening) -> Pixels:
@@ -365,7 +167,7 @@ def _values(page: Page) -> tuple[Values, int]:
         raise ValueError("PPM with more than 8 bits a colour; store it as 16-bit PNG or TIFF")
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")
-    found = np.array(image if image.mode == "RGB" else image.convert("RGB"))
+    found = array_of(image, "RGB")
     narrow = re.fullmatch(r"L;(\d).*", page.raw)
     return found, int(narrow[1]) if narrow else 1 if page.image.mode == "1" else 8
 
@@ -385,11 +187,11 @@ def deep_grey(page: Page, *, inverts: bool) -> Values:
 
     With `inverts`, 16 bits of which 0 is white are turned over.
     """
-    values = np.asarray(page.image)
+    values = array_of(page.image)
     if page.image.mode == "F":
-        return values.astype(np.float32)
+        return values.astype(np.float32, copy=False)
     if page.image.mode != "I":
-        found = values.astype(np.uint16)  # of any byte order
+        found = values.astype(np.uint16, copy=False)  # of any byte order
         # white is 0: Pillow exchanges it for 8 bits only
         return 65_535 - found if inverts and _tag(page.image, _PHOTOMETRIC) == 0 else found
     if page.raw in ("I;16S", "I;16BS"):

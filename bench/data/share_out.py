@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.data.assemble import Names, check_names
 from bench.data.names import column
-from bench.data.pixels import one_line
+from bench.data.pages import one_line
 from bench.data.settings import GroupColumn
 from bench.errors import DataError
 

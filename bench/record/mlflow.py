@@ -321,12 +321,15 @@ class Mirror:
         )
 
     def _create(self, record: Record, parent: str) -> Run:
-        return self._client.create_run(
+        run = self._client.create_run(
             self._tree.experiment(record.files.experiment),
             start_time=fields.milliseconds(record.status.started),
             tags=_tags(record, parent),
             run_name=record.files.id,
         )
+        if not run.info.run_id:  # a proxy that answers everything with `{}`
+            raise MirrorError(f"MLflow at {self.label} does not answer as MLflow does")
+        return run
 
     def _push(self, run: Run, record: Record, parent: str, after: int) -> None:
         """Params and tags first, then the epochs after `after`, then the summary and the state."""

@@ -65,6 +65,8 @@ def _set_environment(uri: str) -> None:
     if uri.startswith("http"):
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+        # a server, or a proxy before it, may ask for an hour, in which nothing is said
+        os.environ.setdefault("MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER", "false")
 
 
 def _check_sqlite(uri: str) -> None:

@@ -16,7 +16,9 @@ _MEANINGS = (
     (r"disk is full|No space left", "cannot be written, its disk is full"),
     (r"readonly|read-only|unable to open", "cannot be written"),
     (r"not a database|malformed", "is damaged"),
+    (r"too many \d+ error responses", "answers with errors only"),
     (r"timed? ?out", "does not answer"),
+    (r"not in a valid JSON format", "does not answer as MLflow does"),
     (
         r"refused|unreachable|Name or service|resolve|Max retries|reset by peer|closed connection"
         r"|Connection aborted|server closed|Broken pipe|API request to \S+ failed with exception",
@@ -24,6 +26,9 @@ _MEANINGS = (
     ),
     (r"\b40[13]\b|UNAUTH|PERMISSION_DENIED|password", "does not let us in"),
 )
+
+
+_OF_URLLIB3 = re.compile(r"too many \d+ error responses|Read timed out|too many redirects")
 
 
 class MirrorError(StoreError):
@@ -80,6 +85,8 @@ def reason(error: BaseException) -> str:
     for one in reversed(chain):
         if system := re.search(r"\[Errno -?\d+\] ([^'\")\]]+)", str(one)):
             return shortened(system[1])
+        if plain := _OF_URLLIB3.search(str(one)):
+            return plain[0]
     original = getattr(error.__cause__, "orig", None)  # SQLAlchemy adds the statement to it
     return shortened(masked(first_line(original or error)))
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.data import masks, pixels
+from bench.data import masks, pages, pixels
 from bench.data.decode import Pair, Single, decode_pair, load_images, load_pairs, resized
 from bench.data.masks import Labels
 from bench.errors import DataError
@@ -81,7 +81,7 @@ def test_a_truncated_image_is_named(tmp_path: Path, ending: str):
 
 def test_an_image_bomb_is_refused_unopened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     file = saved(tmp_path / "a.png", np.zeros((20, 30), np.uint8))
-    monkeypatch.setattr(pixels, "MAX_PIXELS", 599)
+    monkeypatch.setattr(pages, "MAX_PIXELS", 599)
     with pytest.raises(DataError, match=r"a\.png: 600 pixels are more than the 599 allowed: store"):
         read_image(file)
 

@@ -11,7 +11,8 @@ import tifffile
 from PIL import Image, ImageOps
 
 from bench.data.masks import MaskReading, read_mask
-from bench.data.pixels import Opening, oriented, read_pixels
+from bench.data.pages import Opening, oriented
+from bench.data.pixels import read_pixels
 from bench.errors import DataError
 from tests.data.made_folders import Pixels, Save, is_right, made, plain, prepared
 from tests.data.wide import png16
