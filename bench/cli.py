@@ -283,18 +283,43 @@ def import_(
 
 @app.command()
 def evaluate(
-    trial: Annotated[str, typer.Argument(help="Id, beginning of an id, or folder.")],
+    trial: Annotated[
+        str,
+        typer.Argument(help="Id, beginning of an id, or folder; with --scores also an experiment."),
+    ],
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
+    scores: Annotated[
+        bool,
+        typer.Option(
+            "--scores",
+            help="Record the scores of single images, where a finished trial lacks them.",
+        ),
+    ] = False,
     device: Device = DeviceName.AUTO,
     trust_code: TrustCode = False,
     results: Results = RESULTS,
 ) -> None:
     """Score a trial's best checkpoint."""
+    if scores:
+        _evaluate_scores(trial, device, trust_code=trust_code, results=results)
+        return
     from bench.commands.trained import evaluate as evaluate_trial
     from bench.record.store import Store
 
     found = evaluate_trial(Store(results), trial, split, device, trust_code=trust_code)
     print(json.dumps(found, indent=2))
+
+
+def _evaluate_scores(name: str, device: str, *, trust_code: bool, results: Path) -> None:
+    from bench.commands.image_scores import evaluate_scores
+    from bench.record.store import Store
+
+    failed = False
+    for line, is_there in evaluate_scores(Store(results), name, device, trust_code=trust_code):
+        print(printable(line), file=sys.stdout if is_there else sys.stderr, flush=True)
+        failed |= not is_there
+    if failed:
+        raise typer.Exit(1)
 
 
 @app.command()

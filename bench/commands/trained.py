@@ -49,14 +49,14 @@ def evaluate(
     if split not in ("train", "val", "test"):
         raise BenchError(f"--split {split}: use train, val or test")
     files = store.find(trial)
-    parts = _trained(files, device, trust_code=trust_code)
+    parts = trained_parts(files, device, trust_code=trust_code)
     if files.summary().get("data_fingerprint") not in (None, parts.data.fingerprint):
         note = (
             "was trained on other data than data.root holds now, or an earlier version read them "
             "otherwise: these scores do not compare with its recorded ones"
         )
         print(f"{files.folder}: {note}", file=sys.stderr, flush=True)
-    return parts.score(split)
+    return parts.score(split).metrics
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def predict_files(
             each other.
     """
     names = _result_names(_files(images))
-    parts = _trained(store.find(trial), device, trust_code=trust_code)
+    parts = trained_parts(store.find(trial), device, trust_code=trust_code)
     reader = _Reader(parts)
     failed: list[str] = []
 
@@ -242,7 +242,7 @@ def _segment(parts: TrialParts, image: Image, results: Path) -> tuple[Path, Path
     return mask, tinted
 
 
-def _trained(files: TrialFiles, device: str, *, trust_code: bool) -> TrialParts:
+def trained_parts(files: TrialFiles, device: str, *, trust_code: bool) -> TrialParts:
     """The trial's parts with its best weights, wherever it was trained."""
     if is_imported(config := checked_config(files)):
         raise StoreError(

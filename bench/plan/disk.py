@@ -17,6 +17,8 @@ EPOCH_RECORDS = 1_500
 """Bytes of an epoch in history.csv, finished.pt and MLflow's database, measured."""
 TENSOR = 250
 """Bytes that a checkpoint has for each tensor besides its values, measured."""
+ASSUMED_IMAGES = {"val": 800, "test": 4_000}
+"""As in Oxford-IIIT Pet, where the settings do not say how many images a split has."""
 PICTURES = 4
 PICTURE_PIXEL = 2.6
 """Bytes a pixel of an image in a sample picture: input, truth and prediction as PNG, measured."""
@@ -93,10 +95,26 @@ def _arm_use(settings: TrialSettings, size: tuple[int, int] | None) -> DiskUse |
         return None
     whole, trained = size
     averages = 0 if settings.train.ema is None else 1
-    state = whole * (1 + averages) + optimizer_copies(settings.train) * trained
+    kept_scores, scores = _score_bytes(settings)
+    state = whole * (1 + averages) + optimizer_copies(settings.train) * trained + kept_scores
     pictures = int(PICTURES * PICTURE_PIXEL * settings.data.image_size**2)
-    records = RECORDS + EPOCH_RECORDS * settings.train.epochs + pictures
+    records = RECORDS + EPOCH_RECORDS * settings.train.epochs + pictures + kept_scores + scores
     return DiskUse(whole, state, records)
+
+
+def _score_bytes(settings: TrialSettings) -> tuple[int, int]:
+    """Of scores by image: in each state and `finished.pt`, and in the files of `scores/`.
+
+    Four bytes for each image and metric at the selected and the last epoch, two for each image and
+    epoch. A state has no scores of the test split at the selected epoch.
+    """
+    val, test = (
+        count if isinstance(count := getattr(settings.data, split, None), int) else assumed
+        for split, assumed in ASSUMED_IMAGES.items()
+    )
+    one = 4 * len(settings.metrics)
+    epochs = 2 * settings.train.epochs * val
+    return one * (2 * val + test) + epochs, 2 * one * (val + test) + epochs
 
 
 def optimizer_copies(train: TrainSettings) -> int:

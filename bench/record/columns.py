@@ -7,8 +7,10 @@ from bench.states import Failure, Status
 __all__ = [
     "HISTORY",
     "HISTORY_DIGEST",
+    "IMAGES_HASH",
     "METRICS",
     "RUNS",
+    "SCORES_DIGEST",
     "SUMMARY_DIGEST",
     "UNLISTED",
     "Failure",
@@ -50,15 +52,20 @@ RUNS: tuple[str, ...] = (
 )  # fmt: skip
 
 HISTORY_DIGEST, SUMMARY_DIGEST = "history_digest", "summary_digest"
+IMAGES_HASH, SCORES_DIGEST = "images_hash", "scores_digest"
 UNLISTED: tuple[str, ...] = (
     "images_per_second",
     "batchnorm_images",
     HISTORY_DIGEST,
     SUMMARY_DIGEST,
+    IMAGES_HASH,
+    SCORES_DIGEST,
 )
 """What summary.json has and runs.csv has not.
 
 `batchnorm_images`: how many images BatchNorm took its statistics from in training, where those are
 fewer than a batch. `history_digest`: of the history.csv that the summary was made of.
-`summary_digest`: of everything else in summary.json.
+`summary_digest`: of everything else in summary.json. `images_hash`: which images the scores of
+single images are of; trials of different ones make no pairs by image. `scores_digest`: of these
+scores.
 """

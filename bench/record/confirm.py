@@ -27,6 +27,7 @@ from bench.plan.recorded import check_identity, identity_hash, is_imported
 from bench.record.columns import HISTORY_DIGEST, SUMMARY_DIGEST, Status
 from bench.record.directions import Mode, direction
 from bench.record.files import read_text
+from bench.record.score_files import why_incomplete
 from bench.record.summary import summarise
 from bench.record.trial_files import Row, TrialFiles, TrialStatus
 
@@ -148,13 +149,15 @@ def standing(files: TrialFiles, config: Mapping[str, Any] | None = None) -> Tria
     if status.status is not Status.DONE:
         return status
     try:
-        confirmed(files, config)
+        lost = why_incomplete(files, confirmed(files, config).summary)
     except DamagedError as error:
         reason = str(error)
     except UnconfirmedError as error:
         reason = error.reason
     else:
-        return status
+        if lost is None or not any(path.exists() for path in files.states):
+            return status  # scores of single images are missed by the report alone
+        reason = lost
     if any(path.exists() for path in files.states):
         return replace(status, status=Status.INTERRUPTED, message=reason)
     raise UnconfirmedError(reason.partition(": restore it, or")[0], files.folder)

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from bench.image_scores import TrialScores
+
 _OF_MACHINE = ("device", "threads", "torch", "git_commit")
 
 
@@ -135,14 +137,15 @@ class TrialRecorder:
         with replacing(self.files.samples / f"{plain}.png") as beside:
             Image.fromarray(image).save(beside, format="PNG")
 
-    def finish(self, facts: Mapping[str, Any]) -> None:
-        """Keep the summary, then say that the trial is done; both survive a power cut.
+    def finish(self, facts: Mapping[str, Any], scores: TrialScores | None = None) -> None:
+        """Keep scores and summary, then say that the trial is done; survives power cuts.
 
         Only then what training would have gone on from is deleted: killed in between, the trial is
         done, and `bench clean` deletes the rest.
         """
         self.check()
-        self._summarise(self._history, facts)
+        told = {} if scores is None else self._write_scores(scores)
+        self._summarise(self._history, {**facts, **told})
         self.files.write_status(replace(self._status(), status=Status.DONE), durable=True)
         if not self.keep_last and self.finished.exists():
             for path in (self.previous, self.last):
@@ -175,6 +178,11 @@ class TrialRecorder:
         self.files.write_status(
             replace(before, status=Status.INTERRUPTED, message=message, retries=before.retries + 1)
         )
+
+    def _write_scores(self, scores: TrialScores) -> dict[str, str]:
+        from bench.record.image_scores import write_scores  # numpy: a worker has it
+
+        return write_scores(self.files, scores)
 
     def _summarise(self, history: Sequence[Row], facts: Mapping[str, Any]) -> None:
         summary: dict[str, Any] = {}

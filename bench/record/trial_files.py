@@ -139,6 +139,15 @@ class TrialFiles:
         return self.folder / "samples"
 
     @property
+    def scores(self) -> Path:
+        """`scores/`: scores of single images."""
+        return self.folder / "scores"
+
+    def images_path(self, images: str) -> Path:
+        """Names of the images that have this hash: one file for all trials of the experiment."""
+        return self.folder.parent / f"images-{images}.json"
+
+    @property
     def mlflow_path(self) -> Path:
         """`mlflow.json`: what MLflow has of it."""
         return self.folder / "mlflow.json"

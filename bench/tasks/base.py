@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor, nn
 
+from bench.image_scores import ImageScores
+
 Picture = npt.NDArray[np.uint8]
 
 
@@ -91,6 +93,10 @@ class Meter(Protocol):
 
         Beside them may stand how much they are means of: `bench.tasks.settings.SUPPORT`.
         """
+        ...
+
+    def by_image(self) -> ImageScores:
+        """The same of each image, in the order in which they were seen; after `compute`."""
         ...
 
 

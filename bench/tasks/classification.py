@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bench.image_scores import ImageScores
 from bench.tasks.base import Baseline, Batch, FinalEvaluation, LossPart, Picture, Samples
 from bench.tasks.pictures import Caption, captioned, confusion_matrix
 
@@ -120,6 +121,7 @@ class ClassificationMeter:
         self._top_ks = top_ks(classes)
         self._losses: list[Tensor] = []
         self._ranks: list[Tensor] = []
+        self._scores: ImageScores | None = None
 
     def update(self, model: nn.Module, batch: Batch) -> None:
         """Score one batch; nothing is read back from the device."""
@@ -130,11 +132,17 @@ class ClassificationMeter:
     def compute(self) -> dict[str, float | None]:
         """Mean loss and the shares of images whose class is among the k best scored."""
         rank = torch.cat(self._ranks).cpu()
-        loss = float(torch.cat(self._losses).double().mean())
-        return {
-            "loss": loss,
-            **{f"top{k}": float((rank < k).double().mean()) for k in self._top_ks},
-        }
+        losses = torch.cat(self._losses).double()
+        found: dict[str, Tensor] = {"loss": losses.cpu()}
+        found |= {f"top{k}": (rank < k).double() for k in self._top_ks}
+        self._scores = ImageScores.of({k: v.numpy() for k, v in found.items()}, set(found))
+        means: dict[str, float | None] = {k: float(v.mean()) for k, v in found.items()}
+        return means | {"loss": float(losses.mean())}  # added up on the device
+
+    def by_image(self) -> ImageScores:
+        """The loss of each image, and whether its class is among the k best scored: 1 or 0."""
+        assert self._scores is not None, "compute comes first"
+        return self._scores
 
 
 def ranks(scores: Tensor, labels: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.errors import BenchError
+from bench.image_scores import ImageScores
 from bench.tasks.base import Baseline, Batch, FinalEvaluation, LossPart, Picture, Samples
 from bench.tasks.frechet import (
     LoadClassifier,
@@ -179,6 +180,7 @@ class DiffusionMeter:
         self._task = task
         self._errors: list[Tensor] = []
         self._times: list[Tensor] = []
+        self._scores: ImageScores | None = None
 
     def update(self, model: nn.Module, batch: Batch) -> None:
         """Score one batch; nothing is read back from the device."""
@@ -196,7 +198,17 @@ class DiffusionMeter:
         for number, name in enumerate(DIFFUSION_QUARTERS):
             own = errors[quarters == number]
             found[name] = float(own.mean()) if len(own) else None
+        each = {"loss": errors} | {
+            name: torch.where(quarters == number, errors, torch.nan)
+            for number, name in enumerate(DIFFUSION_QUARTERS)
+        }
+        self._scores = ImageScores.of({k: v.numpy() for k, v in each.items()}, set(each))
         return found
+
+    def by_image(self) -> ImageScores:
+        """The loss of each image, once more in the quarter that its step falls into."""
+        assert self._scores is not None, "compute comes first"
+        return self._scores
 
 
 def grid(images: Tensor) -> Picture:

@@ -6,7 +6,7 @@ batches, so that it depends on no batch size.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -17,15 +17,27 @@ from bench.labels import IGNORE_LABEL
 EPSILON = 1e-6
 
 
+class Measured(NamedTuple):
+    """What a batch says of the losses of its split and of its images, in float64.
+
+    Attributes:
+        sums: what of the batch enters the loss of its split, to be added up.
+        images: (B,) the loss of each image by itself; NaN where it is not defined.
+    """
+
+    sums: Tensor
+    images: Tensor
+
+
 class Loss(Protocol):
-    """A loss of batches, and of a split."""
+    """A loss of batches, of a split, and of its images."""
 
     def __call__(self, scores: Tensor, masks: Tensor) -> Tensor:
         """The batch's loss, () in the type of the scores."""
         ...
 
-    def sums(self, scores: Tensor, masks: Tensor) -> Tensor:
-        """What of a batch enters the loss of its split: float64, to be added up."""
+    def measure(self, scores: Tensor, masks: Tensor) -> Measured:
+        """What is recorded of a batch; nothing is read back from the device."""
         ...
 
     def of_split(self, sums: Tensor) -> Tensor:
@@ -47,9 +59,19 @@ class PixelCrossEntropy:
         """See `Loss`."""
         return self._total(scores, masks) / _counted(masks).clamp(min=1)
 
-    def sums(self, scores: Tensor, masks: Tensor) -> Tensor:
-        """(2,): the sum over pixels, and how many count."""
-        return torch.stack([self._total(scores, masks).double(), _counted(masks).double()])
+    def measure(self, scores: Tensor, masks: Tensor) -> Measured:
+        """(2,) sums over the batch: of the loss over pixels, and how many count."""
+        if self._gamma == 0:
+            # the log-probabilities once for both; their "sum" has the bits of cross_entropy's
+            probabilities, labels = _log_probabilities(scores, masks)
+            total = _nll(probabilities, labels, "sum")
+            each = _nll(probabilities, labels, "none")
+        else:
+            each = self._focal(scores, masks)
+            total = each.sum()
+        counted = (masks != IGNORE_LABEL).flatten(1).sum(1)
+        sums = torch.stack([total.double(), counted.sum().double()])
+        return Measured(sums, each.view(len(masks), -1).sum(1, dtype=torch.float64) / counted)
 
     def of_split(self, sums: Tensor) -> Tensor:
         """See `Loss`."""
@@ -58,8 +80,11 @@ class PixelCrossEntropy:
     def _total(self, scores: Tensor, masks: Tensor) -> Tensor:
         if self._gamma == 0:
             return _pixelwise(scores, masks, "sum")
+        return self._focal(scores, masks).sum()
+
+    def _focal(self, scores: Tensor, masks: Tensor) -> Tensor:
         each = _pixelwise(scores, masks, "none")
-        return (_power(-torch.expm1(-each), self._gamma) * each).sum()
+        return _power(-torch.expm1(-each), self._gamma) * each
 
 
 class SoftDice:
@@ -78,31 +103,35 @@ class SoftDice:
 
     def __call__(self, scores: Tensor, masks: Tensor) -> Tensor:
         """See `Loss`."""
-        return self._of(*self._parts(scores, masks))
+        return self._of(*(part.sum((0, 2, 3)) for part in self._parts(scores, masks)))
 
-    def sums(self, scores: Tensor, masks: Tensor) -> Tensor:
-        """(3, C): Σ p·g, Σ p and Σ g of each class."""
-        return torch.stack(self._parts(scores, masks)).double()
+    def measure(self, scores: Tensor, masks: Tensor) -> Measured:
+        """(3, C) sums over the batch: Σ p·g, Σ p and Σ g of each class."""
+        parts = self._parts(scores, masks)
+        sums = torch.stack([part.sum((0, 2, 3)) for part in parts]).double()
+        images = torch.stack([part.sum((2, 3)) for part in parts]).double()
+        return Measured(sums, self.of_split(images))
 
     def of_split(self, sums: Tensor) -> Tensor:
-        """See `Loss`; NaN also where none of several classes is in a mask."""
-        known = sums[1:] if sums.shape[1] == 1 else sums[2:]
-        return torch.where(known.sum() > 0, self._of(*sums), torch.nan)
+        """See `Loss`; (…,) of (3, …, C). NaN also where none of several classes is in a mask."""
+        known = sums[1:] if sums.shape[-1] == 1 else sums[2:]
+        return torch.where(known.sum((0, -1)) > 0, self._of(*sums), torch.nan)
 
-    def _parts(self, scores: Tensor, masks: Tensor) -> list[Tensor]:
+    def _parts(self, scores: Tensor, masks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """p·g, p and g of each class and pixel, (B, C, H, W)."""
         valid = (masks != IGNORE_LABEL).unsqueeze(1)
         classes = torch.arange(self._first, scores.shape[1], device=scores.device)
         truth = (masks.unsqueeze(1) == classes.view(1, -1, 1, 1)).to(scores.dtype)
         predicted = scores.softmax(1)[:, self._first :] * valid
-        return [part.sum((0, 2, 3)) for part in (predicted * truth, predicted, truth)]
+        return predicted * truth, predicted, truth
 
     @staticmethod
     def _of(both: Tensor, predicted: Tensor, truth: Tensor) -> Tensor:
         each = 1 - (2 * both + EPSILON) / (predicted + truth + EPSILON)
-        if len(each) == 1:
-            return each.mean()
+        if each.shape[-1] == 1:
+            return each.mean(-1)
         present = truth > 0
-        return (each * present).sum() / present.sum().clamp(min=1)
+        return (each * present).sum(-1) / present.sum(-1).clamp(min=1)
 
 
 class CrossEntropyPlusDice:
@@ -115,17 +144,15 @@ class CrossEntropyPlusDice:
         """See `Loss`."""
         return self._pixels(scores, masks) + self._dice(scores, masks)
 
-    def sums(self, scores: Tensor, masks: Tensor) -> Tensor:
+    def measure(self, scores: Tensor, masks: Tensor) -> Measured:
         """(2 + 3·C,): the sums of both."""
-        return torch.cat([part.sums(scores, masks).flatten() for part in self._both])
+        pixels, dice = (part.measure(scores, masks) for part in (self._pixels, self._dice))
+        sums = torch.cat([pixels.sums, dice.sums.flatten()])
+        return Measured(sums, pixels.images + dice.images)
 
     def of_split(self, sums: Tensor) -> Tensor:
         """See `Loss`."""
         return self._pixels.of_split(sums[:2]) + self._dice.of_split(sums[2:].view(3, -1))
-
-    @property
-    def _both(self) -> tuple[Loss, Loss]:
-        return self._pixels, self._dice
 
 
 PIXEL_MEAN_LOSSES = frozenset({"cross_entropy", "focal"})
@@ -159,8 +186,17 @@ def _power(base: Tensor, exponent: float) -> Tensor:
 
 def _pixelwise(scores: Tensor, masks: Tensor, reduction: str) -> Tensor:
     """Cross-entropy of each pixel, 0 where ignored, or their sum."""
+    return _nll(*_log_probabilities(scores, masks), reduction)
+
+
+def _log_probabilities(scores: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+    """Of each class at each pixel, and the pixels' labels: maps, or lists of pixels."""
     if scores.is_cuda and torch.are_deterministic_algorithms_enabled():
         # CUDA's loss over maps has no deterministic form; over a list of pixels it has
         scores = scores.permute(0, 2, 3, 1).reshape(-1, scores.shape[1])
         masks = masks.flatten()
-    return F.cross_entropy(scores, masks.long(), ignore_index=IGNORE_LABEL, reduction=reduction)
+    return scores.log_softmax(1), masks.long()
+
+
+def _nll(log_probabilities: Tensor, labels: Tensor, reduction: str) -> Tensor:
+    return F.nll_loss(log_probabilities, labels, ignore_index=IGNORE_LABEL, reduction=reduction)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bench.image_scores import ImageScores
 from bench.labels import IGNORE_LABEL
 from bench.metric_columns import SPLIT
 from bench.tasks.base import Baseline, Batch, FinalEvaluation, LossPart, Picture, Samples
@@ -154,6 +155,27 @@ class Segmentation:
                 means |= {f"{kind}_{n}": mean for n, mean in zip(self.scored, own, strict=True)}
         return {f"{prefix}{name}": _known(mean) for name, mean in means.items()}
 
+    def image_scores(self, losses: Tensor, counts: Counts) -> ImageScores:
+        """The scores of a split's images, (N,) losses and counts of which are given.
+
+        With `average: split` the recorded Dice and IoU are none of their means. The loss is, where
+        it is a mean over pixels and every image has as many that count.
+        """
+        dice, iou, defined = self._scores(counts)
+        each_class = torch.where(defined, 1.0, torch.nan)
+        pairs = defined.sum(1)  # of an image; 0 / 0 where it has no score
+        found = {"loss": losses}
+        for kind, values in (("dice", dice), ("iou", iou)):
+            found[kind] = values.sum(1) / pairs
+            if len(self.scored) > 1:
+                own = (values * each_class).unbind(1)
+                found |= {f"{kind}_{n}": score for n, score in zip(self.scored, own, strict=True)}
+        means = set() if self._average == "split" else set(found) - {"loss"}
+        counted = counts.truth.sum(1)
+        if self._loss_name in PIXEL_MEAN_LOSSES and bool((counted == counted[0]).all()):
+            means.add("loss")
+        return ImageScores.of({k: v.double().numpy() for k, v in found.items()}, means)
+
     def pictures(self, model: nn.Module, samples: Samples) -> dict[str, Picture]:
         """Image, truth, prediction and error map side by side, by the sample's name."""
         truths = _masks(samples.batch).cpu().numpy()
@@ -190,25 +212,38 @@ def _known(value: Tensor) -> float | None:
 
 
 class SegmentationMeter:
-    """Loss, Dice and IoU of a split, from sums and counts: batches do not matter."""
+    """Loss, Dice and IoU of a split and of its images, from sums and counts.
+
+    The split's figures are the same whatever the batches.
+    """
 
     def __init__(self, task: Segmentation) -> None:
         self._task = task
+        self._sums: list[Tensor] = []
         self._losses: list[Tensor] = []
         self._counts: list[Counts] = []
+        self._read: tuple[Tensor, Counts] | None = None
 
     def update(self, model: nn.Module, batch: Batch) -> None:
         """Score one batch; nothing is read back from the device."""
         found, masks = model(batch.images), _masks(batch)
-        self._losses.append(self._task.criterion.sums(found.float(), masks).detach())
+        loss = self._task.criterion.measure(found.float(), masks)
+        self._sums.append(loss.sums.detach())
+        self._losses.append(loss.images.detach())
         self._counts.append(count(predict_labels(found.detach()), masks, len(self._task.classes)))
 
     def compute(self) -> Found:
         """The loss, Dice and IoU, each class's own if several are scored, and `support`."""
-        sums = torch.stack(self._losses).sum(0).cpu()
+        sums = torch.stack(self._sums).sum(0).cpu()
         counts = Counts(*(torch.cat(part).cpu() for part in zip(*self._counts, strict=True)))
+        self._read = torch.cat(self._losses).cpu(), counts
         loss = float(self._task.criterion.of_split(sums))
         # without a pixel to score the loss is not defined; else NaN means that training diverged
         nothing = math.isnan(loss) and bool(sums.isfinite().all())
         measures, support = self._task.measures(counts), self._task.support(counts)
         return {"loss": None if nothing else loss} | measures | support
+
+    def by_image(self) -> ImageScores:
+        """Loss, Dice and IoU of each image, and of each class in it if several are scored."""
+        assert self._read is not None, "compute comes first"
+        return self._task.image_scores(*self._read)

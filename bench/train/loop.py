@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -13,6 +12,7 @@ import torch
 from torch import nn
 
 from bench.errors import DataError, StoreError, first_line
+from bench.image_scores import ImageScores
 from bench.measure.clock import Stopwatch
 from bench.measure.memory import PeakMemory
 from bench.metric_columns import curve_metric, val_curve
@@ -21,8 +21,10 @@ from bench.tasks.base import Picture, Samples, Task
 from bench.train import checkpoint
 from bench.train.batches import Batches
 from bench.train.compiling import CompileClock
+from bench.train.evaluation import evaluate_images
 from bench.train.graphs import graphs_for
 from bench.train.health_checks import HealthMonitor
+from bench.train.image_scores import ScoreLog
 from bench.train.optim import set_learning_rates
 from bench.train.precision import Precision
 from bench.train.progress_watch import TICK_SECONDS, ProgressWatch
@@ -111,11 +113,13 @@ class Training:
         self.precision, self.step = self.train_state.precision, self.train_state.step
         self.progress = Progress(micro_batch=self.step.micro_batch)
         self.health = HealthMonitor(self.model, self.optimizer, self.settings, self.average)
+        self.scores = ScoreLog(curve_metric(trial.settings.select.metric))
         self.states = checkpoint.RotatingCheckpoint(
             recorder.last, recorder.previous, recorder.check
         )
         self.memory = PeakMemory(device)
         self.watch = ProgressWatch(signals, stops=False)
+        self._has_weights = True  # but where only the records of a finished trial are made again
         self._validated_at: float | None = None
         """When this process ended its last epoch's validation."""
 
@@ -214,9 +218,10 @@ class Training:
     def _validate(self) -> dict[str, float | None]:
         leak = "grad_in_validation" in self.trial.settings.mistakes
         model = self.train_state.eval_model
-        metrics = evaluate(
+        metrics, scores = evaluate_images(
             model, self.task, self.val_batches, self.precision, grad=leak, watch=self.watch
         )
+        self.scores.add(scores)
         selected = self.trial.settings.select.metric
         # whether it is defined depends on the split, not on the epoch: no use going on
         if metrics[curve_metric(selected)] is None:
@@ -235,6 +240,7 @@ class Training:
         value = row[self.trial.settings.select.metric]
         if value is not None and self._better(value, progress.best):
             progress.best, progress.best_epoch = float(value), progress.epoch
+            self.scores.select()
         stopping = self.settings.early_stopping
         margin = stopping.min_delta if stopping else 0.0
         if value is not None and self._better(value, progress.reference, margin):
@@ -253,6 +259,26 @@ class Training:
                 "identity": digest(self.trial.identity),
             }
             checkpoint.save(self.recorder.best, weights, check=self.recorder.check)
+
+    def score_last_epoch(self, test: Batches | None, watch: ProgressWatch) -> None:
+        """Score each image with the last epoch's weights, where the best epoch is another.
+
+        Of the validation split only where an earlier version trained that epoch.
+        """
+        if not self._has_weights or self.progress.best_epoch in (0, self.progress.epoch):
+            return
+        model, precision = self.train_state.eval_model, self.precision
+
+        def measure(batches: Batches, split: str) -> ImageScores | None:
+            what = f"{split} split, last epoch"
+            return evaluate_images(
+                model, self.task, batches, precision, watch=watch, what=what
+            ).images
+
+        if self.scores.last is None:
+            self.scores.last = measure(self.val_batches, "val")
+        if test is not None:
+            self.scores.test_last = measure(test, "test")
 
     def _record_pictures(self) -> None:
         """Pictures of this epoch, where the task wants them."""
@@ -282,6 +308,7 @@ class Training:
             "average": None if self.average is None else self.average.state_dict(),
             "progress": asdict(self.progress),
             "health": self.health.state(),
+            "image_scores": self.scores.state(),
             "fingerprint": self.fingerprint,
             "identity": digest(self.trial.identity),
             "threads": torch.get_num_threads(),
@@ -323,8 +350,10 @@ class Training:
     def _restore(self, state: Mapping[str, Any]) -> None:
         torch.set_num_threads(state["threads"])  # another number would change the last bits
         progress = Progress(**state["progress"])
+        self.scores.resume(state.get("image_scores"), progress.epoch)
         if "model" not in state:
             # a finished trial: no step follows, and what is scored are the best epoch's weights
+            self._has_weights = False
             self.train_state.begin(progress.epoch)
             if self.average is not None:
                 self.average.steps = state["average_steps"]
@@ -348,28 +377,3 @@ def make_pictures(
     model.eval()
     with torch.inference_mode(), precision.autocast():
         return task.pictures(model, samples)
-
-
-def evaluate(
-    model: nn.Module,
-    task: Task,
-    batches: Batches,
-    precision: Precision,
-    *,
-    grad: bool = False,
-    watch: ProgressWatch | None = None,
-    what: str = "validation",
-) -> dict[str, float | None]:
-    """The task's metrics over every sample, in evaluation mode; the model's mode stays evaluation.
-
-    `grad` leaves autograd on (a published mistake, to be measured).
-    """
-    model.eval()
-    meter = task.meter()
-    with nullcontext() if grad else torch.inference_mode():
-        with precision.autocast():  # once, so that weights are cast once
-            for batch in (watch or ProgressWatch()).iterate(
-                batches.in_order(), what, batches.count
-            ):
-                meter.update(model, batch)
-        return meter.compute()

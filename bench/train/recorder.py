@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from bench.image_scores import TrialScores
+
 Row = Mapping[str, float | int | None]
 """One epoch: the columns of history.csv."""
 
@@ -57,8 +59,13 @@ class Recorder(Protocol):
         """A sample picture, (H, W, 3)."""
         ...
 
-    def finish(self, facts: Mapping[str, Any]) -> None:
-        """The trial is done; `facts` are the columns of runs.csv that the history does not give."""
+    def finish(self, facts: Mapping[str, Any], scores: TrialScores | None = None) -> None:
+        """The trial is done.
+
+        Args:
+            facts: the columns of runs.csv that the history does not give.
+            scores: of single images; None: the task tells none.
+        """
         ...
 
     def retry(self, message: str) -> None:

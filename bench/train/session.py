@@ -20,6 +20,7 @@ from bench.data.base import Images, Splits
 from bench.data.settings import DATASETS
 from bench.data.window import EIGHT_BITS, Window
 from bench.errors import DeviceError, SpecError, StoreError, first_line
+from bench.image_scores import SplitImages, TrialScores
 from bench.measure.environment import environment
 from bench.metric_columns import MetricKind, curve_metric, on_test, val_curve
 from bench.models.onednn import avoid_faulty_convolutions
@@ -32,7 +33,9 @@ from bench.train import checkpoint
 from bench.train.batches import ApplyWindow, Batches, Normalize
 from bench.train.classifier import check_extractor, load_classifier
 from bench.train.compiling import check_compiler
-from bench.train.loop import Diverged, Progress, Signals, Training, evaluate, make_pictures
+from bench.train.evaluation import Evaluated, evaluate_images
+from bench.train.image_scores import trial_scores
+from bench.train.loop import Diverged, Progress, Signals, Training, make_pictures
 from bench.train.placement import Placement, check_placement, choose_placement
 from bench.train.precision import Precision, check_precision
 from bench.train.progress_watch import ProgressWatch
@@ -98,10 +101,12 @@ class TrialParts:
         """The trial's number format."""
         return Precision(self.trial.settings.train.precision, self.device)
 
-    def score(self, split: str, watch: ProgressWatch | None = None) -> dict[str, float | None]:
-        """The task's metrics of the model as it is on one split."""
+    def score(self, split: str, watch: ProgressWatch | None = None) -> Evaluated:
+        """The task's metrics of the model as it is on one split, and on each of its images."""
         batches, what = self.batches(split), f"{split} split"
-        return evaluate(self.model, self.task, batches, self.precision(), watch=watch, what=what)
+        return evaluate_images(
+            self.model, self.task, batches, self.precision(), watch=watch, what=what
+        )
 
     def samples(self, split: str, count: int = PICTURES) -> Samples:
         """A few samples of one split, evenly spaced."""
@@ -178,8 +183,9 @@ def train_trial(
         training.resume(saved)
         del saved  # as large as the weights and the optimizer's state together
     training.run()
-    _load_best(parts, training.progress, recorder.best)
     watch = ProgressWatch(signals)
+    training.score_last_epoch(parts.batches("test") if test else None, watch)
+    _load_best(parts, training.progress, recorder.best)
     with watch.forward_passes(parts.model, "final evaluation, forward pass"):
         final_evaluation = evaluate_finally(parts, watch) if test else FinalEvaluation()
         made = pictures(parts) | final_evaluation.pictures
@@ -189,7 +195,26 @@ def train_trial(
     checkpoint.save(
         recorder.finished, training.finished_state(), durable=True, check=recorder.check
     )
-    recorder.finish(_facts(parts, training, manifest, watch, test=test) | final_evaluation.facts)
+    tested = parts.score("test", watch) if test else None
+    facts = _facts(parts, training, manifest, watch, None if tested is None else tested.metrics)
+    scores = _image_scores(parts, training, tested, watch)
+    recorder.finish(facts | final_evaluation.facts, scores)
+
+
+def _image_scores(
+    parts: TrialParts, training: Training, tested: Evaluated | None, watch: ProgressWatch
+) -> TrialScores | None:
+    """Of single images, with the best epoch's weights in the model."""
+    log, progress = training.scores, training.progress
+    if log.selected is None:  # an earlier version trained that epoch; or the task tells none
+        log.selected = parts.score("val", watch).images
+    return trial_scores(
+        log,
+        {name: SplitImages(s.names, s.groups) for name, s in parts.data.splits.items()},
+        None if tested is None else tested.images,
+        selected_epoch=progress.best_epoch,
+        last_epoch=progress.epoch,
+    )
 
 
 def _log_gpu_memory(training: Training) -> None:
@@ -398,16 +423,14 @@ def _facts(
     training: Training,
     manifest: Mapping[str, Any],
     watch: ProgressWatch,
-    *,
-    test: bool,
+    tested: Mapping[str, float | None] | None,
 ) -> dict[str, Any]:
     """What the history does not tell; the columns of runs.csv."""
     train = parts.trial.settings.train
-    scores = parts.score("test", watch) if test else {}
-    baselines = _baselines(parts, ("val", "test") if test else ("val",), watch)
+    baselines = _baselines(parts, ("val",) if tested is None else ("val", "test"), watch)
     best = training.progress.history[training.progress.best_epoch - 1]
     return {
-        **{on_test(name): value for name, value in scores.items()},
+        **{on_test(name): value for name, value in (tested or {}).items()},
         **{f"val_{name}": best[val_curve(name)] for name in SUPPORT if val_curve(name) in best},
         **baselines,
         **health.record(_findings(training, baselines)),

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.image_scores import TrialScores
 from bench.plan.trial import Trial
 from bench.spec.schema import TrialSettings
 from bench.train.recorder import Row
@@ -44,6 +45,7 @@ class MemoryRecorder:
         self.pictures: dict[str, np.ndarray] = {}
         self.facts: dict[str, Any] = {}
         self.environment: dict[str, Any] = {}
+        self.scores: TrialScores | None = None
         self.stopped: tuple[str, str | None, str | None] | None = None
 
     @property
@@ -77,8 +79,8 @@ class MemoryRecorder:
     def picture(self, name: str, image: np.ndarray) -> None:
         self.pictures[name] = image
 
-    def finish(self, facts: Mapping[str, Any]) -> None:
-        self.facts = dict(facts)
+    def finish(self, facts: Mapping[str, Any], scores: TrialScores | None = None) -> None:
+        self.facts, self.scores = dict(facts), scores
 
     def stop(self, status: str, failure: str | None, message: str | None) -> None:
         self.stopped = (status, failure, message)

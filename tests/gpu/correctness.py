@@ -13,7 +13,8 @@ from typing import Any
 import torch
 
 from bench.plan.trial import Trial
-from bench.train.loop import Interrupted, evaluate
+from bench.train.evaluation import evaluate
+from bench.train.loop import Interrupted
 from bench.train.session import build, train_trial
 from bench.train.train_state import TrainState
 from tests.builders.training import MemoryRecorder, Silent, results
@@ -51,7 +52,7 @@ def _losses(check: Check, trial: Trial, *, graphs: bool) -> list[float]:
         assert made.step.graph is not None
         assert made.step.graph._graph is not None, "nothing was recorded"
     return [float(loss) for loss in losses] + [
-        float(weight.double().sum()) for weight in made.validated.parameters()
+        float(weight.double().sum()) for weight in made.eval_model.parameters()
     ]
 
 
@@ -154,7 +155,7 @@ def _waited(check: Check, trial: Trial) -> dict[str, list[str]]:
             for batch in batches.training(plan, epoch):
                 made.step(batch)
         with watched(check, on=epoch == 2) as validation:
-            evaluate(made.validated, parts.task, val, made.precision)
+            evaluate(made.eval_model, parts.task, val, made.precision)
     return {"steps": steps, "validation": validation}
 
 

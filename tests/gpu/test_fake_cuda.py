@@ -10,7 +10,7 @@ import torch
 
 from bench.plan.trial import Trial
 from bench.train import measure_footprint as measuring
-from bench.train.loop import evaluate
+from bench.train.evaluation import evaluate
 from bench.train.session import TrialParts, build
 from bench.train.train_state import TrainState
 from tests.builders.training import make_trial
@@ -81,7 +81,7 @@ def trained(trial: Trial, device: Device) -> tuple[list[str], list[str]]:
     steps = list(device.waits)
     assert all(bool(loss.isfinite()) for loss in losses)
     device.waits.clear()
-    evaluate(made.validated, parts.task, val, made.precision)
+    evaluate(made.eval_model, parts.task, val, made.precision)
     return steps, list(device.waits)
 
 

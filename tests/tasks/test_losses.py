@@ -88,7 +88,9 @@ def test_the_loss_of_a_split_is_that_of_one_batch_of_it(name: str, classes: int)
     scores = torch.randn(5, classes, 6, 6)
     truth = torch.randint(0, classes, (5, 6, 6), dtype=torch.uint8)
     truth[0, :4] = 255
-    sums = sum(loss.sums(s, t) for s, t in zip(scores.split(2), truth.split(2), strict=True))
+    sums = sum(
+        loss.measure(s, t).sums for s, t in zip(scores.split(2), truth.split(2), strict=True)
+    )
     assert isinstance(sums, torch.Tensor)
     assert loss.of_split(sums).item() == pytest.approx(loss(scores, truth).item(), rel=1e-6)
 
@@ -97,7 +99,7 @@ def test_the_loss_of_a_split_is_that_of_one_batch_of_it(name: str, classes: int)
 @pytest.mark.parametrize("classes", [2, 4])
 def test_the_loss_of_a_split_without_pixels_is_not_defined(name: str, classes: int) -> None:
     loss = segmentation_loss(name)
-    sums = loss.sums(torch.randn(1, classes, 1, 2), mask([255, 255]))
+    sums = loss.measure(torch.randn(1, classes, 1, 2), mask([255, 255])).sums
     assert loss.of_split(sums).isnan()
     assert sums.isfinite().all()
 

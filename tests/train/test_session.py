@@ -258,8 +258,8 @@ def test_best_weights_are_those_of_the_best_epoch(tmp_path: Path) -> None:
     best = max(found.rows, key=lambda row: row["val/dice"] or 0)
     parts = build(make_trial())
     parts.load(tmp_path / "best.pt")
-    assert parts.score("val")["dice"] == best["val/dice"]
-    assert parts.score("test")["dice"] == found.facts["test_dice"]
+    assert parts.score("val").metrics["dice"] == best["val/dice"]
+    assert parts.score("test").metrics["dice"] == found.facts["test_dice"]
 
 
 def scored(tmp_path: Path) -> TrialParts:

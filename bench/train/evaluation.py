@@ -1,0 +1,60 @@
+"""One pass over a split: its figures, and those of each of its images."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from bench.image_scores import ImageScores
+from bench.tasks.base import Task
+from bench.train.batches import Batches
+from bench.train.image_scores import scores_of
+from bench.train.precision import Precision
+from bench.train.progress_watch import ProgressWatch
+
+
+class Evaluated(NamedTuple):
+    """What a pass over a split gives.
+
+    Attributes:
+        metrics: the task's, of the split.
+        images: the same of each image; None where a task of one's own does not tell.
+    """
+
+    metrics: dict[str, float | None]
+    images: ImageScores | None
+
+
+def evaluate_images(
+    model: nn.Module,
+    task: Task,
+    batches: Batches,
+    precision: Precision,
+    *,
+    grad: bool = False,
+    watch: ProgressWatch | None = None,
+    what: str = "validation",
+) -> Evaluated:
+    """The task's metrics over every sample, in evaluation mode; the model's mode stays evaluation.
+
+    `grad` leaves autograd on (a published mistake, to be measured).
+    """
+    model.eval()
+    meter = task.meter()
+    with nullcontext() if grad else torch.inference_mode():
+        with precision.autocast():  # once, so that weights are cast once
+            for batch in (watch or ProgressWatch()).iterate(
+                batches.in_order(), what, batches.count
+            ):
+                meter.update(model, batch)
+        return Evaluated(meter.compute(), scores_of(meter))
+
+
+def evaluate(
+    model: nn.Module, task: Task, batches: Batches, precision: Precision
+) -> dict[str, float | None]:
+    """The task's metrics over every sample, without those of each image."""
+    return evaluate_images(model, task, batches, precision).metrics
