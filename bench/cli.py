@@ -123,10 +123,12 @@ def run(
         from rich.console import Console
 
         from bench.commands.run import RunOptions, run_plan
-        from bench.run.limits import Limits, duration
+        from bench.run.limits import Limits, parse_duration
 
         changes = [*(overrides or ()), *([f"machine.device={device}"] if device else [])]
-        limits = Limits(duration(timeout, "--timeout"), duration(hung_after, "--hung-after"))
+        limits = Limits(
+            parse_duration(timeout, "--timeout"), parse_duration(hung_after, "--hung-after")
+        )
         options = RunOptions(
             results, reports, jobs, retry_failed, force, fail_fast, limits, retries, keep_last
         )

@@ -43,13 +43,13 @@ def plan_rows(
             "seed": trial.seed,
             "axes": dict(trial.axes),
             **{name: getattr(costs.get(trial.id), name, None) for name in COSTS},
-            **({} if memory is None else {"memory": _told_memory(memory[trial.id])}),
+            **({} if memory is None else {"memory": _memory_record(memory[trial.id])}),
         }
         for trial in plan.trials
     ]
 
 
-def _told_memory(found: Footprint) -> dict[str, Any]:
+def _memory_record(found: Footprint) -> dict[str, Any]:
     return asdict(found) | {"fits": found.fits}
 
 

@@ -36,13 +36,13 @@ from bench.record.leases import Leases
 from bench.record.recorder import TrialRecorder
 from bench.record.store import Store, TrialFiles, TrialStatus
 from bench.run.executors.local import LocalExecutor
-from bench.run.forecast import room
+from bench.run.forecast import max_trials_per_gpu
 from bench.run.limits import Limits
 from bench.run.prepare import Costs, prepare
 from bench.run.progress import display
+from bench.run.resources import divide_machine
 from bench.run.retries import RETRIES
-from bench.run.runner import Choice, Outcome, choose, run, unrecordable
-from bench.run.shares import divide
+from bench.run.runner import Outcome, TrialSelection, run, select_trials, unrecordable
 from bench.run.worker import Job
 from bench.states import Status
 
@@ -154,12 +154,12 @@ def _run(here: _Run) -> ExitCode:
     for error in refused.values():
         here.say(f"Not counted, and left as it is: {error} (or --force trains all trials anew).")
     statuses = {trial: found.status for trial, found in before.items()}
-    choice = choose(statuses, retry_failed=options.retry_failed, force=options.force)
-    here.say(_describe(choice, len(plan.trials), len(refused)))
-    todo = [trial for trial in plan.trials if trial.id in set(choice.todo)]
+    selection = select_trials(statuses, retry_failed=options.retry_failed, force=options.force)
+    here.say(_describe(selection, len(plan.trials), len(refused)))
+    todo = [trial for trial in plan.trials if trial.id in set(selection.todo)]
     if todo and others:
         here.say(f"Sharing them with {', '.join(map(str, others))}.")
-    moved = changed_data.moved_trials(plan, choice.finished, here.store, here.confirmed)
+    moved = changed_data.moved_trials(plan, selection.finished, here.store, here.confirmed)
     outcome = Outcome()
     if todo or moved:
         outcome = _train_left(here, todo, moved, before)
@@ -167,7 +167,7 @@ def _run(here: _Run) -> ExitCode:
         _put_new_plan_on_record(plan, here.store)
         here.setup.close()
         finish_mirror(here.store, plan.experiment, here.say)
-    return _conclude(here, choice, outcome, len(refused))
+    return _conclude(here, selection, outcome, len(refused))
 
 
 def _train_left(
@@ -183,17 +183,19 @@ def _train_left(
     plan, options = here.plan, here.options
     fetch_weights(todo)
     machine = plan.machine
-    fitting = room(todo, here.say)
-    shares = divide(machine.device, options.jobs, machine.threads, len(todo), fitting)
-    if options.jobs and len(shares) < min(options.jobs, len(todo)):
-        here.say(f"{len(shares)} trials at a time, not {options.jobs}: no more fit on the GPUs.")
+    max_per_gpu = max_trials_per_gpu(todo, here.say)
+    resources = divide_machine(
+        machine.device, options.jobs, machine.threads, len(todo), max_per_gpu
+    )
+    if options.jobs and len(resources) < min(options.jobs, len(todo)):
+        here.say(f"{len(resources)} trials at a time, not {options.jobs}: no more fit on the GPUs.")
     epochs = {trial.id: trial.settings.train.epochs for trial in todo}
     # importing MLflow and making its database takes seconds, as preparing does: side by side
     shown_on = display(here.console, epochs, plan.select.metric)
     with shown_on as shown, mirrored(here.store, plan.experiment, here.say) as changed:
         for files in behind(here.store, plan.experiment):
             changed(files)
-        trials_per_device = max((share.trials_per_device for share in shares), default=1)
+        trials_per_device = max((resources.trials_per_device for resources in resources), default=1)
         prepared = prepare([*todo, *moved], shown.preparing, trials_per_device)
         if not options.force:
             changed_data.refuse_changed_data(plan, prepared.fingerprints, here.store)
@@ -209,7 +211,7 @@ def _train_left(
         here.setup.close()
         return run(
             [Job(trial, recorders[trial.id], recorders[trial.id].files.log) for trial in todo],
-            LocalExecutor(shares, options.limits),
+            LocalExecutor(resources, options.limits),
             observer(recorders, changed, shown.observe),
             claims=claims,
             fail_fast=options.fail_fast,
@@ -255,20 +257,20 @@ def _recorder(here: _Run, trial: Trial, costs: Costs) -> TrialRecorder:
     return TrialRecorder(here.files(trial), select, metrics, costs, keep_last=keep)
 
 
-def _conclude(here: _Run, choice: Choice, outcome: Outcome, refused: int) -> ExitCode:
+def _conclude(here: _Run, selection: TrialSelection, outcome: Outcome, refused: int) -> ExitCode:
     if outcome.interrupted:
-        left = len(choice.todo) - outcome.count(Status.DONE) - outcome.count(Status.FAILED)
+        left = len(selection.todo) - outcome.count(Status.DONE) - outcome.count(Status.FAILED)
         if outcome.reason:
             here.say(f"{outcome.reason[0].upper()}{outcome.reason[1:]}.")
         here.say(f"Interrupted with {left} trials left: the same command goes on from here.")
         return ExitCode.INTERRUPTED
-    failed = outcome.count(Status.FAILED) + len(choice.failed_before)
-    done = outcome.count(Status.DONE) + len(choice.finished)
-    if choice.todo:
+    failed = outcome.count(Status.FAILED) + len(selection.failed_before)
+    done = outcome.count(Status.DONE) + len(selection.finished)
+    if selection.todo:
         here.say(f"{done} of {len(here.plan.trials)} trials done, {failed} failed.")
     if failed:
         here.say("Failed trials keep their log.txt; --retry-failed runs them again.")
-    print(_report(here, anew=bool(choice.todo or refused)))
+    print(_report(here, anew=bool(selection.todo or refused)))
     return ExitCode.SOME_FAILED if failed or refused else ExitCode.OK
 
 
@@ -287,20 +289,20 @@ def _changed_at(path: Path) -> int | None:
     return path.stat().st_mtime_ns if path.exists() else None
 
 
-def _describe(choice: Choice, total: int, refused: int) -> str:
+def _describe(selection: TrialSelection, total: int, refused: int) -> str:
     not_counted = f"{refused} not counted (see above)"
-    if not choice.todo:
-        failed = len(choice.failed_before)
+    if not selection.todo:
+        failed = len(selection.failed_before)
         rest = f", {failed} failed before (--retry-failed runs them again)" if failed else ""
         rest += f", {not_counted}" if refused else ""
-        return f"Nothing to run: {len(choice.finished)} of {total} trials are done{rest}."
+        return f"Nothing to run: {len(selection.finished)} of {total} trials are done{rest}."
     skipped = [
         f"{len(trials)} {why}"
         for trials, why in (
-            (choice.finished, "done before"),
-            (choice.failed_before, "failed before and left (--retry-failed runs them again)"),
+            (selection.finished, "done before"),
+            (selection.failed_before, "failed before and left (--retry-failed runs them again)"),
         )
         if trials
     ]
     skipped += [not_counted] if refused else []
-    return ", ".join([f"{len(choice.todo)} of {total} trials to run", *skipped]) + "."
+    return ", ".join([f"{len(selection.todo)} of {total} trials to run", *skipped]) + "."

@@ -41,7 +41,7 @@ POINT = "point"
 
 
 def run_search(
-    asked: SearchRequest,
+    request: SearchRequest,
     samples: Plan,
     resolve: ResolvePlan,
     options: SearchOptions,
@@ -63,7 +63,7 @@ def run_search(
         kept_in_place(store, experiment),
         interruptible(),
     ):
-        context = SearchContext(asked, samples, resolve, options, console, store, leases)
+        context = SearchContext(request, samples, resolve, options, console, store, leases)
         with _joined(context) as study:
             try:
                 return _search(context, study, SearchExecution(context, study))
@@ -79,18 +79,18 @@ def _joined(context: SearchContext) -> Iterator[SharedStudy]:
     from bench.search.storages import open_storage, storage_errors
     from bench.search.study import SharedStudy, StudyDefinition, join_study
 
-    asked, search = context.asked, context.asked.space.search
+    request, search = context.request, context.request.space.search
     study_storage = open_storage(search.storage, context.options.results)
     study_storage.retry_policy.say = context.say
     if not study_storage.shared:
         _refuse_company(context, study_storage.name)
     held = context.samples.trials[0].fixed_settings
     definition = StudyDefinition(
-        asked.space.record(), asked.objectives, search.seeds_per_trial, held
+        request.space.record(), request.objectives, search.seeds_per_trial, held
     )
     with storage_errors(study_storage.name):
         joined = join_study(
-            study_storage, context.experiment, definition, asked.sampler, asked.pruner
+            study_storage, context.experiment, definition, request.sampler, request.pruner
         )
         number = study_storage.storage.get_study_id_from_name(context.experiment)
         direct = study_storage.direct or study_storage.storage
@@ -148,7 +148,7 @@ def _choose(context: SearchContext, study: SharedStudy, execution: SearchExecuti
     from bench.search.study import CHOSEN
 
     chosen = choose_points(
-        study.trials(), context.asked.objectives, context.asked.space.search.num_chosen
+        study.trials(), context.request.objectives, context.request.space.search.num_chosen
     )
     numbers = [trial.number for trial in chosen]
     before = study.optuna.user_attrs.get(CHOSEN) or []
@@ -191,7 +191,7 @@ def _conclude(
     with context.leases.hold(REPORT):
         record = None if execution.worked or not over else unchanged_record(context)
         if record is None:
-            execution.recall()
+            execution.replan()
             record = write_record(context, study, confirmations, over=over)
             if over:
                 write_best(context, study, record)

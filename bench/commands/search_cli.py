@@ -57,13 +57,13 @@ def search(
 ) -> None:
     """Search for the best settings, confirm them with fresh seeds, and make the report."""
     with ending_at_once():
-        from bench.run.limits import Limits, duration
+        from bench.run.limits import Limits, parse_duration
         from bench.search.context import SearchOptions
 
         changes = [*(overrides or ())]
         changes += [f"machine.device={device}"] if device else []
         changes += [f"search.trials={trials}"] if trials else []
-        seconds = duration(timeout, "--timeout")
+        seconds = parse_duration(timeout, "--timeout")
         options = SearchOptions(
             results,
             reports,
@@ -71,7 +71,7 @@ def search(
             timeout=seconds,
             more=bool(trials or seconds),
             retry_failed=retry_failed,
-            limits=Limits(None, duration(hung_after, "--hung-after")),
+            limits=Limits(None, parse_duration(hung_after, "--hung-after")),
             retries=retries,
             keep_last=keep_last,
         )
@@ -90,10 +90,10 @@ def _search(spec: Path, overrides: list[str], options: SearchOptions, *, trust_c
         from bench.search.request import read_request
         from bench.spec.load import load_spec
 
-        asked = read_request(load_spec(spec, overrides))
-        samples = Plan(asked.space.spec, {}, asked.space.sample_trials())
+        request = read_request(load_spec(spec, overrides))
+        samples = Plan(request.space.spec, {}, request.space.sample_trials())
         check_targets(samples)
         resolve = resolver(options.results, spec.parent, trust_code=trust_code)
         samples = resolve(samples)
         check_weights(samples)
-    return run_search(asked, samples, resolve, options, Console(stderr=True))
+    return run_search(request, samples, resolve, options, Console(stderr=True))

@@ -11,12 +11,12 @@ from bench.interruption import ignore_signals
 from bench.measure.footprint import Footprint
 from bench.plan.trial import Trial, digest
 from bench.run.executors.local import start_process
-from bench.run.shares import side_by_side
+from bench.run.resources import fit_on_gpu
 
 LIMIT_SECONDS = 300.0
 """For a few steps. Preparing the data may take any time."""
 _DATA_READY = "data"
-WEIGHTLESS = frozenset({
+MEMORY_NEUTRAL_SETTINGS = frozenset({
     "epochs", "lr", "encoder_lr", "weight_decay", "schedule", "warmup_epochs", "early_stopping",
     "focal_gamma", "label_smoothing", "bad_steps", "compile",
 })  # fmt: skip
@@ -45,7 +45,7 @@ def forecast(
         if key not in known:
             if report is not None:
                 report(trial)
-            known[key] = _measured(trial)
+            known[key] = _measure_or_explain(trial)
         found[trial.id] = known[key]
     problems = [each.problem for each in found.values() if each.problem is not None]
     if problems and len(problems) == len(found):
@@ -53,7 +53,7 @@ def forecast(
     return found
 
 
-def room(
+def max_trials_per_gpu(
     trials: Sequence[Trial], say: Callable[[str], None] = lambda _: None
 ) -> Callable[[int], int]:
     """How many of so many of these trials fit on one GPU, found out when asked.
@@ -68,7 +68,7 @@ def room(
     def fitting(wanted: int) -> int:
         found = forecast(trials, measuring).values()
         free = min(each.free_mb or 0.0 for each in found)
-        return side_by_side([each.needed_mb for each in found], free, wanted)
+        return fit_on_gpu([each.needed_mb for each in found], free, wanted)
 
     return fitting
 
@@ -76,25 +76,27 @@ def room(
 def _identity(trial: Trial) -> dict[str, Any]:
     """What decides how much memory a trial takes."""
     settings = trial.settings.identity()
-    train = {key: value for key, value in settings["train"].items() if key not in WEIGHTLESS}
+    train = {
+        key: value for key, value in settings["train"].items() if key not in MEMORY_NEUTRAL_SETTINGS
+    }
     model = {key: value for key, value in settings["model"].items() if key != "weights"}
     return {"task": settings["task"], "data": settings["data"], "model": model, "train": train}
 
 
-def _measured(trial: Trial) -> Footprint:
+def _measure_or_explain(trial: Trial) -> Footprint:
     try:
-        return _in_a_process(trial)
+        return _measure_in_process(trial)
     except ForecastError as error:
         return Footprint(None, None, None, problem=str(error))
 
 
-def _in_a_process(trial: Trial) -> Footprint:
+def _measure_in_process(trial: Trial) -> Footprint:
     """What is measured in a fresh process, which has nothing of other trials."""
     ours, theirs = Pipe()
     process = start_process(_measure, (trial, theirs), "measure")
     theirs.close()
     try:
-        answer = _answer(trial, ours)
+        answer = _receive_answer(trial, ours)
     except EOFError:
         raise ForecastError(
             f"measuring the memory of {trial.id}: the process was ended from outside "
@@ -109,7 +111,7 @@ def _in_a_process(trial: Trial) -> Footprint:
     return answer
 
 
-def _answer(trial: Trial, line: Connection) -> Footprint | ForecastError:
+def _receive_answer(trial: Trial, line: Connection) -> Footprint | ForecastError:
     """What the process finds; it says when the data is ready, and then has a limit."""
     limit = None
     while line.poll(limit):

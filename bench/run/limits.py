@@ -27,18 +27,18 @@ class Limits:
         """Why a worker of this age, in seconds, which has been silent for so long has to end."""
         if self.timeout is not None and age > self.timeout:
             return (
-                f"not done after {spelt(self.timeout)} (--timeout): --retry-failed goes on from "
-                "its last epoch"
+                f"not done after {format_duration(self.timeout)} (--timeout): --retry-failed "
+                "resumes from its last epoch"
             )
         if self.hung_after is not None and silence > self.hung_after:
             return (
-                f"its worker had not moved for {spelt(self.hung_after)} (--hung-after): "
-                "--retry-failed goes on from its last epoch"
+                f"its worker made no progress for {format_duration(self.hung_after)} "
+                "(--hung-after): --retry-failed resumes from its last epoch"
             )
         return None
 
 
-def duration(text: str, option: str) -> float | None:
+def parse_duration(text: str, option: str) -> float | None:
     """Seconds of `90`, `90s`, `5m`, `1h30m`, `2d`; None for 0, which is no limit.
 
     Raises:
@@ -53,10 +53,10 @@ def duration(text: str, option: str) -> float | None:
     return float(sum(int(number) * unit for number, unit in parts if number)) or None
 
 
-def spelt(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """`1h30m` for 5400."""
-    left, told = round(seconds), ""
+    left, text = round(seconds), ""
     for unit, size in _UNITS.items():
         count, left = divmod(left, size)
-        told += f"{count}{unit}" if count else ""
-    return told or "0s"
+        text += f"{count}{unit}" if count else ""
+    return text or "0s"

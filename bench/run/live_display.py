@@ -15,6 +15,13 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from bench.errors import printable
+from bench.run.event_text import (
+    STARTING,
+    describe_end,
+    describe_retry,
+    describe_takeover,
+    metric_texts,
+)
 from bench.run.events import (
     Ended,
     EpochDone,
@@ -27,7 +34,6 @@ from bench.run.events import (
     Working,
 )
 from bench.run.pace import TrialPace, time_left
-from bench.run.words import STARTING, again, figures, taken_over, verdict
 from bench.states import Status
 
 WIDE = 130
@@ -42,7 +48,7 @@ class _Line:
     """One running trial."""
 
     pace: TrialPace
-    figures: Sequence[str] = ()
+    metric_texts: Sequence[str] = ()
     doing: str = "starting"
 
 
@@ -128,10 +134,10 @@ class LiveDisplay:
                     self._progress(event, self._lines[event.trial], now)
             case Retried():
                 self._lines.pop(event.trial, None)
-                self._say(again(event), "yellow")
+                self._say(describe_retry(event), "yellow")
             case Lost():
                 self._lines.pop(event.trial, None)
-                self._say(taken_over(event), "yellow")
+                self._say(describe_takeover(event), "yellow")
             case Waiting(what):
                 self._waiting = f"waiting for {what}"
             case Ended():
@@ -149,7 +155,7 @@ class LiveDisplay:
                 seconds = [row.get(key) for key in ("epoch_seconds", "val_seconds")]
                 measured = sum(float(value) for value in seconds if value is not None)
                 line.pace.epoch_done(now, int(row["epoch"] or 0), measured or None)
-                line.figures, line.doing = figures(row, self._metric), ""
+                line.metric_texts, line.doing = metric_texts(row, self._metric), ""
 
     def _end(self, event: Ended, now: float) -> None:
         line = self._lines.pop(event.trial, None)
@@ -163,7 +169,7 @@ class LiveDisplay:
         self._over[event.trial] = float(self._epochs.get(event.trial, done))
         if event.status is not Status.DONE:
             style = "red" if event.status is Status.FAILED else "dim"
-            self._say(verdict(event), style)
+            self._say(describe_end(event), style)
 
     def _say(self, text: str, style: str) -> None:
         self._console.print(
@@ -237,7 +243,7 @@ class LiveDisplay:
 
     def _row(self, name: str, line: _Line) -> _Row:
         now, pace = self._clock(), line.pace
-        note = [*([line.doing] if line.doing else []), *line.figures]
+        note = [*([line.doing] if line.doing else []), *line.metric_texts]
         part = pace.progress / max(1, pace.epochs)
         count = f"{int(pace.progress)}/{pace.epochs}"
         return _Row(name, part, count, now - pace.started, pace.left(now), note)

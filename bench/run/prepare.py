@@ -105,7 +105,9 @@ def _prepare(
     ignore_signals()
     try:
         connection.send(
-            _find(trials, trials_per_device, lambda *event: connection.send(event), survey=survey)
+            _prepare_all(
+                trials, trials_per_device, lambda *event: connection.send(event), survey=survey
+            )
         )
     except BenchError as error:
         connection.send(PreparationError(str(error)))
@@ -115,7 +117,7 @@ def _prepare(
         connection.send(PreparationError(f"preparing the trials: {describe_exception(error)}"))
 
 
-def _find(
+def _prepare_all(
     trials: list[Trial], trials_per_device: int, report: Report, *, survey: bool = True
 ) -> Prepared:
     from bench.augment.check_custom import check_custom_transforms

@@ -9,9 +9,16 @@ from typing import Protocol, Self
 from rich.console import Console
 
 from bench.errors import printable
+from bench.run.event_text import (
+    STARTING,
+    MetricRow,
+    describe_end,
+    describe_epoch,
+    describe_retry,
+    describe_takeover,
+)
 from bench.run.events import Ended, EpochDone, Event, Lost, Retried, Started, Waiting
 from bench.run.live_display import LiveDisplay
-from bench.run.words import STARTING, Row, again, describe, taken_over, verdict
 from bench.states import Status
 
 
@@ -61,7 +68,7 @@ class PlainDisplay:
         self._console, self._metric = console, metric
         self._epochs, self._most = epochs, total
         self._ended = 0
-        self._rows: dict[str, Row] = {}
+        self._rows: dict[str, MetricRow] = {}
         self._prepared: str | None = None
 
     def __enter__(self) -> Self:
@@ -91,30 +98,30 @@ class PlainDisplay:
                 self._rows[trial] = row
                 self._epoch(trial, row)
             case Retried():
-                self._line(again(event))
+                self._line(describe_retry(event))
             case Lost():
-                self._line(taken_over(event))
+                self._line(describe_takeover(event))
             case Waiting(what):
                 self._line(f"waiting for {what}")
             case Ended(status=Status.INTERRUPTED):
                 reached = self._rows.get(event.trial, {}).get("epoch", 0)
                 where = f" after epoch {reached}/{self._epochs[event.trial]}" if reached else ""
-                self._line(f"{verdict(event)}{where}")
+                self._line(f"{describe_end(event)}{where}")
             case Ended():
                 self._ended += 1
                 row = self._rows.get(event.trial, {})
-                told = (
-                    f"  {describe(row, self._metric)}"
+                text = (
+                    f"  {describe_epoch(row, self._metric)}"
                     if event.status is Status.DONE and row
                     else ""
                 )
                 total = self._most or len(self._epochs)
-                self._line(f"[{self._ended}/{total}] {verdict(event)}{told}")
+                self._line(f"[{self._ended}/{total}] {describe_end(event)}{text}")
 
-    def _epoch(self, trial: str, row: Row) -> None:
+    def _epoch(self, trial: str, row: MetricRow) -> None:
         epoch, epochs = int(row["epoch"] or 0), self._epochs[trial]
         if epoch % max(1, epochs // 10) == 0:
-            self._line(f"{trial}: epoch {epoch}/{epochs}  {describe(row, self._metric)}")
+            self._line(f"{trial}: epoch {epoch}/{epochs}  {describe_epoch(row, self._metric)}")
 
     def _line(self, text: str) -> None:
         self._console.print(printable(text), highlight=False, markup=False, soft_wrap=True)

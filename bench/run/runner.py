@@ -17,12 +17,12 @@ from bench.states import Failure, Status
 
 POLL_SECONDS = 0.2
 STOP_SECONDS = 60.0
-LOOK_SECONDS = 1.0
+POLL_OTHERS_SECONDS = 1.0
 """Between two looks at what other runs have."""
 
 
 @dataclass(frozen=True)
-class Choice:
+class TrialSelection:
     """Which trials to run, by what is known of them."""
 
     todo: tuple[str, ...]
@@ -30,9 +30,9 @@ class Choice:
     failed_before: tuple[str, ...]
 
 
-def choose(
+def select_trials(
     statuses: Mapping[str, Status], *, retry_failed: bool = False, force: bool = False
-) -> Choice:
+) -> TrialSelection:
     """Finished trials are skipped and failed ones left, unless asked otherwise."""
     todo, finished, failed = [], [], []
     for trial, status in statuses.items():
@@ -42,7 +42,7 @@ def choose(
             failed.append(trial)
         else:
             todo.append(trial)
-    return Choice(tuple(todo), tuple(finished), tuple(failed))
+    return TrialSelection(tuple(todo), tuple(finished), tuple(failed))
 
 
 @dataclass
@@ -75,7 +75,7 @@ class Claims(Protocol):
         ...
 
 
-class Source(Protocol):
+class JobSource(Protocol):
     """Jobs that are decided on one after the other, whenever a worker is free."""
 
     def next(self) -> Job | None:
@@ -91,7 +91,7 @@ class Source(Protocol):
         ...
 
 
-class Nothing:
+class NoJobs:
     """No further jobs."""
 
     def next(self) -> None:
@@ -105,7 +105,7 @@ class Nothing:
         """It has stopped."""
 
 
-class Alone:
+class NoOtherRuns:
     """No other run has anything to do with these trials."""
 
     def claim(self, _trial: str) -> None:
@@ -125,7 +125,7 @@ def run(
     observe: Callable[[Event], None],
     *,
     claims: Claims | None = None,
-    source: Source | None = None,
+    source: JobSource | None = None,
     fail_fast: bool = False,
     retries: int = RETRIES,
 ) -> Outcome:
@@ -139,12 +139,12 @@ def run(
     stops every worker at its next step, resumable; a second one kills them. So does a disk on which
     nothing can be recorded any more.
     """
-    more = source or Nothing()
-    work = _Work(
-        deque(jobs), more, executor, observe, claims or Alone(), Retries(retries), fail_fast
+    more = source or NoJobs()
+    work = _RunState(
+        deque(jobs), more, executor, observe, claims or NoOtherRuns(), Retries(retries), fail_fast
     )
     try:
-        work.go_on()
+        work.run_all()
     except KeyboardInterrupt:
         work.outcome.interrupted = True
         work.wind_down()
@@ -160,11 +160,11 @@ def run(
 
 
 @dataclass
-class _Work:
+class _RunState:
     """A run's trials: `pending` are to be started, `ours` run; what ended is in `outcome`."""
 
     pending: deque[Job]
-    source: Source
+    source: JobSource
     executor: Executor
     observe: Callable[[Event], None]
     claims: Claims
@@ -173,15 +173,15 @@ class _Work:
     outcome: Outcome = field(default_factory=Outcome)
     ours: dict[str, Job] = field(default_factory=dict)
     stopping: bool = False
-    told: str = ""
-    looked: float = -LOOK_SECONDS
-    checked: float = 0.0
+    last_message: str = ""
+    last_look: float = -POLL_OTHERS_SECONDS
+    last_check: float = 0.0
 
-    def go_on(self) -> None:
+    def run_all(self) -> None:
         """Until every trial has ended."""
         while self.pending or self.executor.busy or not self.source.over():
             self._start()
-            self._hear(self.executor.events(POLL_SECONDS))
+            self._process_events(self.executor.events(POLL_SECONDS))
             self._check()
 
     def wind_down(self) -> None:
@@ -191,18 +191,20 @@ class _Work:
             for _ in range(int(STOP_SECONDS / POLL_SECONDS)):
                 if not self.executor.busy:
                     return
-                self._hear([_unless_killed(e) for e in self.executor.events(POLL_SECONDS)])
+                self._process_events(
+                    [_unless_killed(e) for e in self.executor.events(POLL_SECONDS)]
+                )
         except (KeyboardInterrupt, UnwritableError):
             return
 
     def _start(self) -> None:
         """Fill the executor. If all that is left is others', look again only after a while."""
-        if time.monotonic() >= self.looked + LOOK_SECONDS:
-            self._look()
+        if time.monotonic() >= self.last_look + POLL_OTHERS_SECONDS:
+            self._claim_pending()
         while self.executor.free and (job := self.source.next()) is not None:
             self._claim(job)
 
-    def _look(self) -> None:
+    def _claim_pending(self) -> None:
         """Start what is pending, as far as others do not have it."""
         holders: Counter[str] = Counter()
         for _ in range(len(self.pending)):
@@ -211,8 +213,8 @@ class _Work:
             if (who := self._claim(self.pending.popleft())) is not None:
                 holders[who] += 1
         if holders:
-            self.looked = time.monotonic()
-            self._tell(holders)
+            self.last_look = time.monotonic()
+            self._announce_waiting(holders)
 
     def _claim(self, job: Job) -> str | None:
         """Start a job if it is ours; else who has it, or None where others have ended it."""
@@ -220,7 +222,7 @@ class _Work:
         if found is None:
             self.ours[job.trial.id] = job
             self.executor.start(job)
-            self.told = ""
+            self.last_message = ""
         elif isinstance(found, Ended):
             self._end(found)
         else:
@@ -228,24 +230,24 @@ class _Work:
             return found
         return None
 
-    def _tell(self, holders: Counter[str]) -> None:
+    def _announce_waiting(self, holders: Counter[str]) -> None:
         """Say whom we wait for, once there is nothing else to do."""
         waiting = ", ".join(f"{_trials(count)} of {who}" for who, count in holders.items())
-        if waiting != self.told and not self.executor.busy:
-            self.told = waiting
+        if waiting != self.last_message and not self.executor.busy:
+            self.last_message = waiting
             self.observe(Waiting(waiting))
 
-    def _hear(self, events: Iterable[Event]) -> None:
+    def _process_events(self, events: Iterable[Event]) -> None:
         for event in map(self.retries.instead_of, events):
             if isinstance(event, Ended | Retried) and not self.claims.keeps(event.trial):
-                self._lose(event.trial)
+                self._give_up_lost(event.trial)
             elif isinstance(event, Ended):
                 self._end(event)
             else:
                 self.observe(event)
             if isinstance(event, Retried) and event.trial in self.ours:
                 self.pending.appendleft(self.ours[event.trial])
-                self.looked = -LOOK_SECONDS
+                self.last_look = -POLL_OTHERS_SECONDS
 
     def _end(self, event: Ended) -> None:
         """Tell it, and give the trial back once that is on record."""
@@ -269,14 +271,14 @@ class _Work:
 
     def _check(self) -> None:
         """Every now and then: stop the workers of trials that others have taken over."""
-        if time.monotonic() < self.checked + LOOK_SECONDS:
+        if time.monotonic() < self.last_check + POLL_OTHERS_SECONDS:
             return
-        self.checked = time.monotonic()
+        self.last_check = time.monotonic()
         for trial in self.ours:
             if not self.claims.keeps(trial):
                 self.executor.ask_to_stop(trial)
 
-    def _lose(self, trial: str) -> None:
+    def _give_up_lost(self, trial: str) -> None:
         """Another run has it: what ours did no longer counts."""
         self.claims.release(trial)
         job = self.ours.pop(trial)

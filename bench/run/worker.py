@@ -18,7 +18,7 @@ from bench.errors import BenchError, DataError, StoreError, UnwritableError, des
 from bench.interruption import ignore_signals
 from bench.masking import masked
 from bench.plan.trial import Trial
-from bench.run import pulse
+from bench.run import liveness
 from bench.run.events import Alive, Ended, EpochDone, Started, Ticked, Working
 from bench.safe_files import open_log
 from bench.states import Failure, Status
@@ -45,7 +45,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Share:
+class WorkerResources:
     """A worker's part of the machine.
 
     Attributes:
@@ -59,7 +59,7 @@ class Share:
     trials_per_device: int = 1
 
 
-class Line:
+class ParentConnection:
     """The worker's end of the connection to the parent; `bench.train.loop.Signals`."""
 
     def __init__(self, trial: str, connection: Connection) -> None:
@@ -104,7 +104,7 @@ class Line:
             with self._sending:
                 self._connection.send(event)
         except OSError:
-            _leave()  # the parent is gone
+            _exit_now()  # the parent is gone
 
     def _listen(self) -> None:
         try:
@@ -112,25 +112,25 @@ class Line:
         except (EOFError, OSError):
             # The parent is gone, and the next one may start this trial at any moment. What is on
             # disk is whole at every instant.
-            _leave()
+            _exit_now()
         self._stop.set()
 
 
-def work(job: Job, share: Share, connection: Connection) -> None:
+def work(job: Job, resources: WorkerResources, connection: Connection) -> None:
     """Train `job`'s trial; the entry point of a worker process."""
     ignore_signals()
-    line = Line(job.trial.id, connection)
+    line = ParentConnection(job.trial.id, connection)
     try:
         _redirect_output(job.log)
     except StoreError as error:  # a link: what it leads to is nobody's log
         line.ended(Status.FAILED, Failure.CRASH, str(error), recorded=False)
-        _leave()
-    if share.gpus is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = share.gpus
+        _exit_now()
+    if resources.gpus is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = resources.gpus
     faulthandler.enable()  # a segmentation fault says where, in the log
     line.started()
-    pulse.watch(line.alive)
-    status, failure, message = _train(job, share, line)
+    liveness.watch(line.alive)
+    status, failure, message = _train(job, resources, line)
     recorded = True
     if status is not Status.DONE:
         recorded = False
@@ -138,10 +138,12 @@ def work(job: Job, share: Share, connection: Connection) -> None:
             job.recorder.stop(status, failure, message)
             recorded = True
     line.ended(status, failure, message, recorded=recorded)
-    _leave()
+    _exit_now()
 
 
-def _train(job: Job, share: Share, line: Line) -> tuple[Status, Failure | None, str | None]:
+def _train(
+    job: Job, resources: WorkerResources, line: ParentConnection
+) -> tuple[Status, Failure | None, str | None]:
     import torch
 
     from bench.measure.memory import is_out_of_memory
@@ -149,10 +151,14 @@ def _train(job: Job, share: Share, line: Line) -> tuple[Status, Failure | None, 
     from bench.train.progress_watch import Interrupted
     from bench.train.session import train_trial
 
-    torch.set_num_threads(share.threads)
+    torch.set_num_threads(resources.threads)
     try:
         train_trial(
-            job.trial, job.recorder, line, trials_per_device=share.trials_per_device, test=job.test
+            job.trial,
+            job.recorder,
+            line,
+            trials_per_device=resources.trials_per_device,
+            test=job.test,
         )
     except Interrupted:
         return Status.INTERRUPTED, None, None
@@ -191,7 +197,7 @@ def _redirect_output(log: Path) -> None:
             stream.reconfigure(errors="backslashreplace")  # a file's name may be no text
 
 
-def _leave() -> None:
+def _exit_now() -> None:
     """End at once: tearing torch down takes longer than a small trial's start."""
     with contextlib.suppress(OSError):  # a full disk
         sys.stdout.flush()

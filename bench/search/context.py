@@ -53,7 +53,7 @@ class SearchContext:
         leases: its part in who does what.
     """
 
-    asked: SearchRequest
+    request: SearchRequest
     samples: Plan
     resolve: ResolvePlan
     options: SearchOptions

@@ -1,4 +1,4 @@
-"""What a search does next: `bench.run.runner.Source`, and what follows from each event."""
+"""What a search does next: `bench.run.runner.JobSource`, and what follows from each event."""
 
 from __future__ import annotations
 

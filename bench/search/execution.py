@@ -19,14 +19,14 @@ from bench.plan.trial import Trial
 from bench.record.confirm import standing
 from bench.record.store import TrialFiles
 from bench.run.events import Ended, Event
-from bench.run.executors.keeping import KeepingExecutor
+from bench.run.executors.buffering import BufferingExecutor
 from bench.run.executors.local import LocalExecutor
-from bench.run.forecast import room
+from bench.run.forecast import max_trials_per_gpu
 from bench.run.prepare import prepare
 from bench.run.progress import Display, display
-from bench.run.runner import Outcome, Source, run
-from bench.run.shares import divide
-from bench.run.worker import Job, Share
+from bench.run.resources import divide_machine
+from bench.run.runner import JobSource, Outcome, run
+from bench.run.worker import Job, WorkerResources
 from bench.search.context import SearchContext
 from bench.search.trial_factory import TrialFactory
 from bench.states import Failure, Status
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from bench.search.outcome import Confirmation
     from bench.search.study import SharedStudy
 
-_OF_THE_POINT = (Failure.DIVERGED, Failure.OUT_OF_MEMORY)
+_POINT_FAILURES = (Failure.DIVERGED, Failure.OUT_OF_MEMORY)
 """Failures that say something of a point, not of the machine or the program."""
 
 
@@ -55,11 +55,11 @@ class SearchExecution:
         self._context, self._study = context, study
         self.worked = self.broken = self.late = False
         self._ready = False
-        self._executor: KeepingExecutor | None = None
+        self._executor: BufferingExecutor | None = None
         self._claims = SharedTrials(context.leases, {}, {}, {})
         about = {"name": context.experiment, "storage": study.study_storage.name}
         self._factory = TrialFactory(
-            context.asked.space,
+            context.request.space,
             context.store,
             context.resolve,
             about,
@@ -78,24 +78,24 @@ class SearchExecution:
         from bench.search.driver import Driver, SearchGoal
         from bench.search.pruning import make_pruning_policy
 
-        context, asked, study = self._context, self._context.asked, self._study
-        search = asked.space.search
+        context, request, study = self._context, self._context.request, self._study
+        search = request.space.search
         seconds = context.options.timeout or search.timeout
-        several = len(asked.objectives) > 1
+        several = len(request.objectives) > 1
         policy = make_pruning_policy(
-            search.pruner, asked.curve, several=several, others=study.trials
+            search.pruner, request.curve, several=several, others=study.trials
         )
         driver = Driver(
-            asked.space,
+            request.space,
             study,
-            SearchGoal(asked.objectives, asked.curve, policy),
+            SearchGoal(request.objectives, request.curve, policy),
             self._factory,
             context.say,
             until=None if seconds is None else time.monotonic() + seconds,
             retry_failed=context.options.retry_failed,
         )
         total = study.unfinished() * len(search.seeds)
-        with self._at_work(total) as (executor, observe):
+        with self._workers(total) as (executor, observe):
 
             def follow(event: Event) -> None:
                 event = driver.interpret(event)
@@ -118,7 +118,7 @@ class SearchExecution:
         from bench.search.outcome import Confirmation
         from bench.search.points import point_of
 
-        context, seeds = self._context, self._context.asked.space.search.confirm_seeds
+        context, seeds = self._context, self._context.request.space.search.confirm_seeds
         points = {found.number: self._factory.trials(point_of(found), seeds) for found in chosen}
         left = [(t, number) for number, trials in points.items() for t in trials if self._left(t)]
         outcome = Outcome()
@@ -127,20 +127,20 @@ class SearchExecution:
             context.say(
                 f"Confirming the chosen {what} with fresh seeds: {', '.join(map(str, seeds))}."
             )
-            with self._at_work(len(left)) as (executor, observe):
-                outcome = self._run(executor, observe, _Confirming(iter(left), self._factory))
+            with self._workers(len(left)) as (executor, observe):
+                outcome = self._run(executor, observe, _ConfirmationJobs(iter(left), self._factory))
         found = [
-            Confirmation(number, trials, self._figures(trials))
+            Confirmation(number, trials, self._confirmed_values(trials))
             for number, trials in points.items()
             if trials
         ]
         return outcome, found
 
-    def recall(self) -> None:
+    def replan(self) -> None:
         """Put every trial of the study that is on record into the plan, others' too."""
         from bench.search.points import TRIALS, point_of
 
-        space = self._context.asked.space
+        space = self._context.request.space
         seeds = (*space.search.seeds, *space.search.confirm_seeds)
         tried = [found for found in self._study.trials() if found.user_attrs.get(TRIALS)]
         trials = [
@@ -151,30 +151,30 @@ class SearchExecution:
             self._factory.plan(there)
 
     def _run(
-        self, executor: KeepingExecutor, observe: Callable[[Event], None], source: Source
+        self, executor: BufferingExecutor, observe: Callable[[Event], None], source: JobSource
     ) -> Outcome:
         retries = self._context.options.retries
         return run((), executor, observe, claims=self._claims, source=source, retries=retries)
 
     @contextmanager
-    def _at_work(self, total: int) -> Iterator[tuple[KeepingExecutor, Callable[[Event], None]]]:
+    def _workers(self, total: int) -> Iterator[tuple[BufferingExecutor, Callable[[Event], None]]]:
         """Workers for so many trials, everything prepared, and what is done about each event."""
         context, self.worked = self._context, True
-        shares = self._shares(total)
+        resources = self._divide(total)
         select = context.samples.select.metric
         shown_on = display(context.console, self._factory.epochs, select, total)
         self._factory.epochs.clear()
         with shown_on as shown, mirrored(context.store, context.experiment, context.say) as changed:
-            self._prepare(shown, shares)
+            self._prepare(shown, resources)
             for files in behind(context.store, context.experiment):
                 changed(files)
-            self._executor = KeepingExecutor(LocalExecutor(shares, context.options.limits))
+            self._executor = BufferingExecutor(LocalExecutor(resources, context.options.limits))
             self._study.study_storage.retry_policy.wait = self._executor.wait
             record = observer(self._factory.recorders, changed, shown.observe)
 
             def observe(event: Event) -> None:
                 if isinstance(event, Ended) and event.status is Status.FAILED:
-                    self.broken |= event.failure not in _OF_THE_POINT
+                    self.broken |= event.failure not in _POINT_FAILURES
                 record(event)
 
             try:
@@ -182,16 +182,18 @@ class SearchExecution:
             finally:
                 self._study.study_storage.retry_policy.wait = time.sleep
 
-    def _shares(self, trials: int) -> list[Share]:
+    def _divide(self, trials: int) -> list[WorkerResources]:
         context, samples = self._context, self._context.samples
         jobs, machine = context.options.jobs, samples.machine
-        fitting = room(samples.trials, context.say)
-        shares = divide(machine.device, jobs, machine.threads, max(1, trials), fitting)
-        if jobs and len(shares) < min(jobs, trials):
-            context.say(f"{len(shares)} trials at a time, not {jobs}: no more fit on the GPUs.")
-        return shares
+        max_per_gpu = max_trials_per_gpu(samples.trials, context.say)
+        resources = divide_machine(
+            machine.device, jobs, machine.threads, max(1, trials), max_per_gpu
+        )
+        if jobs and len(resources) < min(jobs, trials):
+            context.say(f"{len(resources)} trials at a time, not {jobs}: no more fit on the GPUs.")
+        return resources
 
-    def _prepare(self, shown: Display, shares: Sequence[Share]) -> None:
+    def _prepare(self, shown: Display, resources: Sequence[WorkerResources]) -> None:
         """What all trials need, before the first of them; once."""
         if self._ready:
             return
@@ -204,15 +206,15 @@ class SearchExecution:
             )
             fetch_weights(samples.trials)
             self._factory.trials_per_device = max(
-                (share.trials_per_device for share in shares), default=1
+                (resources.trials_per_device for resources in resources), default=1
             )
             prepared = prepare(samples.trials, shown.preparing, self._factory.trials_per_device)
-            self._factory.know(samples.trials, prepared)
-            self.recall()
+            self._factory.add_prepared(samples.trials, prepared)
+            self.replan()
             known = Plan(samples.spec, {}, (*samples.trials, *self._factory.planned))
             changed_data.refuse_changed_data(known, prepared.fingerprints, context.store)
-        told = keep_surveys(context.store, samples, prepared.surveys, search=True)
-        for note in (*prepared.placements, *prepared.notes, *told):
+        lines = keep_surveys(context.store, samples, prepared.surveys, search=True)
+        for note in (*prepared.placements, *prepared.notes, *lines):
             context.say(note)
         for caution in samples.warnings:
             context.say(f"Warning: {caution}.")
@@ -223,9 +225,9 @@ class SearchExecution:
         retry = self._context.options.retry_failed
         return status is not Status.DONE and (retry or status is not Status.FAILED)
 
-    def _figures(self, trials: Sequence[Trial]) -> dict[int, Mapping[str, float]]:
+    def _confirmed_values(self, trials: Sequence[Trial]) -> dict[int, Mapping[str, float]]:
         """By seed: the objectives and the test split's figures of those that are done."""
-        aims = {aim.metric for aim in self._context.asked.objectives}
+        aims = {aim.metric for aim in self._context.request.objectives}
         counts = {on_test(name) for name in SUPPORT}  # no figures, but what they are means of
         found: dict[int, Mapping[str, float]] = {}
         for trial in trials:
@@ -241,8 +243,8 @@ class SearchExecution:
         return found
 
 
-class _Confirming:
-    """Trials that confirm points, one after the other: `bench.run.runner.Source`."""
+class _ConfirmationJobs:
+    """Trials that confirm points, one after the other: `bench.run.runner.JobSource`."""
 
     def __init__(self, left: Iterator[tuple[Trial, int]], factory: TrialFactory) -> None:
         self._left, self._factory = left, factory

@@ -32,8 +32,8 @@ def write_record(
 
     chosen = (study.optuna.user_attrs.get(CHOSEN) or [[]])[-1]
     found = record(
-        context.asked.space,
-        context.asked.objectives,
+        context.request.space,
+        context.request.objectives,
         study.study_storage.name,
         study.trials(),
         chosen,
@@ -65,7 +65,7 @@ def write_best(context: SearchContext, study: SharedStudy, record: Mapping[str, 
         found = by_number[number]
         facts: list[dict[str, Any]] = found.user_attrs.get(FACTS, [])
         body = best_spec(
-            context.asked.space, point_of(found), facts[0]["threads"] if facts else None
+            context.request.space, point_of(found), facts[0]["threads"] if facts else None
         )
         write_text(path, "".join(f"# {line}\n" for line in _heading(record, number, path)) + body)
         _check(context, path, found)

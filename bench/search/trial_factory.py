@@ -14,7 +14,7 @@ from bench.plan.space import Space, Value
 from bench.plan.trial import NO_LEVEL, Trial, digest
 from bench.record.recorder import TrialRecorder
 from bench.record.store import Store, TrialFiles, TrialStatus
-from bench.run.forecast import WEIGHTLESS, ForecastError, forecast
+from bench.run.forecast import MEMORY_NEUTRAL_SETTINGS, ForecastError, forecast
 from bench.run.prepare import Costs, Prepared, prepare
 from bench.run.worker import Job
 from bench.spec import yaml12
@@ -60,7 +60,7 @@ class TrialFactory:
         self._keep_last = keep_last
         self._costs: dict[str, Costs] = {}
         self._footprints: dict[str, Footprint] = {}
-        self._made: dict[str, tuple[Trial, ...]] = {}
+        self._trials_by_point: dict[str, tuple[Trial, ...]] = {}
         self._planned: dict[str, Trial] = {}
         self.recorders: dict[str, TrialRecorder] = {}
         self.epochs: dict[str, int] = {}
@@ -78,20 +78,20 @@ class TrialFactory:
         """The point with each seed, by default the search's, all that they name settled."""
         wanted = tuple(self._space.search.seeds if seeds is None else seeds)
         key = digest([dict(point), wanted])
-        if key not in self._made:
+        if key not in self._trials_by_point:
             trials = self._space.trials(point, wanted)
-            self._made[key] = self._settle(Plan(self._space.spec, {}, trials)).trials
-        return self._made[key]
+            self._trials_by_point[key] = self._settle(Plan(self._space.spec, {}, trials)).trials
+        return self._trials_by_point[key]
 
-    def know(self, trials: Sequence[Trial], prepared: Prepared) -> None:
+    def add_prepared(self, trials: Sequence[Trial], prepared: Prepared) -> None:
         """What was prepared before the first point."""
         self.notes = prepared.notes
         for trial in trials:
-            self._costs[_kind(trial)] = prepared.costs[trial.id]
+            self._costs[_preparation_key(trial)] = prepared.costs[trial.id]
 
     def costs(self, trial: Trial) -> Costs:
         """What its model costs; what it needs is prepared, once for all trials that need it."""
-        key = _kind(trial)
+        key = _preparation_key(trial)
         if key not in self._costs:
             prepared = prepare([trial], lambda *_: None, self.trials_per_device, survey=False)
             self._costs[key] = prepared.costs[trial.id]
@@ -99,7 +99,7 @@ class TrialFactory:
 
     def footprint(self, trial: Trial) -> Footprint:
         """How much memory it will take; trials that are alike in it are measured once."""
-        key = _kind(trial)
+        key = _preparation_key(trial)
         if key not in self._footprints:
             try:
                 self._footprints[key] = forecast([trial])[trial.id]
@@ -161,10 +161,12 @@ class TrialFactory:
         return {name: found[name] for name in self._space.names}
 
 
-def _kind(trial: Trial) -> str:
+def _preparation_key(trial: Trial) -> str:
     """Trials of one kind need the same preparation and take the same memory."""
     settings = trial.settings.identity()
-    train = {key: value for key, value in settings["train"].items() if key not in WEIGHTLESS}
+    train = {
+        key: value for key, value in settings["train"].items() if key not in MEMORY_NEUTRAL_SETTINGS
+    }
     data, machine = trial.settings.data, trial.settings.machine
     local = [data.model_dump(mode="json"), machine.model_dump(mode="json")]
     return digest([settings | {"train": train}, local])

@@ -163,13 +163,13 @@ class Lab:
         if self.place is not None:
             self.patch.setattr(storages, "open_storage", lambda *_: self.place)
         self.patch.setattr(search_command, "make_report", lambda *_: None)
-        asked = read_request(load_spec(path, overrides))
-        samples = Plan(asked.space.spec, {}, asked.space.sample_trials())
+        request = read_request(load_spec(path, overrides))
+        samples = Plan(request.space.spec, {}, request.space.sample_trials())
         given = SearchOptions(self.folder / "results", self.folder / "reports", **options)
         out = io.StringIO()
         try:
             code = search_command.run_search(
-                asked, samples, lambda plan: plan, given, Console(file=out, width=200)
+                request, samples, lambda plan: plan, given, Console(file=out, width=200)
             )
         finally:
             self.said = out.getvalue().splitlines()

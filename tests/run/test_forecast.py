@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from bench.measure.footprint import Footprint
 from bench.plan.trial import Trial
 from bench.run import forecast as module
-from bench.run.forecast import ForecastError, forecast, room
+from bench.run.forecast import ForecastError, forecast, max_trials_per_gpu
 from tests.benchmarks.memory import measured
 from tests.builders.training import make_trial
 
@@ -65,7 +65,7 @@ def test_trials_that_are_alike_in_it_are_measured_once(monkeypatch: pytest.Monke
         counted.append(trial)
         return Footprint(100.0 * len(counted), "allocated", 1500.0)
 
-    monkeypatch.setattr(module, "_in_a_process", count)
+    monkeypatch.setattr(module, "_measure_in_process", count)
     trials = [
         made(), made(seed=1), made(lr=0.1), made(bad_steps=1), made(batch=8), made(ema=0.5),
         make_trial(), make_trial(augment=["hflip"]),
@@ -77,7 +77,9 @@ def test_trials_that_are_alike_in_it_are_measured_once(monkeypatch: pytest.Monke
     ]  # fmt: skip
     assert told == counted
     counted.clear()
-    assert room(trials[3:6])(3) == 2  # 300 + 200 + 100 and 600 for each of two contexts: too much
+    assert (
+        max_trials_per_gpu(trials[3:6])(3) == 2
+    )  # 300 + 200 + 100 and 600 for each of two contexts: too much
 
 
 class TooLarge(Deep):

@@ -24,7 +24,7 @@ from bench.run.executors import local
 from bench.run.executors.local import LocalExecutor, worker_context
 from bench.run.limits import Limits
 from bench.run.runner import run
-from bench.run.worker import Job, Share
+from bench.run.worker import Job, WorkerResources
 from bench.states import Failure, Status
 from tests.builders.training import Silent, make_trial, results
 
@@ -64,7 +64,9 @@ def go(*jobs: Job, workers: int = 1, retries: int = 0, **options: Any) -> list[E
         if isinstance(event, Ended) and not event.recorded:
             recorders[event.trial].stop(event.status, event.failure, event.message)
 
-    run(jobs, LocalExecutor([Share(1, "")] * workers, **options), observe, retries=retries)
+    run(
+        jobs, LocalExecutor([WorkerResources(1, "")] * workers, **options), observe, retries=retries
+    )
     return seen
 
 
@@ -93,7 +95,7 @@ def test_events_and_files_of_a_good_trial(tmp_path: Path) -> None:
 
 def test_a_trial_says_how_many_are_beside_it(tmp_path: Path) -> None:
     good = job(tmp_path, train={"epochs": 1})
-    run([good], LocalExecutor([Share(1, "", trials_per_device=3)]), lambda _: None)
+    run([good], LocalExecutor([WorkerResources(1, "", trials_per_device=3)]), lambda _: None)
     assert files(good).environment()["trials_per_device"] == 3
 
 
@@ -229,7 +231,7 @@ def test_a_worker_that_hangs_is_ended_and_a_slow_one_is_not(tmp_path: Path) -> N
     ended = {event.trial: event for event in seen if isinstance(event, Ended)}
     assert ended[slow.trial.id].status is Status.DONE
     assert ended[bad.trial.id].failure is Failure.TIMEOUT
-    assert "had not moved for 2s (--hung-after)" in str(files(bad).status().message)
+    assert "made no progress for 2s (--hung-after)" in str(files(bad).status().message)
 
 
 def test_a_trial_that_takes_too_long_is_ended_and_can_go_on(tmp_path: Path) -> None:
@@ -282,7 +284,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 20.0) -> None:
 
 def test_a_worker_asked_to_stop_stays_resumable(tmp_path: Path) -> None:
     slow = job(tmp_path, "Slow", train={"epochs": 500})
-    executor = LocalExecutor([Share(1, "")])
+    executor = LocalExecutor([WorkerResources(1, "")])
     executor.start(slow)
     seen: list[Event] = []
     while not any(isinstance(event, EpochDone) for event in seen):

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from bench.errors import WorkerStartError
-from bench.run.prepare import PreparationError, _find, prepare
+from bench.run.prepare import PreparationError, _prepare_all, prepare
 from tests.builders.training import make_trial
 
 
@@ -63,7 +63,7 @@ def test_a_cache_that_was_changed_is_made_again_before_training(tmp_path: Path) 
 
     def fingerprint() -> str:
         # here, as the preparing process has the environment of the first one that was started
-        return _find([trial], 1, lambda *_: None).fingerprints[trial.id]
+        return _prepare_all([trial], 1, lambda *_: None).fingerprints[trial.id]
 
     before = fingerprint()
     (masks,) = (tmp_path / "cache").glob("*/masks.npy")

@@ -7,10 +7,10 @@ import io
 import pytest
 from rich.console import Console
 
+from bench.run.event_text import describe_epoch
 from bench.run.events import Ended, EpochDone, Lost, Retried, Started, Ticked, Waiting
 from bench.run.live_display import LiveDisplay
 from bench.run.progress import PlainDisplay, display
-from bench.run.words import describe
 from bench.states import Failure, Status
 
 ROW = {
@@ -73,7 +73,7 @@ def test_display_fits_the_console(terminal: bool, kind: type) -> None:
 
 
 def test_selecting_the_loss_does_not_show_it_twice() -> None:
-    assert describe({"val/loss": 0.5, "train/loss": 1.0}, "val/loss") == (
+    assert describe_epoch({"val/loss": 0.5, "train/loss": 1.0}, "val/loss") == (
         "loss 1.0000  val loss 0.5000"
     )
 

@@ -12,7 +12,7 @@ import pytest
 
 from bench.errors import UnwritableError
 from bench.run.events import Ended, EpochDone, Event, Retried, Started
-from bench.run.runner import Alone, Choice, choose, run
+from bench.run.runner import NoOtherRuns, TrialSelection, run, select_trials
 from bench.run.worker import Job
 from bench.states import Failure, Status
 
@@ -197,7 +197,7 @@ def test_a_retry_that_waits_when_fail_fast_stops_everything_is_not_started() -> 
     assert Retried("a", "gone", 1, 2) in seen
 
 
-class FullDisk(Alone):
+class FullDisk(NoOtherRuns):
     """From the second trial on no claim can be written."""
 
     def claim(self, trial: str) -> None:
@@ -268,10 +268,10 @@ STATUSES = {
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({}, Choice(("new", "stale", "half"), ("good",), ("bad",))),
-        ({"retry_failed": True}, Choice(("new", "stale", "half", "bad"), ("good",), ())),
-        ({"force": True}, Choice(tuple(STATUSES), (), ())),
+        ({}, TrialSelection(("new", "stale", "half"), ("good",), ("bad",))),
+        ({"retry_failed": True}, TrialSelection(("new", "stale", "half", "bad"), ("good",), ())),
+        ({"force": True}, TrialSelection(tuple(STATUSES), (), ())),
     ],
 )
-def test_choice(options: dict[str, bool], expected: Choice) -> None:
-    assert choose(STATUSES, **options) == expected
+def test_choice(options: dict[str, bool], expected: TrialSelection) -> None:
+    assert select_trials(STATUSES, **options) == expected

@@ -20,7 +20,7 @@ KILLED = (Status.FAILED, Failure.KILLED, "gone")
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(runner, "POLL_OTHERS_SECONDS", 0.0)
 
 
 def job(name: str) -> Job:

@@ -28,7 +28,7 @@ from bench.commands.exit_codes import ExitCode
 from bench.errors import BenchError, StoreError
 from bench.plan.trial import Trial
 from bench.run.events import Event, Started
-from bench.run.executors.keeping import KeepingExecutor
+from bench.run.executors.buffering import BufferingExecutor
 from bench.search import execution, storages
 from bench.search.storage_retries import (
     RetryingStorage,
@@ -291,7 +291,7 @@ class Talking:
 
 def test_workers_are_listened_to_meanwhile() -> None:
     output = [Started(name) for name in "abc"]
-    executor = KeepingExecutor(Talking(*output))
+    executor = BufferingExecutor(Talking(*output))
     begun = time.monotonic()
     executor.wait(0.2)
     assert 0.2 <= time.monotonic() - begun < 2

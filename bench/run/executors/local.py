@@ -22,7 +22,7 @@ from bench.interruption import SIGNALS
 from bench.measure.oom_kills import oom_kills
 from bench.run.events import Alive, Ended, Event
 from bench.run.limits import Limits
-from bench.run.worker import Job, Share, work
+from bench.run.worker import Job, WorkerResources, work
 from bench.states import Failure, Status
 
 GRACE_SECONDS = 5.0
@@ -101,7 +101,7 @@ def _start_server() -> None:
 class _Slot:
     """One worker. `started` and `heard` (of it) are times of `_Clock`."""
 
-    share: Share
+    resources: WorkerResources
     process: _Worker
     connection: Connection
     trial: str
@@ -172,11 +172,11 @@ class LocalExecutor:
 
     def __init__(
         self,
-        shares: Sequence[Share],
+        resources: Sequence[WorkerResources],
         limits: Limits | None = None,
         count_oom_kills: Callable[[], int | None] = oom_kills,
     ) -> None:
-        self._shares = list(shares)
+        self._free = list(resources)
         self._slots: list[_Slot] = []
         self._limits = limits or Limits()
         self._clock = _Clock()
@@ -186,7 +186,7 @@ class LocalExecutor:
     @property
     def free(self) -> int:
         """Shares of the machine that nothing runs on."""
-        return len(self._shares)
+        return len(self._free)
 
     @property
     def busy(self) -> int:
@@ -196,13 +196,13 @@ class LocalExecutor:
     def start(self, job: Job) -> None:
         """Start a worker on the next free share."""
         ours, theirs = Pipe()
-        process = start_process(work, (job, self._shares[0], theirs), job.trial.id)
-        share = self._shares.pop(0)
+        process = start_process(work, (job, self._free[0], theirs), job.trial.id)
+        resources = self._free.pop(0)
         theirs.close()
         self._clock.tick()
         now = self._clock.now
         worker = _Worker(process)
-        self._slots.append(_Slot(share, worker, ours, job.trial.id, now, now))
+        self._slots.append(_Slot(resources, worker, ours, job.trial.id, now, now))
 
     def events(self, timeout: float) -> Sequence[Event]:
         """What the workers told, and an `Ended` for each that died without a word."""
@@ -211,28 +211,28 @@ class LocalExecutor:
         found: list[Event] = []
         for slot in list(self._slots):
             if slot.connection in ready:
-                found += self._hear(slot)
+                found += self._receive(slot)
             elif not slot.process.is_alive and not slot.connection.poll():
-                found += self._bury(slot)
+                found += self._collect_ended(slot)
             if not slot.ended:
                 self._check(slot)
         return found
 
-    def _hear(self, slot: _Slot) -> list[Event]:
+    def _receive(self, slot: _Slot) -> list[Event]:
         """What one worker told, or how it ended."""
         slot.heard = self._clock.now
         try:
             event: Event | Alive = slot.connection.recv()
         except (EOFError, OSError):
-            return self._bury(slot)
+            return self._collect_ended(slot)
         if isinstance(event, Alive):
             return []
         slot.ended |= isinstance(event, Ended)
         return [event]
 
-    def _bury(self, slot: _Slot) -> list[Event]:
+    def _collect_ended(self, slot: _Slot) -> list[Event]:
         """Give back what an ended worker had."""
-        found: list[Event] = [] if slot.ended else [self._died(slot)]
+        found: list[Event] = [] if slot.ended else [self._describe_death(slot)]
         slot.ended = True
         self._release(slot)
         return found
@@ -267,9 +267,9 @@ class LocalExecutor:
             slot.process.join(GRACE_SECONDS)
         slot.connection.close()
         self._slots.remove(slot)
-        self._shares.insert(0, slot.share)
+        self._free.insert(0, slot.resources)
 
-    def _died(self, slot: _Slot) -> Ended:
+    def _describe_death(self, slot: _Slot) -> Ended:
         """What to say of a worker that ended without saying so."""
         slot.process.join(GRACE_SECONDS)
         code = slot.process.exitcode
@@ -278,7 +278,7 @@ class LocalExecutor:
         elif code == -signal.SIGKILL and self._oom_killed():
             failure, message = Failure.OUT_OF_MEMORY, NO_MEMORY
         else:
-            failure, message = _fate(code)
+            failure, message = _describe_exit_code(code)
         return Ended(slot.trial, Status.FAILED, failure, message, recorded=False)
 
     def _oom_killed(self) -> bool:
@@ -290,7 +290,7 @@ class LocalExecutor:
         return True
 
 
-def _fate(code: int | None) -> tuple[Failure, str]:
+def _describe_exit_code(code: int | None) -> tuple[Failure, str]:
     """What an exit code says; a negative one is a signal's."""
     if code == UNKNOWN:
         return Failure.KILLED, "the worker process and the one that had started it were killed"

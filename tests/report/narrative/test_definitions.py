@@ -178,8 +178,8 @@ def test_every_measure_and_every_setting_of_the_scores_is_documented() -> None:
     names |= set(SUPPORT) | set(SCORE_DEFINING_SETTINGS) | {"split_dice", "split_iou", "top5"}
     names |= {column for column in RUNS if column in MEASURES}
     names |= {f"train.{name}" for name in ("ema", "micro_batch", "focal_gamma", "val_batch_size")}
-    spelt = DOCUMENTATION.replace("`loss_t1` … ", "`loss_t1` `loss_t2` `loss_t3` ")
-    missing = [n for n in sorted(names) if not re.search(rf"\b{re.escape(n)}\b", spelt)]
+    format_duration = DOCUMENTATION.replace("`loss_t1` … ", "`loss_t1` `loss_t2` `loss_t3` ")
+    missing = [n for n in sorted(names) if not re.search(rf"\b{re.escape(n)}\b", format_duration)]
     assert missing == []
 
 

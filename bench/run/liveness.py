@@ -9,8 +9,8 @@ from collections.abc import Callable
 PULSE_SECONDS = 1.0
 
 
-def watch(beat: Callable[[], None], seconds: float = PULSE_SECONDS) -> None:
-    """Call `beat`, from a thread, whenever the calling thread is not where it was `seconds` before.
+def watch(on_progress: Callable[[], None], seconds: float = PULSE_SECONDS) -> None:
+    """Call `on_progress`, from a thread, whenever the calling thread has moved within `seconds`.
 
     Where it is: its stack, down to the instruction. Validation, sampling and compiling change it
     all the time, without telling anything; a call that never comes back leaves it as it is, in
@@ -21,16 +21,16 @@ def watch(beat: Callable[[], None], seconds: float = PULSE_SECONDS) -> None:
     pause = threading.Event()
 
     def run() -> None:
-        before = _place(watched)
+        before = _stack(watched)
         while not pause.wait(seconds):
-            if (now := _place(watched)) != before:
+            if (now := _stack(watched)) != before:
                 before = now
-                beat()
+                on_progress()
 
     threading.Thread(target=run, daemon=True, name="pulse").start()
 
 
-def _place(thread: int) -> tuple[tuple[int, int], ...]:
+def _stack(thread: int) -> tuple[tuple[int, int], ...]:
     """The code and the instruction of every frame of a thread."""
     frame, found = sys._current_frames().get(thread), []
     while frame is not None:

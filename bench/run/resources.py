@@ -10,7 +10,7 @@ import psutil
 
 from bench.errors import DeviceError
 from bench.measure.devices import cpu_count, visible_gpus
-from bench.run.worker import Share
+from bench.run.worker import WorkerResources
 
 WORKER_MEMORY = 4e9
 """Bytes of free memory for each worker that is not asked for."""
@@ -22,21 +22,20 @@ GPU_SHARE = 0.9
 """Part of a GPU's free memory that predicted peaks may add up to: its allocator leaves gaps."""
 
 
-def divide(
+def divide_machine(
     device: str,
     jobs: int | None,
     threads: int | None,
     trials: int,
-    room: Callable[[int], int] | None = None,
-) -> list[Share]:
-    """One share per worker, for `trials` trials.
+    max_trials_per_gpu: Callable[[int], int] | None = None,
+) -> list[WorkerResources]:
+    """The CPU threads and the GPU of each worker, for `trials` trials.
 
-    With CUDA there are `jobs` workers, by default one for each GPU; if there are more, they are
-    dealt out to the GPUs in turn and run side by side, on each no more than there is `room` for,
-    which is asked how many of so many fit on one. On a CPU there are `jobs` workers, by
-    default as many as there are cores and as memory allows: trials side by side on one thread each
-    finish sooner than one after the other on all threads. Each has an equal part of the cores
-    unless `threads` says otherwise.
+    With CUDA there are `jobs` workers, by default one per GPU. More are assigned to the GPUs in
+    turn, no more to each than `max_trials_per_gpu` allows. On a CPU there are `jobs` workers, by
+    default one per core as far as memory allows: trials side by side on one thread each finish
+    sooner than one after the other on all threads. Each has an equal part of the cores unless
+    `threads` says otherwise.
 
     Raises:
         DeviceError: `cuda` was asked for and there is none.
@@ -44,18 +43,18 @@ def divide(
     gpus = [] if device == "cpu" else visible_gpus()
     if device == "cuda" and not gpus:
         raise DeviceError("--device cuda: no CUDA device is visible (see `python -m bench doctor`)")
-    leases = gpus or [""]
+    gpu_slots = gpus or [""]
     workers = jobs or (len(gpus) if gpus else _workers(threads))
-    wanted = math.ceil(min(workers, trials) / len(leases))
-    if gpus and wanted > 1 and room is not None:
-        workers = min(workers, room(wanted) * len(gpus))
+    wanted = math.ceil(min(workers, trials) / len(gpu_slots))
+    if gpus and wanted > 1 and max_trials_per_gpu is not None:
+        workers = min(workers, max_trials_per_gpu(wanted) * len(gpus))
     each = threads or max(1, cpu_count() // workers)  # however few trials: they change the bits
-    dealt = [leases[k % len(leases)] for k in range(min(workers, trials))]
-    trials_per_device = Counter(dealt)
-    return [Share(each, lease, trials_per_device[lease]) for lease in dealt]
+    assigned = [gpu_slots[k % len(gpu_slots)] for k in range(min(workers, trials))]
+    trials_per_device = Counter(assigned)
+    return [WorkerResources(each, lease, trials_per_device[lease]) for lease in assigned]
 
 
-def side_by_side(peaks: Sequence[float | None], free: float, wanted: int) -> int:
+def fit_on_gpu(peaks: Sequence[float | None], free: float, wanted: int) -> int:
     """How many trials can be on one GPU at a time, whichever of them meet: 1 to `wanted`.
 
     Args:

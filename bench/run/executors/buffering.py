@@ -12,7 +12,7 @@ from bench.run.worker import Job
 _PAUSE = 0.05
 
 
-class KeepingExecutor:
+class BufferingExecutor:
     """An executor that keeps what workers tell during `wait` until it is asked for.
 
     A worker whose line is full stands still, and one that nobody listens to is taken for hung.
@@ -20,7 +20,7 @@ class KeepingExecutor:
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
-        self._kept: list[Event] = []
+        self._buffered: list[Event] = []
 
     @property
     def free(self) -> int:
@@ -30,7 +30,7 @@ class KeepingExecutor:
     @property
     def busy(self) -> int:
         """As the executor's; never 0 while events are kept."""
-        return self._executor.busy or len(self._kept)
+        return self._executor.busy or len(self._buffered)
 
     def start(self, job: Job) -> None:
         """Start a job."""
@@ -38,15 +38,15 @@ class KeepingExecutor:
 
     def events(self, timeout: float) -> Sequence[Event]:
         """What was kept, else what happens now."""
-        kept, self._kept = self._kept, []
-        return kept or self._executor.events(timeout)
+        buffered, self._buffered = self._buffered, []
+        return buffered or self._executor.events(timeout)
 
     def wait(self, seconds: float) -> None:
         """Spend so many seconds listening."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             found = self._executor.events(left)
-            self._kept += found
+            self._buffered += found
             if not found:
                 time.sleep(min(_PAUSE, max(0.0, end - time.monotonic())))
 

@@ -9,7 +9,7 @@ def beats(work: str) -> int:
     """How often a process tells during `work` that it gets on."""
     program = textwrap.dedent("""
         import time
-        from bench.run.pulse import watch
+        from bench.run.liveness import watch
         told = []
         end = time.monotonic() + 20
         watch(lambda: told.append(1), 0.02)

@@ -8,12 +8,12 @@ from bench.metric_columns import curve_metric
 from bench.run.events import Ended, Lost, Retried
 from bench.states import Status
 
-Row = Mapping[str, float | int | None]
+MetricRow = Mapping[str, float | int | None]
 
 STARTING = "Starting: loading the libraries, then the data."
 
 
-def figures(row: Row, metric: str) -> list[str]:
+def metric_texts(row: MetricRow, metric: str) -> list[str]:
     """One epoch's losses, selected metric and memory, each in a few words."""
     shown = {
         "train/loss": ("loss", ".4f"),
@@ -26,12 +26,12 @@ def figures(row: Row, metric: str) -> list[str]:
     return [f"{name} {value:{form}}" for name, value, form in values if value is not None]
 
 
-def describe(row: Row, metric: str) -> str:
+def describe_epoch(row: MetricRow, metric: str) -> str:
     """One epoch in a few words."""
-    return "  ".join(figures(row, metric))
+    return "  ".join(metric_texts(row, metric))
 
 
-def verdict(event: Ended) -> str:
+def describe_end(event: Ended) -> str:
     """How a trial ended, in a line."""
     whose = " by another run" if event.elsewhere else ""
     if event.status is Status.FAILED:
@@ -41,7 +41,7 @@ def verdict(event: Ended) -> str:
     return f"{event.trial}: {event.status}{whose}"
 
 
-def again(event: Retried) -> str:
+def describe_retry(event: Retried) -> str:
     """That a trial starts again, in a line."""
     return (
         f"{event.trial}: {event.message}; goes on from its last epoch, retry {event.retry} of "
@@ -49,6 +49,6 @@ def again(event: Retried) -> str:
     )
 
 
-def taken_over(event: Lost) -> str:
+def describe_takeover(event: Lost) -> str:
     """That another run has a trial now, in a line."""
     return f"{event.trial}: taken over by another run, which had not heard of this one for too long"
