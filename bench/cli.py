@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 import typer
 from typer.core import TyperGroup
 
-from bench import __version__
 from bench.commands.arguments import (
     REPORTS,
     RESULTS,
@@ -34,6 +33,7 @@ from bench.commands.search_cli import search
 from bench.errors import BenchError, StoreError, WorkerStartError, describe_exception, printable
 from bench.interruption import OutputError, ending_at_once, interruptible, leave, unprinted
 from bench.masking import masked
+from bench.version import __version__
 
 if TYPE_CHECKING:
     from bench.plan.plan import Plan
@@ -74,16 +74,10 @@ app = typer.Typer(
 def _plan(
     spec: Path, overrides: list[str] | None, results: Path, *, trust_code: bool = False
 ) -> Plan:
-    from bench.experiment.resolving import resolver
-    from bench.plan.expand import check_targets, make_plan
-    from bench.plan.pretrained import check_weights
+    from bench.experiment.planning import plan_of
     from bench.spec.load import load_spec
 
-    plan = make_plan(load_spec(spec, overrides or ()))
-    check_targets(plan)
-    plan = resolver(results, spec.parent, trust_code=trust_code)(plan)
-    check_weights(plan)
-    return plan
+    return plan_of(load_spec(spec, overrides or ()), spec.parent, results, trust_code=trust_code)
 
 
 @app.command()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import PIL.Image
 import torch
 
@@ -49,7 +50,11 @@ def evaluate(
     if split not in ("train", "val", "test"):
         raise BenchError(f"--split {split}: use train, val or test")
     files = store.find(trial)
-    parts = trained_parts(files, device, trust_code=trust_code)
+    return score(files, trained_parts(files, device, trust_code=trust_code), split)
+
+
+def score(files: TrialFiles, parts: TrialParts, split: str) -> dict[str, float | None]:
+    """The metrics of the model as it is; says so where the data are not those of the record."""
     if files.summary().get("data_fingerprint") not in (None, parts.data.fingerprint):
         note = (
             "was trained on other data than data.root holds now, or an earlier version read them "
@@ -96,7 +101,7 @@ def predict_files(
     """
     names = _result_names(_files(images))
     parts = trained_parts(store.find(trial), device, trust_code=trust_code)
-    reader = _Reader(parts)
+    reader = ImageReader(parts)
     failed: list[str] = []
 
     def readable() -> Iterator[tuple[Path, Image]]:
@@ -162,7 +167,10 @@ class Image(NamedTuple):
     shown: Picture
 
 
-class _Reader:
+Pixels8 = npt.NDArray[np.uint8]
+
+
+class ImageReader:
     """Reads images as the trial's own were read."""
 
     def __init__(self, parts: TrialParts) -> None:
@@ -173,8 +181,24 @@ class _Reader:
             self._opening = Opening(data.exif, data.page)
         self._window = parts.window or EIGHT_BITS
 
+    def of_values(self, values: Pixels8) -> Image:
+        """An image that is in memory, (H, W, 3) uint8.
+
+        Raises:
+            DataError: it is something else, or the trial was trained on deeper images.
+        """
+        if values.dtype != np.uint8 or values.ndim != 3 or values.shape[2] != 3:
+            found = f"{values.dtype} {values.shape}"
+            raise DataError(f"an image in memory has (H, W, 3) uint8 values, not {found}")
+        if self._window.kind != "uint8":
+            raise DataError(
+                f"the trial was trained on {self._window.kind} values: predict from files, whose "
+                "depth is known"
+            )
+        return Image(resized(values, self._size)[None], self._window, values)
+
     def read(self, path: Path) -> Image:
-        """The image.
+        """The image of a file.
 
         Raises:
             DataError: it cannot be read, or stores its values in a way that says nothing of those
@@ -243,7 +267,12 @@ def _segment(parts: TrialParts, image: Image, results: Path) -> tuple[Path, Path
 
 
 def trained_parts(files: TrialFiles, device: str, *, trust_code: bool) -> TrialParts:
-    """The trial's parts with its best weights, wherever it was trained."""
+    """The trial's parts with its best weights, wherever it was trained.
+
+    Raises:
+        StoreError: there are none, or they are another trial's; or parts are code of somebody's
+            own (`target:`), and it is not trusted.
+    """
     if is_imported(config := checked_config(files)):
         raise StoreError(
             f"{files.folder}: was imported from {config['source']} and has a history only, no "

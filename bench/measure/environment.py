@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from bench import __version__
 from bench.measure.devices import cpu_count, driver_version, visible_gpus
+from bench.version import __version__
 
 if TYPE_CHECKING:
     import torch

@@ -120,7 +120,7 @@ def refuse_foreign_code(name: str, settings: Settings, known: Collection[str] = 
         if target not in known:
             raise StoreError(
                 f"{name}: is built by {target}, which its config.yaml names: if you know this code "
-                "and trust it, say --trust-code"
+                "and trust it, say --trust-code (in Python: trust_code=True)"
             )
 
 

@@ -16,13 +16,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from bench import __version__
 from bench.errors import DamagedError, StoreError
 from bench.plan.trial import digest
 from bench.record.confirm import checked_config, standing
 from bench.record.files import read_json, write_text
 from bench.record.trial_files import TrialFiles, TrialStatus
 from bench.states import Status
+from bench.version import __version__
 
 SETTLED_NS = 3_000_000_000
 """A file younger than this may change again within what its times can tell apart."""

@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 
-from bench import __version__
 from bench.analysis.environments import Fact, environments_of, flat
 from bench.analysis.records import Records
 from bench.metric_columns import val_curve
 from bench.report.search.search_record import SearchRecord, manifest_of
+from bench.version import __version__
 
 _OF_RUNS = (
     "data_fingerprint", "git_commit", "device", "precision", "channels_last", "deterministic",

@@ -12,7 +12,6 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from bench import __version__
 from bench.analysis.arm_summary import arm_summary, text_facts, texts_of, write_csvs
 from bench.analysis.arms import Arm, arm_numbers, arms_of
 from bench.analysis.combine import combine_experiments
@@ -54,6 +53,7 @@ from bench.safe_files import refuse_link_out
 from bench.spec.hypotheses import Hypothesis
 from bench.states import BENCH_SOURCE
 from bench.texts import formula_caution, visible
+from bench.version import __version__
 
 TEMPLATES = Path(__file__).parent / "templates"
 OF_SEARCH = "search_"  # figures of this name come first

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -48,7 +50,19 @@ def load_spec(path: Path, overrides: Sequence[str] = ()) -> Spec:
     Raises:
         SpecError: anything that cannot be used, as `file:line: key.path: message`.
     """
-    document = read_document(path)
+    return _checked(read_document(path), overrides)
+
+
+def spec_of(tree: Mapping[str, Any], source: str, overrides: Sequence[str] = ()) -> Spec:
+    """The spec that a mapping of plain data is; `source` is what errors call it.
+
+    Raises:
+        SpecError: as `load_spec`, without lines.
+    """
+    return _checked(Document(deepcopy(dict(tree)), source), overrides)
+
+
+def _checked(document: Document, overrides: Sequence[str]) -> Spec:
     apply_overrides(document, overrides)
     return Spec(_sweep(document), document)
 

@@ -31,7 +31,7 @@ def predict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Predict:
     def call(*files: Path, window: Window = EIGHT_BITS, **data: Any) -> Predicted:
         folder = {"name": "folder", "root": str(tmp_path), "image_size": 32, **data}
         parts = replace(build(make_trial(data=folder)), window=window)
-        monkeypatch.setattr(trained, "_trained", lambda *_, **__: parts)
+        monkeypatch.setattr(trained, "trained_parts", lambda *_, **__: parts)
         monkeypatch.setattr(Store, "find", lambda *_: None)
         return predict_files(Store(tmp_path), "t", files, tmp_path / "out", "cpu")
 

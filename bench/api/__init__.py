@@ -1,0 +1,1 @@
+"""The Python interface, which `import bench` offers: run, load, use what was trained."""

@@ -1,0 +1,65 @@
+"""A trained model with what it needs to be used: imports torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import PIL.Image
+import PIL.ImageOps
+import torch
+
+from bench.commands import trained
+from bench.commands.trained import ImageReader
+from bench.errors import BenchError
+from bench.record.trial_files import TrialFiles
+from bench.tasks.classification import Classification
+from bench.train.session import TrialParts, predict, to_network_input
+
+if TYPE_CHECKING:
+    from bench.api.trial import ImageLike
+
+
+class Trained:
+    """A trial's model with its best weights.
+
+    Raises:
+        BenchError: there are none, or its code is not trusted.
+    """
+
+    def __init__(self, files: TrialFiles, device: str, *, trust_code: bool) -> None:
+        self.files = files
+        self.parts: TrialParts = trained.trained_parts(files, device, trust_code=trust_code)
+        self._reader = ImageReader(self.parts)
+
+    def network_input(self, image: ImageLike) -> torch.Tensor:
+        """(1, 3, H, W), as the model takes it."""
+        read = self._read(image)
+        return to_network_input(self.parts, read.to_network_input, read.window)
+
+    def predict(self, image: ImageLike) -> Any:
+        """Class numbers (H, W) at the image's size, or probabilities by class."""
+        read, task = self._read(image), self.parts.task
+        if not isinstance(task, Classification):
+            height, width = read.shown.shape[:2]
+            return predict(self.parts, read.to_network_input, (height, width), read.window)[0]
+        self.parts.model.eval()
+        with torch.inference_mode(), self.parts.precision().autocast():
+            batch = to_network_input(self.parts, read.to_network_input, read.window)
+            found = task.probabilities(self.parts.model, batch)[0].cpu().numpy()
+        return pd.Series(found, index=list(task.classes), name="probability")
+
+    def score(self, split: str) -> dict[str, float | None]:
+        """The metrics on one split."""
+        if split not in ("train", "val", "test"):
+            raise BenchError(f"split {split!r}: use train, val or test")
+        return trained.score(self.files, self.parts, split)
+
+    def _read(self, image: ImageLike) -> trained.Image:
+        if isinstance(image, str | Path):
+            return self._reader.read(Path(image))
+        if isinstance(image, PIL.Image.Image):
+            image = np.asarray(PIL.ImageOps.exif_transpose(image).convert("RGB"))
+        return self._reader.of_values(np.asarray(image))
