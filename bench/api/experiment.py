@@ -13,8 +13,8 @@ import pandas as pd
 
 from bench.analysis.arm_summary import arm_summary
 from bench.analysis.hypotheses import Outcome, outcomes
-from bench.analysis.load import Records
 from bench.analysis.load import load as load_records
+from bench.analysis.records import Records
 from bench.api.trial import Trial
 from bench.errors import BenchError, StoreError, did_you_mean
 from bench.record.store import Store
@@ -110,9 +110,9 @@ class Experiment:
     def figures(self) -> Figures:
         """The report's figures by name: a mapping, each drawn as in the report."""
         from bench.api.figures import Figures
-        from bench.report.search.results import read_search
+        from bench.report.search.search_record import read_search_record
 
-        return Figures(self._records, self._outcomes, read_search(self.folder))
+        return Figures(self._records, self._outcomes, read_search_record(self.folder))
 
     @property
     def warnings(self) -> tuple[str, ...]:

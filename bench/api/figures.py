@@ -11,12 +11,12 @@ from pathlib import Path
 from bench.analysis.arm_summary import arm_summary
 from bench.analysis.arms import arms_of
 from bench.analysis.hypotheses import Outcome
-from bench.analysis.load import Records
-from bench.report.figures import Drawing, Study, draw_all
+from bench.analysis.records import Records
+from bench.report.figures import Drawing, ExperimentData, draw_all
 from bench.report.search.figures.draw_all import draw_search
-from bench.report.search.results import Search
+from bench.report.search.search_record import SearchRecord
 from bench.report.search.sections import subject_records
-from bench.report.tables.effects import all_effects
+from bench.report.tables.effects import all_effect_tables
 from bench.texts import visible
 
 
@@ -70,7 +70,7 @@ class Figures(Mapping[str, Figure]):
     """The figures that the records have something to show in, by name, in the report's order."""
 
     def __init__(
-        self, records: Records, tested: Sequence[Outcome], search: Search | None = None
+        self, records: Records, tested: Sequence[Outcome], search: SearchRecord | None = None
     ) -> None:
         self._records, self._tested, self._search = records, tested, search
 
@@ -78,11 +78,11 @@ class Figures(Mapping[str, Figure]):
     def _drawn(self) -> dict[str, Figure]:
         tested, search = self._tested, self._search
         if search is None:
-            records, effects = self._records, all_effects(self._records, tested)
+            records, effects = self._records, all_effect_tables(self._records, tested)
         else:
             records, effects = subject_records(self._records, search), []
-        study = Study(records, arm_summary(records), arms_of(records), tested, effects)
-        drawings = draw_all(study) if search is None else draw_search(search, study)
+        data = ExperimentData(records, arm_summary(records), arms_of(records), tested, effects)
+        drawings = draw_all(data) if search is None else draw_search(search, data)
         return {drawing.name: Figure(drawing) for drawing in drawings}
 
     def __getitem__(self, name: str) -> Figure:
