@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,15 +11,13 @@ import PIL.Image
 import PIL.ImageOps
 import torch
 
+from bench.api.images import ImageLike
 from bench.commands import trained
 from bench.commands.trained import ImageReader
 from bench.errors import BenchError
 from bench.record.trial_files import TrialFiles
 from bench.tasks.classification import Classification
 from bench.train.session import TrialParts, predict, to_network_input
-
-if TYPE_CHECKING:
-    from bench.api.trial import ImageLike
 
 
 class Trained:

@@ -14,15 +14,10 @@ from bench.record.store import TrialFiles
 from bench.texts import visible
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-    import PIL.Image
     from torch import Tensor, nn
 
+    from bench.api.images import ImageLike
     from bench.api.trained import Trained
-
-    Pixels = npt.NDArray[np.uint8]
-    ImageLike = str | Path | Pixels | PIL.Image.Image
 
 
 class Trial:
