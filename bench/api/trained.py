@@ -59,5 +59,5 @@ class Trained:
         if isinstance(image, str | Path):
             return self._reader.read(Path(image))
         if isinstance(image, PIL.Image.Image):
-            image = np.asarray(PIL.ImageOps.exif_transpose(image).convert("RGB"))
+            image = np.array(PIL.ImageOps.exif_transpose(image).convert("RGB"))
         return self._reader.of_values(np.asarray(image))
