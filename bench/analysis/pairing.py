@@ -59,12 +59,14 @@ class _Rows:
         conditions: under which a time or memory was measured.
         ends: how each trial ended, or how far it has come.
         planned: whether the latest plan has it.
+        ids: of the trials.
     """
 
     values: Floats
     conditions: Sequence[str]
     ends: Sequence[str]
     planned: Sequence[bool]
+    ids: Sequence[str]
 
     def reason(self, row: int) -> str:
         """Why a trial has no figure."""
@@ -119,6 +121,7 @@ def _rows(records: Records, hypothesis: Hypothesis) -> _Rows:
         conditions=_conditions(records, hypothesis),
         ends=list(runs["failure"].where(runs["status"] == Status.FAILED).fillna(runs["status"])),
         planned=list(records.is_planned),
+        ids=list(runs["id"]),
     )
 
 
@@ -145,6 +148,7 @@ def labels_of(records: Records) -> list[dict[str, str]]:
 
 def _paired(axes: Mapping[str, str], a: _Trials, b: _Trials, rows: _Rows) -> Stratum:
     differences: dict[Seed, float] = {}
+    trials: dict[Seed, tuple[str, ...]] = {}
     gaps: list[Gap] = []
     missing = unlike = 0
     for seed in sorted(a.by_seed.keys() | b.by_seed.keys(), key=seed_order):
@@ -164,6 +168,7 @@ def _paired(axes: Mapping[str, str], a: _Trials, b: _Trials, rows: _Rows) -> Str
             gaps.append(Gap(seed, None, OTHER_CONDITIONS))
         elif not lacking:
             differences[seed] = float(rows.values[row] - rows.values[other])
+            trials[seed] = rows.ids[row], rows.ids[other]
     return Stratum(
         axes,
         differences,
@@ -174,6 +179,7 @@ def _paired(axes: Mapping[str, str], a: _Trials, b: _Trials, rows: _Rows) -> Str
         both_sides=bool(a.by_seed and b.by_seed),
         planned=rows.any_planned(a) and rows.any_planned(b),
         ends={"a": rows.counted(a), "b": rows.counted(b)},
+        trials=trials,
     )
 
 
@@ -190,6 +196,7 @@ def _against(axes: Mapping[str, str], a: _Trials, value: float, rows: _Rows) -> 
         gaps=tuple(Gap(s, "a", rows.reason(a.by_seed[s])) for s in seeds if s not in known),
         planned=rows.any_planned(a),
         ends={"a": rows.counted(a)},
+        trials={seed: (rows.ids[a.by_seed[seed]],) for seed in known},
     )
 
 

@@ -76,6 +76,7 @@ class Stratum:
         planned: whether the latest plan has trials of both sides here. One that it does not have
             is shown and counts for nothing.
         ends: by side, how many trials ended in which way: statuses, and for failed ones failures.
+        trials: the ids of a's and b's trial behind each difference; against a number of a's alone.
     """
 
     axes: Mapping[str, str]
@@ -88,6 +89,7 @@ class Stratum:
     both_sides: bool = True
     planned: bool = True
     ends: Mapping[Side, Mapping[str, int]] = field(default_factory=dict)
+    trials: Mapping[Seed, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

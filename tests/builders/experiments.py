@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.image_scores import TrialScores
 from bench.plan.expand import make_plan, trial_config
 from bench.plan.plan import Plan
 from bench.plan.trial import Trial
@@ -63,6 +64,7 @@ def finish(
     trial: Trial,
     facts: Mapping[str, Any] = MappingProxyType({}),
     rows: Sequence[Row] = (),
+    scores: TrialScores | None = None,
 ) -> TrialFiles:
     """Record the trial as done, with these facts and epochs or plausible ones."""
     files = store.trial(trial.experiment, trial.id)
@@ -75,7 +77,8 @@ def finish(
     test = row(trial, 5)
     recorder.finish(
         {f"test_{name}": test.get(f"val/{name}", 0.5) for name in plan.metrics}
-        | {"device": "cpu", "data_fingerprint": "9f2c11aa", "torch": "2.9", **facts}
+        | {"device": "cpu", "data_fingerprint": "9f2c11aa", "torch": "2.9", **facts},
+        scores,
     )
     return files
 

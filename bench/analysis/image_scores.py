@@ -1,0 +1,275 @@
+"""From recorded scores of single images to tables of seeds × images, for the sides of a hypothesis.
+
+Images pair only where they are the same ones: the hash of their names and groups is compared, never
+their number. A seed counts with all its trials in every compared stratum, as in `pairing`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from bench.analysis.pairing import pairs_of
+from bench.analysis.records import Records
+from bench.analysis.stats import Floats
+from bench.analysis.strata import Pairs, Seed
+from bench.errors import StoreError
+from bench.image_scores import ImageScores, Scores32, SplitImages, TrialScores
+from bench.metric_columns import MetricColumn, MetricKind
+from bench.record.image_scores import read_images, read_scores
+from bench.record.trial_files import TrialFiles
+from bench.spec.hypotheses import Hypothesis, MetricTerm, figures
+
+NO_SCORES = "has no scores of single images"
+OTHER_IMAGES = "was scored on other images"
+
+
+class ImageFigure(NamedTuple):
+    """A figure of runs.csv or history.csv that is a mean over images.
+
+    Attributes:
+        split: `val` or `test`.
+        metric: without a prefix.
+        epoch: counted from 1; or `selected`, `last`.
+    """
+
+    split: str
+    metric: str
+    epoch: int | str
+
+
+def image_figure(term: MetricTerm, selected: str) -> ImageFigure | None:
+    """Which scores of images a figure is the mean of; None: it is none of them.
+
+    `selected` is the metric that chooses the best epoch: of others no image's best epoch is known,
+    and only of it every epoch is.
+    """
+    column = MetricColumn.parse(term.column)
+    if column is None:
+        return None
+    metric = column.metric
+    if column.kind is MetricKind.CURVE and term.epoch is not None:
+        return ImageFigure("val", metric, term.epoch) if metric == selected else None
+    if term.epoch is not None:
+        return None
+    if column.kind is MetricKind.TEST:
+        return ImageFigure("test", metric, "selected")
+    if column.kind is MetricKind.FINAL:
+        return ImageFigure("val", metric, "last")
+    if column.kind is MetricKind.BEST and metric == selected:
+        return ImageFigure("val", metric, "selected")
+    return None
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """Scores of single images of an experiment's finished trials, by figure and trial.
+
+    Attributes:
+        columns: (images,) float32 of each figure and trial's id; NaN: the image has no score.
+        images_hash: by trial.
+        images: by hash and split.
+        problems: by trial, why none of its scores are used.
+    """
+
+    columns: Mapping[ImageFigure, Mapping[str, Scores32]]
+    images_hash: Mapping[str, str]
+    images: Mapping[str, Mapping[str, SplitImages]]
+    problems: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_image_scores(
+    records: Records, wanted: Collection[ImageFigure], *, means_only: bool = True
+) -> ScoreTable:
+    """Read the scores behind some figures, each trial's files once.
+
+    Args:
+        records: of the experiment.
+        wanted: figures; those that a trial has no scores of are left out.
+        means_only: only where the recorded figure is the mean of these scores.
+    """
+    columns: dict[ImageFigure, dict[str, Scores32]] = {figure: {} for figure in wanted}
+    hashes: dict[str, str] = {}
+    images: dict[str, dict[str, SplitImages]] = {}
+    problems: dict[str, str] = {}
+    for trial in records.done["id"] if wanted else ():
+        files = TrialFiles(records.folders[trial]) if trial in records.folders else None
+        try:
+            scores = None if files is None else read_scores(files, files.summary())
+            if files is None or scores is None:
+                continue
+            if scores.images_hash not in images:
+                known = read_images(files, scores.images_hash)
+                if known is None:
+                    path = files.images_path(scores.images_hash)
+                    raise StoreError(f"{path}: there is no such file")
+                images[scores.images_hash] = known
+            _check_counts(files, scores, images[scores.images_hash])
+        except StoreError as error:
+            problems[trial] = str(error)
+            continue
+        hashes[trial] = scores.images_hash
+        for figure, by_trial in columns.items():
+            found = _column(scores, figure, means_only=means_only)
+            if found is not None:
+                by_trial[trial] = found
+    return ScoreTable(columns, hashes, images, problems)
+
+
+def _check_counts(
+    files: TrialFiles, scores: TrialScores, images: Mapping[str, SplitImages]
+) -> None:
+    """A StoreError where there are not as many scores as images."""
+    for split, both in scores.splits.items():
+        named = len(images[split].names) if split in images else 0
+        if len(both.selected.values) != named:
+            raise StoreError(
+                f"{files.scores}: scores of {len(both.selected.values)} {split} images, but "
+                f"{named} are named: delete the folder, and `bench evaluate --scores` makes it anew"
+            )
+
+
+def _column(scores: TrialScores, figure: ImageFigure, *, means_only: bool) -> Scores32 | None:
+    both = scores.splits.get(figure.split)
+    if both is None or (means_only and figure.metric not in both.selected.means):
+        return None
+    if isinstance(figure.epoch, int):
+        by_epoch = scores.val_epochs
+        if by_epoch is None or figure.metric != scores.metric or figure.epoch > len(by_epoch):
+            return None
+        of_epoch: Scores32 = by_epoch[figure.epoch - 1].astype(np.float32)
+        return of_epoch
+    chosen: ImageScores | None = both.selected if figure.epoch == "selected" else both.last
+    found = None if chosen is None else chosen.column(figure.metric)
+    return None if found is None else found.copy()  # not a view that keeps all metrics in memory
+
+
+@dataclass(frozen=True)
+class PairedImages:
+    """A hypothesis's two sides by seed and image, each the mean over the compared strata.
+
+    Attributes:
+        a, b: (seeds, images); `b` against a number is that number everywhere. NaN where an image
+            has no score in one of the strata.
+        seeds: the complete ones whose trials all have scores of the same images, in order.
+        names: of the images.
+        groups: of images that depend on each other; None: each is its own.
+        left_out: complete seeds without such scores, and why.
+    """
+
+    a: Floats
+    b: Floats
+    seeds: tuple[Seed, ...]
+    names: tuple[str, ...]
+    groups: tuple[str, ...] | None
+    left_out: Mapping[Seed, str] = field(default_factory=dict)
+
+    @property
+    def differences(self) -> Floats:
+        """(seeds, images), a − b: what `two_sources` and `contrasts.Observed.by_image` take."""
+        return self.a - self.b
+
+
+def figures_of(hypothesis: Hypothesis, selected: str) -> list[ImageFigure] | None:
+    """The scores of images that a hypothesis's metric is made of; None: it is not."""
+    found = [image_figure(term, selected) for term in figures(hypothesis.metric)]
+    known = [figure for figure in found if figure is not None]
+    one_split = len({figure.split for figure in known}) == 1
+    return known if len(known) == len(found) and one_split else None
+
+
+def paired_images(
+    records: Records, hypothesis: Hypothesis, table: ScoreTable, pairs: Pairs | None = None
+) -> PairedImages | None:
+    """The sides of a hypothesis by seed and image; None where it has no scores of images.
+
+    Args:
+        records: of the experiment.
+        hypothesis: a claim about them.
+        table: scores of, at least, `figures_of` the hypothesis.
+        pairs: its pairs, where they are known already.
+    """
+    wanted = figures_of(hypothesis, records.select.metric)
+    if wanted is None or any(figure not in table.columns for figure in wanted):
+        return None
+    pairs = pairs_of(records, hypothesis) if pairs is None else pairs
+    by_seed = {seed: [s.trials[seed] for s in pairs.tested] for seed in pairs.complete}
+    reasons = {
+        seed: _why_not(table, wanted, [trial for both in trials for trial in both])
+        for seed, trials in by_seed.items()
+    }
+    hashes = Counter(
+        table.images_hash[trials[0][0]] for seed, trials in by_seed.items() if reasons[seed] is None
+    )
+    if not hashes:
+        return None
+    hashed = max(hashes, key=lambda each: hashes[each])
+    left_out = {
+        seed: reason or OTHER_IMAGES
+        for seed, reason in reasons.items()
+        if reason is not None or table.images_hash[by_seed[seed][0][0]] != hashed
+    }
+    seeds = tuple(seed for seed in by_seed if seed not in left_out)
+    images = table.images[hashed][wanted[0].split]
+    a = np.stack([_side_mean(table, wanted, by_seed[seed], 0) for seed in seeds])
+    if isinstance(hypothesis.b, dict):
+        b = np.stack([_side_mean(table, wanted, by_seed[seed], 1) for seed in seeds])
+    else:
+        b = np.full_like(a, float(hypothesis.b))
+    return PairedImages(a, b, seeds, images.names, images.groups or None, left_out)
+
+
+def _why_not(table: ScoreTable, wanted: Sequence[ImageFigure], trials: Sequence[str]) -> str | None:
+    """Why the trials of a seed make no pairs by image, if so."""
+    for trial in trials:
+        if trial in table.problems:
+            return table.problems[trial]
+        if any(trial not in table.columns[figure] for figure in wanted):
+            return f"{trial} {NO_SCORES}"
+    same = len({table.images_hash[trial] for trial in trials}) == 1
+    return None if same else OTHER_IMAGES
+
+
+def _side_mean(
+    table: ScoreTable,
+    wanted: Sequence[ImageFigure],
+    strata: Iterable[Sequence[str]],
+    side: int,
+) -> Floats:
+    """(images,) of one seed: the mean over strata of a figure, or of the difference of two."""
+    found = []
+    for trials in strata:
+        terms = [table.columns[figure][trials[side]].astype(np.float64) for figure in wanted]
+        found.append(terms[0] if len(terms) == 1 else terms[0] - terms[1])
+    mean: Floats = np.mean(found, axis=0)
+    return mean
+
+
+class ScoresByTrial(NamedTuple):
+    """Scores of trials on the same images.
+
+    Attributes:
+        values: (trials, images).
+        trials: their ids.
+        images: what they were scored on.
+    """
+
+    values: Floats
+    trials: tuple[str, ...]
+    images: SplitImages
+
+
+def by_trial(table: ScoreTable, figure: ImageFigure, trials: Iterable[str]) -> ScoresByTrial | None:
+    """The scores of some trials on the same images, (trials, images): of those of most of them."""
+    known = [trial for trial in trials if trial in table.columns.get(figure, {})]
+    hashes = Counter(table.images_hash[trial] for trial in known)
+    if not hashes:
+        return None
+    hashed = max(hashes, key=lambda each: hashes[each])
+    kept = [trial for trial in known if table.images_hash[trial] == hashed]
+    values = np.stack([table.columns[figure][trial] for trial in kept]).astype(np.float64)
+    return ScoresByTrial(values, tuple(kept), table.images[hashed][figure.split])
