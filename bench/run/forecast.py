@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from multiprocessing.connection import Connection, Pipe
+from multiprocessing.connection import Connection
 from typing import Any
 
-from bench.errors import BenchError, describe_exception
-from bench.interruption import ignore_signals
+from bench.errors import BenchError
 from bench.measure.footprint import Footprint
 from bench.plan.trial import Trial, digest
-from bench.run.executors.local import start_process
+from bench.run.processes import asked_process, send_answer
 from bench.run.resources import fit_on_gpu
 
 LIMIT_SECONDS = 300.0
@@ -92,20 +91,14 @@ def _measure_or_explain(trial: Trial) -> Footprint:
 
 def _measure_in_process(trial: Trial) -> Footprint:
     """What is measured in a fresh process, which has nothing of other trials."""
-    ours, theirs = Pipe()
-    process = start_process(_measure, (trial, theirs), "measure")
-    theirs.close()
     try:
-        answer = _receive_answer(trial, ours)
+        with asked_process(_measure, (trial,), "measure") as connection:
+            answer = _receive_answer(trial, connection)
     except EOFError:
         raise ForecastError(
             f"measuring the memory of {trial.id}: the process was ended from outside "
             "(out of memory?)"
         ) from None
-    finally:
-        ours.close()
-        process.kill()  # it has answered, or does not
-        process.join()
     if isinstance(answer, ForecastError):
         raise answer
     return answer
@@ -125,16 +118,9 @@ def _receive_answer(trial: Trial, line: Connection) -> Footprint | ForecastError
 
 
 def _measure(trial: Trial, connection: Connection) -> None:
-    from bench.train.measure_footprint import measure_footprint
+    def work() -> Footprint:
+        from bench.train.measure_footprint import measure_footprint  # imports torch
 
-    ignore_signals()
-    try:
-        connection.send(measure_footprint(trial, lambda: connection.send(_DATA_READY)))
-    except BrokenPipeError:
-        return  # the parent was interrupted
-    except BenchError as error:
-        connection.send(ForecastError(str(error)))
-    except Exception as error:  # a part of the user's own may raise anything
-        connection.send(
-            ForecastError(f"measuring the memory of {trial.id}: {describe_exception(error)}")
-        )
+        return measure_footprint(trial, lambda: connection.send(_DATA_READY))
+
+    send_answer(connection, work, ForecastError, f"measuring the memory of {trial.id}")

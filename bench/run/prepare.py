@@ -8,16 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from multiprocessing.connection import Connection, Pipe
+from multiprocessing.connection import Connection
 
 from bench.data.base import Splits
 from bench.data.survey import Survey
-from bench.errors import BenchError, DataError, WorkerStartError, describe_exception
-from bench.interruption import ignore_signals
+from bench.errors import BenchError, DataError, WorkerStartError
 from bench.measure.oom_kills import oom_kills
 from bench.plan.data_sets import data_key
 from bench.plan.trial import Trial
-from bench.run.executors.local import start_process
+from bench.run.processes import asked_process, send_answer
 
 Costs = Mapping[str, int | None]
 SPLITS = ("train", "val", "test")
@@ -58,7 +57,7 @@ def prepare(
     Args:
         trials: all that are to be run.
         report: called with what is being done.
-        beside: how many trials a device will have at a time.
+        trials_per_device: how many trials a device will have at a time.
         survey: whether to look at the data sets, which takes a second for some thousand images.
 
     Raises:
@@ -81,40 +80,26 @@ def prepare(
 
 def _prepare_once(arguments: tuple[list[Trial], int, bool], report: Report) -> Prepared:
     """Prepare in a process of its own; EOFError where that is killed."""
-    ours, theirs = Pipe()
-    process = start_process(_prepare, (*arguments, theirs), "prepare")
-    theirs.close()
-    try:
+    with asked_process(_prepare, arguments, "prepare", patience=5.0) as connection:
         while True:
-            match ours.recv():
+            match connection.recv():
                 case Prepared() as prepared:
                     return prepared
                 case BenchError() as error:
                     raise PreparationError(str(error))
                 case (str() as what, int() as done, int() as total):
                     report(what, done, total)
-    finally:
-        ours.close()
-        process.join(5)
-        process.kill()
 
 
 def _prepare(
     trials: list[Trial], trials_per_device: int, survey: bool, connection: Connection
 ) -> None:
-    ignore_signals()
-    try:
-        connection.send(
-            _prepare_all(
-                trials, trials_per_device, lambda *event: connection.send(event), survey=survey
-            )
+    def work() -> Prepared:
+        return _prepare_all(
+            trials, trials_per_device, lambda *event: connection.send(event), survey=survey
         )
-    except BenchError as error:
-        connection.send(PreparationError(str(error)))
-    except BrokenPipeError:
-        return  # the parent was interrupted
-    except Exception as error:  # a part of the user's own may raise anything
-        connection.send(PreparationError(f"preparing the trials: {describe_exception(error)}"))
+
+    send_answer(connection, work, PreparationError, "preparing the trials")
 
 
 def _prepare_all(

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 from bench.measure.memory import PeakMemory
-from bench.run.executors.local import worker_context
+from bench.run.processes import worker_context
 from bench.tasks.base import Batch
 from bench.train.loop import Training
 from bench.train.session import build

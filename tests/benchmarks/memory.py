@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.plan.trial import Trial
-from bench.run.executors.local import worker_context
 from bench.run.forecast import forecast
+from bench.run.processes import worker_context
 from tests.builders.training import MemoryRecorder, Silent, make_trial
 
 RESNET50 = {"name": "encoder_unet", "encoder": "resnet50"}

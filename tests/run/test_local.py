@@ -21,8 +21,9 @@ from bench.record.recorder import TrialRecorder
 from bench.record.store import TrialFiles
 from bench.run.events import Ended, EpochDone, Event, Retried, Started
 from bench.run.executors import local
-from bench.run.executors.local import LocalExecutor, worker_context
+from bench.run.executors.local import LocalExecutor
 from bench.run.limits import Limits
+from bench.run.processes import worker_context
 from bench.run.runner import run
 from bench.run.worker import Job, WorkerResources
 from bench.states import Failure, Status

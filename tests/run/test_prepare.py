@@ -26,7 +26,7 @@ from tests.builders.training import make_trial
         ),
         (
             {"augment": [{"target": "tests.augment.test_check_custom:Grey"}]},
-            "test_foreign:Grey.*`adjust` must return",
+            "test_check_custom:Grey.*`adjust` must return",
         ),
     ],
 )

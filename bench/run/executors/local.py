@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import signal
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import Pipe, forkserver, resource_tracker
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
-from typing import Any
 
 import psutil
 
-from bench.errors import WorkerStartError
-from bench.interruption import SIGNALS
 from bench.measure.oom_kills import oom_kills
 from bench.run.events import Alive, Ended, Event
 from bench.run.limits import Limits
+from bench.run.processes import start_process
 from bench.run.worker import Job, WorkerResources, work
 from bench.states import Failure, Status
 
@@ -33,7 +28,6 @@ LONGEST_PAUSE = 10.0
 _FAULTS = frozenset(
     {signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE, signal.SIGTRAP}
 )
-START_ATTEMPTS = 3
 UNKNOWN = 255
 """What multiprocessing says of a process whose fork server is dead. No worker ends with it."""
 _ZOMBIE = psutil.STATUS_ZOMBIE
@@ -41,60 +35,6 @@ NO_MEMORY = (
     "the system killed the worker process for want of memory: run fewer trials at a time (-j), or "
     "smaller batches"
 )
-
-
-def worker_context() -> BaseContext:
-    """The way to start workers: a fork server where there is one, else fresh processes.
-
-    The server imports what every trial needs and runs no operator: a fork after torch's threads
-    have started can hang. CUDA stays untouched in it for the same reason.
-    """
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    # threads that wait busily starve each other on a shared machine: up to 4 times slower
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["bench.run.preload"])
-    return context
-
-
-def start_process(target: Callable[..., None], args: tuple[Any, ...], name: str) -> BaseProcess:
-    """Start a process of `worker_context`, and the fork server anew where somebody has killed it.
-
-    Raises:
-        WorkerStartError: neither works.
-    """
-    context = worker_context()
-    for attempt in range(START_ATTEMPTS):
-        process: BaseProcess = context.Process(target=target, args=args, name=name)  # type: ignore[attr-defined]  # typeshed's base context lacks it
-        try:
-            _start_server()
-            process.start()  # waits for what the server imports
-        except (EOFError, OSError) as error:  # the server died between two processes
-            reason = getattr(error, "strerror", None) or "the process that starts them was killed"
-            time.sleep(0.1 * attempt)
-        else:
-            return process
-    raise WorkerStartError(
-        f"no worker process can be started ({reason}): free memory, or run fewer trials at a time "
-        "(-j); the same command goes on from here"
-    )
-
-
-def _start_server() -> None:
-    """Start the fork server, unless it runs, with signals blocked until it ignores them.
-
-    The tracker of multiprocessing first: starting it takes some of the signals off again.
-    """
-    if worker_context().get_start_method() != "forkserver":
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    try:
-        resource_tracker.ensure_running()
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        forkserver.ensure_running()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @dataclass
