@@ -14,6 +14,7 @@ from bench.health import HealthFinding, HealthIssue, read
 from bench.spec.schema import SelectSettings, TrialSettings
 from bench.spec.train_settings import TrainSettings
 from bench.train import checkpoint, loop
+from bench.train.evaluation import Evaluated
 from bench.train.health_checks import HealthMonitor, frozen_loss
 from bench.train.loop import Interrupted
 from bench.train.placement import Placement
@@ -72,13 +73,15 @@ def test_batch_norm_of_smaller_batches_is_told(tmp_path: Path) -> None:
 
 
 def test_a_loss_that_is_not_finite_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = loop.evaluate
+    whole = loop.evaluate_images
     calls = iter(range(99))
 
-    def overflowing(*arguments: Any, **options: Any) -> dict[str, float]:
-        return whole(*arguments, **options) | ({"loss": math.inf} if next(calls) == 1 else {})
+    def overflowing(*arguments: Any, **options: Any) -> Evaluated:
+        found = whole(*arguments, **options)
+        loss = {"loss": math.inf} if next(calls) == 1 else {}
+        return found._replace(metrics=found.metrics | loss)
 
-    monkeypatch.setattr(loop, "evaluate", overflowing)
+    monkeypatch.setattr(loop, "evaluate_images", overflowing)
     found = findings(tmp_path)
     assert found[HealthIssue.NOT_FINITE].text == "in 1 of 4 epochs, first in 2"
 
