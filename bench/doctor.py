@@ -18,7 +18,7 @@ from urllib.parse import SplitResult, urlsplit
 from bench.errors import StoreError, first_line
 from bench.safe_files import check_database
 
-State = Literal["ok", "warning", "problem"]
+CheckState = Literal["ok", "warning", "problem"]
 
 _TESTED_PYTHONS = ((3, 11), (3, 13))
 _MEMORY_GB = 2.0  # the interpreter with torch, and a small model
@@ -35,7 +35,7 @@ class Check:
     """One thing looked at: what was found, and what to do about it ("" where it is `ok`)."""
 
     name: str
-    state: State
+    state: CheckState
     finding: str
     remedy: str = ""
 

@@ -72,7 +72,9 @@ class DeviceError(BenchError):
     """A device that was asked for and is not there."""
 
 
-_LONGEST = 2000  # characters of a line: paths and lists of names are long, a foreign text is longer
+_MAX_LINE = (
+    2000  # characters of a line: paths and lists of names are long, a foreign text is longer
+)
 
 
 def printable(text: object) -> str:
@@ -82,7 +84,7 @@ def printable(text: object) -> str:
     """
     line = " ".join(masked(str(text)).splitlines())
     line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
-    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
+    return line if len(line) <= _MAX_LINE else f"{line[: _MAX_LINE - 1]}…"
 
 
 def first_line(error: BaseException) -> str:
@@ -90,7 +92,7 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def shortened(text: str, most: int = 200) -> str:
+def truncate(text: str, most: int = 200) -> str:
     """A text of at most `most` characters, on one line, cut at a word's end."""
     words = " ".join(text.split())
     if len(words) <= most:
@@ -109,5 +111,6 @@ def describe_exception(error: BaseException) -> str:
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """A hint for a misspelt name: ` (did you mean 'unet'?)`, or the known names."""
     names = sorted(known)
+    # below 0.5, names match that share little more than letters
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     return f" (did you mean {close[0]!r}?)" if close else f" (known: {', '.join(names)})"

@@ -50,6 +50,7 @@ def make(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         return
     check_kept(kept)
+    # one by one, without `parents=True`: that would recreate the protected folder, too
     below = [folder, *folder.parents]
     for place in reversed(below[: below.index(kept)]):
         try:

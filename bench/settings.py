@@ -78,7 +78,7 @@ _SCALARS = (str, int, float, bool, type(None))
 
 
 def _identity(value: Any) -> Any:
-    if type(value) in _SCALARS:
+    if type(value) in _SCALARS:  # by far the most frequent: thousands of arms are hashed
         return value
     if isinstance(value, Settings):
         return value.identity()

@@ -79,7 +79,7 @@ class Blur:
     def __init__(self, p: float, sigma: Range) -> None:
         self.p = p
         self.sigma = sigma
-        self._reach = math.ceil(3 * sigma[1])
+        self._reach = math.ceil(3 * sigma[1])  # 3 sigma hold 99.7% of the weight
 
     def draw(self, n: int, _size: Size, generator: torch.Generator, /) -> Tensor:
         """(n, 1) standard deviations in pixels."""

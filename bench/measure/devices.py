@@ -128,7 +128,7 @@ def _uuids_by_cuda() -> list[str]:
             [sys.executable, "-I", "-c", _CUDA_UUID_SCRIPT],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=60,  # a driver may initialise for tens of seconds
             env=environment,
         )
     except (OSError, subprocess.SubprocessError):

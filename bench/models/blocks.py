@@ -63,7 +63,7 @@ class ReflectConv(nn.Conv2d):
         return super().forward(reflect_pad(x, self.margin))
 
 
-class DoubleConv(nn.Sequential):
+class ReflectDoubleConv(nn.Sequential):
     """Twice [3×3 convolution, reflect padding, bias → BatchNorm → ReLU]; keeps the size."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:

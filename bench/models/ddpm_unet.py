@@ -1,4 +1,4 @@
-"""The DDPM U-Net with self-attention of SYSTEMS.md, section 3."""
+"""The DDPM U-Net with self-attention (Ho et al. 2020), with the published channel counts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _scaled(channels: int, width: float) -> int:
     return _HEADS * max(1, round(channels * width / _HEADS))
 
 
-class DoubleConv(nn.Sequential):
+class GroupNormDoubleConv(nn.Sequential):
     """Twice [3×3 convolution, bias → GroupNorm of one group → ReLU]; keeps the size."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -74,12 +74,12 @@ class SelfAttention(nn.Module):
         return found
 
 
-class Down(nn.Module):
+class DDPMDown(nn.Module):
     """Halves the size, convolves, and adds the time."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.body = DoubleConv(in_channels, out_channels)
+        self.body = GroupNormDoubleConv(in_channels, out_channels)
         self.time = TimeShift(out_channels, nn.ReLU())
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
@@ -88,13 +88,13 @@ class Down(nn.Module):
         return found
 
 
-class Up(nn.Module):
+class DDPMUp(nn.Module):
     """Goes to the skip's size, takes the skip in, convolves, and adds the time."""
 
     def __init__(self, in_channels: int, skip_channels: int, out_channels: int) -> None:
         super().__init__()
         self.up = Upsample("bilinear", in_channels)
-        self.body = DoubleConv(skip_channels + in_channels, out_channels)
+        self.body = GroupNormDoubleConv(skip_channels + in_channels, out_channels)
         self.time = TimeShift(out_channels, nn.SiLU())
 
     def forward(self, x: Tensor, skip: Tensor, embedding: Tensor) -> Tensor:
@@ -124,10 +124,10 @@ class DDPMUNet(nn.Module):
         down = [_scaled(channels, width) for channels in _DOWN]
         bottom = [_scaled(channels, width) for channels in _BOTTOM]
         up = [_scaled(channels, width) for channels in _UP]
-        self.entry = DoubleConv(in_channels, skips[0])
-        self.down = nn.ModuleList(map(Down, skips, down))
-        self.bottom = nn.Sequential(*map(DoubleConv, [down[-1], *bottom], bottom))
-        self.up = nn.ModuleList(map(Up, [bottom[-1], *up], reversed(skips), up))
+        self.entry = GroupNormDoubleConv(in_channels, skips[0])
+        self.down = nn.ModuleList(map(DDPMDown, skips, down))
+        self.bottom = nn.Sequential(*map(GroupNormDoubleConv, [down[-1], *bottom], bottom))
+        self.up = nn.ModuleList(map(DDPMUp, [bottom[-1], *up], reversed(skips), up))
         layer = SelfAttention if attention else nn.Identity
         self.attention_down = nn.ModuleList(map(layer, down))
         self.attention_up = nn.ModuleList(map(layer, up))

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bench.models.blocks import BatchNorm, DoubleConv, Upsample, require_size, scaled
+from bench.models.blocks import BatchNorm, ReflectDoubleConv, Upsample, require_size, scaled
 from bench.models.encoders import Taps, build_encoder, tap_channels
 
 Skip = Literal["concatenate", "add"]
@@ -113,7 +113,7 @@ class _Level(nn.Module):
             joined = in_channels
             if skip_channels:
                 self.project = nn.Conv2d(skip_channels, in_channels, 1)
-        self.convolve = DoubleConv(joined, out_channels)
+        self.convolve = ReflectDoubleConv(joined, out_channels)
 
     def forward(self, x: Tensor, tap: Tensor | None, size: torch.Size) -> Tensor:
         """(N, in_channels, h, w) and (N, skip_channels, *size) to (N, out_channels, *size)."""

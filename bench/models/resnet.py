@@ -1,4 +1,4 @@
-"""ResNet as in SYSTEMS.md, section 5: torchvision's class, with blocks that can do without parts.
+"""ResNet: torchvision's class, with blocks that can do without shortcuts or normalisation.
 
 At its defaults the state dict has torchvision's keys and shapes. Every axis draws the same initial
 weights from one seed, in the layers that its levels share.

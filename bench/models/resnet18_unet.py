@@ -1,4 +1,4 @@
-"""ResNet18-UNet as in SYSTEMS.md, section 2."""
+"""ResNet18-UNet: torchvision's ResNet18 under a U-Net decoder without normalisation."""
 
 from __future__ import annotations
 

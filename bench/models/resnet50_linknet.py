@@ -1,4 +1,4 @@
-"""The diffusion U-Net on half a ResNet50 of SYSTEMS.md, section 4."""
+"""A diffusion U-Net whose encoder is torchvision's ResNet50 up to layer2."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _layer(in_channels: int, inside: int, blocks: int, stride: int) -> nn.Sequen
     return nn.Sequential(first, *rest)
 
 
-class DoubleConv(nn.Sequential):
+class ZeroPaddedDoubleConv(nn.Sequential):
     """Twice [3×3 convolution, bias → BatchNorm → ReLU]; keeps the size."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -68,7 +68,7 @@ class DoubleConv(nn.Sequential):
         )
 
 
-class Up(nn.Module):
+class LinkNetUp(nn.Module):
     """Goes to the skip's size, takes the skip in, convolves, and adds the time."""
 
     def __init__(self, kind: UpsampleKind, in_channels: int, skip: int, out_channels: int) -> None:
@@ -77,7 +77,7 @@ class Up(nn.Module):
         # bilinear interpolation keeps the channels, which a transposed convolution halves itself
         same = self.up.out_channels == out_channels
         self.fewer = nn.Identity() if same else nn.Conv2d(in_channels, out_channels, 1)
-        self.body = DoubleConv(out_channels + skip, out_channels)
+        self.body = ZeroPaddedDoubleConv(out_channels + skip, out_channels)
         self.time = TimeShift(out_channels, nn.SiLU())
 
     def forward(self, x: Tensor, skip: Tensor, embedding: Tensor) -> Tensor:
@@ -105,10 +105,10 @@ class ResNet50LinkNet(nn.Module):
         self.embed = nn.Sequential(nn.Linear(EMBEDDED, EMBEDDED), nn.ReLU())
         self.time1 = TimeShift(middle, nn.ReLU())
         self.time2 = TimeShift(last, nn.ReLU())
-        self.bridge = DoubleConv(last, last)
+        self.bridge = ZeroPaddedDoubleConv(last, last)
         skips = (middle, stem, in_channels)
         self.up = nn.ModuleList(
-            Up(upsample, before, skip, after)
+            LinkNetUp(upsample, before, skip, after)
             for before, skip, after in zip([last, *decoded], skips, decoded, strict=False)
         )
         self.head = nn.Conv2d(decoded[-1], out_channels, 1)

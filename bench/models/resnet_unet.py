@@ -1,4 +1,4 @@
-"""ResNet34-UNet as in SYSTEMS.md, section 1."""
+"""ResNet34-UNet as the published comparison built it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from bench.models.blocks import (
     BatchNorm,
-    DoubleConv,
     ReflectConv,
+    ReflectDoubleConv,
     Upsample,
     UpsampleKind,
     require_size,
@@ -83,7 +83,7 @@ class ResNet34UNet(nn.Module):
         skips = [*channels[::-1], 0]  # the last level has none
         inputs = [skip + x for skip, x in zip(skips, [centre, *[decoded] * 4], strict=True)]
         self.upsamplers = nn.ModuleList(Upsample(upsample, count) for count in inputs)
-        self.decoder = nn.ModuleList(DoubleConv(count, decoded) for count in inputs)
+        self.decoder = nn.ModuleList(ReflectDoubleConv(count, decoded) for count in inputs)
         self.head = nn.Conv2d(decoded, out_channels, 3, padding=1)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""How diffusion models are told the time step."""
+"""Embeddings of the time step for diffusion models."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 EMBEDDED = 128
 """Channels of the embedding in the published models, whatever their `width`."""
-_LONGEST = 10_000.0
+_LONGEST = 10_000.0  # longest wavelength / 2π, as in Vaswani et al. 2017
 
 
 def sinusoidal(time: Tensor, channels: int) -> Tensor:

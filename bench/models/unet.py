@@ -1,4 +1,4 @@
-"""U-Net as in SYSTEMS.md, section 1."""
+"""U-Net (Ronneberger et al. 2015) as the published comparison built it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.models.blocks import DoubleConv, Upsample, UpsampleKind, require_size, scaled
+from bench.models.blocks import ReflectDoubleConv, Upsample, UpsampleKind, require_size, scaled
 
 _CHANNELS = (64, 128, 256, 512, 1024)
 _MIN_SIZE = 32  # four halvings leave 2 pixels, the fewest that reflect padding of 1 can pad
@@ -33,7 +33,7 @@ class UNet(nn.Module):
         bottom = scaled(_CHANNELS[-1] // halving, width)
         decoded = [scaled(channels // halving, width) for channels in _CHANNELS[-2:0:-1]]
         self.encoder = nn.ModuleList(
-            DoubleConv(before, after)
+            ReflectDoubleConv(before, after)
             for before, after in zip([in_channels, *skips], [*skips, bottom], strict=True)
         )
         self.upsamplers = nn.ModuleList()
@@ -42,7 +42,7 @@ class UNet(nn.Module):
         for before, skip, after in zip([bottom, *decoded], skips[::-1], outputs, strict=True):
             up = Upsample(upsample, before, transposed_channels=skip)
             self.upsamplers.append(up)
-            self.decoder.append(DoubleConv(skip + up.out_channels, after))
+            self.decoder.append(ReflectDoubleConv(skip + up.out_channels, after))
         self.head = nn.Conv2d(skips[0], out_channels, 1)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from bench.spec.merge import AxisValue
 from bench.spec.messages import format_value
 from bench.spec.yaml12 import KeyPath
 
-MAX_TRIALS = 100_000
+MAX_TRIALS = 100_000  # more is a mistake in the grid, and takes minutes to plan
 
 ArmLabels = dict[str, str]
 """The label of one level of every axis, in the spec's order of axes."""

@@ -166,6 +166,7 @@ def format_label(value: str | float | bool | None) -> str:
     if value is None or isinstance(value, bool):
         return format_value(value)
     if isinstance(value, float):
+        # from 1e16 on, repr writes an exponent, and floats skip integers
         whole = value.is_integer() and abs(value) < 1e15
         return str(int(value)) if whole else re.sub(r"e([-+])0", r"e\1", repr(value))
     return str(value)

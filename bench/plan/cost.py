@@ -97,6 +97,7 @@ def _check_output(model: nn.Module, shape: tuple[int, ...], trial: Trial) -> Non
         raise SpecError(f"it is a {type(model).__name__}, not a torch.nn.Module")
     task = trial.settings.task
     expected = task.output_shape(trial.settings.classes, shape[-1])
+    # evaluation mode: BatchNorm refuses a single image in training
     with torch.inference_mode():
         output = model.eval()(*example_inputs(shape, task.takes_time, torch.empty(0)))
     found = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__

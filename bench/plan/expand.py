@@ -39,7 +39,7 @@ def make_plan(spec: Spec) -> Plan:
     refuse_mixed_scoring(spec, axes, [settings for _, settings in checked])
     trials = tuple(
         Trial(spec.experiment, seed, arm, settings)
-        for seed in spec.sweep.seeds
+        for seed in spec.sweep.seeds  # first: interrupted, all arms have about as many seeds
         for arm, settings in checked
     )
     _refuse_duplicate_arms(spec, axes, trials[: len(arms)])

@@ -24,7 +24,7 @@ from bench.tasks.settings import DiffusionSettings
 FindCheckpoint = Callable[[str], Path]
 """A finished trial's best checkpoint, by the trial's folder or id; a BenchError without one."""
 
-Check = Callable[[FrechetSettings], None]
+CheckExtractor = Callable[[FrechetSettings], None]
 """A BenchError where the settled extractor does not give features."""
 
 Resolved = dict[str, str | ResolvedExtractor | None]
@@ -34,7 +34,12 @@ SETTING: KeyPath = ("task", "frechet")
 
 
 def resolve_extractors(
-    plan: Plan, lookup: Lookup, finished: FindCheckpoint, check: Check, *, trust_code: bool = False
+    plan: Plan,
+    lookup: Lookup,
+    finished: FindCheckpoint,
+    check: CheckExtractor,
+    *,
+    trust_code: bool = False,
 ) -> Plan:
     """The plan with `task.frechet` of every trial settled: whose features exactly.
 
@@ -99,7 +104,7 @@ class _ExtractorResolver:
         document: Document,
         lookup: Lookup,
         finished: FindCheckpoint,
-        check: Check,
+        check: CheckExtractor,
         known: frozenset[str] | None,
     ) -> None:
         """`known` are the targets that may be built; None: any."""

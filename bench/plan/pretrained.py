@@ -72,6 +72,7 @@ def fetch_weights(trials: Iterable[Trial]) -> None:
     Raises:
         DataError: they cannot be had; says which file to put where.
     """
+    # sorted: which weights fail first must not depend on the hash of their names
     for encoder in sorted(
         {name for trial in _starting(trials) if (name := _imagenet_encoder(trial))}
     ):

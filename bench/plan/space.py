@@ -27,7 +27,7 @@ Point = Mapping[str, Value]
 
 _SPACE: KeyPath = ("search", "space")
 _NOT_WITH_SEARCH = ("grid", "zip", "include", "exclude", "seeds", "hypotheses")
-_MAX_COUNTED = 100_000
+_MAX_COUNTED = 100_000  # counting enumerates the points
 
 
 @dataclass(frozen=True)
@@ -326,7 +326,7 @@ def _value(document: Document, dimension: Dimension, value: Any, where: KeyPath)
         raise document.error(where, f"must be from {low:g} to {high:g}, not {value:g}")
     if kind.step is not None:
         steps = (value - low) / kind.step
-        if abs(steps - round(steps)) > 1e-8:
+        if abs(steps - round(steps)) > 1e-8:  # 0.3 / 0.1 is not 3 in floating point
             message = f"must be {low:g} and a number of steps of {kind.step:g}, not {value:g}"
             raise document.error(where, message)
     return value if whole else float(value)

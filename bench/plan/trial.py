@@ -128,6 +128,7 @@ def make_id(axes: Mapping[str, str], kind: str, identity: Any) -> str:
 
 
 def _join_id(axes: Mapping[str, str], kind: str, identity_hash: str) -> str:
+    # by name: the order of axes in the spec must not change an id
     ordered = sorted(axes, key=lambda axis: (*(axis != first for first in _FIRST_AXES), axis))
     levels = [axes[axis] for axis in ordered if axes[axis] != NO_LEVEL]
     labels = "-".join(map(_slug, levels))[:_MAX_LABELS]
@@ -205,7 +206,7 @@ def _joined(texts: Mapping[str, str]) -> str:
 def _slug(label: str) -> str:
     """A label in characters that every file system takes; `-` stays in exponents (1e-5) only."""
     text = re.sub(r"(?<![0-9]e)-|[^A-Za-z0-9._-]+", "_", label)
-    return text[:24].strip("._-") or "x"
+    return text[:24].strip("._-") or "x"  # one long label must not hide the others
 
 
 def drop_path(tree: Mapping[str, Any], path: Sequence[str]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from bench.errors import StoreError, first_line, shortened
+from bench.errors import StoreError, first_line, truncate
 from bench.masking import masked
 
 # of the request, not of the server: another trial may well be taken
@@ -84,11 +84,11 @@ def reason(error: BaseException) -> str:
     chain = list(_chain(error))
     for one in reversed(chain):
         if system := re.search(r"\[Errno -?\d+\] ([^'\")\]]+)", str(one)):
-            return shortened(system[1])
+            return truncate(system[1])
         if plain := _OF_URLLIB3.search(str(one)):
             return plain[0]
     original = getattr(error.__cause__, "orig", None)  # SQLAlchemy adds the statement to it
-    return shortened(masked(first_line(original or error)))
+    return truncate(masked(first_line(original or error)))
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

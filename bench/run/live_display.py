@@ -206,7 +206,7 @@ class LiveDisplay:
     def _prepared(self, width: int) -> Text:
         what, done, total = self._preparing or ("", 0, 0)
         count = f" {done}/{total}" if total else ""
-        name = shortened(what, max(SHORTEST_NAME, width - 2 - len(count) - 1 - SHORTEST_BAR))
+        name = elide_middle(what, max(SHORTEST_NAME, width - 2 - len(count) - 1 - SHORTEST_BAR))
         text = Text(f"{self._tick()} {name}")
         if total:
             room = min(BAR, width - len(text) - len(count) - 1)
@@ -263,7 +263,7 @@ def _aligned(rows: Sequence[_Row], width: int, tick: str, *, notes: bool) -> lis
     bar = max(0, min(BAR, room - name - 1))
     found = []
     for number, row in enumerate(rows):
-        text = Text(f"{tick if number == 0 else ' '} {shortened(row.name, name):<{name}} ")
+        text = Text(f"{tick if number == 0 else ' '} {elide_middle(row.name, name):<{name}} ")
         text.append_text(_bar(row.part, bar, row.style))
         text.append(f" {row.count:>{counts}} {clock_time(row.elapsed):>{elapsed}}")
         text.append(f" left {clock_time(row.left):>{lefts}}", style="cyan")
@@ -285,7 +285,7 @@ def _bar(part: float, width: int, style: str) -> Text:
     return text.append("━" * (width - len(text)), style="bright_black")
 
 
-def shortened(name: str, width: int) -> str:
+def elide_middle(name: str, width: int) -> str:
     """A name without its middle: a trial's id begins with its arm and ends with seed and hash."""
     if len(name) <= width:
         return name

@@ -12,7 +12,7 @@ import optuna
 from optuna.importance import FanovaImportanceEvaluator
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-REPEATS = 10
+REPEATS = 10  # enough for a range; each fits a random forest
 MIN_POINTS = 8
 """Fewer finished points say nothing."""
 

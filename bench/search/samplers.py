@@ -45,6 +45,7 @@ class PerTrialSeededSampler(BaseSampler):
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Begin anew."""
+        # a hash: neighbouring seeds give correlated first draws in some generators
         text = f"{self._settings.seed} {trial.number}"
         seed = int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) % 2**31
         self._inner = _make_inner(self._settings, seed)

@@ -16,12 +16,12 @@ from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
-from bench.errors import UnwritableError, first_line, shortened
+from bench.errors import UnwritableError, first_line, truncate
 from bench.masking import masked
 
 T = TypeVar("T")
 
-SERVER_SECONDS, FILE_SECONDS = 600.0, 60.0
+SERVER_SECONDS, FILE_SECONDS = 600.0, 60.0  # a server restarts; a lost file stays lost
 VANISHED_SECONDS = 2.0
 """For which a folder may be away, as a file server's is for a moment."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 15.0
@@ -202,8 +202,8 @@ def reason(error: BaseException) -> str:
     *_, last = _chain(error)
     original = getattr(last, "orig", None) or last
     if isinstance(original, OSError) and original.strerror:
-        return shortened(original.strerror)
-    return shortened(masked(first_line(original)), 160)
+        return truncate(original.strerror)
+    return truncate(masked(first_line(original)), 160)
 
 
 def _is_full(error: BaseException) -> bool:

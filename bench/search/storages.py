@@ -23,7 +23,7 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from bench import folders
-from bench.errors import BenchError, StoreError, first_line, shortened
+from bench.errors import BenchError, StoreError, first_line, truncate
 from bench.masking import masked, masked_url
 from bench.safe_files import check_database, refuse_special
 from bench.search.storage_retries import (
@@ -177,9 +177,10 @@ def _open_database(url: str, options: Mapping[str, Any], shown: str) -> RDBStora
                 raise BenchError(
                     f"search.storage: {shown} cannot be used ({reason(error)})"
                 ) from error
+            # random: processes that collided would collide again
             time.sleep(random.random())  # noqa: S311 - no secret
         except Exception as error:  # an URL that SQLAlchemy cannot read
-            said = shortened(masked(first_line(error)))
+            said = truncate(masked(first_line(error)))
             raise BenchError(f"search.storage: {shown}: {said}") from error
     raise AssertionError
 

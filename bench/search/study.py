@@ -27,7 +27,7 @@ from bench.search.storages import StudyStorage, silence_optuna
 OWNER = "bench:owner"
 DEFINITION = "bench:terms"
 CHOSEN = "bench:chosen"
-REAP_SECONDS = 1.0
+REAP_SECONDS = 1.0  # each look at the other processes is a query
 
 _MODES: Mapping[str, Literal["minimize", "maximize"]] = {"min": "minimize", "max": "maximize"}
 

@@ -45,6 +45,7 @@ def merged_settings(document: Document, axis_values: Sequence[AxisValue]) -> Tri
     """
     tree = {key: value for key, value in document.tree.items() if key in TrialSettings.model_fields}
     tree = copy.deepcopy(tree)
+    # wider axes first: `model` would overwrite `model.width`
     for axis_value in sorted(axis_values, key=lambda axis_value: len(axis_value.target)):
         _put(tree, axis_value, document)
     try:

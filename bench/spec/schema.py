@@ -253,7 +253,7 @@ Levels = Annotated[
 
 Axes = Annotated[dict[str, Levels], Field(min_length=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-MAX_SEEDS = 10_000
+MAX_SEEDS = 10_000  # a larger count is a seed that was meant as a list
 
 
 class Sweep(Settings):

@@ -164,6 +164,7 @@ class Constraint(NamedTuple):
     def excess(self, value: float) -> float:
         """How far `value` is beyond it: above 0 where it is."""
         over = value - self.limit
+        # exactly at a strict limit violates it, however little
         return over if over > 0 else (1e-9 if self.strict and over == 0 else over)
 
     @property
@@ -299,6 +300,7 @@ class SearchSettings(Settings):
     @model_validator(mode="after")
     def _adds_up(self) -> SearchSettings:
         if isinstance(self.pruner, Wilcoxon):
+            # the smallest two-sided p-value of a signed-rank test of n pairs is 2 · 0.5^n
             least = next(n for n in range(3, 64) if 0.5 ** (n - 1) < self.pruner.p)
             if self.multi_objective:
                 raise error_at(

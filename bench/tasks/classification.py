@@ -12,7 +12,7 @@ from bench.image_scores import ImageScores
 from bench.tasks.base import Baseline, Batch, FinalEvaluation, LossPart, Picture, Samples
 from bench.tasks.pictures import Caption, captioned, confusion_matrix
 
-TOP = 5
+TOP = 5  # ImageNet's second figure
 
 
 class Classification:

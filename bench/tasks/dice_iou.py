@@ -15,7 +15,7 @@ from torch import Tensor
 from bench.labels import IGNORE_LABEL
 from bench.tasks.settings import EmptyMask
 
-EPSILON = 1e-6
+EPSILON = 1e-6  # as in the published scores
 _MAX_BINS = 1 << 22  # of int64 at a time, on a CPU
 _MAX_FLAGS = 1 << 26  # bools at a time, on a GPU
 

@@ -17,7 +17,7 @@ from bench.tasks.frechet_settings import FrechetSettings, ResolvedExtractor
 LoadClassifier = Callable[[ResolvedExtractor], nn.Module]
 """The network of a trial, taking (B, 3, H, W) images in 0…1: see `WithPreprocessing`."""
 
-_INCEPTION_SIZE = 299
+_INCEPTION_SIZE = 299  # pixels: what the network was trained on
 
 
 class Gaussian(NamedTuple):

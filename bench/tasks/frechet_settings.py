@@ -49,7 +49,7 @@ def _kind(value: Any) -> str | None:
     return "earlier" if isinstance(value, EarlierClassifier | dict) else None
 
 
-Network = Annotated[
+ExtractorSetting = Annotated[
     Annotated[Literal["auto", "inception", "classifier"], Tag("text")]
     | Annotated[ResolvedExtractor, Tag("settled")],
     Discriminator(
@@ -77,7 +77,7 @@ class FrechetSettings(Settings):
     """The Fréchet distance between generated and test images, of the best epoch only."""
 
     samples: int = Field(2048, ge=2, description="generated images; fewer than features are biased")
-    extractor: Network = Field(
+    extractor: ExtractorSetting = Field(
         "auto",
         description="whose features are compared: torchvision's Inception, from its cache, or a "
         "classifier of our own; auto: Inception where its weights are, else the classifier",

@@ -15,7 +15,7 @@ LINEAR_FIRST, LINEAR_LAST, LINEAR_STEPS = 1e-4, 0.02, 1000
 COSINE_OFFSET, LARGEST_BETA = 0.008, 0.999
 
 _WORD = 0xFFFFFFFF
-_MIX = 0x45D9F3B
+_MIX = 0x45D9F3B  # Thomas Mueller's multiplier, chosen for its avalanche
 _GOLDEN = 0x9E3779B9
 """The golden ratio's fraction of 2^32: its multiples are spread evenly, however many there are."""
 

@@ -26,7 +26,7 @@ from bench.tasks.dice_iou import (
 )
 from bench.tasks.losses import PIXEL_MEAN_LOSSES, segmentation_loss
 from bench.tasks.pictures import side_by_side
-from bench.tasks.settings import Average, EmptyMask, scored_classes
+from bench.tasks.settings import EmptyMask, ScoreAverage, scored_classes
 
 __all__ = ["Segmentation", "SegmentationMeter", "dice_and_iou", "predict_labels"]
 
@@ -55,7 +55,7 @@ class Segmentation:
         background: bool = True,
         loss: str = "cross_entropy",
         focal_gamma: float = 2.0,
-        average: Average = "image",
+        average: ScoreAverage = "image",
         empty_mask: EmptyMask = "one",
     ) -> None:
         self.classes = classes

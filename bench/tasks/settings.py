@@ -15,7 +15,7 @@ from bench.tasks.frechet_settings import FrechetSettings
 Mode = Literal["min", "max"]
 Target = Literal["mask", "label", "none"]
 EmptyMask = Literal["one", "missing"]
-Average = Literal["image", "split", "both"]
+ScoreAverage = Literal["image", "split", "both"]
 
 SUPPORT = ("scored_images", "scored_pairs", "scored_classes")
 """How much scores are means of: recorded beside the metrics, but none of them.
@@ -80,7 +80,7 @@ class SegmentationSettings(TaskSettings):
     losses: ClassVar[tuple[str, ...]] = ("cross_entropy", "dice", "cross_entropy+dice", "focal")
     pictured: ClassVar[int] = 12  # enough for a worst, a median and a best one among them
     name: Literal["segmentation"] = "segmentation"
-    average: Average = added_later(
+    average: ScoreAverage = added_later(
         "image",
         description="image: Dice and IoU of each image, averaged; split: of each class from the "
         "pixels of the whole split (the mIoU of VOC and Cityscapes), averaged over classes; both: "

@@ -33,6 +33,7 @@ class WeightAverage:
     def update(self) -> None:
         """Move by one step towards the model's weights; counts, which are whole, are copied."""
         ours, theirs = self._averages(), self._weights()
+        # the first update copies: an average of the initial weights would lag for 1/(1-decay) steps
         moving = [tensor.is_floating_point() and self.steps > 0 for tensor in ours]
         averages = [tensor for tensor, moves in zip(ours, moving, strict=True) if moves]
         targets = [tensor for tensor, moves in zip(theirs, moving, strict=True) if moves]

@@ -124,6 +124,7 @@ class Batches:
             copied = chosen.any(1).nonzero().flatten()
             samples = torch.cat([samples, copied])
             chosen = torch.cat([torch.zeros_like(chosen), chosen[copied]])
+        # the order has a stream of its own: augmentation draws do not change it
         order = torch.randperm(len(samples), generator=generator(self._seed, "order", epoch))
         return EpochPlan(samples[order], chosen[order])
 

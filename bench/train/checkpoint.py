@@ -105,7 +105,7 @@ class RotatingCheckpoint:
     ) -> None:
         self._last, self._previous, self._check = last, previous, check
         self._last_is_durable = False  # another process wrote it, if it is there
-        self._next_wait = -float("inf")
+        self._next_wait = -float("inf")  # the first state always reaches the disk
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Keep the state; UnwritableError where it cannot be written."""

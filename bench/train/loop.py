@@ -178,9 +178,11 @@ class Training:
         steps, nonfinite = self.train_batches.steps(plan), self.step.nonfinite_steps
         if nonfinite is not None:
             nonfinite.begin_epoch(self.progress.skipped_steps)
+        # on the device: reading a loss back would wait for the step each time
         total = torch.zeros((), device=self.device, dtype=torch.float64)
         last_tick = time.monotonic()
         for step, batch in enumerate(self.train_batches.training(plan, epoch)):
+            # the middle of the step: warm-up starts above 0, and cosine ends symmetrically
             done = epoch - 1 + (step + 0.5) / steps
             set_learning_rates(self.optimizer, self.settings, done)
             total += self.step(batch) * len(batch.images)

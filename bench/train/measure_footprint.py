@@ -93,7 +93,7 @@ class MemoryProbe:
     def measured(self) -> float:
         """The peak in MB of steps on whole batches and of a batch of validation."""
         train = self._settings
-        self._train(train.batch_size, steps=2)  # the first makes the optimizer's state
+        self._train(train.batch_size, steps=2)  # the first step allocates the optimizer's state
         self._validate(train.val_batch_size or train.batch_size)
         return self._memory.megabytes() or math.nan
 

@@ -14,6 +14,7 @@ from bench.spec.train_settings import TrainSettings
 ParameterGroup = dict[str, Any]
 """A parameter group of an optimizer: `params`, and `peak`, the learning rate it is scheduled by."""
 
+# the defaults of torch's OneCycleLR: div_factor, final_div_factor and pct_start
 ONE_CYCLE_START, ONE_CYCLE_END, ONE_CYCLE_PEAK = 1 / 25, 1 / 25e4, 0.3
 
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 from torch import nn
 
 T = TypeVar("T")
-TICK_SECONDS = 0.5
+TICK_SECONDS = 0.5  # a person sees no more, and each report is a message to the parent
 
 
 class Interrupted(Exception):  # noqa: N818 - not an error

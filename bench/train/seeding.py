@@ -17,6 +17,7 @@ import torch
 def stream_seed(seed: int, *name: str | int) -> int:
     """A 63-bit seed for the stream called `name` of a trial with this seed."""
     text = "/".join(str(part) for part in (seed, *name))
+    # 63 bits: torch's generators take signed 64-bit seeds
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1
 
 

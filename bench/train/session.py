@@ -133,6 +133,7 @@ def build(trial: Trial) -> TrialParts:
         label_smoothing=settings.train.label_smoothing,
         load_classifier=load_classifier,
     )
+    # right before: nothing drawn so far may change the initial weights
     seed_globals(trial.seed, "init")
     model: nn.Module = MODELS.build(
         settings.model, in_channels=3, out_channels=settings.task.out_channels(settings.classes)
@@ -163,7 +164,7 @@ def train_trial(
     saved = saved_state(trial, recorder, parts.model)
     recorder.begin(manifest)
     print(parts.placement.choice, flush=True)
-    check_extractor(trial)
+    check_extractor(trial)  # before hours of training, which it would waste
     if saved is None:
         load_initial_weights(parts)
     training = Training(

@@ -27,6 +27,7 @@ class BufferSnapshot:
     @torch.no_grad()
     def save(self) -> None:
         """Keep them as they are now."""
+        # one tensor per type: a copy per buffer would launch a kernel each
         self._saved = [_flat(group) for group in self._groups]
 
     @torch.no_grad()

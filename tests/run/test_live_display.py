@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from bench.run.events import Ended, EpochDone, Started, Ticked, Waiting, Working
-from bench.run.live_display import LiveDisplay, clock_time, fitted, shortened
+from bench.run.live_display import LiveDisplay, clock_time, elide_middle, fitted
 from bench.states import Failure, Status
 
 LONG = "resnet34_unet-elastic_strong-lr0.0003-s12-1a2b3c4d"
@@ -93,9 +93,9 @@ def test_figures_are_left_out_whole() -> None:
 
 
 def test_a_long_name_keeps_its_beginning_and_its_end() -> None:
-    assert shortened(LONG, 20) == "resnet34_u…-1a2b3c4d"
-    assert len(shortened(LONG, 20)) == 20
-    assert shortened("unet", 20) == "unet"
+    assert elide_middle(LONG, 20) == "resnet34_u…-1a2b3c4d"
+    assert len(elide_middle(LONG, 20)) == 20
+    assert elide_middle("unet", 20) == "unet"
 
 
 def test_the_time_left_is_known_in_the_first_epoch() -> None:

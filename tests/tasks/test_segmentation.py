@@ -13,7 +13,7 @@ from bench.tasks.base import Batch, Samples
 from bench.tasks.palette import CONFUSED, EXTRA, IGNORED, MISSED, PALETTE
 from bench.tasks.pictures import colour, errors, overlay, side_by_side
 from bench.tasks.segmentation import AT_ONCE, Segmentation, predict_labels
-from bench.tasks.settings import SUPPORT, Average, EmptyMask, SegmentationSettings
+from bench.tasks.settings import SUPPORT, EmptyMask, ScoreAverage, SegmentationSettings
 from tests.tasks.masks import Fixed, Played, batch, mask, scores_for
 
 
@@ -144,7 +144,7 @@ def test_without_a_background_class_0_is_scored_like_any_other() -> None:
 @pytest.mark.parametrize("classes", [("a", "b"), THREE])
 @pytest.mark.parametrize("background", [True, False])
 def test_metrics_are_those_that_the_settings_tell(
-    average: Average, classes: tuple[str, ...], background: bool
+    average: ScoreAverage, classes: tuple[str, ...], background: bool
 ) -> None:
     task = Segmentation(classes=classes, background=background, average=average)
     found = score(task, mask([0, 1]), mask([0, 1]))

@@ -26,7 +26,7 @@ from bench.report.narrative.definitions import (
     definition_of,
     support,
 )
-from bench.tasks.settings import SUPPORT, TASKS, Average, EmptyMask, TaskSettings
+from bench.tasks.settings import SUPPORT, TASKS, EmptyMask, ScoreAverage, TaskSettings
 from tests.builders.records import MadeTrial, study, write_experiment
 
 BINARY = {
@@ -194,7 +194,7 @@ def _settings(task: str) -> TaskSettings:
 
 
 def test_the_values_that_settings_take_are_documented() -> None:
-    for kind in (Average, EmptyMask, Background):
+    for kind in (ScoreAverage, EmptyMask, Background):
         for value in get_args(kind):
             assert f"`{value}`" in DOCUMENTATION
 
