@@ -83,11 +83,11 @@ def test_half_width_is_missing_below_two():
 
 def test_overlap():
     low, high = mean_interval([1.0, 1.1, 1.2]), mean_interval([2.0, 2.1, 2.2])
-    assert low.apart(high)
-    assert high.apart(low)
-    assert not low.apart(mean_interval([1.1, 1.2, 1.3]))
-    assert not low.apart(mean_interval([9.0]))  # one value has no interval
-    assert not low.apart(mean_interval([9.0, math.inf, 9.1]))
+    assert low.disjoint(high)
+    assert high.disjoint(low)
+    assert not low.disjoint(mean_interval([1.1, 1.2, 1.3]))
+    assert not low.disjoint(mean_interval([9.0]))  # one value has no interval
+    assert not low.disjoint(mean_interval([9.0, math.inf, 9.1]))
 
 
 def test_pairs_are_made_by_seed():
