@@ -145,7 +145,8 @@ def _parse_yaml(text: str) -> Any:
     try:
         return quick_yaml.load(text)
     except quick_yaml.NotPlainError:
-        return YAML(typ="safe", pure=True).load(text)
+        found = YAML(typ="safe", pure=True).load(text)
+        return _plain(found, strict=False) if "\\u" in text else found  # halves of a character
 
 
 def _parse_json(text: str) -> Any:

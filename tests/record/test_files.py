@@ -123,3 +123,11 @@ def test_leftovers_of_dead_writers_go_and_those_of_living_ones_stay(tmp_path: Pa
         (tmp_path / name).touch()
     remove_leftovers(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(kept)
+
+
+def test_halves_of_a_character_in_yaml_are_no_text_that_breaks_the_report(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text('a: "x\\ud83d"\n"k\\ude00": ["\\ud83d\\ude00", 1, "\\u00e9"]\n')
+    found = read_yaml(path)
+    assert found == {"a": "x\\ud83d", "k\\ude00": ["\\ud83d\\ude00", 1, "é"]}
+    str(found).encode()

@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from bench.analysis.arms import NO_LABEL, Arm
@@ -23,6 +24,7 @@ from bench.analysis.records import Records
 from bench.analysis.stats import Interval
 from bench.report.figures.arm_style import PALETTE, arm_color, arm_dashes, arm_marker
 from bench.states import BENCH_SOURCE
+from bench.texts import visible
 
 WIDTH = 6.5  # inches: a page's text width
 DPI = 150
@@ -140,8 +142,25 @@ def theme() -> Iterator[None]:
         "text.parse_math": False,  # a label with dollar signs is a label
         "svg.hashsalt": "bench",  # the same records give the same files
     }
-    with mpl.rc_context(sns.axes_style("whitegrid") | sns.plotting_context("paper") | own):
+    style = sns.axes_style("whitegrid") | sns.plotting_context("paper") | own
+    with mpl.rc_context(style), _visible_texts():
         yield
+
+
+@contextlib.contextmanager
+def _visible_texts() -> Iterator[None]:
+    """Characters that are not seen are spelt out, as everywhere in the report: no font has them,
+    and an SVG file, which has its texts in comments, could not be read with them."""
+    original = Text.set_text
+
+    def set_text(self: Text, s: Any) -> None:
+        original(self, visible(s) if isinstance(s, str) else s)
+
+    Text.set_text = set_text  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Text.set_text = original  # type: ignore[method-assign]
 
 
 def panels(
