@@ -27,6 +27,7 @@ from bench.analysis.records import Records, SelectedMetric
 from bench.errors import StoreError, UnconfirmedError, printable
 from bench.metric_columns import MetricKind, curve_metric, val_curve
 from bench.plan.recorded import is_imported
+from bench.plan.trial import digest
 from bench.record.columns import Status
 from bench.record.confirm import Confirmed, confirmed
 from bench.record.directions import Mode, default_metric, direction
@@ -79,7 +80,7 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
         task=str(plan["task"]),
         spec=plan["spec"],
         notes=(*plan.get("notes", ()), *unread),
-        cautions=(*plan.get("cautions", ()), *belong.cautions),
+        cautions=(*plan.get("cautions", ()), *belong.cautions, *_edited_hypotheses(plan)),
         axes=axes,
         metrics=metrics,
         select=select,
@@ -123,7 +124,20 @@ def _plan_of(members: list[dict[str, Any]], histories: Mapping[str, Curves]) -> 
     }
 
 
+def _edited_hypotheses(plan: Mapping[str, Any]) -> tuple[str, ...]:
+    """A sentence where the hypotheses are not those that were planned; none in older records."""
+    recorded = plan.get("hypotheses_digest")
+    if recorded is None or recorded == digest(plan.get("hypotheses", [])):
+        return ()
+    return (
+        "the hypotheses in plan.json were changed after they were planned, and none is tested: "
+        "`bench report SPEC` tests those of a spec",
+    )
+
+
 def _hypotheses(plan: Mapping[str, Any], path: Path) -> tuple[Hypothesis, ...]:
+    if _edited_hypotheses(plan):
+        return ()
     try:
         return tuple(map(Hypothesis.model_validate, plan.get("hypotheses", ())))
     except ValidationError as error:

@@ -199,6 +199,7 @@ def _train_left(
         prepared = prepare([*todo, *moved], shown.preparing, trials_per_device)
         if not options.force:
             changed_data.refuse_changed_data(plan, prepared.fingerprints, here.store)
+        changed_data.keep_stamps(plan, here.store)
         for note in (*prepared.placements, *prepared.notes):
             here.say(note)
         for caution in plan.warnings:

@@ -28,7 +28,7 @@ from bench.errors import BenchError, DataError, StoreError
 from bench.plan.earlier import LOST_BEST
 from bench.plan.expand import load_trial, refuse_foreign_code
 from bench.plan.recorded import is_imported
-from bench.record.confirm import checked_config
+from bench.record.confirm import checked_config, recorded_window
 from bench.record.files import write_text
 from bench.record.store import Store, TrialFiles
 from bench.states import Status
@@ -290,7 +290,7 @@ def trained_parts(files: TrialFiles, device: str, *, trust_code: bool) -> TrialP
         refuse_foreign_code(str(files.folder), trial.settings)
     machine = trial.settings.machine.model_copy(update={"device": device, "placement": "auto"})
     settings = trial.settings.model_copy(update={"machine": machine})
-    window = from_record(files.environment().get("window"))
+    window = from_record(recorded_window(files))
     parts = replace(build(replace(trial, settings=settings)), window=window)
     parts.load(files.best)
     return parts

@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.plan.comparable import incomparable, loss_warnings
 from bench.plan.scoring import scoring
-from bench.plan.trial import Trial
+from bench.plan.trial import Trial, digest
 from bench.plan.weights_mismatch import mismatch_warnings
 from bench.spec.hypotheses import Hypothesis
 from bench.spec.load import Spec
@@ -72,6 +72,7 @@ class Plan:
 
     def record(self) -> dict[str, Any]:
         """The content of plan.json, without the time."""
+        hypotheses = [hypothesis.record() for hypothesis in self.hypotheses]
         return {
             "experiment": self.experiment,
             "task": self.trials[0].settings.task.name,
@@ -82,7 +83,8 @@ class Plan:
             "select": self.select.model_dump(),
             "metrics": self.metrics,
             "scoring": scoring(self.trials[0].settings),
-            "hypotheses": [hypothesis.record() for hypothesis in self.hypotheses],
+            "hypotheses": hypotheses,
+            "hypotheses_digest": digest(hypotheses),
             "incomparable": {metric: list(axes) for metric, axes in self.incomparable.items()},
             "cautions": list(mismatch_warnings(self.trials)),
             "trials": [

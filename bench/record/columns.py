@@ -5,6 +5,7 @@ from __future__ import annotations
 from bench.states import Failure, Status
 
 __all__ = [
+    "ENVIRONMENT_DIGEST",
     "HISTORY",
     "HISTORY_DIGEST",
     "IMAGES_HASH",
@@ -53,6 +54,7 @@ RUNS: tuple[str, ...] = (
 
 HISTORY_DIGEST, SUMMARY_DIGEST = "history_digest", "summary_digest"
 IMAGES_HASH, SCORES_DIGEST = "images_hash", "scores_digest"
+ENVIRONMENT_DIGEST = "environment_digest"
 UNLISTED: tuple[str, ...] = (
     "images_per_second",
     "batchnorm_images",
@@ -60,12 +62,13 @@ UNLISTED: tuple[str, ...] = (
     SUMMARY_DIGEST,
     IMAGES_HASH,
     SCORES_DIGEST,
+    ENVIRONMENT_DIGEST,
 )
 """What summary.json has and runs.csv has not.
 
 `batchnorm_images`: how many images BatchNorm took its statistics from in training, where those are
 fewer than a batch. `history_digest`: of the history.csv that the summary was made of.
-`summary_digest`: of everything else in summary.json. `images_hash`: which images the scores of
-single images are of; trials of different ones make no pairs by image. `scores_digest`: of these
-scores.
+`summary_digest`: of everything else in summary.json. `environment_digest`: of environment.json.
+`images_hash`: which images the scores of single images are of; trials of different ones make no
+pairs by image. `scores_digest`: of these scores.
 """

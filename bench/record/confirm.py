@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 from bench.errors import DamagedError, UnconfirmedError
 from bench.metric_columns import MetricColumn, MetricKind, curve_metric
 from bench.plan.recorded import check_identity, identity_hash, is_imported
-from bench.record.columns import HISTORY_DIGEST, SUMMARY_DIGEST, Status
+from bench.record.columns import ENVIRONMENT_DIGEST, HISTORY_DIGEST, SUMMARY_DIGEST, Status
 from bench.record.directions import Mode, direction
 from bench.record.files import read_text
 from bench.record.score_files import why_incomplete
@@ -123,6 +123,7 @@ def confirmed(
             _check_figures(summary, derived)
         bound = _check_digest(files, history, summary)
         _check_summary_digest(files, summary)
+        _check_environment(files, summary)
     except UnconfirmedError as error:
         raise UnconfirmedError(error.reason, files.folder) from None
     known = {k: v for k, v in derived.items() if v is not None or k.startswith(_SCORES)}
@@ -211,6 +212,12 @@ def summary_digest(trial: str, summary: Mapping[str, Any]) -> str:
     return sha256(text.encode()).hexdigest()[:16]
 
 
+def environment_digest(trial: str, environment: Mapping[str, Any]) -> str:
+    """Of all that environment.json says, and of the trial's identity."""
+    text = json.dumps([identity_hash(trial), environment], sort_keys=True)
+    return sha256(text.encode()).hexdigest()[:16]
+
+
 def _plain(value: object) -> object:
     """As it reads back from JSON, `1` and `1.0` alike: what is not finite is written as null."""
     if isinstance(value, bool | str) or value is None:
@@ -279,6 +286,31 @@ def _check_summary_digest(files: TrialFiles, summary: Mapping[str, Any]) -> None
     told = summary.get(SUMMARY_DIGEST)
     if told is not None and told != summary_digest(files.id, summary):
         raise UnconfirmedError("summary.json was changed: it is not as the trial left it")
+
+
+def _check_environment(files: TrialFiles, summary: Mapping[str, Any]) -> None:
+    """One that is lost changes no figure; one that was edited says what was never so."""
+    told = summary.get(ENVIRONMENT_DIGEST)
+    with suppress(DamagedError):
+        environment = files.environment()
+        if told and environment and told != environment_digest(files.id, environment):
+            raise UnconfirmedError("environment.json was changed: it is not as the trial left it")
+
+
+def recorded_window(files: TrialFiles) -> Any:
+    """What environment.json says of the window that the trial's images were seen through.
+
+    Raises:
+        UnconfirmedError: it is not what the trial left.
+        DamagedError: it cannot be read.
+    """
+    environment, told = files.environment(), files.summary().get(ENVIRONMENT_DIGEST)
+    if told and told != environment_digest(files.id, environment):
+        what = "was changed" if environment else "is missing"
+        raise UnconfirmedError(
+            f"environment.json {what}: it says how images are read", files.folder
+        )
+    return environment.get("window")
 
 
 def _check_range(name: str, values: Sequence[Any]) -> None:

@@ -97,11 +97,14 @@ def fingerprint(files: TrialFiles) -> str | None:
     """Of what the file system says of a trial's records; None: one is missing, or just written."""
     parts = []
     youngest = time.time_ns() - SETTLED_NS
-    for path in (files.config_path, files.status_path, files.history_path, files.summary_path):
+    needed = (files.config_path, files.status_path, files.history_path, files.summary_path)
+    for path in (*needed, files.environment_path):
         try:
             found = path.lstat()
         except OSError:
-            return None
+            if path in needed:
+                return None
+            continue
         if max(found.st_mtime_ns, found.st_ctime_ns) > youngest:
             return None
         parts += [found.st_mode, found.st_dev, found.st_ino, found.st_size]

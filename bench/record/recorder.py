@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from bench import folders
 from bench.atomic_files import replacing
-from bench.errors import StoreError
+from bench.errors import DamagedError, StoreError
 from bench.record.columns import (
+    ENVIRONMENT_DIGEST,
     HISTORY,
     HISTORY_DIGEST,
     METRICS,
@@ -22,7 +23,7 @@ from bench.record.columns import (
     Failure,
     Status,
 )
-from bench.record.confirm import history_digest, summary_digest
+from bench.record.confirm import environment_digest, history_digest, summary_digest
 from bench.record.files import remove_leftovers, write_json
 from bench.record.leases import Lease
 from bench.record.summary import summarise
@@ -190,6 +191,9 @@ class TrialRecorder:
             summary = summarise(history, self.select, self.metrics)
             summary[HISTORY_DIGEST] = history_digest(self.files.id, self.files.history())
         record = summary | dict(self.facts) | dict(facts)
+        with suppress(DamagedError):
+            environment = self.files.environment()
+            record[ENVIRONMENT_DIGEST] = environment_digest(self.files.id, environment)
         record[SUMMARY_DIGEST] = summary_digest(self.files.id, record)
         write_json(self.files.summary_path, record, durable=True)
 

@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from bench.analysis.records import Records
 from bench.commands.exit_codes import ExitCode
+from bench.plan.plan import Plan
+from tests.builders.experiments import build
+from tests.faults.tampering import Place
 from tests.faults.tiny import SPEC, run
 
 
@@ -28,3 +32,24 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def copy(done: Path, tmp_path: Path) -> Path:
     """To be spoilt."""
     return shutil.copytree(done, tmp_path / "copy")
+
+
+@pytest.fixture(scope="package")
+def good(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Plan]:
+    """Twelve finished trials; nobody changes them."""
+    root = tmp_path_factory.mktemp("built")
+    _, plan = build(root)
+    return root, plan
+
+
+@pytest.fixture
+def place(good: tuple[Path, Plan], tmp_path: Path) -> Place:
+    """A copy of them."""
+    root, plan = good
+    return Place(shutil.copytree(root, tmp_path / "copy"), plan)
+
+
+@pytest.fixture(scope="package")
+def before(good: tuple[Path, Plan]) -> Records:
+    """The records as they were."""
+    return Place(*good).load()

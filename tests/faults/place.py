@@ -15,7 +15,13 @@ ROOT = Path(__file__).parents[2]
 CLOCKS = frozenset(
     {"epoch_seconds", "val_seconds", "between_seconds", "images_per_second", "peak_memory_mb"}
     | {"train_seconds"}
-    | {"seconds_to_95pct", "compile_seconds", "history_digest", "summary_digest"}
+    | {
+        "seconds_to_95pct",
+        "compile_seconds",
+        "history_digest",
+        "summary_digest",
+        "environment_digest",
+    }
 )
 MACHINE = "machine: {threads: 1, device: cpu}\n"
 SPECS = {
