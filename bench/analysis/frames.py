@@ -147,11 +147,8 @@ def _typed(name: str, values: pd.Series[Any]) -> pd.Series[Any]:
         return pd.to_numeric(values).astype("Int64")
     if name in _FLAGS:
         return values.astype("boolean")
-    if name in _TEXTS or name.startswith("axis.") or _is_text(values):
+    # a task's own fact may be a text, such as frechet_extractor
+    is_text = not is_numeric_dtype(values) and any(isinstance(value, str) for value in values)
+    if name in _TEXTS or name.startswith("axis.") or is_text:
         return values.astype("str")
     return pd.to_numeric(values).astype("float64")
-
-
-def _is_text(values: pd.Series[Any]) -> bool:
-    """Whether a fact of a task's own is a text."""
-    return not is_numeric_dtype(values) and any(isinstance(value, str) for value in values)

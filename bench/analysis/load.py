@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -56,12 +56,15 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
     belong = find_members(plan, files)
     members, plan = belong.members, belong.plan
     found, histories, refused = _confirmed(members, files, plan)
-    members = [m for m in members if m["id"] not in refused or _is_planned(plan, m["id"])]
+    # a planned trial has a row in any case, if only to say why nothing of it is counted
+    planned = frozenset(trial["id"] for trial in (plan or {}).get("trials", ()))
+    members = [m for m in members if m["id"] not in refused or m["id"] in planned]
     logged = {name: record.history for name, record in found.items()}
     summaries = {name: record.summary for name, record in found.items()}
     problems: dict[str, str] = dict(belong.left_out) | refused
     findings = _findings(summaries, problems)
     plan = plan or _plan_of(members, histories)
+    others = (*refused.items(), *store.strangers(experiment).items())
     data, unread = data_of(store, experiment, {member["id"] for member in members})
     select = SelectedMetric(curve_metric(plan["select"]["metric"]), plan["select"]["mode"])
     axes, metrics = _axes(plan["axes"], members), {**plan["metrics"]}
@@ -88,13 +91,13 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
         closing=tuple(task_columns(summaries.values())),
         runs=typed(pd.DataFrame(rows, columns=runs_columns(axes, metrics, summaries.values()))),
         history=history_frame(histories, metrics),
-        left_out=_left_out(belong.left_out, refused, store.strangers(experiment)),
+        left_out=tuple(sorted({*belong.left_out, *map(LeftOut._make, others)})),
         folders={m["id"]: files[m["id"]].folder for m in members if m["id"] in found},
         hypotheses=_hypotheses(plan, store.plan_path(experiment)),
         findings=findings,
         origins=origins(members),
         data=data,
-        planned=frozenset(trial["id"] for trial in plan.get("trials", ())),
+        planned=planned,
         scoring=plan.get("scoring"),
     )
 
@@ -160,18 +163,6 @@ def _incomparable(
     """What of the plan's still holds: axes of one level keep no arms apart."""
     found = {m: tuple(a for a in names if len(axes.get(a, ())) > 1) for m, names in planned.items()}
     return {metric: names for metric, names in found.items() if names}
-
-
-def _left_out(
-    found: Iterable[LeftOut], refused: Mapping[str, str], strangers: Mapping[str, str]
-) -> tuple[LeftOut, ...]:
-    others = (*refused.items(), *strangers.items())
-    return tuple(sorted({*found, *map(LeftOut._make, others)}))
-
-
-def _is_planned(plan: Mapping[str, Any] | None, trial: str) -> bool:
-    """A planned trial has a row in any case, if only to say why nothing of it is counted."""
-    return plan is not None and any(trial == planned["id"] for planned in plan["trials"])
 
 
 def _confirmed(

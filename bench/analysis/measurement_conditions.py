@@ -1,9 +1,8 @@
-"""On which terms time and memory were measured: figures compare only where the terms are equal."""
+"""Under which conditions time and memory were measured: only equal ones make them comparable."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from collections.abc import Collection
 
 import pandas as pd
 
@@ -27,7 +26,7 @@ COMPILE_AXIS = "train.compile"
 def measurement_conditions(records: Records, column: str) -> pd.Series[str]:
     """A text for every run, equal where `column` was measured under the same conditions.
 
-    What an axis decides is a question of the experiment and does not make terms unequal. Figures
+    What an axis decides is a question of the experiment and makes no conditions differ. Figures
     that are neither times nor memory compare always: their texts are all empty.
     """
     runs = records.runs
@@ -41,12 +40,13 @@ def measurement_conditions(records: Records, column: str) -> pd.Series[str]:
     if column in TIMES:
         if COMPILE_AXIS not in records.axes:
             conditions += compiled(records) + "; "
-        conditions += [_machine(records.environments.get(name, {})) for name in runs["id"]]
+        environments = [records.environments.get(name, {}) for name in runs["id"]]
+        conditions += ["; ".join(f"{key} {e.get(key)}" for key in _MACHINE) for e in environments]
     return conditions
 
 
 def same_conditions(records: Records, column: str) -> bool:
-    """Whether all finished trials that have `column` measured it on equal terms."""
+    """Whether all finished trials that have `column` measured it under the same conditions."""
     known = records.runs[column].notna() & records.runs["id"].isin(records.done["id"])
     return measurement_conditions(records, column)[known].nunique() <= 1
 
@@ -97,7 +97,3 @@ def incomparable_axes(records: Records, column: str) -> tuple[str, ...]:
         metric = "loss"
     found = records.incomparable.get(metric, ())
     return tuple(dict.fromkeys((*records.uncompared_axes, *found)))
-
-
-def _machine(environment: Mapping[str, Any], names: Iterable[str] = _MACHINE) -> str:
-    return "; ".join(f"{name} {environment.get(name)}" for name in names)

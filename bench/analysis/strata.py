@@ -69,7 +69,7 @@ class Stratum:
         missing: trials without the figure whose counterpart is there or was planned: they failed,
             are not finished, or did not record it.
         unpaired: trials without a counterpart of the same seed on the other side.
-        unlike: pairs left out because time or memory was not measured on equal terms.
+        unlike: pairs left out because time or memory was measured under different conditions.
         source: who logged them.
         gaps: why the other seeds of its trials have no pair.
         both_sides: whether both sides have trials here; else it compares nothing.

@@ -45,8 +45,7 @@ def convergence(experiment: ExperimentData) -> Drawing | None:
     ]
     caption = (
         f"When each trial’s validation {display_name(experiment.metric)} first reaches 95% of "
-        "its own best: an "
-        f"arm that stops low converges early. {POINTS}."
+        f"its own best: an arm that stops low converges early. {POINTS}."
     )
     shown, note = same_conditions_only(experiment, shown)
     values = plot_data.seed_data(experiment, columns)
@@ -106,9 +105,8 @@ def equal_budgets(experiment: ExperimentData) -> Drawing | None:
         return None
     caption = (
         f"Best validation {display_name(experiment.metric)} that each arm reaches within what "
-        "every trial has "
-        f"spent: epochs, time of training and validation, forward multiply-adds on training "
-        f"images. {POINTS}."
+        "every trial has spent: epochs, time of training and validation, forward multiply-adds on "
+        f"training images. {POINTS}."
     )
     caption += incomparable_note(experiment.records.incomparable, [experiment.metric]) + notes
     heading = f"{title(experiment.metric)} at equal budgets"

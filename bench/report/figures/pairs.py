@@ -268,8 +268,7 @@ def _by_two(experiment: ExperimentData, column: str, one: str, other: str) -> Dr
     name = f"{_plain(one)}_by_{_plain(other)}"
     caption = (
         f"Best validation {display_name(experiment.metric)}, averaged over any other axes within a "
-        "seed; a seed "
-        "counts where it has all their planned levels. "
+        "seed; a seed counts where it has all their planned levels. "
     )
     if len(lines) > MOST_LINES or len(places) > MOST_PLACES:
         caption += "Means over seeds; an empty field has no finished trial."

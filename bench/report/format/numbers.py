@@ -86,6 +86,11 @@ def scaled(value: float, unit: str = "") -> str:
     return f"{significant(value)} {unit}".rstrip()
 
 
+def plural(count: int, noun: str) -> str:
+    """`1 trial`, `2 trials`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def exact(value: float) -> str:
     """A count with thousands set apart, for example `13,395,394`."""
     return MISSING if not math.isfinite(value) else f"{round(value):,}"

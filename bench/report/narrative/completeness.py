@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from bench.analysis.strata import OTHER_CONDITIONS, Pairs, Seed, Shortage, Side
+from bench.report.format import numbers
 from bench.spec.hypotheses import Hypothesis
 from bench.states import Failure, Status
 
@@ -28,7 +29,7 @@ def shortage_words(hypothesis: Hypothesis, pairs: Pairs) -> list[str]:
     if pairs.seeds == [None]:
         return [shown]
     verb = "is" if len(pairs.complete) == 1 else "are"
-    counts = f"{len(pairs.complete)} of {_plural(len(pairs.seeds), 'seed')} {verb} complete"
+    counts = f"{len(pairs.complete)} of {numbers.plural(len(pairs.seeds), 'seed')} {verb} complete"
     return [f"{counts}: {shown}{f' and {more} more' if more > 0 else ''}"]
 
 
@@ -98,7 +99,3 @@ def _seeds(seeds: Sequence[Seed]) -> str:
     if len(named) > 2 * _MOST:
         return f"{len(named)} seeds"
     return f"seeds {', '.join(named[:-1])} and {named[-1]}"
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -9,6 +9,7 @@ from typing import Any
 from bench.analysis.arms import Arm, arm_numbers
 from bench.analysis.records import Records
 from bench.health import ADVICE, HealthFinding, HealthIssue
+from bench.report.format import numbers
 from bench.states import BENCH_SOURCE
 
 NAMED_ARMS = 4
@@ -67,9 +68,9 @@ def diagnose(records: Records, arms: Sequence[Arm]) -> Diagnostics | None:
     ill = sum(any(not f.expected for f in records.findings[trial]) for trial in done)
     unseen = int((records.done["source"] == BENCH_SOURCE).sum()) - len(done)
     found = f"{ill} of them have a fault" if ill != 1 else "1 of them has a fault"
-    text = f"{_trials(len(done))} looked at, {found if ill else 'no fault found'}."
+    text = f"{numbers.plural(len(done), 'trial')} looked at, {found if ill else 'no fault found'}."
     if unseen:
-        text += f" {_trials(unseen)} not looked at."
+        text += f" {numbers.plural(unseen, 'trial')} not looked at."
     return Diagnostics(text, groups)
 
 
@@ -104,7 +105,7 @@ def _group(
     labels: Mapping[str, str],
 ) -> DiagnosticGroup:
     advice = ADVICE[kind]
-    share = f"{len(trials)} of {_trials(looked_at)}"
+    share = f"{len(trials)} of {numbers.plural(looked_at, 'trial')}"
     names = list(dict.fromkeys(labels[trial] for trial, _ in trials))
     return DiagnosticGroup(
         title=f"{share}: {advice.title}{', as expected' if expected else ''}.",
@@ -124,7 +125,3 @@ def _labels(records: Records, arms: Sequence[Arm]) -> dict[str, str]:
 
 def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}."
-
-
-def _trials(count: int) -> str:
-    return "1 trial" if count == 1 else f"{count} trials"

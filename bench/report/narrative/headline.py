@@ -172,12 +172,7 @@ def progress(records: Records) -> str:
     """How many trials are in which state."""
     counts = records.runs["status"].value_counts()
     parts = [f"{counts[s]} {s}" for s in Status if s in counts.index]
-    return f"{plural(len(records.runs), 'trial')}: {', '.join(parts)}."
-
-
-def plural(count: int, noun: str) -> str:
-    """`1 trial`, `2 trials`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    return f"{numbers.plural(len(records.runs), 'trial')}: {', '.join(parts)}."
 
 
 def baseline_check(
@@ -212,10 +207,13 @@ def baseline_check(
     trivial = _trivial(records, column)
     values = low if low == high else f"{low}–{high}"
     text = f"{trivial} gives a {split} {display_name(metric)} of {values}"
-    verdict = f"; {better} of {plural(compared, 'arm')} clearly better."
+    verdict = f"; {better} of {numbers.plural(compared, 'arm')} clearly better."
     if single:
-        verdict += f" {plural(single, 'arm')} {'is' if single == 1 else 'are'} above it with one "
-        verdict += "seed: without an interval that is not clear."
+        are = "is" if single == 1 else "are"
+        verdict += (
+            f" {numbers.plural(single, 'arm')} {are} above it with one seed: without an interval "
+            "that is not clear."
+        )
     return BaselineCheck(text + verdict, warnings)
 
 
@@ -283,7 +281,7 @@ def _versions(facts: Sequence[Fact]) -> list[str]:
 
 
 def _mixture(name: str, counts: Sequence[tuple[object, int]], consequence: str) -> str:
-    values = ", ".join(f"{value} ({plural(n, 'trial')})" for value, n in counts)
+    values = ", ".join(f"{value} ({numbers.plural(n, 'trial')})" for value, n in counts)
     return f"Mixed {name.replace('_', ' ')}: {values}; {consequence}."
 
 
@@ -347,7 +345,7 @@ def _paired(paired: Interval, decimals: int, *, disjoint: bool) -> str:
     `disjoint`: whether the intervals of their means are.
     """
     if paired.n < FEW:
-        pairs = plural(paired.n, "seed")
+        pairs = numbers.plural(paired.n, "seed")
         return f"The two share {pairs}; below {FEW} pairs nothing can be concluded."
     difference = (
         f"Paired by seed, the difference is {numbers.signed(paired.mean, decimals)} "

@@ -38,7 +38,7 @@ def sentence(outcome: Outcome) -> str:
     """
     seeds = outcome.test.estimate.n
     unit = outcome.pairs.unit
-    count = _plural(seeds, unit) if unit == "seed" else "one run of each arm"
+    count = numbers.plural(seeds, unit) if unit == "seed" else "one run of each arm"
     found = f"{_difference(outcome)}, {count}" if seeds else _nothing(outcome)
     return f"{found}: {outcome.verdict}{_remark(outcome)}."
 
@@ -128,7 +128,7 @@ def _remark(outcome: Outcome) -> str:
     notes += remedies(pairs) if outcome.test.basis is Basis.FEW else []
     notes += failure_words(outcome.hypothesis, pairs)
     unpaired = pairs.count("unpaired")
-    notes += [f"{_plural(unpaired, 'trial')} without a counterpart"] if unpaired else []
+    notes += [f"{numbers.plural(unpaired, 'trial')} without a counterpart"] if unpaired else []
     return "".join(f"; {note}" for note in notes)
 
 
@@ -156,7 +156,3 @@ def _why(outcome: Outcome) -> list[str]:
     if outcome.needs_seeds is None:
         return [f"more than {power.MOST} seeds would be needed"]
     return [f"about {outcome.needs_seeds} seeds would be needed"]
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

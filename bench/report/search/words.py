@@ -8,7 +8,7 @@ from bench.analysis.stats import Interval
 from bench.metric_columns import MetricColumn, MetricKind, on_test
 from bench.report.format import numbers
 from bench.report.format.display_names import display_name
-from bench.report.narrative.headline import Headline, plural
+from bench.report.narrative.headline import Headline
 from bench.report.search.search_record import (
     ConfirmationRecord,
     ObjectiveRecord,
@@ -34,7 +34,7 @@ def states_words(search: SearchRecord) -> str:
     counts = ", ".join(f"{count} {state}" for state, count in search.counts.items())
     reused = sum(point.reused is not None for point in search.points)
     again = f"; {reused} of them equal to an earlier point, and not trained again" if reused else ""
-    points = f"{len(search.points)} of {plural(search.wanted, 'point')} tried"
+    points = f"{len(search.points)} of {numbers.plural(search.wanted, 'point')} tried"
     return f"{points}: {counts or 'none yet'}{again}."
 
 
@@ -138,7 +138,7 @@ def _confirmed(
         return f"Trained again with fresh seeds it has no {objective.words} to compare."
     missing = len(found.seeds) - interval.n
     lost = f" ({missing} of {len(found.seeds)} are missing)" if missing else ""
-    seeds = f"{plural(interval.n, 'fresh seed')}{lost}"
+    seeds = f"{numbers.plural(interval.n, 'fresh seed')}{lost}"
     text = f"Trained again with {seeds} it reaches {interval_text(interval, decimals)}"
     text += " (mean, 95% t-interval)" if interval.known else ""
     if abs(difference) < 10.0**-decimals / 2:
@@ -164,7 +164,7 @@ def _on_test(found: ConfirmationRecord, objectives: list[ObjectiveRecord]) -> li
             f"On the test split, which is read for what was chosen only: "
             f"{display_name(MetricKind.TEST.metric_of(name))} "
             f"{interval_text(interval, decimals)} over "
-            f"{plural(interval.n, 'fresh seed')}."
+            f"{numbers.plural(interval.n, 'fresh seed')}."
         )
     return sentences
 
@@ -186,7 +186,7 @@ def _runner_up(
 
 def _front_title(search: SearchRecord) -> str:
     aims = " and ".join(objective.words for objective in search.objectives)
-    on = f"{len(search.front)} of {plural(len(search.complete), 'complete point')}"
+    on = f"{len(search.front)} of {numbers.plural(len(search.complete), 'complete point')}"
     if not search.over:
         return f"The search is not over: {on} are on the front of {aims} so far."
     return f"{on} are on the front of {aims}; {len(search.chosen)} were chosen."
@@ -218,5 +218,5 @@ def _chosen_words(search: SearchRecord, point: PointRecord) -> str:
     if confirmed is None:
         return f"{text}; not confirmed."
     again = ", ".join(fresh) if fresh else "the same"
-    text = f"{text}; {again} with {plural(len(confirmed.confirmed), 'fresh seed')}."
+    text = f"{text}; {again} with {numbers.plural(len(confirmed.confirmed), 'fresh seed')}."
     return " ".join([text, *_on_test(confirmed, search.objectives)])

@@ -229,9 +229,8 @@ def _front_column(records: Records, fronts: pd.DataFrame) -> Column:
     about = (
         f"On how many fronts, of those against {', '.join(titles)}: no other arm has as good a "
         f"best val {display_name(records.select.metric)} at as low a cost. Point at a number for "
-        "which. By "
-        "means and medians, so a description and no test. A cost that was not measured on equal "
-        "terms is left out."
+        "which. By means and medians, so a description and no test. A cost that was not measured "
+        "under the same conditions is left out."
     )
     return Column("Pareto", about, cells, "left")
 
