@@ -93,22 +93,16 @@ def check_cores() -> Check:
     from bench.measure.devices import cpu_count
 
     cores = cpu_count()
-    threads = _torch_threads()
-    if threads is None:
+    try:
+        import torch
+    except (ImportError, OSError):  # check_torch reports it
         return Check("cpu", "ok", f"{cores} usable cores")
+    threads = torch.get_num_threads()
     finding = f"{cores} usable cores, torch starts {threads} threads"
     if threads > cores:
         remedy = f"set machine.threads to {cores} or fewer, or OMP_NUM_THREADS={cores}"
         return Check("cpu", "warning", finding, remedy)
     return Check("cpu", "ok", finding)
-
-
-def _torch_threads() -> int | None:
-    try:
-        import torch
-    except (ImportError, OSError):
-        return None
-    return torch.get_num_threads()
 
 
 def check_memory() -> Check:

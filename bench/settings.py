@@ -59,19 +59,12 @@ def is_excluded_from_builder(extra: Any) -> bool:
 @cache
 def _identifying(settings: type[Settings]) -> tuple[tuple[str, bool, Any], ...]:
     """Name, whether `added_later`, and default of each field that can change a result."""
-    return tuple(
-        (key, _is_added(field.json_schema_extra), field.default)
-        for key, field in settings.model_fields.items()
-        if not _is_local(field.json_schema_extra)
-    )
-
-
-def _is_added(extra: Any) -> bool:
-    return isinstance(extra, dict) and bool(extra.get("x-added-later"))
-
-
-def _is_local(extra: Any) -> bool:
-    return isinstance(extra, dict) and bool(extra.get("x-machine-local"))
+    found = []
+    for key, field in settings.model_fields.items():
+        marks = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+        if not marks.get("x-machine-local"):
+            found.append((key, bool(marks.get("x-added-later")), field.default))
+    return tuple(found)
 
 
 _SCALARS = (str, int, float, bool, type(None))

@@ -25,14 +25,12 @@ def avoid_faulty_convolutions(model: nn.Module) -> nn.Module:
     stay the same. Convolutions that a model calls as a function are its own affair.
     """
     for module in model.modules():
-        if isinstance(module, nn.Conv2d) and _is_strided_pointwise(module):
+        if not isinstance(module, nn.Conv2d):
+            continue
+        pads = module.padding not in ("valid", 0) and any(module.padding)
+        if max(module.kernel_size) == 1 and max(module.stride) > 1 and not pads:
             module._conv_forward = partial(_pick_then_convolve, module)  # type: ignore[method-assign]  # of this instance only
     return model
-
-
-def _is_strided_pointwise(conv: nn.Conv2d) -> bool:
-    pads = conv.padding not in ("valid", 0) and any(conv.padding)
-    return max(conv.kernel_size) == 1 and max(conv.stride) > 1 and not pads
 
 
 def _pick_then_convolve(

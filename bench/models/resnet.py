@@ -97,8 +97,10 @@ class ResNet(torchvision_resnet.ResNet):  # type: ignore[misc]  # torchvision ha
             for name in _LAYERS:
                 for block in getattr(self, name):
                     block.downsample = None
-        if norm == "none":
-            _give_biases(self)
+        if norm == "none":  # nothing else shifts what a convolution gives
+            for module in self.modules():
+                if isinstance(module, nn.Conv2d):
+                    module.bias = nn.Parameter(module.weight.new_zeros(module.out_channels))
 
     def _make_layer(
         self,
@@ -154,10 +156,3 @@ class ResNetEncoder(ResNet):
     def forward(self, images: Tensor) -> list[Tensor]:  # type: ignore[override]  # of a network without its classifier
         """(N, in_channels, H, W) to every stage's output."""
         return self.stage_outputs(images)
-
-
-def _give_biases(model: nn.Module) -> None:
-    """Without normalisation, nothing else shifts what a convolution gives."""
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d):
-            module.bias = nn.Parameter(module.weight.new_zeros(module.out_channels))

@@ -34,7 +34,14 @@ def make_arms(spec: Spec) -> tuple[dict[str, Axis], list[ArmLabels]]:
         SpecError: axes, labels or entries that do not fit together, or no arm that is left.
     """
     groups = read_groups(spec)
-    _check_size(spec, groups)
+    # before any arm is made: a grid of ten axes would fill the memory
+    combinations, seeds = math.prod(len(group[0].order) for group in groups), len(spec.sweep.seeds)
+    if combinations * seeds > MAX_TRIALS:
+        where = groups[0][0].where[:1] if groups else ("seeds",)
+        message = (
+            f"{combinations} arms with {seeds} seeds are too many; at most {MAX_TRIALS} trials"
+        )
+        raise spec.document.error(where, message)
     axes = {axis.name: axis for group in groups for axis in group}
     arms = _without_excluded(spec, axes, list(_combinations(groups)))
     arms += _included(spec, axes, arms)
@@ -77,14 +84,6 @@ def refuse_multiple_tasks(spec: Spec, axes: Iterable[Axis]) -> None:
                 )
 
 
-def _check_size(spec: Spec, groups: list[AxisGroup]) -> None:
-    arms, seeds = math.prod(len(group[0].order) for group in groups), len(spec.sweep.seeds)
-    if arms * seeds > MAX_TRIALS:
-        where = groups[0][0].where[:1] if groups else ("seeds",)
-        message = f"{arms} arms with {seeds} seeds are too many; at most {MAX_TRIALS} trials"
-        raise spec.document.error(where, message)
-
-
 def _combinations(groups: list[AxisGroup]) -> Iterator[ArmLabels]:
     """One level of every axis; the last group varies fastest."""
     rows = [
@@ -100,25 +99,23 @@ def _combinations(groups: list[AxisGroup]) -> Iterator[ArmLabels]:
 
 def _without_excluded(spec: Spec, axes: dict[str, Axis], arms: list[ArmLabels]) -> list[ArmLabels]:
     """The arms that no entry of `exclude` describes; each entry must describe one at least."""
-    entries = [_excluded(spec, axes, i) for i in range(len(spec.sweep.exclude))]
-    for i, entry in enumerate(entries):
+    entries: list[ArmLabels] = []
+    for i, given in enumerate(spec.sweep.exclude):
+        entry: ArmLabels = {}
+        for name, value in given.items():
+            where: KeyPath = ("exclude", i, name)
+            axis = _axis(spec, axes, name, where)
+            if isinstance(value, dict | list):
+                raise spec.document.error(where, f"must be a label, not {format_value(value)}")
+            label = _existing(axis, value)
+            if label is None:
+                raise spec.document.error(where, _unknown_level(axis, value))
+            entry[name] = label
+        entries.append(entry)
+    for i, entry in enumerate(entries):  # against all arms: two entries may exclude the same one
         if not any(entry.items() <= arm.items() for arm in arms):
             raise spec.document.error(("exclude", i), "matches no arm; remove it or fix a label")
     return [arm for arm in arms if not any(entry.items() <= arm.items() for entry in entries)]
-
-
-def _excluded(spec: Spec, axes: dict[str, Axis], index: int) -> ArmLabels:
-    entry: ArmLabels = {}
-    for name, value in spec.sweep.exclude[index].items():
-        where: KeyPath = ("exclude", index, name)
-        axis = _axis(spec, axes, name, where)
-        if isinstance(value, dict | list):
-            raise spec.document.error(where, f"must be a label, not {format_value(value)}")
-        label = _existing(axis, value)
-        if label is None:
-            raise spec.document.error(where, _unknown_level(axis, value))
-        entry[name] = label
-    return entry
 
 
 def _axis(spec: Spec, axes: dict[str, Axis], name: str, where: KeyPath) -> Axis:

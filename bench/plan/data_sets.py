@@ -42,7 +42,10 @@ def data_set_uses(trials: Sequence[Trial]) -> dict[str, DataSetUse]:
         if of_arm not in keys:
             keys[of_arm] = data_key(trial)
         users.setdefault(keys[of_arm], []).append(trial)
-    levels = {key: _levels(members) for key, members in users.items()}
+    levels: dict[str, dict[str, str]] = {}  # those that all trials of a data set share
+    for key, (first, *others) in users.items():
+        shared = first.axes.items()
+        levels[key] = {k: v for k, v in shared if all(trial.axes[k] == v for trial in others)}
     return {
         key: DataSetUse(
             members[0].settings.data,
@@ -52,12 +55,6 @@ def data_set_uses(trials: Sequence[Trial]) -> dict[str, DataSetUse]:
         )
         for key, members in users.items()
     }
-
-
-def _levels(members: Sequence[Trial]) -> Mapping[str, str]:
-    """The axes on which all these trials have the same level."""
-    first = members[0].axes
-    return {k: v for k, v in first.items() if all(trial.axes[k] == v for trial in members)}
 
 
 def _label(levels: Mapping[str, Mapping[str, str]], key: str) -> str:

@@ -132,28 +132,21 @@ class _ExtractorResolver:
     def _resolve(self, wanted: FrechetSettings) -> Resolved:
         if wanted.resolved is not None:
             raise SpecError("`source` is set by planning: name a classifier, or inception")
-        if wanted.classifier is None or _inception_first(wanted):
-            from bench.tasks.frechet import resolve_inception
+        from bench.tasks.frechet import inception_file, resolve_inception
 
+        # `auto`: Inception where its weights are, which makes distances comparable with others'
+        has_inception = wanted.extractor == "auto" and inception_file().is_file()
+        if wanted.classifier is None or has_inception:
             return {"extractor": resolve_inception(), "classifier": None}
-        checkpoint = self._checkpoint(wanted.classifier)
+        if isinstance(wanted.classifier, EarlierClassifier):
+            earlier = self._lookup(wanted.classifier.experiment)
+            checkpoint = best_trial(earlier, matching(earlier, wanted.classifier.where)).checkpoint
+        else:
+            checkpoint = self._finished(str(wanted.classifier))
         if self._known_code is not None:
             model = classifier_of(checkpoint).settings.model
             refuse_foreign_code(str(checkpoint.parent), model, self._known_code)
         return {"extractor": "classifier", "classifier": _resolve_classifier(checkpoint)}
-
-    def _checkpoint(self, wanted: str | EarlierClassifier | ResolvedExtractor) -> Path:
-        if isinstance(wanted, EarlierClassifier):
-            earlier = self._lookup(wanted.experiment)
-            return best_trial(earlier, matching(earlier, wanted.where)).checkpoint
-        return self._finished(str(wanted))
-
-
-def _inception_first(wanted: FrechetSettings) -> bool:
-    """Whether `auto` takes Inception: where its weights are."""
-    from bench.tasks.frechet import inception_file
-
-    return wanted.extractor == "auto" and inception_file().is_file()
 
 
 def _resolve_classifier(checkpoint: Path) -> ResolvedExtractor:

@@ -57,13 +57,24 @@ def check_weights(plan: Plan) -> None:
         SpecError: they do not fit; names the arm and the first tensor that does not.
         DataError: a file is unreadable.
     """
-    seen: set[str] = set()
+    checked: set[str] = set()
     for trial in _starting(plan.trials):
-        settings = trial.settings
+        from bench.models.weights import imagenet_shapes, match_weights, read  # imports torchvision
+
+        settings, weights = trial.settings, trial.settings.model.weights
         key = canonical_json([settings.model.identity(), settings.task.name, settings.classes])
-        if key not in seen:
-            seen.add(key)
-            _check(trial)
+        if key in checked:
+            continue
+        checked.add(key)
+        encoder = _imagenet_encoder(trial)
+        state = imagenet_shapes(encoder) if encoder else read(Path(weights.file), weights.owner)
+        channels = settings.task.out_channels(settings.classes)
+        model = MODELS.build(settings.model, in_channels=3, out_channels=channels)
+        try:
+            match_weights(model, state, weights)
+        except BenchError as error:
+            arm = ", ".join(trial.axes.values())
+            raise SpecError(f"{error}{f' (arm: {arm})' if arm else ''}") from error
 
 
 def fetch_weights(trials: Iterable[Trial]) -> None:
@@ -90,21 +101,6 @@ def _starting(trials: Iterable[Trial]) -> Iterator[Trial]:
 def _imagenet_encoder(trial: Trial) -> str | None:
     model = trial.settings.model
     return torchvision_encoder(model) if model.weights.source == "imagenet" else None
-
-
-def _check(trial: Trial) -> None:
-    from bench.models.weights import imagenet_shapes, match_weights, read
-
-    settings = trial.settings
-    weights, encoder = settings.model.weights, _imagenet_encoder(trial)
-    found = read(Path(weights.file), weights.owner) if encoder is None else imagenet_shapes(encoder)
-    channels = settings.task.out_channels(settings.classes)
-    model = MODELS.build(settings.model, in_channels=3, out_channels=channels)
-    try:
-        match_weights(model, found, weights)
-    except BenchError as error:
-        arm = ", ".join(trial.axes.values())
-        raise SpecError(f"{error}{f' (arm: {arm})' if arm else ''}") from error
 
 
 class _WeightResolver:

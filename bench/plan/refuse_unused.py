@@ -33,18 +33,13 @@ def refuse_unused_settings(
     ]
     times = Counter((unused.setting, unused.item) for _, unused in found)
     for number, unused in found:
-        axis = _axis_of(unused.setting, axes)
+        setters = [a for a in axes.values() if f"{unused.setting}.".startswith(f"{a.name}.")]
+        axis = max(setters, key=lambda axis: len(axis.name), default=None)  # narrowest: set last
         if axis is not None:
             raise _of_a_level(spec, axes, axis, number, arms[number][0], len(arms), unused)
         if times[unused.setting, unused.item] == len(arms):
             path: KeyPath = tuple(unused.setting.split("."))
             raise spec.document.error(path, f"{unused.message}; leave it out")
-
-
-def _axis_of(setting: str, axes: dict[str, Axis]) -> Axis | None:
-    """The axis that sets it; of several the narrowest, which is put in last."""
-    setters = [axis for axis in axes.values() if f"{setting}.".startswith(f"{axis.name}.")]
-    return max(setters, key=lambda axis: len(axis.name), default=None)
 
 
 def _of_a_level(

@@ -26,7 +26,13 @@ Point = Mapping[str, Value]
 """A value for every dimension that there is at that point."""
 
 _SPACE: KeyPath = ("search", "space")
-_NOT_WITH_SEARCH = ("grid", "zip", "include", "exclude", "seeds", "hypotheses")
+_NOT_WITH_SEARCH = dict.fromkeys(
+    ("grid", "zip", "include", "exclude"), "turn its axes into dimensions of search.space"
+) | {
+    "seeds": "use search.seeds_per_trial",
+    "hypotheses": "a search selects by its results, which invalidates the tests",
+}
+"""What to do instead, by key of the spec."""
 _MAX_COUNTED = 100_000  # counting enumerates the points
 
 
@@ -192,7 +198,8 @@ def read_space(spec: Spec) -> Space:
         raise SpecError("has no `search:`; use `bench run`", source=document.source)
     for key in _NOT_WITH_SEARCH:
         if key in document.tree:
-            raise document.error((key,), f"cannot be combined with `search`{_instead_of(key)}")
+            instead = _NOT_WITH_SEARCH[key]
+            raise document.error((key,), f"cannot be combined with `search`: {instead}")
     seen: dict[str, KeyPath] = {}
     axes = {
         name: new_axis(document, name, (*_SPACE, name), seen) for name in spec.sweep.search.space
@@ -210,14 +217,6 @@ def read_space(spec: Spec) -> Space:
         for unused in unused_settings(space.settings(point)):
             raise _unused_error(space, point, unused)
     return space
-
-
-def _instead_of(key: str) -> str:
-    if key == "seeds":
-        return ": use search.seeds_per_trial"
-    if key == "hypotheses":
-        return ": a search selects by its results, which invalidates the tests"
-    return ": turn its axes into dimensions of search.space"
 
 
 def _add_levels(document: Document, axis: Axis, kind: Choices) -> None:

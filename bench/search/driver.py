@@ -245,8 +245,12 @@ class Driver:
         limits = self._space.search.parsed_constraints
         if any(limit.name == "memory_mb" for limit in limits):
             found = self._factory.footprint(active.trials[0])
-            known["memory_mb"] = _memory_mb(found)
+            # more than there is counts as twice that: beyond any limit that a machine can meet
+            known["memory_mb"] = found.peak_mb
+            if found.peak_mb is None and found.problem is None:
+                known["memory_mb"] = 2 * (found.free_mb or 0.0)
             if found.problem is not None:
+                known["memory_mb"] = None
                 self._say(f"point {active.number}: its memory is not known: {found.problem}")
         excesses, violations = {}, []
         for limit in limits:
@@ -378,10 +382,3 @@ class Driver:
 def _constrain(handle: optuna.Trial, name: str, value: float) -> None:
     if name not in handle.constraints:
         handle.set_constraint(name, value)
-
-
-def _memory_mb(found: Footprint) -> float | None:
-    """MB; more than there is counts as twice that."""
-    if found.problem is not None:
-        return None
-    return found.peak_mb if found.peak_mb is not None else 2 * (found.free_mb or 0.0)

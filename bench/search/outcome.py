@@ -111,7 +111,7 @@ def _trial(trial: FrozenTrial, objectives: Sequence[Objective]) -> dict[str, Any
         "message": known.get(MESSAGE),
         "reused": known.get(REUSED),
         "train_seconds": sum(seconds) if seconds else None,
-        "seconds": _seconds(trial.datetime_start, trial.datetime_complete),
+        "seconds": trial.duration.total_seconds() if trial.duration is not None else None,
         "started": _time(trial.datetime_start),
         "ended": _time(trial.datetime_complete),
         "host": owner.get("host"),
@@ -126,10 +126,6 @@ def _values(trial: FrozenTrial, objectives: Sequence[Objective]) -> dict[str, fl
 
 def _time(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat(timespec="milliseconds")
-
-
-def _seconds(start: datetime | None, end: datetime | None) -> float | None:
-    return None if start is None or end is None else (end - start).total_seconds()
 
 
 def best_spec(space: Space, point: Mapping[str, Value], threads: int | None) -> str:

@@ -13,7 +13,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from bench.plan.objectives import Objective
-from bench.plan.space import Dimension, Space, Value
+from bench.plan.space import Space, Value
 from bench.plan.trial import Trial
 from bench.spec.search import Choices, IntRange
 
@@ -59,19 +59,17 @@ def draw_point(space: Space, trial: optuna.Trial) -> dict[str, Value]:
     """A value for each dimension that there is, from those before it on."""
     point: dict[str, Value] = {}
     for dimension in space.dimensions:
-        if space.is_active(dimension, point):
-            point[dimension.name] = _suggest(dimension, trial)
+        if not space.is_active(dimension, point):
+            continue
+        name, kind = dimension.name, dimension.kind
+        if isinstance(kind, Choices):
+            point[name] = str(trial.suggest_categorical(name, list(dimension.levels)))
+        elif isinstance(kind, IntRange):
+            low, high = kind.bounds
+            point[name] = trial.suggest_int(name, low, high, step=kind.step, log=kind.log)
+        else:
+            point[name] = trial.suggest_float(name, *kind.bounds, step=kind.step, log=kind.log)
     return point
-
-
-def _suggest(dimension: Dimension, trial: optuna.Trial) -> Value:
-    kind = dimension.kind
-    if isinstance(kind, Choices):
-        return str(trial.suggest_categorical(dimension.name, list(dimension.levels)))
-    if isinstance(kind, IntRange):
-        low, high = kind.bounds
-        return trial.suggest_int(dimension.name, low, high, step=kind.step, log=kind.log)
-    return trial.suggest_float(dimension.name, *kind.bounds, step=kind.step, log=kind.log)
 
 
 def _is_finite_number(value: object) -> bool:

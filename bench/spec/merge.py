@@ -80,8 +80,11 @@ def _put(tree: dict[str, Any], axis_value: AxisValue, document: Document) -> Non
     node = tree
     for depth, parent in enumerate(parents):
         child = node.get(str(parent))
-        if depth == 0:
-            child = _long_spelling(str(parent), child)
+        # short spellings become the mappings that they stand for
+        if parent == "augment" and depth == 0 and isinstance(child, list):
+            child = {"transforms": child}
+        elif parent == "task" and depth == 0 and isinstance(child, str):
+            child = {"name": child}
         if child is None:
             child = [] if parent == "mistakes" else {}
         if not isinstance(child, dict):
@@ -89,13 +92,6 @@ def _put(tree: dict[str, Any], axis_value: AxisValue, document: Document) -> Non
         node[str(parent)] = child
         node = child
     node[str(last)] = copy.deepcopy(axis_value.value)
-
-
-def _long_spelling(section: str, value: Any) -> Any:
-    """A section as the mapping that its short spelling stands for, where it has one."""
-    if section == "augment" and isinstance(value, list):
-        return {"transforms": value}
-    return {"name": value} if section == "task" and isinstance(value, str) else value
 
 
 def _no_mapping(axis_value: AxisValue, depth: int, found: Any, document: Document) -> SpecError:

@@ -63,16 +63,8 @@ class Problem:
 def problems(error: ValidationError, tree: Any, known: Known) -> list[Problem]:
     """What is wrong with `tree`, without errors that only follow from one further inside."""
     details = error.errors(include_url=False)
-    inner = [
-        detail
-        for detail in details
-        if not any(_inside(other["loc"], detail["loc"]) for other in details)
-    ]
-    return [_problem(detail, tree, known) for detail in inner]
-
-
-def _inside(loc: KeyPath, outer: KeyPath) -> bool:
-    return len(loc) > len(outer) and loc[: len(outer)] == outer
+    parents = {detail["loc"][:end] for detail in details for end in range(len(detail["loc"]))}
+    return [_problem(detail, tree, known) for detail in details if detail["loc"] not in parents]
 
 
 def _problem(detail: ErrorDetails, tree: Any, known: Known) -> Problem:
@@ -85,22 +77,16 @@ def _problem(detail: ErrorDetails, tree: Any, known: Known) -> Problem:
     if kind == "extra_forbidden":
         return Problem(path, f"unknown key{did_you_mean(str(path[-1]), known(path[:-1]))}", kind)
     if kind == "union_tag_invalid":
-        return Problem((*path, "name"), _unknown_name(path, context), kind)
+        names = set(re.findall(r"'([^']*)'", context["expected_tags"])) - {"target"}
+        section = next((key for key in path if isinstance(key, str)), "name")
+        noun = "data set" if section == "data" else section
+        hint = did_you_mean(context["tag"], names)
+        return Problem((*path, "name"), f"unknown {noun} {context['tag']!r}{hint}", kind)
     return Problem(path, _message(kind, value, context, detail["msg"]), kind)
-
-
-def _unknown_name(path: KeyPath, context: dict[str, Any]) -> str:
-    names = set(re.findall(r"'([^']*)'", context["expected_tags"])) - {"target"}
-    return f"unknown {_noun(path)} {context['tag']!r}{did_you_mean(context['tag'], names)}"
 
 
 _CHOICE = re.compile(r"'([^']*)'|(-?\d+)")
 """Of pydantic's list of what a Literal may be: a text, or a whole number."""
-
-
-def _noun(path: KeyPath) -> str:
-    words = [key for key in path if isinstance(key, str)]
-    return {"data": "data set"}.get(words[0], words[0]) if words else "name"
 
 
 def _message(kind: str, value: Any, context: dict[str, Any], text: str) -> str:

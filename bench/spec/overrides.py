@@ -36,7 +36,13 @@ def _put(document: Document, override: str) -> tuple[KeyPath, SourceLocation]:
     segments = key.strip().split(".")
     if not all(segments):
         raise SpecError("a part of the key is empty", source=source.source, key=key.strip())
-    value = _value(text, source, key.strip())
+    if not text.strip():
+        message = "a value is missing; write null for none"
+        raise SpecError(message, source=source.source, key=key.strip())
+    try:
+        value = yaml12.parse(text, source.source)[0]
+    except SpecError as error:  # its line is that of the value, not of a file
+        raise SpecError(error.message, source=source.source, key=key.strip()) from error
     path, node = _parent(document, segments, source)
     if isinstance(node, list):
         node[_index(node, str(path[-1]), path, source)] = value
@@ -45,15 +51,6 @@ def _put(document: Document, override: str) -> tuple[KeyPath, SourceLocation]:
         node[str(path[-1])] = value
     document.set_source(path, source)
     return path, source
-
-
-def _value(text: str, source: SourceLocation, key: str) -> Any:
-    if not text.strip():
-        raise SpecError("a value is missing; write null for none", source=source.source, key=key)
-    try:
-        return yaml12.parse(text, source.source)[0]
-    except SpecError as error:
-        raise SpecError(error.message, source=source.source, key=key) from error
 
 
 def _parent(document: Document, segments: list[str], source: SourceLocation) -> tuple[KeyPath, Any]:

@@ -63,9 +63,10 @@ def _of_scores(settings: TrialSettings) -> Iterator[UnusedSetting]:
 
 def _of_training(settings: TrialSettings) -> Iterator[UnusedSetting]:
     train, task = settings.train, settings.task
-    held, freeze = ("train.freeze",), train.freeze
-    whole = isinstance(freeze, FreezeUpTo) and _whole_encoder(settings, freeze)
-    stuck = (freeze == "encoder" or whole) and train.unfreeze_epoch is None
+    freeze = train.freeze
+    stages: tuple[str, ...] = getattr(settings.model, "stages", ())  # of one's own: not known
+    up_to_last = isinstance(freeze, FreezeUpTo) and stages[-1:] == (freeze.up_to,)
+    stays_frozen = (freeze == "encoder" or up_to_last) and train.unfreeze_epoch is None
     rules: tuple[tuple[str, bool, str, tuple[str, ...]], ...] = (
         ("focal_gamma", train.loss != "focal", f"with loss: {train.loss}", ("train.loss",)),
         ("label_smoothing", task.target != "label", f"in {task.name}: images have no labels", ()),
@@ -87,12 +88,12 @@ def _of_training(settings: TrialSettings) -> Iterator[UnusedSetting]:
             "with schedule: one_cycle, which has a warm-up of its own",
             ("train.schedule",),
         ),
-        ("unfreeze_epoch", freeze == "none", "where nothing is frozen", held),
+        ("unfreeze_epoch", freeze == "none", "where nothing is frozen", ("train.freeze",)),
         (
             "encoder_lr",
-            stuck,
+            stays_frozen,
             "where the whole encoder stays frozen",
-            (*held, "train.unfreeze_epoch", *(["model"] if whole else [])),
+            ("train.freeze", "train.unfreeze_epoch", *(["model"] if up_to_last else [])),
         ),
     )
     for name, idle, why, because_of in rules:
@@ -136,12 +137,6 @@ def _moves(transforms: Iterable[TransformSettings]) -> bool:
         if found:
             return True
     return False
-
-
-def _whole_encoder(settings: TrialSettings, freeze: FreezeUpTo) -> bool:
-    """Whether the last frozen stage is the encoder's last; of one's own model it is not known."""
-    stages: tuple[str, ...] = getattr(settings.model, "stages", ())
-    return stages[-1:] == (freeze.up_to,)
 
 
 def _is_set(part: Settings, name: str) -> bool:

@@ -48,15 +48,12 @@ class Normalize:
         """Scale, shift and lay out."""
         images = images.to(torch.float32, memory_format=self._layout)
         if not self._is_identity:
-            rows = _rows(images) if self._scale.dim() == 1 else images
+            rows = images
+            if self._scale.dim() == 1:  # channels last: (B, H, W·3), sharing the images' memory
+                rows = images.permute(0, 2, 3, 1)
+                rows = rows.view(*rows.shape[:2], -1)
             torch.addcmul(self._offset, rows, self._scale, out=rows)
         return images
-
-
-def _rows(images: Tensor) -> Tensor:
-    """(B, H, W·3), sharing memory with (B, 3, H, W) images that are channels last in memory."""
-    pixels = images.permute(0, 2, 3, 1)
-    return pixels.view(*pixels.shape[:2], -1)
 
 
 class ApplyWindow:
@@ -140,7 +137,12 @@ class Batches:
             return
         parts = zip(batches, torch.split(plan.chosen, self._batch_size), strict=True)
         for step, (stored, chosen) in enumerate(parts):
-            yield self._augmented(stored, chosen, epoch, step)
+            draws = generator(self._seed, "augment", epoch, step)
+            target = stored.target if self._target_is_mask else None
+            levels = self._apply_window(stored.images)
+            images, moved = self._pipeline.apply(levels, target, chosen, draws)
+            target = moved if self._target_is_mask else stored.target
+            yield Batch(self._normalize(images), target, stored.indices)
 
     def in_order(self) -> Iterator[Batch]:
         """Every sample once, as it is."""
@@ -154,11 +156,3 @@ class Batches:
     def _as_is(self, stored: StoredBatch) -> Batch:
         images = self._apply_window(stored.images)
         return Batch(self._normalize(images), stored.target, stored.indices)
-
-    def _augmented(self, stored: StoredBatch, chosen: Tensor, epoch: int, step: int) -> Batch:
-        draws = generator(self._seed, "augment", epoch, step)
-        target = stored.target if self._target_is_mask else None
-        levels = self._apply_window(stored.images)
-        images, moved = self._pipeline.apply(levels, target, chosen, draws)
-        target = moved if self._target_is_mask else stored.target
-        return Batch(self._normalize(images), target, stored.indices)

@@ -103,7 +103,11 @@ class MemoryProbe:
         self._small_peak_mb = self._memory.megabytes() or math.nan
         self._train_bytes_per_image = bytes_per_image(self._forward, PROBE_IMAGES)
         self._val_bytes_per_image = bytes_per_image(self._validate, PROBE_IMAGES)
-        return self._peak_with(self._at_once())
+        size, batch = self._settings.micro_batch, self._settings.batch_size
+        batch = min(batch, len(self._train_batches))
+        # micro-batches are of equal size to one image: 10 images by at most 4 are 4, 3 and 3
+        at_once = math.ceil(batch / math.ceil(batch / size)) if isinstance(size, int) else batch
+        return self._peak_with(at_once)
 
     def smallest_peak(self) -> float:
         """After `extrapolated`: the same with an image at a time in training."""
@@ -114,16 +118,9 @@ class MemoryProbe:
         whole = self._settings.val_batch_size or self._settings.batch_size
         checked = min(whole, len(self._val_batches))
         # validation's larger tensors do not fit into the gaps that training leaves in the heap
-        more = self._train_bytes_per_image * (
-            batch - PROBE_IMAGES
-        ) + self._val_bytes_per_image * max(0, checked - batch)
+        more = self._train_bytes_per_image * (batch - PROBE_IMAGES)
+        more += self._val_bytes_per_image * max(0, checked - batch)
         return self._small_peak_mb + (ACTIVATION_OVERHEAD * more + _mapped_bytes(self._data)) / MB
-
-    def _at_once(self) -> int:
-        """How many of a training batch's images are in the model at a time."""
-        batch, size = self._settings.batch_size, self._settings.micro_batch
-        batch = min(batch, len(self._train_batches))
-        return math.ceil(batch / math.ceil(batch / size)) if isinstance(size, int) else batch
 
     def _train(self, images: int, *, steps: int) -> None:
         self._train_state.train()

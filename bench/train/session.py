@@ -349,21 +349,17 @@ def _configure(trial: Trial) -> None:
 def _manifest(parts: TrialParts) -> dict[str, Any]:
     """What the trial runs with, beside its settings."""
     choice = parts.placement.choice
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
     return {
         **environment(parts.device),
-        **_numerics(),
+        "tf32": cudnn.allow_tf32 or matmul.allow_tf32,
+        "cudnn_benchmark": cudnn.benchmark,
         "compile": parts.trial.settings.train.compile,
         "trials_per_device": parts.trials_per_device,
         "placement": choice.kind,
         "placement_why": choice.why,
         "window": parts.data.window.record(),
     }
-
-
-def _numerics() -> dict[str, bool]:
-    """The process-wide switches as they are, for the manifest."""
-    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
-    return {"tf32": cudnn.allow_tf32 or matmul.allow_tf32, "cudnn_benchmark": cudnn.benchmark}
 
 
 def _findings(training: Training, baselines: Mapping[str, Any]) -> list[health.HealthFinding]:

@@ -50,13 +50,13 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def request(path: Path) -> SearchRequest:
+def search_request(path: Path) -> SearchRequest:
     return read_request(load_spec(path))
 
 
 @pytest.fixture
-def space(request: SearchRequest) -> Space:
-    return request.space
+def space(search_request: SearchRequest) -> Space:
+    return search_request.space
 
 
 def test_samples_have_every_choice_and_both_ends(space: Space) -> None:
@@ -84,15 +84,17 @@ def test_a_point_is_a_trial_like_any_other(space: Space) -> None:
     assert trial.common == space.trials(space.samples()[0], (0,))[0].common
 
 
-def test_objectives_and_what_epochs_are_judged_by(request: SearchRequest) -> None:
+def test_objectives_and_what_epochs_are_judged_by(search_request: SearchRequest) -> None:
     objective = Objective("best_val_dice", "max")
-    assert request.objectives == (objective,)
-    assert request.curve == objective
+    assert search_request.objectives == (objective,)
+    assert search_request.curve == objective
     assert (objective.curve, objective.better(0.9, 0.8)) == ("val/dice", True)
 
 
-def test_enqueued_points_are_spelt_as_the_space_spells_them(request: SearchRequest) -> None:
-    assert request.enqueued == ({"train.lr": 1e-3, "train.batch_size": 20, "model": "small"},)
+def test_enqueued_points_are_spelt_as_the_space_spells_them(search_request: SearchRequest) -> None:
+    assert search_request.enqueued == (
+        {"train.lr": 1e-3, "train.batch_size": 20, "model": "small"},
+    )
 
 
 @pytest.mark.parametrize(
@@ -187,9 +189,11 @@ def test_constraints_and_urls() -> None:
 @pytest.mark.parametrize("name", ["search_unet", "search_pets"])
 def test_shipped_searches(name: str) -> None:
     """Their planning; `tests/plan/test_expand.py` takes their trials, test_command.py runs one."""
-    request = read_request(load_spec(Path(__file__).parents[2] / "experiments" / f"{name}.yaml"))
-    assert request.space.spec.experiment == name
-    assert request.curve == Objective("best_val_dice", "max")
-    assert len(request.objectives) == (2 if name == "search_pets" else 1)
-    first = request.enqueued[0]
+    search_request = read_request(
+        load_spec(Path(__file__).parents[2] / "experiments" / f"{name}.yaml")
+    )
+    assert search_request.space.spec.experiment == name
+    assert search_request.curve == Objective("best_val_dice", "max")
+    assert len(search_request.objectives) == (2 if name == "search_pets" else 1)
+    first = search_request.enqueued[0]
     assert (first["train.lr"], first["train.batch_size"]) == (1e-3, 20)
