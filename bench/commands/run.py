@@ -40,7 +40,7 @@ from bench.run.forecast import max_trials_per_gpu
 from bench.run.limits import Limits
 from bench.run.prepare import Costs, prepare
 from bench.run.progress import display
-from bench.run.resources import divide_machine
+from bench.run.resources import assign_devices
 from bench.run.retries import RETRIES
 from bench.run.runner import Outcome, TrialSelection, run, select_trials, unrecordable
 from bench.run.worker import Job
@@ -184,7 +184,7 @@ def _train_left(
     fetch_weights(todo)
     machine = plan.machine
     max_per_gpu = max_trials_per_gpu(todo, here.say)
-    resources = divide_machine(
+    resources = assign_devices(
         machine.device, options.jobs, machine.threads, len(todo), max_per_gpu
     )
     if options.jobs and len(resources) < min(options.jobs, len(todo)):

@@ -22,7 +22,7 @@ GPU_SHARE = 0.9
 """Part of a GPU's free memory that predicted peaks may add up to: its allocator leaves gaps."""
 
 
-def divide_machine(
+def assign_devices(
     device: str,
     jobs: int | None,
     threads: int | None,

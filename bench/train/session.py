@@ -35,7 +35,7 @@ from bench.train.classifier import check_extractor, load_classifier
 from bench.train.compiling import check_compiler
 from bench.train.evaluation import Evaluated, evaluate_images
 from bench.train.image_scores import trial_scores
-from bench.train.loop import Diverged, Progress, Signals, Training, make_pictures
+from bench.train.loop import Diverged, Signals, Training, make_pictures
 from bench.train.placement import Placement, check_placement, choose_placement
 from bench.train.precision import Precision, check_precision
 from bench.train.progress_watch import ProgressWatch
@@ -184,15 +184,39 @@ def train_trial(
         training.resume(saved)
         del saved  # as large as the weights and the optimizer's state together
     training.run()
-    watch = ProgressWatch(signals)
+    _finish(parts, training, manifest, ProgressWatch(signals), test=test)
+
+
+def _finish(
+    parts: TrialParts,
+    training: Training,
+    manifest: Mapping[str, Any],
+    watch: ProgressWatch,
+    *,
+    test: bool,
+) -> None:
+    """Evaluate the best epoch's weights, and record everything that is to be known of the trial."""
+    progress, recorder = training.progress, training.recorder
+    # before the best weights replace those of the last epoch
     training.score_last_epoch(parts.batches("test") if test else None, watch)
-    _load_best(parts, training.progress, recorder.best)
+    if progress.best_epoch == 0:
+        raise Diverged(f"{parts.trial.settings.select.metric} was never a finite number")
+    epoch = parts.load(recorder.best)
+    if epoch != progress.best_epoch:
+        raise StoreError(
+            f"{recorder.best}: of epoch {epoch}, but the best one was {progress.best_epoch}: "
+            "delete last.pt, previous.pt and finished.pt there, and `run --retry-failed` starts "
+            "the trial again"
+        )
     with watch.forward_passes(parts.model, "final evaluation, forward pass"):
         final_evaluation = evaluate_finally(parts, watch) if test else FinalEvaluation()
         made = pictures(parts) | final_evaluation.pictures
     for name, picture in made.items():
         recorder.picture(name, picture)
-    _log_gpu_memory(training)
+    reserved = training.memory.reserved()
+    if reserved is not None:  # on a GPU: what the allocator held, beside what it gave out
+        peak = training.memory.megabytes() or 0.0
+        print(f"GPU memory: {peak:,.0f} MB allocated at the peak, {reserved:,.0f} MB reserved")
     checkpoint.save(
         recorder.finished, training.finished_state(), durable=True, check=recorder.check
     )
@@ -216,27 +240,6 @@ def _image_scores(
         selected_epoch=progress.best_epoch,
         last_epoch=progress.epoch,
     )
-
-
-def _log_gpu_memory(training: Training) -> None:
-    """On a GPU, the log has what the allocator held beside what it gave out."""
-    reserved = training.memory.reserved()
-    if reserved is not None:
-        peak = training.memory.megabytes() or 0.0
-        print(f"GPU memory: {peak:,.0f} MB allocated at the peak, {reserved:,.0f} MB reserved")
-
-
-def _load_best(parts: TrialParts, progress: Progress, best: Path) -> None:
-    """Put the best epoch's weights into the model."""
-    if progress.best_epoch == 0:
-        raise Diverged(f"{parts.trial.settings.select.metric} was never a finite number")
-    epoch = parts.load(best)
-    if epoch != progress.best_epoch:
-        raise StoreError(
-            f"{best}: of epoch {epoch}, but the best one was {progress.best_epoch}: delete "
-            "last.pt, previous.pt and finished.pt there, and `run --retry-failed` starts the "
-            "trial anew"
-        )
 
 
 def check_machine(trial: Trial) -> None:

@@ -223,6 +223,7 @@ def test_record_is_plain_and_complete(plan: Planner, tmp_path: Path) -> None:
         },
         "incomparable": {},
         "hypotheses": [],
+        "hypotheses_digest": "4f53cda1",  # the SHA-256 of `[]`
         "cautions": [],
     }
     assert [trial["id"] for trial in trials] == [trial.id for trial in found.trials]
