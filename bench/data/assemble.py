@@ -49,7 +49,7 @@ def check_names(names: Mapping[str, Names], *, source: str, remedy: str) -> None
         for name in members:
             if name in seen:
                 where = f"twice in {split}" if seen[name] == split else f"in {seen[name]}, {split}"
-                raise DataError(f"{source}: {name!r} stands {where}: list it once")
+                raise DataError(f"{source}: {name!r} appears {where}: list it once")
             seen[name] = split
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -175,17 +175,26 @@ class ClassFolder:
         return names, notes
 
     def _other_folders(self, root: Path, splits: list[Path]) -> Names:
-        """A note of folders that are no class's (and no split's)."""
-        known = {normal(name) for name in (*self.classes, *(folder.name for folder in splits))}
-        parents = [root, *splits]
-        there = {path.name for parent in parents for path in parent.iterdir() if path.is_dir()}
-        others = sorted(
-            one_line(name) for name in there if normal(name) not in known and name[0] != "."
-        )
-        if not others:
-            return ()
-        shown = ", ".join(others[:5]) + (", …" if len(others) > 5 else "")
-        return (f"folders that are no class of the spec are left out: {shown}",)
+        """Notes of folders that are left out: of no class, or of a class beside those of splits."""
+        classes = set(map(normal, self.classes))
+        used = {normal(folder.name) for folder in splits}
+        beside = _visible_folders(root) - used if splits else set()
+        there = set().union(*map(_visible_folders, splits or [root])) | beside
+        notes: Names = ()
+        if others := sorted(there - classes):
+            notes += (f"folders that are no class of the spec are left out: {_some(others)}",)
+        if outside := sorted(beside & classes):
+            known = ", ".join(f"{folder.name}/" for folder in splits)
+            notes += (f"folders of classes beside {known} are left out: {_some(outside)}",)
+        return notes
+
+
+def _visible_folders(folder: Path) -> set[str]:
+    return {normal(path.name) for path in folder.iterdir() if path.is_dir() and path.name[0] != "."}
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(map(one_line, names[:5])) + (", …" if len(names) > 5 else "")
 
 
 def _of_class(folder: Path, label: str) -> Path:

@@ -21,6 +21,7 @@ from bench.data.settings import (
     Palette,
     SplitFiles,
     WindowSetting,
+    number_of,
 )
 from bench.errors import DataError
 from bench.labels import IGNORE_LABEL
@@ -39,7 +40,7 @@ class Folder:
     masks: str
     classes: Names
     values: tuple[int, ...] | dict[int | str, str] | None
-    ignore: int | tuple[int, ...] | None
+    ignore: int | str | tuple[int | str, ...] | None
     threshold: float | None
     alpha: Alpha
     palette: Palette
@@ -102,26 +103,21 @@ class Folder:
 
     def _labels(self, opening: Opening) -> Labels:
         """What the masks' values mean."""
-        ignored = (self.ignore,) if isinstance(self.ignore, int) else self.ignore or ()
-        classes = dict.fromkeys(ignored, IGNORE_LABEL)
+        ignored = (self.ignore,) if isinstance(self.ignore, int | str) else self.ignore or ()
+        classes = dict.fromkeys(map(number_of, ignored), IGNORE_LABEL)
         colours = False
         if self.threshold is None:
             values = self.values if self.values is not None else range(len(self.classes))
             if isinstance(values, dict):
                 place = {name: label for label, name in enumerate(self.classes)}
                 colours = any(isinstance(value, str) for value in values)
-                classes |= {_number(value): place[name] for value, name in values.items()}
+                classes |= {number_of(value): place[name] for value, name in values.items()}
             else:
                 classes |= {value: label for label, value in enumerate(values)}
         reading = MaskReading(opening, self.alpha, self.palette, colours)
         expected = ", ".join(map(str, classes))
         remedy = f"expected {expected}: say what values mean in `values:`"
         return Labels(classes, remedy, self.threshold, reading, self.classes)
-
-
-def _number(value: int | str) -> int:
-    """A pixel value, or the number of a colour like `#ff8000`."""
-    return value if isinstance(value, int) else int(value.removeprefix("#"), 16)
 
 
 def _empty(folder: Path) -> DataError:

@@ -170,7 +170,7 @@ def _unscored_colour(seen: Seen, labels: Labels) -> str:
     strange = [int(value) for value in seen.values if value not in labels.classes]
     if not labels.reading.colours or len(strange) != 1 or seen.lossy:
         return ""
-    return f"; `ignore: {strange[0]:#08x}` if it is not to be scored"
+    return f"; `ignore: '{colour_name(strange[0])}'` if it is not to be scored"
 
 
 def _mapping(values: Sequence[float], names: Sequence[str]) -> str:

@@ -36,10 +36,18 @@ def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+def _in_small_letters(value: Any) -> Any:
+    """Colours as they are compared."""
+    if isinstance(value, list | tuple):
+        return [_in_small_letters(item) for item in value]
+    return value.lower() if isinstance(value, str) else value
+
+
 Ignored = Annotated[
-    Annotated[PixelValue, Tag("single")]
-    | Annotated[tuple[PixelValue, ...], Field(strict=False), Tag("list")],
+    Annotated[PixelValue | Colour, Tag("single")]
+    | Annotated[tuple[PixelValue | Colour, ...], Field(strict=False), Tag("list")],
     Discriminator(lambda value: "list" if isinstance(value, list | tuple) else "single"),
+    BeforeValidator(_in_small_letters),
 ]
 
 CLASS_PATTERN = r"^\w+$"
@@ -73,9 +81,7 @@ def _ascending(window: tuple[float, float]) -> tuple[float, float]:
 WindowSetting = Annotated[
     Annotated[Literal["auto", "full", "percentiles"], Tag("single")]
     | Annotated[tuple[float, float], Field(strict=False), AfterValidator(_ascending), Tag("list")],
-    Discriminator(
-        lambda value: "list" if isinstance(value, list | tuple) else "single",
-    ),
+    Discriminator(lambda value: "list" if isinstance(value, list | tuple) else "single"),
 ]
 
 
@@ -118,6 +124,11 @@ BREEDS = (
     "samoyed", "scottish_terrier", "shiba_inu", "Siamese", "Sphynx",
     "staffordshire_bull_terrier", "wheaten_terrier", "yorkshire_terrier",
 )  # fmt: skip
+
+
+def number_of(value: int | str) -> int:
+    """A pixel value, or the number of a colour like `#ff8000`."""
+    return value if isinstance(value, int) else int(value.removeprefix("#"), 16)
 
 
 class DataSettings(Settings):
@@ -271,7 +282,7 @@ class FolderSettings(FilesSettings):
         "({'#ff0000': pet})",
     )
     ignore: Ignored | None = Field(
-        None, description="a pixel value (or a list of them) that is not scored"
+        None, description="pixel values (one, or a list) that are not scored; of colours '#e0e0c0'"
     )
     threshold: float | None = added_later(
         None,
@@ -297,6 +308,7 @@ class FolderSettings(FilesSettings):
         if isinstance(self.values, dict):
             self._check_mapping(self.values)
             return self
+        self._check_ignored()
         values = tuple(range(len(self.classes))) if self.values is None else self.values
         if len(values) != len(self.classes):
             raise ValueError(f"values: {len(values)} values for {len(self.classes)} classes")
@@ -308,10 +320,21 @@ class FolderSettings(FilesSettings):
         return self
 
     @property
-    def _ignored(self) -> tuple[int, ...]:
-        return (self.ignore,) if isinstance(self.ignore, int) else self.ignore or ()
+    def _ignored(self) -> tuple[int | str, ...]:
+        return (self.ignore,) if isinstance(self.ignore, int | str) else self.ignore or ()
+
+    def _check_ignored(self, *, colours: bool = False) -> None:
+        for value in self._ignored:
+            if isinstance(value, str) and not colours:
+                raise ValueError(f"ignore: {value!r} is a colour, but `values:` are numbers")
+            if colours and isinstance(value, int) and value < 256:
+                meant = f"#{value * 0x10101:06x}" if value >= 0 else "#e0e0c0"
+                raise ValueError(
+                    f"ignore: {value} is no colour, as `values:` are: write one, like '{meant}'"
+                )
 
     def _check_threshold(self) -> None:
+        self._check_ignored()
         if self.values is not None:
             raise ValueError("threshold: is instead of `values:`; remove one of them")
         if len(self.classes) != 2:
@@ -320,13 +343,14 @@ class FolderSettings(FilesSettings):
     def _check_mapping(self, values: dict[int | str, str]) -> None:
         if len({type(value) for value in values}) > 1:
             raise ValueError("values: are either all numbers or all colours like '#ff0000'")
+        self._check_ignored(colours=any(isinstance(value, str) for value in values))
         for value, name in values.items():
             if name not in self.classes:
                 raise ValueError(
                     f"values: {value} is of no class of `classes:`: {name!r}"
                     + did_you_mean(name, self.classes)
                 )
-            if value in self._ignored:
+            if number_of(value) in map(number_of, self._ignored):
                 raise ValueError(f"ignore: {value} is also the pixel value of a class")
 
     def class_names(self) -> tuple[str, ...]:

@@ -54,11 +54,15 @@ def _refuse_duplicate_arms(spec: Spec, axes: dict[str, Axis], trials: tuple[Tria
         duplicate = first.setdefault(trial.arm_sha256, trial)
         if duplicate is not trial:
             axis = next(axis for axis in axes if trial.axes[axis] != duplicate.axes[axis])
-            raise spec.document.error(
-                axes[axis].levels[trial.axes[axis]].where,
-                f"the arms ({_text(duplicate.axes)}) and ({_text(trial.axes)}) have the same "
-                "settings, or differ only in what cannot change a result; remove one",
-            )
+            both = f"the arms ({_text(duplicate.axes)}) and ({_text(trial.axes)})"
+            message = f"{both} have the same settings; remove one"
+            if trial.settings != duplicate.settings:
+                message = (
+                    f"{both} differ only in where data lies or what runs them, which is no part "
+                    "of what a trial is: both would be one trial; make an experiment of each "
+                    "(experiment=NAME), and `bench report A B --together NAME` compares them"
+                )
+            raise spec.document.error(axes[axis].levels[trial.axes[axis]].where, message)
 
 
 def _text(arm: Mapping[str, str]) -> str:

@@ -71,7 +71,7 @@ def test_split_files(folder: Path):
     ("train", "message"),
     [
         ("p1\npp2\n", r"train\.txt:2: there is no image 'pp2' \(did you mean 'p2'\?\)"),
-        ("p1\np0\n", "'p0' stands in train, val: list it once"),
+        ("p1\np0\n", "'p0' appears in train, val: list it once"),
         ("p1\np1\n", "'p1' appears twice in train"),
         ("\n", "the train split is empty"),
         (None, r"train\.txt: cannot be read.*mend `splits:`"),

@@ -305,10 +305,36 @@ def test_colours_of_many_classes_are_listed(tmp_path: Path):
     known = {colour: name for colour, name in values.items() if name != "c"}
     unknown = refusal(root, classes=names, values=known)
     assert "unexpected mask value #00ff00 (expected #000000, #0000ff, #ff0000)" in unknown
-    assert unknown.endswith("; `ignore: 0x00ff00` if it is not to be scored")
-    scored = prepared(root, classes=names, values=known, ignore=0x00FF00).splits["train"].masks
-    assert scored is not None
-    assert np.unique(scored).tolist() == [0, 1, 3, 255]
+    assert unknown.endswith("; `ignore: '#00ff00'` if it is not to be scored")
+    for ignored in (0x00FF00, "#00ff00", ["#00FF00"]):
+        scored = prepared(root, classes=names, values=known, ignore=ignored).splits["train"].masks
+        assert scored is not None
+        assert np.unique(scored).tolist() == [0, 1, 3, 255]
+
+
+@pytest.mark.parametrize(
+    ("ignore", "values", "message"),
+    [
+        (
+            255,
+            {"#000000": "a", "#ff0000": "b"},
+            "ignore: 255 is no colour, as `values:` are: write one, like '#ffffff'",
+        ),
+        ([0x00FF00, 1], {"#000000": "a", "#ff0000": "b"}, "ignore: 1 is no colour"),
+        (-1, {"#000000": "a", "#ff0000": "b"}, "ignore: -1 is no colour"),
+        ("#ff0000", {"#000000": "a", "#ff0000": "b"}, "#ff0000 is also the pixel value of a class"),
+        (0xFF0000, {"#000000": "a", "#ff0000": "b"}, "#ff0000 is also the pixel value of a class"),
+        ("#ff0000", {0: "a", 1: "b"}, "ignore: '#ff0000' is a colour, but `values:` are numbers"),
+        ("#ff0000", None, "is a colour, but `values:` are numbers"),
+    ],
+)
+def test_ignored_values_are_of_the_same_kind_as_the_others(
+    ignore: Any, values: Any, message: str
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        FolderSettings.model_validate(
+            {"root": "x", "classes": ["a", "b"], "values": values, "ignore": ignore}
+        )
 
 
 def test_photos_instead_of_masks_are_told(tmp_path: Path):

@@ -71,7 +71,7 @@ def test_absolute_paths_in_split_files(tmp_path: Path):
         (b"p99\n", r"train\.txt:1: there is no image 'p99' \(did you mean"),
         (b"images/p01.png\n\nimages/p1.png\n", r"train\.txt:3: there is no image 'images/p1\.png'"),
         (b"p01\np01.png\n", "'p01' appears twice in train"),
-        (b"p01\np08\n", "'p08' stands in train, val"),
+        (b"p01\np08\n", "'p08' appears in train, val"),
         (b"", "the train split is empty"),
     ],
 )

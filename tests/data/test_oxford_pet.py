@@ -208,7 +208,7 @@ def test_a_name_twice(small: Path):
     listed.write_text("Cat_12 1 1 1\nCat_12 1 1 1\n")
     fails(small, r"test\.txt: a name appears twice")
     listed.write_text("Cat_1 1 1 1\n")
-    fails(small, "'Cat_1' stands in train, test")
+    fails(small, "'Cat_1' appears in train, test")
 
 
 def test_an_empty_list(small: Path):

@@ -325,3 +325,17 @@ def test_planning_imports_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["30", "False"]
+
+
+@pytest.mark.parametrize("setting", ["data.root", "data.download"])
+def test_where_data_lies_is_no_axis(tmp_path: Path, setting: str) -> None:
+    """Both arms would be one trial; the error says what to do instead."""
+    values = {"data.root": "[a, b]", "data.download": "[true, false]"}[setting]
+    head = HEAD.replace("{name: shapes}", "{name: oxford_pet}")
+    (tmp_path / "spec.yaml").write_text(f"{head}grid:\n  {setting}: {values}\n")
+    with pytest.raises(
+        SpecError, match="differ only in where data lies or what runs them"
+    ) as caught:
+        make_plan(load_spec(tmp_path / "spec.yaml"))
+    assert "make an experiment of each (experiment=NAME)" in str(caught.value)
+    assert "remove one" not in str(caught.value)
