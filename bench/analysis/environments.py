@@ -14,7 +14,7 @@ MOST_VALUES = 4
 
 
 @dataclass(frozen=True)
-class Fact:
+class EnvironmentFact:
     """One entry of the environments: its dotted name and its values, the most frequent first."""
 
     name: str
@@ -27,7 +27,7 @@ class Fact:
         return len(self.values) > 1
 
 
-def environment_facts(records: Records) -> list[Fact]:
+def environment_facts(records: Records) -> list[EnvironmentFact]:
     """What every environment.json says, with the number of trials behind each value."""
     return merge([environment for _, environment in environments_of(records)])
 
@@ -40,14 +40,14 @@ def environments_of(records: Records) -> list[tuple[str, Mapping[str, Any]]]:
     return [(name, records.environments.get(name, unread)) for name in ids]
 
 
-def merge(environments: Sequence[Mapping[str, Any]]) -> list[Fact]:
+def merge(environments: Sequence[Mapping[str, Any]]) -> list[EnvironmentFact]:
     """Nested mappings as facts, in the order in which names first appear."""
     counts: dict[str, Counter[str]] = {}
     for environment in environments:
         for name, value in flat(environment):
             counts.setdefault(name, Counter())[value] += 1
     return [
-        Fact(name, found.most_common(MOST_VALUES), max(0, len(found) - MOST_VALUES))
+        EnvironmentFact(name, found.most_common(MOST_VALUES), max(0, len(found) - MOST_VALUES))
         for name, found in counts.items()
     ]
 

@@ -12,6 +12,7 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from bench import health
+from bench.history_row import HistoryRow
 from bench.metric_columns import (
     BASELINES,
     CONSTANTS,
@@ -24,7 +25,7 @@ from bench.metric_columns import (
 )
 from bench.record.columns import HISTORY, METRICS, RUNS, UNLISTED
 from bench.record.files import damaged
-from bench.record.store import Row, TrialFiles
+from bench.record.store import TrialFiles
 from bench.tasks.settings import SUPPORT
 
 Curves = Mapping[str, npt.NDArray[np.float64]]
@@ -92,7 +93,7 @@ def history_columns(metrics: Iterable[str]) -> list[str]:
     return ["id", *expanded]
 
 
-def curves_of(history: Sequence[Row]) -> Curves:
+def curves_of(history: Sequence[HistoryRow]) -> Curves:
     """A trial's history as arrays, a tenth of the memory that its rows take."""
     return {
         name: np.array([math.nan if (v := row[name]) is None else v for row in history])

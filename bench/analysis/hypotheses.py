@@ -75,7 +75,7 @@ class PairedTest:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class HypothesisOutcome:
     """A hypothesis and what became of it.
 
     Attributes:
@@ -136,7 +136,7 @@ class Outcome:
         }
 
 
-def outcomes(records: Records) -> list[Outcome]:
+def outcomes(records: Records) -> list[HypothesisOutcome]:
     """Test every hypothesis of the records, in the spec's order."""
     hypotheses = records.hypotheses
     pairs = [pairs_of(records, hypothesis) for hypothesis in hypotheses]
@@ -144,7 +144,7 @@ def outcomes(records: Records) -> list[Outcome]:
     corrected = correct(found)
     level = open_level(found, corrected)
     return [
-        Outcome(
+        HypothesisOutcome(
             hypothesis=hypothesis,
             pairs=each,
             test=one,

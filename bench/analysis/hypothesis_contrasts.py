@@ -15,7 +15,7 @@ import pandas as pd
 
 from bench.analysis import stats
 from bench.analysis.arms import Arm, arm_numbers
-from bench.analysis.hypotheses import ALPHA, Outcome, Verdict
+from bench.analysis.hypotheses import ALPHA, HypothesisOutcome, Verdict
 from bench.analysis.pairing import labels_of
 from bench.analysis.records import Records
 from bench.plan.sides import sides
@@ -37,7 +37,7 @@ _DIFFERENT = {
 class DeclaredContrast:
     """A hypothesis about one figure, and the trials of its sides."""
 
-    outcome: Outcome
+    outcome: HypothesisOutcome
     a: Rows
     b: Rows
 
@@ -60,7 +60,7 @@ ContrastsByArms = Mapping[tuple[int, int], Sequence[DeclaredContrast]]
 
 
 def declared_contrasts(
-    records: Records, column: str, tested: Iterable[Outcome]
+    records: Records, column: str, tested: Iterable[HypothesisOutcome]
 ) -> list[DeclaredContrast]:
     """The hypotheses that compare `column` of runs.csv between two sides, in the spec's order."""
     asked = [
@@ -80,7 +80,7 @@ def declared_contrasts(
 
 
 def contrasts_between_arms(
-    records: Records, column: str, tested: Iterable[Outcome], arms: Sequence[Arm]
+    records: Records, column: str, tested: Iterable[HypothesisOutcome], arms: Sequence[Arm]
 ) -> ContrastsByArms:
     """The hypotheses whose sides are one arm each, by the numbers of the arms, both ways round."""
     rows: dict[int, set[int]] = {}
@@ -100,7 +100,7 @@ def contrasts_between_arms(
 
 
 def with_verdicts(
-    found: pd.DataFrame, records: Records, column: str, tested: Iterable[Outcome]
+    found: pd.DataFrame, records: Records, column: str, tested: Iterable[HypothesisOutcome]
 ) -> pd.DataFrame:
     """The frame of `level_differences`, rows that hypotheses test with their numbers.
 
@@ -138,7 +138,9 @@ def _rows_of_levels(records: Records) -> dict[tuple[str, str], Rows]:
     return {key: frozenset(rows) for key, rows in found.items()}
 
 
-def _settled(row: dict[Hashable, Any], outcome: Outcome, sign: int) -> dict[Hashable, Any]:
+def _settled(
+    row: dict[Hashable, Any], outcome: HypothesisOutcome, sign: int
+) -> dict[Hashable, Any]:
     """A row with the hypothesis's numbers, a and b as in the row."""
     mean, low, high, n = outcome.test.estimate
     low, high = (low, high) if sign > 0 else (-high, -low)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from bench.history_row import HistoryRow
 from bench.plan.recorded import is_imported
 from bench.record.directions import Mode
 from bench.record.summary import summarise
-from bench.record.trial_files import Row
 
 Member = Mapping[str, Any]
 
 
-class Origin(NamedTuple):
+class ImportedFile(NamedTuple):
     """Where imported trials come from: their source, the file, and how many there are."""
 
     source: str
@@ -29,13 +29,13 @@ def in_file_order(members: Iterable[Member]) -> list[Any]:
     )
 
 
-def origins(members: Iterable[Member]) -> tuple[Origin, ...]:
+def origins(members: Iterable[Member]) -> tuple[ImportedFile, ...]:
     """The files behind the imported trials."""
     counts: dict[tuple[str, str], int] = {}
     for member in filter(is_imported, members):
         key = (str(member["source"]), str(member.get("file") or ""))
         counts[key] = counts.get(key, 0) + 1
-    return tuple(Origin(*key, count) for key, count in counts.items())
+    return tuple(ImportedFile(*key, count) for key, count in counts.items())
 
 
 def imported_metrics(members: Iterable[Member]) -> dict[str, Mode]:
@@ -59,7 +59,7 @@ def imported_select(members: Iterable[Member]) -> Mapping[str, Any] | None:
 
 def resummarised(
     members: Iterable[Member],
-    histories: Mapping[str, Sequence[Row]],
+    histories: Mapping[str, Sequence[HistoryRow]],
     select: str,
     metrics: Mapping[str, Mode],
 ) -> dict[str, dict[str, Any]]:

@@ -13,7 +13,7 @@ from bench.analysis import stats
 from bench.analysis.arm_summary import result_columns
 from bench.analysis.arms import Arm, arm_numbers
 from bench.analysis.effects import MOST_LEVELS, level_differences, summarized
-from bench.analysis.hypotheses import ALPHA, Outcome
+from bench.analysis.hypotheses import ALPHA, HypothesisOutcome
 from bench.analysis.hypothesis_contrasts import (
     ContrastsByArms,
     contrasts_between_arms,
@@ -85,7 +85,7 @@ def leaderboards(
     arms: Sequence[Arm],
     column: str,
     mode: Mode,
-    tested: Sequence[Outcome] = (),
+    tested: Sequence[HypothesisOutcome] = (),
 ) -> list[Leaderboard]:
     """The arms with `column` of runs.csv against the one with the best mean.
 
@@ -121,7 +121,7 @@ def leaderboards_by_column(
     records: Records,
     summary: pd.DataFrame,
     arms: Sequence[Arm],
-    tested: Sequence[Outcome] = (),
+    tested: Sequence[HypothesisOutcome] = (),
 ) -> dict[str, list[Leaderboard]]:
     """`leaderboards` in every column of results that `summary` has numbers in."""
     modes = {column: direction_of(records, column) for column in result_columns(records)}
@@ -142,7 +142,7 @@ def marks_in_column(
     arms: Sequence[Arm],
     column: str,
     mode: Mode,
-    tested: Sequence[Outcome] = (),
+    tested: Sequence[HypothesisOutcome] = (),
 ) -> dict[int, Mark]:
     """The arms that deserve a mark in `column`, by number."""
     return _marks(leaderboards(records, arms, column, mode, tested))
@@ -171,7 +171,7 @@ def _by_seed(records: Records, arms: Sequence[Arm], column: str) -> pd.DataFrame
 
 
 def _of_levels(
-    records: Records, arms: Sequence[Arm], column: str, tested: Sequence[Outcome]
+    records: Records, arms: Sequence[Arm], column: str, tested: Sequence[HypothesisOutcome]
 ) -> _Known:
     """Which arms differ by the table of differences, where they are the levels of one axis."""
     several = [axis for axis, levels in records.axes.items() if len(levels) > 1]

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import pandas as pd
 
-from bench.analysis.environments import Fact, merge
+from bench.analysis.environments import EnvironmentFact, merge
 from bench.analysis.records import Records
 from bench.metric_columns import SCORES, MetricColumn
 from bench.states import BENCH_SOURCE
@@ -65,7 +65,7 @@ def _mode(mode: str | None, took_time: bool) -> str:
     return f"compiled ({mode})"
 
 
-def run_facts(records: Records, known: Collection[str] = ()) -> list[Fact]:
+def run_facts(records: Records, known: Collection[str] = ()) -> list[EnvironmentFact]:
     """What runs.csv says of how the finished trials ran, but for what is `known` already."""
     done = records.done.assign(compiled=compiled(records) != "not compiled")
     done = done[done["source"] == BENCH_SOURCE]

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from bench import health
-from bench.analysis.imported_trials import Origin
+from bench.analysis.imported_trials import ImportedFile
 from bench.analysis.membership import LeftOut
 from bench.errors import StoreError
 from bench.metric_columns import best_val
@@ -80,7 +80,7 @@ class Records:
     folders: Mapping[str, Path]
     hypotheses: tuple[Hypothesis, ...] = ()
     findings: Mapping[str, list[health.HealthFinding]] = field(default_factory=dict)
-    origins: tuple[Origin, ...] = ()
+    origins: tuple[ImportedFile, ...] = ()
     combined_from: tuple[str, ...] = ()
     uncompared_axes: tuple[str, ...] = ()
     scoring: Mapping[str, Any] | None = None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from bench.analysis.arm_summary import arm_summary
-from bench.analysis.hypotheses import Outcome, outcomes
+from bench.analysis.hypotheses import HypothesisOutcome, outcomes
 from bench.analysis.load import load as load_records
 from bench.analysis.records import Records
 from bench.api.trial import Trial
@@ -176,7 +176,7 @@ class Experiment:
         return write_report(self._store, [self.name], Path(reports))
 
     @cached_property
-    def _outcomes(self) -> Sequence[Outcome]:
+    def _outcomes(self) -> Sequence[HypothesisOutcome]:
         return outcomes(self._records)
 
     def _mode(self, column: str, mode: str | None) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.analysis.arm_summary import arm_summary
 from bench.analysis.arms import arms_of
-from bench.analysis.hypotheses import Outcome
+from bench.analysis.hypotheses import HypothesisOutcome
 from bench.analysis.records import Records
 from bench.report.figures import Drawing, ExperimentData, draw_all
 from bench.report.search.figures.draw_all import draw_search
@@ -70,7 +70,10 @@ class Figures(Mapping[str, Figure]):
     """The figures that the records have something to show in, by name, in the report's order."""
 
     def __init__(
-        self, records: Records, tested: Sequence[Outcome], search: SearchRecord | None = None
+        self,
+        records: Records,
+        tested: Sequence[HypothesisOutcome],
+        search: SearchRecord | None = None,
     ) -> None:
         self._records, self._tested, self._search = records, tested, search
 

@@ -12,11 +12,12 @@ from rich.text import Text
 from bench.analysis.imported_trials import imported_select
 from bench.doctor import Check
 from bench.errors import DamagedError, UnconfirmedError, printable
+from bench.history_row import HistoryRow
 from bench.measure.footprint import Footprint
 from bench.plan.cost import model_costs
 from bench.plan.plan import Plan
 from bench.record.confirm import confirmed
-from bench.record.store import Row, Store, TrialFiles
+from bench.record.store import Store, TrialFiles
 from bench.states import BENCH_SOURCE, Status
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ def _status_row(
     files: TrialFiles, running: bool, select: Mapping[str, str] | None
 ) -> dict[str, Any]:
     status, problem, left_out = files.status(), None, None
-    history: Sequence[Row] = []
+    history: Sequence[HistoryRow] = []
     try:
         history = files.history()
         if files.config_path.exists():

@@ -11,7 +11,7 @@ from bench.experiment.shared_trials import has_vanished
 from bench.record.confirm import confirmed
 from bench.record.directions import Mode
 from bench.record.live import LiveMirror
-from bench.record.mlflow import Counts, Mirror
+from bench.record.mlflow import Mirror, SyncCounts
 from bench.record.mlflow_record import is_behind
 from bench.record.store import Store, TrialFiles
 
@@ -20,7 +20,7 @@ SILENT_SECONDS = 1.0
 """Of waiting for MLflow, which are not worth a word."""
 
 
-def sync_confirmed(store: Store, experiment: str | None = None) -> Counts:
+def sync_confirmed(store: Store, experiment: str | None = None) -> SyncCounts:
     """Push what MLflow has not got of an experiment, or of all.
 
     Trials whose records contradict themselves are left out, and named in the counts' problems.

@@ -22,6 +22,7 @@ from numbers import Real
 from typing import Any, NamedTuple
 
 from bench.errors import DamagedError, UnconfirmedError
+from bench.history_row import HistoryRow
 from bench.metric_columns import MetricColumn, MetricKind, curve_metric
 from bench.plan.recorded import check_identity, identity_hash, is_imported
 from bench.record.columns import ENVIRONMENT_DIGEST, HISTORY_DIGEST, SUMMARY_DIGEST, Status
@@ -29,7 +30,7 @@ from bench.record.directions import Mode, direction
 from bench.record.files import read_text
 from bench.record.score_files import why_incomplete
 from bench.record.summary import summarise
-from bench.record.trial_files import Row, TrialFiles, TrialStatus
+from bench.record.trial_files import TrialFiles, TrialStatus
 
 _UNIT = re.compile(r"(dice|iou|accuracy|top[0-9]+)(_.+)?")  # of one class: dice_cat
 _ROUNDING = 1e-6  # a mean over float32 scores of 1 can come out above 1
@@ -165,7 +166,7 @@ def standing(files: TrialFiles, config: Mapping[str, Any] | None = None) -> Tria
 
 
 def summarised(
-    history: Sequence[Row],
+    history: Sequence[HistoryRow],
     config: Mapping[str, Any],
     summary: Iterable[str],
     metrics: Mapping[str, Mode],
@@ -185,7 +186,7 @@ def summarised(
     return summarise(history, column, modes | {chosen: select.get("mode") or direction(chosen)})
 
 
-def history_digest(trial: str, history: Sequence[Row]) -> str:
+def history_digest(trial: str, history: Sequence[HistoryRow]) -> str:
     """Of the figures, not of their spelling, and of the identity of the trial that they are of.
 
     Line ends, quotation marks, `1` or `1.0`, and the order of columns do not matter.
@@ -227,7 +228,7 @@ def _plain(value: object) -> object:
     return str(value)
 
 
-def _check_epochs(history: Sequence[Row], config: Mapping[str, Any], status: Status) -> None:
+def _check_epochs(history: Sequence[HistoryRow], config: Mapping[str, Any], status: Status) -> None:
     """Our own trials have every epoch from 1 to the last one, and no more than were asked for."""
     if is_imported(config):
         return  # a log may have begun late, or have left epochs out
@@ -244,7 +245,9 @@ def _check_epochs(history: Sequence[Row], config: Mapping[str, Any], status: Sta
         raise UnconfirmedError(f"history.csv has {len(history)} of {asked} epochs")
 
 
-def _check_status(status: Status, history: Sequence[Row], summary: Mapping[str, Any]) -> None:
+def _check_status(
+    status: Status, history: Sequence[HistoryRow], summary: Mapping[str, Any]
+) -> None:
     """A finished trial has a history and a summary of it, and only such a one has test scores."""
     scored = next((name for name in summary if name.startswith(MetricKind.TEST)), None)
     if scored is not None and status is not Status.DONE:
@@ -271,7 +274,9 @@ def _check_figures(summary: Mapping[str, Any], derived: Mapping[str, Any]) -> No
             )
 
 
-def _check_digest(files: TrialFiles, history: Sequence[Row], summary: Mapping[str, Any]) -> bool:
+def _check_digest(
+    files: TrialFiles, history: Sequence[HistoryRow], summary: Mapping[str, Any]
+) -> bool:
     """Whether the summary binds the history to the trial; refuses another history."""
     told = summary.get(HISTORY_DIGEST)
     if told is None or told == history_digest(files.id, history):

@@ -28,7 +28,7 @@ from bench.record.mlflow_errors import (
     reason,
 )
 from bench.record.mlflow_record import LACKING, Pushed, Record, agrees, marker, memory_of, stamp
-from bench.record.mlflow_sync import FAILURES, Check, Counts, Sync, accept
+from bench.record.mlflow_sync import FAILURES, Check, Sync, SyncCounts, accept
 from bench.record.mlflow_tree import SOURCE, Tree
 from bench.record.store import Store, TrialFiles
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 _METRICS_PER_BATCH, _PARAMS_PER_BATCH = 1000, 100
 _LOCK_SECONDS = 90.0  # longer than it takes to see that another machine's process is dead
 
-__all__ = ["ArtifactError", "Counts", "Mirror", "MirrorError", "RefusedError"]
+__all__ = ["ArtifactError", "Mirror", "MirrorError", "RefusedError", "SyncCounts"]
 
 
 class Mirror:
@@ -153,7 +153,7 @@ class Mirror:
         pushed = self.push(files)
         return self.push_artifacts(files) or pushed
 
-    def sync(self, experiment: str | None = None, check: Check = accept) -> Counts:
+    def sync(self, experiment: str | None = None, check: Check = accept) -> SyncCounts:
         """Push what MLflow has not got of an experiment, or of all.
 
         Figures and final states of all trials come first, artifacts last: an artifact store that

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from bench.history_row import HistoryRow
 from bench.metric_columns import BASELINES, MetricKind
 from bench.record.columns import Status
-from bench.record.trial_files import Row, TrialStatus
+from bench.record.trial_files import TrialStatus
 
 RUN_STATUS = {
     Status.PLANNED: "SCHEDULED",
@@ -51,7 +52,7 @@ def trial_tags(config: Mapping[str, Any], status: TrialStatus) -> dict[str, str]
     return {f"bench.{name}": _value("" if v is None else v) for name, v in found.items()}
 
 
-def epoch_metrics(row: Row) -> dict[str, float]:
+def epoch_metrics(row: HistoryRow) -> dict[str, float]:
     """One epoch: `train/loss`, `val/dice`, `lr`, the costs as `system/…`; missing is left out."""
     return {
         _key(f"system/{name}" if name in _SYSTEM else name): float(value)
@@ -91,7 +92,7 @@ def summary_tags(summary: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def epoch_times(history: Sequence[Row], start: int) -> list[int]:
+def epoch_times(history: Sequence[HistoryRow], start: int) -> list[int]:
     """Time at which each epoch ended, in ms: `start` and the seconds worked so far.
 
     It follows from the files alone, so a step that is pushed twice is the same entry in MLflow.

@@ -20,7 +20,7 @@ FAILURES = 3
 
 
 @dataclass(frozen=True)
-class Counts:
+class SyncCounts:
     """What `sync` did.
 
     Attributes:
@@ -74,7 +74,7 @@ class Sync:
         self.problems: list[str] = []
         self._failures = 0
 
-    def run(self) -> Counts:
+    def run(self) -> SyncCounts:
         """All of it.
 
         Raises:
@@ -85,7 +85,7 @@ class Sync:
             self._mirror.close_parents()
         if self._push_artifacts():
             self._mirror.keep_specs()
-        return Counts(self.trials, len(self.pushed), tuple(self.problems))
+        return SyncCounts(self.trials, len(self.pushed), tuple(self.problems))
 
     def _push(self) -> None:
         """Figures and states of all trials. One that fails does not keep out the others."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from bench import folders
 from bench.atomic_files import replacing
 from bench.errors import DamagedError, StoreError
+from bench.history_row import HistoryRow
 from bench.record.columns import (
     ENVIRONMENT_DIGEST,
     HISTORY,
@@ -27,7 +28,7 @@ from bench.record.confirm import environment_digest, history_digest, summary_dig
 from bench.record.files import remove_leftovers, write_json
 from bench.record.leases import Lease
 from bench.record.summary import summarise
-from bench.record.trial_files import Row, TrialFiles, TrialStatus, now
+from bench.record.trial_files import TrialFiles, TrialStatus, now
 from bench.safe_files import refuse_link_out
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class TrialRecorder:
     facts: Mapping[str, Any] = field(default_factory=dict)
     lease: Lease | None = None
     keep_last: bool = False
-    _history: list[Row] = field(default_factory=list, repr=False)
+    _history: list[HistoryRow] = field(default_factory=list, repr=False)
 
     @property
     def best(self) -> Path:
@@ -115,13 +116,13 @@ class TrialRecorder:
             )
         )
 
-    def resume(self, history: Sequence[Row]) -> None:
+    def resume(self, history: Sequence[HistoryRow]) -> None:
         """The history up to the checkpoint that training goes on from; what came after is void."""
         self.check()
         self._history = list(history)
         self._write_history()
 
-    def epoch(self, row: Row) -> None:
+    def epoch(self, row: HistoryRow) -> None:
         """Add one epoch. The whole file is replaced, so that at no instant a row is half there."""
         self.check()
         self._history.append(row)
@@ -185,7 +186,7 @@ class TrialRecorder:
 
         return write_scores(self.files, scores)
 
-    def _summarise(self, history: Sequence[Row], facts: Mapping[str, Any]) -> None:
+    def _summarise(self, history: Sequence[HistoryRow], facts: Mapping[str, Any]) -> None:
         summary: dict[str, Any] = {}
         if history:
             summary = summarise(history, self.select, self.metrics)
@@ -206,7 +207,7 @@ class TrialRecorder:
         self.files.write_history(self._history, history_columns(self._history))
 
 
-def history_columns(history: Sequence[Row]) -> list[str]:
+def history_columns(history: Sequence[HistoryRow]) -> list[str]:
     """HISTORY with the metrics of the first row in their order there, `val/loss` first."""
     metrics = [name for name in (history[0] if history else ()) if name not in HISTORY]
     metrics.sort(key=lambda name: name != "val/loss")

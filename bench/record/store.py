@@ -13,14 +13,14 @@ from bench.errors import StoreError, did_you_mean
 from bench.record.files import write_json
 from bench.record.leases import Leases, held_names
 from bench.record.plan_file import read_plan
-from bench.record.trial_files import Row, TrialFiles, TrialStatus, now
+from bench.record.trial_files import TrialFiles, TrialStatus, now
 from bench.safe_files import refuse_link_out
 
 if TYPE_CHECKING:
     from bench.record.data_file import DataSetRecord
 
 LEASES = ".leases"
-__all__ = ["Row", "Store", "TrialFiles", "TrialStatus", "now"]
+__all__ = ["Store", "TrialFiles", "TrialStatus", "now"]
 
 _NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
 _RESERVED = frozenset({"mlartifacts"})

@@ -7,15 +7,15 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from bench.history_row import HistoryRow
 from bench.metric_columns import best_val, curve_metric, final_val, val_curve
-from bench.record.trial_files import Row
 
 REACHED = 0.95
 """A trial has (nearly) arrived when its selected metric is within this factor of its best."""
 
 
 def summarise(
-    history: Sequence[Row], select: str, metrics: Mapping[str, Literal["min", "max"]]
+    history: Sequence[HistoryRow], select: str, metrics: Mapping[str, Literal["min", "max"]]
 ) -> dict[str, Any]:
     """The columns of runs.csv that `history` gives; a figure that it does not give is None.
 
@@ -51,7 +51,7 @@ def summarise(
     }
 
 
-def _best_row(history: Sequence[Row], column: str, direction: str) -> int | None:
+def _best_row(history: Sequence[HistoryRow], column: str, direction: str) -> int | None:
     """Index of the first row with the best value of `column`."""
     found = [(index, _figure(row, column)) for index, row in enumerate(history)]
     known = [(index, value) for index, value in found if value is not None]
@@ -59,7 +59,7 @@ def _best_row(history: Sequence[Row], column: str, direction: str) -> int | None
     return choose(known, key=lambda item: item[1])[0] if known else None
 
 
-def _reached(history: Sequence[Row], column: str, direction: str) -> int | None:
+def _reached(history: Sequence[HistoryRow], column: str, direction: str) -> int | None:
     """Index of the first row within `REACHED` of the best.
 
     For a maximum: value ≥ 0.95 × best; for a minimum: value ≤ best / 0.95; where the best is
@@ -78,26 +78,26 @@ def _reached(history: Sequence[Row], column: str, direction: str) -> int | None:
     return None
 
 
-def _figure(row: Row, column: str) -> float | None:
+def _figure(row: HistoryRow, column: str) -> float | None:
     value = row.get(column)
     return value if value is not None and math.isfinite(value) else None
 
 
-def _figures(rows: Sequence[Row], column: str) -> list[float]:
+def _figures(rows: Sequence[HistoryRow], column: str) -> list[float]:
     values = [row.get(column) for row in rows]
     return [value for value in values if value is not None and math.isfinite(value)]
 
 
-def _last(history: Sequence[Row], column: str) -> float | None:
+def _last(history: Sequence[HistoryRow], column: str) -> float | None:
     return _figure(history[-1], column) if history else None
 
 
-def _median(rows: Sequence[Row], column: str) -> float | None:
+def _median(rows: Sequence[HistoryRow], column: str) -> float | None:
     values = _figures(rows, column)
     return statistics.median(values) if values else None
 
 
-def _seconds(rows: Sequence[Row]) -> float | None:
+def _seconds(rows: Sequence[HistoryRow]) -> float | None:
     """Time of training and validation together; None where an epoch's is not known."""
     known = [*_figures(rows, "epoch_seconds"), *_figures(rows, "val_seconds")]
     return math.fsum(known) if known and len(known) == 2 * len(rows) else None

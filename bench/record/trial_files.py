@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import DamagedError, StoreError
+from bench.history_row import HistoryRow
 from bench.masking import masked
 from bench.record.columns import Failure, Status
 from bench.record.files import (
@@ -27,8 +28,6 @@ from bench.record.files import (
     write_yaml,
 )
 from bench.states import BENCH_SOURCE
-
-Row = Mapping[str, float | int | None]
 
 _MOST_DIGITS = 18  # of a whole number in 64 bits
 _TEXT = (str, type(None))
@@ -223,7 +222,7 @@ class TrialFiles:
             raise damaged(self.history_path, error) from error
         return found
 
-    def write_history(self, rows: Sequence[Row], columns: Sequence[str]) -> None:
+    def write_history(self, rows: Sequence[HistoryRow], columns: Sequence[str]) -> None:
         """Replace the history, with `columns` in this order; floats read back equal to the bit."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
@@ -276,7 +275,7 @@ def _order_of_deletion(path: Path) -> tuple[bool, bool, str]:
     return path.suffix != ".pt", path.name != "status.json", path.name
 
 
-def _check_epochs(columns: Sequence[str], rows: Sequence[Row]) -> None:
+def _check_epochs(columns: Sequence[str], rows: Sequence[HistoryRow]) -> None:
     """Every row is an epoch, later than the one above; a ValueError otherwise."""
     if len(set(columns)) < len(columns):
         raise ValueError("two columns of one name")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.analysis.environments import Fact, environments_of, flat
+from bench.analysis.environments import EnvironmentFact, environments_of, flat
 from bench.analysis.records import Records
 from bench.metric_columns import val_curve
 from bench.report.search.search_record import SearchRecord, manifest_of
@@ -63,12 +63,12 @@ def _by_value(records: Records) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def shown(facts: Sequence[Fact]) -> list[Fact]:
+def shown(facts: Sequence[EnvironmentFact]) -> list[EnvironmentFact]:
     """The facts as the page has them: what all agree in is one line a group (`packages`).
 
     Why images were placed where they are tells how much memory was free, which is never the same.
     """
-    found: dict[str, Fact] = {}
+    found: dict[str, EnvironmentFact] = {}
     for fact in facts:
         group, _, rest = fact.name.partition(".")
         if fact.name == "placement_why":
@@ -78,5 +78,5 @@ def shown(facts: Sequence[Fact]) -> list[Fact]:
             continue
         value, count = fact.values[0]
         before = f"{found[group].values[0][0]}, " if group in found else ""
-        found[group] = Fact(group, [(f"{before}{rest} {value}", count)], 0)
+        found[group] = EnvironmentFact(group, [(f"{before}{rest} {value}", count)], 0)
     return list(found.values())

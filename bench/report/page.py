@@ -16,7 +16,7 @@ from bench.analysis.arm_summary import arm_summary, text_facts, texts_of, write_
 from bench.analysis.arms import Arm, arm_numbers, arms_of
 from bench.analysis.combine import combine_experiments
 from bench.analysis.environments import environment_facts
-from bench.analysis.hypotheses import Outcome, outcomes, with_hypotheses
+from bench.analysis.hypotheses import HypothesisOutcome, outcomes, with_hypotheses
 from bench.analysis.leaderboard import leaderboards_by_column, marks_by_column
 from bench.analysis.learning import learning_summary
 from bench.analysis.load import load
@@ -148,7 +148,7 @@ def page_context(
     summary: pd.DataFrame,
     arms: list[Arm],
     drawings: list[Drawing],
-    tested: list[Outcome],
+    tested: list[HypothesisOutcome],
     effects: list[EffectTables],
 ) -> dict[str, Any]:
     """What the templates show."""

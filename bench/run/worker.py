@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from bench.errors import BenchError, DataError, StoreError, UnwritableError, describe_exception
+from bench.history_row import HistoryRow
 from bench.interruption import ignore_signals
 from bench.masking import masked
 from bench.plan.trial import Trial
@@ -22,7 +23,7 @@ from bench.run import liveness
 from bench.run.events import Alive, Ended, EpochDone, Started, Ticked, Working
 from bench.safe_files import open_log
 from bench.states import Failure, Status
-from bench.train.recorder import Recorder, Row
+from bench.train.recorder import Recorder
 
 _UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG})
 
@@ -85,7 +86,7 @@ class ParentConnection:
         """Say how far work is that is no step of training."""
         self._send(Working(self._trial, what, step, steps))
 
-    def epoch(self, row: Row) -> None:
+    def epoch(self, row: HistoryRow) -> None:
         """Say that an epoch is recorded."""
         self._send(EpochDone(self._trial, dict(row)))
 

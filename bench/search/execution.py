@@ -28,7 +28,7 @@ from bench.run.resources import assign_devices
 from bench.run.runner import JobSource, Outcome, run
 from bench.run.worker import Job, WorkerResources
 from bench.search.context import SearchContext
-from bench.search.trial_factory import TrialFactory
+from bench.search.trial_factory import SearchTrialFactory
 from bench.states import Failure, Status
 from bench.tasks.settings import SUPPORT
 
@@ -58,7 +58,7 @@ class SearchExecution:
         self._executor: BufferingExecutor | None = None
         self._claims = SharedTrials(context.leases, {}, {}, {})
         about = {"name": context.experiment, "storage": study.study_storage.name}
-        self._factory = TrialFactory(
+        self._factory = SearchTrialFactory(
             context.request.space,
             context.store,
             context.resolve,
@@ -246,7 +246,7 @@ class SearchExecution:
 class _ConfirmationJobs:
     """Trials that confirm points, one after the other: `bench.run.runner.JobSource`."""
 
-    def __init__(self, left: Iterator[tuple[Trial, int]], factory: TrialFactory) -> None:
+    def __init__(self, left: Iterator[tuple[Trial, int]], factory: SearchTrialFactory) -> None:
         self._left, self._factory = left, factory
         self._over = False
 

@@ -29,7 +29,7 @@ class Stopping(Protocol):
         ...
 
 
-class TrialFactory:
+class SearchTrialFactory:
     """Makes trials of points, and jobs of trials; keeps the plan on record up to date.
 
     Args:

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from bench.health import HealthFinding, HealthIssue
+from bench.history_row import HistoryRow
 from bench.spec.schema import Mistake, SelectSettings
 from bench.spec.train_settings import TrainSettings
 from bench.train.average import WeightAverage
-from bench.train.recorder import Row
 
 MAX_INITIAL_LEFT = 0.02
 """What may be left of running statistics' initial values: with 0.04 validation suffers, with 0.01
@@ -128,7 +128,7 @@ class HealthMonitor:
 
     def findings(
         self,
-        history: Sequence[Row],
+        history: Sequence[HistoryRow],
         select: SelectSettings,
         *,
         best: float | None,
@@ -296,7 +296,7 @@ class HealthMonitor:
         return steps >= MIN_STEPS and (self._optimizer_averages or epochs >= MIN_EPOCHS)
 
 
-def frozen_loss(history: Sequence[Row]) -> str | None:
+def frozen_loss(history: Sequence[HistoryRow]) -> str | None:
     """Where the training loss has not changed up to the end by more than rounding, if it has not.
 
     Epochs at the end of a schedule, with hardly any learning rate, do not count. Nor does a loss

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from bench.errors import DataError, StoreError, first_line
+from bench.history_row import HistoryRow
 from bench.image_scores import ImageScores
 from bench.measure.clock import Stopwatch
 from bench.measure.memory import PeakMemory
@@ -29,7 +30,7 @@ from bench.train.optim import set_learning_rates
 from bench.train.precision import Precision
 from bench.train.progress_watch import TICK_SECONDS, ProgressWatch
 from bench.train.progress_watch import Interrupted as Interrupted
-from bench.train.recorder import Recorder, Row
+from bench.train.recorder import Recorder
 from bench.train.seeding import seed_globals
 from bench.train.train_state import TrainState
 
@@ -53,7 +54,7 @@ class Signals(Protocol):
         """Called about twice a second in validation and other work that is no step of training."""
         ...
 
-    def epoch(self, row: Row) -> None:
+    def epoch(self, row: HistoryRow) -> None:
         """One epoch is recorded."""
         ...
 
@@ -233,7 +234,7 @@ class Training:
             )
         return metrics
 
-    def _save_epoch(self, row: Row) -> None:
+    def _save_epoch(self, row: HistoryRow) -> None:
         """Note whether this is the best epoch, and write the checkpoints.
 
         The state first: going on from it, the best epoch's weights can be written again.

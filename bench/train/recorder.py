@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from bench.history_row import HistoryRow
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
     from bench.image_scores import TrialScores
-
-Row = Mapping[str, float | int | None]
-"""One epoch: the columns of history.csv."""
 
 
 class Recorder(Protocol):
@@ -47,11 +46,11 @@ class Recorder(Protocol):
         """The trial starts or goes on; `environment` describes the machine and the versions."""
         ...
 
-    def resume(self, history: Sequence[Row]) -> None:
+    def resume(self, history: Sequence[HistoryRow]) -> None:
         """The history up to the checkpoint that training goes on from; what came after is void."""
         ...
 
-    def epoch(self, row: Row) -> None:
+    def epoch(self, row: HistoryRow) -> None:
         """One epoch is done, and its checkpoint is written."""
         ...
 

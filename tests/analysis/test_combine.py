@@ -102,7 +102,7 @@ seeds: 1
 """
 
 
-def test_what_else_differs_is_told(tmp_path):
+def test_what_else_differs_is_reported(tmp_path):
     """Epochs in one word; and a loss that is another one is not compared."""
     for name, train in (("one", "epochs: 1"), ("two", "epochs: 2, loss: dice")):
         build(tmp_path, f"experiment: {name}\ntrain: {{{train}}}{SPEC}")

@@ -253,7 +253,7 @@ def test_arms_that_are_not_recorded(tmp_path: Path) -> None:
     assert [stratum["unpaired"] for stratum in record["strata"]] == [3, 3]
 
 
-def test_other_hypotheses_than_planned_are_told(tmp_path: Path) -> None:
+def test_other_hypotheses_than_planned_are_reported(tmp_path: Path) -> None:
     records = made(tmp_path, claim())
     assert with_hypotheses(records, records.hypotheses) is records
     changed = with_hypotheses(records, (claim("lower"),))

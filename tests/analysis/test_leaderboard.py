@@ -42,7 +42,7 @@ def test_an_arm_that_differs_from_all_others_is_the_best(tmp_path):
     assert marked(tmp_path / "min", CLEAR, "min") == {"a": Mark.BEST}
 
 
-def test_arms_that_cannot_be_told_from_the_best(tmp_path):
+def test_arms_without_a_significant_difference_from_the_best(tmp_path):
     values = CLEAR | {"d": (0.82, 0.80, 0.805)}  # against b: −0.02, 0.02, 0.005
     assert marked(tmp_path, values) == {"b": Mark.TIED, "d": Mark.TIED}
 

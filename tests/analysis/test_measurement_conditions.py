@@ -29,7 +29,7 @@ def records(root, *changes, axes=None, environments=()):
     return load(Store(root), "exp")
 
 
-def test_equal_terms(tmp_path):
+def test_the_same_machine_has_the_same_conditions(tmp_path):
     made = records(tmp_path)
     assert same_conditions(made, "epoch_seconds")
     assert same_conditions(made, "peak_memory_mb")
@@ -45,7 +45,7 @@ def test_equal_terms(tmp_path):
         ({"compile_seconds": 12.0}, False),  # a record of before environments told the mode
     ],
 )
-def test_unequal_terms(tmp_path, change, memory_too):
+def test_other_settings_are_other_conditions(tmp_path, change, memory_too):
     made = records(tmp_path, {}, change)
     assert not same_conditions(made, "epoch_seconds")
     assert same_conditions(made, "peak_memory_mb") is not memory_too
@@ -56,7 +56,7 @@ def test_unequal_terms(tmp_path, change, memory_too):
     "change",
     [{"compile": "max-autotune"}, {"gpu": "Y"}, {"trials_per_device": 2}, {"cpu": "other"}],
 )
-def test_the_machine_is_part_of_a_times_terms(tmp_path, change):
+def test_the_machine_is_part_of_a_times_conditions(tmp_path, change):
     same = {"gpu": "X", "trials_per_device": 1, "cpu": "made", "compile": "default"}
     made = records(tmp_path, {}, {}, environments=[same, same | change])
     assert not same_conditions(made, "epoch_seconds")
@@ -72,7 +72,7 @@ def test_what_an_axis_decides_is_the_question(tmp_path, axis, change):
     assert same_conditions(made, "epoch_seconds")
 
 
-def test_axes_apart(tmp_path):
+def test_incomparable_axes_are_those_that_change_a_metric(tmp_path):
     trials = [MadeTrial(0, {"train.loss": loss, "model": "a"}) for loss in ("ce", "dice")]
     write_experiment(tmp_path, "exp", trials, incomparable={"loss": ["train.loss"]})
     made = load(Store(tmp_path), "exp")

@@ -303,7 +303,7 @@ H100, H200 = ({"gpu": name, "trials_per_device": 1} for name in ("H100", "H200")
         ("best_val_dice", H200, {"device": "cpu", "deterministic": True}, 0),
     ],
 )
-def test_costs_are_compared_on_equal_terms(
+def test_costs_are_compared_under_the_same_conditions(
     tmp_path: Path, metric: str, environment: dict[str, Any], facts: dict[str, Any], unlike: int
 ) -> None:
     trials = [timed(0, "a", H100), timed(0, "b", environment, **facts)]

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.history_row import HistoryRow
 from bench.plan.expand import make_plan, trial_config
 from bench.plan.plan import Plan
 from bench.plan.trial import Trial
 from bench.record.files import write_json
 from bench.record.recorder import TrialRecorder
-from bench.record.store import Row, Store
+from bench.record.store import Store
 from bench.spec.load import load_spec
 
 SPEC = """
@@ -87,7 +88,7 @@ def _epochs(trial: Trial) -> int:
     return trial.settings.train.epochs
 
 
-def _row(epoch: int, plan: Plan, draws: np.random.Generator) -> Row:
+def _row(epoch: int, plan: Plan, draws: np.random.Generator) -> HistoryRow:
     fallen, noise = math.exp(-epoch / 30), draws.normal(0, 0.01, len(plan.metrics) + 1)
     return {
         "epoch": epoch,

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from bench.history_row import HistoryRow
 from bench.image_scores import TrialScores
 from bench.plan.expand import make_plan, trial_config
 from bench.plan.plan import Plan
 from bench.plan.trial import Trial
 from bench.record.recorder import TrialRecorder
-from bench.record.store import Row, Store, TrialFiles
+from bench.record.store import Store, TrialFiles
 from bench.spec.load import load_spec
 
 SPEC = """\
@@ -40,7 +41,7 @@ def planned(folder: Path, text: str = SPEC) -> Plan:
     return make_plan(load_spec(path))
 
 
-def row(trial: Trial, epoch: int) -> Row:
+def row(trial: Trial, epoch: int) -> HistoryRow:
     """An epoch; every figure depends on the trial, and none is round."""
     rng = np.random.default_rng([int(trial.id[-8:], 16), epoch])
     dice = 0.9 - 0.5 / epoch + 0.02 * ("elastic" in trial.axes.values()) + rng.normal(0, 0.005)
@@ -63,7 +64,7 @@ def finish(
     plan: Plan,
     trial: Trial,
     facts: Mapping[str, Any] = MappingProxyType({}),
-    rows: Sequence[Row] = (),
+    rows: Sequence[HistoryRow] = (),
     scores: TrialScores | None = None,
 ) -> TrialFiles:
     """Record the trial as done, with these facts and epochs or plausible ones."""

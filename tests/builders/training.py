@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from bench.history_row import HistoryRow
 from bench.image_scores import TrialScores
 from bench.plan.trial import Trial
 from bench.spec.schema import TrialSettings
-from bench.train.recorder import Row
 
 SETTINGS: dict[str, Any] = {
     "task": {"name": "segmentation"},
@@ -41,7 +41,7 @@ class MemoryRecorder:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.rows: list[Row] = []
+        self.rows: list[HistoryRow] = []
         self.pictures: dict[str, np.ndarray] = {}
         self.facts: dict[str, Any] = {}
         self.environment: dict[str, Any] = {}
@@ -70,10 +70,10 @@ class MemoryRecorder:
     def begin(self, environment: Mapping[str, Any]) -> None:
         self.environment = dict(environment)
 
-    def resume(self, history: Sequence[Row]) -> None:
+    def resume(self, history: Sequence[HistoryRow]) -> None:
         self.rows = list(history)
 
-    def epoch(self, row: Row) -> None:
+    def epoch(self, row: HistoryRow) -> None:
         self.rows.append(row)
 
     def picture(self, name: str, image: np.ndarray) -> None:
@@ -104,11 +104,11 @@ class Silent:
     def working(self, what: str, step: int, steps: int) -> None:
         pass
 
-    def epoch(self, row: Row) -> None:
+    def epoch(self, row: HistoryRow) -> None:
         pass
 
 
-def results(rows: Sequence[Row]) -> list[dict[str, Any]]:
+def results(rows: Sequence[HistoryRow]) -> list[dict[str, Any]]:
     """The rows without what a clock or a memory gauge says."""
     clocks = {
         "epoch_seconds",

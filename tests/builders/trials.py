@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from bench.history_row import HistoryRow
 from bench.record.recorder import TrialRecorder
-from bench.record.store import Row, Store, TrialFiles
+from bench.record.store import Store, TrialFiles
 
 METRICS = {"loss": "min", "dice": "max"}
 
 
-def row(epoch: int, *, loss: float | None = None) -> Row:
+def row(epoch: int, *, loss: float | None = None) -> HistoryRow:
     """An epoch of a made-up trial: numbers with many digits."""
     return {
         "epoch": epoch,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.record.files import read_json, write_json
-from bench.record.mlflow import Counts, Mirror, RefusedError
+from bench.record.mlflow import Mirror, RefusedError, SyncCounts
 from bench.record.mlflow_artifacts import local_path
 from bench.record.store import Store
 from tests.builders.trials import begin, config, finish, plan, recorder_of, row
@@ -17,7 +17,7 @@ def test_a_finished_trial_is_all_there(mlflow_store: Store) -> None:
     store = mlflow_store
     store.write_plan("pets", plan())
     files = finish(begin(store, epochs=3))
-    assert Mirror(store).sync() == Counts(trials=1, pushed=1)
+    assert Mirror(store).sync() == SyncCounts(trials=1, pushed=1)
 
     (run,) = children(store)
     assert run.info.run_name == files.id
@@ -67,9 +67,9 @@ def test_a_second_sync_logs_nothing_and_touches_nothing(mlflow_store: Store) -> 
     files = finish(begin(mlflow_store, epochs=3))
     Mirror(mlflow_store).sync()
     before = children(mlflow_store)[0].to_dictionary(), files.mlflow_path.read_bytes()
-    assert Mirror(mlflow_store).sync() == Counts(trials=1, pushed=0)
+    assert Mirror(mlflow_store).sync() == SyncCounts(trials=1, pushed=0)
     files.mlflow_path.unlink()  # even where we forgot what we pushed
-    assert Mirror(mlflow_store).sync() == Counts(trials=1, pushed=1)
+    assert Mirror(mlflow_store).sync() == SyncCounts(trials=1, pushed=1)
     assert (children(mlflow_store)[0].to_dictionary(), files.mlflow_path.read_bytes()) == before
     for metric in ("train/loss", "test/dice"):
         assert len(steps(mlflow_store, metric)) == (3 if metric == "train/loss" else 1)
@@ -210,7 +210,7 @@ def test_a_results_folder_that_moved_with_a_new_database(
     moved = Store(tmp_path / "moved")
     mlflow_store.root.rename(moved.root)
     (moved.root / "mlflow.db").write_bytes(fresh_database.read_bytes())
-    assert Mirror(moved).sync() == Counts(trials=1, pushed=1)
+    assert Mirror(moved).sync() == SyncCounts(trials=1, pushed=1)
     assert steps(moved) == losses(1, 2, 3)
     (run,) = children(moved)
     assert (moved.root / "pets" / files.id / "mlflow.json").read_text().count(run.info.run_id) == 1

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.errors import StoreError
-from bench.record.mlflow import Counts, Mirror
+from bench.record.mlflow import Mirror, SyncCounts
 from bench.record.mlflow_artifacts import local_path
 from bench.record.store import Store
 from bench.record.ui import served_uri
@@ -56,7 +56,7 @@ def mirrored(mlflow_store: Store) -> Store:
     """A store with one finished trial, that MLflow has all of."""
     mlflow_store.write_plan("pets", plan("unet-s0"))
     finish(begin(mlflow_store, epochs=3))
-    assert Mirror(mlflow_store).sync() == Counts(1, 1)
+    assert Mirror(mlflow_store).sync() == SyncCounts(1, 1)
     return mlflow_store
 
 
@@ -69,24 +69,24 @@ def test_artifacts_follow_a_folder_that_is_renamed(
     moved = Store(tmp_path / name / "results")
     moved.root.parent.mkdir(parents=True)
     mirrored.root.rename(moved.root)
-    assert Mirror(moved).sync() == Counts(1, 0)
+    assert Mirror(moved).sync() == SyncCounts(1, 0)
     assert listed(moved) == ALL
     assert not mirrored.root.exists()
     assert steps(moved) == losses(1, 2, 3)
     finish(begin(moved, "second"))
-    assert Mirror(moved).sync() == Counts(2, 1)
+    assert Mirror(moved).sync() == SyncCounts(2, 1)
     root = moved.artifacts.resolve().as_uri()
     assert all(uri.startswith(f"{root}/") for uri in locations(moved))
     back = Store(tmp_path / "back")
     moved.root.rename(back.root)
-    assert Mirror(back).sync() == Counts(2, 0)
+    assert Mirror(back).sync() == SyncCounts(2, 0)
     assert all(str(back.root) in uri for uri in locations(back))
 
 
 def test_a_copy_and_its_original_are_both_usable(mirrored: Store, tmp_path: Path) -> None:
     copy = Store(tmp_path / "copy")
     shutil.copytree(mirrored.root, copy.root)
-    assert Mirror(copy).sync() == Counts(1, 0)
+    assert Mirror(copy).sync() == SyncCounts(1, 0)
     files = finish(begin(copy, "only-in-the-copy"))
     files.best.unlink()
     files.best.write_bytes(b"the copy's")
@@ -95,7 +95,7 @@ def test_a_copy_and_its_original_are_both_usable(mirrored: Store, tmp_path: Path
     assert [run.info.run_name for run in children(mirrored)] == ["unet-s0"]
     assert len(list(mirrored.artifacts.rglob("best.pt"))) == 1
     assert len(list(copy.artifacts.rglob("best.pt"))) == 2
-    assert Mirror(mirrored).sync() == Counts(1, 0)
+    assert Mirror(mirrored).sync() == SyncCounts(1, 0)
 
 
 def test_a_folder_named_by_a_relative_path(
@@ -105,12 +105,12 @@ def test_a_folder_named_by_a_relative_path(
     mirrored.root.rename(tmp_path / "work" / "results")
     monkeypatch.chdir(tmp_path / "work")
     store = Store(Path("results"))
-    assert Mirror(store).sync() == Counts(1, 0)
+    assert Mirror(store).sync() == SyncCounts(1, 0)
     assert listed(store) == ALL
     # however the store's own database is spelt, it is the same one
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///results/mlflow.db")
     finish(begin(store, "second"))
-    assert Mirror(store).sync() == Counts(2, 1)
+    assert Mirror(store).sync() == SyncCounts(2, 1)
     assert not (tmp_path / "work" / "mlruns").exists()
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from bench.record.files import read_json, write_json
 from bench.record.live import LiveMirror
-from bench.record.mlflow import Counts, Mirror, MirrorError
+from bench.record.mlflow import Mirror, MirrorError, SyncCounts
 from bench.record.mlflow_artifacts import Artifacts
 from bench.record.mlflow_errors import failure, reason
 from bench.record.mlflow_record import LACKING, is_behind
@@ -63,7 +63,7 @@ def test_an_artifact_store_that_is_away_keeps_no_figures_out(
     ]
 
     counts = Mirror(mlflow_store).sync()
-    assert counts == Counts(trials=8, pushed=8)
+    assert counts == SyncCounts(trials=8, pushed=8)
     for name in EIGHT:
         assert artifacts(mlflow_store, name) == {
             "best.pt",
@@ -71,7 +71,7 @@ def test_an_artifact_store_that_is_away_keeps_no_figures_out(
             "environment.json",
             "samples",
         }
-    assert Mirror(mlflow_store).sync() == Counts(trials=8, pushed=0)
+    assert Mirror(mlflow_store).sync() == SyncCounts(trials=8, pushed=0)
     parent = children(mlflow_store)[0].data.tags["mlflow.parentRunId"]
     assert [found.path for found in client(mlflow_store).list_artifacts(parent)] == ["spec.yaml"]
 
@@ -96,7 +96,7 @@ def test_each_file_by_itself_and_only_what_lacks_again(
     Mirror(mlflow_store).sync()
     assert sent[4:] == ["best.pt"]
     monkeypatch.setattr(Artifacts, "place", real)
-    assert Mirror(mlflow_store).sync() == Counts(1, 1)
+    assert Mirror(mlflow_store).sync() == SyncCounts(1, 1)
     assert "best.pt" in artifacts(mlflow_store, files.id)
 
 
@@ -108,7 +108,7 @@ def test_killed_between_figures_and_files(
     assert states(mlflow_store) == {files.id: "FINISHED"}
     assert artifacts(mlflow_store, files.id) == set()
     assert is_behind(files)
-    assert Mirror(mlflow_store).sync() == Counts(1, 1)
+    assert Mirror(mlflow_store).sync() == SyncCounts(1, 1)
     assert not is_behind(files)
     assert steps(mlflow_store) == losses(1, 2)
 

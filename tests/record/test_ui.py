@@ -11,7 +11,7 @@ import urllib.request
 
 import pytest
 
-from bench.record.mlflow import Counts, Mirror
+from bench.record.mlflow import Mirror, SyncCounts
 from bench.record.store import Store
 from bench.record.ui import ui_command, ui_environment
 from tests.builders.trials import begin, finish
@@ -75,8 +75,8 @@ def test_the_pages_and_the_runs_are_served(mlflow_store: Store) -> None:
         finish(
             begin(mlflow_store, "second", epochs=3)
         )  # and through the server, as to a remote one
-        assert Mirror(mlflow_store, root).sync() == Counts(trials=2, pushed=2)
-        assert Mirror(mlflow_store, root).sync() == Counts(trials=2, pushed=0)
+        assert Mirror(mlflow_store, root).sync() == SyncCounts(trials=2, pushed=2)
+        assert Mirror(mlflow_store, root).sync() == SyncCounts(trials=2, pushed=0)
         runs = json.loads(get(f"{root}/api/2.0/mlflow/runs/search", query))["runs"]
         assert sorted(run["info"]["run_name"] for run in runs) == ["second", files.id]
         for run in runs:

@@ -25,7 +25,7 @@ def test_many_values_are_counted():
     assert fact.more == 3
 
 
-def test_only_finished_trials_and_unreadable_ones_told(tmp_path):
+def test_only_finished_trials_and_unreadable_ones_reported(tmp_path):
     trials = [
         MadeTrial(0, environment={"python": "3.11"}),
         MadeTrial(1, environment={"python": "3.12"}),

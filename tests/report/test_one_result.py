@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from bench.analysis import stats
 from bench.analysis.arms import arms_of
-from bench.analysis.hypotheses import Outcome, Verdict, outcomes
+from bench.analysis.hypotheses import HypothesisOutcome, Verdict, outcomes
 from bench.analysis.leaderboard import Mark, leaderboards
 from bench.analysis.load import load
 from bench.analysis.records import Records
@@ -59,7 +59,7 @@ def random_study(rng: np.random.Generator) -> tuple[list[MadeTrial], list[dict[s
     return trials, claims
 
 
-def made(root: Path, seed: int) -> tuple[Records, list[Outcome], list[EffectTables]]:
+def made(root: Path, seed: int) -> tuple[Records, list[HypothesisOutcome], list[EffectTables]]:
     trials, claims = random_study(np.random.default_rng(seed))
     write_experiment(root, "exp", trials, hypotheses=claims)
     records = load(Store(root), "exp")

@@ -167,7 +167,7 @@ def test_hostile_labels_and_messages_stay_text(tmp_path):
     assert "````yaml" in markdown
 
 
-def test_labels_of_foreign_records_are_spelt_out_and_formulas_are_told(tmp_path):
+def test_labels_of_foreign_records_are_spelt_out_and_formulas_are_reported(tmp_path):
     trials = [
         MadeTrial(0, {"model": "a\u202eb\x1b"}, summary={"best_val_dice": 0.5}),
         MadeTrial(0, {"model": "=1+1"}, status="failed", failure="crash", message="a\x1bb\nc"),
@@ -192,7 +192,7 @@ def test_nothing_finished_is_still_a_report(tmp_path):
     assert page.count("img") == 0
 
 
-def test_a_finished_trial_that_cannot_be_read_is_told(tmp_path):
+def test_a_finished_trial_that_cannot_be_read_is_reported(tmp_path):
     trial = MadeTrial(0, {"model": "a"}, summary={"best_val_dice": 0.5})
     write_trial(tmp_path / "results", "exp", trial).joinpath("summary.json").write_text("{")
     write_trial(tmp_path / "results", "exp", MadeTrial(1, {"model": "a"}))

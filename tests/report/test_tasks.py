@@ -59,7 +59,7 @@ def test_the_best_diffusion_model_is_the_lowest(tmp_path):
     assert check.warnings == []
 
 
-def test_a_loss_above_the_baseline_is_told(tmp_path):
+def test_a_loss_above_the_baseline_is_reported(tmp_path):
     check = baseline_check(*parts(tmp_path, diffusion({"bad": 1.2}), DIFFUSION))
     assert check is not None
     assert "bad is not better than the trivial prediction" in check.warnings[0]

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from bench.health import HealthFinding, HealthIssue, read
+from bench.history_row import HistoryRow
 from bench.spec.schema import SelectSettings, TrialSettings
 from bench.spec.train_settings import TrainSettings
 from bench.train import checkpoint, loop
@@ -18,7 +19,6 @@ from bench.train.evaluation import Evaluated
 from bench.train.health_checks import HealthMonitor, frozen_loss
 from bench.train.loop import Interrupted
 from bench.train.placement import Placement
-from bench.train.recorder import Row
 from bench.train.session import train_trial
 from tests.builders.training import SETTINGS, MemoryRecorder, Silent, make_trial
 
@@ -325,7 +325,7 @@ def test_a_dead_network(tmp_path: Path) -> None:
     )
 
 
-def rows(losses: list[float], rates: list[float] | None = None) -> list[Row]:
+def rows(losses: list[float], rates: list[float] | None = None) -> list[HistoryRow]:
     pairs = zip(losses, rates or [1e-3] * len(losses), strict=True)
     return [{"epoch": i, "train/loss": loss, "lr": lr} for i, (loss, lr) in enumerate(pairs, 1)]
 
@@ -343,7 +343,7 @@ def rows(losses: list[float], rates: list[float] | None = None) -> list[Row]:
         ([], None),
     ],
 )
-def test_frozen_loss(history: list[Row], epochs: str | None) -> None:
+def test_frozen_loss(history: list[HistoryRow], epochs: str | None) -> None:
     found = frozen_loss(history)
     assert found is None if epochs is None else epochs in (found or "")
 

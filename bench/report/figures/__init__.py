@@ -9,10 +9,10 @@ from pathlib import Path
 from bench.atomic_files import write_bytes
 from bench.report.figures import by_arm, curves, forest, fronts, pairs, predictions
 from bench.report.figures.experiment_data import ExperimentData
-from bench.report.figures.look import Drawing, Picture, theme
+from bench.report.figures.look import Drawing, RenderedFigure, theme
 from bench.states import BENCH_SOURCE
 
-__all__ = ["Drawing", "ExperimentData", "Picture", "draw_all", "write_figures"]
+__all__ = ["Drawing", "ExperimentData", "RenderedFigure", "draw_all", "write_figures"]
 
 Maker = Callable[[ExperimentData], Drawing | list[Drawing] | None]
 

@@ -24,7 +24,7 @@ from bench.report.figures.look import (
     PALE,
     PAPER,
     Drawing,
-    Picture,
+    RenderedFigure,
     dashes,
     few_ticks,
     legend,
@@ -147,7 +147,7 @@ def learning_curves(experiment: ExperimentData) -> Drawing | None:
 
 def _curve_page(
     curves: pd.DataFrame, shown: Sequence[Arm], behind: Sequence[Arm], metrics: Sequence[str]
-) -> Picture:
+) -> RenderedFigure:
     rows = math.ceil(len(metrics) / 2)
     height = 2.3 * rows + legend_height(shown, len(behind))
     figure, axes = panels(rows, min(2, len(metrics)), height=height)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from bench.analysis.arm_summary import arm_summary, ranking
 from bench.analysis.arms import Arm, arm_numbers, arms_of
-from bench.analysis.hypotheses import Outcome
+from bench.analysis.hypotheses import HypothesisOutcome
 from bench.analysis.measurement_conditions import MEMORY, TIMES, measurement_conditions
 from bench.analysis.records import Records
 from bench.report.format.folding import LARGE, best_and_worst, evenly_spaced
@@ -31,7 +31,7 @@ class ExperimentData:
     records: Records
     summary: pd.DataFrame
     arms: Sequence[Arm]
-    tested: Sequence[Outcome] = ()
+    tested: Sequence[HypothesisOutcome] = ()
     effects: Sequence[EffectTables] = field(default=())
 
     @classmethod

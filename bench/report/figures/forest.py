@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter
 
-from bench.analysis.hypotheses import Outcome, Verdict
+from bench.analysis.hypotheses import HypothesisOutcome, Verdict
 from bench.analysis.hypothesis_contrasts import significant
 from bench.analysis.stats import Interval
 from bench.report.figures.experiment_data import ExperimentData
@@ -20,7 +20,7 @@ from bench.report.figures.look import (
     MUTED,
     PAPER,
     Drawing,
-    Picture,
+    RenderedFigure,
     few_ticks,
     fitted,
     frame_of,
@@ -48,7 +48,7 @@ LARGE = 1e4  # figures from here on get a prefix
 SHADE = "#f0e442"  # a margin: within it a difference does not matter
 
 
-def verdict_rows(tested: Sequence[Outcome]) -> pd.DataFrame:
+def verdict_rows(tested: Sequence[HypothesisOutcome]) -> pd.DataFrame:
     """A row per hypothesis and, where there are few, one for each of its strata.
 
     Columns: metric; id; unit (what repeats it: a seed or a run); label; estimate, low, high, n;
@@ -74,7 +74,7 @@ def verdict_rows(tested: Sequence[Outcome]) -> pd.DataFrame:
     return frame.rename(columns={"mean": "estimate"})
 
 
-def margin_of(outcome: Outcome) -> tuple[float, float]:
+def margin_of(outcome: HypothesisOutcome) -> tuple[float, float]:
     """The differences that do not matter: from where to where; both NaN without a margin."""
     margin = outcome.hypothesis.margin
     if margin is None:
@@ -164,7 +164,7 @@ def verdicts(experiment: ExperimentData) -> Drawing | None:
     return Drawing("hypotheses", "Hypotheses as figures", caption, tuple(pages))
 
 
-def _verdict_page(groups: Sequence[pd.DataFrame], heights: Sequence[float]) -> Picture:
+def _verdict_page(groups: Sequence[pd.DataFrame], heights: Sequence[float]) -> RenderedFigure:
     figure, axes = panels(len(groups), 1, height=sum(heights), ratios=list(heights))
     for ax, group in zip(axes, groups, strict=True):
         draw_verdicts(ax, group)
@@ -242,7 +242,7 @@ def differences(experiment: ExperimentData) -> Drawing | None:
 
 def _difference_page(
     shown: Sequence[EffectTables], keys: Sequence[tuple[str, str, str]], several: bool
-) -> Picture:
+) -> RenderedFigure:
     figure, axes = panels(1, len(shown), height=0.8 + 0.24 * len(keys), sharey=True)
     for ax, effect in zip(axes, shown, strict=True):
         draw_differences(ax, effect.frames["differences"], keys)

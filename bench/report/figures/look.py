@@ -37,7 +37,7 @@ _DARK = {INK: "#e4e4e0", MUTED: "#9a9fa4", GRID: "#33373a", PAPER: "#1e2123", PA
 
 
 @dataclass(frozen=True)
-class Picture:
+class RenderedFigure:
     """One picture of a figure, as PNG on white and as SVG without a background."""
 
     png: bytes
@@ -69,10 +69,10 @@ class Drawing:
     name: str
     title: str
     caption: str
-    pages: tuple[Picture, ...]
+    pages: tuple[RenderedFigure, ...]
 
     @property
-    def files(self) -> dict[str, Picture]:
+    def files(self) -> dict[str, RenderedFigure]:
         """The pictures by file name without suffix."""
         names = [self.name, *(f"{self.name}_{i}" for i in range(2, len(self.pages) + 1))]
         return dict(zip(names, self.pages, strict=True))
@@ -179,7 +179,7 @@ def panels(
     return figure, list(axes.flat)
 
 
-def picture(figure: Figure) -> Picture:
+def picture(figure: Figure) -> RenderedFigure:
     """The figure as PNG and SVG.
 
     The layout is found once. Without a layout engine matplotlib then draws each file once; with
@@ -193,7 +193,7 @@ def picture(figure: Figure) -> Picture:
         figure.set_layout_engine(None)
         figure.savefig(png, format="png", dpi=DPI)
         figure.savefig(svg, format="svg", dpi=DPI, transparent=True, metadata={"Date": None})
-    return Picture(png.getvalue(), svg.getvalue())
+    return RenderedFigure(png.getvalue(), svg.getvalue())
 
 
 def plain_ticks(axis: Axis) -> None:

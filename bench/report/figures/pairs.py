@@ -24,7 +24,7 @@ from bench.report.figures.look import (
     MUTED,
     PAPER,
     Drawing,
-    Picture,
+    RenderedFigure,
     fitted,
     frame_of,
     hue_axis,
@@ -272,7 +272,7 @@ def _by_two(experiment: ExperimentData, column: str, one: str, other: str) -> Dr
     )
     if len(lines) > MOST_LINES or len(places) > MOST_PLACES:
         caption += "Means over seeds; an empty field has no finished trial."
-        pages: tuple[Picture, ...] = (_map(experiment, values, one, other),)
+        pages: tuple[RenderedFigure, ...] = (_map(experiment, values, one, other),)
     else:
         caption += "Small points are seeds, bars 95% t-intervals over them."
         pages = (_line_page(experiment, values, column, one, other),)
@@ -284,7 +284,7 @@ def _by_two(experiment: ExperimentData, column: str, one: str, other: str) -> Dr
 
 def _line_page(
     experiment: ExperimentData, values: pd.DataFrame, column: str, one: str, other: str
-) -> Picture:
+) -> RenderedFigure:
     lines, places = experiment.records.axes[one], experiment.records.axes[other]
     colors = level_colors(experiment.records, experiment.arms)[one]
     figure, axes = panels(1, 2 if len(lines) == 2 else 1, height=3.2)
@@ -299,7 +299,7 @@ def _line_page(
     return picture(figure)
 
 
-def _map(experiment: ExperimentData, values: pd.DataFrame, one: str, other: str) -> Picture:
+def _map(experiment: ExperimentData, values: pd.DataFrame, one: str, other: str) -> RenderedFigure:
     """Means of every pair of levels as shades, the longer axis downwards."""
     down, across = sorted((one, other), key=lambda axis: -len(experiment.records.axes[axis]))
     names = {"one": one, "other": other}

@@ -16,7 +16,7 @@ from bench.analysis.arm_summary import best_trials
 from bench.analysis.arms import Arm
 from bench.record.store import TrialFiles
 from bench.report.figures.experiment_data import ExperimentData
-from bench.report.figures.look import WIDTH, Drawing, Picture, fitted, picture
+from bench.report.figures.look import WIDTH, Drawing, RenderedFigure, fitted, picture
 from bench.report.format import numbers
 from bench.safe_files import open_plain
 from bench.tasks.palette import CONFUSED, EXTRA, GAP, IGNORED, MISSED, PALETTE
@@ -205,7 +205,7 @@ def _grid(
     strips: Mapping[int, Mapping[str, Strip]],
     dice: Mapping[int, Mapping[str, float]],
     chosen: Sequence[tuple[str, str]],
-) -> Picture:
+) -> RenderedFigure:
     """A column per image, a row per arm below the image and its truth."""
     first = strips[arms[0].number]
     rows: list[tuple[str, list[Pixels], list[str]]] = [
@@ -218,7 +218,7 @@ def _grid(
     return _drawn_grid(rows)
 
 
-def _drawn_grid(rows: Sequence[tuple[str, list[Pixels], list[str]]]) -> Picture:
+def _drawn_grid(rows: Sequence[tuple[str, list[Pixels], list[str]]]) -> RenderedFigure:
     """Rows of a label, tiles and what stands above each."""
     line, left = 0.17, 1.75
     tile = min(1.07, 13.0 / len(rows))

@@ -23,7 +23,7 @@ from bench.report.figures.look import (
     PALE,
     PAPER,
     Drawing,
-    Picture,
+    RenderedFigure,
     few_ticks,
     fitted,
     frame_of,
@@ -153,7 +153,7 @@ def row_pages(
     values: pd.DataFrame,
     shown: Sequence[Panel],
     most_pages: int = 1,
-) -> tuple[list[Picture], str]:
+) -> tuple[list[RenderedFigure], str]:
     """Pictures of all arms that have values, the best first where one page cannot hold them.
 
     Returns them with a remark on what is not in them.
@@ -188,7 +188,7 @@ def _row_page(
     shown: Sequence[Panel],
     arms: Sequence[Arm],
     line: int = 0,
-) -> Picture:
+) -> RenderedFigure:
     """One page; a line stands above the row of this number, if it is not the first."""
     figure, axes = panels(1, len(shown), height=0.8 + 0.3 * len(arms), sharey=True)
     for ax, panel in zip(axes, shown, strict=True):
@@ -241,7 +241,7 @@ def level_rows(experiment: ExperimentData, values: pd.DataFrame, column: str) ->
 
 def level_page(
     experiment: ExperimentData, values: pd.DataFrame, shown: Sequence[Panel]
-) -> Picture | None:
+) -> RenderedFigure | None:
     """A row per level of each axis: every arm's mean a point, the median of them a line."""
     frames = [level_rows(experiment, values, panel.column) for panel in shown]
     keys = list(dict.fromkeys(zip(frames[0]["axis"], frames[0]["level"], strict=True)))

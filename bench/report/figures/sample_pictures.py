@@ -41,7 +41,7 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Samples:
+class SamplePictures:
     """Pictures of one trial.
 
     Attributes:
@@ -58,7 +58,7 @@ class Samples:
 
 def sample_pictures(
     records: Records, summary: pd.DataFrame, arms: Sequence[Arm]
-) -> tuple[list[Samples], int]:
+) -> tuple[list[SamplePictures], int]:
     """The first pictures of each arm's best trial, and how many arms had to be left out.
 
     At most `MOST_ARMS` arms, the best by the selected metric, in the arms' order; in a large
@@ -75,11 +75,13 @@ def sample_pictures(
         trial = trials[arm.number]
         courses, pictures = _pictures(TrialFiles(records.folders[trial]).samples)
         if courses or pictures:
-            found.append(Samples(arm, trial, courses, pictures))
+            found.append(SamplePictures(arm, trial, courses, pictures))
     return found, len(trials) - len(kept)
 
 
-def write_samples(samples: Sequence[Samples], folder: Path, *, linked: bool) -> list[Samples]:
+def write_samples(
+    samples: Sequence[SamplePictures], folder: Path, *, linked: bool
+) -> list[SamplePictures]:
     """With `linked`, the same with every picture as a file under the report's `folder`.
 
     Files of an earlier report that are gone are removed.

@@ -19,8 +19,8 @@ from bench.analysis.arm_summary import (
 )
 from bench.analysis.arms import Arm, arm_numbers
 from bench.analysis.effects import paired_interval
-from bench.analysis.environments import Fact
-from bench.analysis.hypotheses import Outcome
+from bench.analysis.environments import EnvironmentFact
+from bench.analysis.hypotheses import HypothesisOutcome
 from bench.analysis.hypothesis_contrasts import ContrastsByArms, contrasts_between_arms
 from bench.analysis.measurement_conditions import compiled, incomparable_axes
 from bench.analysis.records import Records
@@ -62,7 +62,10 @@ class BaselineCheck:
 
 
 def headline(
-    records: Records, summary: pd.DataFrame, arms: list[Arm], tested: Sequence[Outcome] = ()
+    records: Records,
+    summary: pd.DataFrame,
+    arms: list[Arm],
+    tested: Sequence[HypothesisOutcome] = (),
 ) -> Headline:
     """Which arm has the best selected metric, by how much, and whether that means anything.
 
@@ -233,7 +236,7 @@ def _trivial(records: Records, column: str) -> str:
     return f"{named}, the best constant prediction,"
 
 
-def mixed_conditions(records: Records, facts: Sequence[Fact] = ()) -> list[str]:
+def mixed_conditions(records: Records, facts: Sequence[EnvironmentFact] = ()) -> list[str]:
     """A sentence for everything that ought to be the same in all finished trials and is not.
 
     `facts` are the trials' environments, which know the hardware's names.
@@ -266,7 +269,7 @@ def mixed_conditions(records: Records, facts: Sequence[Fact] = ()) -> list[str]:
     return found + _versions(facts)
 
 
-def _versions(facts: Sequence[Fact]) -> list[str]:
+def _versions(facts: Sequence[EnvironmentFact]) -> list[str]:
     """One sentence on versions that differ, torch's apart: the first few, and how many more."""
     differing = [
         f"{fact.name.removeprefix('packages.')} {' and '.join(str(v) for v, _ in fact.values)}"
@@ -331,7 +334,7 @@ def _against(
     return [text, _paired(paired, decimals, disjoint=first.disjoint(second))]
 
 
-def _by_hypothesis(outcome: Outcome) -> str:
+def _by_hypothesis(outcome: HypothesisOutcome) -> str:
     """The verdict on the best and the runner-up."""
     p = format_p(outcome.p_corrected)
     p = f"p {p[0]} {p[1:]}" if p.startswith("<") else f"p = {p}"

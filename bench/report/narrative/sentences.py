@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.analysis import power
-from bench.analysis.hypotheses import Basis, Outcome, Verdict
+from bench.analysis.hypotheses import Basis, HypothesisOutcome, Verdict
 from bench.analysis.stats import Interval
 from bench.report.format import numbers
 from bench.report.format.display_names import display_name
@@ -30,7 +30,7 @@ _PLURAL = {
 }
 
 
-def sentence(outcome: Outcome) -> str:
+def sentence(outcome: HypothesisOutcome) -> str:
     """One outcome in words.
 
     For example: resnet34_unet's final validation loss is lower than unet's by 0.071 [0.031, 0.112],
@@ -69,7 +69,7 @@ def _figure_words(figure: MetricTerm) -> str:
     return words if figure.epoch is None else f"{words} after epoch {figure.epoch}"
 
 
-def _difference(outcome: Outcome) -> str:
+def _difference(outcome: HypothesisOutcome) -> str:
     """The estimate in words, in the direction in which it was found."""
     hypothesis, found = outcome.hypothesis, outcome.test.estimate
     a, b = side_words(hypothesis)
@@ -90,12 +90,12 @@ def _difference(outcome: Outcome) -> str:
     return f"{subject} {be} {way} than {other} by{exactly} {amounts}{_margin(outcome)}"
 
 
-def _margin(outcome: Outcome) -> str:
+def _margin(outcome: HypothesisOutcome) -> str:
     margin = outcome.hypothesis.margin
     return "" if margin is None else f" (margin {margin:g})"
 
 
-def _nothing(outcome: Outcome) -> str:
+def _nothing(outcome: HypothesisOutcome) -> str:
     a, b = side_words(outcome.hypothesis)
     sides = f"{a} and {b}" if isinstance(outcome.hypothesis.b, dict) else a
     what = metric_words(outcome.hypothesis.metric)
@@ -117,7 +117,7 @@ def _amount(value: float, among: Interval) -> str:
     return numbers.fixed(value, numbers.decimals_for([among.mean], [among.high - among.mean]))
 
 
-def _remark(outcome: Outcome) -> str:
+def _remark(outcome: HypothesisOutcome) -> str:
     """Why nothing could be concluded, what to know of the comparison, and what is missing."""
     pairs = outcome.pairs
     notes = [*_why(outcome)]
@@ -132,7 +132,7 @@ def _remark(outcome: Outcome) -> str:
     return "".join(f"; {note}" for note in notes)
 
 
-def _of_others(outcome: Outcome) -> list[str]:
+def _of_others(outcome: HypothesisOutcome) -> list[str]:
     """Whose trials it is about if not ours, and whose stand beside without counting."""
     pairs = outcome.pairs
     notes = [f"logged elsewhere by {pairs.source}"] if pairs.source != BENCH_SOURCE else []
@@ -146,7 +146,7 @@ def _of_others(outcome: Outcome) -> list[str]:
     return notes
 
 
-def _why(outcome: Outcome) -> list[str]:
+def _why(outcome: HypothesisOutcome) -> list[str]:
     if outcome.verdict is not Verdict.INCONCLUSIVE:
         return []
     if outcome.test.basis is Basis.FEW:

@@ -21,8 +21,8 @@ from bench.report.format.display_names import display_name
 
 FILE = "search.json"
 ParamValue = str | int | float
-PointState = Literal["complete", "pruned", "infeasible", "failed", "running", "waiting"]
-STATES: tuple[PointState, ...] = (
+RecordedState = Literal["complete", "pruned", "infeasible", "failed", "running", "waiting"]
+STATES: tuple[RecordedState, ...] = (
     "complete",
     "pruned",
     "infeasible",
@@ -126,7 +126,7 @@ class PointRecord(_Read):
     """
 
     number: int
-    state: PointState
+    state: RecordedState
     params: dict[str, ParamValue]
     values: dict[str, float] | None = None
     curve: dict[int, float] = Field({}, alias="intermediate")
@@ -207,7 +207,7 @@ class SearchRecord(_Read):
         return [point for point in self.points if point.state == "complete"]
 
     @cached_property
-    def counts(self) -> dict[PointState, int]:
+    def counts(self) -> dict[RecordedState, int]:
         """How many points are in each state that some are in, in the order of `STATES`."""
         found = Counter(point.state for point in self.points)
         return {state: found[state] for state in STATES if found[state]}

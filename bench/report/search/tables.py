@@ -16,14 +16,14 @@ from bench.report.search.search_record import (
     ConfirmationRecord,
     ObjectiveRecord,
     PointRecord,
-    PointState,
+    RecordedState,
     SearchRecord,
 )
 from bench.report.search.words import decimals_of, figure_text, interval_text, param_text
 
 _MOST_NAMED = 12
 _MOST_SAID = 3
-MEANINGS: dict[PointState, str] = {
+MEANINGS: dict[RecordedState, str] = {
     "complete": "Every seed was trained to its end.",
     "pruned": "Ended before, as the pruner gave it up. It has no figure.",
     "infeasible": "Never trained: beyond a constraint, or its settings do not go together.",

@@ -16,7 +16,7 @@ from bench.analysis.effects import (
     level_differences,
     main_effects,
 )
-from bench.analysis.hypotheses import ALPHA, Outcome
+from bench.analysis.hypotheses import ALPHA, HypothesisOutcome
 from bench.analysis.hypothesis_contrasts import with_verdicts
 from bench.analysis.measurement_conditions import comparable_axes
 from bench.analysis.power import FEWEST
@@ -57,7 +57,9 @@ class EffectTables:
     tables: dict[str, Table]
 
 
-def all_effect_tables(records: Records, tested: Sequence[Outcome] = ()) -> list[EffectTables]:
+def all_effect_tables(
+    records: Records, tested: Sequence[HypothesisOutcome] = ()
+) -> list[EffectTables]:
     """The effects on every figure that can be compared along some axis, the selected one first.
 
     Differences that a hypothesis tests have its result.
@@ -79,7 +81,9 @@ def compared_columns(records: Records) -> list[str]:
     return [name for name in dict.fromkeys(names) if name in records.runs]
 
 
-def effects_on(records: Records, column: str, tested: Sequence[Outcome] = ()) -> EffectTables:
+def effects_on(
+    records: Records, column: str, tested: Sequence[HypothesisOutcome] = ()
+) -> EffectTables:
     """All effects on one figure."""
     differences = with_verdicts(level_differences(records, column), records, column, tested)
     found = {

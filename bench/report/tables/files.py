@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from bench.analysis.arm_summary import write_csv
-from bench.analysis.hypotheses import Outcome
+from bench.analysis.hypotheses import HypothesisOutcome
 from bench.analysis.records import Records
 from bench.record.columns import Status
 from bench.record.files import write_text
@@ -36,7 +36,7 @@ def table_files(
     records: Records,
     summary: pd.DataFrame,
     context: Mapping[str, Any],
-    tested: Sequence[Outcome],
+    tested: Sequence[HypothesisOutcome],
 ) -> dict[str, TableFile]:
     """The tables that the records have, by name; `context` is the page's."""
     effects: Sequence[EffectTables] = context["effects"]

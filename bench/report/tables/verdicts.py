@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bench.analysis.arms import NO_LABEL
-from bench.analysis.hypotheses import Outcome, PairedTest, Verdict
+from bench.analysis.hypotheses import HypothesisOutcome, PairedTest, Verdict
 from bench.analysis.pairing import labels_of
 from bench.analysis.records import Records
 from bench.analysis.stats import Interval
@@ -64,7 +64,7 @@ class VerdictCard:
     trials: list[tuple[str, list[str]]]
 
 
-def verdict_cards(records: Records, outcomes: Iterable[Outcome]) -> list[VerdictCard]:
+def verdict_cards(records: Records, outcomes: Iterable[HypothesisOutcome]) -> list[VerdictCard]:
     """A card for each outcome."""
     return [
         VerdictCard(
@@ -81,7 +81,7 @@ def verdict_cards(records: Records, outcomes: Iterable[Outcome]) -> list[Verdict
     ]
 
 
-def verdict_counts(outcomes: Sequence[Outcome]) -> str:
+def verdict_counts(outcomes: Sequence[HypothesisOutcome]) -> str:
     """`3 hypotheses: 1 supported, 2 inconclusive.`"""
     counts = Counter(outcome.verdict for outcome in outcomes)
     parts = [f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict]]
@@ -89,7 +89,7 @@ def verdict_counts(outcomes: Sequence[Outcome]) -> str:
     return f"{len(outcomes)} {noun}: {', '.join(parts)}."
 
 
-def verdict_table(outcomes: Sequence[Outcome]) -> Table:
+def verdict_table(outcomes: Sequence[HypothesisOutcome]) -> Table:
     """A row per hypothesis."""
     hypotheses = [outcome.hypothesis for outcome in outcomes]
     findings = [outcome.test for outcome in outcomes]
@@ -122,7 +122,7 @@ def verdict_table(outcomes: Sequence[Outcome]) -> Table:
     )
 
 
-def _seeds_column(outcomes: Sequence[Outcome]) -> Column:
+def _seeds_column(outcomes: Sequence[HypothesisOutcome]) -> Column:
     cells = []
     for outcome in outcomes:
         complete, planned = len(outcome.pairs.complete), len(outcome.pairs.seeds)
@@ -133,7 +133,7 @@ def _seeds_column(outcomes: Sequence[Outcome]) -> Column:
     return Column("Seeds", about, cells)
 
 
-def _facts(outcome: Outcome) -> list[tuple[str, str]]:
+def _facts(outcome: HypothesisOutcome) -> list[tuple[str, str]]:
     found, hypothesis = outcome.test, outcome.hypothesis
     expected = hypothesis.expect.replace("_", " ")
     margin = "" if hypothesis.margin is None else f", margin {hypothesis.margin:g}"
@@ -154,13 +154,13 @@ def _facts(outcome: Outcome) -> list[tuple[str, str]]:
     return facts + [(words, str(count)) for words, count in counts if count]
 
 
-def _complete(outcome: Outcome) -> str:
+def _complete(outcome: HypothesisOutcome) -> str:
     """`5`, or `4 of 5 complete` where some lack a stratum."""
     complete, planned = len(outcome.pairs.complete), len(outcome.pairs.seeds)
     return str(complete) if complete == planned else f"{complete} of {planned} complete"
 
 
-def _strata_table(outcome: Outcome) -> Table:
+def _strata_table(outcome: HypothesisOutcome) -> Table:
     strata = outcome.pairs.strata
     axes = list(dict.fromkeys(axis for stratum in strata for axis in stratum.axes))
     columns = [
@@ -203,7 +203,7 @@ def _amount(found: Interval) -> tuple[str, str]:
     return numbers.signed(found.mean, decimals), numbers.bounds(found, decimals)
 
 
-def _trials(records: Records, outcome: Outcome) -> list[tuple[str, list[str]]]:
+def _trials(records: Records, outcome: HypothesisOutcome) -> list[tuple[str, list[str]]]:
     """Every planned trial of either side: those that lack the figure too."""
     found = sides(outcome.hypothesis, labels_of(records))
     ids = list(records.runs["id"])

@@ -52,7 +52,7 @@ def test_labels_with_dollars_are_not_formulas(tmp_path):
     assert "scores" in names(figures.draw_all(study_of(tmp_path, trials)))
 
 
-def test_sources_are_told(tmp_path):
+def test_sources_are_reported(tmp_path):
     own = {"summary": {"best_val_dice": 0.5}}
     trials = [MadeTrial(0, {"model": "a"}, **own)]
     trials.append(MadeTrial(None, {"model": "a"}, source="A, 2024", **own))

@@ -55,7 +55,7 @@ def test_margin_and_verdict_are_drawn(tmp_path):
     assert marks[1].get_markerfacecolor() == forest.PAPER  # inconclusive: hollow
 
 
-def test_hypotheses_without_pairs_are_told(tmp_path):
+def test_hypotheses_without_pairs_are_reported(tmp_path):
     lost = SAME | {"id": "lost", "metric": "test_dice"}
     study = study_of(tmp_path, trials(), hypotheses=[SAME, lost])
     drawing = forest.verdicts(study)
@@ -64,7 +64,7 @@ def test_hypotheses_without_pairs_are_told(tmp_path):
     assert forest.verdicts(study_of(tmp_path / "lost", trials(), hypotheses=[lost])) is None
 
 
-def test_real_differences_are_filled(tmp_path):
+def test_significant_differences_are_filled(tmp_path):
     made = trials()
     for trial in made:  # b is better by 0.2 and hardly scatters
         if trial.axes["model"] == "b":

@@ -48,7 +48,7 @@ def test_every_seed_is_a_point_and_the_baseline_a_line(tmp_path):
     assert ax.get_xlabel() == "Test Dice"
 
 
-def test_a_far_baseline_is_told_instead_of_squeezing_the_arms(tmp_path):
+def test_a_far_baseline_is_written_instead_of_squeezing_the_arms(tmp_path):
     ax, _ = drawn(tmp_path, {"a": [0.90, 0.901, 0.902]}, 0.56)
     assert ax.get_title(loc="left") == "◂ baseline 0.560"
     assert ax.get_xlim()[0] > 0.85

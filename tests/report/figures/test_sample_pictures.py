@@ -45,7 +45,7 @@ def test_pictures_are_made_small(tmp_path):
         assert picture.size == (800, 160)
 
 
-def test_an_unreadable_picture_is_told(tmp_path):
+def test_an_unreadable_picture_is_reported(tmp_path):
     trials = made(tmp_path, 1)
     write_samples(tmp_path / "exp" / trials[1].id, count=1)
     (tmp_path / "exp" / trials[1].id / "samples" / "image_9.png").write_text("no picture")

@@ -35,7 +35,7 @@ def test_latex_table():
     ]
 
 
-def test_marks():
+def test_the_best_is_bold_and_ties_have_a_star():
     cells = [
         Cell("0.9", mark=Mark.BEST),
         Cell("0.8", detail="[0, 1]", mark=Mark.TIED),

@@ -134,7 +134,7 @@ def test_under_a_table_of_one_figure_is_what_is_said_of_it(
     assert definition_of(records, column) == (definition(records) if said else "")
 
 
-def test_experiments_that_are_scored_otherwise_are_told(tmp_path: Path) -> None:
+def test_experiments_that_are_scored_otherwise_are_reported(tmp_path: Path) -> None:
     alike = [made(tmp_path, name=name, scoring=BINARY) for name in ("a", "b")]
     assert definition(combine_experiments(alike, "c")).startswith(
         "Dice and IoU are computed for each image"

@@ -83,7 +83,7 @@ def test_in_runs_csv(tmp_path):
     assert records.closing == ()
 
 
-def test_a_kind_of_a_later_version_is_told(tmp_path):
+def test_a_kind_of_a_later_version_is_reported(tmp_path):
     trials = trials_with([], [])
     trials[0].summary["health"] = "too_good"
     records = records_of(tmp_path, trials)

@@ -57,7 +57,7 @@ def test_infinite_figures_conclude_nothing(tmp_path):
     assert CONCLUDED in text
 
 
-def test_a_verdict_on_the_two_is_the_one_that_is_told(tmp_path):
+def test_a_verdict_on_the_two_is_the_one_that_is_reported(tmp_path):
     claim = {"id": "same", "claim": "c", "metric": "best_val_dice", "a": {"model": "a"},
              "b": {"model": "b"}, "expect": "equivalent", "margin": 0.1}  # fmt: skip
     trials = arm("a", [0.5, 0.51, 0.52]) + arm("b", [0.51, 0.525, 0.53])
@@ -115,7 +115,7 @@ def test_nothing_finished(tmp_path):
     assert text == "2 trials: 2 planned."
 
 
-def test_another_leader_on_the_test_split_is_told(tmp_path):
+def test_another_leader_on_the_test_split_is_reported(tmp_path):
     trials = arm("a", [0.8] * 3, test_dice=0.7) + arm("b", [0.7] * 3, test_dice=0.75)
     _, text = words(tmp_path, trials)
     assert "On the test split it has 0.700 [0.700, 0.700]; there b leads with 0.750" in text

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bench.analysis.hypotheses import Outcome, correct, decide, paired_test
+from bench.analysis.hypotheses import HypothesisOutcome, correct, decide, paired_test
 from bench.analysis.strata import NO_FIGURE, OTHER_CONDITIONS, SIDES, Gap, Pairs, Side, Stratum
 from bench.report.narrative.sentences import metric_words, sentence
 from bench.spec.hypotheses import Hypothesis
@@ -34,7 +34,9 @@ def describe_exception(
     )
     pairs = Pairs((stratum,), along or {})
     (p,) = correct([found])
-    outcome = Outcome(hypothesis, pairs, found, (found,), p, decide(hypothesis, found, p), needs)
+    outcome = HypothesisOutcome(
+        hypothesis, pairs, found, (found,), p, decide(hypothesis, found, p), needs
+    )
     return sentence(outcome)
 
 

@@ -113,7 +113,7 @@ def test_the_manifest_says_how_was_searched(tmp_path):
         ({"trials": [*POINTS, point(7, params={"x": 1})]}, "point 7: there is no dimension x"),
     ],
 )  # fmt: skip
-def test_a_damaged_record_is_told(tmp_path, changes, reason):
+def test_a_damaged_record_is_reported(tmp_path, changes, reason):
     write(tmp_path, record(**changes))
     with pytest.raises(DamagedError, match=reason) as error:
         read_search_record(tmp_path)

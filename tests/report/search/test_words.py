@@ -44,7 +44,7 @@ def test_no_point_came_to_its_end(tmp_path):
     assert search_headline(read(tmp_path, nothing)).title == "No point has come to its end."
 
 
-def test_reused_points_are_told_and_not_counted_twice(tmp_path):
+def test_reused_points_are_reported_and_not_counted_twice(tmp_path):
     search = read(tmp_path)
     assert states_words(search).endswith(
         "1 of them equal to an earlier point, and not trained again."
@@ -53,7 +53,7 @@ def test_reused_points_are_told_and_not_counted_twice(tmp_path):
     assert "is of the only complete point" in search_headline(only).sentences[1]
 
 
-def test_of_several_objectives_each_chosen_point_is_told(tmp_path):
+def test_of_several_objectives_each_chosen_point_is_reported(tmp_path):
     found = search_headline(read(tmp_path, two_objectives()))
     assert found.title == (
         "2 of 3 complete points are on the front of best val Dice and MACs; 2 were chosen."

@@ -45,7 +45,7 @@ def test_figures_that_are_known_are_compared(records):
     assert "test_dice" in compared_columns(records)
 
 
-def test_tables(records):
+def test_a_table_each_for_differences_interactions_and_effects(records):
     effect = all_effect_tables(records)[0]
     # by seed: b − a 0.13, 0.15, 0.135, so t = 23.0; e − n 0.07, 0.07, 0.065, so t = 41.0
     assert lines(effect.tables["differences"]) == [

@@ -37,7 +37,7 @@ def made(tmp_path):
     return records, outcomes(records)
 
 
-def test_cards(made):
+def test_a_card_has_verdict_sentence_and_numbers(made):
     records, found = made
     card, _, large, above = verdict_cards(records, found)
     assert (card.id, card.claim) == ("b_better", "b is better")
@@ -78,7 +78,7 @@ def test_strata(made):
     assert [column.title for column in strata.columns][-1] == "Missing"
 
 
-def test_tally_and_table(made):
+def test_verdicts_are_counted_and_tabulated(made):
     _, found = made
     assert verdict_counts(found) == "4 hypotheses: 3 supported, 1 refuted."
     assert verdict_counts(found[:1]) == "1 hypothesis: 1 supported."

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
-from bench.report.figures.look import INK, Drawing, Picture, panels, picture
+from bench.report.figures.look import INK, Drawing, RenderedFigure, panels, picture
 from bench.report.format import numbers
 from bench.report.format.display_names import title
 from bench.report.search.figures.look import (
@@ -71,7 +71,7 @@ def _legend_words(search: SearchRecord, pairs: Mapping[str, Sequence[str]]) -> s
     return caption
 
 
-def _page(search: SearchRecord, objective: ObjectiveRecord, a: str, b: str) -> Picture:
+def _page(search: SearchRecord, objective: ObjectiveRecord, a: str, b: str) -> RenderedFigure:
     figure, axes = panels(1, 1, 3.8)
     x, y = (a, b) if not search.space[b].is_choice or search.space[a].is_choice else (b, a)
     draw_contour(axes[0], search, objective, x, y)

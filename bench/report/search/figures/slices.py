@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from bench.report.figures.look import INK, Drawing, Picture, fitted, panels, picture
+from bench.report.figures.look import INK, Drawing, RenderedFigure, fitted, panels, picture
 from bench.report.format.display_names import title
 from bench.report.search.figures.look import (
     BLUE,
@@ -121,7 +121,7 @@ def slice_data(search: SearchRecord, objective: ObjectiveRecord, name: str) -> p
     return shown
 
 
-def _slice_page(search: SearchRecord, objective: ObjectiveRecord) -> Picture:
+def _slice_page(search: SearchRecord, objective: ObjectiveRecord) -> RenderedFigure:
     columns = min(COLUMNS, len(search.space))
     rows = math.ceil(len(search.space) / columns)
     figure, axes = panels(rows, columns, 0.5 + 2.0 * rows)
