@@ -15,7 +15,7 @@ from typing import Literal, cast, get_args
 
 from bench.commands.disk import size_text
 from bench.errors import BenchError, StoreError, UnconfirmedError, UnwritableError, did_you_mean
-from bench.record.confirm import standing
+from bench.record.confirm import verified_status
 from bench.record.files import read_json
 from bench.record.leases import Leases
 from bench.record.owners import Owner
@@ -144,7 +144,7 @@ def _clean_trial(
 def _needed(files: TrialFiles, options: CleanOptions) -> str | None:
     """Why a trial's checkpoints are still of use; None: they are not."""
     try:
-        status = standing(files).status
+        status = verified_status(files).status
     except UnconfirmedError as error:
         return f"is left as it is: {error.reason}"
     if status in (Status.DONE, Status.PRUNED) or (status is Status.FAILED and options.failed):

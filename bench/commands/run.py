@@ -99,7 +99,7 @@ class _Run:
         refused: dict[str, UnconfirmedError] = {}
         for trial in trials:
             try:
-                found[trial.id] = self.confirmed.standing(self.files(trial))
+                found[trial.id] = self.confirmed.verified_status(self.files(trial))
             except UnconfirmedError as error:
                 refused[trial.id] = error
         self.confirmed.save()

@@ -16,7 +16,7 @@ from bench.data.settings import DataSettings, FilesSettings, OxfordPetSettings
 from bench.errors import BenchError, DamagedError, StoreError, UnconfirmedError
 from bench.plan.plan import Plan
 from bench.plan.trial import Trial, digest
-from bench.record.confirm import standing
+from bench.record.confirm import verified_status
 from bench.record.confirmed_index import ConfirmedIndex
 from bench.record.files import read_json, write_json
 from bench.record.store import Store
@@ -144,7 +144,7 @@ def _differs(trial: Trial, fingerprint: str | None, store: Store) -> bool:
     if fingerprint is None:
         return False
     try:
-        if standing(files).status is not Status.DONE:
+        if verified_status(files).status is not Status.DONE:
             return False
     except UnconfirmedError:
         return False  # it does not count as finished

@@ -13,7 +13,7 @@ from bench.plan.earlier import LOST_BEST, Earlier, EarlierTrial, Lookup
 from bench.plan.extractor import FindCheckpoint
 from bench.plan.recorded import is_imported
 from bench.plan.weights_mismatch import FUNCTION_CHANGING_SETTINGS
-from bench.record.confirm import confirmed, standing
+from bench.record.confirm import confirmed, verified_status
 from bench.record.store import Store, TrialFiles
 from bench.states import Status
 from bench.tasks.frechet_settings import FrechetSettings
@@ -56,7 +56,7 @@ def finished(store: Store) -> FindCheckpoint:
         if files.id != Path(text).name:  # a beginning may one day be another trial's too
             name = f"{files.experiment}/{files.id}"
             raise StoreError(f"{text!r} is only the beginning of {name}: write it whole")
-        status = standing(files).status
+        status = verified_status(files).status
         if status is not Status.DONE:
             raise StoreError(f"{files.folder}: is {status}, not done: `bench run` its spec first")
         if not files.best.is_file():

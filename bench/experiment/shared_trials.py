@@ -10,7 +10,7 @@ from bench import folders
 from bench.errors import BenchError, UnconfirmedError, UnwritableError
 from bench.plan.expand import trial_config
 from bench.plan.trial import Trial
-from bench.record.confirm import standing
+from bench.record.confirm import verified_status
 from bench.record.leases import Lease, Leases
 from bench.record.owners import Owner
 from bench.record.recorder import TrialRecorder
@@ -123,7 +123,7 @@ class SharedTrials:
     def _ended(self, trial: str) -> Ended | None:
         """A failure that was there before is what `--retry-failed` runs again."""
         try:
-            status = standing(self._recorders[trial].files)
+            status = verified_status(self._recorders[trial].files)
         except UnconfirmedError as error:  # left alone, as before a run
             return Ended(trial, Status.FAILED, Failure.CRASH, str(error), elsewhere=True)
         if status.status not in (Status.DONE, Status.FAILED) or status == self._before[trial]:
@@ -138,7 +138,7 @@ def refuse_force(experiment: str, leases: Leases, say: Callable[[str], None]) ->
         BenchError: there is one, and which.
     """
     for other in leases.others():
-        if not other.is_near():
+        if not other.is_local():
             say(f"--force: is {other} still running this? (up to {other.expiry:.0f} s)")
     for other in leases.certain_others():
         raise BenchError(

@@ -19,7 +19,7 @@ from bench.importing.csv_log import Logged, LoggedTrial, read_log
 from bench.metric_columns import MetricKind, curve_metric, val_curve
 from bench.plan.recorded import imported_identity
 from bench.record.columns import HISTORY, HISTORY_DIGEST, METRICS, SUMMARY_DIGEST
-from bench.record.confirm import history_digest, standing, summary_digest
+from bench.record.confirm import history_digest, summary_digest, verified_status
 from bench.record.directions import Mode, default_metric, known_direction
 from bench.record.files import read_text, write_json, write_text
 from bench.record.store import Store, TrialFiles, TrialStatus, now
@@ -190,7 +190,7 @@ def _state(files: TrialFiles, config: Mapping[str, Any], history: str) -> _State
         if read_text(files.history_path) not in (None, history):
             return _State.OTHER
         known = {**files.config(), "file": config["file"]}  # a file may be renamed
-        whole = standing(files).status is Status.DONE and known == config
+        whole = verified_status(files).status is Status.DONE and known == config
     except (DamagedError, UnconfirmedError):
         whole = False
     return _State.SAME if whole else _State.OUTDATED

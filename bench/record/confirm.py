@@ -131,7 +131,7 @@ def confirmed(
     return Confirmed(config, status, history, summary | known if summary else {}, bound)
 
 
-def standing(files: TrialFiles, config: Mapping[str, Any] | None = None) -> TrialStatus:
+def verified_status(files: TrialFiles, config: Mapping[str, Any] | None = None) -> TrialStatus:
     """How far a trial is; finished only where its whole record holds together.
 
     Where that of a finished one does not, but there is a saved state, it is interrupted: going on

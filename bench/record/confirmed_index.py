@@ -18,7 +18,7 @@ from typing import Any
 
 from bench.errors import DamagedError, StoreError
 from bench.plan.trial import digest
-from bench.record.confirm import checked_config, standing
+from bench.record.confirm import checked_config, verified_status
 from bench.record.files import read_json, write_text
 from bench.record.trial_files import TrialFiles, TrialStatus
 from bench.states import Status
@@ -48,8 +48,8 @@ class ConfirmedIndex:
         self._before = self._read()
         self._known: dict[str, list[str]] = {}
 
-    def standing(self, files: TrialFiles) -> TrialStatus:
-        """See `bench.record.confirm.standing`; of a known finished trial the status alone."""
+    def verified_status(self, files: TrialFiles) -> TrialStatus:
+        """As `bench.record.confirm.verified_status`; a known finished trial is not read again."""
         now = fingerprint(files)
         known = self._before.get(files.id)
         if now is not None and known is not None and known[0] == now:
@@ -58,7 +58,7 @@ class ConfirmedIndex:
         config: Mapping[str, Any] | None = None
         with suppress(DamagedError):
             config = checked_config(files)
-        found = standing(files, config)
+        found = verified_status(files, config)
         if found.status is Status.DONE and now is not None and config is not None:
             data = (config.get("settings") or {}).get("data")
             self._known[files.id] = [now, digest(data)]

@@ -28,7 +28,7 @@ _LEFTOVER = re.compile(r"\.(\d+)(-\w+\.tmp)?$")  # .history.csv.<pid>-x.tmp, .be
 
 def write_text(path: Path, text: str, *, durable: bool = False) -> None:
     """Replace the file's content, UTF-8."""
-    write_bytes(path, _sayable(text).encode(), durable=durable)
+    write_bytes(path, _utf8_safe(text).encode(), durable=durable)
 
 
 def write_json(path: Path, record: Any, *, durable: bool = False) -> None:
@@ -123,7 +123,7 @@ def _read_mapping(path: Path, parse: Callable[[str], Any]) -> dict[str, Any] | N
 def _plain(value: Any, *, strict: bool = True) -> Any:
     """Only what JSON and YAML know; with `strict`, numbers that are not finite become None."""
     if isinstance(value, Mapping):
-        return {_sayable(str(key)): _plain(item, strict=strict) for key, item in value.items()}
+        return {_utf8_safe(str(key)): _plain(item, strict=strict) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_plain(item, strict=strict) for item in value]
     if value is None or isinstance(value, bool):
@@ -133,10 +133,10 @@ def _plain(value: Any, *, strict: bool = True) -> Any:
     if isinstance(value, Real):
         number = float(value)
         return number if math.isfinite(number) or not strict else None
-    return _sayable(str(value))  # texts, paths, enums, times
+    return _utf8_safe(str(value))  # texts, paths, enums, times
 
 
-def _sayable(text: str) -> str:
+def _utf8_safe(text: str) -> str:
     r"""What UTF-8 cannot say, bytes of file names that are no text among it, as `\udcff`."""
     return text.encode(errors="backslashreplace").decode()
 

@@ -33,8 +33,8 @@ from typing import Self
 from bench import folders
 from bench.errors import BenchError, StoreError, UnwritableError
 from bench.record.files import read_json, read_text, write_json
+from bench.record.heartbeats import BEATS, HeartbeatMonitor
 from bench.record.owners import Owner
-from bench.record.silence import BEATS, Silence
 from bench.safe_files import open_plain, refuse_link_out
 
 EXPIRY = 60.0
@@ -107,7 +107,7 @@ class Leases:
         self._folder = folder
         self.owner = Owner.here(_expiry() if expiry is None else expiry)
         self._held: set[Lease] = set()
-        self._others = Silence(self.owner.expiry)
+        self._others = HeartbeatMonitor(self.owner.expiry)
         self._leaving = threading.Event()
         self._thread = threading.Thread(target=self._live, name="heartbeat", daemon=True)
 
@@ -126,7 +126,7 @@ class Leases:
                 f"{self._folder.parent}: cannot be written ({reason}): "
                 "choose another --results folder"
             ) from error
-        self._forget_the_dead()
+        self._remove_dead()
         self._thread.start()
         return self
 
@@ -141,7 +141,7 @@ class Leases:
         for lease in tuple(self._held):
             self.release(lease)
         with suppress(OSError):
-            self._card(self.owner).unlink()
+            self._heartbeat_file(self.owner).unlink()
         folders.release(self._folder)
 
     def claim(self, name: str) -> Lease | Owner:
@@ -215,23 +215,25 @@ class Leases:
 
         Waits for a sign of those on other machines, at most their expiry; who gives none is dead.
         """
-        first = {owner: _sign(self._card(owner)) for owner in self.others()}
-        silent = {owner for owner in first if not owner.is_near()}
+        first = {owner: _mtime(self._heartbeat_file(owner)) for owner in self.others()}
+        silent = {owner for owner in first if not owner.is_local()}
         while silent:
             time.sleep(_POLL_SECONDS)
             silent &= set(self.others())
-            silent = {owner for owner in silent if _sign(self._card(owner)) == first[owner]}
+            silent = {
+                owner for owner in silent if _mtime(self._heartbeat_file(owner)) == first[owner]
+            }
         return self.others()
 
     @property
     def _runs(self) -> Path:
         return self._folder / "runs"
 
-    def _card(self, owner: Owner) -> Path:
+    def _heartbeat_file(self, owner: Owner) -> Path:
         return self._runs / owner.token
 
     def _announce(self) -> None:
-        write_json(self._card(self.owner), self.owner.record())
+        write_json(self._heartbeat_file(self.owner), self.owner.record())
 
     def _live(self) -> None:
         """Give signs of life, and look at the others' all the time: unseen silence counts less."""
@@ -244,7 +246,7 @@ class Leases:
     def _beat(self) -> None:
         """Needs no space on the disk."""
         try:
-            os.utime(self._card(self.owner))
+            os.utime(self._heartbeat_file(self.owner))
         except FileNotFoundError:
             if self._runs.is_dir():  # somebody tidied up while we slept
                 self._announce()
@@ -279,7 +281,7 @@ class Leases:
         # created a moment ago, or by a process that died right then
         expiry = self.owner.expiry
         unknown = Owner("", 0, "?", "", None, "?", expiry)
-        return None if self._silence(path) >= expiry else unknown
+        return None if self._seconds_since_change(path) >= expiry else unknown
 
     def _present(self) -> list[Owner]:
         """Those who said that they are here and not that they left, without ourselves."""
@@ -292,17 +294,20 @@ class Leases:
         return found
 
     def _is_dead(self, owner: Owner) -> bool:
-        return owner.is_dead() or self._silence(self._card(owner)) >= owner.expiry
+        return (
+            owner.is_dead()
+            or self._seconds_since_change(self._heartbeat_file(owner)) >= owner.expiry
+        )
 
-    def _silence(self, path: Path) -> float:
+    def _seconds_since_change(self, path: Path) -> float:
         """Seconds for which a file was seen not to change."""
-        return self._others.of(path, _sign(path))
+        return self._others.seconds_since_change(path, _mtime(path))
 
-    def _forget_the_dead(self) -> None:
+    def _remove_dead(self) -> None:
         for owner in self._present():
             if owner.is_dead():
                 with suppress(OSError):
-                    self._card(owner).unlink()
+                    self._heartbeat_file(owner).unlink()
 
 
 def held_names(folder: Path) -> set[str]:
@@ -339,18 +344,18 @@ def _append(path: Path, text: str) -> None:
         os.close(file)
 
 
-def _looks_dead(owner: Owner, card: Path) -> bool:
-    if owner.is_near():
+def _looks_dead(owner: Owner, heartbeat_file: Path) -> bool:
+    if owner.is_local():
         return owner.is_dead()
-    sign = _sign(card)
-    return sign is None or time.time() - sign / 1e9 > 2 * owner.expiry
+    mtime = _mtime(heartbeat_file)
+    return mtime is None or time.time() - mtime / 1e9 > 2 * owner.expiry
 
 
 def _generations(folder: Path) -> list[int]:
     return [int(path.name) for path in folder.iterdir() if path.name.isdecimal()]
 
 
-def _sign(path: Path) -> int | None:
+def _mtime(path: Path) -> int | None:
     """When the file was changed, in ns; None where it is not there.
 
     It is opened first, because a file server's client may remember what `stat` said.

@@ -17,6 +17,8 @@ from bench.record.trial_files import now
 
 _PROC = Path("/proc")
 _TOKEN = re.compile(r"\w*")
+_RECORDED_AS = {"machine_id": "place", "process_start": "birth"}
+"""Fields by their names in lease files and studies, which earlier releases read, too."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,9 @@ class Owner:
         token: its own and nobody else's, now or ever.
         pid: process id on `host`.
         host: the machine's name.
-        place: machine, boot and process namespace: within one, `pid` and `birth` name a process.
-        birth: when it started, on a clock that nobody sets.
+        machine_id: machine, boot and process namespace: within one, `pid` and `process_start` name
+            a process.
+        process_start: when it started, on a clock that nobody sets.
         since: ISO 8601, UTC; for people.
         expiry: seconds of silence after which it is taken for dead by other machines.
     """
@@ -36,8 +39,8 @@ class Owner:
     token: str
     pid: int
     host: str
-    place: str
-    birth: float | None
+    machine_id: str
+    process_start: float | None
     since: str
     expiry: float
 
@@ -46,17 +49,23 @@ class Owner:
         """This process, under a new token."""
         pid = os.getpid()
         token = uuid.uuid4().hex
-        return cls(token, pid, socket.gethostname(), _place(), _birth(pid), now(), expiry)
+        return cls(
+            token, pid, socket.gethostname(), _machine_id(), _process_start(pid), now(), expiry
+        )
 
     @classmethod
     def read(cls, record: object) -> Self | None:
         """From what `record()` gave; None where it is anything else."""
-        names = cls.__dataclass_fields__.keys()
-        if not isinstance(record, dict) or not record.keys() >= names:
+        names = {field: _RECORDED_AS.get(field, field) for field in cls.__dataclass_fields__}
+        if not isinstance(record, dict) or not record.keys() >= set(names.values()):
             return None
-        owner = cls(**{name: record[name] for name in names})
-        texts = (owner.token, owner.host, owner.place, owner.since)
-        numbers = (owner.pid, owner.expiry, 0 if owner.birth is None else owner.birth)
+        owner = cls(**{field: record[name] for field, name in names.items()})
+        texts = (owner.token, owner.host, owner.machine_id, owner.since)
+        numbers = (
+            owner.pid,
+            owner.expiry,
+            0 if owner.process_start is None else owner.process_start,
+        )
         right = all(isinstance(text, str) for text in texts) and all(
             isinstance(number, int | float) for number in numbers
         )
@@ -65,25 +74,25 @@ class Owner:
 
     def record(self) -> dict[str, Any]:
         """For JSON."""
-        return asdict(self)
+        return {_RECORDED_AS.get(field, field): value for field, value in asdict(self).items()}
 
-    def is_near(self) -> bool:
+    def is_local(self) -> bool:
         """Whether its process can be looked up from here."""
-        return self.place == _place()
+        return self.machine_id == _machine_id()
 
     def is_dead(self) -> bool:
         """Whether the process is known to be gone; one in another place may be, unknown to us.
 
         A process with the same id that started at another time is another process.
         """
-        return self.is_near() and _birth(self.pid) != self.birth
+        return self.is_local() and _process_start(self.pid) != self.process_start
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}"
 
 
 @cache
-def _place() -> str:
+def _machine_id() -> str:
     """Two containers on one machine have one name and one boot, but two process namespaces."""
     try:
         boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
@@ -93,7 +102,7 @@ def _place() -> str:
     return f"{socket.gethostname()} {boot} {processes}".strip()
 
 
-def _birth(pid: int) -> float | None:
+def _process_start(pid: int) -> float | None:
     """When the process started; None where there is none, or only its corpse.
 
     From the kernel's ticks where there is /proc: psutil's time moves when the clock is set.

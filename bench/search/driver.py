@@ -17,7 +17,7 @@ from bench.measure.footprint import Footprint
 from bench.plan.objectives import Objective
 from bench.plan.space import Space, Value
 from bench.plan.trial import Trial
-from bench.record.confirm import standing
+from bench.record.confirm import verified_status
 from bench.record.store import TrialFiles, TrialStatus
 from bench.run.events import Ended, EpochDone, Event, Started
 from bench.run.prepare import Costs
@@ -284,7 +284,7 @@ class Driver:
             if self._active_for(trial.id) is not None:
                 return None  # another point of ours is the same: its result will be this one's
             files = self._factory.files(trial)
-            found = standing(files)
+            found = verified_status(files)
             if found.status in (Status.DONE, Status.PRUNED) and not active.figures:
                 for row in files.history():  # recorded before this search was resumed
                     self._check_pruning(active, row)

@@ -16,7 +16,7 @@ from bench.metric_columns import MetricKind, on_test
 from bench.plan.plan import Plan
 from bench.plan.pretrained import fetch_weights
 from bench.plan.trial import Trial
-from bench.record.confirm import standing
+from bench.record.confirm import verified_status
 from bench.record.store import TrialFiles
 from bench.run.events import Ended, Event
 from bench.run.executors.buffering import BufferingExecutor
@@ -221,7 +221,7 @@ class SearchExecution:
         self._ready = True
 
     def _left(self, trial: Trial) -> bool:
-        status = standing(self._factory.files(trial)).status
+        status = verified_status(self._factory.files(trial)).status
         retry = self._context.options.retry_failed
         return status is not Status.DONE and (retry or status is not Status.FAILED)
 
@@ -232,7 +232,7 @@ class SearchExecution:
         found: dict[int, Mapping[str, float]] = {}
         for trial in trials:
             files: TrialFiles = self._factory.files(trial)
-            if standing(files).status is Status.DONE:
+            if verified_status(files).status is Status.DONE:
                 found[trial.seed] = {
                     name: float(value)
                     for name, value in files.summary().items()
@@ -253,7 +253,7 @@ class _ConfirmationJobs:
     def next(self) -> Job | None:
         """The next one."""
         for trial, number in () if self._over else self._left:
-            before = standing(self._factory.files(trial))
+            before = verified_status(self._factory.files(trial))
             if before.status is not Status.DONE:  # by another process meanwhile
                 return self._factory.job(trial, number, before, test=True)
         self._over = True

@@ -12,8 +12,8 @@ from typing import Any
 
 from optuna.storages import BaseStorage
 
+from bench.record.heartbeats import BEATS, HeartbeatMonitor
 from bench.record.owners import Owner
-from bench.record.silence import BEATS, Silence
 
 _HEARTBEAT_KEY, _OWNER_KEY = "bench:alive:", "bench:who:"
 
@@ -40,7 +40,7 @@ class StudyPresence:
         self.owner = owner
         self._storage, self._study = storage, study
         self._beating = beating
-        self._monitor = Silence(owner.expiry)
+        self._monitor = HeartbeatMonitor(owner.expiry)
         self._leaving = threading.Event()
         self._thread = threading.Thread(target=self._run, name="study", daemon=True)
 
@@ -60,7 +60,7 @@ class StudyPresence:
         """Whether a process is gone. `attributes`: the study's attributes, as they are now."""
         if owner.token == self.owner.token:
             return False
-        if owner.is_near():
+        if owner.is_local():
             return owner.is_dead()
         heartbeat = attributes.get(_HEARTBEAT_KEY + owner.token)
         return (
@@ -69,7 +69,7 @@ class StudyPresence:
 
     def seconds_since_change(self, name: str, heartbeat: Any) -> float:
         """Seconds for which something was seen not to change."""
-        return self._monitor.of(name, heartbeat)
+        return self._monitor.seconds_since_change(name, heartbeat)
 
     def _run(self) -> None:
         beat = 0

@@ -31,7 +31,7 @@ def marked(root, values, mode="max", sources=None, **changes):
     records = load(Store(root), "exp")
     arms = arms_of(records)
     found = marks_in_column(records, arms, "best_val_dice", mode)
-    return {arms[number].label: standing for number, standing in found.items()}
+    return {arms[number].label: verified_status for number, verified_status in found.items()}
 
 
 CLEAR = {"a": (0.50, 0.51, 0.52), "b": (0.80, 0.82, 0.81), "c": (0.60, 0.61, 0.60)}

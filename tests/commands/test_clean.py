@@ -19,7 +19,7 @@ from bench.errors import BenchError, SpecError, StoreError
 from bench.experiment.earlier_experiments import lookup
 from bench.plan.earlier import best_trial, trial_of_seed
 from bench.record.columns import Failure, Status
-from bench.record.confirm import standing
+from bench.record.confirm import verified_status
 from bench.record.store import Store, TrialFiles, TrialStatus
 from tests.builders.experiments import SPEC, build
 
@@ -63,7 +63,7 @@ def test_it_frees_what_training_goes_on_from(store: Store) -> None:
     assert found.size == 6 * 6000
     for files in store.trials("built"):
         assert there(files) == {"best.pt", "finished.pt"}
-        assert standing(files).status is Status.DONE
+        assert verified_status(files).status is Status.DONE
     assert load(store, "built").runs.equals(runs)
     assert load(store, "built").history.equals(history)
     assert clean(store, [], CleanOptions())[0].size == 0
@@ -177,7 +177,7 @@ def test_killed_at_any_deletion_every_trial_is_as_before(
         with pytest.raises(KeyboardInterrupt):
             clean(store, [], CleanOptions("none"))
     assert load(store, "built").runs.equals(before)
-    assert standing(files).status is Status.DONE
+    assert verified_status(files).status is Status.DONE
     if survives < 4:
         assert files.best.exists()  # it goes last
     clean(store, [], CleanOptions("none"))

@@ -16,7 +16,7 @@ from bench.experiment import renamed_trials
 from bench.experiment.shared_trials import SharedTrials, refuse_force
 from bench.plan.expand import trial_config
 from bench.plan.trial import Trial
-from bench.record.confirm import standing
+from bench.record.confirm import verified_status
 from bench.record.leases import Lease, Leases, LostLeaseError
 from bench.record.recorder import TrialRecorder
 from bench.record.store import Store, TrialFiles
@@ -43,7 +43,7 @@ def recorder_of(files: TrialFiles) -> TrialRecorder:
 def enter(store: Store, trial: Trial, *, unwritten: bool = False) -> Run:
     leases = store.leases("shared").__enter__()
     recorder = recorder_of(store.trial("shared", trial.id))
-    before = {trial.id: standing(recorder.files)}
+    before = {trial.id: verified_status(recorder.files)}
     theirs = {trial.id: trial} if unwritten else {}
     return Run(leases, recorder, SharedTrials(leases, {trial.id: recorder}, before, theirs))
 

@@ -40,7 +40,7 @@ from bench.experiment import changed_data, renamed_trials
 from bench.plan.expand import load_trial, make_plan, trial_config
 from bench.plan.trial import Trial
 from bench.record import mlflow_fields
-from bench.record.confirm import standing
+from bench.record.confirm import verified_status
 from bench.record.mlflow_record import Record, agrees, memory_of
 from bench.record.recorder import TrialRecorder
 from bench.record.store import Store
@@ -221,7 +221,9 @@ class Records:
                 mlflow_fields.epoch_metrics(row)
 
     def _run(self, store: Store, _: Path) -> None:
-        standings = {t.id: standing(store.trial("made", t.id)).status for t in self.plan.trials}
+        standings = {
+            t.id: verified_status(store.trial("made", t.id)).status for t in self.plan.trials
+        }
         done = {trial for trial, status in standings.items() if status is Status.DONE}
         changed_data.moved_trials(self.plan, done, store)
         changed_data.refuse_changed_data(

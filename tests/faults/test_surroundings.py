@@ -147,7 +147,7 @@ def test_clocks_that_jumped_change_nothing(done: Path, copy: Path) -> None:
     """Records, leases and a report of the year 2096, and a lease of the year 1970."""
     expected, (first, second, *_) = facts(done / "results"), trials(copy / "results")
     page = copy / "reports" / "tiny" / "report.html"
-    gone = replace(Owner.here(60), pid=2**22, birth=1.0)
+    gone = replace(Owner.here(60), pid=2**22, process_start=1.0)
     for files, when in ((first, FUTURE), (second, 0.0)):
         record = json.loads(files.status_path.read_text())
         times = {"started": "2096-10-02T07:06:40.000Z", "updated": "2096-10-02T07:06:40.000Z"}

@@ -34,7 +34,7 @@ def index(store: Store) -> ConfirmedIndex:
 def look(store: Store) -> ConfirmedIndex:
     found = index(store)
     for files in store.trials("built"):
-        assert found.standing(files).status is Status.DONE
+        assert found.verified_status(files).status is Status.DONE
     found.save()
     return found
 
@@ -43,13 +43,13 @@ def look(store: Store) -> ConfirmedIndex:
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The trials whose records are read."""
     seen: list[str] = []
-    real = module.standing
+    real = module.verified_status
 
-    def standing(files: TrialFiles, *args: object) -> object:
+    def verified_status(files: TrialFiles, *args: object) -> object:
         seen.append(files.id)
         return real(files, *args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(module, "standing", standing)
+    monkeypatch.setattr(module, "verified_status", verified_status)
     return seen
 
 
@@ -98,7 +98,7 @@ def test_an_edit_of_the_same_size_and_time_is_seen(store: Store) -> None:
     os.utime(files.history_path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert files.history_path.stat().st_size == before.st_size
     with pytest.raises(UnconfirmedError):
-        index(store).standing(files)
+        index(store).verified_status(files)
 
 
 def test_a_copy_is_read_again(store: Store, tmp_path: Path, reads: list[str]) -> None:
@@ -118,7 +118,7 @@ def test_exchanged_folders_are_read_again(store: Store) -> None:
     one.folder.with_name("x").rename(other.folder)
     for files in (one, other):
         with pytest.raises(UnconfirmedError):
-            index(store).standing(files)
+            index(store).verified_status(files)
 
 
 def test_another_program_reads_again(
@@ -182,5 +182,5 @@ def test_what_is_not_finished_is_read_each_time(store: Store, reads: list[str]) 
     files.write_status(type(status)(Status.INTERRUPTED))
     found = index(store)
     for _ in range(2):
-        assert found.standing(files).status is Status.INTERRUPTED
+        assert found.verified_status(files).status is Status.INTERRUPTED
     assert found.data_digest(files.id) is None

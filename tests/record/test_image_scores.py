@@ -13,7 +13,7 @@ import pytest
 from bench.errors import StoreError
 from bench.image_scores import ImageScores, SelectedAndLast, SplitImages, TrialScores
 from bench.record.columns import Status
-from bench.record.confirm import standing
+from bench.record.confirm import verified_status
 from bench.record.image_scores import read_images, read_scores
 from bench.record.store import Store, TrialFiles
 from tests.builders.experiments import build
@@ -95,7 +95,7 @@ def test_a_trial_of_an_earlier_version_has_none(tmp_path: Path) -> None:
     store, plan = build(tmp_path)
     files = store.trial(plan.experiment, plan.trials[0].id)
     assert read_scores(files, files.summary()) is None
-    assert standing(files).status is Status.DONE
+    assert verified_status(files).status is Status.DONE
 
 
 def test_the_same_scores_are_the_same_bytes(tmp_path: Path) -> None:
@@ -215,10 +215,12 @@ def test_names_are_no_way_out_of_the_folder(files: TrialFiles) -> None:
 
 
 def test_lost_scores_are_made_again_where_there_is_a_state(files: TrialFiles) -> None:
-    assert standing(files).status is Status.DONE
+    assert verified_status(files).status is Status.DONE
     cut_short(files)
-    assert standing(files).status is Status.DONE, "without finished.pt the trial counts as it is"
+    assert verified_status(files).status is Status.DONE, (
+        "without finished.pt the trial counts as it is"
+    )
     files.finished.write_bytes(b"state")
-    found = standing(files)
+    found = verified_status(files)
     assert found.status is Status.INTERRUPTED
     assert "val.npy: was cut short" in (found.message or "")

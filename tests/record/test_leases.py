@@ -44,7 +44,7 @@ def until(condition: Callable[[], bool], seconds: float = 10) -> None:
 
 def leave_behind(folder: Path, **changes: object) -> Owner:
     """A lease on `a` and a card of an owner elsewhere who says nothing from now on."""
-    facts: dict[str, object] = {"place": "elsewhere", "host": "far", "pid": 7, "expiry": 0.4}
+    facts: dict[str, object] = {"machine_id": "elsewhere", "host": "far", "pid": 7, "expiry": 0.4}
     owner = replace(Owner.here(60), **(facts | changes))  # type: ignore[arg-type]
     for path in (folder / "runs" / owner.token, folder / "a" / "0"):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -161,8 +161,10 @@ def test_a_killed_process_is_dead_at_once_even_unburied(folder: Path) -> None:
 def test_another_process_with_the_same_number_is_another_process(folder: Path) -> None:
     here = Owner.here(60)
     assert not here.is_dead()
-    assert here.birth is not None
-    leave_behind(folder, place=here.place, pid=here.pid, birth=here.birth - 1)
+    assert here.process_start is not None
+    leave_behind(
+        folder, machine_id=here.machine_id, pid=here.pid, process_start=here.process_start - 1
+    )
     with Leases(folder) as ours:
         claimed(ours)
 
@@ -255,7 +257,7 @@ def test_created_by_a_process_that_died_before_it_could_sign(folder: Path) -> No
 
 
 def test_of_many_threads_one_takes_over(folder: Path) -> None:
-    leave_behind(folder, place=Owner.here(60).place, birth=-1.0)
+    leave_behind(folder, machine_id=Owner.here(60).machine_id, process_start=-1.0)
     runs = [Leases(folder) for _ in range(16)]
     start = threading.Barrier(len(runs))
 

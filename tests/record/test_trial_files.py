@@ -8,7 +8,7 @@ import pytest
 
 from bench.errors import DamagedError, StoreError, UnconfirmedError
 from bench.record.columns import Failure, Status
-from bench.record.confirm import standing
+from bench.record.confirm import verified_status
 from bench.record.trial_files import TrialFiles, TrialStatus
 
 
@@ -145,29 +145,29 @@ def finished(files: TrialFiles) -> TrialFiles:
 
 
 def test_finished_is_what_is_whole(files: TrialFiles) -> None:
-    assert standing(finished(files)).status is Status.DONE
+    assert verified_status(finished(files)).status is Status.DONE
     for path, contents in {
         files.summary_path: ["", "{}", '{"epochs": [1]}'],
         files.history_path: ["", "epoch\n1", "epoch\nx\n2\n", "epoch\n1\n2\n"],
     }.items():
         for content in contents:
             path.write_text(content)
-            found = standing(files)
+            found = verified_status(files)
             assert found.status is Status.INTERRUPTED, content
             assert path.name in str(found.message)
         finished(files)
     files.summary_path.unlink()
-    assert standing(files).status is Status.INTERRUPTED
+    assert verified_status(files).status is Status.INTERRUPTED
 
 
 def test_what_no_checkpoint_can_make_again_is_refused(files: TrialFiles) -> None:
     finished(files).history_path.write_text("x")
-    assert standing(files).status is Status.INTERRUPTED
+    assert verified_status(files).status is Status.INTERRUPTED
     files.last.rename(files.previous)
-    assert standing(files).status is Status.INTERRUPTED
+    assert verified_status(files).status is Status.INTERRUPTED
     files.previous.unlink()
     with pytest.raises(UnconfirmedError, match=r"history\.csv.*delete it and `bench run`"):
-        standing(files)
+        verified_status(files)
 
 
 def test_an_edited_history_is_read_as_it_is(files: TrialFiles) -> None:

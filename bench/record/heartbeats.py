@@ -20,7 +20,7 @@ class _Watched:
     silent: float = 0.0
 
 
-class Silence:
+class HeartbeatMonitor:
     """Watches signs that change as long as somebody is alive; any thread may ask.
 
     Args:
@@ -32,7 +32,7 @@ class Silence:
         self._watched: dict[Any, _Watched] = {}
         self._guard = threading.Lock()
 
-    def of(self, name: Any, sign: Any) -> float:
+    def seconds_since_change(self, name: Any, sign: Any) -> float:
         """Seconds for which `sign` was seen not to change. What was not watched counts little."""
         now = time.monotonic()
         with self._guard:
