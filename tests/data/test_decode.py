@@ -15,7 +15,7 @@ from bench.data import masks, pages, pixels
 from bench.data.decode import Pair, Single, decode_pair, load_images, load_pairs, resized
 from bench.data.masks import Labels
 from bench.errors import DataError
-from tests.data.pictures import LABELS, png, reading, saved
+from tests.builders.image_files import LABELS, png, reading, saved
 
 
 def read_image(file: Path) -> np.ndarray[Any, Any]:

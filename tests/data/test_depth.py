@@ -19,7 +19,7 @@ from bench.data.settings import DATASETS, FolderSettings
 from bench.data.window import EIGHT_BITS, Window, from_record
 from bench.errors import DataError
 from bench.train.batches import ApplyWindow
-from tests.data.wide import png16
+from tests.builders.deep_images import png16
 
 Save = Callable[[Path, np.ndarray], object]
 

@@ -14,8 +14,8 @@ from bench.data.masks import MaskReading, read_mask
 from bench.data.pages import Opening, oriented
 from bench.data.pixels import read_pixels
 from bench.errors import DataError
-from tests.data.made_folders import Pixels, Save, is_right, made, plain, prepared
-from tests.data.wide import png16
+from tests.builders.deep_images import png16
+from tests.builders.image_folders import Pixels, Save, is_right, made, plain, prepared
 
 ORIENTATION = 0x0112
 INVERSE = {6: 8, 8: 6}

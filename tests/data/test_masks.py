@@ -14,8 +14,8 @@ from ruamel.yaml import YAML
 
 from bench.data.settings import FolderSettings
 from bench.errors import DataError
-from tests.data.made_folders import Pixels, Save, is_right, made, plain, prepared
-from tests.data.wide import png16
+from tests.builders.deep_images import png16
+from tests.builders.image_folders import Pixels, Save, is_right, made, plain, prepared
 
 
 def remedies(message: str) -> list[dict[str, Any]]:

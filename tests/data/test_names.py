@@ -13,7 +13,7 @@ from PIL import Image
 from bench.data.names import masks_of
 from bench.data.settings import FolderSettings
 from bench.errors import DataError
-from tests.data.made_folders import is_right, made, plain, prepared
+from tests.builders.image_folders import is_right, made, plain, prepared
 
 FILES = {split: f"{split}.txt" for split in ("train", "val", "test")}
 PARTS = {"train": range(8), "val": range(8, 10), "test": range(10, 12)}

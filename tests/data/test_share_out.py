@@ -13,7 +13,7 @@ from PIL import Image
 from bench.data.base import Splits
 from bench.data.settings import DATASETS, ClassFolderSettings, FolderSettings
 from bench.errors import DataError
-from tests.data.made_folders import made, prepared
+from tests.builders.image_folders import made, prepared
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from bench.data.base import Split
 from bench.data.survey import ClassSurvey, Crossing, read_survey
 from bench.data.survey_counts import PixelValues, pixel_values, pixels_by_class
 from bench.errors import StoreError
-from tests.data.surveys import CLASSES, IGNORED, healthy, masks, noise, split, survey
+from tests.builders.surveys import CLASSES, IGNORED, healthy, masks, noise, split, survey
 
 
 def test_pixels_by_class_of_a_mask_counted_by_hand() -> None:

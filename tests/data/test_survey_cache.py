@@ -8,7 +8,7 @@ from bench.data import survey_cache
 from bench.data.base import FileFacts, Splits
 from bench.data.settings import CustomData, DataSettings, ShapesSettings
 from bench.data.survey_cache import kept_survey, look
-from tests.data.surveys import CLASSES, masks, noise, split
+from tests.builders.surveys import CLASSES, masks, noise, split
 
 FACTS = FileFacts(9, 9, "L", 8, 1, 1, 0, 255, "uint8")
 BENCH_SOURCE = CustomData.model_validate({"target": "a.b:C"})

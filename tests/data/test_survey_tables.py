@@ -10,7 +10,7 @@ from bench.data.survey import WindowSurvey
 from bench.data.survey_files import FilesSurvey, files_survey
 from bench.data.survey_tables import class_table, fact_table, label_table, summary_lines
 from bench.data.survey_words import listed, number, percent, span
-from tests.data.surveys import IGNORED, healthy, masks, noise, split, survey, with_files
+from tests.builders.surveys import IGNORED, healthy, masks, noise, split, survey, with_files
 
 FACTS = [
     FileFacts(40, 30, "RGB", 8, 1, 1, 0, 250, "uint8"),

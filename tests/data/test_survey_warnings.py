@@ -13,7 +13,7 @@ from bench.data.survey import Crossing, Survey, WindowSurvey
 from bench.data.survey_files import files_survey
 from bench.data.survey_kinds import ADVICE, Kind
 from bench.data.survey_warnings import Target, data_warnings
-from tests.data.surveys import IGNORED, healthy, masks, noise, split, survey, with_files
+from tests.builders.surveys import IGNORED, healthy, masks, noise, split, survey, with_files
 
 SEEN = {1: 40, 2: 20}
 

@@ -10,7 +10,7 @@ import pytest
 
 from bench.data.decode import Pair, load_pairs
 from bench.errors import DataError
-from tests.data.pictures import LABELS, png, reading, saved
+from tests.builders.image_files import LABELS, png, reading, saved
 
 
 def several(folder: Path, count: int = 6) -> list[Pair]:

@@ -8,7 +8,7 @@ import pytest
 from bench.errors import DamagedError
 from bench.record.data_file import DataSetRecord
 from bench.record.store import Store
-from tests.data.surveys import healthy
+from tests.builders.surveys import healthy
 
 
 def entry(label: str, *trials: str) -> DataSetRecord:

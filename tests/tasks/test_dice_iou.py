@@ -7,7 +7,7 @@ import torch
 
 from bench.tasks import dice_iou as module
 from bench.tasks.dice_iou import constant_prediction, count, dice_and_iou, pixels
-from tests.tasks.masks import mask
+from tests.builders.masks import mask
 
 
 def test_dice_and_iou_by_hand() -> None:

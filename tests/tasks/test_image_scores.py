@@ -15,7 +15,7 @@ from bench.tasks.classification import Classification
 from bench.tasks.diffusion import Diffusion
 from bench.tasks.segmentation import Segmentation
 from bench.tasks.settings import DIFFUSION_QUARTERS
-from tests.tasks.masks import Fixed, Played, batch, mask, scores_for
+from tests.builders.masks import Fixed, Played, batch, mask, scores_for
 
 THREE = ("background", "cat", "dog")
 RIGHT, WRONG = math.log(1 + math.exp(-4)), math.log(1 + math.exp(4))

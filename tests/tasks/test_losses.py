@@ -9,7 +9,7 @@ import torch
 
 from bench.tasks.losses import PixelCrossEntropy, SoftDice, segmentation_loss
 from bench.tasks.settings import SegmentationSettings
-from tests.tasks.masks import mask
+from tests.builders.masks import mask
 
 LOSSES = SegmentationSettings.losses
 

@@ -14,7 +14,7 @@ from bench.tasks.palette import CONFUSED, EXTRA, IGNORED, MISSED, PALETTE
 from bench.tasks.pictures import colour, errors, overlay, side_by_side
 from bench.tasks.segmentation import AT_ONCE, Segmentation, predict_labels
 from bench.tasks.settings import SUPPORT, EmptyMask, ScoreAverage, SegmentationSettings
-from tests.tasks.masks import Fixed, Played, batch, mask, scores_for
+from tests.builders.masks import Fixed, Played, batch, mask, scores_for
 
 
 def test_labels_of_two_classes_equal_argmax() -> None:

@@ -14,7 +14,7 @@ from bench.record.store import Store
 from bench.report.page import write_report
 from bench.report.tables.data_sets import data_views, top_warnings
 from tests.builders.records import MadeTrial, study, write_experiment
-from tests.data.surveys import healthy, masks, noise, split, survey
+from tests.builders.surveys import healthy, masks, noise, split, survey
 
 HOSTILE = "<script>alert(1)</script>|x"
 
