@@ -7,6 +7,7 @@ import io
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -49,7 +50,13 @@ def ignore_signals() -> None:
 
 @contextmanager
 def _handling(handler: _Handler) -> Iterator[None]:
-    """Signals that are ignored stay ignored: `nohup` ignores SIGHUP."""
+    """Signals that are ignored stay ignored: `nohup` ignores SIGHUP.
+
+    In another thread than the main one Python lets nobody handle signals: they stay as they are.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     before = {each: signal.getsignal(each) for each in SIGNALS}
     before = {each: old for each, old in before.items() if old is not signal.SIG_IGN}
     for each in before:

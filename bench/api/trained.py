@@ -60,4 +60,4 @@ class Trained:
             return self._reader.read(Path(image))
         if isinstance(image, PIL.Image.Image):
             image = np.array(PIL.ImageOps.exif_transpose(image).convert("RGB"))
-        return self._reader.of_values(np.asarray(image))
+        return self._reader.of_values(np.array(image))  # a copy, which may be written to

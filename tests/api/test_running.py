@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,14 @@ def test_an_interrupted_run_raises(
         bench.run(spec, results=tmp_path)
     assert sys.modules["__main__"].__name__ == "__main__"
     assert hasattr(sys.modules["__main__"], "__file__")
+
+
+def test_it_runs_in_a_thread(made: bench.Experiment, place: Path, spec: dict[str, Any]) -> None:
+    """Where Python lets nobody handle signals: in a server, for example."""
+    folders = {"results": place / "results", "reports": place / "reports"}
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(bench.run, spec, progress=False, **folders).result()
+    assert found.runs.equals(made.runs)
 
 
 def test_a_script_needs_no_guard_and_a_failure_is_a_row(

@@ -47,7 +47,7 @@ def test_verdicts(expect, metric, differences):
 def test_intervals(values):
     found = mean_interval(values)
     assert not found.known
-    assert not found.apart(mean_interval([9.0, 9.1, 9.2]))
+    assert not found.disjoint(mean_interval([9.0, 9.1, 9.2]))
 
 
 @pytest.mark.parametrize(("mode", "order"), [("max", [2, 0, 1, 4]), ("min", [0, 2, 1, 4])])
@@ -106,8 +106,8 @@ def test_points_of_a_search(tmp_path, bad, place, mode):
               for i, value in enumerate(values)]  # fmt: skip
     search, objective = replace(search, points=points), replace(search.objectives[0], mode=mode)
     first = 0.7 if mode == "max" else 0.5
-    assert objective.best_trial(values) == first
-    assert math.isnan(objective.best_trial([bad]))
+    assert objective.best(values) == first
+    assert math.isnan(objective.best([bad]))
     title = search_headline(replace(search, objectives=[objective])).title
     assert f"with best val Dice {first:.3f}" in title
 
