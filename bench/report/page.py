@@ -46,7 +46,7 @@ from bench.report.search.sections import search_context, search_files, subject_r
 from bench.report.tables import arms_and_trials as layout
 from bench.report.tables.data_sets import data_views, top_warnings
 from bench.report.tables.effects import EffectTables, all_effect_tables
-from bench.report.tables.files import table_files, write_tables
+from bench.report.tables.files import table_files, write_image_scores, write_tables
 from bench.report.tables.learning import learning_table
 from bench.report.tables.verdicts import verdict_cards, verdict_counts
 from bench.safe_files import refuse_link_out
@@ -125,6 +125,8 @@ def write_one(records: Records, folder: Path, search: SearchRecord | None = None
     drawings = draw_all(experiment) if search is None else draw_search(search, experiment)
     context = page_context(shown, summary, arms, drawings, tested, effects)
     files = table_files(shown, summary, context, tested)
+    if search is None and (problems := experiment.image_scores.problems):
+        context["cautions"] = (*context["cautions"], findings.unused_image_scores(problems))
     if search is not None:
         context |= _of_all_trials(records) | search_context(records, search, folder)
         context["contents"] = contents(context)
@@ -133,6 +135,8 @@ def write_one(records: Records, folder: Path, search: SearchRecord | None = None
     context["samples"] = write_samples(context["samples"], folder, linked=view.is_large)
     write_figures(drawings, folder / "figures")
     write_csvs(records, folder)
+    if (images := write_image_scores(records, folder)) is not None:
+        context["cautions"] = (*context["cautions"], *images.cautions)
     write_json(folder / "verdicts.json", [outcome.record() for outcome in tested])
     write_json(folder / "manifest.json", manifest_record(records, search))
     write_tables(files, folder / "tables")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from bench.atomic_files import write_bytes
-from bench.report.figures import by_arm, curves, forest, fronts, pairs, predictions
+from bench.report.figures import by_arm, curves, forest, fronts, images, pairs, predictions
 from bench.report.figures.experiment_data import ExperimentData
 from bench.report.figures.look import Drawing, RenderedFigure, theme
 from bench.states import BENCH_SOURCE
@@ -30,6 +30,8 @@ MAKERS: tuple[Maker, ...] = (
     curves.budgets,
     by_arm.throughput,
     predictions.predictions,
+    images.worst,
+    images.differences,
 )
 
 

@@ -11,6 +11,14 @@ import pandas as pd
 from bench.analysis.arm_summary import arm_summary, ranking
 from bench.analysis.arms import Arm, arm_numbers, arms_of
 from bench.analysis.hypotheses import HypothesisOutcome
+from bench.analysis.image_scores import (
+    ImageFigure,
+    ScoresByTrial,
+    ScoreTable,
+    by_trial,
+    figures_of,
+    read_image_scores,
+)
 from bench.analysis.measurement_conditions import MEMORY, TIMES, measurement_conditions
 from bench.analysis.records import Records
 from bench.report.format.folding import LARGE, best_and_worst, evenly_spaced
@@ -53,6 +61,33 @@ class ExperimentData:
     def order(self) -> list[int]:
         """Numbers of the arms by the best validation value of the selected metric, best first."""
         return ranking(self.summary, self.records.best_column, self.records.select.mode)
+
+    def trials_of(self, number: int) -> list[str]:
+        """Ids of an arm's finished trials."""
+        return list(self.done["id"][self.done["arm"] == number])
+
+    @cached_property
+    def image_scores(self) -> ScoreTable:
+        """Scores of single images: by the selected metric, and what hypotheses need."""
+        wanted = [ImageFigure(split, self.metric, "selected") for split in ("test", "val")]
+        for outcome in self.tested:
+            wanted += figures_of(outcome.hypothesis, self.metric) or []
+        return read_image_scores(self.records, dict.fromkeys(wanted))
+
+    @cached_property
+    def best_image_scores(self) -> tuple[Arm, ImageFigure, ScoresByTrial] | None:
+        """The best of the arms that have scores of single images: its own by the selected metric.
+
+        On the test split, or where no trial was tested on the validation split.
+        """
+        arms = {arm.number: arm for arm in self.arms}
+        for split in ("test", "val"):
+            figure = ImageFigure(split, self.metric, "selected")
+            for number in self.order:
+                found = by_trial(self.image_scores, figure, self.trials_of(number))
+                if found is not None:
+                    return arms[number], figure, found
+        return None
 
     @cached_property
     def _conditions(self) -> dict[str, pd.Series[str]]:

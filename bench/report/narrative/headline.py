@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -25,6 +25,7 @@ from bench.analysis.hypothesis_contrasts import ContrastsByArms, contrasts_betwe
 from bench.analysis.measurement_conditions import compiled, incomparable_axes
 from bench.analysis.records import Records
 from bench.analysis.stats import Interval, paired_differences
+from bench.errors import printable
 from bench.metric_columns import CONSTANTS, best_val, on_test
 from bench.record.columns import Status
 from bench.report.format import numbers
@@ -386,3 +387,12 @@ def _on_test(records: Records, summary: pd.DataFrame, arms: Sequence[Arm], best:
         return [f"{text}, the {first_words(records.select.mode)} there too."]
     top = numbers.interval(interval_of(summary, order[0], column), decimals)
     return [f"{text}; there {arms[order[0]].label} leads with {top}."]
+
+
+def unused_image_scores(problems: Mapping[str, str]) -> str:
+    """That scores of single images are not used; `problems` says by trial why."""
+    return (
+        f"Scores of single images of {numbers.plural(len(problems), 'trial')} are not used; "
+        "their other figures are: "
+        f"{printable(next(iter(problems.values())))}"
+    )

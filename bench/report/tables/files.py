@@ -10,13 +10,16 @@ import pandas as pd
 
 from bench.analysis.arm_summary import write_csv
 from bench.analysis.hypotheses import HypothesisOutcome
+from bench.analysis.image_frame import MOST_ROWS, image_frame
 from bench.analysis.records import Records
+from bench.atomic_files import replacing
 from bench.record.columns import Status
 from bench.record.files import write_text
 from bench.report.format.cells import Table
 from bench.report.format.markup import markdown, to_latex, to_markdown
 from bench.report.tables.effects import EffectTables, table_together, together
 from bench.report.tables.verdicts import verdict_table
+from bench.texts import formula_caution
 
 NAMES = ("arms", "learning", "verdicts", "differences", "interactions", "effects", "failures")
 OF_SEARCH = ("chosen", "points")
@@ -60,6 +63,37 @@ def table_files(
         columns = ["id", "seed", *(f"axis.{axis}" for axis in records.axes), "failure", "message"]
         found["failures"] = TableFile(failed[columns], context["failures"])
     return found
+
+
+class ImageScoresFile(NamedTuple):
+    """The file of scores of single images: its name, and what to know of the report."""
+
+    name: str
+    cautions: tuple[str, ...]
+
+
+def write_image_scores(records: Records, folder: Path) -> ImageScoresFile | None:
+    """Write the scores of single images as `image_scores.csv`, or `.parquet`.
+
+    As Parquet where there are so many rows that a spreadsheet would not open them. None, and
+    nothing of an earlier report stays, where there are no scores.
+    """
+    frame = image_frame(records)
+    form = None if frame.empty else "csv" if len(frame) <= MOST_ROWS else "parquet"
+    paths = {ending: folder / f"image_scores.{ending}" for ending in ("csv", "parquet")}
+    for ending, path in paths.items():
+        if ending != form:
+            path.unlink(missing_ok=True)
+    if form is None:
+        return None
+    if form == "parquet":
+        with replacing(paths[form]) as beside:
+            frame.to_parquet(beside, index=False)
+        return ImageScoresFile(paths[form].name, ())
+    write_csv(frame, paths[form])
+    texts = [text for name in ("image", "group") for text in frame[name].cat.categories]
+    formulas = formula_caution(texts)
+    return ImageScoresFile(paths[form].name, () if formulas is None else (formulas,))
 
 
 def write_tables(files: Mapping[str, TableFile], folder: Path) -> None:
