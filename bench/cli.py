@@ -90,19 +90,19 @@ def run(
             "-j",
             "--jobs",
             min=1,
-            help="Trials at a time; default: one a GPU, or one a CPU core. More than there are "
-            "GPUs: several side by side on each.",
+            help="Trials at a time; default: one per GPU, or one per CPU core. With more than "
+            "there are GPUs, several share each.",
         ),
     ] = None,
-    device: Annotated[DeviceName | None, typer.Option(help="Where to compute.")] = None,
+    device: Annotated[DeviceName | None, typer.Option(help="Device to train on.")] = None,
     retry_failed: Annotated[bool, typer.Option(help="Run failed trials again.")] = False,
-    force: Annotated[bool, typer.Option(help="Forget the results of these trials first.")] = False,
+    force: Annotated[bool, typer.Option(help="Delete the results of these trials first.")] = False,
     fail_fast: Annotated[bool, typer.Option(help="Stop at the first failure.")] = False,
     timeout: Annotated[
         str,
         typer.Option(
-            help="A trial that is not done this long after its start in this run has failed: "
-            "seconds, or 90m, 2h. 0: never."
+            help="A trial fails that is not done this long after its start in this run: seconds, "
+            "or 90m, 2h. 0: no limit."
         ),
     ] = "0",
     hung_after: HungAfter = "30m",
@@ -141,7 +141,7 @@ def plan(
     memory: Annotated[
         bool,
         typer.Option(
-            "--memory", help="Predict each trial's peak of memory by a few steps on its data."
+            "--memory", help="Predict each trial's peak memory from a few steps on its data."
         ),
     ] = False,
     as_json: AsJson = False,
@@ -222,7 +222,7 @@ def report(
         list[str] | None, typer.Argument(help="Names or spec files; default: all.")
     ] = None,
     together: Annotated[
-        str | None, typer.Option(help="One report on all of them, under this name.")
+        str | None, typer.Option(help="Make one report on all of them, under this name.")
     ] = None,
     out: Annotated[Path, typer.Option("--out", help="Folder of reports.")] = REPORTS,
     results: Results = RESULTS,
@@ -247,7 +247,9 @@ def report(
 
 @app.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="A CSV file, an epoch a line.", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(help="A CSV file with one line per epoch.", show_default=False)
+    ],
     experiment: Annotated[str, typer.Option(help="The experiment to put the histories into.")],
     source: Annotated[str, typer.Option(help="Where they were logged, in a few words.")],
     better: Annotated[
@@ -258,7 +260,7 @@ def import_(
         str | None,
         typer.Option(help="The metric whose best epoch counts; default: the plan's, or val/dice."),
     ] = None,
-    force: Annotated[bool, typer.Option(help="Replace what is recorded otherwise.")] = False,
+    force: Annotated[bool, typer.Option(help="Replace records that differ.")] = False,
     first_epoch: Annotated[
         int, typer.Option(min=0, help="The number of the file's first epoch: 0, as in Keras' logs.")
     ] = 1,
@@ -365,7 +367,7 @@ def clean(
     ] = None,
     keep: Annotated[
         str,
-        typer.Option(help="best: delete what training goes on from; none: the best weights, too."),
+        typer.Option(help="best: delete the states to resume from; none: also the best weights."),
     ] = "best",
     failed: Annotated[
         bool, typer.Option("--failed", help="Failed trials' checkpoints, too.")
@@ -388,7 +390,7 @@ def sync(
     experiment: Annotated[str | None, typer.Argument(help="Default: all.")] = None,
     results: Results = RESULTS,
 ) -> None:
-    """Push to MLflow what it has not got."""
+    """Push to MLflow what it lacks."""
     from bench.experiment.mirroring import sync_confirmed
     from bench.record.store import Store
 

@@ -76,7 +76,7 @@ def _draws(drawn: object, target: str) -> Tensor:
         raise SpecError(f"{target!r}: `draw` must return a tensor, not {type(drawn).__name__}")
     if drawn.dim() == 0 or len(drawn) != _SAMPLES or drawn.device.type != "cpu":
         raise SpecError(
-            f"{target!r}: `draw` must return one row a sample, on the CPU, but for {_SAMPLES} "
+            f"{target!r}: `draw` must return one row per sample, on the CPU, but for {_SAMPLES} "
             f"samples it returned {_describe_tensor(drawn)}"
         )
     return drawn

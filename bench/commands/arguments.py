@@ -23,7 +23,7 @@ Overrides = Annotated[
     list[str] | None, typer.Argument(help="Settings to change: key=value, as in train.epochs=2.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Device = Annotated[DeviceName, typer.Option(help="Where to compute.")]
+Device = Annotated[DeviceName, typer.Option(help="Device to train on.")]
 TrustCode = Annotated[
     bool,
     typer.Option(
@@ -31,17 +31,18 @@ TrustCode = Annotated[
     ),
 ]
 HungAfter = Annotated[
-    str, typer.Option(help="A trial whose worker has not moved for so long has failed. 0: never.")
+    str,
+    typer.Option(help="A trial fails whose worker makes no progress for this long. 0: no limit."),
 ]
 Retries = Annotated[
     int,
-    typer.Option(min=0, help="How often a trial goes on by itself when its worker is killed."),
+    typer.Option(
+        min=0, help="How often a trial is resumed automatically after its worker was killed."
+    ),
 ]
 KeepLast = Annotated[
     bool,
-    typer.Option(
-        "--keep-last", help="Keep what training goes on from (last.pt) of finished trials."
-    ),
+    typer.Option("--keep-last", help="Keep the state to resume from (last.pt) of finished trials."),
 ]
 Reports = Annotated[Path, typer.Option("--out", help="Folder of reports.")]
 RESULTS = Path("results")

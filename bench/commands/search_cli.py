@@ -31,22 +31,21 @@ def search(
     spec: Spec,
     overrides: Overrides = None,
     trials: Annotated[
-        int | None, typer.Option(min=1, help="Points to be tried in all, instead of the spec's.")
+        int | None, typer.Option(min=1, help="Points to try in total, instead of the spec's.")
     ] = None,
     timeout: Annotated[
         str,
         typer.Option(
-            help="Begin no further point after this: seconds, or 90m, 2h; then choose. 0: the "
-            "spec's."
+            help="Start no new point after this: seconds, or 90m, 2h; then choose. 0: the spec's."
         ),
     ] = "0",
     jobs: Annotated[
         int | None,
-        typer.Option("-j", "--jobs", min=1, help="Trials at a time; default: as `run`."),
+        typer.Option("-j", "--jobs", min=1, help="Trials at a time; default: as for `run`."),
     ] = None,
-    device: Annotated[DeviceName | None, typer.Option(help="Where to compute.")] = None,
+    device: Annotated[DeviceName | None, typer.Option(help="Device to train on.")] = None,
     retry_failed: Annotated[
-        bool, typer.Option(help="Train trials again that failed in an earlier study.")
+        bool, typer.Option(help="Retrain trials that failed in an earlier study.")
     ] = False,
     hung_after: HungAfter = "30m",
     retries: Retries = 2,

@@ -1,4 +1,4 @@
-"""How many processes the system has killed for want of memory. Imports no torch."""
+"""How many processes the system has killed as memory ran out. Imports no torch."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ class TrialFiles:
 
     @property
     def history_path(self) -> Path:
-        """`history.csv`: one row an epoch."""
+        """`history.csv`: one row per epoch."""
         return self.folder / "history.csv"
 
     @property

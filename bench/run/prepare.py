@@ -70,7 +70,7 @@ def prepare(
             return _prepare_once((list(trials), trials_per_device, survey), report)
         except EOFError:
             if oom_kills() != killed_before:
-                why = "preparing the trials: the process was ended by the system for want of memory"
+                why = "preparing the trials: the system ran out of memory and killed the process"
                 raise PreparationError(why) from None
     raise WorkerStartError(
         f"preparing the trials: the process was ended from outside, {ATTEMPTS} times; the same "

@@ -77,7 +77,7 @@ class HealthState:
 class HealthMonitor:
     """What was found in one trial's training.
 
-    A look costs one value a BatchNorm, and a row of the gradients of parameters that had none so
+    A look costs one value per BatchNorm, and a row of the gradients of parameters that had none so
     far: of all of them after the first epoch, mostly of none later.
     """
 

@@ -130,8 +130,8 @@ class Stepper:
         before = self._images_at_once(batch)
         self.micro_batch = math.ceil(before / 2)
         print(
-            f"out of memory with {before} images at once: the gradient of a batch is summed up "
-            f"over parts of at most {self.micro_batch} from here on",
+            f"out of memory with {before} images at once: gradients are accumulated over parts of "
+            f"at most {self.micro_batch} images from here on",
             flush=True,
         )
         self._optimizer.zero_grad()

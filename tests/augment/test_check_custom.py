@@ -66,7 +66,7 @@ def settings(*transforms: dict[str, Any]) -> AugmentSettings:
         ({"target": "Flat", "kind": "single"}, r"float64, .* returned \(2, 2, 3\) float32 on cpu"),
         ({"target": "Flat", "kind": "list"}, "`matrices` must return a tensor, not list"),
         ({"target": "Flat", "kind": "broken"}, "fails on 2 images: .*half of nothing"),
-        ({"target": "Wave", "draws": 1}, r"one row a sample.* for 2 samples it returned \(1, 1\)"),
+        ({"target": "Wave", "draws": 1}, r"row per sample.* for 2 samples it returned \(1, 1\)"),
         ({"target": "Wave", "channels": 1}, r"`displacement` must return \(2, 2, 8, 8\) float32"),
         ({"target": "Grey"}, r"`adjust` must return \(2, 3, 8, 8\) float32"),
         ({"target": "Nothing"}, "is no transform"),

@@ -217,7 +217,7 @@ def test_what_the_system_killed_for_want_of_memory_is_no_kill(tmp_path: Path) ->
     seen = go(*bad, retries=0, count_oom_kills=lambda: next(counts))
     ended = [event for event in seen if isinstance(event, Ended)]
     assert [event.failure for event in ended] == [Failure.OUT_OF_MEMORY, Failure.KILLED]
-    assert "for want of memory" in str(ended[0].message)
+    assert "ran out of memory" in str(ended[0].message)
 
 
 def test_where_the_system_does_not_count_them_a_kill_is_a_kill(tmp_path: Path) -> None:

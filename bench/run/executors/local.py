@@ -32,8 +32,8 @@ UNKNOWN = 255
 """What multiprocessing says of a process whose fork server is dead. No worker ends with it."""
 _ZOMBIE = psutil.STATUS_ZOMBIE
 NO_MEMORY = (
-    "the system killed the worker process for want of memory: run fewer trials at a time (-j), or "
-    "smaller batches"
+    "the system ran out of memory and killed the worker process: run fewer trials at a time "
+    "(-j), or smaller batches"
 )
 
 
