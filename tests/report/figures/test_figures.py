@@ -61,7 +61,7 @@ def test_sources_are_reported(tmp_path):
 
 
 def test_files_of_an_earlier_report_go(tmp_path):
-    page = figures.Picture(b"png", b"svg")
+    page = figures.RenderedFigure(b"png", b"svg")
     figures.write_figures([figures.Drawing("old", "", "", (page, page))], tmp_path)
     assert {p.name for p in tmp_path.iterdir()} == {"old.png", "old.svg", "old_2.png", "old_2.svg"}
     figures.write_figures([figures.Drawing("new", "", "", (page,))], tmp_path)

@@ -62,5 +62,5 @@ def test_labels_fit_two_lines(label, shown):
 
 
 def test_pages_have_names():
-    page = look.Picture(b"", b"")
+    page = look.RenderedFigure(b"", b"")
     assert list(look.Drawing("a", "", "", (page, page, page)).files) == ["a", "a_2", "a_3"]
