@@ -25,9 +25,19 @@ from bench.record.mlflow_errors import (
     RefusedError,
     failure,
     is_refusal,
+    lacking_error,
     reason,
 )
-from bench.record.mlflow_record import LACKING, Pushed, Record, agrees, marker, memory_of, stamp
+from bench.record.mlflow_record import (
+    LACKING,
+    Pushed,
+    Record,
+    agrees,
+    end_time,
+    marker,
+    memory_of,
+    stamp,
+)
 from bench.record.mlflow_sync import FAILURES, Check, Sync, SyncCounts, accept
 from bench.record.mlflow_tree import SOURCE, Tree
 from bench.record.store import Store, TrialFiles
@@ -141,7 +151,7 @@ class Mirror:
                     failures[name] = error
         write_json(files.mlflow_path, memory | {LACKING: sorted(failures)})
         if failures:
-            raise self._lacking(files, failures)
+            raise lacking_error(files.folder, failures)
         return True
 
     def sync_trial(self, files: TrialFiles) -> bool:
@@ -214,16 +224,6 @@ class Mirror:
             if is_refusal(error):
                 raise
             raise failure(self.label, error) from error
-
-    def _lacking(self, files: TrialFiles, failures: Mapping[str, Exception]) -> ArtifactError:
-        """The error that says which files of a trial are not in MLflow."""
-        name, error = next(iter(failures.items()))
-        more = f" and {len(failures) - 1} more files" if len(failures) > 1 else ""
-        return ArtifactError(
-            f"{files.folder}: its figures are in MLflow, but {name}{more} could not be stored "
-            f"there ({reason(error)})",
-            unreachable=not isinstance(error, StoreError),
-        )
 
     def _append(self, known: Pushed | None, record: Record) -> Run | None:
         """Push the epochs that were added; None where MLflow has to be asked what it has.
@@ -327,9 +327,10 @@ class Mirror:
             tags=_tags(record, parent),
             run_name=record.files.id,
         )
-        if not run.info.run_id:  # a proxy that answers everything with `{}`
-            raise MirrorError(f"MLflow at {self.label} does not answer as MLflow does")
-        return run
+        if run.info.run_id:
+            return run
+        # a proxy that answers everything with `{}`
+        raise MirrorError(f"MLflow at {self.label} does not answer as MLflow does")
 
     def _push(self, run: Run, record: Record, parent: str, after: int) -> None:
         """Params and tags first, then the epochs after `after`, then the summary and the state."""
@@ -339,8 +340,8 @@ class Mirror:
         self._log_tags(run, tags | (fields.summary_tags(record.summary) if ended else {}))
         self._log_epochs(run, record, after, self._summary(run, record) if ended else ())
         if ended:
-            state = fields.RUN_STATUS[record.status.status]
-            self._client.set_terminated(run.info.run_id, state, end_time=_end(run, record))
+            state, at = fields.RUN_STATUS[record.status.status], end_time(record, run)
+            self._client.set_terminated(run.info.run_id, state, end_time=at)
         elif run.info.status != "RUNNING":
             self._client.update_run(run.info.run_id, status="RUNNING")
 
@@ -350,8 +351,7 @@ class Mirror:
 
         lacking = [Param(k, v) for k, v in params.items() if k not in run.data.params]
         for start in range(0, len(lacking), _PARAMS_PER_BATCH):
-            batch = lacking[start : start + _PARAMS_PER_BATCH]
-            self._client.log_batch(run.info.run_id, params=batch)
+            self._client.log_batch(run.info.run_id, params=lacking[start:][:_PARAMS_PER_BATCH])
 
     def _log_tags(self, run: Run, tags: Mapping[str, str]) -> None:
         """Those that differ."""
@@ -390,18 +390,11 @@ class Mirror:
         """What summary.json adds to the epochs."""
         from mlflow.entities import Metric
 
-        time = _end(run, record)
+        time = end_time(record, run)
         figures = fields.summary_metrics(record.summary).items()
         return [Metric(name, value, time, len(record.history)) for name, value in figures]
 
 
-def _end(run: Run, record: Record) -> int:
-    """When the trial ended, in ms; after its last epoch, though the clock was set back since."""
-    start = fields.milliseconds(record.status.started) or run.info.start_time
-    updated = fields.milliseconds(record.status.updated) or start
-    return max([start, updated, *fields.epoch_times(record.history, start)[-1:]])
-
-
 def _tags(record: Record, parent: str) -> dict[str, str]:
-    tags = fields.trial_tags(record.config, record.status)
-    return tags | SOURCE | {"mlflow.parentRunId": parent}
+    own = fields.trial_tags(record.config, record.status)
+    return own | SOURCE | {"mlflow.parentRunId": parent}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from bench.errors import StoreError, first_line, truncate
 from bench.masking import masked
@@ -53,6 +54,17 @@ class ArtifactError(StoreError):
     def __init__(self, message: str, *, unreachable: bool) -> None:
         super().__init__(message)
         self.unreachable = unreachable
+
+
+def lacking_error(folder: Path, failures: Mapping[str, Exception]) -> ArtifactError:
+    """The error that says which files of a trial are not in MLflow, and why."""
+    name, error = next(iter(failures.items()))
+    more = f" and {len(failures) - 1} more files" if len(failures) > 1 else ""
+    return ArtifactError(
+        f"{folder}: its figures are in MLflow, but {name}{more} could not be stored "
+        f"there ({reason(error)})",
+        unreachable=not isinstance(error, StoreError),
+    )
 
 
 def is_refusal(error: BaseException) -> bool:

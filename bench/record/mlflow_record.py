@@ -74,6 +74,14 @@ class Pushed:
         )
 
 
+def end_time(record: Record, run: Run) -> int:
+    """When the trial ended, in ms; after its last epoch, though the clock was set back since."""
+    start = fields.milliseconds(record.status.started) or run.info.start_time
+    updated = fields.milliseconds(record.status.updated) or start
+    found: int = max([start, updated, *fields.epoch_times(record.history, start)[-1:]])
+    return found
+
+
 def agrees(steps: Mapping[int, float], record: Record) -> bool:
     """Whether MLflow has a beginning of this history, and not that of an earlier start.
 
