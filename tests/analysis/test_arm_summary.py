@@ -124,8 +124,8 @@ def test_nothing_finished(tmp_path):
 def test_csvs_have_the_columns_and_read_back_equal(tmp_path):
     records = made(tmp_path, study(models=("unet",), seeds=2, epochs=3, failed=(1,)))
     write_csvs(records, tmp_path / "out")
-    runs = pd.read_csv(tmp_path / "out" / "runs.csv")
-    history = pd.read_csv(tmp_path / "out" / "history.csv")
+    runs = pd.read_csv(tmp_path / "out" / "runs.csv", float_precision="round_trip")
+    history = pd.read_csv(tmp_path / "out" / "history.csv", float_precision="round_trip")
     assert list(runs.columns) == list(records.runs.columns)
     assert list(history.columns) == list(records.history.columns)
     assert runs["best_val_dice"].tolist()[0] == records.runs["best_val_dice"].tolist()[0]
