@@ -32,7 +32,7 @@ _LOCAL: tuple[tuple[str, ...], ...] = (
         for key in ("name", "file")
     ),
 )
-"""Settings of version 0.1 that are no part of a trial's identity; see `bench.settings.machine_local`."""
+"""Settings of version 0.1 that no trial's identity has; see `bench.settings.machine_local`."""
 
 
 @dataclass(frozen=True)
