@@ -12,7 +12,6 @@ import tifffile
 from PIL import Image
 from ruamel.yaml import YAML
 
-from bench.data.settings import FolderSettings
 from bench.errors import DataError
 from tests.builders.deep_images import png16
 from tests.builders.image_folders import Pixels, Save, is_right, made, plain, prepared
@@ -312,31 +311,6 @@ def test_colours_of_many_classes_are_listed(tmp_path: Path):
         assert np.unique(scored).tolist() == [0, 1, 3, 255]
 
 
-@pytest.mark.parametrize(
-    ("ignore", "values", "message"),
-    [
-        (
-            255,
-            {"#000000": "a", "#ff0000": "b"},
-            "ignore: 255 is no colour, as `values:` are: write one, like '#ffffff'",
-        ),
-        ([0x00FF00, 1], {"#000000": "a", "#ff0000": "b"}, "ignore: 1 is no colour"),
-        (-1, {"#000000": "a", "#ff0000": "b"}, "ignore: -1 is no colour"),
-        ("#ff0000", {"#000000": "a", "#ff0000": "b"}, "#ff0000 is also the pixel value of a class"),
-        (0xFF0000, {"#000000": "a", "#ff0000": "b"}, "#ff0000 is also the pixel value of a class"),
-        ("#ff0000", {0: "a", 1: "b"}, "ignore: '#ff0000' is a colour, but `values:` are numbers"),
-        ("#ff0000", None, "is a colour, but `values:` are numbers"),
-    ],
-)
-def test_ignored_values_are_of_the_same_kind_as_the_others(
-    ignore: Any, values: Any, message: str
-) -> None:
-    with pytest.raises(ValueError, match=re.escape(message)):
-        FolderSettings.model_validate(
-            {"root": "x", "classes": ["a", "b"], "values": values, "ignore": ignore}
-        )
-
-
 def test_photos_instead_of_masks_are_told(tmp_path: Path):
     def photo(mask: Pixels, path: Path) -> None:
         noise = np.random.default_rng(0).integers(0, 256, (*mask.shape, 3), np.uint8)
@@ -376,35 +350,3 @@ def test_what_the_masks_are_like_is_known(tmp_path: Path):
     assert len(facts) == 9
     assert (facts[0].bits, facts[0].high, facts[0].width, facts[0].height) == (16, 65535, 32, 24)
     assert all(fact.mode == "RGB" for fact in found.splits["val"].facts)
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"values": {0: "background", 1: "forground"}}, "did you mean 'foreground'"),
-        ({"values": {0: "background", "#ff0000": "foreground"}}, "either all numbers or all col"),
-        ({"values": 7}, "must be a list of pixel values"),
-        ({"values": {0: "background", 1: "foreground"}, "ignore": 1}, "1 is also the pixel value"),
-        ({"threshold": 3, "values": [0, 1]}, "is instead of `values:`"),
-        ({"threshold": 3, "classes": ["a", "b", "c"]}, "makes two classes, not 3"),
-        ({"values": {"red": "foreground"}}, "values"),
-        ({"ignore": "x"}, "ignore"),
-        ({"page": 0}, "page"),
-        ({"exif": "maybe"}, "exif"),
-    ],
-)
-def test_settings_that_contradict_themselves(fields: dict[str, Any], message: str):
-    with pytest.raises(ValueError, match=message):
-        FolderSettings.model_validate({"root": ".", **fields})
-
-
-def test_new_settings_change_no_id():
-    plainly = FolderSettings.model_validate({"root": "."})
-    assert not {"exif", "page", "window", "threshold", "alpha", "palette", "groups"} & set(
-        plainly.identity()
-    )
-    changed = FolderSettings.model_validate(
-        {"root": ".", "values": {1: "foreground", 0: "background"}}
-    )
-    assert changed.identity()["values"] == {"1": "foreground", "0": "background"}
-    assert FolderSettings.model_validate(changed.model_dump(mode="json")) == changed
