@@ -88,6 +88,16 @@ def test_keep_none_also_frees_the_best_weights(store: Store) -> None:
         )
 
 
+def test_scores_of_images_stay(store: Store) -> None:
+    files = store.trials("built")[0]
+    files.scores.mkdir()
+    kept = [files.scores / "val.npy", files.images_path("0123456789abcdef")]
+    for path in kept:
+        path.write_bytes(b"scores")
+    clean(store, ["built"], CleanOptions(keep="none"))
+    assert [path.read_bytes() for path in kept] == [b"scores"] * 2
+
+
 def test_a_dry_run_deletes_and_writes_nothing(store: Store) -> None:
     def files() -> dict[Path, int]:
         return {path: path.stat().st_mtime_ns for path in store.root.rglob("*")}

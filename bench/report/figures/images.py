@@ -113,6 +113,15 @@ def most_different(pairs: Sequence[ImagePair], most: int = MOST_NAMED) -> list[I
     return [pair for pair in ranked[:most] if pair.difference != 0]
 
 
+def spread(heights: Sequence[float], gap: float) -> list[float]:
+    """Heights of labels in the order of the points, at least `gap` apart, the highest in place."""
+    found = [0.0] * len(heights)
+    above = np.inf
+    for place in sorted(range(len(heights)), key=lambda place: -heights[place]):
+        found[place] = above = min(heights[place], above - gap)
+    return found
+
+
 def draw_worst(ax: Axes, worst: Sequence[WorstImage], color: str, others: Floats) -> None:
     """A row per image: the arm's trials, their mean, and (arms, images) means of others behind."""
     for row, image in enumerate(worst):
@@ -133,12 +142,15 @@ def draw_differences(ax: Axes, pairs: Sequence[ImagePair], named: Sequence[Image
     ax.plot(ends, ends, color=MUTED, lw=0.8, zorder=1)
     crowded = len(pairs) > _SMALL
     ax.plot(b, a, "o", color=MUTED, ms=2 if crowded else 3.5, alpha=0.4 if crowded else 0.7, mew=0)
-    for number, pair in enumerate(named, start=1):
-        ax.plot([pair.b], [pair.a], "o", color=INK, ms=5, mec=PAPER, mew=0.6)
-        to_left = pair.a > pair.b  # away from the line
-        ax.annotate(str(number), (pair.b, pair.a), xytext=(-7 if to_left else 7, 0),
-                    textcoords="offset points", fontsize=8, color=INK,
-                    ha="right" if to_left else "left", va="center")  # fmt: skip
+    for above in (True, False):  # numbers stand away from the line of equal scores
+        numbered = [(n, p) for n, p in enumerate(named, 1) if (p.difference > 0) == above]
+        heights = spread([pair.a for _, pair in numbered], 0.055 * (ends[1] - ends[0]))
+        for (number, pair), height in zip(numbered, heights, strict=True):
+            ax.plot([pair.b], [pair.a], "o", color=INK, ms=4.5, mec=PAPER, mew=0.6)
+            beside = pair.b + (-1 if above else 1) * 0.05 * (ends[1] - ends[0])
+            ax.annotate(str(number), (pair.b, pair.a), xytext=(beside, height), fontsize=8,
+                        color=INK, ha="right" if above else "left", va="center",
+                        arrowprops={"arrowstyle": "-", "color": MUTED, "lw": 0.6})  # fmt: skip
     ax.set_xlim(*ends)
     ax.set_ylim(*ends)
     ax.set_aspect("equal", adjustable="box")

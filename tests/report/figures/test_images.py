@@ -18,6 +18,7 @@ from bench.report.figures.images import (
     draw_worst,
     image_pairs,
     most_different,
+    spread,
     worst_images,
 )
 from bench.report.figures.look import panels
@@ -92,6 +93,12 @@ def test_what_is_drawn() -> None:
     assert [text.get_text() for text in ax.texts] == ["1"]
     assert list(ax.lines[1].get_xdata()) == [0.25, 0.5]
     assert list(ax.lines[1].get_ydata()) == [0.75, 0.5]
+
+
+def test_labels_stand_apart() -> None:
+    assert spread([1.0, 3.0, 2.75, 0.25], 0.5) == [1.0, 3.0, 2.5, 0.25]
+    assert spread([1.0, 1.0, 1.0], 0.25) == [1.0, 0.75, 0.5]
+    assert spread([], 1.0) == []
 
 
 def test_equal_scores_of_one_value_can_be_drawn() -> None:
