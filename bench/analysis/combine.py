@@ -1,4 +1,4 @@
-"""Several experiments in one report: the experiment is an axis, and what sets them apart is told.
+"""Several experiments in one report: the experiment is an axis, and what differs comes first.
 
 Trials of different experiments make pairs only where all experiments saw the same data in the same
 splits; then a seed means the same there, too. Whatever else differs between their settings comes

@@ -9,6 +9,7 @@ from typing import Any
 
 from bench.analysis.membership import find_members
 from bench.errors import BenchError, StoreError, UnconfirmedError
+from bench.metric_columns import best_val, curve_metric
 from bench.plan.earlier import LOST_BEST, Earlier, EarlierTrial, Lookup
 from bench.plan.extractor import FindCheckpoint
 from bench.plan.recorded import is_imported
@@ -35,7 +36,7 @@ def lookup(store: Store, specs: Path) -> Lookup:
         files = {trial.id: trial for trial in store.trials(name)}
         belong = find_members(plan, files).members
         trials = [trial for trial in belong if not is_imported(trial)]  # they have no checkpoints
-        column = "best_" + plan["select"]["metric"].replace("/", "_")
+        column = best_val(curve_metric(plan["select"]["metric"]))
         found = (_trial(trial, store.trial(name, trial["id"]), column) for trial in trials)
         return Earlier(name, plan["select"]["mode"], tuple(found))
 

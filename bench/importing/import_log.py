@@ -140,7 +140,7 @@ def _judged(store: Store, logged: Logged, asked: Asked) -> _Judged:
 def _given(text: str, logged: Logged) -> tuple[str, Mode]:
     """`accuracy=max` or `val/accuracy=max`."""
     name, _, word = text.partition("=")
-    name = name.strip().removeprefix("val/")
+    name = curve_metric(name.strip())
     if word.strip() not in _MODES:
         raise BenchError(f"--better {text}: write METRIC=max or METRIC=min")
     if name not in logged.metrics:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from bench.analysis.arm_summary import baseline_column
+from bench.metric_columns import SCORES
 from bench.report.figures import plot_data
 from bench.report.figures.experiment_data import ExperimentData
 from bench.report.figures.look import Drawing
@@ -21,7 +22,7 @@ UNEQUAL = " Times are left out: they were not all measured under the same condit
 
 def scores(experiment: ExperimentData) -> Drawing | None:
     """The selected metric by arm: best and final on validation, and on the test split."""
-    columns = [f"{kind}_{experiment.metric}" for kind in ("best_val", "final_val", "test")]
+    columns = [kind.column(experiment.metric) for kind in SCORES]
     shown = [Panel(column, title(column), baseline=True) for column in columns]
     caption = POINTS
     if any(baseline_column(column) in experiment.summary for column in columns):
