@@ -48,7 +48,7 @@ def ours(images: torch.Tensor, masks: torch.Tensor, names: tuple[str, ...] = ALL
     pipeline = Pipeline(AugmentSettings.model_validate([{name: {"p": 1}} for name in names]))
     draws = torch.Generator().manual_seed(0)
     return lambda: pipeline.apply(
-        images, masks, pipeline.choose_placement(len(images), draws), draws
+        images, masks, pipeline.choose(len(images), draws), draws
     )
 
 

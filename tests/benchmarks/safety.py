@@ -109,7 +109,7 @@ def compare(trial: Trial, rounds: int, best: bool, folder: Path) -> Found:
         recorder = TrialRecorder(files, trial.settings.select.metric, metrics, lease=lease)
         recorder.begin({})
         safe, bare = Epochs(trial, recorder), Epochs(trial, MemoryRecorder(folder))
-        bare.training.health.look = lambda steps: None  # type: ignore[method-assign]
+        bare.training.health.observe_epoch = lambda steps: None  # type: ignore[method-assign]
         runs = {
             "nothing kept": lambda: bare.epoch(keep=False, best=False),
             "all kept": lambda: safe.epoch(keep=True, best=best),

@@ -131,7 +131,7 @@ def augmented(check: Check) -> None:
 
         def run(pipeline: Pipeline = pipeline, draws: torch.Generator = draws) -> Any:
             return pipeline.apply(
-                images.clone(), masks, pipeline.choose_placement(count, draws), draws
+                images.clone(), masks, pipeline.choose(count, draws), draws
             )
 
         taken = check.milliseconds(run)
