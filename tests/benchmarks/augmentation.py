@@ -47,9 +47,7 @@ def ours(images: torch.Tensor, masks: torch.Tensor, names: tuple[str, ...] = ALL
     """These transforms, on every sample."""
     pipeline = Pipeline(AugmentSettings.model_validate([{name: {"p": 1}} for name in names]))
     draws = torch.Generator().manual_seed(0)
-    return lambda: pipeline.apply(
-        images, masks, pipeline.choose(len(images), draws), draws
-    )
+    return lambda: pipeline.apply(images, masks, pipeline.choose(len(images), draws), draws)
 
 
 def torchvisions(images: torch.Tensor, masks: torch.Tensor) -> Run:

@@ -130,9 +130,7 @@ def augmented(check: Check) -> None:
         pipeline, draws = Pipeline(settings), torch.Generator().manual_seed(0)
 
         def run(pipeline: Pipeline = pipeline, draws: torch.Generator = draws) -> Any:
-            return pipeline.apply(
-                images.clone(), masks, pipeline.choose(count, draws), draws
-            )
+            return pipeline.apply(images.clone(), masks, pipeline.choose(count, draws), draws)
 
         taken = check.milliseconds(run)
         check.wait()
