@@ -17,8 +17,7 @@ class Status(StrEnum):
     FAILED = "failed"
     INTERRUPTED = "interrupted"
     PRUNED = "pruned"
-    """Ended by a search before its last epoch, as others did better: no failure, and not to be
-    gone on with."""
+    """Ended by a search before its last epoch, as others did better: no failure, never resumed."""
 
 
 class Failure(StrEnum):
@@ -30,3 +29,12 @@ class Failure(StrEnum):
     CRASH = "crash"
     KILLED = "killed"
     TIMEOUT = "timeout"
+
+
+def how_to_finish(status: str) -> str:
+    """How a trial of this status becomes a finished one, for messages."""
+    if status == Status.FAILED:
+        return "run its spec with --retry-failed"
+    if status == Status.PRUNED:
+        return "name a finished trial"
+    return "run its spec first"

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from bench.api.specs import SpecLike, read_spec
+from bench.errors import BenchError
 from bench.texts import visible
 
 if TYPE_CHECKING:
@@ -146,6 +147,8 @@ def run(
     from bench.commands.run import RunOptions, run_plan
     from bench.home import find_home
 
+    if jobs is not None and (not isinstance(jobs, int) or jobs < 1):
+        raise BenchError(f"jobs: {jobs!r} is no whole number from 1")
     find_home()
     planned = _plan(spec, Path(results), overrides, trust_code=trust_code)
     options = RunOptions(
@@ -156,8 +159,14 @@ def run(
         force=force,
         fail_fast=fail_fast,
     )
-    # a notebook gets plain lines: rich's live display there needs a further package
-    console = Console(stderr=True, quiet=not progress, force_jupyter=False)
+    # a notebook gets plain lines: rich's live display there needs a further package, and Jupyter's
+    # kernels set FORCE_COLOR, by which rich would take them for terminals
+    console = Console(
+        stderr=True,
+        quiet=not progress,
+        force_jupyter=False,
+        force_terminal=None if sys.stderr is sys.__stderr__ else False,
+    )
     with _without_main(), redirect_stdout(sys.stderr if progress else _Nowhere()):
         code = run_plan(planned, options, console)
     if code is ExitCode.INTERRUPTED:

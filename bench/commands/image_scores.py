@@ -23,7 +23,7 @@ from bench.record.image_scores import (
 )
 from bench.record.owners import Owner
 from bench.record.store import Store, TrialFiles
-from bench.states import Status
+from bench.states import Status, how_to_finish
 from bench.train import checkpoint
 from bench.train.image_scores import ScoreLog, trial_scores
 from bench.train.session import TrialParts
@@ -66,10 +66,9 @@ def _is_ours(files: TrialFiles) -> bool:
 def _evaluate_trial(store: Store, files: TrialFiles, device: str, *, trust_code: bool) -> str:
     """Under the trial's lease, which whoever runs a trial holds."""
     record = confirmed(files)
-    if record.status.status is not Status.DONE:
-        raise StoreError(
-            f"{files.folder}: the trial is {record.status.status}: `bench run` its spec"
-        )
+    status = record.status.status
+    if status is not Status.DONE:
+        raise StoreError(f"{files.folder}: is {status}, not done: {how_to_finish(status)}")
     if _has_scores(files, record.summary):
         return f"{files.id}: has its scores"
     with store.leases(files.experiment) as leases:
@@ -113,7 +112,7 @@ def _scores(parts: TrialParts, files: TrialFiles, summary: dict[str, Any]) -> Tr
         last_epoch=int(summary.get("epochs") or 0),
     )
     if found is None:
-        raise StoreError(f"{files.folder}: its task tells no scores of single images")
+        raise StoreError(f"{files.folder}: its task has no per-image scores")
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
@@ -79,14 +80,17 @@ def init(name: str, data: str, folder: Path) -> Path:
 
 def next_steps(path: Path) -> list[str]:
     """What a person does with the spec, a line each."""
+    quoted = shlex.quote(str(path))
     return [
         str(path),
-        f"  python -m bench plan {path}    shows its trials; nothing runs",
-        f"  python -m bench run {path}     trains them and makes the report",
+        f"  python -m bench plan {quoted}    shows its trials; nothing runs",
+        f"  python -m bench run {quoted}     trains them and makes the report",
     ]
 
 
 def _check_name(name: str) -> None:
+    if name.endswith((".yaml", ".yml")):
+        raise BenchError(f"NAME: {name!r} is a file's name: leave {Path(name).suffix} away")
     try:
         Sweep(experiment=name)
     except ValidationError as error:
@@ -118,8 +122,8 @@ def spec_text(name: str, path: Path, start: Start) -> str:
     task = start.data.task
     notes = "".join(f"  # {note}\n" for note in start.data.notes)
     return Template(_HEAD + _ARMS[task] + _TAIL).substitute(
-        name=name,
-        path=path,
+        name=_yaml(name),
+        path=shlex.quote(str(path)),
         task=task,
         notes=notes,
         data="".join(f"  {key}: {_yaml(value)}\n" for key, value in start.data.settings.items()),

@@ -31,7 +31,7 @@ from bench.plan.recorded import is_imported
 from bench.record.confirm import checked_config, recorded_window
 from bench.record.files import write_text
 from bench.record.store import Store, TrialFiles
-from bench.states import Status
+from bench.states import Status, how_to_finish
 from bench.tasks.base import Picture
 from bench.tasks.classification import Classification
 from bench.tasks.palette import PALETTE
@@ -187,7 +187,7 @@ class ImageReader:
         Raises:
             DataError: it is something else, or the trial was trained on deeper images.
         """
-        if values.dtype != np.uint8 or values.ndim != 3 or values.shape[2] != 3:
+        if values.dtype != np.uint8 or values.ndim != 3 or values.shape[2] != 3 or not values.size:
             found = f"{values.dtype} {values.shape}"
             raise DataError(f"an image in memory has (H, W, 3) uint8 values, not {found}")
         if self._window.kind != "uint8":
@@ -283,7 +283,7 @@ def trained_parts(files: TrialFiles, device: str, *, trust_code: bool) -> TrialP
         raise StoreError(
             f"{files.folder}: {LOST_BEST}"
             if status is Status.DONE
-            else f"{files.folder}: no best.pt, the trial is {status}: `bench run` its spec first"
+            else f"{files.folder}: has no best.pt and is {status}: {how_to_finish(status)}"
         )
     trial = load_trial(config)
     if not trust_code:

@@ -16,7 +16,7 @@ from bench.plan.recorded import is_imported
 from bench.plan.weights_mismatch import FUNCTION_CHANGING_SETTINGS
 from bench.record.confirm import confirmed, verified_status
 from bench.record.store import Store, TrialFiles
-from bench.states import Status
+from bench.states import Status, how_to_finish
 from bench.tasks.frechet_settings import FrechetSettings
 
 
@@ -59,7 +59,7 @@ def finished(store: Store) -> FindCheckpoint:
             raise StoreError(f"{text!r} is only the beginning of {name}: write it whole")
         status = verified_status(files).status
         if status is not Status.DONE:
-            raise StoreError(f"{files.folder}: is {status}, not done: `bench run` its spec first")
+            raise StoreError(f"{files.folder}: is {status}, not done: {how_to_finish(status)}")
         if not files.best.is_file():
             raise StoreError(f"{files.folder}: {LOST_BEST}")
         return files.best

@@ -122,7 +122,7 @@ def _judged(store: Store, logged: Logged, asked: Asked) -> _Judged:
         told = metrics.get(name) or known_direction(name) or given.get(name)
         if told is None:
             raise BenchError(
-                f"val/{name}: is more of it better, or less? say --better {name}=max or "
+                f"val/{name}: is higher or lower better? say --better {name}=max or "
                 f"--better {name}=min"
             )
         found[name] = told

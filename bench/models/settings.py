@@ -99,7 +99,9 @@ class ResNetSettings(ModelSettings):
         if self.zero_init and self.norm == "none":
             raise ValueError("zero_init: true sets BatchNorm's weights, and norm: none has none")
         if self.zero_init and not self.residual:
-            raise ValueError("zero_init: true needs shortcuts: without them nothing comes through")
+            raise ValueError(
+                "zero_init: true needs shortcuts: without them each block's output is zero"
+            )
         return self
 
 

@@ -87,7 +87,7 @@ def classifier_of(checkpoint: Path) -> Trial:
     learnt = trial.settings.task.name
     if learnt != "classification":
         name = f"{trial.experiment}/{trial.id}"
-        raise DataError(f"{name} learnt {learnt}, not classification: name one that did")
+        raise DataError(f"{name} was trained for {learnt}, not classification: name a classifier")
     return trial
 
 

@@ -137,7 +137,7 @@ def _prepare_all(
             placements.append(f"{what}: {choice}")
             notes |= dict.fromkeys(ready[key].notes)
             if survey:
-                report(f"a look at {what}", 0, 0)
+                report(f"survey of {what}", 0, 0)
                 surveys[key] = look(ready[key], data)
         check_batches(trial.settings.train, len(ready[key].splits["train"]))
         check_custom_transforms(trial.settings.augment, data.image_size)

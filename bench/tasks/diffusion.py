@@ -108,7 +108,9 @@ class Diffusion:
         Raises:
             BenchError: always.
         """
-        raise BenchError("predict: diffusion makes images and labels none; see samples/ instead")
+        raise BenchError(
+            "predict: a diffusion model generates images and labels none; see samples/ instead"
+        )
 
     def baseline(self, batches: Iterable[Batch]) -> Baseline:
         """No noise predicted at all: the mean square of the noise, about 1.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import io
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -149,3 +150,21 @@ def test_a_script_needs_no_guard_and_a_failure_is_a_row(
     assert found.returncode == 0, found.stderr
     assert found.stdout.splitlines() == ["begun", "['failed'] True"]
     assert "2 of 2 trials to run" in found.stderr
+
+
+@pytest.mark.parametrize("jobs", [0, -1, 1.5, "2"])
+def test_a_wrong_number_of_jobs_is_refused(spec: dict[str, Any], tmp_path: Path, jobs: Any) -> None:
+    with pytest.raises(bench.BenchError, match=r"jobs: .* is no whole number from 1"):
+        bench.run(spec, jobs=jobs, results=tmp_path)
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_replaced_stream_gets_plain_lines(
+    spec: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a notebook, whose kernel asks for colours."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setattr(sys, "stderr", written := io.StringIO())
+    bench.run(spec, jobs=1, results=tmp_path / "results", reports=tmp_path / "reports")
+    assert "4 of 4 trials done" in written.getvalue()
+    assert "\x1b" not in written.getvalue()

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.commands.init import init
+from bench.commands.init import init, next_steps
 from bench.errors import BenchError
 from bench.plan.expand import Plan, make_plan
 from bench.spec.load import load_spec
@@ -221,3 +221,20 @@ def test_completion_is_offered() -> None:
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert "complete -o default -F _bench_completion bench" in script.stdout
+
+
+@pytest.mark.parametrize("name", ["9", "1e5", "true", "null", "0x1F", "no", "2026-01-01"])
+def test_names_that_yaml_reads_as_something_else(tmp_path: Path, name: str) -> None:
+    assert load_spec(init(name, "shapes", tmp_path)).experiment == name
+
+
+def test_a_file_name_is_no_experiment_name(tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match=r"NAME: 'first\.yaml' is a file's name"):
+        init("first.yaml", "shapes", tmp_path)
+
+
+def test_commands_to_paste_quote_a_path_with_spaces(tmp_path: Path) -> None:
+    path = init("first", "shapes", tmp_path / "my specs")
+    quoted = f"bench run '{path}'"
+    assert quoted in path.read_text()
+    assert any(quoted in line for line in next_steps(path))

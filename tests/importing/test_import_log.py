@@ -179,7 +179,7 @@ def test_a_log_that_counts_epochs_from_0(tmp_path: Path) -> None:
         ("epoch,val/dice,Val_Loss\n1,0.5,0.6\n", r"'Val_Loss': would be an axis; call it val/loss"),
         ("epoch,val/dice,valid loss\n1,0.5,0.6\n", "call it val/loss"),
         ("epoch,val/dice,test/dice\n1,0.5,0.6\n", "'test/dice': would be an axis"),
-        ("epoch,val/charm\n1,0.5\n", r"is more of it better.* --better charm=max"),
+        ("epoch,val/charm\n1,0.5\n", r"is higher or lower better.* --better charm=max"),
         ('epoch,val/dice\n1,"0.5\n', "is no CSV"),
         ('epoch,val/dice\n1,"0.5"7\n', "is no CSV"),
         ("epoch,val/dice\n\n , \n1,0.5\n2,x\n", r":5: column 'val/dice': 'x' is no number"),

@@ -276,7 +276,7 @@ def _change_config(files: TrialFiles) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (_interrupt, "is interrupted, not done: `bench run` its spec first"),
+        (_interrupt, "is interrupted, not done: run its spec first"),
         (_lose_best, r"its best\.pt is missing \(`bench clean --keep none` deletes it\): delete"),
         (_cut_best, r"best\.pt: not a readable file of weights .*: train it again with --force"),
         (_no_state, r"best\.pt: holds no state dict.*: train it again with --force"),
@@ -297,7 +297,9 @@ def test_a_spoilt_trial_is_refused_at_its_line(
 
 def test_a_trial_of_another_task_is_refused(place: Place) -> None:
     files = put(place.root / "results", make_trial())
-    with pytest.raises(SpecError, match=r"7: .*made/.* learnt segmentation, not classification"):
+    with pytest.raises(
+        SpecError, match=r"7: .*made/.* was trained for segmentation, not classification"
+    ):
         place.plan(f"{{classifier: {files.folder}}}")
 
 

@@ -246,11 +246,14 @@ def _summary(frames: dict[str, pd.DataFrame]) -> str:
             count = len(frame.drop_duplicates(["axis", "a", "b"])) - len(found)
         if len(found):
             real = int((found["p_corrected"] <= ALPHA).sum())
-            parts.append(f"{real} of {len(found)} {name} significant")
+            counted = numbers.plural(len(found), name.removesuffix("s"))
+            parts.append(f"{real} of {counted} significant")
             if found["p"].isna().all():
-                parts[-1] = f"{len(found)} {name}, none testable"
+                parts[-1] = (
+                    f"{counted}, none testable" if len(found) > 1 else f"{counted}, not testable"
+                )
         if count:
             verb = "is tested as a hypothesis" if count == 1 else "are tested as hypotheses"
-            noun = "" if len(found) else f" difference{'s' * (count > 1)}"
-            parts.append(f"{count}{noun} {verb}")
+            counted = str(count) if len(found) else numbers.plural(count, "difference")
+            parts.append(f"{counted} {verb}")
     return "; ".join(parts)

@@ -57,12 +57,12 @@ def test_a_table_each_for_differences_interactions_and_effects(records):
         "| 0.013 | 0.013 | higher"
     ]
     assert lines(effect.tables["effects"])[0] == "model | a | 0.525 | −0.069 [−0.082, −0.056] | 3"
-    assert effect.summary == "2 of 2 differences significant; 1 of 1 interactions significant"
+    assert effect.summary == "2 of 2 differences significant; 1 of 1 interaction significant"
 
 
 def test_no_scatter_is_said(records):
     effect = all_effect_tables(records)[1]
-    assert effect.summary == "2 differences, none testable; 1 interactions, none testable"
+    assert effect.summary == "2 differences, none testable; 1 interaction, not testable"
     assert lines(effect.tables["differences"])[0].endswith(
         "0.000 | 3 | – | – | no test: no scatter"
     )
@@ -100,9 +100,9 @@ def test_one_arm_has_no_effects(tmp_path):
     ("asked", "told"),
     [
         ([], "2 of 2 differences significant"),
-        (["model"], "1 of 1 differences significant; 1 is tested as a hypothesis"),
+        (["model"], "1 of 1 difference significant; 1 is tested as a hypothesis"),
         (["model", "augment"], "2 differences are tested as hypotheses"),
-        (["model", "model"], "1 of 1 differences significant; 1 is tested as a hypothesis"),
+        (["model", "model"], "1 of 1 difference significant; 1 is tested as a hypothesis"),
     ],
 )
 def test_hypotheses_are_counted_apart(records, asked, told):
@@ -116,6 +116,6 @@ def test_hypotheses_are_counted_apart(records, asked, told):
     ]  # fmt: skip
     made = dataclasses.replace(records, hypotheses=tuple(claims))
     effect = all_effect_tables(made, outcomes(made))[0]
-    assert effect.summary == f"{told}; 1 of 1 interactions significant"
+    assert effect.summary == f"{told}; 1 of 1 interaction significant"
     rows = effect.tables["differences"].rows
     assert sum("supported (h" in row[-1].text for row in rows) == len(asked)
