@@ -206,7 +206,7 @@ def test_one_that_is_not_there_is_refused_at_its_line(place: Place) -> None:
         (
             "{classifier: {source: classifier, exactly: x, sha256: x, name: x, file: x}}",
             r"\.classifier",
-            "`source` is planning's word",
+            "`source` is set by planning",
         ),
     ):
         with pytest.raises(SpecError, match=rf"^.*spec\.yaml:7: task\.frechet{key}: .*{message}"):
