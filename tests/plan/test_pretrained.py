@@ -223,7 +223,7 @@ def test_what_was_settled_comes_back_from_the_record(planned: Maker) -> None:
             "{experiment: breeds, where: {model: untrained}, pick: same_seed}",
             "its trial of seed 0 is not finished",
         ),
-        ("{source: file, exactly: x, file: y}", "`source` is planning's word"),
+        ("{source: file, exactly: x, file: y}", "`source` is set by planning"),
     ],
 )
 def test_what_there_is_not_is_refused_at_its_line(
