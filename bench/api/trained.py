@@ -17,7 +17,7 @@ from bench.commands.trained import ImageReader
 from bench.errors import BenchError
 from bench.record.trial_files import TrialFiles
 from bench.tasks.classification import Classification
-from bench.train.session import TrialParts, predict, to_network_input
+from bench.train.trial_parts import TrialParts, predict, to_network_input
 
 
 class Trained:

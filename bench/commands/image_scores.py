@@ -26,7 +26,7 @@ from bench.record.store import Store, TrialFiles
 from bench.states import Status, how_to_finish
 from bench.train import checkpoint
 from bench.train.image_scores import ScoreLog, trial_scores
-from bench.train.session import TrialParts
+from bench.train.trial_parts import TrialParts
 
 
 def evaluate_scores(

@@ -37,7 +37,7 @@ from bench.tasks.classification import Classification
 from bench.tasks.palette import PALETTE
 from bench.tasks.pictures import overlay
 from bench.texts import formula_caution
-from bench.train.session import TrialParts, build, predict, to_network_input
+from bench.train.trial_parts import TrialParts, build, predict, to_network_input
 
 
 def evaluate(

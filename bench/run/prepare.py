@@ -113,7 +113,8 @@ def _prepare_all(
     from bench.plan.cost import model_costs
     from bench.train.compiling import check_batches
     from bench.train.placement import check_placement, choose_placement
-    from bench.train.session import check_machine, pick_device
+    from bench.train.session import check_machine
+    from bench.train.trial_parts import pick_device
 
     ready: dict[str, Splits] = {}
     fingerprints: dict[str, str] = {}

@@ -161,7 +161,7 @@ def check_unchanged(settings: FrechetSettings) -> ResolvedExtractor:
     resolved = settings.resolved
     if resolved is None:
         raise SpecError(
-            "not settled: `settle_extractors` of bench.plan.extractor", key="task.frechet"
+            "not resolved: `resolve_extractors` of bench.plan.extractor does it", key="task.frechet"
         )
     if not file_sha256(Path(resolved.file)).startswith(resolved.sha256):
         raise DataError(

@@ -19,8 +19,8 @@ from bench.measure.memory import PeakMemory, is_out_of_memory
 from bench.plan.trial import Trial
 from bench.tasks.base import Batch
 from bench.train.batches import Batches
-from bench.train.session import TrialParts, build, pick_device
 from bench.train.train_state import TrainState
+from bench.train.trial_parts import TrialParts, build, pick_device
 
 PROBE_IMAGES = 2  # images of the steps on a CPU; BatchNorm needs two
 PROBE_STEPS = 3  # the heap has grown to its size by then

@@ -3,142 +3,34 @@
 from __future__ import annotations
 
 import math
-import os
-import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
-from torch import nn
 
 from bench import health
-from bench.data.base import Images, Splits
-from bench.data.settings import DATASETS
-from bench.data.window import EIGHT_BITS, Window
-from bench.errors import DeviceError, SpecError, StoreError, first_line
+from bench.errors import SpecError, StoreError
 from bench.image_scores import SplitImages, TrialScores
 from bench.measure.environment import environment
 from bench.metric_columns import MetricKind, curve_metric, on_test, val_curve
-from bench.models.onednn import avoid_faulty_convolutions
-from bench.models.settings import MODELS, ModelSettings
+from bench.models.settings import ModelSettings
 from bench.models.weights_settings import ResolvedWeights
-from bench.plan.trial import Trial, digest
-from bench.tasks.base import FinalEvaluation, Picture, Samples, Task
-from bench.tasks.settings import SUPPORT, TASKS
+from bench.plan.trial import Trial
+from bench.tasks.base import FinalEvaluation, Picture
+from bench.tasks.settings import SUPPORT
 from bench.train import checkpoint
-from bench.train.batches import ApplyWindow, Batches, Normalize
-from bench.train.classifier import check_extractor, load_classifier
+from bench.train.classifier import check_extractor
 from bench.train.compiling import check_compiler
-from bench.train.evaluation import Evaluated, evaluate_images
+from bench.train.evaluation import Evaluated
 from bench.train.image_scores import trial_scores
 from bench.train.loop import Diverged, Signals, Training, make_pictures
-from bench.train.placement import Placement, check_placement, choose_placement
-from bench.train.precision import Precision, check_precision
+from bench.train.placement import check_placement
+from bench.train.precision import check_precision
 from bench.train.progress_watch import ProgressWatch
 from bench.train.recorder import Recorder
 from bench.train.resuming import saved_state
-from bench.train.seeding import seed_globals
-
-PICTURES = 4
-
-
-@dataclass(frozen=True)
-class TrialParts:
-    """What a trial is made of, built and on its device; its data is read when first asked for.
-
-    `trials_per_device` includes this one. `window` is the one that a finished trial was trained
-    with; None: derived from the data's training split.
-    """
-
-    trial: Trial
-    device: torch.device
-    task: Task
-    model: nn.Module
-    trials_per_device: int = 1
-    window: Window | None = None
-
-    @cached_property
-    def data(self) -> Splits:
-        """All splits."""
-        found: Splits = DATASETS.build(self.trial.settings.data).prepare()
-        return found if self.window is None else replace(found, window=self.window)
-
-    @cached_property
-    def placement(self) -> Placement:
-        """Where the data rests."""
-        settings, splits = self.trial.settings, self.data.splits
-        target, machine = settings.task.target, settings.machine
-        choice = choose_placement(machine, splits, target, self.device, self.trials_per_device)
-        return Placement(choice, splits, target, machine, self.device)
-
-    def batches(self, split: str, batch_size: int | None = None) -> Batches:
-        """One split of the data, batch by batch on the device."""
-        train = self.trial.settings.train
-        size = batch_size or train.val_batch_size or train.batch_size
-        return Batches(self.placement[split], self.trial, size, self.device, self.data.window)
-
-    def load(self, weights: Path) -> int:
-        """Put a checkpoint's weights into the model; the epoch that they are of.
-
-        Raises:
-            StoreError: the file is damaged, or another trial's or model's.
-        """
-        found = checkpoint.load(weights, self.device)
-        if not checkpoint.check_owner(found, weights, digest(self.trial.identity)):
-            note = "does not say which trial's weights it has (written by an earlier version)"
-            print(f"{weights}: {note}", file=sys.stderr, flush=True)
-        try:
-            self.model.load_state_dict(found["model"])
-        except (KeyError, RuntimeError, TypeError, AttributeError) as error:
-            raise StoreError(f"{weights}: another model's weights ({first_line(error)})") from error
-        return int(found.get("epoch", 0))
-
-    def precision(self) -> Precision:
-        """The trial's number format."""
-        return Precision(self.trial.settings.train.precision, self.device)
-
-    def score(self, split: str, watch: ProgressWatch | None = None) -> Evaluated:
-        """The task's metrics of the model as it is on one split, and on each of its images."""
-        batches, what = self.batches(split), f"{split} split"
-        return evaluate_images(
-            self.model, self.task, batches, self.precision(), watch=watch, what=what
-        )
-
-    def samples(self, split: str, count: int = PICTURES) -> Samples:
-        """A few samples of one split, evenly spaced."""
-        found = self.data.splits[split]
-        chosen = np.unique(np.linspace(0, len(found) - 1, count).astype(int))
-        return Samples(
-            tuple(found.names[index] for index in chosen),
-            self.data.window.picture(found.images[chosen]),
-            self.batches(split).at_indices(torch.from_numpy(chosen)),
-        )
-
-
-def build(trial: Trial) -> TrialParts:
-    """Build a trial's parts; the model has the seed's initial weights until others are loaded."""
-    settings = trial.settings
-    device = pick_device(settings.machine.device)
-    _configure(trial)
-    task = TASKS.build(
-        settings.task,
-        classes=settings.classes,
-        background=settings.data.background == "first",
-        loss=settings.train.loss,
-        focal_gamma=settings.train.focal_gamma,
-        label_smoothing=settings.train.label_smoothing,
-        load_classifier=load_classifier,
-    )
-    # right before: nothing drawn so far may change the initial weights
-    seed_globals(trial.seed, "init")
-    model: nn.Module = MODELS.build(
-        settings.model, in_channels=3, out_channels=settings.task.out_channels(settings.classes)
-    )
-    return TrialParts(trial, device, task, avoid_faulty_convolutions(model).to(device))
+from bench.train.trial_parts import TrialParts, build, pick_device
 
 
 def train_trial(
@@ -267,7 +159,7 @@ def load_initial_weights(parts: TrialParts) -> None:
         return  # a model of the user's own sees to its weights itself
     if not isinstance(model.weights, ResolvedWeights):
         raise SpecError(
-            "not settled: `settle_weights` of bench.plan.pretrained", key="model.weights"
+            "not resolved: `resolve_weights` of bench.plan.pretrained does it", key="model.weights"
         )
     from bench.models.weights import load  # imports torchvision, which few trials need
 
@@ -294,59 +186,6 @@ def evaluate_finally(parts: TrialParts, watch: ProgressWatch | None = None) -> F
     parts.model.eval()
     with torch.inference_mode(), parts.precision().autocast():
         return parts.task.final_evaluation(parts.model, train, test)
-
-
-def predict(
-    parts: TrialParts,
-    images: Images,
-    size: tuple[int, int] | None = None,
-    window: Window = EIGHT_BITS,
-) -> Picture:
-    """Labels (N, h, w) at `size` for (N, H, W, 3) images of the trial's size."""
-    parts.model.eval()
-    with torch.inference_mode(), parts.precision().autocast():
-        labels = parts.task.predict(parts.model, to_network_input(parts, images, window), size)
-    found: Picture = labels.cpu().numpy()
-    return found
-
-
-def to_network_input(
-    parts: TrialParts, images: Images, window: Window = EIGHT_BITS
-) -> torch.Tensor:
-    """(N, H, W, 3) uint8 or uint16 images of the trial's size as its network gets them.
-
-    `window` says which values are 0 and 1; the tensor is on the trial's device.
-    """
-    stored = np.array(images)
-    stored = stored.view(np.int16) if stored.dtype == np.uint16 else stored
-    pixels = torch.from_numpy(stored).to(parts.device).permute(0, 3, 1, 2)
-    return Normalize(parts.trial, parts.device)(ApplyWindow(window)(pixels))
-
-
-def pick_device(wanted: str) -> torch.device:
-    """CUDA when there is one and it is wanted, else the CPU.
-
-    Raises:
-        DeviceError: `cuda` was asked for and is not there.
-    """
-    if wanted == "cpu" or (wanted == "auto" and not torch.cuda.is_available()):
-        return torch.device("cpu")
-    if not torch.cuda.is_available():
-        raise DeviceError("machine.device: cuda was asked for, but torch sees no CUDA device")
-    return torch.device("cuda")
-
-
-def _configure(trial: Trial) -> None:
-    """Process-wide switches of torch."""
-    deterministic = trial.settings.train.deterministic
-    if deterministic:  # read when cuBLAS is first used; without it PyTorch refuses to multiply
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(deterministic)
-    torch.backends.cudnn.benchmark = not deterministic
-    torch.set_float32_matmul_precision("highest")  # fp32 is fp32: no TF32, here and in cuDNN
-    torch.backends.cudnn.allow_tf32 = False
-    if trial.settings.machine.threads is not None:
-        torch.set_num_threads(trial.settings.machine.threads)
 
 
 def _manifest(parts: TrialParts) -> dict[str, Any]:

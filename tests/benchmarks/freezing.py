@@ -24,7 +24,7 @@ from bench.measure.memory import PeakMemory
 from bench.run.processes import worker_context
 from bench.tasks.base import Batch
 from bench.train.loop import Training
-from bench.train.session import build
+from bench.train.trial_parts import build
 from tests.builders.training import MemoryRecorder, Silent, make_trial
 
 ARMS: dict[str, dict[str, Any]] = {

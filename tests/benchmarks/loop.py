@@ -34,7 +34,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from bench.plan.trial import Trial
 from bench.tasks.base import Batch
 from bench.train.loop import Training
-from bench.train.session import TrialParts, build
+from bench.train.trial_parts import TrialParts, build
 from tests.benchmarks.timing import Line, every_round, peer, seconds, table
 from tests.builders.training import MemoryRecorder, Silent, make_trial
 

@@ -30,7 +30,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from bench.plan.trial import Trial
 from bench.tasks.base import Batch
-from bench.train.session import TrialParts, build
+from bench.train.trial_parts import TrialParts, build
 from tests.benchmarks.augmentation import ALL, composed
 from tests.benchmarks.loop import Bare, Ours, stacked
 from tests.benchmarks.timing import Line, peer, seconds, table

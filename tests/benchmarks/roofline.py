@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from bench.measure.cost import model_cost
 from bench.models.settings import MODELS
 from bench.train.loop import Training
-from bench.train.session import build
+from bench.train.trial_parts import build
 from tests.benchmarks.timing import alternate
 from tests.builders.training import MemoryRecorder, Silent, make_trial
 

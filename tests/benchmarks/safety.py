@@ -30,7 +30,7 @@ from bench.record.store import Store
 from bench.spec.load import load_spec
 from bench.train.loop import Training
 from bench.train.recorder import Recorder
-from bench.train.session import build
+from bench.train.trial_parts import build
 from tests.benchmarks.timing import Line, every_round, table
 from tests.builders.training import MemoryRecorder, Silent
 

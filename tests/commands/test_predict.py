@@ -17,7 +17,7 @@ from bench.commands.trained import Predicted, predict_files
 from bench.data.window import EIGHT_BITS, Window
 from bench.errors import BenchError, DataError
 from bench.record.store import Store
-from bench.train.session import TrialParts, build
+from bench.train.trial_parts import TrialParts, build
 from tests.builders.training import make_trial
 
 Predict = Callable[..., Predicted]
@@ -45,7 +45,7 @@ def to_network_input(
     seen: list[torch.Tensor] = []
 
     def keep(parts: TrialParts, images: Any, size: Any, window: Window) -> Any:
-        from bench.train.session import to_network_input
+        from bench.train.trial_parts import to_network_input
 
         seen.append(to_network_input(parts, images, window))
         return np.zeros((1, *size), np.uint8)

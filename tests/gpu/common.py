@@ -20,8 +20,8 @@ from bench.models.resampling import reflect_pad, upsample
 from bench.plan.trial import Trial
 from bench.tasks.base import Batch
 from bench.train.graphs import GraphSettings
-from bench.train.session import TrialParts, build
 from bench.train.train_state import TrainState
+from bench.train.trial_parts import TrialParts, build
 from tests.builders.training import make_trial
 
 

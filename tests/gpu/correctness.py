@@ -15,8 +15,9 @@ import torch
 from bench.plan.trial import Trial
 from bench.train.evaluation import evaluate
 from bench.train.loop import Interrupted
-from bench.train.session import build, train_trial
+from bench.train.session import train_trial
 from bench.train.train_state import TrainState
+from bench.train.trial_parts import build
 from tests.builders.training import MemoryRecorder, Silent, results
 from tests.gpu.common import Check, random_batch, train_state
 

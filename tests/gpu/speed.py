@@ -18,8 +18,8 @@ from bench.augment.pipeline import Pipeline
 from bench.augment.settings import AugmentSettings
 from bench.measure.cost import model_cost
 from bench.plan.trial import Trial
-from bench.train.session import TrialParts
 from bench.train.train_state import TrainState
+from bench.train.trial_parts import TrialParts
 from tests.gpu.common import Check, pytorchs_padding, random_batch, train_state
 
 SPATIAL = ("hflip", "rotate", "crop", "elastic")

@@ -11,8 +11,8 @@ import torch
 from bench.plan.trial import Trial
 from bench.train import measure_footprint as measuring
 from bench.train.evaluation import evaluate
-from bench.train.session import TrialParts, build
 from bench.train.train_state import TrainState
+from bench.train.trial_parts import TrialParts, build
 from tests.builders.training import make_trial
 from tests.gpu.fake_cuda import Device, MixedDevicesError, fake_cuda
 

@@ -14,7 +14,8 @@ from bench.data.normalize import scale_and_offset
 from bench.errors import DeviceError
 from bench.train.batches import Normalize
 from bench.train.loop import Interrupted
-from bench.train.session import build, train_trial
+from bench.train.session import train_trial
+from bench.train.trial_parts import build
 from tests.builders.training import MemoryRecorder, Silent, make_trial, results
 
 AUGMENT = AugmentSettings.model_validate(["hflip", {"elastic": {"p": 0.5}}])

@@ -14,7 +14,8 @@ from bench.record.files import write_yaml
 from bench.tasks.frechet import file_sha256
 from bench.tasks.frechet_settings import FrechetSettings, ResolvedExtractor
 from bench.train.classifier import load_classifier
-from bench.train.session import build, train_trial
+from bench.train.session import train_trial
+from bench.train.trial_parts import build
 from tests.builders.classifier import LEARNS_KINDS, classifier, put
 from tests.builders.training import MemoryRecorder, Silent, make_trial
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from bench.train.session import TrialParts, build, train_trial
+from bench.train.session import train_trial
 from bench.train.train_state import TrainState
+from bench.train.trial_parts import TrialParts, build
 from tests.builders.training import MemoryRecorder, Silent, make_trial, results
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

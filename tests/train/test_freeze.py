@@ -14,7 +14,8 @@ from bench.models.weights import encoder_names
 from bench.train import checkpoint
 from bench.train.freeze import Freezing
 from bench.train.loop import Interrupted, Training
-from bench.train.session import TrialParts, build, train_trial
+from bench.train.session import train_trial
+from bench.train.trial_parts import TrialParts, build
 from tests.builders.training import MemoryRecorder, Silent, make_trial, results
 
 MODEL = {"name": "resnet18_unet", "width": 0.05}

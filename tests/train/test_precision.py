@@ -10,7 +10,8 @@ import torch
 from bench.errors import DeviceError
 from bench.train import checkpoint, precision
 from bench.train.precision import Precision, check_precision
-from bench.train.session import build, train_trial
+from bench.train.session import train_trial
+from bench.train.trial_parts import build
 from tests.builders.training import MemoryRecorder, Silent, make_trial
 
 CPU = torch.device("cpu")

@@ -15,7 +15,8 @@ from bench.errors import DataError, DeviceError
 from bench.train import checkpoint
 from bench.train.loop import Diverged, Interrupted, Training
 from bench.train.precision import Precision
-from bench.train.session import TrialParts, build, pick_device, pictures, predict, train_trial
+from bench.train.session import pictures, train_trial
+from bench.train.trial_parts import TrialParts, build, pick_device, predict
 from tests.builders.classifier import classifier
 from tests.builders.training import MemoryRecorder, Silent, make_trial, results
 

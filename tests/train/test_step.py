@@ -17,7 +17,8 @@ from bench.train import checkpoint
 from bench.train.loop import Diverged, Interrupted, Training
 from bench.train.optim import make_optimizer
 from bench.train.precision import Precision
-from bench.train.session import build, train_trial
+from bench.train.session import train_trial
+from bench.train.trial_parts import build
 from tests.builders.training import MemoryRecorder, Silent, make_trial, results
 
 CPU = torch.device("cpu")
