@@ -171,7 +171,7 @@ def checkpoints(check: Check) -> None:
     check.emit("checkpoints", seconds=round(taken, 3), mb=round(size, 1))
 
 
-def compile_model(check: Check) -> None:
+def compiled(check: Check) -> None:
     """torch.compile of the same steps: seconds to compile, milliseconds a step."""
     for model in ("unet", "resnet34_unet"):
         for mode in ("default", "reduce-overhead"):
