@@ -163,7 +163,7 @@ class Experiment:
         if mode not in (None, "max", "min"):
             raise BenchError(f"mode: {mode!r} is neither max nor min")
         ours = done.loc[done["source"] == BENCH_SOURCE].set_index("id")
-        values = pd.to_numeric(ours[column], errors="coerce").dropna()
+        values = pd.to_numeric(ours.get(column, pd.Series(dtype=float)), errors="coerce").dropna()
         if values.empty:
             raise BenchError(f"{self.name}: no finished trial has a value in {column!r}")
         wanted = values.idxmax() if self._mode(column, mode) == "max" else values.idxmin()

@@ -31,6 +31,8 @@ def read_spec(spec: SpecLike, overrides: Mapping[str, Any]) -> Spec:
     ]
     if isinstance(spec, Mapping):
         return spec_of(plain(spec, ""), SOURCE, changes)
+    if not isinstance(spec, str | Path):
+        raise SpecError(f"a spec is the path of a YAML file or a dict, not {type(spec).__name__}")
     return load_spec(Path(spec), changes)
 
 

@@ -158,9 +158,15 @@ def to_network_input(
 def pick_device(wanted: str) -> torch.device:
     """CUDA when there is one and it is wanted, else the CPU.
 
+    Args:
+        wanted: `auto`, `cpu` or `cuda`.
+
     Raises:
-        DeviceError: `cuda` was asked for and is not there.
+        DeviceError: another word, or `cuda` was asked for and is not there.
     """
+    if wanted not in ("auto", "cpu", "cuda"):
+        # one trial computes on one GPU, and CUDA_VISIBLE_DEVICES says which
+        raise DeviceError(f"device: {str(wanted)!r} is none of auto, cpu and cuda")
     if wanted == "cpu" or (wanted == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")
     if not torch.cuda.is_available():

@@ -83,6 +83,8 @@ def test_the_best(made: bench.Experiment) -> None:
         made.best("epoch_seconds")
     with pytest.raises(bench.BenchError, match="'most' is neither max nor min"):
         made.best(mode="most")
+    with pytest.raises(bench.BenchError, match="no finished trial has a value in 'id'"):
+        made.best("id", "max")
 
 
 def test_the_best_has_finished_and_has_a_value(tmp_path: Path) -> None:

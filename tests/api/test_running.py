@@ -168,3 +168,9 @@ def test_a_replaced_stream_gets_plain_lines(
     bench.run(spec, jobs=1, results=tmp_path / "results", reports=tmp_path / "reports")
     assert "4 of 4 trials done" in written.getvalue()
     assert "\x1b" not in written.getvalue()
+
+
+@pytest.mark.parametrize("spec", [None, 3, ["a.yaml"]])
+def test_a_spec_is_a_path_or_a_dict(spec: Any) -> None:
+    with pytest.raises(bench.BenchError, match="the path of a YAML file or a dict, not"):
+        bench.plan(spec)

@@ -329,3 +329,9 @@ def test_resuming_with_a_moving_average_is_exact(tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
         trained(tmp_path / "cut", stop_after=4, **changes)
     assert results(trained(tmp_path / "cut", **changes).rows) == results(whole.rows)
+
+
+@pytest.mark.parametrize("wanted", ["foo", "cuda:0", "", "CPU"])
+def test_unknown_devices_are_refused(wanted: str) -> None:
+    with pytest.raises(DeviceError, match="is none of auto, cpu and cuda"):
+        pick_device(wanted)
