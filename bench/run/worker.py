@@ -52,7 +52,7 @@ class WorkerResources:
     Attributes:
         threads: CPU threads.
         gpus: the GPUs it may see; None: as inherited.
-        beside: how many workers its device has at a time, itself included.
+        trials_per_device: how many workers its device has at a time, itself included.
     """
 
     threads: int

@@ -115,10 +115,10 @@ def test_an_interrupted_run_raises(
     spec: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bench.commands.run.run_plan", lambda *_: ExitCode.INTERRUPTED)
+    main = sys.modules["__main__"]
     with pytest.raises(KeyboardInterrupt):
         bench.run(spec, results=tmp_path)
-    assert sys.modules["__main__"].__name__ == "__main__"
-    assert hasattr(sys.modules["__main__"], "__file__")
+    assert sys.modules["__main__"] is main
 
 
 def test_it_runs_in_a_thread(made: bench.Experiment, place: Path, spec: dict[str, Any]) -> None:

@@ -218,7 +218,7 @@ def test_a_sync_keeps_nothing_of_ended_trials(mlflow_store: Store) -> None:
     [
         ("database is locked", "is locked by another program (database is locked)", False),
         ("[Errno 111] Connection refused", "cannot be reached (Connection refused)", False),
-        ("Read timed out. (read timeout=1)", "does not answer (Read timed out. (read", False),
+        ("Read timed out. (read timeout=1)", "does not answer (Read timed out)", False),
         ("attempt to write a readonly database", "cannot be written (attempt to", False),
         ("Broken pipe", "cannot be reached (Broken pipe)", False),
         ("key not found", "failed (key not found)", True),
@@ -242,10 +242,10 @@ def test_reasons_are_short_and_have_no_password() -> None:
 RUN = """
 import sys
 from pathlib import Path
-from bench.commands import run
+from bench.experiment import mirroring
 from bench.record.store import Store
-run.holds = lambda *_: True  # synthetic trials have no hashes as ids
-run.finish_mirror(Store(Path(sys.argv[1])), "pets", print)
+mirroring.holds = lambda *_: True  # synthetic trials have no hashes as ids
+mirroring.finish_mirror(Store(Path(sys.argv[1])), "pets", print)
 print("mlflow" in sys.modules)
 """
 

@@ -305,11 +305,11 @@ import os, sys
 from pathlib import Path
 from bench.run.events import EpochDone
 from bench.run.executors.local import LocalExecutor
-from bench.run.worker import Share
+from bench.run.worker import WorkerResources
 from tests.run.test_local import job
 
 if __name__ == "__main__":
-    executor = LocalExecutor([Share(1, "")])
+    executor = LocalExecutor([WorkerResources(1, "")])
     executor.start(job(Path(sys.argv[1]), "Slow", train={"epochs": 500}))
     while not any(isinstance(event, EpochDone) for event in executor.events(0.2)):
         pass
