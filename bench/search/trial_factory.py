@@ -1,4 +1,4 @@
-"""Where the points of a search become trials with records: `bench.search.driver.Workshop`."""
+"""Where the points of a search become trials with records: `bench.search.driver.TrialFactory`."""
 
 from __future__ import annotations
 
