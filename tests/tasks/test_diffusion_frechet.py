@@ -121,7 +121,7 @@ def test_the_classifier_that_was_settled_is_loaded(tmp_path: Path) -> None:
     file.unlink()
     with pytest.raises(DataError, match=r"best\.pt cannot be read \(No such file"):
         load_extractor(wanted, load)
-    with pytest.raises(SpecError, match=r"task\.frechet: not settled"):
+    with pytest.raises(SpecError, match=r"task\.frechet: not resolved"):
         load_extractor(FrechetSettings(classifier=str(tmp_path)), load)
 
 

@@ -80,6 +80,6 @@ def test_an_extractor_that_has_changed_stops_its_trial_before_training(tmp_path:
     recorder = MemoryRecorder(tmp_path)
     with pytest.raises(DataError, match=r"best\.pt has changed since this trial was planned"):
         train_trial(diffusion(wanted), recorder, Silent())
-    with pytest.raises(SpecError, match=r"task\.frechet: not settled"):
+    with pytest.raises(SpecError, match=r"task\.frechet: not resolved"):
         train_trial(diffusion(FrechetSettings(classifier="results/a")), recorder, Silent())
     assert recorder.rows == []
