@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.interruption import SIGNALS
 from tests.test_cli import ROOT, Place
 
 SPEC = """\
@@ -119,8 +120,14 @@ def start(place: Place, before: Sequence[str] = ()) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [*before, *place.command("run", "spec.yaml", "-j", "1")], cwd=place.folder,
         env=place.environment(), text=True, start_new_session=True, stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=default_signals,
     )  # fmt: skip
+
+
+def default_signals() -> None:
+    """As a terminal has them: a shell's background job, the tests perhaps, ignores some."""
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_DFL)
 
 
 def finish(process: subprocess.Popen[str]) -> str:
@@ -151,7 +158,9 @@ def catches(pid: int, wanted: int) -> bool:
 def test_a_signal_soon_after_the_start(place: Place, wanted: int, seconds: float) -> None:
     """To the whole group, as a terminal sends it. Later ones: see the terminal that is closed."""
     process = start(place)
+    end = time.monotonic() + 80
     while not catches(process.pid, signal.SIGQUIT):  # the last one; before, Python itself ends
+        assert time.monotonic() < end
         time.sleep(0.01)
     time.sleep(seconds)
     os.killpg(process.pid, wanted)
