@@ -139,8 +139,8 @@ def write_csvs(records: Records, folder: Path) -> None:
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
     """Write a frame without its index; floats read back equal to the bit."""
     if len(frame) > _IN_MEMORY:
-        with replacing(path) as beside:
-            frame.to_csv(beside, index=False, lineterminator="\n", mode="x", errors="replace")
+        with replacing(path) as temporary:
+            frame.to_csv(temporary, index=False, lineterminator="\n", mode="x", errors="replace")
         return
     text = io.StringIO()
     frame.to_csv(text, index=False, lineterminator="\n")

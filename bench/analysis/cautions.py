@@ -1,4 +1,4 @@
-"""What a reader should know of a difference beside its verdict."""
+"""What a reader should know of a difference besides its verdict."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ def one_seed_carries(differences: npt.ArrayLike) -> int | None:
     """The position of a seed whose |d| exceeds half of Σ|d|, of eight seeds or more; else None.
 
     It explains why a difference is inconclusive. It cannot warn of a false claim: where one seed
-    carries the difference no t-test is significant at 5%. False claims about sides of unlike skew
-    (12 to 15%) are made where the rare large differences happen to be absent, and nothing shows it.
+    carries the difference no t-test is significant at 5%. False claims about sides whose
+    skewness differs (12 to 15%) are made where the rare large differences happen to be absent,
+    and nothing shows it.
     """
     sizes = np.abs(np.asarray(differences, dtype=float))
     if len(sizes) < FEWEST or not np.isfinite(sizes).all():

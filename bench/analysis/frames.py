@@ -79,7 +79,7 @@ def runs_columns(
 
 
 def task_columns(summaries: Iterable[Mapping[str, Any]]) -> list[str]:
-    """What summaries have beside the columns that every task's have."""
+    """What summaries have besides the columns that every task's have."""
     others = {*RUNS, *UNLISTED}
     names = dict.fromkeys(key for summary in summaries for key in summary)
     prefixes = (*_PER_METRIC, *CONSTANTS, "val_scored_", f"{health.COLUMN}_")

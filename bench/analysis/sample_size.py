@@ -2,7 +2,7 @@
 
 The truth is taken to be as found: the mean difference and the components of its variance. More
 seeds cannot remove what the choice of images contributes, nor more images what the seeds do. So
-either number may be `None`: never enough, or more than anybody is told to go.
+either number may be `None`: never enough, or more than is worth recommending.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def needs_seeds(
     Args:
         found: the estimate; its mean says which of the regions is to be settled.
         level: of the two-sided test of `value`; with a margin of either one-sided test.
-        value: the difference to be told from the mean.
+        value: the difference that the mean is tested against.
         margin: of equivalence: whether the mean is within ±`margin`, or beyond.
     """
     power = _power_to_settle(found, level, value, margin)

@@ -243,7 +243,7 @@ def _transition(n: int) -> Floats:
     beyond = np.where(a > 0, high - low, 1 + high - low)  # a < 0 exchanges the roots
     cells = -np.diff(beyond, axis=1, prepend=1.0)
     cells[:, -1] += beyond[:, -1]
-    # as on the whole line, which |y| folds at 0: the cell of 0 counts twice beside the others
+    # as on the whole line, which |y| folds at 0: the cell of 0 counts twice, the others once
     line = np.concatenate(
         [cells[:, 1:2], 2 * cells[:, :1], cells[:, 1:], np.zeros((_POINTS, 1))], 1
     )

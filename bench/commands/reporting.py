@@ -90,7 +90,7 @@ def export(
         if form == "csv":
             write_csv(frame, path)
         else:
-            with replacing(path) as beside:
-                frame.to_parquet(beside, index=False)
+            with replacing(path) as temporary:
+                frame.to_parquet(temporary, index=False)
         written.append(path)
     return written

@@ -303,5 +303,5 @@ def _write_mask(labels: Picture, path: Path) -> None:
 
 
 def _write(image: PIL.Image.Image, path: Path) -> None:
-    with replacing(path) as beside:
-        image.save(beside, "PNG")
+    with replacing(path) as temporary:
+        image.save(temporary, "PNG")

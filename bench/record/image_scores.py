@@ -235,7 +235,7 @@ def _digest(files: TrialFiles, index: Mapping[str, Any], arrays: Mapping[str, Ar
 
 
 def _write_array(path: Path, array: Array) -> None:
-    with replacing(path) as beside, beside.open("xb") as file:
+    with replacing(path) as temporary, temporary.open("xb") as file:
         np.lib.format.write_array(
             file, np.ascontiguousarray(array, _dtype(path.stem)), version=(1, 0), allow_pickle=False
         )

@@ -101,11 +101,11 @@ def _initialise(store: Store) -> None:
     if path.exists() and (path.is_dir() or path.stat().st_size):
         return
     remove_leftovers(path.parent)
-    with replacing(path) as beside:
+    with replacing(path) as temporary:
         if (empty := _empty_database()) is not None:
-            shutil.copyfile(empty, beside)  # `follow_folder` puts in where its artifacts are
+            shutil.copyfile(empty, temporary)  # `follow_folder` puts in where its artifacts are
         else:
-            _migrate(beside, store.artifacts.resolve())
+            _migrate(temporary, store.artifacts.resolve())
 
 
 def _empty_database() -> Path | None:
@@ -117,8 +117,8 @@ def _empty_database() -> Path | None:
     with contextlib.suppress(OSError, StoreError, sqlite3.Error, RuntimeError):  # no home folder
         path = cache_root().resolve() / "mlflow" / f"empty-{mlflow.__version__}.db"
         if not _is_empty_database(path):
-            with replacing(path) as beside:
-                _migrate(beside, path.parent / "mlartifacts")
+            with replacing(path) as temporary:
+                _migrate(temporary, path.parent / "mlartifacts")
         return path if _is_empty_database(path) else None
     return None
 

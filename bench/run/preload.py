@@ -20,7 +20,6 @@ import torch.utils.serialization.config  # by the first checkpoint
 import torchvision.datasets  # by the pets: 2 s
 from PIL import Image
 
-import bench.record.image_scores  # by the end of the first trial
 import bench.run.worker
 import bench.train.session
 from bench.augment.settings import AUGMENTATIONS

@@ -115,7 +115,8 @@ def test_the_fork_server_has_imported_what_a_trial_needs(
     process = context.Process(target=send_imports, args=(job(tmp_path, **changes), theirs))
     process.start()
     theirs.close()
-    assert ours.recv() == []
+    # what writes the records is the caller's, and quick to import once NumPy is there
+    assert [name for name in ours.recv() if not name.startswith("bench.record.")] == []
     process.join()
 
 
