@@ -90,12 +90,14 @@ class Observed:
 class Basis(StrEnum):
     """What a result rests on.
 
-    test: a test. few: nothing, there are too few complete seeds or images. flat: nothing; all say
-    the same, though another seed might not. exact: all say the same, and models alone decide.
+    test: a test. few: nothing, there are too few complete seeds or images. no_scores: nothing, it
+    was to be over images, which have no scores. flat: nothing; all say the same, though another
+    seed might not. exact: all say the same, and models alone decide.
     """
 
     TEST = "test"
     FEW = "few"
+    NO_SCORES = "no scores"
     FLAT = "flat"
     EXACT = "exact"
 
@@ -138,13 +140,11 @@ def run_test(contrast: Contrast, seen: Observed, bounds: Bounds, level: float) -
         seen: its records.
         bounds: of the hypothesis; both 0 where a difference is tested.
         level: of the intervals: 5%, or a look's nominal level for repeated intervals.
-
-    Raises:
-        ValueError: over images, but there are no scores of images.
     """
     sources = seen.sources
     if contrast.over is not Over.SEEDS and sources is None:
-        raise ValueError(f"{contrast.figure} has no scores by image: ask for `over: seeds`")
+        over_seeds = run_test(replace(contrast, over=Over.SEEDS), seen, bounds, level)
+        return _untested(Basis.NO_SCORES, over_seeds.estimate)
     if isinstance(contrast.b, float | int):
         found = _against_number(contrast, seen, sources, bounds, level)
     elif contrast.over is not Over.IMAGES and _has_folds_alone(seen):

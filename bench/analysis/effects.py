@@ -1,20 +1,17 @@
-"""What the levels of the axes change: paired differences, main effects, interactions.
+"""One figure of the trials by the levels of axes: contrasts by seed, and main effects.
 
 Trials are paired by seed and by every axis that is not asked about. Strata of these axes are
-averaged within a seed first, so that the unit stays the seed, and a seed counts only where it has
-all strata that the plan has, as in a hypothesis (`bench.analysis.strata`): else each seed would be
-the mean of other strata. Every frame here has a row per contrast with `estimate`, `low`, `high`
-(95% t-interval), `n` (complete seeds), `lost` (pairs, or sets of trials, that were planned and lack
-a figure), `seeds` (complete or not), and where it is tested `p` (two-sided paired t-test) and
-`p_corrected` (Holm over the frame). Below `FEWEST` seeds, and where all seeds say exactly the same,
-there is no test: both are NaN.
+averaged within a seed first, and a seed counts only where it has all strata that the plan has, as
+in a hypothesis (`bench.analysis.strata`): else each seed would be the mean of other strata. Frames
+have `estimate`, `low`, `high` (95% t-interval, not corrected), `n` (complete seeds), `lost` (pairs,
+or sets of trials, that were planned and lack a figure) and `seeds` (complete or not).
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,21 +21,14 @@ import pandas as pd
 from bench.analysis import stats
 from bench.analysis.arms import NO_LABEL
 from bench.analysis.measurement_conditions import comparable_axes, measurement_conditions
-from bench.analysis.power import FEWEST
 from bench.analysis.records import Records
-from bench.analysis.stats import Floats, Interval, Sample
+from bench.analysis.stats import Floats
 from bench.record.columns import Status
-
-MOST_LEVELS = 12
-"""Axes of more levels are compared with their first level only."""
-MOST_CONTRASTS = 36
-"""Two axes with more pairs of pairs of levels: only those with either first level."""
 
 NO_SEED = -1
 """Stands for the seed of the one run of an arm whose log names none."""
 _NO_SCATTER = 1e-12  # of the largest difference: what rounding alone leaves
 
-Pair = tuple[int, int]
 Flags = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.int64]
 
@@ -71,6 +61,7 @@ class Grid:
         seeds: (rows,), each row's seed.
         strata: (rows,), each row's stratum.
         asked: (strata, cells), whether the latest plan has such a trial, of whichever seed.
+        trials: (rows, cells), positions in `records.runs`; −1 where there is no trial.
     """
 
     values: Floats
@@ -79,6 +70,18 @@ class Grid:
     seeds: Integers
     strata: Integers
     asked: Flags
+    trials: Integers
+
+    @cached_property
+    def row_of(self) -> Integers:
+        """(strata, seeds), the row of each; −1 where there is none."""
+        seeds, at = np.unique(self.seeds, return_inverse=True)
+        found = np.full((len(self.asked), len(seeds)), -1, dtype=np.int64)
+        return _placed(found, (self.strata, at), np.arange(len(self.seeds)))
+
+    def trials_of(self, cell: int, strata: Integers, seeds: Integers) -> Integers:
+        """(strata, seeds), the trials of a cell in complete seeds."""
+        return np.asarray(self.trials[self.row_of[np.ix_(strata, seeds)], cell])
 
     def contrasts(self, cells: Integers, signs: Sequence[int]) -> Contrasts:
         """Signed sums of cells by seed.
@@ -162,6 +165,8 @@ def grid(
         strata=_placed(np.zeros(shape[0], dtype=np.int64), key, stratum),
         asked=_placed(np.zeros((strata, count), dtype=bool),
                       (stratum[of_plan], place[of_plan]), True),
+        trials=_placed(np.full(shape, -1, dtype=np.int64), at,
+                       records.runs.index.get_indexer(runs.index)[first]),
     )  # fmt: skip
 
 
@@ -169,47 +174,6 @@ def _placed(array: npt.NDArray[Any], at: Any, values: Any) -> npt.NDArray[Any]:
     """`array` with these values at these places."""
     array[at] = values
     return array
-
-
-def level_differences(records: Records, column: str) -> pd.DataFrame:
-    """Every two levels of each axis compared: columns axis, a, b, then a − b's.
-
-    a is the later level, b the earlier one. Axes of more than `MOST_LEVELS` levels are compared
-    with their first level only, and axes along which `column` cannot be compared are left out.
-    """
-    parts, conditions = [], measurement_conditions(records, column)
-    for axis in comparable_axes(records, column):
-        levels = records.axes[axis]
-        pairs = _pairs(len(levels), all_of_them=len(levels) <= MOST_LEVELS)
-        cells = np.array([(later, earlier) for earlier, later in pairs])
-        found = summarized(*grid(records, column, [axis], conditions).contrasts(cells, (1, -1)))
-        names = [(axis, levels[later], levels[earlier]) for earlier, later in pairs]
-        parts.append(_named(found, names, ("axis", "a", "b")))
-    return _tested(parts, ("axis", "a", "b"))
-
-
-def interactions(records: Records, column: str) -> pd.DataFrame:
-    """Whether one axis changes what another does: a difference of differences, by seed.
-
-    Columns axis, a, b, other, c, d, then those of (a − b with c) − (a − b with d); a and c are
-    later levels than b and d.
-    """
-    names = ("axis", "a", "b", "other", "c", "d")
-    parts, conditions = [], measurement_conditions(records, column)
-    for one, other in itertools.combinations(comparable_axes(records, column), 2):
-        mine, others = records.axes[one], records.axes[other]
-        both = _pairs_of_pairs(len(mine), len(others))
-        width = len(others)
-        cells = np.array(
-            [(a * width + c, b * width + c, a * width + d, b * width + d)
-             for (b, a), (d, c) in both]
-        )  # fmt: skip
-        found = summarized(
-            *grid(records, column, [one, other], conditions).contrasts(cells, (1, -1, -1, 1))
-        )
-        labels = [(one, mine[a], mine[b], other, others[c], others[d]) for (b, a), (d, c) in both]
-        parts.append(_named(found, labels, names))
-    return _tested(parts, names)
 
 
 def main_effects(records: Records, column: str) -> pd.DataFrame:
@@ -229,7 +193,7 @@ def main_effects(records: Records, column: str) -> pd.DataFrame:
         deviations = values - values.mean(axis=1, keepdims=True)
         there = np.broadcast_to(found.planned.all(axis=1, keepdims=True), values.shape)
         compared = found.compared(np.arange(len(levels))[None, :]).repeat(len(levels), axis=1)
-        effects = summarized(*found.complete(deviations, there, compared)).drop(columns="p")
+        effects = summarized(*found.complete(deviations, there, compared))
         means = summarized(*found.complete(values, there, compared))["estimate"]
         effects.insert(0, "mean", means)
         parts.append(_named(effects, [(axis, level) for level in levels], ("axis", "level")))
@@ -240,32 +204,20 @@ def main_effects(records: Records, column: str) -> pd.DataFrame:
 def summarized(
     by_seed: Floats, lost: Integers | None = None, seeds: Integers | None = None
 ) -> pd.DataFrame:
-    """Means, 95% t-intervals and p of contrasts (seeds, contrasts); see this module's docstring."""
+    """Means with 95% t-intervals of contrasts (seeds, contrasts); see this module's docstring.
+
+    Where all seeds say exactly the same there is no interval.
+    """
     known = ~np.isnan(by_seed)
     n = known.sum(axis=0)
     mean = np.where(n > 0, np.nansum(by_seed, axis=0) / np.maximum(n, 1), np.nan)
     squares = np.where(known, (by_seed - mean) ** 2, 0.0).sum(axis=0)
     std = np.sqrt(squares / np.maximum(n - 1, 1))
     largest = np.abs(np.nan_to_num(by_seed)).max(axis=0, initial=0.0)
-    scatters = std > _NO_SCATTER * largest
-    testable = (n >= FEWEST) & scatters
-    sample = Sample(mean, np.where(scatters, std, 1.0), np.maximum(n, 2))
-    half = np.where(scatters, stats.half_width(std, n), np.nan)
-    p = np.where(testable, stats.two_sided(sample), np.nan)
+    half = np.where(std > _NO_SCATTER * largest, stats.half_width(std, n), np.nan)
     found = {"estimate": mean, "low": mean - half, "high": mean + half, "n": n}
-    found |= {"lost": 0 if lost is None else lost, "seeds": n if seeds is None else seeds, "p": p}
+    found |= {"lost": 0 if lost is None else lost, "seeds": n if seeds is None else seeds}
     return pd.DataFrame(found)
-
-
-def paired_interval(differences: npt.ArrayLike) -> Interval:
-    """The mean of differences, one a seed, with its interval; unknown where they do not scatter.
-
-    Differences that are not finite are left out.
-    """
-    values = np.asarray(differences, dtype=float)
-    frame = summarized(values[np.isfinite(values)][:, None])
-    (row,) = frame[["estimate", "low", "high", "n"]].itertuples(index=False)
-    return Interval(*row)
 
 
 def _numbered(rows: pd.DataFrame) -> Integers:
@@ -285,31 +237,8 @@ def _cells(records: Records, labels: pd.DataFrame, axes: Sequence[str]) -> tuple
     return place, count
 
 
-def _pairs(levels: int, all_of_them: bool) -> list[Pair]:
-    """(earlier, later) for every two levels, or for the first and every other one."""
-    pairs = list(itertools.combinations(range(levels), 2))
-    return pairs if all_of_them else pairs[: levels - 1]
-
-
-def _pairs_of_pairs(one: int, other: int) -> list[tuple[Pair, Pair]]:
-    for all_of_them in (True, False):
-        found = list(itertools.product(_pairs(one, all_of_them), _pairs(other, all_of_them)))
-        if len(found) <= MOST_CONTRASTS:
-            break
-    return found
-
-
 def _named(
     found: pd.DataFrame, names: Iterable[Sequence[str]], columns: Sequence[str]
 ) -> pd.DataFrame:
     """The frame with labels before its figures."""
     return pd.concat([pd.DataFrame(list(names), columns=list(columns)), found], axis=1)
-
-
-def _tested(parts: list[pd.DataFrame], names: Sequence[str]) -> pd.DataFrame:
-    """All contrasts in one frame, p corrected by Holm over it."""
-    if not parts:
-        figures = ["estimate", "low", "high", "n", "lost", "seeds", "p", "p_corrected"]
-        return pd.DataFrame(columns=[*names, *figures])
-    found = pd.concat(parts, ignore_index=True)
-    return found.assign(p_corrected=stats.holm(found["p"]))

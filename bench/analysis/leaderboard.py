@@ -1,83 +1,64 @@
-"""Which arm is really the best: what may be marked in a table."""
+"""Which arms may be the best: what may be marked in a table."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 import pandas as pd
 
-from bench.analysis import stats
 from bench.analysis.arm_summary import result_columns
 from bench.analysis.arms import Arm, arm_numbers
-from bench.analysis.effects import MOST_LEVELS, level_differences, summarized
-from bench.analysis.hypotheses import ALPHA, HypothesisOutcome
-from bench.analysis.hypothesis_contrasts import (
-    ContrastsByArms,
-    contrasts_between_arms,
-    significantly_different,
-    with_verdicts,
-)
+from bench.analysis.best_arms import BestArms, may_be_best
+from bench.analysis.explored import Shown, contrasts_between_arms
+from bench.analysis.figure_directions import figure_direction
+from bench.analysis.hypotheses import HypothesisOutcome
 from bench.analysis.measurement_conditions import incomparable_axes
 from bench.analysis.records import Records
-from bench.metric_columns import SCORES, MetricColumn
 from bench.record.directions import Mode
+
+Pair = tuple[int, int]
 
 
 class Mark(StrEnum):
-    """How an arm stands to the one with the best mean.
-
-    best: it has that mean, and differs significantly from every other arm; tied: it has that mean
-    or does not differ significantly from the arm that has, while others do.
-    """
+    """best: the only arm that may be. may_be: one of several that may be the best."""
 
     BEST = "best"
-    TIED = "tied"
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """An arm against the one with the best mean.
-
-    Attributes:
-        number: the arm's.
-        distance: how far its mean is from the best one, at least 0.
-        n, sd: the seeds in common, and the standard deviation of the differences.
-        different: whether it differs significantly.
-        hypothesis: the id of the one whose verdict says so; empty where none tests it.
-    """
-
-    number: int
-    distance: float
-    n: int
-    sd: float
-    different: bool
-    hypothesis: str
+    MAY_BE = "may be best"
 
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """Arms that may be compared in one column: the leader and how the others stand to it."""
+    """Arms that compare in one column, and which of them may be the best.
 
-    leader: int
-    others: tuple[Comparison, ...]
+    Attributes:
+        found: the confidence set, by position in `numbers`.
+        numbers: of the arms compared.
+        may_be: numbers of those that may be the best once the verdicts had their say.
+    """
+
+    found: BestArms
+    numbers: tuple[int, ...]
+    may_be: tuple[int, ...]
+
+    @property
+    def ranked(self) -> int:
+        """How many arms are compared: those that have all seeds that count."""
+        return len(self.found.ranked)
 
     @property
     def marks(self) -> dict[int, Mark]:
-        """Nothing where no arm differs from the leader, which then says nothing of any."""
-        tied = [other.number for other in self.others if not other.different]
-        if not tied:
-            return {self.leader: Mark.BEST}
-        if len(tied) == len(self.others):
+        """Nothing where nothing tells the arms apart, or too few seeds are in common."""
+        if not 0 < len(self.may_be) < self.ranked:
             return {}
-        return dict.fromkeys([self.leader, *tied], Mark.TIED)
+        mark = Mark.BEST if len(self.may_be) == 1 else Mark.MAY_BE
+        return dict.fromkeys(self.may_be, mark)
 
 
 LeaderboardsByColumn = Mapping[str, Sequence[Leaderboard]]
 """By column of results."""
-_Known = Mapping[tuple[int, int], bool]
 
 
 def leaderboards(
@@ -85,36 +66,25 @@ def leaderboards(
     arms: Sequence[Arm],
     column: str,
     mode: Mode,
-    tested: Sequence[HypothesisOutcome] = (),
+    tested: Iterable[HypothesisOutcome] = (),
 ) -> list[Leaderboard]:
-    """The arms with `column` of runs.csv against the one with the best mean.
+    """The arms with `column` of runs.csv that may be the best, over new seeds on these images.
 
-    Arms of one source, ours where there are any, by paired t-tests over seeds, corrected by Holm
-    over these comparisons. A comparison that a hypothesis tests has its verdict; where the arms are
-    the levels of one axis, the others have the result of the table of differences. An arm with
-    fewer than three seeds in common with the best does not differ significantly from it. Arms on
-    different levels of an axis that gives the metric another meaning are not compared.
-
-    That the best was picked by its mean does not make a wrong `best` likelier than 5%: the test is
-    two-sided, and every comparison has to reject.
+    Arms of one source, ours where there are any. Arms on different levels of an axis that gives the
+    metric another meaning are not compared. A third statement beside declared and explored ones,
+    with its own 5%; but an arm that a verdict calls worse than another has no mark, and two between
+    which a verdict is inconclusive both keep it.
     """
     incomparable = incomparable_axes(records, column)
     groups: dict[tuple[str, ...], list[int]] = {}
     for arm in arms:
         if arm.source == records.protocol:
-            groups.setdefault(tuple(arm.levels[axis] for axis in incomparable), []).append(
-                arm.number
-            )
+            levels = tuple(arm.levels[axis] for axis in incomparable)
+            groups.setdefault(levels, []).append(arm.number)
     table = _by_seed(records, arms, column)
     verdicts = contrasts_between_arms(records, column, tested, arms)
-    known = _of_levels(records, arms, column, tested)
-    found = [
-        _leaderboard(
-            table[[number for number in numbers if number in table]], mode, verdicts, known
-        )
-        for numbers in groups.values()
-    ]
-    return [contest for contest in found if contest is not None]
+    found = [[number for number in numbers if number in table] for numbers in groups.values()]
+    return [_leaderboard(table[numbers], mode, verdicts) for numbers in found if len(numbers) > 1]
 
 
 def leaderboards_by_column(
@@ -124,7 +94,7 @@ def leaderboards_by_column(
     tested: Sequence[HypothesisOutcome] = (),
 ) -> dict[str, list[Leaderboard]]:
     """`leaderboards` in every column of results that `summary` has numbers in."""
-    modes = {column: direction_of(records, column) for column in result_columns(records)}
+    modes = {column: figure_direction(records, column) for column in result_columns(records)}
     return {
         column: leaderboards(records, arms, column, mode, tested)
         for column, mode in modes.items()
@@ -149,15 +119,7 @@ def marks_in_column(
 
 
 def _marks(found: Sequence[Leaderboard]) -> dict[int, Mark]:
-    return {number: mark for contest in found for number, mark in contest.marks.items()}
-
-
-def direction_of(records: Records, column: str) -> Mode | None:
-    """Whether less or more of a column of results is better; None where nobody says."""
-    parsed = MetricColumn.parse(column)
-    if parsed and parsed.kind in SCORES and parsed.metric in records.metrics:
-        return records.metrics[parsed.metric]
-    return "min" if column == "frechet" else None
+    return {number: mark for board in found for number, mark in board.marks.items()}
 
 
 def _by_seed(records: Records, arms: Sequence[Arm], column: str) -> pd.DataFrame:
@@ -170,59 +132,35 @@ def _by_seed(records: Records, arms: Sequence[Arm], column: str) -> pd.DataFrame
     return rows.pivot_table(index="seed", columns="arm", values="value", aggfunc="first")
 
 
-def _of_levels(
-    records: Records, arms: Sequence[Arm], column: str, tested: Sequence[HypothesisOutcome]
-) -> _Known:
-    """Which arms differ by the table of differences, where they are the levels of one axis."""
-    several = [axis for axis, levels in records.axes.items() if len(levels) > 1]
-    if len(several) != 1 or len(records.axes[several[0]]) > MOST_LEVELS:
-        return {}
-    (axis,) = several
-    of_level = {arm.levels[axis]: arm.number for arm in arms if arm.source == records.protocol}
-    frame = with_verdicts(level_differences(records, column), records, column, tested)
-    frame = frame[
-        (frame["hypothesis"] == "") & frame["a"].isin(of_level) & frame["b"].isin(of_level)
-    ]
-    found = {}
-    for a, b, p in frame[["a", "b", "p_corrected"]].itertuples(index=False):
-        one, other = of_level[a], of_level[b]
-        found[one, other] = found[other, one] = bool(p <= ALPHA)
-    return found
-
-
 def _leaderboard(
-    table: pd.DataFrame,
-    mode: Mode,
-    verdicts: ContrastsByArms,
-    known: _Known,
-) -> Leaderboard | None:
-    """The arms of a table (seeds, arms); None of fewer than two."""
-    if table.shape[1] < 2:
-        return None
-    means = table.mean()
-    leader = int(means.index[int((means if mode == "max" else -means).argmax())])
-    others = table.drop(columns=leader)
-    names = [int(number) for number in others.columns.to_numpy()]
-    differences = others.sub(table[leader], axis=0)
-    tests = summarized(differences.to_numpy())
-    declared = {n: verdicts[leader, n] for n in names if (leader, n) in verdicts}
-    declared = {
-        n: each for n, each in declared.items() if significantly_different(each) is not None
+    table: pd.DataFrame, mode: Mode, verdicts: Mapping[Pair, Sequence[Shown]]
+) -> Leaderboard:
+    """Of a table (seeds, arms)."""
+    numbers = tuple(int(number) for number in table.columns.to_numpy())
+    found = may_be_best(table.to_numpy(dtype=float).T, mode)
+    if not found.ranked:
+        return Leaderboard(found, numbers, ())
+    ranked = [numbers[place] for place in found.ranked]
+    best = [numbers[place] for place in found.arms]
+    said = {
+        pair: each
+        for pair, each in verdicts.items()
+        if set(pair) <= set(ranked) and any(one.different is not None for one in each)
     }
-    settled = {n: known[leader, n] for n in names if (leader, n) in known}
-    settled |= {n: bool(significantly_different(each)) for n, each in declared.items()}
-    own = [i for i, n in enumerate(names) if n not in settled]
-    for i, p in zip(own, stats.holm(tests["p"].to_numpy()[own]), strict=True):
-        settled[names[i]] = bool(p <= ALPHA)
-    compared = [
-        Comparison(
-            number=n,
-            distance=abs(float(means[n] - means[leader])),
-            n=int(tests["n"][i]),
-            sd=float(differences[n].std()),
-            different=settled[n],
-            hypothesis=", ".join(each.outcome.hypothesis.id for each in declared.get(n, ())),
-        )
-        for i, n in enumerate(names)
+    kept = best + [
+        b for (a, b), each in said.items() if a in best and b not in best and _undecided(each)
     ]
-    return Leaderboard(leader, tuple(compared))
+    worse = {a for (a, _), each in said.items() if any(_is_worse(one, mode) for one in each)}
+    may_be = tuple(dict.fromkeys(number for number in kept if number not in worse))
+    return Leaderboard(found, numbers, may_be)
+
+
+def _undecided(shown: Sequence[Shown]) -> bool:
+    """Whether verdicts keep two arms together."""
+    return not any(one.different for one in shown)
+
+
+def _is_worse(shown: Shown, mode: Mode) -> bool:
+    """Whether a verdict says that a is worse than b."""
+    mean = shown.result.estimate.mean
+    return bool(shown.different) and (mean < 0 if mode == "max" else mean > 0)

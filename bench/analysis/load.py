@@ -33,7 +33,7 @@ from bench.record.confirm import Confirmed, confirmed
 from bench.record.directions import Mode, default_metric, direction
 from bench.record.files import damaged
 from bench.record.store import Store, TrialFiles, TrialStatus
-from bench.spec.hypotheses import Hypothesis
+from bench.spec.hypotheses import Hypothesis, Over, StatisticsSettings
 from bench.states import BENCH_SOURCE
 from bench.tasks.settings import SUPPORT
 
@@ -99,6 +99,7 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
         data=data,
         planned=planned,
         scoring=plan.get("scoring"),
+        over=_over(plan, store.plan_path(experiment)),
     )
 
 
@@ -146,6 +147,15 @@ def _hypotheses(plan: Mapping[str, Any], path: Path) -> tuple[Hypothesis, ...]:
     except ValidationError as error:
         reason = f"its hypotheses: {error.errors()[0]['msg']}"
         raise damaged(path, reason) from error
+
+
+def _over(plan: Mapping[str, Any], path: Path) -> Over | None:
+    """What the planned spec wants all verdicts to generalise over."""
+    told = plan.get("statistics") or {}
+    try:
+        return StatisticsSettings.model_validate(told).over
+    except ValidationError as error:
+        raise damaged(path, f"its statistics: {error.errors()[0]['msg']}") from error
 
 
 def _axes(planned: Mapping[str, list[str]], members: list[dict[str, Any]]) -> dict[str, list[str]]:

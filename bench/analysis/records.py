@@ -19,7 +19,7 @@ from bench.record.columns import Status
 from bench.record.data_file import DataSetRecord
 from bench.record.directions import Mode
 from bench.record.store import TrialFiles
-from bench.spec.hypotheses import Hypothesis
+from bench.spec.hypotheses import Hypothesis, Over
 from bench.states import BENCH_SOURCE
 
 
@@ -62,6 +62,7 @@ class Records:
             them: a value for each.
         data: what the data sets were like, where it is on record.
         planned: the ids of the latest plan's trials; empty where no plan is kept.
+        over: what the spec wants verdicts to generalise over; None: it does not say.
     """
 
     experiment: str
@@ -87,6 +88,7 @@ class Records:
     setting_differences: Mapping[str, list[str]] = field(default_factory=dict)
     data: tuple[DataSetRecord, ...] = ()
     planned: frozenset[str] = frozenset()
+    over: Over | None = None
 
     @property
     def best_column(self) -> str:

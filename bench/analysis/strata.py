@@ -24,6 +24,8 @@ Seed = int | None
 
 Side = Literal["a", "b"]
 SIDES: tuple[Side, ...] = ("a", "b")
+RESULTS = (Failure.DIVERGED, Failure.OUT_OF_MEMORY, Failure.TIMEOUT)
+"""Failures that say something of an arm: another try with the same settings ends the same way."""
 NO_FIGURE = "not recorded"
 NOT_PLANNED = "not planned"
 OTHER_CONDITIONS = "measured under other conditions"

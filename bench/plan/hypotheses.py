@@ -7,12 +7,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from bench.errors import SpecError, did_you_mean
-from bench.metric_columns import SCORES, MetricColumn, MetricKind, curve_metric, val_curve
+from bench.metric_columns import (
+    SCORES,
+    MetricColumn,
+    MetricKind,
+    curve_metric,
+    on_test,
+    val_curve,
+)
 from bench.plan.axes import canonical_label, format_label
 from bench.plan.plan import Plan
 from bench.plan.sides import Sides, sides
 from bench.plan.trial import Trial
-from bench.spec.hypotheses import Hypothesis, MetricTerm, columns, figures
+from bench.spec.hypotheses import Hypothesis, MetricTerm, Over, columns, figures
 from bench.spec.messages import format_value
 from bench.spec.yaml12 import KeyPath
 from bench.texts import fault_of
@@ -60,7 +67,26 @@ def _checked(plan: Plan, arms: Sequence[Trial], index: int, given: Hypothesis) -
     for figure in figures(given.metric):
         _check_figure(plan, (*at, "metric"), figure, concerned)
     _check_comparable(plan, (*at, "metric"), hypothesis, found)
-    return hypothesis
+    return hypothesis.model_copy(update={"over": _over(plan, (*at, "over"), hypothesis)})
+
+
+def _over(plan: Plan, at: KeyPath, given: Hypothesis) -> Over | None:
+    """What its verdict generalises over: as it says, else as all do, where its figure can."""
+    can = all(_is_of_images(figure) for figure in figures(given.metric))
+    if given.over not in (None, "seeds") and not can:
+        message = (
+            f"images have no scores of {given.metric}: use over: seeds, or a figure that is a mean "
+            f"over images, such as {on_test(curve_metric(plan.select.metric))}"
+        )
+        raise _error(plan, at, message)
+    default = plan.spec.sweep.statistics.over
+    return given.over or (default if can or default == "seeds" else None)
+
+
+def _is_of_images(figure: MetricTerm) -> bool:
+    """Whether a figure can be a mean over images."""
+    column = MetricColumn.parse(figure.column)
+    return column is not None and column.kind in (MetricKind.CURVE, *SCORES)
 
 
 def _claim(plan: Plan, at: KeyPath, given: str) -> str:

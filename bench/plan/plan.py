@@ -85,6 +85,7 @@ class Plan:
             "scoring": scoring(self.trials[0].settings),
             "hypotheses": hypotheses,
             "hypotheses_digest": digest(hypotheses),
+            **({"statistics": {"over": over}} if (over := self.spec.sweep.statistics.over) else {}),
             "incomparable": {metric: list(axes) for metric, axes in self.incomparable.items()},
             "cautions": list(mismatch_warnings(self.trials)),
             "trials": [

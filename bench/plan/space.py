@@ -31,6 +31,7 @@ _NOT_WITH_SEARCH = dict.fromkeys(
 ) | {
     "seeds": "use search.seeds_per_trial",
     "hypotheses": "a search selects by its results, which invalidates the tests",
+    "statistics": "a search selects by its results, which invalidates the tests",
 }
 """What to do instead, by key of the spec."""
 _MAX_COUNTED = 100_000  # counting enumerates the points

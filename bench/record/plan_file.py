@@ -25,6 +25,7 @@ _OPTIONAL: dict[str, Kinds] = {
     "hypotheses": list,
     "search": dict,
     "scoring": (dict, type(None)),
+    "statistics": dict,
 }
 _TRIAL: dict[str, Kinds] = {"id": str, "seed": (int, type(None)), "axes": dict, "arm": str}
 

@@ -16,7 +16,8 @@ from bench.analysis.arm_summary import arm_summary, text_facts, texts_of, write_
 from bench.analysis.arms import Arm, arm_numbers, arms_of
 from bench.analysis.combine import combine_experiments
 from bench.analysis.environments import environment_facts
-from bench.analysis.hypotheses import HypothesisOutcome, outcomes, with_hypotheses
+from bench.analysis.explored import Exploration, explore
+from bench.analysis.hypotheses import outcomes, with_hypotheses
 from bench.analysis.leaderboard import leaderboards_by_column, marks_by_column
 from bench.analysis.learning import learning_summary
 from bench.analysis.load import load
@@ -38,14 +39,14 @@ from bench.report.manifest import manifest_record, shown
 from bench.report.narrative import headline as findings
 from bench.report.narrative.definitions import definition, definition_of
 from bench.report.narrative.diagnostics import diagnose
-from bench.report.narrative.tie_notes import tie_notes
+from bench.report.narrative.mark_notes import mark_notes
 from bench.report.page_view import TROUBLES, page_view
 from bench.report.search.figures.draw_all import draw_search
 from bench.report.search.search_record import SearchRecord, read_search_record
 from bench.report.search.sections import search_context, search_files, subject_records
 from bench.report.tables import arms_and_trials as layout
 from bench.report.tables.data_sets import data_views, top_warnings
-from bench.report.tables.effects import EffectTables, all_effect_tables
+from bench.report.tables.effects import EffectTables, effect_tables
 from bench.report.tables.files import table_files, write_image_scores, write_tables
 from bench.report.tables.learning import learning_table
 from bench.report.tables.verdicts import verdict_cards, verdict_counts
@@ -120,10 +121,11 @@ def write_one(records: Records, folder: Path, search: SearchRecord | None = None
     arms = arms_of(shown)
     summary = arm_summary(shown)
     tested = outcomes(records)
-    effects = all_effect_tables(shown, tested) if search is None else []
+    explored = explore(shown, tested)
+    effects = effect_tables(shown, explored) if search is None else []
     experiment = ExperimentData(shown, summary, arms, tested, effects)
     drawings = draw_all(experiment) if search is None else draw_search(search, experiment)
-    context = page_context(shown, summary, arms, drawings, tested, effects)
+    context = page_context(shown, summary, arms, drawings, explored, effects)
     files = table_files(shown, summary, context, tested)
     if search is None and (problems := experiment.image_scores.problems):
         context["cautions"] = (*context["cautions"], findings.unused_image_scores(problems))
@@ -152,10 +154,11 @@ def page_context(
     summary: pd.DataFrame,
     arms: list[Arm],
     drawings: list[Drawing],
-    tested: list[HypothesisOutcome],
+    explored: Exploration,
     effects: list[EffectTables],
 ) -> dict[str, Any]:
     """What the templates show."""
+    tested = explored.tested
     pictures, without = sample_pictures(records, summary, arms)
     facts = environment_facts(records)
     facts = [*run_facts(records, {fact.name for fact in facts}), *facts]
@@ -170,7 +173,7 @@ def page_context(
         "arms": arms,
         "cards": verdict_cards(records, tested),
         "tally": verdict_counts(tested) if tested else "",
-        "headline": findings.headline(records, summary, arms, tested),
+        "headline": findings.headline(records, summary, arms, explored),
         "cautions": loss_warnings(records.incomparable, records.metrics, records.axes)
         + records.cautions
         + ((formulas,) if (formulas := formula_caution(texts_of(records))) else ()),
@@ -184,7 +187,7 @@ def page_context(
         "marks": marks,
         "fronts": fronts,
         "marked": any(marks.values()),
-        "tie_notes": tie_notes(found, arms),
+        "mark_notes": mark_notes(found, arms),
         "task_facts": _task_facts(records),
         "scores": definition(records),
         "scores_of": {each.column: definition_of(records, each.column) for each in effects},

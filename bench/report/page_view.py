@@ -114,7 +114,7 @@ def page_view(
         linked=_linked(context["drawings"]) if large else frozenset(),
         is_large=large,
         most_named=MOST_NAMED if large else len(records.runs),
-        most_remarks=MOST_REMARKS if large else len(context["tie_notes"]),
+        most_remarks=MOST_REMARKS if large else len(context["mark_notes"]),
     )
 
 

@@ -15,6 +15,9 @@ Expect = Literal["higher", "lower", "equivalent", "not_higher", "not_lower"]
 WITHIN: frozenset[Expect] = frozenset({"equivalent", "not_higher", "not_lower"})
 """What is expected up to a margin."""
 
+Over = Literal["both", "seeds", "images"]
+"""What a verdict generalises over: new seeds and new images, or either alone."""
+
 COLUMNS = (
     "params", "trainable_params", "macs", "epochs", "best_epoch", "final_train_loss",
     "overfit_gap", "epochs_to_95pct", "seconds_to_95pct", "epoch_seconds", "train_seconds",
@@ -79,6 +82,13 @@ class Hypothesis(Settings):
         "not_higher and not_lower",
     )
 
+    over: Over | None = Field(
+        None,
+        description="what the verdict generalises over: both (new seeds and new images), seeds (on "
+        "these images) or images (with these trained models); default: both where single images "
+        "have scores of the metric, else seeds",
+    )
+
     @field_validator("margin")
     @classmethod
     def _where_it_means_something(cls, value: float | None, info: ValidationInfo) -> float | None:
@@ -98,8 +108,18 @@ class Hypothesis(Settings):
         return all(figure.column in EXACT for figure in figures(self.metric))
 
     def record(self) -> dict[str, Any]:
-        """The hypothesis as plain data."""
-        return self.model_dump(mode="json")
+        """The hypothesis as plain data; `over` only where it is asked for."""
+        return self.model_dump(mode="json", exclude=None if self.over else {"over"})
+
+
+class StatisticsSettings(Settings):
+    """How the report tests: no trial depends on it."""
+
+    over: Over | None = Field(
+        None,
+        description="`over` of all hypotheses that do not say themselves, and of the report's "
+        "other comparisons",
+    )
 
 
 class MetricTerm(NamedTuple):

@@ -22,7 +22,7 @@ from bench.metric_columns import val_curve
 from bench.models.settings import MODELS
 from bench.registry import Custom, Registry
 from bench.settings import Settings, machine_local
-from bench.spec.hypotheses import Hypothesis
+from bench.spec.hypotheses import Hypothesis, StatisticsSettings
 from bench.spec.jsonschema import spec_schema
 from bench.spec.revisions import with_revisions
 from bench.spec.search import SearchSettings
@@ -287,6 +287,9 @@ class Sweep(Settings):
     )
     hypotheses: tuple[Hypothesis, ...] = Field(
         (), strict=False, description="claims about the arms, which the report tests"
+    )
+    statistics: StatisticsSettings = Field(
+        StatisticsSettings(), description="how the report tests; no trial depends on it"
     )
     search: SearchSettings | None = Field(
         None, description="instead of a grid: a search for the best settings, by `bench search`"

@@ -5,7 +5,6 @@ import pytest
 from bench.analysis.arm_summary import arm_summary
 from bench.analysis.arms import arms_of
 from bench.analysis.combine import combine_experiments
-from bench.analysis.effects import level_differences
 from bench.analysis.leaderboard import marks_in_column
 from bench.analysis.load import load
 from bench.analysis.measurement_conditions import same_conditions
@@ -13,6 +12,7 @@ from bench.errors import StoreError
 from bench.record.store import Store
 from bench.report.narrative.headline import headline
 from bench.report.page import write_one, write_together
+from tests.builders.contrasts import difference_frame
 from tests.builders.experiments import build
 from tests.builders.records import MadeTrial, environment, write_experiment
 
@@ -55,7 +55,7 @@ def test_trials_of_the_same_data_pair_by_seed(tmp_path):
     write(tmp_path, "one", 0.5)
     write(tmp_path, "two", 0.6)
     records = together(tmp_path, "one", "two")
-    found = level_differences(records, DICE).set_index("axis")
+    found = difference_frame(records, DICE).set_index("axis")
     assert found.loc["experiment", ["a", "b", "n"]].tolist() == ["two", "one", 3]
     assert found.loc["experiment", "estimate"] == pytest.approx(0.1)
     assert records.cautions == ()
@@ -72,7 +72,7 @@ def test_other_data_makes_no_pairs(tmp_path, fingerprint, reason):
     write(tmp_path, "two", 0.6, fingerprint)
     records = together(tmp_path, "one", "two")
     for column in (DICE, "epoch_seconds", "epochs_to_95pct"):
-        assert set(level_differences(records, column)["axis"]) == {"model"}
+        assert set(difference_frame(records, column)["axis"]) == {"model"}
     assert records.cautions[0].endswith(f"because {'it' if not fingerprint else 'they'} {reason}")
     arms = arms_of(records)
     found = headline(records, arm_summary(records), arms)
@@ -81,7 +81,7 @@ def test_other_data_makes_no_pairs(tmp_path, fingerprint, reason):
         "one", "two",
     }  # fmt: skip
     # strata of both count for what is asked within each, as seeds of their own mean
-    assert level_differences(records, DICE).set_index("axis").loc["model", "n"] == 3
+    assert difference_frame(records, DICE).set_index("axis").loc["model", "n"] == 3
 
 
 def test_epoch_times_of_other_hardware_are_not_compared(tmp_path):
@@ -89,7 +89,7 @@ def test_epoch_times_of_other_hardware_are_not_compared(tmp_path):
     write(tmp_path, "two", 0.6, gpu="Y")
     records = together(tmp_path, "one", "two")
     assert not same_conditions(records, "epoch_seconds")
-    found = level_differences(records, "epoch_seconds").set_index("axis")
+    found = difference_frame(records, "epoch_seconds").set_index("axis")
     assert found.loc["experiment", ["n", "lost"]].tolist() == [0, 6]
     assert found.loc["model", "n"] == 3
 
@@ -117,8 +117,8 @@ def test_what_else_differs_is_reported(tmp_path):
     assert "<td>train.epochs</td><td>1</td><td>2</td>" in page
     assert "| train.epochs | 1 | 2 |" in (tmp_path / "reports/report.md").read_text()
     assert records.incomparable == {"loss": ("experiment",)}
-    assert "experiment" not in set(level_differences(records, "best_val_loss")["axis"])
-    assert "experiment" in set(level_differences(records, DICE)["axis"])
+    assert "experiment" not in set(difference_frame(records, "best_val_loss")["axis"])
+    assert "experiment" in set(difference_frame(records, DICE)["axis"])
 
 
 def test_what_cannot_stand_together(tmp_path):

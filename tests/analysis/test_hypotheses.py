@@ -13,23 +13,15 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
 
 from bench.analysis import power
-from bench.analysis.hypotheses import (
-    Basis,
-    PairedTest,
-    Verdict,
-    correct,
-    decide,
-    open_level,
-    outcomes,
-    paired_test,
-    seeds_needed,
-    with_hypotheses,
-)
+from bench.analysis.contrast_tests import Basis
+from bench.analysis.contrasts import Result, Word
+from bench.analysis.hypotheses import outcomes, with_hypotheses
 from bench.analysis.load import load
 from bench.analysis.records import Records
 from bench.analysis.stats import Interval
 from bench.record.store import Store
 from bench.spec.hypotheses import Hypothesis
+from tests.builders.contrasts import results_of
 from tests.builders.records import MadeTrial, write_experiment
 
 
@@ -46,10 +38,10 @@ def claim(expect: str = "higher", margin: float | None = None, **changes: Any) -
     return Hypothesis.model_validate(given | changes)
 
 
-def alone(hypothesis: Hypothesis, differences: list[float]) -> tuple[PairedTest, Verdict]:
+def alone(hypothesis: Hypothesis, differences: list[float]) -> tuple[Result, Word]:
     """The verdict on a hypothesis that is the only one."""
-    found = paired_test(hypothesis, differences)
-    return found, decide(hypothesis, found, correct([found])[0])
+    (found,) = results_of([hypothesis], [differences])
+    return found, found.word
 
 
 CLEAR = [0.19, 0.20, 0.21]  # t = 0.2 / (0.01 / √3) = 34.6, p = 0.00083
@@ -90,7 +82,7 @@ def test_verdicts(
 @pytest.mark.parametrize("metric", ["best_val_dice", "macs"])
 def test_fewer_than_three_pairs_conclude_nothing(count: int, metric: str) -> None:
     found, given = alone(claim(metric=metric), [5.0, 5.000001][:count])
-    assert (given, found.basis) == (Verdict.INCONCLUSIVE, Basis.FEW)
+    assert (given, found.basis) == (Word.INCONCLUSIVE, Basis.FEW)
     assert math.isnan(found.p)
     assert found.estimate.n == count
     assert found.estimate.known == (count == 2)
@@ -123,7 +115,7 @@ def test_equal_counts_are_not_higher() -> None:
 @pytest.mark.parametrize("difference", [0.0, 5.0])
 def test_without_scatter_a_trained_metric_is_not_judged(difference: float) -> None:
     found, given = alone(claim("equivalent", 9.0), [difference] * 5)
-    assert (given, found.basis) == (Verdict.INCONCLUSIVE, Basis.FLAT)
+    assert (given, found.basis) == (Word.INCONCLUSIVE, Basis.FLAT)
     assert found.estimate.mean == difference
     assert not found.estimate.known
 
@@ -138,43 +130,40 @@ def test_a_single_test_is_that_of_scipy_and_statsmodels() -> None:
     rng = np.random.default_rng(4)
     a, b = rng.normal(0.9, 0.01, 6), rng.normal(0.89, 0.01, 6)
     differences = list(a - b)
-    assert paired_test(claim(), differences).p == pytest.approx(scipy.stats.ttest_rel(a, b).pvalue)
+    assert alone(claim(), differences)[0].p == pytest.approx(scipy.stats.ttest_rel(a, b).pvalue)
     expected = ttost_paired(a, b, -0.03, 0.03)[0]
-    assert paired_test(claim("equivalent", 0.03), differences).p == pytest.approx(expected)
+    assert alone(claim("equivalent", 0.03), differences)[0].p == pytest.approx(expected)
     shifted = scipy.stats.ttest_rel(a, b + 0.03).pvalue
-    assert paired_test(claim("not_higher", 0.03), differences).p == pytest.approx(shifted)
+    assert alone(claim("not_higher", 0.03), differences)[0].p == pytest.approx(shifted)
     shifted = scipy.stats.ttest_rel(a, b - 0.03).pvalue
-    assert paired_test(claim("not_lower", 0.03), differences).p == pytest.approx(shifted)
+    assert alone(claim("not_lower", 0.03), differences)[0].p == pytest.approx(shifted)
 
 
 def test_correction_agrees_with_statsmodels() -> None:
-    findings = [paired_test(claim(), [d + k for d in NOISY]) for k in (0.0, 1.0, 2.0, 3.0)]
-    expected = multipletests([found.p for found in findings], method="holm")[1]
-    assert correct(findings) == pytest.approx(list(expected))
+    given = [[d + k for d in NOISY] for k in (0.0, 1.0, 2.0, 3.0)]
+    found = results_of([claim()] * 4, given)
+    expected = multipletests([one.p for one in found], method="holm")[1]
+    assert [one.p_corrected for one in found] == pytest.approx(list(expected))
 
 
 def test_exact_knowledge_is_no_test_and_lacking_pairs_are_one() -> None:
-    exact, few = paired_test(claim(metric="macs"), [5.0] * 3), paired_test(claim(), [1.0])
-    tested = paired_test(claim(), CLEAR)
-    corrected = correct([exact, tested, few])
-    assert corrected[1] == pytest.approx(2 * tested.p)
-    assert math.isnan(corrected[0])
-    assert math.isnan(corrected[2])
-    assert open_level([exact, tested, few], corrected) == 0.05
+    exact, tested, few = results_of(
+        [claim(metric="macs"), claim(), claim()], [[5.0] * 3, CLEAR, [1.0]]
+    )
+    assert tested.p_corrected == pytest.approx(2 * tested.p)
+    assert math.isnan(exact.p_corrected)
+    assert math.isnan(few.p_corrected)
 
 
 def test_needed_seeds_are_those_of_the_power() -> None:
-    # the mean is 2 standard deviations away from 0 and 1 from the margin of 0.1
-    differences = np.array(NOISY)
-
+    # the mean is 2 standard deviations away from 0 and 1 from the margin of 0.1; two are open
     def needed(expect: str, margin: float | None = None) -> int | None:
-        hypothesis = claim(expect, margin)
-        return seeds_needed(hypothesis, paired_test(hypothesis, differences), differences, 0.025)
+        return results_of([claim(expect, margin), claim()], [NOISY, [0.0, 1.0, -1.0]])[
+            0
+        ].needs_seeds
 
     assert needed("higher") == needed("lower") == power.seeds_for_difference(2.0, 0.025)
     assert needed("not_higher", 0.1) == power.seeds_for_difference(1.0, 0.025)
-    assert needed("not_lower", 0.1) == power.seeds_for_difference(3.0, 0.025)
-    assert needed("equivalent", 0.5) == power.seeds_for_equivalence(2.0, 5.0, 0.025)
     assert needed("equivalent", 0.1) == power.seeds_for_difference(1.0, 0.025)
     assert needed("equivalent", 0.2) is None  # on the margin no number of seeds helps
 
@@ -202,7 +191,8 @@ def test_the_record_of_an_outcome(tmp_path: Path) -> None:
     assert json.loads(json.dumps(record, allow_nan=False)) == record
     assert list(record) == [
         "id", "claim", "verdict", "metric", "estimate", "ci_low", "ci_high", "n_pairs", "p",
-        "p_corrected", "needs_seeds", "strata", "missing", "complete_seeds", "planned_seeds",
+        "p_corrected", "needs_seeds", "needs_images", "over", "withheld", "statements",
+        "components", "strata", "missing", "complete_seeds", "planned_seeds",
         "shortages", "trials", "failures",
     ]  # fmt: skip
     half = 4.302652730 * 0.01 / math.sqrt(3)
@@ -221,7 +211,7 @@ def test_the_record_of_an_outcome(tmp_path: Path) -> None:
 
 
 def test_hypotheses_share_the_error(tmp_path: Path) -> None:
-    p = paired_test(claim(), NOISY).p  # 0.074
+    p = alone(claim(), NOISY)[0].p  # 0.074
     near = [d + 0.2 for d in NOISY]  # 0.3 0.4 0.5: t = 6.93, p = 0.020
     trials = [
         MadeTrial(seed, {"model": model}, summary={"best_val_dice": values[seed]})
@@ -230,12 +220,12 @@ def test_hypotheses_share_the_error(tmp_path: Path) -> None:
     ]
     both = [claim(id=side, a={"model": side}, b={"model": "c"}) for side in ("a", "b")]
     first, second = outcomes(made(tmp_path, *both, trials=trials))
-    assert first.p_corrected == pytest.approx(p)
-    assert second.p_corrected == pytest.approx(2 * paired_test(claim(), near).p)
+    assert first.result.p_corrected == pytest.approx(p)
+    assert second.result.p_corrected == pytest.approx(2 * alone(claim(), near)[0].p)
     assert second.verdict == "supported"
     assert first.verdict == "inconclusive"
     # one is settled, so that the other is tested at 0.05: (0.2 / 0.1) standard deviations
-    assert first.needs_seeds == power.seeds_for_difference(2.0, 0.05)
+    assert first.result.needs_seeds == power.seeds_for_difference(2.0, 0.05)
 
 
 def test_nothing_recorded_yet(tmp_path: Path) -> None:
@@ -270,14 +260,12 @@ EXPERIMENTS = 1000
 AT_MOST = 0.05 + 2.58 * math.sqrt(0.05 * 0.95 / EXPERIMENTS)
 
 
-def judged(hypotheses: list[Hypothesis], differences: np.ndarray) -> list[Verdict]:
+def judged(hypotheses: list[Hypothesis], differences: np.ndarray) -> list[Word]:
     """The verdicts of one experiment; `differences` (hypotheses, seeds)."""
-    found = [paired_test(h, each) for h, each in zip(hypotheses, differences, strict=True)]
-    corrected = correct(found)
-    return [decide(*each) for each in zip(hypotheses, found, corrected, strict=True)]
+    return [one.word for one in results_of(hypotheses, list(differences))]
 
 
-def share(hypotheses: list[Hypothesis], drawn: np.ndarray, wrong: set[Verdict]) -> float:
+def share(hypotheses: list[Hypothesis], drawn: np.ndarray, wrong: set[Word]) -> float:
     """The share of experiments with a wrong verdict; `drawn` (experiments, hypotheses, seeds)."""
     return float(np.mean([bool(wrong & set(judged(hypotheses, each))) for each in drawn]))
 
@@ -291,12 +279,12 @@ def test_when_nothing_differs_hardly_anything_is_claimed() -> None:
     hypotheses += [claim("equivalent", 0.5), claim("equivalent", 2.0)]
     couples += [(1, 0), (3, 2)]
     drawn = np.stack([arms[:, i] - arms[:, j] for i, j in couples], axis=1)
-    assert share(hypotheses, drawn, {Verdict.SUPPORTED, Verdict.REFUTED}) <= AT_MOST
+    assert share(hypotheses, drawn, {Word.SUPPORTED, Word.REFUTED}) <= AT_MOST
 
 
 def test_one_claim_about_nothing_uses_the_whole_level() -> None:
     drawn = np.random.default_rng(3).normal(0, 1, (EXPERIMENTS, 1, 3))
-    found = share([claim()], drawn, {Verdict.SUPPORTED, Verdict.REFUTED})
+    found = share([claim()], drawn, {Word.SUPPORTED, Word.REFUTED})
     assert 0.05 - (AT_MOST - 0.05) <= found <= AT_MOST
 
 
@@ -306,21 +294,21 @@ def test_at_the_margin_equivalence_is_rarely_claimed(count: int, seeds: int) -> 
     rng = np.random.default_rng(count + seeds)
     drawn = signs + rng.normal(0, 0.3, (EXPERIMENTS, count, seeds))
     hypotheses = [claim("equivalent", 1.0)] * count
-    found = share(hypotheses, drawn, {Verdict.EQUIVALENT})
+    found = share(hypotheses, drawn, {Word.EQUIVALENT})
     assert found <= AT_MOST
     assert found >= 0.02  # and not for want of power
 
 
 def test_inside_the_margin_equivalence_is_rarely_refuted() -> None:
     drawn = 0.99 + np.random.default_rng(6).normal(0, 0.3, (EXPERIMENTS, 1, 5))
-    assert share([claim("equivalent", 1.0)], drawn, {Verdict.REFUTED}) <= AT_MOST
+    assert share([claim("equivalent", 1.0)], drawn, {Word.REFUTED}) <= AT_MOST
 
 
 @pytest.mark.parametrize("expect", ["not_higher", "not_lower"])
 def test_beyond_the_margin_it_is_rarely_supported(expect: str) -> None:
     sign = 1 if expect == "not_higher" else -1
     drawn = sign + np.random.default_rng(7).normal(0, 1, (EXPERIMENTS, 1, 5))
-    assert share([claim(expect, 1.0)], drawn, {Verdict.SUPPORTED}) <= AT_MOST
+    assert share([claim(expect, 1.0)], drawn, {Word.SUPPORTED}) <= AT_MOST
 
 
 def test_power_is_as_predicted() -> None:
@@ -328,10 +316,10 @@ def test_power_is_as_predicted() -> None:
     error = 2.58 * math.sqrt(0.8 * 0.2 / EXPERIMENTS)
     rng = np.random.default_rng(8)
     noise = rng.normal(0, 1, (EXPERIMENTS, 1, 5))
-    found = share([claim()], noise + power.smallest_difference(5, 0.05), {Verdict.SUPPORTED})
+    found = share([claim()], noise + power.smallest_difference(5, 0.05), {Word.SUPPORTED})
     assert found == pytest.approx(0.8, abs=error)
     margin = power.smallest_margin(5, 0.05)
-    found = share([claim("equivalent", margin)], noise, {Verdict.EQUIVALENT})
+    found = share([claim("equivalent", margin)], noise, {Word.EQUIVALENT})
     assert found == pytest.approx(0.8, abs=error)
 
 
@@ -342,7 +330,7 @@ def test_needed_seeds_have_the_power_within_a_family() -> None:
     drawn = np.random.default_rng(9).normal(0, 1, (EXPERIMENTS, 3, needed))
     drawn[:, 2] += 1.0
     hypotheses = [claim(), claim("lower"), claim()]
-    found = np.mean([judged(hypotheses, each)[2] is Verdict.SUPPORTED for each in drawn])
+    found = np.mean([judged(hypotheses, each)[2] is Word.SUPPORTED for each in drawn])
     assert found >= 0.8 - 2.58 * math.sqrt(0.16 / EXPERIMENTS)
     assert found <= 0.9  # the next whole number of seeds, and Holm's later steps
 
@@ -364,7 +352,7 @@ def test_strata_are_no_further_seeds(tmp_path: Path) -> None:
     for drawn in effects:
         runs = records.runs.assign(best_val_dice=drawn.ravel())
         (found,) = outcomes(dataclasses.replace(records, runs=runs))
-        assert found.test.estimate.n == 5
-        wrong += found.verdict is not Verdict.INCONCLUSIVE
+        assert found.result.estimate.n == 5
+        wrong += found.verdict is not Word.INCONCLUSIVE
     assert wrong / EXPERIMENTS <= AT_MOST
     assert wrong / EXPERIMENTS >= 0.05 - (AT_MOST - 0.05)  # and the level is used

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from bench.analysis.hypotheses import Verdict
+from bench.analysis.contrasts import Word
 from tests.builders.studies_with_failures import (
     Design,
     at_random,
@@ -49,6 +49,6 @@ def test_a_family_with_failures_at_random(share: float, seeds: int) -> None:
 
 def test_at_the_margin_equivalence_is_rarely_claimed() -> None:
     design = Design(effects=(0.03, -0.01), seeds=8, margin=0.01)
-    wrong = frozenset({Verdict.EQUIVALENT})
+    wrong = frozenset({Word.EQUIVALENT})
     found = concluded(design, at_random(0.1), complete_seeds, STUDIES, 4, wrong)
     assert 0.02 <= found <= AT_MOST

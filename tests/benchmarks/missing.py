@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
-from bench.analysis.hypotheses import Verdict
+from bench.analysis.contrasts import Word
 from tests.builders.studies_with_failures import (
     Design,
     Failing,
@@ -49,9 +49,9 @@ def main() -> None:
     studies = parser.parse_args().studies
     print(f"{'design':46} {'trials failed':18} {'complete':>9} {'whichever':>10}")
     for name, design in CASES.items():
-        wrong = frozenset(Verdict) - {Verdict.INCONCLUSIVE}
+        wrong = frozenset({Word.SUPPORTED, Word.REFUTED, Word.EQUIVALENT})
         if design.margin is not None:
-            wrong = frozenset({Verdict.EQUIVALENT})
+            wrong = frozenset({Word.EQUIVALENT})
         for which, failing in failures(design.seeds):
             shares = [
                 concluded(design, failing, rule, studies, 1, wrong)

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from bench.analysis.hypotheses import Verdict, correct, decide, paired_test
+from bench.analysis.contrasts import Word
 from bench.analysis.stats import Floats
 from bench.analysis.strata import Gap, Pairs, Stratum
 from bench.spec.hypotheses import Hypothesis
+from tests.builders.contrasts import results_of
 
 Flags = npt.NDArray[np.bool_]
 Rule = Callable[[Floats, Flags], Floats]
@@ -98,7 +99,7 @@ def concluded(
     rule: Rule,
     studies: int,
     seed: int,
-    wrong: frozenset[Verdict] = frozenset(Verdict) - {Verdict.INCONCLUSIVE},
+    wrong: frozenset[Word] = frozenset({Word.SUPPORTED, Word.REFUTED, Word.EQUIVALENT}),
 ) -> float:
     """The share of studies with any such verdict; by default any that is conclusive."""
     rng, hypothesis = np.random.default_rng(seed), design.hypothesis()
@@ -107,10 +108,7 @@ def concluded(
     for _ in range(studies):
         figures = design.draw(rng)
         known = ~failing(rng, figures.shape)
-        found = [
-            paired_test(hypothesis, rule(figures[i] - figures[j], known[i] & known[j]))
-            for i, j in pairs
-        ]
-        verdicts = map(decide, [hypothesis] * len(pairs), found, correct(found))
-        count += not wrong.isdisjoint(verdicts)
+        differences = [rule(figures[i] - figures[j], known[i] & known[j]) for i, j in pairs]
+        found = results_of([hypothesis] * len(pairs), differences)
+        count += not wrong.isdisjoint(one.word for one in found)
     return count / studies

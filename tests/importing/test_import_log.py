@@ -294,7 +294,7 @@ def test_others_trials_are_references_and_no_seeds_of_ours(tmp_path: Path) -> No
     records = beside(tmp_path, AGAINST)
     assert records.axes == {"model": ["unet", "other"], "train.lr": ["0.001"]}  # 1e-3 is the same
     (outcome,) = outcomes(records)
-    assert (outcome.verdict, outcome.test.estimate.n) == ("supported", 3)
+    assert (outcome.verdict, outcome.result.estimate.n) == ("supported", 3)
     assert "; not counted, being another protocol: a paper." in sentence(outcome)
     arms = arms_of(records)
     assert [(arm.label, arm_dashes(arm) == ()) for arm in arms] == [

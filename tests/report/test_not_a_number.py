@@ -9,13 +9,15 @@ import pandas as pd
 import pytest
 
 from bench.analysis.arm_summary import ranking
-from bench.analysis.hypotheses import Basis, Verdict, correct, decide, paired_test
+from bench.analysis.contrast_tests import Basis
+from bench.analysis.contrasts import Word
 from bench.analysis.pareto import pareto_front
 from bench.analysis.stats import mean_interval
 from bench.plan.earlier import Earlier, EarlierTrial, best_trial
 from bench.report.figures import predictions
 from bench.report.search.words import search_headline
 from bench.spec.hypotheses import Hypothesis
+from tests.builders.contrasts import results_of
 from tests.builders.search_records import CONFIRMED, read, record
 
 NAN, INF = math.nan, math.inf
@@ -37,10 +39,10 @@ def test_verdicts(expect, metric, differences):
         {"id": "h", "claim": "c", "metric": metric, "a": {"m": "a"}, "b": {"m": "b"},
          "expect": expect, "margin": margin}
     )  # fmt: skip
-    found = paired_test(hypothesis, differences)
+    (found,) = results_of([hypothesis], [differences])
     assert found.basis is Basis.FEW
     assert found.estimate.n == sum(map(math.isfinite, differences))
-    assert decide(hypothesis, found, correct([found])[0]) is Verdict.INCONCLUSIVE
+    assert found.word is Word.INCONCLUSIVE
 
 
 @pytest.mark.parametrize("values", [[0.5], [0.5, INF], [INF, INF, INF], [0.5, -INF, NAN], [NAN]])

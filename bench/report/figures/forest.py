@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter
 
-from bench.analysis.hypotheses import HypothesisOutcome, Verdict
-from bench.analysis.hypothesis_contrasts import significant
+from bench.analysis.contrasts import Word
+from bench.analysis.explored import SETTLED
+from bench.analysis.hypotheses import HypothesisOutcome
 from bench.analysis.stats import Interval
 from bench.report.figures.experiment_data import ExperimentData
 from bench.report.figures.look import (
@@ -35,10 +36,10 @@ from bench.report.tables.verdicts import SYMBOLS
 
 # The tones of the page's badges: dark enough on white, light enough on a dark page.
 TONES = {
-    Verdict.SUPPORTED: "#009e73",
-    Verdict.REFUTED: "#d55e00",
-    Verdict.EQUIVALENT: "#0072b2",
-    Verdict.INCONCLUSIVE: MUTED,
+    Word.SUPPORTED: "#009e73",
+    Word.REFUTED: "#d55e00",
+    Word.EQUIVALENT: "#0072b2",
+    Word.INCONCLUSIVE: MUTED,
 }
 MOST_STRATA = 6
 ROWS = 32  # differences on one page
@@ -64,7 +65,7 @@ def verdict_rows(tested: Sequence[HypothesisOutcome]) -> pd.DataFrame:
         label = f"{a} − {b}" + (f" ({where})" if where else "")
         shared = {"metric": hypothesis.metric, "id": hypothesis.id, "unit": outcome.pairs.unit,
                   "margin_low": low, "margin_high": high}  # fmt: skip
-        estimate = outcome.test.estimate._asdict()
+        estimate = outcome.result.estimate._asdict()
         rows.append(shared | {"label": label, **estimate, "verdict": str(outcome.verdict)})
         if 1 < len(outcome.strata) <= MOST_STRATA:
             for stratum, found in zip(outcome.pairs.strata, outcome.strata, strict=True):
@@ -125,18 +126,18 @@ def _draw_margin(ax: Axes, y: int, row: dict[str, Any], ends: tuple[float, float
 
 
 def _draw_estimate(ax: Axes, y: int, row: dict[str, Any]) -> None:
-    verdict = Verdict(row["verdict"]) if row["verdict"] else None
+    verdict = Word(row["verdict"]) if row["verdict"] else None
     color = TONES[verdict] if verdict else MUTED
     ax.plot([row["low"], row["high"]], [y] * 2, color=color, lw=1.8 if verdict else 0.9,
             solid_capstyle="butt")  # fmt: skip
-    hollow = verdict in (None, Verdict.INCONCLUSIVE)
+    hollow = verdict in (None, Word.INCONCLUSIVE)
     ax.plot(row["estimate"], y, marker="D" if verdict else "o", ms=5.5 if verdict else 3.5,
             mfc=PAPER if hollow else color, color=color)  # fmt: skip
     if verdict:
         repeats = row["unit"] if row["n"] == 1 else f"{row['unit']}s"
         ax.annotate(f"{SYMBOLS[verdict]} {verdict}\n{row['n']:.0f} {repeats}", (1.01, y),
                     xycoords=ax.get_yaxis_transform(), va="center", fontsize=7.5,
-                    color=color if verdict is not Verdict.INCONCLUSIVE else INK)  # fmt: skip
+                    color=color if verdict is not Word.INCONCLUSIVE else INK)  # fmt: skip
 
 
 def verdicts(experiment: ExperimentData) -> Drawing | None:
@@ -151,9 +152,10 @@ def verdicts(experiment: ExperimentData) -> Drawing | None:
     heights = [0.75 + 0.3 * len(group) for group in groups]
     pages = [_verdict_page(groups[i : i + 6], heights[i : i + 6]) for i in range(0, len(groups), 6)]
     caption = (
-        "Mean paired difference a − b with its 95% t-interval, not corrected; the verdict is "
-        "Holm’s over all hypotheses. Filled: settled; hollow: inconclusive; small: strata. Shaded, "
-        "between dashed lines: differences that are smaller than the margin."
+        "Mean paired difference a − b (median run minus the number where b is one) with its 95% "
+        "interval, not corrected; the verdict is Holm’s over all hypotheses. Filled: settled; "
+        "hollow: inconclusive; small: strata. Shaded, between dashed lines: differences that are "
+        "smaller than the margin."
     )
     lost = len(experiment.tested) - int((rows["verdict"] != "").sum())
     if lost:
@@ -188,7 +190,9 @@ def draw_differences(ax: Axes, frame: pd.DataFrame, keys: Sequence[tuple[str, st
 
     Those that a hypothesis tests are diamonds in the colour of its verdict; of several the first.
     """
-    frame = frame.assign(settled=significant(frame)).drop_duplicates(["axis", "a", "b"])
+    frame = frame.assign(settled=frame["conclusion"].isin(SETTLED)).drop_duplicates(
+        ["axis", "a", "b"]
+    )
     found = {(row["axis"], row["a"], row["b"]): row for row in _dicts(frame)}
     rows = [found.get(key) for key in keys]
     known = [
@@ -200,7 +204,7 @@ def draw_differences(ax: Axes, frame: pd.DataFrame, keys: Sequence[tuple[str, st
         settled = row["settled"]
         color = INK if settled else MUTED
         if row["hypothesis"]:
-            color = TONES[Verdict(row["verdict"])]
+            color = TONES[Word(row["verdict"])]
         ax.plot([row["low"], row["high"]], [y] * 2, color=color, lw=1.4 if settled else 1,
                 solid_capstyle="butt")  # fmt: skip
         ax.plot(row["estimate"], y, marker="D" if row["hypothesis"] else "o", ms=4.5,
@@ -225,9 +229,9 @@ def differences(experiment: ExperimentData) -> Drawing | None:
         for start in range(0, len(kept), ROWS)
     ]
     caption = (
-        "Mean paired difference with its 95% t-interval: paired by seed and by all other axes. "
-        "Filled: significant, p ≤ 5% after Holm’s correction over the figure’s differences; "
-        "hollow: not significant, or not tested."
+        "Mean paired difference with its 95% interval, not corrected: paired by seed and by all "
+        "other axes. Filled: clear, p ≤ 5% after Holm’s correction over all explored differences "
+        "and interactions; hollow: not clear, or not tested."
     )
     ids = list(dict.fromkeys(h for e in shown for h in e.frames["differences"]["hypothesis"] if h))
     if ids:

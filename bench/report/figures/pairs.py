@@ -108,7 +108,17 @@ def draw_pairs(ax: Axes, table: pd.DataFrame, colors: Mapping[str, str], hue: st
 def pair_difference(
     experiment: ExperimentData, column: str, axis: str, free: str, frozen: str
 ) -> Interval:
-    """Frozen minus free with its interval: the mean over the seeds that have all planned pairs."""
+    """Frozen minus free with its interval, as the table of differences has it where it does."""
+    for effect in experiment.effects:
+        frame = effect.frames.get("differences")
+        if effect.column != column or frame is None:
+            continue
+        for a, b, sign in ((frozen, free, 1), (free, frozen, -1)):
+            rows = frame[(frame["axis"] == axis) & (frame["a"] == a) & (frame["b"] == b)]
+            if len(rows):
+                mean, low, high, n = rows.iloc[0][["estimate", "low", "high", "n"]]
+                low, high = (low, high) if sign > 0 else (-high, -low)
+                return Interval(sign * mean, low, high, int(n))
     places = {level: place for place, level in enumerate(experiment.records.axes[axis])}
     cells = np.array([(places[frozen], places[free])])
     frame = summarized(*grid(experiment.records, column, [axis]).contrasts(cells, (1, -1)))
@@ -158,7 +168,7 @@ def _frozen(
     caption = (
         f"Each line joins the trials of one seed that differ in {found.axis} only. Above: "
         f"{found.frozen[0]} minus {found.free[0]}, the mean over the seeds with all planned pairs "
-        "and its 95% t-interval."
+        "and its 95% interval."
     )
     if len(tables) < len(columns):
         caption += " What was not measured under the same conditions, or not at all, is left out."

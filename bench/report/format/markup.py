@@ -7,10 +7,10 @@ from bench.report.format.cells import Cell, Column, Table
 from bench.report.format.latex_text import DEFINITION, UNICODE_CHARACTER, latex
 from bench.texts import visible
 
-_MARKDOWN = {Mark.BEST: "**{}** ★", Mark.TIED: "{} ☆"}
+_MARKDOWN = {Mark.BEST: "**{}** ★", Mark.MAY_BE: "{} ∘"}
 _LATEX = {
     Mark.BEST: r"\textbf{{{}}}$^{{\star}}$",
-    Mark.TIED: r"{}$^{{\circ}}$",
+    Mark.MAY_BE: r"{}$^{{\circ}}$",
 }
 
 

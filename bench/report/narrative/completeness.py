@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bench.analysis.strata import OTHER_CONDITIONS, Pairs, Seed, Shortage, Side
+from bench.analysis.strata import OTHER_CONDITIONS, RESULTS, Pairs, Seed, Shortage, Side
 from bench.report.format import numbers
 from bench.spec.hypotheses import Hypothesis
 from bench.states import Failure, Status
 
-RESULTS = (Failure.DIVERGED, Failure.OUT_OF_MEMORY, Failure.TIMEOUT)
-"""Failures that say something of an arm: another try with the same settings ends the same way."""
 _MOST = 3  # shortages that a sentence names
 _UNFINISHED = frozenset({Status.PLANNED, Status.RUNNING, Status.INTERRUPTED})
 _WORDS: Mapping[str, str] = {Status.PLANNED: "not started", Status.RUNNING: "still running"}

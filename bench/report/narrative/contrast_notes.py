@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from bench.analysis.best_arms import BestArms
 from bench.analysis.contrast_tests import Basis, Statement
 from bench.analysis.contrasts import ALPHA, Result, Word
 from bench.analysis.evidence import Claim
@@ -17,6 +16,11 @@ from bench.analysis.strata import SIDES, Side
 from bench.analysis.two_sources import FEWEST_GROUPS, FEWEST_SEEDS, Over, TwoSources
 from bench.report.format import numbers
 from bench.report.format.cells import format_p
+
+
+def explored_words(word: str) -> str:
+    """What a page says of an explored contrast: `clear` or `not clear (explored)`."""
+    return "clear" if word == Word.CLEAR else "not clear (explored)"
 
 
 def statement_lines(result: Result) -> list[str]:
@@ -37,7 +41,7 @@ def _statement(statement: Statement, found: TwoSources) -> str:
         return f"{scopes[statement.over]}: {_too_little(found, statement.over)}"
     decimals = numbers.decimals_for([amount.mean], [amount.high - amount.mean])
     text = f"{numbers.signed(amount.mean, decimals)} {numbers.bounds(amount, decimals)}"
-    return f"{scopes[statement.over]}: {text}, {_p_equals(statement.p)}"
+    return f"{scopes[statement.over]}: {text}, {p_equals(statement.p)}"
 
 
 def _too_little(found: TwoSources, over: Over) -> str:
@@ -63,11 +67,11 @@ def why_open(result: Result, a: str, b: str) -> str:
     higher = f"{a} is {'higher' if found.mean > 0 else 'lower'} than {b}"
     needs = _needs(result)
     if by_over[Over.SEEDS].p <= ALPHA < by_over[Over.IMAGES].p:
-        p = _p_equals(by_over[Over.SEEDS].p)
+        p = p_equals(by_over[Over.SEEDS].p)
         known = f"on these {found.n_images} images {higher} ({p})"
         return f"{known}, but {images} of the uncertainty is which images these are; {needs}"
     if by_over[Over.IMAGES].p <= ALPHA < by_over[Over.SEEDS].p:
-        p = _p_equals(by_over[Over.IMAGES].p)
+        p = p_equals(by_over[Over.IMAGES].p)
         known = f"with these trained models {higher} ({p})"
         return f"{known}, but {seeds} of the uncertainty is which seeds these are; {needs}"
     return f"{seeds} of the uncertainty is due to seeds, {images} to images; {needs}"
@@ -154,20 +158,10 @@ def looks_cost(looks: Sequence[int]) -> str:
     )
 
 
-def best_words(found: BestArms) -> str:
-    """What the marks of the arms that may be the best say."""
-    if not found.ranked:
-        return "too few seeds in common to say which arm is best"
-    if not found.tells_apart:
-        return f"nothing tells the {len(found.ranked)} arms apart"
-    if len(found.arms) == 1:
-        return "★ the best arm"
-    return f"∘ may be best ({len(found.arms)} of {len(found.ranked)})"
-
-
-def _p_equals(p: float) -> str:
+def p_equals(p: float) -> str:
+    """`p = 0.031`, `p < 0.001`."""
     text = format_p(p)
-    return f"p {text}" if text.startswith("<") else f"p = {text}"
+    return f"p < {text[1:].lstrip()}" if text.startswith("<") else f"p = {text}"
 
 
 def _percent(share: float) -> str:

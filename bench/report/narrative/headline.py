@@ -11,32 +11,33 @@ import pandas as pd
 
 from bench.analysis.arm_summary import (
     baseline_column,
-    by_seed,
     interval_of,
     ranking,
     text_facts,
     value_of,
 )
-from bench.analysis.arms import Arm, arm_numbers
-from bench.analysis.effects import paired_interval
+from bench.analysis.arms import Arm
+from bench.analysis.contrast_tests import Basis
+from bench.analysis.contrasts import Result
 from bench.analysis.environments import EnvironmentFact
-from bench.analysis.hypotheses import HypothesisOutcome
-from bench.analysis.hypothesis_contrasts import ContrastsByArms, contrasts_between_arms
+from bench.analysis.explored import Exploration, Shown, explore
 from bench.analysis.measurement_conditions import compiled, incomparable_axes
 from bench.analysis.records import Records
-from bench.analysis.stats import Interval, paired_differences
+from bench.analysis.stats import Interval
+from bench.analysis.two_sources import Over
 from bench.errors import printable
 from bench.metric_columns import CONSTANTS, best_val, on_test
 from bench.record.columns import Status
 from bench.report.format import numbers
-from bench.report.format.cells import format_p
 from bench.report.format.display_names import display_name, task_words
+from bench.report.narrative.contrast_notes import explored_words, p_equals
 from bench.report.narrative.definitions import constant_prediction
 from bench.report.narrative.diagnostics import below_baseline
 from bench.states import BENCH_SOURCE
 
 _HARDWARE = ("gpu", "cpu", "trials_per_device")
 _VERSIONS = ("bench", "python", "torchvision", "cuda", "cudnn", "gpu_driver", "packages.")
+Leading = Mapping[tuple[int, int], Sequence[Shown]]
 FEW = 3  # fewer seeds than this support no conclusion
 
 
@@ -66,7 +67,7 @@ def headline(
     records: Records,
     summary: pd.DataFrame,
     arms: list[Arm],
-    tested: Sequence[HypothesisOutcome] = (),
+    explored: Exploration | None = None,
 ) -> Headline:
     """Which arm has the best selected metric, by how much, and whether that means anything.
 
@@ -74,7 +75,7 @@ def headline(
     """
     column = records.best_column
     compared = summary[summary["source"] == records.protocol]
-    verdicts = contrasts_between_arms(records, column, tested, arms)
+    verdicts = (explore(records) if explored is None else explored).leading
     found = _headline(records, compared, arms, column, verdicts)
     return dataclasses.replace(
         found, sentences=found.sentences + _references(records, summary, arms, column)
@@ -82,7 +83,7 @@ def headline(
 
 
 def _headline(
-    records: Records, summary: pd.DataFrame, arms: list[Arm], column: str, verdicts: ContrastsByArms
+    records: Records, summary: pd.DataFrame, arms: list[Arm], column: str, verdicts: Leading
 ) -> Headline:
     """What there is to say of the arms of one protocol."""
     metric, mode = records.select.metric, records.select.mode
@@ -111,7 +112,7 @@ def _headline(
         )
     title = f"{arms[order[0]].label} has the {best}: {value}."
     sentences = [_seeds(records, first)]
-    sentences += _against(records, summary, arms, order, column, verdicts)
+    sentences += _against(summary, arms, order, column, verdicts)
     sentences += _on_test(records, summary, arms, order[0])
     return Headline(title, sentences)
 
@@ -132,7 +133,7 @@ def _within(
     arms: Sequence[Arm],
     order: list[int],
     column: str,
-    verdicts: ContrastsByArms,
+    verdicts: Leading,
 ) -> list[str]:
     """What can be said of arms, best first, in which the selected metric measures the same."""
     mode = records.select.mode
@@ -142,7 +143,7 @@ def _within(
         return [f"{best.label} reaches {value}."]
     where = ", ".join(f"{axis} {best.levels[axis]}" for axis in incomparable_axes(records, column))
     sentences = [f"With {where}, {best.label} has the {first_words(mode)}: {value}."]
-    sentences += _against(records, summary, arms, order, column, verdicts)
+    sentences += _against(summary, arms, order, column, verdicts)
     return sentences + _on_test(records, summary.loc[order], arms, best.number)
 
 
@@ -311,12 +312,11 @@ def _seeds(records: Records, found: Interval) -> str:
 
 
 def _against(
-    records: Records,
     summary: pd.DataFrame,
     arms: Sequence[Arm],
     order: list[int],
     column: str,
-    verdicts: ContrastsByArms,
+    verdicts: Leading,
 ) -> list[str]:
     """The best arm against the runner-up: paired by seed where they share seeds."""
     first, second = (interval_of(summary, number, column) for number in order[:2])
@@ -324,53 +324,40 @@ def _against(
     gap = numbers.fixed(abs(first.mean - second.mean), decimals)
     runner = f"The runner-up, {arms[order[1]].label}, has {numbers.interval(second, decimals)}"
     text = f"{runner} (n = {second.n}), {gap} behind."
-    declared = verdicts.get((order[0], order[1]))
+    shown = verdicts.get((order[0], order[1]), ())
+    declared = [each for each in shown if each.outcome is not None]
     if declared:
-        return [text, *(_by_hypothesis(each.outcome) for each in declared)]
+        return [text, *map(_by_hypothesis, declared)]
     if min(first.n, second.n) < FEW:
         return [text, f"With fewer than {FEW} seeds in an arm, nothing can be concluded."]
-    arm = arm_numbers(records, arms)
-    series = [by_seed(records, arm, number, column) for number in order[:2]]
-    paired = paired_interval(paired_differences(*series))
-    return [text, _paired(paired, decimals, disjoint=first.disjoint(second))]
+    return [text, *(_paired(each.result, decimals) for each in shown)]
 
 
-def _by_hypothesis(outcome: HypothesisOutcome) -> str:
+def _by_hypothesis(shown: Shown) -> str:
     """The verdict on the best and the runner-up."""
-    p = format_p(outcome.p_corrected)
-    p = f"p {p[0]} {p[1:]}" if p.startswith("<") else f"p = {p}"
-    p = "" if math.isnan(outcome.p_corrected) else f" ({p} after Holm)"
-    return f"The hypothesis {outcome.hypothesis.id} tests these two: {outcome.verdict}{p}."
+    assert shown.outcome is not None
+    corrected = shown.result.p_corrected
+    p = "" if math.isnan(corrected) else f" ({p_equals(corrected)} after Holm)"
+    return f"The hypothesis {shown.outcome.hypothesis.id} tests these two: {shown.result.word}{p}."
 
 
-def _paired(paired: Interval, decimals: int, *, disjoint: bool) -> str:
-    """What the paired differences of the best and the runner-up say.
-
-    `disjoint`: whether the intervals of their means are.
-    """
+def _paired(result: Result, decimals: int) -> str:
+    """What the explored contrast of the best and the runner-up says."""
+    paired = result.estimate
     if paired.n < FEW:
         pairs = numbers.plural(paired.n, "seed")
         return f"The two share {pairs}; below {FEW} pairs nothing can be concluded."
-    difference = (
-        f"Paired by seed, the difference is {numbers.signed(paired.mean, decimals)} "
-        f"[{numbers.fixed(paired.low, decimals)}, {numbers.fixed(paired.high, decimals)}] "
-        f"over {paired.n} pairs"
-    )
-    if not paired.known:
-        return (
-            f"Paired by seed, the difference is {numbers.signed(paired.mean, decimals)} in all "
-            f"{paired.n} pairs: without scatter nothing can be concluded."
-        )
-    if not (paired.low > 0 or paired.high < 0):
-        return f"{difference}: it may well be zero, so nothing can be concluded."
-    if not disjoint:
-        return (
-            f"{difference}, without zero; but the two intervals overlap and the pair was picked "
-            "after the fact, so nothing can be concluded before it is tested as a hypothesis."
-        )
+    difference = f"Paired by seed, the difference is {numbers.signed(paired.mean, decimals)}"
+    if result.basis is Basis.FLAT:
+        return f"{difference} in all {paired.n} pairs: without scatter nothing can be concluded."
+    if result.basis is not Basis.TEST:
+        return f"{difference} over {paired.n} pairs, and there is no test of it."
+    over = " and images" if result.contrast.over is Over.BOTH else ""
+    words = explored_words(result.word)
     return (
-        f"{difference}, without zero, and the two intervals do not overlap. The pair was picked "
-        "after the fact: an observation, not a test."
+        f"{difference} [{numbers.fixed(paired.low, decimals)}, "
+        f"{numbers.fixed(paired.high, decimals)}] over {paired.n} seeds{over}: {words}, "
+        f"{p_equals(result.p_corrected)} after Holm over all that no hypothesis declares."
     )
 
 

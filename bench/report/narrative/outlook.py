@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.analysis import power
-from bench.analysis.hypotheses import ALPHA, bound
+from bench.analysis.contrasts import ALPHA
+from bench.analysis.evidence import Bounds
+from bench.analysis.sign_test import p_above, runs_needed
 from bench.report.format.numbers import significant
 from bench.spec.hypotheses import Hypothesis
 
@@ -47,6 +49,8 @@ def _outlook(hypothesis: Hypothesis, seeds: int, level: float) -> Outlook:
     if hypothesis.exact:
         text = f"{name}: no seed changes {hypothesis.metric}, so {planned} settle it"
         return Outlook(name, None, False, text)
+    if not isinstance(hypothesis.b, dict):
+        return _against_number(name, seeds, planned, level)
     if hypothesis.expect == "equivalent":
         size = power.smallest_margin(seeds, level)
         scatter = significant((hypothesis.margin or 0.0) / size, 2)
@@ -58,7 +62,20 @@ def _outlook(hypothesis: Hypothesis, seeds: int, level: float) -> Outlook:
         size = power.smallest_difference(seeds, level)
         case = (
             f"the true difference is {significant(size, 2)} standard deviations of the paired "
-            f"differences away from {bound(hypothesis):g}"
+            f"differences away from {Bounds.of(hypothesis.expect, hypothesis.margin).low:g}"
         )
     power_of = "hardly settle it, unless" if size > HUGE else "settle it with 80% power, if"
     return Outlook(name, size, size > HUGE, f"{name}: {planned} {power_of} {case}")
+
+
+def _against_number(name: str, seeds: int, planned: str, level: float) -> Outlook:
+    """By the sign test: in how many runs the figure must be on one side."""
+    least = runs_needed(1.0, level)
+    if least is None or seeds < least:
+        text = f"{name}: {planned} cannot settle it, {least} are the least against a number"
+        return Outlook(name, None, True, text)
+    beyond = next(
+        k for k in range(seeds + 1) if p_above([1.0] * k + [-1.0] * (seeds - k), 0) <= level
+    )
+    text = f"{name}: {planned} settle it, if the figure is on one side in {beyond} of them"
+    return Outlook(name, None, False, text)

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from bench.analysis import power
-from bench.analysis.hypotheses import Basis, HypothesisOutcome, Verdict
+from bench.analysis.contrast_tests import Basis
+from bench.analysis.contrasts import Word
+from bench.analysis.hypotheses import HypothesisOutcome
+from bench.analysis.sign_test import FEWEST_RUNS
 from bench.analysis.stats import Interval
+from bench.analysis.strata import SIDES
+from bench.analysis.two_sources import FEWEST_GROUPS, Over
 from bench.report.format import numbers
 from bench.report.format.display_names import display_name
 from bench.report.narrative.completeness import failure_words, remedies, shortage_words
+from bench.report.narrative.contrast_notes import runs_beyond, why_open, withheld
 from bench.spec.hypotheses import Hypothesis, MetricTerm, figures
 from bench.states import BENCH_SOURCE
 
@@ -36,7 +42,7 @@ def sentence(outcome: HypothesisOutcome) -> str:
     For example: resnet34_unet's final validation loss is lower than unet's by 0.071 [0.031, 0.112],
     5 seeds: supported.
     """
-    seeds = outcome.test.estimate.n
+    seeds = outcome.result.estimate.n
     unit = outcome.pairs.unit
     count = numbers.plural(seeds, unit) if unit == "seed" else "one run of each arm"
     found = f"{_difference(outcome)}, {count}" if seeds else _nothing(outcome)
@@ -71,14 +77,15 @@ def _figure_words(figure: MetricTerm) -> str:
 
 def _difference(outcome: HypothesisOutcome) -> str:
     """The estimate in words, in the direction in which it was found."""
-    hypothesis, found = outcome.hypothesis, outcome.test.estimate
+    hypothesis, found = outcome.hypothesis, outcome.result.estimate
     a, b = side_words(hypothesis)
     where, metric = shared_words(hypothesis), hypothesis.metric
     other = f"{b}'s" if isinstance(hypothesis.b, dict) else b
-    subject = f"{f'With {where}, ' if where else ''}{a}'s {metric_words(metric)}"
+    typical = "median " if outcome.against_number and found.n > 1 else ""
+    subject = f"{f'With {where}, ' if where else ''}{a}'s {typical}{metric_words(metric)}"
     several = figures(metric)[0].column in _PLURAL
     be, differ = ("are", "differ") if several else ("is", "differs")
-    exactly = " exactly" if outcome.test.basis is Basis.EXACT else ""
+    exactly = " exactly" if outcome.result.basis is Basis.EXACT else ""
     if hypothesis.expect == "equivalent":
         amounts = _amounts(found, plus="+")
         return f"{subject} {differ} from {other} by{exactly} {amounts}{_margin(outcome)}"
@@ -125,7 +132,7 @@ def _remark(outcome: HypothesisOutcome) -> str:
     notes += [f"the sides also differ in {along}"] if along else []
     notes += _of_others(outcome)
     notes += shortage_words(outcome.hypothesis, pairs)
-    notes += remedies(pairs) if outcome.test.basis is Basis.FEW else []
+    notes += remedies(pairs) if outcome.result.basis is Basis.FEW else []
     notes += failure_words(outcome.hypothesis, pairs)
     unpaired = pairs.count("unpaired")
     notes += [f"{numbers.plural(unpaired, 'trial')} without a counterpart"] if unpaired else []
@@ -147,12 +154,49 @@ def _of_others(outcome: HypothesisOutcome) -> list[str]:
 
 
 def _why(outcome: HypothesisOutcome) -> list[str]:
-    if outcome.verdict is not Verdict.INCONCLUSIVE:
-        return []
-    if outcome.test.basis is Basis.FEW:
-        return [f"{power.FEWEST} complete seeds are the least that can settle it"]
-    if outcome.test.basis is Basis.FLAT:
-        return ["every seed gives the same difference, so there is no scatter to judge it by"]
-    if outcome.needs_seeds is None:
-        return [f"more than {power.MOST} seeds would be needed"]
-    return [f"about {outcome.needs_seeds} seeds would be needed"]
+    """Why nothing was concluded; of a number, in how many runs it is exceeded."""
+    result, runs = outcome.result, outcome.seen.differences
+    beyond = []
+    b = outcome.hypothesis.b
+    if isinstance(b, float | int) and len(runs) and result.basis is Basis.TEST:
+        beyond = [runs_beyond(runs, f"the {metric_words(outcome.hypothesis.metric)}", b)]
+    if outcome.verdict is not Word.INCONCLUSIVE:
+        return beyond
+    if result.is_withheld:
+        trials = {side: count for side in SIDES if (count := outcome.pairs.trials(side))}
+        return [
+            *beyond,
+            withheld(result, *side_words(outcome.hypothesis), outcome.seen.failed, trials),
+        ]
+    return [*beyond, _why_undecided(outcome)]
+
+
+def _why_undecided(outcome: HypothesisOutcome) -> str:
+    """Why there is no test, or what its test would need."""
+    result = outcome.result
+    if result.basis is Basis.NO_SCORES:
+        return (
+            "single images have no scores here: `evaluate --scores` adds them where the best "
+            "weights are kept; or ask for `over: seeds`"
+        )
+    if result.basis is Basis.FLAT:
+        return "every seed gives the same difference, so there is no scatter to judge it by"
+    if result.basis is Basis.FEW:
+        return _too_few(outcome)
+    if text := why_open(result, *side_words(outcome.hypothesis)):
+        return text
+    unit = "runs" if outcome.against_number else "seeds"
+    if result.contrast.over is Over.IMAGES:
+        return "with these seeds other images might show another difference"
+    if result.needs_seeds is None:
+        return f"more than {power.MOST} {unit} would be needed"
+    return f"about {result.needs_seeds} {unit} would be needed"
+
+
+def _too_few(outcome: HypothesisOutcome) -> str:
+    sources, n = outcome.result.sources, outcome.result.estimate.n
+    if outcome.against_number and n < FEWEST_RUNS:
+        return f"{FEWEST_RUNS} runs are the least that can settle it"
+    if sources is not None and n >= power.FEWEST and sources.n_groups < FEWEST_GROUPS:
+        return f"{FEWEST_GROUPS} images, or groups of images, are the least that can settle it"
+    return f"{power.FEWEST} complete seeds are the least that can settle it"

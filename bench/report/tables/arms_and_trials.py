@@ -29,8 +29,8 @@ COST_TITLES = {
 
 
 MARK_WORDS = {
-    Mark.BEST: "the best: significantly different from every other arm with this figure",
-    Mark.TIED: "not significantly different from the best",
+    Mark.BEST: "the best: the only arm in the 95% set of arms that may be",
+    Mark.MAY_BE: "may be the best: in the 95% set of arms that may be",
 }
 Marks = Mapping[str, Mapping[int, Mark]]
 

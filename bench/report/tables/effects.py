@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-from pandas.api.types import is_numeric_dtype
 
-from bench.analysis.arm_summary import text_facts
-from bench.analysis.effects import (
-    MOST_LEVELS,
-    interactions,
-    level_differences,
-    main_effects,
-)
-from bench.analysis.hypotheses import ALPHA, HypothesisOutcome
-from bench.analysis.hypothesis_contrasts import with_verdicts
-from bench.analysis.measurement_conditions import comparable_axes
+from bench.analysis.contrasts import ALPHA, Word
+from bench.analysis.effects import main_effects
+from bench.analysis.explored import DIFFERENCE, Exploration, explore
+from bench.analysis.hypotheses import HypothesisOutcome
+from bench.analysis.level_contrasts import MOST_LEVELS
 from bench.analysis.power import FEWEST
 from bench.analysis.records import Records
 from bench.analysis.stats import Interval
-from bench.metric_columns import best_val, on_test
 from bench.report.format import numbers
 from bench.report.format.cells import Cell, Column, Table, p_value_column, sort_key, text_column
 from bench.report.format.display_names import title
+from bench.report.narrative.contrast_notes import explored_words
 
 TITLES = {
     "overfit_gap": "Overfitting gap",
@@ -34,7 +28,8 @@ TITLES = {
 }
 PAIRED = (
     "Paired by seed and by all other axes, over whose planned levels a seed is averaged; 95% "
-    "t-interval over the seeds that have them all, not corrected."
+    "interval over the seeds that have them all, and over images where these have scores; not "
+    "corrected."
 )
 
 
@@ -60,37 +55,30 @@ class EffectTables:
 def all_effect_tables(
     records: Records, tested: Sequence[HypothesisOutcome] = ()
 ) -> list[EffectTables]:
+    """`effect_tables` of what the records let explore."""
+    return effect_tables(records, explore(records, tested))
+
+
+def effect_tables(records: Records, explored: Exploration) -> list[EffectTables]:
     """The effects on every figure that can be compared along some axis, the selected one first.
 
     Differences that a hypothesis tests have its result.
     """
     return [
-        effects_on(records, column, tested)
-        for column in compared_columns(records)
-        if comparable_axes(records, column) and records.done[column].notna().any()
+        _effects_on(
+            column,
+            {
+                "differences": differences,
+                "interactions": explored.interactions[column],
+                "effects": main_effects(records, column),
+            },
+        )
+        for column, differences in explored.differences.items()
     ]
 
 
-def compared_columns(records: Records) -> list[str]:
-    """The figures that a reader wants compared: results, overfitting, convergence, time."""
-    metric = records.select.metric
-    names = [best_val(metric), on_test(metric), "final_val_loss", "overfit_gap"]
-    same_kind = all(records.done[fact].nunique() <= 1 for fact in text_facts(records))
-    closing = [c for c in records.closing if same_kind and is_numeric_dtype(records.runs[c])]
-    names += [*closing, "epochs_to_95pct", "epoch_seconds"]
-    return [name for name in dict.fromkeys(names) if name in records.runs]
-
-
-def effects_on(
-    records: Records, column: str, tested: Sequence[HypothesisOutcome] = ()
-) -> EffectTables:
+def _effects_on(column: str, found: Mapping[str, pd.DataFrame]) -> EffectTables:
     """All effects on one figure."""
-    differences = with_verdicts(level_differences(records, column), records, column, tested)
-    found = {
-        "differences": differences,
-        "interactions": interactions(records, column),
-        "effects": main_effects(records, column),
-    }
     frames = {name: frame for name, frame in found.items() if len(frame)}
     makers = {
         "differences": differences_table,
@@ -130,7 +118,7 @@ def interactions_table(found: pd.DataFrame) -> Table:
             _estimates("Change", f"{about} {PAIRED}", found),
             _seeds(found),
             *_tests(found),
-            _conclusions(found.assign(hypothesis="", verdict="")),
+            _conclusions(found),
         ]
     )
 
@@ -201,10 +189,16 @@ def _seeds(found: pd.DataFrame) -> Column:
 
 
 def _tests(found: pd.DataFrame) -> list[Column]:
-    about = "Corrected by Holm over this figure's table; of a hypothesis, over all hypotheses."
+    about = (
+        "Corrected by Holm over all explored differences and interactions of the report; of a "
+        "hypothesis, over all hypotheses."
+    )
     return [
         p_value_column(
-            "p", "Two-sided paired t-test over seeds; of a hypothesis, its own test.", found["p"]
+            "p",
+            "Two-sided test over new seeds and, where single images have scores, new images; of a "
+            "hypothesis, its own test.",
+            found["p"],
         ),
         p_value_column("p (Holm)", about, found["p_corrected"]),
     ]
@@ -214,45 +208,47 @@ def _conclusions(found: pd.DataFrame) -> Column:
     """What the corrected test says, in words; where a hypothesis tests it, its verdict."""
     cells = []
     for row in found.to_dict("records"):
-        text = _conclusion(row)
+        text = conclusion_words(row)
         note = f"tested as the hypothesis {row['hypothesis']}" if row["hypothesis"] else ""
-        cells.append(Cell(text, text, note))
+        cells.append(Cell(text, text, note, _why_no_test(row)))
     about = (
-        f"At {ALPHA:.0%} after Holm's correction. A difference that a hypothesis tests has its "
-        "verdict, with the hypothesis's id, and is left out of the table's correction."
+        f"Explored: clear or not at {ALPHA:.0%} after Holm's correction. A difference that a "
+        "hypothesis tests has its verdict, with the hypothesis's id, and is left out of that "
+        "correction."
     )
     return Column("Conclusion", about, cells, "left")
 
 
-def _conclusion(row: dict[Hashable, Any]) -> str:
+def conclusion_words(row: Mapping[Hashable, Any]) -> str:
+    """`supported (unet_better)` of a hypothesis; explored, `clear` or `not clear (explored)`."""
     if row["hypothesis"]:
         return f"{row['verdict']} ({row['hypothesis']})"
-    if row["p_corrected"] <= ALPHA:
-        return "higher" if row["estimate"] > 0 else "lower"
-    if row["n"] < FEWEST:
-        return f"no test: under {FEWEST} seeds"
-    return "no test: no scatter" if pd.isna(row["p"]) else "no significant difference"
+    return explored_words(row["conclusion"])
+
+
+def _why_no_test(row: Mapping[Hashable, Any]) -> str:
+    if row["hypothesis"] or not pd.isna(row["p"]) or row["conclusion"] == Word.CLEAR:
+        return ""
+    return f"no test: under {FEWEST} seeds" if row["n"] < FEWEST else "no test"
 
 
 def _summary(frames: dict[str, pd.DataFrame]) -> str:
-    """`2 of 6 differences significant; 1 is tested as a hypothesis; 0 of 6 interactions …`."""
+    """`2 of 6 differences clear; 1 is tested as a hypothesis; 0 of 6 interactions …`."""
     parts = []
     for name, frame in frames.items():
         if name == "effects":
             continue
-        found, count = frame, 0
-        if name == "differences":
-            found = frame[frame["hypothesis"] == ""]
-            count = len(frame.drop_duplicates(["axis", "a", "b"])) - len(found)
+        found = frame[frame["hypothesis"] == ""]
+        count = len(frame.drop_duplicates(list(DIFFERENCE))) - len(found)
         if len(found):
-            real = int((found["p_corrected"] <= ALPHA).sum())
+            clear = int((found["conclusion"] == Word.CLEAR).sum())
             counted = numbers.plural(len(found), name.removesuffix("s"))
-            parts.append(f"{real} of {counted} significant")
-            if found["p"].isna().all():
+            parts.append(f"{clear} of {counted} clear")
+            if found["p"].isna().all() and not clear:
                 parts[-1] = (
                     f"{counted}, none testable" if len(found) > 1 else f"{counted}, not testable"
                 )
-        if count:
+        if count > 0 and name == "differences":
             verb = "is tested as a hypothesis" if count == 1 else "are tested as hypotheses"
             counted = str(count) if len(found) else numbers.plural(count, "difference")
             parts.append(f"{counted} {verb}")

@@ -23,7 +23,7 @@ from bench.texts import formula_caution
 
 NAMES = ("arms", "learning", "verdicts", "differences", "interactions", "effects", "failures")
 OF_SEARCH = ("chosen", "points")
-_NESTED = frozenset({"strata", "shortages", "trials", "failures"})
+_NESTED = frozenset({"strata", "shortages", "trials", "failures", "statements", "components"})
 """What verdicts.json has of a hypothesis and a row of verdicts.csv cannot."""
 
 
@@ -49,11 +49,11 @@ def table_files(
         index=summary.index,
     )
     numbers = summary.join([fronts, marks])
-    found = {"arms": TableFile(numbers, context["arm_table"], context["tie_notes"])}
+    found = {"arms": TableFile(numbers, context["arm_table"], context["mark_notes"])}
     found["learning"] = TableFile(context["learning"], context["learning_table"])
     if tested:
         rows = [{k: v for k, v in o.record().items() if k not in _NESTED} for o in tested]
-        frame = pd.DataFrame(rows).astype({"needs_seeds": "Int64"})
+        frame = pd.DataFrame(rows).astype({"needs_seeds": "Int64", "needs_images": "Int64"})
         found["verdicts"] = TableFile(frame, verdict_table(tested))
     for name in ("differences", "interactions", "effects"):
         if any(name in each.frames for each in effects):

@@ -8,10 +8,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bench.analysis.arms import NO_LABEL
-from bench.analysis.hypotheses import HypothesisOutcome, PairedTest, Verdict
+from bench.analysis.contrasts import Word
+from bench.analysis.hypotheses import HypothesisOutcome
 from bench.analysis.pairing import labels_of
 from bench.analysis.records import Records
 from bench.analysis.stats import Interval
+from bench.analysis.two_sources import Over
 from bench.plan.sides import sides
 from bench.report.format import numbers
 from bench.report.format.cells import (
@@ -24,14 +26,15 @@ from bench.report.format.cells import (
     sort_key,
     text_column,
 )
+from bench.report.narrative.card_notes import card_notes, needs_fact, scope_word
 from bench.report.narrative.completeness import failure_counts, reason_words
 from bench.report.narrative.sentences import metric_words, sentence
 
 SYMBOLS = {
-    Verdict.SUPPORTED: "✓",
-    Verdict.REFUTED: "✗",
-    Verdict.EQUIVALENT: "≈",
-    Verdict.INCONCLUSIVE: "?",
+    Word.SUPPORTED: "✓",
+    Word.REFUTED: "✗",
+    Word.EQUIVALENT: "≈",
+    Word.INCONCLUSIVE: "?",
 }
 _LARGE = 1e4  # figures from here on get a prefix
 _COUNTED = {
@@ -50,6 +53,8 @@ class VerdictCard:
         verdict, symbol: in a word and as a sign.
         sentence: the outcome in words.
         facts: names and values of the numbers behind it.
+        notes: what it generalises over, its three statements, its components of variance, and
+            what to know of it.
         strata: the same per stratum, where there are several.
         trials: the ids of each side's trials, by the side's name.
     """
@@ -60,6 +65,7 @@ class VerdictCard:
     symbol: str
     sentence: str
     facts: list[tuple[str, str]]
+    notes: list[str]
     strata: Table | None
     trials: list[tuple[str, list[str]]]
 
@@ -74,6 +80,7 @@ def verdict_cards(records: Records, outcomes: Iterable[HypothesisOutcome]) -> li
             symbol=SYMBOLS[outcome.verdict],
             sentence=sentence(outcome),
             facts=_facts(outcome),
+            notes=card_notes(outcome),
             strata=_strata_table(outcome) if len(outcome.strata) > 1 else None,
             trials=_trials(records, outcome),
         )
@@ -84,7 +91,7 @@ def verdict_cards(records: Records, outcomes: Iterable[HypothesisOutcome]) -> li
 def verdict_counts(outcomes: Sequence[HypothesisOutcome]) -> str:
     """`3 hypotheses: 1 supported, 2 inconclusive.`"""
     counts = Counter(outcome.verdict for outcome in outcomes)
-    parts = [f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict]]
+    parts = [f"{counts[verdict]} {verdict}" for verdict in SYMBOLS if counts[verdict]]
     noun = "hypothesis" if len(outcomes) == 1 else "hypotheses"
     return f"{len(outcomes)} {noun}: {', '.join(parts)}."
 
@@ -92,7 +99,7 @@ def verdict_counts(outcomes: Sequence[HypothesisOutcome]) -> str:
 def verdict_table(outcomes: Sequence[HypothesisOutcome]) -> Table:
     """A row per hypothesis."""
     hypotheses = [outcome.hypothesis for outcome in outcomes]
-    findings = [outcome.test for outcome in outcomes]
+    found = [outcome.result for outcome in outcomes]
     lost = [sum(outcome.pairs.count(what) for what in _COUNTED) for outcome in outcomes]
     return Table(
         [
@@ -104,18 +111,31 @@ def verdict_table(outcomes: Sequence[HypothesisOutcome]) -> Table:
             text_column(
                 "Figure", "What is compared.", [metric_words(h.metric) for h in hypotheses]
             ),
-            _amounts("Difference", "Mean paired difference a − b [95% t-interval].", findings),
+            _amounts(
+                "Difference",
+                "Mean paired difference a − b; of the median run where b is a number [95% "
+                "interval, not corrected].",
+                [f.estimate for f in found],
+            ),
+            text_column(
+                "Over", "What the verdict generalises over.", [scope_word(o) for o in outcomes]
+            ),
             _seeds_column(outcomes),
-            p_value_column("p", "Of the hypothesis's test.", [f.p for f in findings]),
+            p_value_column("p", "Of the hypothesis's test.", [f.p for f in found]),
             p_value_column(
                 "p (Holm)",
                 "Corrected by Holm over the experiment's hypotheses.",
-                [outcome.p_corrected for outcome in outcomes],
+                [f.p_corrected for f in found],
             ),
             integer_column(
                 "Needs seeds",
                 "Seeds that would settle it with 80% power, if the truth is as found.",
-                [outcome.needs_seeds for outcome in outcomes],
+                [f.needs_seeds for f in found],
+            ),
+            integer_column(
+                "Needs images",
+                "Images that would settle it with 80% power, if the truth is as found.",
+                [f.needs_images for f in found],
             ),
             integer_column("Lost", f"{', '.join(_COUNTED.values())}.".capitalize(), lost),
         ]
@@ -134,24 +154,31 @@ def _seeds_column(outcomes: Sequence[HypothesisOutcome]) -> Column:
 
 
 def _facts(outcome: HypothesisOutcome) -> list[tuple[str, str]]:
-    found, hypothesis = outcome.test, outcome.hypothesis
+    found, hypothesis = outcome.result, outcome.hypothesis
     expected = hypothesis.expect.replace("_", " ")
     margin = "" if hypothesis.margin is None else f", margin {hypothesis.margin:g}"
     text, bounds = _amount(found.estimate)
     facts = [
         ("figure", metric_words(hypothesis.metric)),
         ("expected", f"{expected}{margin}"),
-        ("a − b [95% t-interval]", f"{text} {bounds}".rstrip()),
+        (_estimate_name(outcome), f"{text} {bounds}".rstrip()),
         (f"{outcome.pairs.unit}s", _complete(outcome)),
         ("p", format_p(found.p)),
-        ("p (Holm)", format_p(outcome.p_corrected)),
+        ("p (Holm)", format_p(found.p_corrected)),
     ]
-    if outcome.needs_seeds is not None:
-        facts.append(("would need", f"about {outcome.needs_seeds} seeds"))
+    if needs := needs_fact(found):
+        facts.append(("would need", needs))
     for kind, by_side in outcome.pairs.failures.items():
         facts.append((reason_words(kind), failure_counts(hypothesis, outcome.pairs, by_side)))
     counts = [(words, outcome.pairs.count(what)) for what, words in _COUNTED.items()]
     return facts + [(words, str(count)) for words, count in counts if count]
+
+
+def _estimate_name(outcome: HypothesisOutcome) -> str:
+    if outcome.against_number:
+        return "median of a − b [95% interval]"
+    by_images = outcome.result.contrast.over is not Over.SEEDS
+    return "a − b [95% interval]" if by_images else "a − b [95% t-interval]"
 
 
 def _complete(outcome: HypothesisOutcome) -> str:
@@ -168,9 +195,13 @@ def _strata_table(outcome: HypothesisOutcome) -> Table:
         for axis in axes
     ]
     columns += [
-        _amounts("a − b", "Mean paired difference [95% t-interval].", outcome.strata),
+        _amounts(
+            "a − b",
+            "As above, in this stratum [95% interval].",
+            [f.estimate for f in outcome.strata],
+        ),
         integer_column("Seeds", "Pairs in this stratum.", [f.estimate.n for f in outcome.strata]),
-        p_value_column("p", "Not corrected.", [f.p for f in outcome.strata]),
+        p_value_column("p", "Not corrected.", [f.evidence.p for f in outcome.strata]),
     ]
     counted = [any(stratum is one for one in outcome.pairs.tested) for stratum in strata]
     if not all(counted):
@@ -184,11 +215,11 @@ def _strata_table(outcome: HypothesisOutcome) -> Table:
     return Table(columns)
 
 
-def _amounts(heading: str, about: str, findings: Iterable[PairedTest]) -> Column:
+def _amounts(heading: str, about: str, estimates: Iterable[Interval]) -> Column:
     cells = []
-    for found in findings:
-        text, bounds = _amount(found.estimate)
-        cells.append(Cell(text, sort_key(found.estimate.mean), "", bounds))
+    for found in estimates:
+        text, bounds = _amount(found)
+        cells.append(Cell(text, sort_key(found.mean), "", bounds))
     return Column(heading, about, cells)
 
 

@@ -7,7 +7,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from bench.analysis.hypotheses import Verdict
+from bench.analysis.contrasts import Word
 from bench.report.figures import forest
 from tests.builders.records import MadeTrial
 from tests.builders.studies import study_of
@@ -51,7 +51,7 @@ def test_margin_and_verdict_are_drawn(tmp_path):
     assert told == ["≈ equivalent\n3 seeds", "? inconclusive\n3 seeds"]
     assert [t.get_text() for t in ax.get_yticklabels()] == ["same\nb − a", "more\nb − a"]
     marks = [line for line in ax.lines if line.get_marker() == "D"]
-    assert to_hex(marks[0].get_markerfacecolor()) == forest.TONES[Verdict.EQUIVALENT]
+    assert to_hex(marks[0].get_markerfacecolor()) == forest.TONES[Word.EQUIVALENT]
     assert marks[1].get_markerfacecolor() == forest.PAPER  # inconclusive: hollow
 
 

@@ -38,10 +38,10 @@ def test_latex_table():
 def test_the_best_is_bold_and_ties_have_a_star():
     cells = [
         Cell("0.9", mark=Mark.BEST),
-        Cell("0.8", detail="[0, 1]", mark=Mark.TIED),
+        Cell("0.8", detail="[0, 1]", mark=Mark.MAY_BE),
     ]
     table = Table([Column("Dice", "", cells)])
-    assert to_markdown(table).splitlines()[2:] == ["| **0.9** ★ |", "| 0.8 ☆ \\[0, 1\\] |"]
+    assert to_markdown(table).splitlines()[2:] == ["| **0.9** ★ |", "| 0.8 ∘ \\[0, 1\\] |"]
     assert to_latex(table).splitlines()[4:6] == [
         r"\textbf{0.9}$^{\star}$ \\",
         r"0.8$^{\circ}$ [0, 1] \\",

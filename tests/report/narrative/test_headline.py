@@ -7,6 +7,7 @@ import pytest
 from bench.analysis.arm_summary import arm_summary
 from bench.analysis.arms import arms_of
 from bench.analysis.environments import environment_facts
+from bench.analysis.explored import explore
 from bench.analysis.hypotheses import outcomes
 from bench.analysis.load import load
 from bench.record.store import Store
@@ -38,8 +39,7 @@ def test_clear_difference(tmp_path):
     assert title == "b has the highest validation Dice: 0.810 [0.785, 0.835]."
     assert "The runner-up, a, has 0.510 [0.485, 0.535] (n = 3), 0.300 behind." in text
     # 0.30, 0.31, 0.29: half the width is the same
-    assert "the difference is +0.300 [0.275, 0.325] over 3 pairs, without zero" in text
-    assert "an observation, not a test" in text
+    assert "the difference is +0.300 [0.275, 0.325] over 3 seeds: clear, p < 0.001" in text
     assert CONCLUDED not in text
 
 
@@ -63,7 +63,9 @@ def test_a_verdict_on_the_two_is_the_one_that_is_reported(tmp_path):
     trials = arm("a", [0.5, 0.51, 0.52]) + arm("b", [0.51, 0.525, 0.53])
     write_experiment(tmp_path, "exp", trials, hypotheses=[claim])
     records = load(Store(tmp_path), "exp")
-    found = headline(records, arm_summary(records), arms_of(records), outcomes(records))
+    found = headline(
+        records, arm_summary(records), arms_of(records), explore(records, outcomes(records))
+    )
     assert (
         "The hypothesis same tests these two: equivalent (p < 0.001 after Holm)." in found.sentences
     )
@@ -72,14 +74,12 @@ def test_a_verdict_on_the_two_is_the_one_that_is_reported(tmp_path):
 
 def test_difference_that_may_be_zero(tmp_path):
     _, text = words(tmp_path, arm("a", [0.5, 0.6, 0.7]) + arm("b", [0.7, 0.6, 0.55]))
-    assert "may well be zero" in text
-    assert CONCLUDED in text
+    assert "over 3 seeds: not clear (explored), p = 0.885" in text
 
 
 def test_paired_difference_with_overlapping_intervals(tmp_path):
     _, text = words(tmp_path, arm("a", [0.5, 0.6, 0.7]) + arm("b", [0.51, 0.61, 0.711]))
-    assert "without zero; but the two intervals overlap" in text
-    assert CONCLUDED in text
+    assert "over 3 seeds: clear, p = 0.001" in text  # pairs tell more than the two intervals
 
 
 @pytest.mark.parametrize("count", [1, 2])

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
-from bench.analysis.hypotheses import HypothesisOutcome, correct, decide, paired_test
+from bench.analysis.contrast_tests import Observed
+from bench.analysis.hypotheses import HypothesisOutcome
 from bench.analysis.strata import NO_FIGURE, OTHER_CONDITIONS, SIDES, Gap, Pairs, Side, Stratum
 from bench.report.narrative.sentences import metric_words, sentence
 from bench.spec.hypotheses import Hypothesis
+from tests.builders.contrasts import results_of
 
 
 def describe_exception(
@@ -28,15 +32,14 @@ def describe_exception(
         "expect": "lower",
     }
     hypothesis = Hypothesis.model_validate(given | changes)
-    found = paired_test(hypothesis, differences)
+    (found,) = results_of([hypothesis], [differences])
+    found = replace(found, needs_seeds=needs)
     stratum = Stratum(
         {}, dict(enumerate(differences)), unpaired=unpaired, gaps=gaps, ends=ends or {}
     )
     pairs = Pairs((stratum,), along or {})
-    (p,) = correct([found])
-    outcome = HypothesisOutcome(
-        hypothesis, pairs, found, (found,), p, decide(hypothesis, found, p), needs
-    )
+    seen = Observed(np.asarray(differences, dtype=float))
+    outcome = HypothesisOutcome(hypothesis, pairs, seen, found, (), 1)
     return sentence(outcome)
 
 
@@ -94,8 +97,14 @@ def test_exact_and_large() -> None:
 
 
 def test_against_a_number_and_with_shared_labels() -> None:
-    text = describe_exception([0.1, 0.11, 0.12], metric="overfit_gap", b=0.05, expect="higher")
-    assert text.startswith("resnet34_unet's overfitting gap is higher than 0.05 by 0.110 [0.085, ")
+    runs = [0.1, 0.11, 0.12, 0.1, 0.11]
+    text = describe_exception(runs, metric="overfit_gap", b=0.05, expect="higher")
+    assert text == (
+        "resnet34_unet's median overfitting gap is higher than 0.05 by 0.110, 5 seeds: supported; "
+        "in all 5 runs the overfitting gap is over 0.05."
+    )
+    few = describe_exception(runs[:4], metric="overfit_gap", b=0.05, expect="higher")
+    assert few.endswith("4 seeds: inconclusive; 5 runs are the least that can settle it.")
     sides = {"a": {"model": "unet", "augment": "none"}, "b": {"model": "unet", "augment": "crop"}}
     assert describe_exception(LOWER, **sides).startswith(
         "With unet, none's final validation loss is lower than"

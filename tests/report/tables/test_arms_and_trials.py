@@ -89,7 +89,7 @@ def test_marks_and_fronts_in_the_arm_table(tmp_path):
         Mark.BEST,
     ]
     assert column(table, "Best val Dice").cells[1].note == (
-        "n = 3; the best: significantly different from every other arm with this figure"
+        "n = 3; the best: the only arm in the 95% set of arms that may be"
     )
     assert [(c.text, c.note) for c in column(table, "Pareto").cells] == [
         ("0 of 1", ""), ("1 of 1", "MACs"),

@@ -4,12 +4,12 @@ import dataclasses
 
 import pytest
 
+from bench.analysis.explored import compared_columns
 from bench.analysis.hypotheses import outcomes
 from bench.analysis.load import load
 from bench.record.store import Store
 from bench.report.tables.effects import (
     all_effect_tables,
-    compared_columns,
     table_together,
     together,
 )
@@ -49,22 +49,22 @@ def test_a_table_each_for_differences_interactions_and_effects(records):
     effect = all_effect_tables(records)[0]
     # by seed: b − a 0.13, 0.15, 0.135, so t = 23.0; e − n 0.07, 0.07, 0.065, so t = 41.0
     assert lines(effect.tables["differences"]) == [
-        "model | b − a | +0.138 [0.112, 0.164] | 3 | 0.002 | 0.002 | higher",
-        "augment | e − n | +0.068 [0.061, 0.076] | 3 | <0.001 | 0.001 | higher",
+        "model | b − a | +0.138 [0.112, 0.164] | 3 | 0.002 | 0.009 | clear",
+        "augment | e − n | +0.068 [0.061, 0.076] | 3 | <0.001 | 0.004 | clear",
     ]
     assert lines(effect.tables["interactions"]) == [
         "model: b − a | augment: e instead of n | +0.077 [0.039, 0.115] | 3 "
-        "| 0.013 | 0.013 | higher"
+        "| 0.013 | 0.052 | not clear (explored)"
     ]
     assert lines(effect.tables["effects"])[0] == "model | a | 0.525 | −0.069 [−0.082, −0.056] | 3"
-    assert effect.summary == "2 of 2 differences significant; 1 of 1 interaction significant"
+    assert effect.summary == "2 of 2 differences clear; 0 of 1 interaction clear"
 
 
 def test_no_scatter_is_said(records):
     effect = all_effect_tables(records)[1]
     assert effect.summary == "2 differences, none testable; 1 interaction, not testable"
     assert lines(effect.tables["differences"])[0].endswith(
-        "0.000 | 3 | – | – | no test: no scatter"
+        "0.000 | 3 | – | – | not clear (explored) no test"
     )
 
 
@@ -77,7 +77,7 @@ def test_few_seeds_are_said(tmp_path):
     write_experiment(tmp_path, "exp", trials)
     effect = all_effect_tables(load(Store(tmp_path), "exp"))[0]
     assert lines(effect.tables["differences"])[0].endswith(
-        "2 (of 3, 1 lost) | – | – | no test: under 3 seeds"
+        "2 (of 3, 1 lost) | – | – | not clear (explored) no test: under 3 seeds"
     )
 
 
@@ -99,10 +99,10 @@ def test_one_arm_has_no_effects(tmp_path):
 @pytest.mark.parametrize(
     ("asked", "told"),
     [
-        ([], "2 of 2 differences significant"),
-        (["model"], "1 of 1 difference significant; 1 is tested as a hypothesis"),
+        ([], "2 of 2 differences clear"),
+        (["model"], "1 of 1 difference clear; 1 is tested as a hypothesis"),
         (["model", "augment"], "2 differences are tested as hypotheses"),
-        (["model", "model"], "1 of 1 difference significant; 1 is tested as a hypothesis"),
+        (["model", "model"], "1 of 1 difference clear; 1 is tested as a hypothesis"),
     ],
 )
 def test_hypotheses_are_counted_apart(records, asked, told):
@@ -116,6 +116,6 @@ def test_hypotheses_are_counted_apart(records, asked, told):
     ]  # fmt: skip
     made = dataclasses.replace(records, hypotheses=tuple(claims))
     effect = all_effect_tables(made, outcomes(made))[0]
-    assert effect.summary == f"{told}; 1 of 1 interaction significant"
+    assert effect.summary == f"{told}; 0 of 1 interaction clear"
     rows = effect.tables["differences"].rows
     assert sum("supported (h" in row[-1].text for row in rows) == len(asked)

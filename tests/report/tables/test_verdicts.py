@@ -80,9 +80,9 @@ def test_strata(made):
 
 def test_verdicts_are_counted_and_tabulated(made):
     _, found = made
-    assert verdict_counts(found) == "4 hypotheses: 3 supported, 1 refuted."
+    assert verdict_counts(found) == "4 hypotheses: 2 supported, 1 refuted, 1 inconclusive."
     assert verdict_counts(found[:1]) == "1 hypothesis: 1 supported."
     rows = verdict_table(found).rows
     assert [row[0].text for row in rows] == ["b_better", "same", "large", "above"]
-    assert [row[2].text for row in rows] == ["supported", "refuted", "supported", "supported"]
+    assert [row[2].text for row in rows] == ["supported", "refuted", "supported", "inconclusive"]
     assert rows[0][-1].text == "1"
