@@ -1,4 +1,4 @@
-"""Files that are never half there: written beside their place, and renamed into it."""
+"""Files that are never half there: written under a temporary name, and renamed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def replacing(
     keep: Path | None = None,
     check: Callable[[], None] = lambda: None,
 ) -> Iterator[Path]:
-    """A temporary path beside `path`, renamed into place when the block ends without an error.
+    """A temporary path next to `path`, renamed to it when the block ends without an error.
 
     Whoever reads `path` sees the old file or the whole new one, at whatever instant the writer is
     killed.
@@ -35,18 +35,18 @@ def replacing(
     Raises:
         UnwritableError: the folder is read-only, the disk is full, …
     """
-    beside = temporary_path(path)
+    temporary = temporary_path(path)
     check()
     try:
         folders.make(path.parent)
-        yield beside
+        yield temporary
         if durable:
-            force_to_disk(beside)
+            force_to_disk(temporary)
         check()
         if keep is not None:
             with contextlib.suppress(FileNotFoundError):
                 path.replace(keep)
-        beside.replace(path)
+        temporary.replace(path)
     except (OSError, RuntimeError) as error:
         if (reason := _system_error(error)) is None:
             raise
@@ -56,12 +56,12 @@ def replacing(
         ) from error
     finally:
         with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, content: bytes, *, durable: bool = False) -> None:
     """Replace the file's content; errors as `replacing`."""
-    with replacing(path, durable=durable) as beside, beside.open("xb") as file:
+    with replacing(path, durable=durable) as temporary, temporary.open("xb") as file:
         file.write(content)
 
 

@@ -1,4 +1,4 @@
-"""Packages that can be called: `bench.run(spec)` beside `import bench.run.worker`.
+"""Packages that can be called: `bench.run(spec)` as well as `import bench.run.worker`.
 
 Python sets `bench.run` to the package as soon as anything in it is imported, so that a function of
 that name would not last.

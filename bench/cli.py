@@ -157,9 +157,9 @@ def plan(
     planned = _plan(spec, overrides, results, trust_code=trust_code)
     footprints = forecast(planned.trials) if memory else None
     rows = plan_rows(planned, cost=cost, memory=footprints)
-    told = [] if footprints is None else memory_lines(planned, footprints)
+    peaks = [] if footprints is None else memory_lines(planned, footprints)
     lines = [
-        *told,
+        *peaks,
         *outlook_lines(planned),
         *disk_lines(planned, results),
         *plan_lines(planned, spec),
@@ -266,16 +266,16 @@ def import_(
     ] = 1,
     results: Results = RESULTS,
 ) -> None:
-    """Put histories logged elsewhere beside the trials of an experiment.
+    """Put histories logged elsewhere among the trials of an experiment.
 
     Columns: epoch, metrics as in history.csv (train/loss, val/loss, val/dice, lr, …), perhaps seed;
     every other column is an axis, and its cells are labels.
     """
-    from bench.importing.import_log import Asked, import_log
+    from bench.importing.import_log import ImportRequest, import_log
     from bench.record.store import Store
 
-    asked = Asked(experiment, source, tuple(better or ()), select, force, first_epoch)
-    for line in import_log(Store(results), file, asked):
+    request = ImportRequest(experiment, source, tuple(better or ()), select, force, first_epoch)
+    for line in import_log(Store(results), file, request):
         print(line)
 
 
@@ -467,7 +467,7 @@ def _each(items: Iterable[T], action: Callable[[T], R]) -> tuple[list[R], list[s
 
 
 def _note(text: str) -> None:
-    """A line for a person, beside what a program may read."""
+    """A line for a person, on standard error: standard output is for programs."""
     print(printable(text), file=sys.stderr)
 
 

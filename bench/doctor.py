@@ -162,16 +162,18 @@ def _check_gpu(index: int) -> Check:
 
 
 def check_folder(name: str, folder: Path, remedy: str) -> Check:
-    """Whether files can be written in `folder`, or in the place where it would be made."""
-    place = _nearest_existing(folder)
+    """Whether files can be written in `folder`, or where it would be made."""
+    nearest = _nearest_existing(folder)
     try:
-        with tempfile.TemporaryFile(dir=place) as file:
+        with tempfile.TemporaryFile(dir=nearest) as file:
             file.write(b"bench")
     except OSError as error:
-        finding = f"{folder} is not writable: {error.strerror or error} ({place})"
+        finding = f"{folder} is not writable: {error.strerror or error} ({nearest})"
         return Check(name, "problem", finding, remedy)
     return Check(
-        name, "ok", str(folder) if place == folder.absolute() else f"{folder} (does not exist yet)"
+        name,
+        "ok",
+        str(folder) if nearest == folder.absolute() else f"{folder} (does not exist yet)",
     )
 
 
@@ -290,7 +292,7 @@ def _newest_schema() -> str | None:
 
 def _nearest_existing(path: Path) -> Path:
     path = path.absolute()
-    return next(place for place in (path, *path.parents) if _exists(place))
+    return next(nearest for nearest in (path, *path.parents) if _exists(nearest))
 
 
 def _exists(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""What can go wrong in a way that a user can mend: one line that names the place and the remedy."""
+"""What can go wrong in a way that a user can mend: a line that says where, and the remedy."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class SpecError(BenchError):
         key: str | None = None,
     ) -> None:
         self.message, self.source, self.line, self.key = message, source, line, key
-        place = "" if source is None else f"{source}:{line}: " if line else f"{source}: "
-        super().__init__(place + (f"{key}: " if key else "") + message)
+        location = "" if source is None else f"{source}:{line}: " if line else f"{source}: "
+        super().__init__(location + (f"{key}: " if key else "") + message)
 
 
 class DataError(BenchError):

@@ -1,5 +1,5 @@
 """Folders that are never made a second time: results that vanish in mid-run (moved, deleted,
-unmounted) would else come into being again in their old place, with a part of what they held.
+unmounted) would else come into being again where they were, with a part of what they held.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def keeping(*folders: Path) -> Iterator[None]:
 
 
 def make(folder: Path) -> None:
-    """Make a folder and those above it, but none that is kept, nor anything beside one that was.
+    """Make a folder and those above it, but none that is kept, nor anything next to one that was.
 
     `rm -rf` deletes what is in a folder before the folder itself: what is made there meanwhile
     would stay, and be all that is left.
@@ -45,16 +45,16 @@ def make(folder: Path) -> None:
         UnwritableError: one that is kept is no longer there.
         OSError: as of `mkdir`.
     """
-    kept = next((place for place in (folder, *folder.parents) if _KEPT[place] > 0), None)
+    kept = next((parent for parent in (folder, *folder.parents) if _KEPT[parent] > 0), None)
     if kept is None:
         folder.mkdir(parents=True, exist_ok=True)
         return
     check_kept(kept)
     # one by one, without `parents=True`: that would recreate the protected folder, too
     below = [folder, *folder.parents]
-    for place in reversed(below[: below.index(kept)]):
+    for parent in reversed(below[: below.index(kept)]):
         try:
-            place.mkdir(exist_ok=True)
+            parent.mkdir(exist_ok=True)
         except FileNotFoundError:
             raise gone(kept) from None
     if not kept.is_dir():
@@ -82,7 +82,7 @@ def check(folder: Path) -> None:
 
 def gone(folder: Path) -> UnwritableError:
     """The error for a folder that was there; it names the topmost one that is not."""
-    lost = next((place for place in reversed(folder.parents) if not place.exists()), folder)
+    lost = next((parent for parent in reversed(folder.parents) if not parent.exists()), folder)
     return UnwritableError(
         f"{lost}: is no longer there (moved, deleted or unmounted): put it back where it was"
     )

@@ -132,10 +132,10 @@ def read(summary: Mapping[str, Any]) -> list[HealthFinding] | None:
     Raises:
         ValueError: it has a kind that this version does not know.
     """
-    told = summary.get(COLUMN)
-    if told is None:
+    recorded = summary.get(COLUMN)
+    if recorded is None:
         return None
-    entries = [] if told == HEALTHY else str(told).split("; ")
+    entries = [] if recorded == HEALTHY else str(recorded).split("; ")
     kinds = [
         (HealthIssue(entry.removesuffix(EXPECTED)), entry.endswith(EXPECTED)) for entry in entries
     ]

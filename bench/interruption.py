@@ -87,7 +87,7 @@ class OutputError(Exception):
 
 
 class _Output(io.TextIOWrapper):
-    """Standard output, whose errors are told from those of other files."""
+    """Standard output, whose errors are distinguished from those of other files."""
 
     def write(self, text: str, /) -> int:
         try:

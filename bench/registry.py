@@ -19,7 +19,7 @@ TARGET_PATTERN = r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$"
 
 
 class Custom(Settings):
-    """A part of the user's own: `target: package.module:name`, its arguments beside it."""
+    """A part of the user's own: `target: package.module:name`, with its arguments."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -41,7 +41,7 @@ class Entry(Generic[P]):
 class Registry(Generic[P]):
     """The parts of one kind (models, data sets, …), by name.
 
-    A settings class registers itself with the place of its builder; the builder's module, and
+    A settings class registers itself with where its builder is; the builder's module, and
     torch with it, is imported when the first such part is built.
     """
 
@@ -90,7 +90,7 @@ class Registry(Generic[P]):
 def load_target(target: str) -> Callable[..., Any]:
     """Import `package.module:name`, which may lie in the working folder.
 
-    That folder is searched last: nothing in it takes the place of an installed module.
+    That folder is searched last: nothing in it shadows an installed module.
 
     Raises:
         SpecError: it is not there, or cannot be called.

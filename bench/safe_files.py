@@ -37,7 +37,7 @@ def open_log(path: Path) -> int:
 
 
 def temporary_path(path: Path) -> Path:
-    """A name beside `path` that nobody can foresee; it says whose process made it."""
+    """A name in the folder of `path` that nobody can foresee; it says whose process made it."""
     return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(8)}.tmp")
 
 

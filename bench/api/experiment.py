@@ -189,8 +189,8 @@ class Experiment:
 
     def _repr_html_(self) -> str:
         counts = self.runs["status"].value_counts()
-        told = ", ".join(f"{count} {status}" for status, count in counts.items())
-        parts = [f"<p><b>{escape(self.name)}</b>: {len(self.runs)} trials, {told}</p>"]
+        statuses = ", ".join(f"{count} {status}" for status, count in counts.items())
+        parts = [f"<p><b>{escape(self.name)}</b>: {len(self.runs)} trials, {statuses}</p>"]
         parts += [f"<p>Warning: {escape(visible(text))}.</p>" for text in self.warnings]
         tables = [self._shown_arms()]
         if not self.verdicts.empty:

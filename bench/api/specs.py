@@ -16,7 +16,7 @@ SOURCE = "spec"
 
 
 def read_spec(spec: SpecLike, overrides: Mapping[str, Any]) -> Spec:
-    """The checked spec of a file or of a mapping, with overrides in place.
+    """The checked spec of a file or of a mapping, with overrides applied.
 
     Args:
         spec: a YAML file's path, or what would stand in one.
@@ -36,7 +36,7 @@ def read_spec(spec: SpecLike, overrides: Mapping[str, Any]) -> Spec:
     return load_spec(Path(spec), changes)
 
 
-def plain(value: Any, place: str) -> Any:
+def plain(value: Any, key_path: str) -> Any:
     """A value as YAML can have it: numpy's scalars become numbers, paths text, tuples lists.
 
     Raises:
@@ -48,21 +48,22 @@ def plain(value: Any, place: str) -> Any:
         return str(value)
     if isinstance(value, Mapping):
         return {
-            _key(key, place): plain(v, f"{place}.{key}".lstrip(".")) for key, v in value.items()
+            _key(key, key_path): plain(v, f"{key_path}.{key}".lstrip("."))
+            for key, v in value.items()
         }
     if isinstance(value, list | tuple | range):
-        return [plain(item, f"{place}.{i}") for i, item in enumerate(value)]
+        return [plain(item, f"{key_path}.{i}") for i, item in enumerate(value)]
     if callable(getattr(value, "tolist", None)):  # numpy's and torch's numbers and arrays
-        return plain(value.tolist(), place)
+        return plain(value.tolist(), key_path)
     raise SpecError(
         f"is a {type(value).__name__}; use numbers, texts, lists and dicts, and for code of your "
         "own {'target': 'package.module:name'}",
         source=SOURCE,
-        key=place,
+        key=key_path,
     )
 
 
-def _key(key: Any, place: str) -> str | int:
+def _key(key: Any, key_path: str) -> str | int:
     if isinstance(key, str | int):
         return key
-    raise SpecError(f"the key {key!r} is neither text nor a number", source=SOURCE, key=place)
+    raise SpecError(f"the key {key!r} is neither text nor a number", source=SOURCE, key=key_path)

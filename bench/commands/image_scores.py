@@ -131,11 +131,12 @@ def _kept_log(parts: TrialParts, files: TrialFiles) -> ScoreLog:
 def _check(files: TrialFiles, scores: TrialScores, summary: dict[str, Any]) -> None:
     """Refuse scores that do not give the figures on record."""
     for column, value in mean_figures(scores).items():
-        told = summary.get(column)
-        if isinstance(told, int | float) and abs(told - value) > TOLERANCE[BY_EVALUATE] * (
-            1 + abs(told)
+        recorded = summary.get(column)
+        if isinstance(recorded, int | float) and abs(recorded - value) > TOLERANCE[BY_EVALUATE] * (
+            1 + abs(recorded)
         ):
             raise StoreError(
-                f"{files.folder}: its best weights give {column} {value:.6g} now, its record says "
-                f"{told:.6g} (another version's definition, or other data): no scores are written"
+                f"{files.folder}: its best weights give {column} {value:.6g} now, its record "
+                f"says {recorded:.6g} (another version's definition, or other data): no scores are "
+                "written"
             )

@@ -1,1 +1,1 @@
-"""Histories that other programs logged: read, checked, and recorded beside our own trials."""
+"""Histories that other programs logged: read, checked, and recorded among our own trials."""

@@ -79,9 +79,9 @@ class _File:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def wrong(self, message: str, line: int | None = None, column: str | None = None) -> BenchError:
-        place = f"{self.path}:{line}" if line else str(self.path)
-        return BenchError(f"{place}: {f'column {column!r}: ' if column else ''}{message}")
+    def error(self, message: str, line: int | None = None, column: str | None = None) -> BenchError:
+        location = f"{self.path}:{line}" if line else str(self.path)
+        return BenchError(f"{location}: {f'column {column!r}: ' if column else ''}{message}")
 
 
 def read_log(path: Path, first_epoch: int = 1) -> Logged:
@@ -96,21 +96,21 @@ def read_log(path: Path, first_epoch: int = 1) -> Logged:
     cells = _read_cells(file)
     header = _header(file, cells.index[0], cells.iloc[0])
     if len(cells) == 1:
-        raise file.wrong("has no line below the columns' names")
+        raise file.error("has no line below the columns' names")
     columns, axes = _columns(file, header)
     trials: dict[Key, dict[int, Line]] = {}
     for line, found in zip(cells.index[1:], cells.to_numpy()[1:], strict=True):
         try:
             row = read_row(dict(zip(header, found, strict=True)), axes, columns, first_epoch)
         except WrongCellError as error:
-            raise file.wrong(str(error), line, error.column) from None
+            raise file.error(str(error), line, error.column) from None
         labels = tuple(row.labels.values())
         epochs = trials.setdefault((labels, row.seed), {})
         if row.epoch in epochs:
             name = ", ".join(filter(None, labels)) or "the only trial"
             message = f"epoch {row.epoch - 1 + first_epoch} of {name} stands in line"
             remedy = "if these are repeats, tell them apart by a column `seed`"
-            raise file.wrong(f"{message} {epochs[row.epoch][0]} too; {remedy}", line)
+            raise file.error(f"{message} {epochs[row.epoch][0]} too; {remedy}", line)
         epochs[row.epoch] = (line, row.numbers | {"epoch": str(row.epoch)})
     _check_axes(file, axes, trials)
     made = [_trial(file, axes, key, epochs) for key, epochs in trials.items()]
@@ -135,7 +135,7 @@ def _read_cells(file: _File) -> pd.DataFrame:
             skip_blank_lines=False,
         )
     except pd.errors.EmptyDataError as error:
-        raise file.wrong("is empty: a line with the columns' names comes first") from error
+        raise file.error("is empty: a line with the columns' names comes first") from error
     except pd.errors.ParserError as error:
         raise _unparsed(file, error) from error
     # a quoted cell may go on in the next line
@@ -155,12 +155,12 @@ def _text(file: _File) -> str:
         size = file.path.stat().st_size
         if size > MOST_BYTES:
             most = f"{MOST_BYTES // 1_000_000} MB"
-            raise file.wrong(f"has {size / 1e6:,.0f} MB; import parts of at most {most} each")
+            raise file.error(f"has {size / 1e6:,.0f} MB; import parts of at most {most} each")
         return file.path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise file.wrong(f"cannot be read ({error.strerror})") from error
+        raise file.error(f"cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
-        raise file.wrong(f"is no text in UTF-8 ({error.reason}); save it as such") from error
+        raise file.error(f"is no text in UTF-8 ({error.reason}); save it as such") from error
 
 
 def _unparsed(file: _File, error: pd.errors.ParserError) -> BenchError:
@@ -168,21 +168,21 @@ def _unparsed(file: _File, error: pd.errors.ParserError) -> BenchError:
     if found := re.fullmatch(r"Expected (\d+) fields in line (\d+), saw (\d+).*", text, re.DOTALL):
         columns, line, cells = map(int, found.groups())
         return _unequal(file, line, cells, columns)
-    return file.wrong(f"is no CSV ({first_line(error)})")
+    return file.error(f"is no CSV ({first_line(error)})")
 
 
 def _unequal(file: _File, line: int, cells: int, columns: int) -> BenchError:
     message = f"has {cells} cells, and there are {columns} columns"
-    return file.wrong(f"{message}; separate cells by commas, quote those with one", line)
+    return file.error(f"{message}; separate cells by commas, quote those with one", line)
 
 
 def _header(file: _File, line: int, names: Iterable[str]) -> list[str]:
     header = list(names)
     for name in header:
         if fault := fault_of(name):
-            raise file.wrong(f"{name[:LONGEST_LABEL]!r} is no name of a column: it {fault}", line)
+            raise file.error(f"{name[:LONGEST_LABEL]!r} is no name of a column: it {fault}", line)
         if header.count(name) > 1:
-            raise file.wrong("appears twice; remove or rename one", line, name)
+            raise file.error("appears twice; remove or rename one", line, name)
     return header
 
 
@@ -190,7 +190,7 @@ def _columns(file: _File, header: Sequence[str]) -> tuple[tuple[str, ...], tuple
     """The columns of history.csv, and the axes."""
     if "epoch" not in header:
         only = "; separate columns by commas" if len(header) == 1 else did_you_mean("epoch", header)
-        raise file.wrong(f"no column `epoch`, which counts from 1{only}", 1)
+        raise file.error(f"no column `epoch`, which counts from 1{only}", 1)
     columns, axes = [], []
     for name in header:
         if name in _CURVES or _METRIC.fullmatch(name):
@@ -200,7 +200,7 @@ def _columns(file: _File, header: Sequence[str]) -> tuple[tuple[str, ...], tuple
             axes.append(name)
     if not any(name.startswith(MetricKind.CURVE) for name in columns):
         message = "no column of a validation metric; call them val/loss, val/dice, …"
-        raise file.wrong(message, 1)
+        raise file.error(message, 1)
     return tuple(columns), tuple(axes)
 
 
@@ -208,12 +208,12 @@ def _refuse_misspelt(file: _File, name: str) -> None:
     """`Val_Loss` would be an axis; an axis named `train.lr` is none of that."""
     known = {re.sub(r"\W|_", "", curve): curve for curve in (*HISTORY, "seed", "val/loss")}
     plain = re.sub(r"\W|_", "", re.sub(r"valid(ation)?", "val", name.lower()))
-    meant = known.get(plain)
-    if meant:
-        raise file.wrong(f"would be an axis; call it {meant}", 1, name)
+    intended = known.get(plain)
+    if intended:
+        raise file.error(f"would be an axis; call it {intended}", 1, name)
     if "/" in name:
         message = "would be an axis; metrics are called train/… or val/…, in letters and digits"
-        raise file.wrong(message, 1, name)
+        raise file.error(message, 1, name)
 
 
 def _check_axes(file: _File, axes: Sequence[str], trials: Iterable[Key]) -> None:
@@ -225,10 +225,10 @@ def _check_axes(file: _File, axes: Sequence[str], trials: Iterable[Key]) -> None
                 f"takes {len(levels)} numbers, so it hardly is an axis; a metric is called "
                 f"val/{re.sub(r'[^A-Za-z0-9]', '_', axis)}, for example; else remove it"
             )
-            raise file.wrong(message, 1, axis)
+            raise file.error(message, 1, axis)
     if len(keys) > MOST_TRIALS:
         found = f"has {len(keys):,} trials; import parts of at most {MOST_TRIALS:,} each"
-        raise file.wrong(found)
+        raise file.error(found)
 
 
 def _trial(file: _File, axes: Sequence[str], key: Key, epochs: Mapping[int, Line]) -> LoggedTrial:
@@ -243,7 +243,7 @@ def _trial(file: _File, axes: Sequence[str], key: Key, epochs: Mapping[int, Line
             where = f" of {trial.name}" if trial.name else ""
             message = f"epoch {wanted}{where} is missing before epoch {epoch}"
             remedy = _metric_taken_for_axis(trial) or _ADD_EPOCH
-            raise file.wrong(f"{message}; {remedy}", epochs[epoch][0])
+            raise file.error(f"{message}; {remedy}", epochs[epoch][0])
     return trial
 
 

@@ -1,7 +1,7 @@
-"""`bench import`: histories logged elsewhere stand beside our own trials, marked with their source.
+"""`bench import`: histories logged elsewhere join our own trials, marked with their source.
 
 An imported trial has the files of one of ours but those that only training makes: no checkpoint,
-no environment, and no cost that its log does not tell. No plan names it, so `run` leaves it alone.
+no environment, and no cost that its log does not name. No plan names it, so `run` leaves it alone.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _MODES: Mapping[str, Mode] = {"min": "min", "max": "max"}
 
 
 @dataclass(frozen=True)
-class Asked:
+class ImportRequest:
     """What the command line says besides the file.
 
     Attributes:
@@ -55,12 +55,12 @@ class Asked:
 class _State(Enum):
     NEW = "new"
     SAME = "the same"
-    OUTDATED = "the same figures, judged otherwise, or not wholly written"
+    OUTDATED = "the same figures, selected by another metric, or not wholly written"
     OTHER = "other figures"
 
 
 @dataclass(frozen=True)
-class _Judged:
+class _MetricSelection:
     """Metrics and which of them chooses the best epoch."""
 
     metrics: dict[str, Mode]
@@ -72,7 +72,7 @@ class _Judged:
         return {"metrics": self.metrics, "select": {"metric": self.select, "mode": mode}}
 
 
-def import_log(store: Store, path: Path, asked: Asked) -> list[str]:
+def import_log(store: Store, path: Path, request: ImportRequest) -> list[str]:
     """Record the histories in a CSV file; returns what was done, a line each.
 
     The same file again changes nothing. A trial is known by its experiment, source, labels and
@@ -81,25 +81,25 @@ def import_log(store: Store, path: Path, asked: Asked) -> list[str]:
     Raises:
         BenchError: the file or the request cannot be used, or would replace what is recorded.
     """
-    _check_source(asked.source)
-    folder = store.experiment(asked.experiment)
-    logged = read_log(path, asked.first_epoch)
-    judged = _judged(store, logged, asked)
-    configs = [_config(trial, place, path, asked, judged)
-               for place, trial in enumerate(logged.trials)]  # fmt: skip
+    _check_source(request.source)
+    folder = store.experiment(request.experiment)
+    logged = read_log(path, request.first_epoch)
+    selection = _metric_selection(store, logged, request)
+    configs = [_config(trial, position, path, request, selection)
+               for position, trial in enumerate(logged.trials)]  # fmt: skip
     files = [TrialFiles(folder / config["id"]) for config in configs]
     histories = [_history(logged, trial) for trial in logged.trials]
     states = [_state(*each) for each in zip(files, configs, histories, strict=True)]
     others = [f for f, state in zip(files, states, strict=True) if state is _State.OTHER]
-    if others and not asked.force:
+    if others and not request.force:
         raise BenchError(
             f"{path}: {len(others)} of {len(files)} trials are recorded with other figures, the "
             f"first as {others[0].folder}: --force replaces them, another --source keeps both"
         )
     for one, config, history, state in zip(files, configs, histories, states, strict=True):
         if state is not _State.SAME:
-            _write(one, config, history, judged)
-    return _told(store, logged, asked, judged, [f.id for f in files], states)
+            _write(one, config, history, selection)
+    return _summary_lines(store, logged, request, selection, [f.id for f in files], states)
 
 
 def _check_source(source: str) -> None:
@@ -109,32 +109,36 @@ def _check_source(source: str) -> None:
         raise BenchError(f"--source {source}: that is what our own trials have; say whose it is")
 
 
-def _judged(store: Store, logged: Logged, asked: Asked) -> _Judged:
+def _metric_selection(store: Store, logged: Logged, request: ImportRequest) -> _MetricSelection:
     """Directions and the selected metric: those of the experiment's plan, where it has one."""
-    plan = store.plan(asked.experiment) or {}
+    plan = store.plan(request.experiment) or {}
     metrics: dict[str, Mode] = dict(plan.get("metrics", {}))
-    given = dict(_given(text, logged) for text in asked.better)
+    given = dict(_given(text, logged) for text in request.better)
     for name, mode in given.items():
         if metrics.get(name, mode) != mode or (known_direction(name) or mode) != mode:
             raise BenchError(f"--better {name}={mode}: it is known to be better the other way")
     found: dict[str, Mode] = {}
     for name in logged.metrics:
-        told = metrics.get(name) or known_direction(name) or given.get(name)
-        if told is None:
+        better = metrics.get(name) or known_direction(name) or given.get(name)
+        if better is None:
             raise BenchError(
                 f"val/{name}: is higher or lower better? say --better {name}=max or "
                 f"--better {name}=min"
             )
-        found[name] = told
+        found[name] = better
     planned = plan.get("select", {}).get("metric")
-    select = asked.select or planned or val_curve(default_metric(found))
+    select = request.select or planned or val_curve(default_metric(found))
     name = curve_metric(select)
-    if asked.select and planned and asked.select != planned:
-        raise BenchError(f"--select {asked.select}: the plan of {asked.experiment} has {planned}")
-    if asked.select and (name not in found or not select.startswith(MetricKind.CURVE)):
+    if request.select and planned and request.select != planned:
+        raise BenchError(
+            f"--select {request.select}: the plan of {request.experiment} has {planned}"
+        )
+    if request.select and (name not in found or not select.startswith(MetricKind.CURVE)):
         hint = did_you_mean(select, [val_curve(metric) for metric in found])
         raise BenchError(f"--select {select}: the file has no such metric{hint}")
-    return _Judged(found | ({} if name in found else {name: plan["select"]["mode"]}), select)
+    return _MetricSelection(
+        found | ({} if name in found else {name: plan["select"]["mode"]}), select
+    )
 
 
 def _given(text: str, logged: Logged) -> tuple[str, Mode]:
@@ -150,22 +154,26 @@ def _given(text: str, logged: Logged) -> tuple[str, Mode]:
 
 
 def _config(
-    trial: LoggedTrial, place: int, path: Path, asked: Asked, judged: _Judged
+    trial: LoggedTrial,
+    position: int,
+    path: Path,
+    request: ImportRequest,
+    selection: _MetricSelection,
 ) -> dict[str, Any]:
-    """config.yaml; `place` is the trial's in the file, which gives the levels their order."""
-    identity = imported_identity(asked.source, trial.axes, trial.seed)
+    """config.yaml; `position` is the trial's in the file, which gives the levels their order."""
+    identity = imported_identity(request.source, trial.axes, trial.seed)
     return {
         "id": identity.id,
-        "experiment": asked.experiment,
+        "experiment": request.experiment,
         "seed": trial.seed,
         "axes": dict(trial.axes),
         "common": identity.common,
         "arm": identity.arm,
         "settings": {},
-        "source": asked.source,
+        "source": request.source,
         "file": path.name,
-        "place": place,
-        **judged.record,
+        "place": position,
+        **selection.record,
     }
 
 
@@ -190,18 +198,20 @@ def _state(files: TrialFiles, config: Mapping[str, Any], history: str) -> _State
         if read_text(files.history_path) not in (None, history):
             return _State.OTHER
         known = {**files.config(), "file": config["file"]}  # a file may be renamed
-        whole = verified_status(files).status is Status.DONE and known == config
+        complete = verified_status(files).status is Status.DONE and known == config
     except (DamagedError, UnconfirmedError):
-        whole = False
-    return _State.SAME if whole else _State.OUTDATED
+        complete = False
+    return _State.SAME if complete else _State.OUTDATED
 
 
-def _write(files: TrialFiles, config: Mapping[str, Any], history: str, judged: _Judged) -> None:
+def _write(
+    files: TrialFiles, config: Mapping[str, Any], history: str, selection: _MetricSelection
+) -> None:
     """All files of a trial; the status comes last, and says that the others are there."""
     files.write_config(config)
     write_text(files.history_path, history)
     rows = files.history()
-    summary = summarise(rows, judged.select, judged.metrics)
+    summary = summarise(rows, selection.select, selection.metrics)
     summary[HISTORY_DIGEST] = history_digest(files.id, rows)
     summary[SUMMARY_DIGEST] = summary_digest(files.id, summary)
     write_json(files.summary_path, summary, durable=True)
@@ -209,11 +219,11 @@ def _write(files: TrialFiles, config: Mapping[str, Any], history: str, judged: _
     files.write_status(status, durable=True)
 
 
-def _told(
+def _summary_lines(
     store: Store,
     logged: Logged,
-    asked: Asked,
-    judged: _Judged,
+    request: ImportRequest,
+    selection: _MetricSelection,
     ids: Sequence[str],
     states: Sequence[_State],
 ) -> list[str]:
@@ -228,29 +238,29 @@ def _told(
     lengths = sorted({len(trial.rows) for trial in logged.trials})
     epochs = "–".join(map(str, dict.fromkeys([lengths[0], lengths[-1]])))
     lines = [
-        f"{asked.experiment}: {', '.join(counts)} (axes: {axes}; {epochs} epochs; the best epoch "
-        f"is that of {judged.record['select']['mode']} {judged.select})."
+        f"{request.experiment}: {', '.join(counts)} (axes: {axes}; {epochs} epochs; the best epoch "
+        f"is that of {selection.record['select']['mode']} {selection.select})."
     ]
     unshown = [name for name in logged.columns if name.startswith("train/")
                and name not in HISTORY]  # fmt: skip
     if unshown:
         lines.append(f"Kept in history.csv, but in no report: {', '.join(unshown)}.")
-    if left := _left(store, asked, ids):
+    if missing := _not_in_file(store, request, ids):
         lines.append(
-            f"{len(left)} more trials of this source are recorded and not in this file; they stay "
-            f"(the first: {left[0].folder})."
+            f"{len(missing)} more trials of this source are recorded and not in this file; they "
+            f"stay (the first: {missing[0].folder})."
         )
     return lines
 
 
-def _left(store: Store, asked: Asked, ids: Sequence[str]) -> list[TrialFiles]:
+def _not_in_file(store: Store, request: ImportRequest, ids: Sequence[str]) -> list[TrialFiles]:
     """Recorded trials of the same source that the file does not have."""
-    left = []
-    for trial in store.trials(asked.experiment):
+    missing = []
+    for trial in store.trials(request.experiment):
         if trial.id not in ids and "-imported" in trial.id:
             try:
-                if trial.config().get("source") == asked.source:
-                    left.append(trial)
+                if trial.config().get("source") == request.source:
+                    missing.append(trial)
             except DamagedError:
                 continue
-    return left
+    return missing

@@ -1,4 +1,4 @@
-"""A line of a log of another program: its cells as text, checked, with values in place."""
+"""A line of a log of another program: its cells as text, checked, converted to values."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _label(cell: str) -> str:
 
 
 def _seed(cell: str) -> int | None:
-    return None if cell.lower() in _MISSING else _whole(cell, least=0)
+    return None if cell.lower() in _MISSING else _integer(cell, least=0)
 
 
 def _epoch(cell: str, info: ValidationInfo) -> int:
@@ -51,10 +51,10 @@ def _epoch(cell: str, info: ValidationInfo) -> int:
     first = info.context
     if first == 1 and is_number(cell) and float(cell) == 0:
         raise ValueError("epochs count from 1 here; --first-epoch 0 reads a log that counts from 0")
-    return _whole(cell, least=first) - first + 1
+    return _integer(cell, least=first) - first + 1
 
 
-def _whole(cell: str, least: int) -> int:
+def _integer(cell: str, least: int) -> int:
     """A whole number; `3.0` is one, as pandas writes them where some are missing."""
     value = float(cell) if is_number(cell) else math.nan
     if not value.is_integer() or not least <= value < 2**53:

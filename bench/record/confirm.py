@@ -100,7 +100,7 @@ def confirmed(
     Args:
         files: the trial's.
         config: what `checked_config` gave, where it was called before.
-        metrics: directions of validation metrics beside those that every task declares.
+        metrics: directions of validation metrics besides those that every task declares.
 
     Raises:
         UnconfirmedError: something contradicts the rest, or is missing; says what to do.
@@ -180,8 +180,8 @@ def summarised(
         return {}
     best = MetricKind.BEST
     names = [best.metric_of(name) for name in summary if name.startswith(best)]
-    told = config.get("metrics") or {}
-    modes = {name: told.get(name) or metrics.get(name) or direction(name) for name in names}
+    recorded = config.get("metrics") or {}
+    modes = {name: recorded.get(name) or metrics.get(name) or direction(name) for name in names}
     chosen = curve_metric(column)
     return summarise(history, column, modes | {chosen: select.get("mode") or direction(chosen)})
 
@@ -194,7 +194,7 @@ def history_digest(trial: str, history: Sequence[HistoryRow]) -> str:
     found = sha256(identity_hash(trial).encode())
     for column in sorted(history[0] if history else ()):
         values = [row.get(column) for row in history]
-        missing = [place for place, value in enumerate(values) if value is None]
+        missing = [index for index, value in enumerate(values) if value is None]
         numbers = array("d", [math.nan if value is None else value for value in values])
         if sys.byteorder == "big":
             numbers.byteswap()
@@ -236,13 +236,15 @@ def _check_epochs(history: Sequence[HistoryRow], config: Mapping[str, Any], stat
         if row["epoch"] != number:
             raise UnconfirmedError(f"history.csv has epoch {row['epoch']} where {number} belongs")
     train = (config.get("settings") or {}).get("train") or {}
-    asked = train.get("epochs")
-    if not isinstance(asked, int):
+    planned = train.get("epochs")
+    if not isinstance(planned, int):
         return
-    if len(history) > asked:
-        raise UnconfirmedError(f"history.csv has {len(history)} epochs, but {asked} were asked for")
-    if status is Status.DONE and len(history) < asked and not train.get("early_stopping"):
-        raise UnconfirmedError(f"history.csv has {len(history)} of {asked} epochs")
+    if len(history) > planned:
+        raise UnconfirmedError(
+            f"history.csv has {len(history)} epochs, but {planned} were asked for"
+        )
+    if status is Status.DONE and len(history) < planned and not train.get("early_stopping"):
+        raise UnconfirmedError(f"history.csv has {len(history)} of {planned} epochs")
 
 
 def _check_status(
@@ -258,19 +260,20 @@ def _check_status(
         raise UnconfirmedError("summary.json is missing or empty")
     if status is Status.DONE and not history:
         raise UnconfirmedError("history.csv is missing or empty: nothing confirms summary.json")
-    if (told := summary.get("epochs", len(history))) != len(history):
-        raise UnconfirmedError(f"history.csv has {len(history)} of {told} epochs")
+    if (expected := summary.get("epochs", len(history))) != len(history):
+        raise UnconfirmedError(f"history.csv has {len(history)} of {expected} epochs")
 
 
 def _check_figures(summary: Mapping[str, Any], derived: Mapping[str, Any]) -> None:
     """What the summary says of the history is what the history gives."""
     for name, value in derived.items():
-        told = summary.get(name)
-        if told is not None and value is None and not name.startswith(_SCORES):
+        recorded = summary.get(name)
+        if recorded is not None and value is None and not name.startswith(_SCORES):
             continue  # a column that a record of another version lacks
-        if not _agree(told, value) and name in summary:
+        if not _agree(recorded, value) and name in summary:
             raise UnconfirmedError(
-                f"summary.json says {name} is {_text(told)}, but history.csv gives {_text(value)}"
+                f"summary.json says {name} is {_text(recorded)}, but history.csv gives "
+                f"{_text(value)}"
             )
 
 
@@ -278,27 +281,27 @@ def _check_digest(
     files: TrialFiles, history: Sequence[HistoryRow], summary: Mapping[str, Any]
 ) -> bool:
     """Whether the summary binds the history to the trial; refuses another history."""
-    told = summary.get(HISTORY_DIGEST)
-    if told is None or told == history_digest(files.id, history):
-        return told is not None
+    digest = summary.get(HISTORY_DIGEST)
+    if digest is None or digest == history_digest(files.id, history):
+        return digest is not None
     text = read_text(files.history_path) or ""
-    if told == sha256(text.encode()).hexdigest()[:16]:  # version 0.1
+    if digest == sha256(text.encode()).hexdigest()[:16]:  # version 0.1
         return False
     raise UnconfirmedError("history.csv is not the one that its summary.json was made of")
 
 
 def _check_summary_digest(files: TrialFiles, summary: Mapping[str, Any]) -> None:
-    told = summary.get(SUMMARY_DIGEST)
-    if told is not None and told != summary_digest(files.id, summary):
+    digest = summary.get(SUMMARY_DIGEST)
+    if digest is not None and digest != summary_digest(files.id, summary):
         raise UnconfirmedError("summary.json was changed: it is not as the trial left it")
 
 
 def _check_environment(files: TrialFiles, summary: Mapping[str, Any]) -> None:
     """One that is lost changes no figure; one that was edited says what was never so."""
-    told = summary.get(ENVIRONMENT_DIGEST)
+    digest = summary.get(ENVIRONMENT_DIGEST)
     with suppress(DamagedError):
         environment = files.environment()
-        if told and environment and told != environment_digest(files.id, environment):
+        if digest and environment and digest != environment_digest(files.id, environment):
             raise UnconfirmedError("environment.json was changed: it is not as the trial left it")
 
 
@@ -309,8 +312,8 @@ def recorded_window(files: TrialFiles) -> Any:
         UnconfirmedError: it is not what the trial left.
         DamagedError: it cannot be read.
     """
-    environment, told = files.environment(), files.summary().get(ENVIRONMENT_DIGEST)
-    if told and told != environment_digest(files.id, environment):
+    environment, digest = files.environment(), files.summary().get(ENVIRONMENT_DIGEST)
+    if digest and digest != environment_digest(files.id, environment):
         what = "was changed" if environment else "is missing"
         raise UnconfirmedError(
             f"environment.json {what}: it says how images are read", files.folder

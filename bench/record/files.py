@@ -78,7 +78,7 @@ def read_yaml(path: Path) -> dict[str, Any] | None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete what writers that were killed left beside the files of `folder`."""
+    """Delete what writers that were killed left among the files of `folder`."""
     for path in folder.glob(".*"):
         writer = _LEFTOVER.search(path.name)
         if writer and not psutil.pid_exists(int(writer[1])):

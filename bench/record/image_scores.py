@@ -1,6 +1,6 @@
 """The files of a trial's scores by image, and what is checked before they count.
 
-`scores/index.json` says what the arrays beside it are; `val.npy` and `test.npy` are (2, images,
+`scores/index.json` says what the arrays in its folder are; `val.npy` and `test.npy` are (2, images,
 metrics) float32, with the weights of the selected and of the last epoch; `val_epochs.npy` is
 (epochs, images) float16. Names and groups of images lie once in the experiment's folder, in a file
 whose name has their hash: images of equal hashes are the same ones, in the same order.
@@ -101,7 +101,10 @@ def read_scores(files: TrialFiles, summary: Mapping[str, Any]) -> TrialScores | 
             str(index["metric"]),
             int(index["epochs"]["selected"]),
             int(index["epochs"]["last"]),
-            {name: _unstacked(arrays[name], told) for name, told in index["splits"].items()},
+            {
+                name: _unstacked(arrays[name], described)
+                for name, described in index["splits"].items()
+            },
             {},
             arrays.get(VAL_EPOCHS),
             str(index[IMAGES_HASH]),
@@ -145,8 +148,8 @@ def read_images(files: TrialFiles, hashed: str) -> dict[str, SplitImages] | None
         return None
     try:
         found = {
-            str(split): SplitImages(tuple(told["names"]), tuple(told.get("groups", ())))
-            for split, told in record["splits"].items()
+            str(split): SplitImages(tuple(entry["names"]), tuple(entry.get("groups", ())))
+            for split, entry in record["splits"].items()
         }
         same = images_hash(found) == hashed
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -173,12 +176,13 @@ def _check(
     if made_by == BY_TRAINING and summary.get(SCORES_DIGEST) != digest:
         raise _damaged(path, "the scores are not those that summary.json was written with")
     for column, value in mean_figures(found).items():
-        told = summary.get(column)
-        if isinstance(told, int | float) and abs(told - value) > TOLERANCE[made_by] * (
-            1 + abs(told)
+        recorded = summary.get(column)
+        if isinstance(recorded, int | float) and abs(recorded - value) > TOLERANCE[made_by] * (
+            1 + abs(recorded)
         ):
             raise _damaged(
-                path, f"the mean over images gives {column} {value:.6g}, summary.json {told:.6g}"
+                path,
+                f"the mean over images gives {column} {value:.6g}, summary.json {recorded:.6g}",
             )
 
 
@@ -211,12 +215,12 @@ def _stacked(split: SelectedAndLast) -> Array:
     return np.stack([split.selected.values, last.values])
 
 
-def _unstacked(array: Array, told: Mapping[str, Any]) -> SelectedAndLast:
-    metrics, means = tuple(map(str, told["metrics"])), frozenset(map(str, told["means"]))
+def _unstacked(array: Array, described: Mapping[str, Any]) -> SelectedAndLast:
+    metrics, means = tuple(map(str, described["metrics"])), frozenset(map(str, described["means"]))
     if array.ndim != 3 or len(array) != 2 or array.shape[2] != len(metrics):
         raise ValueError(f"an array of {array.shape} for {len(metrics)} metrics")
     selected, last = (ImageScores(metrics, part, means) for part in array)
-    return SelectedAndLast(selected, last if told["last_known"] else None)
+    return SelectedAndLast(selected, last if described["last_known"] else None)
 
 
 def _dtype(name: str) -> np.dtype[Any]:
@@ -227,8 +231,8 @@ def _dtype(name: str) -> np.dtype[Any]:
 
 def _digest(files: TrialFiles, index: Mapping[str, Any], arrays: Mapping[str, Array]) -> str:
     """Of the index and of the arrays' values, and of the trial that they are of."""
-    told = {k: v for k, v in index.items() if k != "digest"}
-    found = sha256(json.dumps([identity_hash(files.id), told], sort_keys=True).encode())
+    content = {k: v for k, v in index.items() if k != "digest"}
+    found = sha256(json.dumps([identity_hash(files.id), content], sort_keys=True).encode())
     for name in sorted(arrays):
         found.update(np.ascontiguousarray(arrays[name], _dtype(name)).tobytes())
     return found.hexdigest()[:_HASH_DIGITS]

@@ -184,10 +184,10 @@ class Leases:
     def hold(
         self,
         name: str,
-        told: Callable[[Owner], None] = lambda _: None,
+        on_wait: Callable[[Owner], None] = lambda _: None,
         timeout: float | None = None,
     ) -> Iterator[None]:
-        """Work under the lease on `name`, after waiting for it; `told` once whom we wait for.
+        """Work under the lease on `name`, after waiting for it; `on_wait` hears once for whom.
 
         Raises:
             TimeoutError: it was not to be had within `timeout` seconds.
@@ -197,7 +197,7 @@ class Leases:
         while isinstance(found := self.claim(name), Owner):
             if said != found:
                 said = found
-                told(found)
+                on_wait(found)
             if timeout is not None and time.monotonic() - start > timeout:
                 raise TimeoutError(f"{name} is held by {found}")
             time.sleep(_POLL_SECONDS)

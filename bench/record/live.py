@@ -17,7 +17,7 @@ class LiveMirror:
     """A thread of the parent's that pushes changed trials; nothing waits for it until `close`.
 
     Figures and states come first; files (checkpoints, pictures) follow, one trial at a time, while
-    nothing else is to be pushed. If MLflow fails, `warn` is told once, as it is once where only its
+    nothing else is to be pushed. If MLflow fails, `warn` is called once, as it is where only its
     artifact store does, and pushing is tried again, ever more rarely.
 
     Args:
@@ -101,11 +101,11 @@ class LiveMirror:
         """Push the files of trials that have ended, until there are figures to push again."""
         with self._guard:
             todo = list(self._fileless) if time.monotonic() >= self._resume else []
-            stuck = set(self._changed)
+            failed_before = set(self._changed)
         failed = False
         for files in todo:
             with self._guard:
-                if set(self._changed) - stuck:
+                if set(self._changed) - failed_before:
                     return
             # after one file that fails: figures of other trials wait behind its time-out
             failure = self._attempt(partial(self._mirror.push_artifacts, files, 1))
@@ -119,7 +119,7 @@ class LiveMirror:
         self._resume = time.monotonic() + self._pause if failed else 0.0
 
     def _attempt(self, action: Callable[[], object]) -> Exception | None:
-        """Do it; what goes wrong is told once and never reaches training."""
+        """Do it; what goes wrong is reported once and never reaches training."""
         try:
             action()
         except ArtifactError as error:  # of which only the files have to wait

@@ -146,7 +146,7 @@ class Mirror:
                     failures[name] = next(iter(failures.values()))
                     continue
                 try:
-                    self._artifacts.place(run, files.experiment, path, folder)
+                    self._artifacts.put(run, files.experiment, path, folder)
                 except Exception as error:  # boto3's, requests', the system's, …
                     failures[name] = error
         write_json(files.mlflow_path, memory | {LACKING: sorted(failures)})

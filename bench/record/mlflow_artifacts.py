@@ -33,7 +33,7 @@ class Artifacts:
     def __init__(self, client: MlflowClient, store: Store, *, own: bool) -> None:
         self._client, self._store, self._own = client, store, own
 
-    def place(self, run: Run, experiment: str, path: Path, folder: str) -> None:
+    def put(self, run: Run, experiment: str, path: Path, folder: str) -> None:
         """Make the file at `path` an artifact in `folder` of a run.
 
         A hard link where these are local files of the same file system, else a copy. Linking is
@@ -51,13 +51,13 @@ class Artifacts:
         else:
             self._client.log_artifact(run.info.run_id, str(path), folder or None)
 
-    def place_text(self, run: Run, experiment: str, text: str, name: str) -> None:
-        """Make a text an artifact of a run; else as `place`."""
+    def put_text(self, run: Run, experiment: str, text: str, name: str) -> None:
+        """Make a text an artifact of a run; else as `put`."""
         if not self._own:
             self._client.log_text(run.info.run_id, text, name)
             return
-        with replacing(self._folder(experiment, run.info.run_id, "") / name) as beside:
-            beside.write_text(text, encoding="utf-8", errors="backslashreplace")
+        with replacing(self._folder(experiment, run.info.run_id, "") / name) as temporary:
+            temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
     def _folder(self, experiment: str, run_id: str, folder: str) -> Path:
         if not _RUN_ID.fullmatch(run_id):
@@ -89,8 +89,8 @@ def local_path(uri: str) -> Path | None:
 def _link(path: Path, target: Path) -> None:
     if target.is_file() and target.samefile(path) and not target.is_symlink():
         return
-    with replacing(target) as beside:
+    with replacing(target) as temporary:
         try:
-            os.link(path, beside)
+            os.link(path, temporary)
         except OSError:  # another file system, or one without links
-            shutil.copy2(path, beside)
+            shutil.copy2(path, temporary)

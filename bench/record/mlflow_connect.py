@@ -92,7 +92,7 @@ def _check_server(uri: str) -> None:
 
 
 def _initialise(store: Store) -> None:
-    """Make the store's own database beside and rename it into place.
+    """Make the store's own database under another name, then rename it.
 
     MLflow's migrations are safe neither against a second process nor against being killed. They
     take more than a second, so that an empty database is kept in the cache folder.

@@ -25,14 +25,14 @@ RUN_STATUS = {
 _SYSTEM = frozenset(
     {"epoch_seconds", "val_seconds", "between_seconds", "images_per_second", "peak_memory_mb"}
 )
-_TOLD = _SYSTEM | {"epochs", "threads"}
+_SHOWN_BY_COLUMN = _SYSTEM | {"epochs", "threads"}
 _LONGEST_KEY, _LONGEST_VALUE = 250, 500
 
 
 def params(config: Mapping[str, Any]) -> dict[str, str]:
     """The label of each axis under the axis's name, the seed, and the settings, flattened.
 
-    An axis's label stands in place of the setting of the same name (`train.lr`). A setting that is
+    An axis's label replaces the setting of the same name (`train.lr`). A setting that is
     not set is left out; a list is JSON.
     """
     found = {_key(axis): _value(label) for axis, label in (config.get("axes") or {}).items()}
@@ -74,7 +74,9 @@ def summary_metrics(summary: Mapping[str, Any]) -> dict[str, float]:
     figures = {
         name: float(value)
         for name, value in summary.items()
-        if _is_number(value) and name not in _TOLD and not name.startswith(("final_", *BASELINES))
+        if _is_number(value)
+        and name not in _SHOWN_BY_COLUMN
+        and not name.startswith(("final_", *BASELINES))
     }
     test = MetricKind.TEST
     return {

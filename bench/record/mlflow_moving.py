@@ -30,18 +30,18 @@ def follow_folder(database: Path, artifacts: Path) -> int:
     """
     root = artifacts.resolve().as_uri()
     with contextlib.closing(sqlite3.connect(database, timeout=10)) as connection:
-        moved = [row for row in connection.execute(_OF_BENCH) if _is_elsewhere(root, *row)]
-        earlier = {found for row in moved if (found := _earlier_root(*row[:3]))}
+        stale = [row for row in connection.execute(_OF_BENCH) if _is_elsewhere(root, *row)]
+        earlier = {found for row in stale if (found := _earlier_root(*row[:3]))}
         earlier |= _root_of_default(connection)
         earlier -= {root}
-        if not moved and not earlier:
+        if not stale and not earlier:
             return 0
         with connection:  # one transaction
             for old in sorted(earlier):
                 _replace_beginning(connection, old, root)
-            for run, _, name, experiment, _ in moved:
+            for run, _, name, experiment, _ in stale:
                 _put_back(connection, root, run, name, experiment)
-        return len(moved)
+        return len(stale)
 
 
 def _is_elsewhere(root: str, run: str, uri: str, name: str, _: int, location: str) -> bool:

@@ -64,7 +64,7 @@ class Target(Protocol):
 
 
 class Sync:
-    """One `sync`: what was found and done so far. Of a trial nothing is kept but its place."""
+    """One `sync`: what was found and done so far. Of a trial nothing is kept but where it is."""
 
     def __init__(self, mirror: Target, names: Iterable[str], check: Check = accept) -> None:
         self._mirror, self._names, self._check = mirror, list(names), check

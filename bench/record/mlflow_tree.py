@@ -84,7 +84,7 @@ class Tree:
         if run.data.tags.get(_SPEC) or plan.get("common") != common or not plan.get("spec"):
             return True
         try:
-            self._artifacts.place_text(run, experiment, str(plan["spec"]), "spec.yaml")
+            self._artifacts.put_text(run, experiment, str(plan["spec"]), "spec.yaml")
         except Exception:  # whatever its library raises: no trial's figures hang on it
             return False
         self._client.set_tag(run.info.run_id, _SPEC, "stored")

@@ -81,7 +81,7 @@ class Owner:
         return self.machine_id == _machine_id()
 
     def is_dead(self) -> bool:
-        """Whether the process is known to be gone; one in another place may be, unknown to us.
+        """Whether the process is known to be gone; one on another machine may be, unknown to us.
 
         A process with the same id that started at another time is another process.
         """

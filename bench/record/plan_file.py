@@ -1,4 +1,4 @@
-"""plan.json as it is read back: whole, or told to be damaged."""
+"""plan.json as it is read back: whole, or reported as damaged."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ class TrialRecorder:
         self._history = list(history)
         self._write_history()
 
-    def epoch(self, row: HistoryRow) -> None:
+    def record_epoch(self, row: HistoryRow) -> None:
         """Add one epoch. The whole file is replaced, so that at no instant a row is half there."""
         self.check()
         self._history.append(row)
@@ -136,8 +136,8 @@ class TrialRecorder:
         self.check()
         refuse_link_out(self.files.samples, self.files.folder)
         plain = re.sub(r"[^\w.-]+", "_", name).strip("._") or "picture"
-        with replacing(self.files.samples / f"{plain}.png") as beside:
-            Image.fromarray(image).save(beside, format="PNG")
+        with replacing(self.files.samples / f"{plain}.png") as temporary:
+            Image.fromarray(image).save(temporary, format="PNG")
 
     def finish(self, facts: Mapping[str, Any], scores: TrialScores | None = None) -> None:
         """Keep scores and summary, then say that the trial is done; survives power cuts.
@@ -146,8 +146,8 @@ class TrialRecorder:
         done, and `bench clean` deletes the rest.
         """
         self.check()
-        told = {} if scores is None else self._write_scores(scores)
-        self._summarise(self._history, {**facts, **told})
+        digests = {} if scores is None else self._write_scores(scores)
+        self._summarise(self._history, {**facts, **digests})
         self.files.write_status(replace(self._status(), status=Status.DONE), durable=True)
         if not self.keep_last and self.finished.exists():
             for path in (self.previous, self.last):

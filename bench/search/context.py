@@ -45,9 +45,9 @@ class SearchContext:
     """One `bench search` at work.
 
     Attributes:
-        asked: what the spec asks for.
+        request: what the spec asks for.
         samples: a plan of trials of every kind.
-        settle: settles what trials name by other experiments.
+        resolve: resolves what trials name by other experiments.
         console: for people.
         store: where records are.
         leases: its part in who does what.

@@ -63,9 +63,9 @@ class SearchGoal:
     """What is optimised, and how.
 
     Attributes:
-        aims: the objectives.
-        curve: what epochs are judged by.
-        judge: what ends hopeless points.
+        objectives: the objectives.
+        curve: the objective whose curve trials are pruned by.
+        policy: what ends hopeless points.
     """
 
     objectives: tuple[Objective, ...]
@@ -98,7 +98,7 @@ class Driver:
         self._size = space.size
         self._active: dict[int, ActivePoint] = {}
         self._stopped = False
-        self._asked = -REAP_SECONDS
+        self._last_asked = -REAP_SECONDS
 
     @property
     def late(self) -> bool:
@@ -185,12 +185,12 @@ class Driver:
 
     def _take_point(self) -> ActivePoint | None:
         """A new point, or one that somebody has left; None: none just now."""
-        while time.monotonic() >= self._asked + REAP_SECONDS:
+        while time.monotonic() >= self._last_asked + REAP_SECONDS:
             if self._stopped or self.late or self.exhausted:
                 return None
             handle = self._study.take()
             if handle is None:
-                self._asked = time.monotonic()
+                self._last_asked = time.monotonic()
                 return None
             if (active := self._prepare_point(handle)) is not None:
                 self._active[active.number] = active
@@ -348,7 +348,7 @@ class Driver:
     # epochs
 
     def _observe_epoch(self, active: ActivePoint, row: Mapping[str, Any]) -> None:
-        """Judge an epoch, and those before it of which we were not told."""
+        """Prune by an epoch's value, and by those before it that we did not hear of."""
         if active.figures or self._goal.curve is None:
             return
         epoch = int(row["epoch"])

@@ -227,7 +227,7 @@ class SearchExecution:
 
     def _confirmed_values(self, trials: Sequence[Trial]) -> dict[int, Mapping[str, float]]:
         """By seed: the objectives and the test split's figures of those that are done."""
-        aims = {aim.metric for aim in self._context.request.objectives}
+        metrics = {objective.metric for objective in self._context.request.objectives}
         counts = {on_test(name) for name in SUPPORT}  # no figures, but what they are means of
         found: dict[int, Mapping[str, float]] = {}
         for trial in trials:
@@ -236,7 +236,7 @@ class SearchExecution:
                 found[trial.seed] = {
                     name: float(value)
                     for name, value in files.summary().items()
-                    if (name in aims or name.startswith(MetricKind.TEST))
+                    if (name in metrics or name.startswith(MetricKind.TEST))
                     and name not in counts
                     and value is not None
                 }

@@ -21,7 +21,7 @@ def importances(trials: Sequence[FrozenTrial], index: int) -> dict[str, dict[str
     """Share of the variance of objective `index` that each dimension explains: fANOVA.
 
     Each repeat takes as many of the finished points at random, with replacement, and another seed
-    of the forest; told are the mean and the range of the repeats. Dimensions under a `when:` are
+    of the forest; given are the mean and the range of the repeats. Dimensions under a `when:` are
     left out, as not every point has them. None where there are too few points, or all are equal.
     """
     finished = [trial for trial in trials if trial.state is TrialState.COMPLETE]

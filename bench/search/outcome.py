@@ -39,7 +39,7 @@ class Confirmation:
     figures: Mapping[int, Mapping[str, float]]
 
     def record(self, searched: Mapping[str, float]) -> dict[str, Any]:
-        """What the search found for the point beside what fresh seeds give."""
+        """What the search found for the point, next to what fresh seeds give."""
         return {
             "number": self.number,
             "ids": [trial.id for trial in self.trials],
@@ -52,7 +52,7 @@ class Confirmation:
 def record(
     space: Space,
     objectives: Sequence[Objective],
-    place: str,
+    storage: str,
     trials: Sequence[FrozenTrial],
     chosen: Sequence[int],
     confirmations: Sequence[Confirmation],
@@ -64,7 +64,7 @@ def record(
     by_number = {trial.number: trial for trial in trials}
     return {
         "study": space.spec.experiment,
-        "storage": masked_url(place),
+        "storage": masked_url(storage),
         "over": over,
         "objectives": [
             {"metric": objective.metric, "direction": objective.mode} for objective in objectives

@@ -86,8 +86,8 @@ class ActivePoint:
         trials: one for each seed, in the order in which they are trained.
         figures: the objectives' values of those that are done.
         running: the id of the one that is being trained.
-        judged: up to which epoch of the first one was judged.
-        so_far: what the judged curve came to until then.
+        judged: the last epoch of the first one that the pruning policy saw.
+        so_far: what the curve came to until then.
         pruned: why it is to be ended.
     """
 

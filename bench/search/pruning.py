@@ -16,7 +16,7 @@ from bench.search.storages import silence_optuna
 from bench.spec.search_parts import Asha, Hyperband, Median, Pruner, Wilcoxon
 
 CURVE = "bench:curve"
-"""The judged values by epoch, where Optuna itself keeps none: with several objectives."""
+"""The curve's values by epoch, where Optuna itself keeps none: with several objectives."""
 
 Curve = Mapping[int, float]
 
@@ -77,7 +77,7 @@ class CurvePruning:
 
     Args:
         settings: the pruner.
-        aim: which values of the curve are better.
+        objective: which values of the curve are better.
         others: all trials of the study, as they are now.
     """
 
@@ -87,7 +87,7 @@ class CurvePruning:
         objective: Objective,
         others: Callable[[], Sequence[FrozenTrial]],
     ) -> None:
-        self._settings, self._aim, self._others = settings, objective, others
+        self._settings, self._objective, self._others = settings, objective, others
 
     def epoch(self, trial: optuna.Trial, epoch: int, value: float) -> bool:
         """By the values of other trials at the same epoch."""
@@ -96,11 +96,11 @@ class CurvePruning:
         others = [found for found in self._others() if found.number != trial.number]
         if isinstance(self._settings, Asha):
             curves = [curve_of(found.user_attrs) for found in others]
-            return fails_halving(self._settings, self._aim, curve, curves, epoch)
+            return fails_halving(self._settings, self._objective, curve, curves, epoch)
         finished = [
             curve_of(found.user_attrs) for found in others if found.state is TrialState.COMPLETE
         ]
-        return is_below_median(self._settings, self._aim, curve, finished, epoch)
+        return is_below_median(self._settings, self._objective, curve, finished, epoch)
 
     def seed(self, _trial: optuna.Trial, _index: int, _value: float) -> bool:
         """Never."""
@@ -108,7 +108,7 @@ class CurvePruning:
 
 
 def curve_of(attributes: Mapping[str, Any]) -> dict[int, float]:
-    """What a trial's attributes keep of its judged values, but for those that are no number."""
+    """What a trial's attributes keep of its curve, but for those that are no number."""
     kept = {int(step): float(value) for step, value in attributes.get(CURVE, {}).items()}
     return {step: value for step, value in kept.items() if math.isfinite(value)}
 
@@ -127,22 +127,22 @@ def is_below_median(
 def fails_halving(
     settings: Asha, objective: Objective, curve: Curve, others: Sequence[Curve], epoch: int
 ) -> bool:
-    """Whether, at one of the deciding epochs, others leave no place among the best."""
+    """Whether, at one of the deciding epochs, others leave it no rank among the best."""
     deciding = settings.min_epochs
     while deciding < epoch:
         deciding *= settings.reduction
     if deciding != epoch:
         return False
     values = [other[epoch] for other in others if epoch in other] + [curve[epoch]]
-    places = max(1, len(values) // settings.reduction)
-    worst = sorted(values, reverse=objective.mode == "max")[places - 1]
+    kept = max(1, len(values) // settings.reduction)
+    worst = sorted(values, reverse=objective.mode == "max")[kept - 1]
     return objective.better(worst, curve[epoch])
 
 
 def make_pruner(settings: Pruner, epochs: int) -> optuna.pruners.BasePruner:
     """Optuna's pruner for one objective; `epochs` are those of the longest trial."""
     if isinstance(settings, Median):
-        # Optuna's first step that is judged, not the last that is not
+        # Optuna's first step at which it prunes, not the last at which it does not
         return optuna.pruners.MedianPruner(settings.startup_trials, settings.warmup_epochs + 1)
     if isinstance(settings, Asha):
         return optuna.pruners.SuccessiveHalvingPruner(
@@ -167,7 +167,7 @@ def make_pruning_policy(
     several: bool,
     others: Callable[[], Sequence[FrozenTrial]],
 ) -> PruningPolicy:
-    """What decides; `objective` is the curve that epochs are judged by."""
+    """What decides; `objective` is the curve that trials are pruned by."""
     if isinstance(settings, Wilcoxon):
         return OptunaPruning(by_seed=True)
     if objective is None:

@@ -20,7 +20,7 @@ class SearchRequest:
     Attributes:
         space: the points.
         aims: the objectives.
-        curve: what epochs are judged by.
+        curve: the objective whose curve trials are pruned by.
         enqueued: what the first points are.
     """
 

@@ -81,7 +81,7 @@ def _record(context: SearchContext) -> Path:
 def _specs(context: SearchContext, record: Mapping[str, Any]) -> list[Path]:
     """Of what was chosen, in its order."""
     folder = context.options.reports / context.experiment
-    names = ("best" if place == 1 else f"best_{place}" for place in count(1))
+    names = ("best" if rank == 1 else f"best_{rank}" for rank in count(1))
     return [folder / f"{name}.yaml" for _, name in zip(record["chosen"], names, strict=False)]
 
 
@@ -113,8 +113,8 @@ def states_line(record: Mapping[str, Any]) -> str:
     """How the points ended, in a line."""
     counts = Counter(trial["state"] for trial in record["trials"])
     order = ("complete", "pruned", "infeasible", "failed", "running", "waiting")
-    told = [f"{counts[state]} {state}" for state in order if counts[state]]
-    return f"{sum(counts.values())} points: {', '.join(told) or 'none'}."
+    parts = [f"{counts[state]} {state}" for state in order if counts[state]]
+    return f"{sum(counts.values())} points: {', '.join(parts) or 'none'}."
 
 
 def best_lines(context: SearchContext, record: Mapping[str, Any]) -> Iterator[str]:
@@ -137,12 +137,12 @@ def best_lines(context: SearchContext, record: Mapping[str, Any]) -> Iterator[st
 def _means(confirmed: Mapping[str, Any]) -> str:
     """The mean of each figure over fresh seeds, and its spread."""
     by_seed: list[Mapping[str, float]] = list(confirmed["confirmed"].values())
-    told = []
+    parts = []
     for name in by_seed[0]:
         values = [found[name] for found in by_seed if name in found]
         spread = f" ± {statistics.stdev(values):.2g}" if len(values) > 1 else ""
-        told.append(f"{name} {statistics.fmean(values):.6g}{spread}")
-    return ", ".join(told)
+        parts.append(f"{name} {statistics.fmean(values):.6g}{spread}")
+    return ", ".join(parts)
 
 
 def _seeds(seeds: Sequence[int]) -> str:

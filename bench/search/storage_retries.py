@@ -36,7 +36,7 @@ class RetryPolicy:
     """How long, and how, a storage is waited for. Any thread may use it.
 
     Args:
-        place: the storage's name for people.
+        storage_name: the storage's name for people.
         seconds: for how long.
         renew: called before each further try: lets go of connections that may be dead.
         check: called where tries fail for `VANISHED_SECONDS`; an UnwritableError of it says why to
@@ -51,7 +51,7 @@ class RetryPolicy:
 
     def __init__(
         self,
-        place: str,
+        storage_name: str,
         seconds: float,
         renew: Callable[[], object] = lambda: None,
         check: Callable[[], object] = lambda: None,
@@ -59,7 +59,7 @@ class RetryPolicy:
         self.say: Callable[[str], object] = lambda _: None
         self.wait: Callable[[float], object] = time.sleep
         self.over = self.gave_up = False
-        self._place, self._seconds, self._renew = place, seconds, renew
+        self._storage_name, self._seconds, self._renew = storage_name, seconds, renew
         self._check = check
 
     def call(self, action: Callable[[], T]) -> T:
@@ -89,7 +89,7 @@ class RetryPolicy:
             else:
                 if begun is not None:
                     seconds = max(1.0, time.monotonic() - begun)
-                    self.say(f"{self._place} is back after {seconds:.0f} s.")
+                    self.say(f"{self._storage_name} is back after {seconds:.0f} s.")
                 return found
 
     def _give_up_where_vain(self) -> None:
@@ -102,16 +102,16 @@ class RetryPolicy:
     def _announce(self, error: Exception) -> None:
         if not (self.over or _is_full(error)):
             self.say(
-                f"Training goes on, but no new points begin: {self._place} cannot be reached "
-                f"({reason(error)}); trying again for up to {_format_wait(self._seconds)}."
+                f"Training goes on, but no new points begin: {self._storage_name} cannot be "
+                f"reached ({reason(error)}); trying again for up to {_format_wait(self._seconds)}."
             )
 
     def _unavailable_error(self, error: Exception, waited: float) -> StudyUnavailableError:
         self.over = self.gave_up = True
         away = f"for {_format_wait(waited)} " if waited >= 1 else ""
         return StudyUnavailableError(
-            f"the study in {self._place} could not be reached {away}({reason(error)}); finished "
-            "epochs are on record"
+            f"the study in {self._storage_name} could not be reached {away}({reason(error)}); "
+            "finished epochs are on record"
         )
 
     def _wait(self, seconds: float) -> None:

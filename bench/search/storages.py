@@ -118,8 +118,8 @@ def silence_optuna() -> None:
 
 
 @contextlib.contextmanager
-def storage_errors(place: str) -> Iterator[None]:
-    """Turn what goes wrong in a storage into a StoreError that names the place."""
+def storage_errors(storage_name: str) -> Iterator[None]:
+    """Turn what goes wrong in a storage into a StoreError that names it."""
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
@@ -128,8 +128,8 @@ def storage_errors(place: str) -> Iterator[None]:
         raise
     except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as error:
         raise StoreError(
-            f"the study in {place} cannot be used ({reason(error)}): what is recorded is safe; "
-            "once that is fixed, the same command resumes"
+            f"the study in {storage_name} cannot be used ({reason(error)}): what is recorded is "
+            "safe; once that is fixed, the same command resumes"
         ) from error
 
 

@@ -133,7 +133,7 @@ def _remove_abandoned(
 
 
 def _first_difference(there: Any, here: Any, path: str) -> str | None:
-    """The first place at which two records differ, and how."""
+    """The first key at which two records differ, and how."""
     if isinstance(there, dict) and isinstance(here, dict):
         for key in dict.fromkeys([*there, *here]):
             inside = f"{path}.{key}".lstrip(".")

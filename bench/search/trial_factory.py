@@ -41,7 +41,7 @@ class SearchTrialFactory:
     Attributes:
         recorders, epochs: of the jobs that were made, by id.
         notes: what a reader of the results should know of the data.
-        beside: how many trials a device has at a time.
+        trials_per_device: how many trials a device has at a time.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class SearchTrialFactory:
         *,
         keep_last: bool = False,
     ) -> None:
-        self._space, self._store, self._settle, self._about = space, store, resolve, about
+        self._space, self._store, self._resolve, self._about = space, store, resolve, about
         self._claims, self._executor = claims, executor
         self._keep_last = keep_last
         self._costs: dict[str, Costs] = {}
@@ -75,12 +75,12 @@ class SearchTrialFactory:
     def trials(
         self, point: Mapping[str, Value], seeds: Sequence[int] | None = None
     ) -> tuple[Trial, ...]:
-        """The point with each seed, by default the search's, all that they name settled."""
+        """The point with each seed, by default the search's, all that they name resolved."""
         wanted = tuple(self._space.search.seeds if seeds is None else seeds)
         key = digest([dict(point), wanted])
         if key not in self._trials_by_point:
             trials = self._space.trials(point, wanted)
-            self._trials_by_point[key] = self._settle(Plan(self._space.spec, {}, trials)).trials
+            self._trials_by_point[key] = self._resolve(Plan(self._space.spec, {}, trials)).trials
         return self._trials_by_point[key]
 
     def add_prepared(self, trials: Sequence[Trial], prepared: Prepared) -> None:

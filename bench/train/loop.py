@@ -132,7 +132,7 @@ class Training:
             self.progress.history.append(row)
             self._record_pictures()  # first: what is behind the checkpoint is not made again
             self._save_epoch(row)
-            self.recorder.epoch(row)
+            self.recorder.record_epoch(row)
             self.signals.epoch(row)
 
     def _epoch(self, epoch: int) -> dict[str, float | int | None]:

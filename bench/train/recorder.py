@@ -50,7 +50,7 @@ class Recorder(Protocol):
         """The history up to the checkpoint that training goes on from; what came after is void."""
         ...
 
-    def epoch(self, row: HistoryRow) -> None:
+    def record_epoch(self, row: HistoryRow) -> None:
         """One epoch is done, and its checkpoint is written."""
         ...
 

@@ -72,7 +72,7 @@ class Epochs:
             if best:
                 training.progress.best = None
             training._save_epoch(row)
-            training.recorder.epoch(row)
+            training.recorder.record_epoch(row)
             self.kept[-1] += time.perf_counter() - middle
         return time.perf_counter() - begun
 

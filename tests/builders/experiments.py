@@ -74,7 +74,7 @@ def finish(
     recorder.begin({"torch": "2.9", "git_commit": "0123abcd"})
     epochs = range(1, trial.settings.train.epochs + 1)
     for each in rows or [row(trial, epoch) for epoch in epochs]:
-        recorder.epoch(each)
+        recorder.record_epoch(each)
     test = row(trial, 5)
     recorder.finish(
         {f"test_{name}": test.get(f"val/{name}", 0.5) for name in plan.metrics}

@@ -73,7 +73,7 @@ class MemoryRecorder:
     def resume(self, history: Sequence[HistoryRow]) -> None:
         self.rows = list(history)
 
-    def epoch(self, row: HistoryRow) -> None:
+    def record_epoch(self, row: HistoryRow) -> None:
         self.rows.append(row)
 
     def picture(self, name: str, image: np.ndarray) -> None:

@@ -72,7 +72,7 @@ def begin(store: Store, trial: str = "unet-s0", *, epochs: int = 2) -> TrialReco
     for epoch in range(1, epochs + 1):
         files.best.write_bytes(b"best weights")
         files.last.write_bytes(b"state")
-        recorder.epoch(row(epoch))
+        recorder.record_epoch(row(epoch))
     return recorder
 
 

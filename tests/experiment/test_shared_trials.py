@@ -70,7 +70,7 @@ def runs(store: Store, trial: Trial) -> Iterator[tuple[Run, Run]]:
 def train(run: Run, trial: Trial) -> None:
     assert run.claims.claim(trial.id) is None
     run.recorder.begin({})
-    run.recorder.epoch(ROW)
+    run.recorder.record_epoch(ROW)
     run.recorder.finish({})
     run.claims.release(trial.id)
 
@@ -80,7 +80,7 @@ def test_done_by_another_run_meanwhile(runs: tuple[Run, Run], trial: Trial) -> N
     assert theirs.claims.claim(trial.id) is None
     assert ours.claims.claim(trial.id) == str(theirs.leases.owner)
     theirs.recorder.begin({})
-    theirs.recorder.epoch(ROW)
+    theirs.recorder.record_epoch(ROW)
     theirs.recorder.finish({})
     theirs.claims.release(trial.id)
     assert ours.claims.claim(trial.id) == Ended(trial.id, Status.DONE, elsewhere=True)
@@ -135,7 +135,7 @@ def test_after_a_takeover_nothing_more_is_written(runs: tuple[Run, Run], trial: 
     ours, theirs = runs
     assert ours.claims.claim(trial.id) is None
     ours.recorder.begin({})
-    ours.recorder.epoch(ROW)
+    ours.recorder.record_epoch(ROW)
     lease = ours.recorder.lease
     assert lease is not None
     (lease.folder / str(lease.generation + 1)).write_text("{}\nreleased\n")
@@ -146,7 +146,7 @@ def test_after_a_takeover_nothing_more_is_written(runs: tuple[Run, Run], trial: 
     for write in (
         lambda: ours.recorder.begin({}),
         lambda: ours.recorder.resume([]),
-        lambda: ours.recorder.epoch(ROW),
+        lambda: ours.recorder.record_epoch(ROW),
         lambda: ours.recorder.picture("x", image),  # type: ignore[arg-type]
         lambda: ours.recorder.finish({}),
         ours.recorder.check,

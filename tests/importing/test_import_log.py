@@ -24,7 +24,7 @@ from bench.commands.trained import evaluate
 from bench.errors import BenchError, StoreError
 from bench.experiment.earlier_experiments import lookup
 from bench.importing.csv_log import MOST_BYTES, read_log
-from bench.importing.import_log import Asked, import_log
+from bench.importing.import_log import ImportRequest, import_log
 from bench.plan.expand import make_plan
 from bench.record.mlflow import Mirror
 from bench.record.store import Store
@@ -57,7 +57,7 @@ TABLE = [("resnet34_unet", *row) for row in RESNET] + [("unet", *row) for row in
 
 def imported(root: Path, file: Path = LOGGED, **changes: object) -> list[str]:
     asked = {"experiment": "exp", "source": "a paper", **changes}
-    return import_log(Store(root), file, Asked(**asked))  # type: ignore[arg-type]
+    return import_log(Store(root), file, ImportRequest(**asked))  # type: ignore[arg-type]
 
 
 def table_of(records: Records) -> list[tuple[str, ...]]:

@@ -10,7 +10,7 @@ import pytest
 from bench.analysis.evidence import Bounds, Claim, is_expected
 from bench.analysis.hypotheses import outcomes
 from bench.analysis.load import load
-from bench.importing.import_log import Asked, import_log
+from bench.importing.import_log import ImportRequest, import_log
 from bench.plan.expand import make_plan
 from bench.record.store import Store
 from bench.spec.hypotheses import Hypothesis
@@ -65,7 +65,7 @@ def test_the_author_s_logs_lie_on_the_side_of_his_claims(tmp_path: Path) -> None
     """Where he read them off: so no claim here is stated the wrong way round."""
     if not PUBLISHED.is_file():
         pytest.skip(f"no published logs at {PUBLISHED}")
-    import_log(Store(tmp_path), PUBLISHED, Asked("seg_aug", "a lab report"))
+    import_log(Store(tmp_path), PUBLISHED, ImportRequest("seg_aug", "a lab report"))
     records = dataclasses.replace(
         load(Store(tmp_path), "seg_aug"), hypotheses=claims("seg_aug.yaml")
     )

@@ -175,7 +175,7 @@ def test_with_a_real_mlflow(mlflow_store: Store) -> None:
     mirror = LiveMirror(Mirror(mlflow_store), warnings.append, interval=0.05)
     recorder = begin(mlflow_store, epochs=0)
     for epoch in (1, 2, 3):
-        recorder.epoch(row(epoch))
+        recorder.record_epoch(row(epoch))
         mirror.changed(recorder.files)
         time.sleep(0.03)
     finish(recorder)

@@ -81,8 +81,8 @@ def test_grows_with_the_trial(mlflow_store: Store) -> None:
     assert mirror.sync_trial(recorder.files)
     assert not mirror.sync_trial(recorder.files)
     assert children(mlflow_store)[0].info.status == "RUNNING"
-    recorder.epoch(row(2))
-    recorder.epoch(row(3))
+    recorder.record_epoch(row(2))
+    recorder.record_epoch(row(3))
     assert mirror.sync_trial(recorder.files)
     assert steps(mlflow_store) == losses(1, 2, 3)
     recorder.stop("failed", "diverged", "no finite loss")
@@ -97,7 +97,7 @@ def test_a_run_deleted_while_its_trial_runs_comes_back(mlflow_store: Store) -> N
     mirror = Mirror(mlflow_store)
     mirror.sync_trial(recorder.files)
     client(mlflow_store).delete_run(children(mlflow_store)[0].info.run_id)
-    recorder.epoch(row(2))
+    recorder.record_epoch(row(2))
     assert mirror.sync_trial(recorder.files)
     assert steps(mlflow_store) == losses(1, 2)
     assert children(mlflow_store)[0].data.params["model"] == "unet"
@@ -108,7 +108,7 @@ def test_two_processes_that_push_a_running_trial_log_no_step_twice(mlflow_store:
     mirrors = Mirror(mlflow_store), Mirror(mlflow_store)  # `bench run`, and a `bench sync` beside
     for epoch in range(2, 8):
         mirrors[epoch // 2 % 2].sync_trial(recorder.files)
-        recorder.epoch(row(epoch))
+        recorder.record_epoch(row(epoch))
     finish(recorder)
     mirrors[0].sync_trial(recorder.files)
     assert steps(mlflow_store) == losses(1, 2, 3, 4, 5, 6, 7)
@@ -120,7 +120,7 @@ def test_a_flush_asks_mlflow_nothing(mlflow_store: Store, monkeypatch: pytest.Mo
     mirror.sync_trial(recorder.files)
     monkeypatch.setattr(Mirror, "_find", lambda *_: 1 / 0)
     for epoch in (2, 3):
-        recorder.epoch(row(epoch))
+        recorder.record_epoch(row(epoch))
         assert mirror.sync_trial(recorder.files)
     assert steps(mlflow_store) == losses(1, 2, 3)
 
@@ -130,12 +130,12 @@ def test_killed_between_pushing_and_remembering(
 ) -> None:
     recorder = begin(mlflow_store, epochs=2)
     Mirror(mlflow_store).sync()
-    recorder.epoch(row(3))
+    recorder.record_epoch(row(3))
     with monkeypatch.context() as patch:
         patch.setattr(Mirror, "_remember", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             Mirror(mlflow_store).sync()
-    recorder.epoch(row(4))
+    recorder.record_epoch(row(4))
     Mirror(mlflow_store).sync()
     assert steps(mlflow_store) == losses(1, 2, 3, 4)
 
@@ -166,9 +166,9 @@ def test_a_resumed_trial_logs_no_step_twice(mlflow_store: Store) -> None:
     mirror = Mirror(mlflow_store)
     mirror.sync_trial(files)
     assert children(mlflow_store)[0].info.status == "RUNNING"
-    again.epoch(row(3))
+    again.record_epoch(row(3))
     mirror.sync_trial(files)
-    again.epoch(row(4))
+    again.record_epoch(row(4))
     finish(again)
     mirror.sync_trial(files)
     assert steps(mlflow_store) == losses(1, 2, 3, 4)
@@ -183,7 +183,7 @@ def test_a_history_that_became_another_replaces_the_run(mlflow_store: Store) -> 
     files.last.unlink()
     again = recorder_of(files)  # run --force, with code that has changed
     again.begin({})
-    again.epoch(row(1, loss=0.5))
+    again.record_epoch(row(1, loss=0.5))
     Mirror(mlflow_store).sync()
     assert steps(mlflow_store) == [(1, 0.5)]
     (new,) = children(mlflow_store)
@@ -246,10 +246,10 @@ def test_planned_trials_and_damaged_records(mlflow_store: Store) -> None:
 
 def test_missing_nan_and_infinite_numbers(mlflow_store: Store) -> None:
     recorder = begin(mlflow_store, epochs=0)
-    recorder.epoch(dict(row(1)) | {"val/loss": float("nan"), "val/dice": None})
-    recorder.epoch(dict(row(2)) | {"val/loss": float("inf"), "train/loss": float("inf")})
+    recorder.record_epoch(dict(row(1)) | {"val/loss": float("nan"), "val/dice": None})
+    recorder.record_epoch(dict(row(2)) | {"val/loss": float("inf"), "train/loss": float("inf")})
     Mirror(mlflow_store).sync()
-    recorder.epoch(row(3))
+    recorder.record_epoch(row(3))
     Mirror(mlflow_store).sync()
     assert [step for step, _ in steps(mlflow_store)] == [1, 2, 3]
     assert [step for step, _ in steps(mlflow_store, "val/dice")] == [2, 3]

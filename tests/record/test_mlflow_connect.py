@@ -99,7 +99,7 @@ def test_artifacts_of_a_server_are_sent_to_it(tmp_path: Path) -> None:
     info = SimpleNamespace(run_id="run", artifact_uri="mlflow-artifacts:/1/run/artifacts")
     artifacts = Artifacts(server, Store(tmp_path), own=False)  # type: ignore[arg-type]
     for folder in ("", "samples"):
-        artifacts.place(SimpleNamespace(info=info), "pets", tmp_path / "a", folder)  # type: ignore[arg-type]
+        artifacts.put(SimpleNamespace(info=info), "pets", tmp_path / "a", folder)  # type: ignore[arg-type]
     path = str(tmp_path / "a")
     assert sent == [("run", path, None), ("run", path, "samples")]
 

@@ -45,7 +45,7 @@ def test_an_artifact_store_that_is_away_keeps_no_figures_out(
         finish(begin(mlflow_store, name))
     with monkeypatch.context() as patch:
         patch.setattr(Artifacts, "place", away)
-        patch.setattr(Artifacts, "place_text", away)
+        patch.setattr(Artifacts, "put_text", away)
         counts = Mirror(mlflow_store).sync()
     assert (counts.trials, counts.pushed) == (8, 8)
     assert states(mlflow_store) == dict.fromkeys(EIGHT, "FINISHED")

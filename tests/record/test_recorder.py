@@ -64,7 +64,7 @@ def test_going_on_keeps_the_start_and_drops_what_came_after_the_checkpoint(store
     assert len(first.files.history()) == 3  # until training says where it goes on
     second.resume([row(1), row(2)])
     assert first.files.history() == [row(1), row(2)]
-    second.epoch(row(3, loss=0.25))
+    second.record_epoch(row(3, loss=0.25))
     assert first.files.history() == [row(1), row(2), row(3, loss=0.25)]
     status = first.files.status()
     assert (status.status, status.started) == (Status.RUNNING, started)
@@ -82,7 +82,7 @@ def test_a_start_without_a_checkpoint_forgets_what_was_there(store: Store) -> No
     assert not files.best.exists()
     assert not list(files.samples.glob("*"))
     assert files.config()["id"] == files.id
-    again.epoch(row(1))
+    again.record_epoch(row(1))
     assert files.history() == [row(1)]
 
 
@@ -160,7 +160,7 @@ def test_is_sent_to_the_worker(store: Store) -> None:
 
 def test_numpy_numbers_and_missing_ones(store: Store) -> None:
     recorder = begin(store, epochs=0)
-    recorder.epoch(
+    recorder.record_epoch(
         dict(row(1)) | {"train/loss": np.float32(0.1), "val/loss": None, "epoch": np.int64(1)}
     )
     (found,) = recorder.files.history()
@@ -175,7 +175,7 @@ from pathlib import Path
 from tests.builders.trials import *
 recorder = begin(Store(Path(sys.argv[1])), epochs=0)
 for epoch in range(1, 100_000):
-    recorder.epoch(row(epoch))
+    recorder.record_epoch(row(epoch))
     print(epoch, flush=True)
 """
 
