@@ -11,9 +11,10 @@ from bench.data.assemble import Labelling, Names, assemble, check_names
 from bench.data.base import Progress, Splits
 from bench.data.decode import Reading, Single, load_images
 from bench.data.folder import listed_splits
+from bench.data.folder_settings import SplitFiles
 from bench.data.names import images_by_stem, normal, what_is_there
 from bench.data.pages import Opening, one_line
-from bench.data.settings import Exif, GroupColumn, Normalize, OnError, SplitFiles, WindowSetting
+from bench.data.setting_types import Exif, GroupColumn, Normalize, OnError, WindowSetting
 from bench.errors import DataError, did_you_mean
 
 SPELLINGS: Mapping[str, tuple[str, ...]] = {

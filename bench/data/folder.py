@@ -9,17 +9,17 @@ from bench.data import share_out
 from bench.data.assemble import Names, assemble, check_names
 from bench.data.base import Progress, Splits
 from bench.data.decode import Pair, Reading, check_link, load_pairs
+from bench.data.folder_settings import SplitFiles
 from bench.data.masks import Labels, MaskReading
 from bench.data.names import ENDINGS, images_by_stem, listed, masks_of, what_is_there
 from bench.data.pages import Opening, one_line
-from bench.data.settings import (
+from bench.data.setting_types import (
     Alpha,
     Exif,
     GroupColumn,
     Normalize,
     OnError,
     Palette,
-    SplitFiles,
     WindowSetting,
     number_of,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.data.settings import Normalize
+from bench.data.setting_types import Normalize
 
 # Red, green, blue over ImageNet's training images scaled to 0-1, the convention of torchvision.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

@@ -15,7 +15,8 @@ from bench.data.decode import Pair, Reading, load_pairs
 from bench.data.locks import alone
 from bench.data.masks import Labels, MaskReading
 from bench.data.pages import Opening
-from bench.data.settings import BREEDS, Border, Exif, Normalize, OnError, WindowSetting
+from bench.data.setting_types import Border, Exif, Normalize, OnError, WindowSetting
+from bench.data.settings import BREEDS
 from bench.errors import DataError, NotDownloadedError
 from bench.labels import IGNORE_LABEL
 

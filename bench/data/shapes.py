@@ -21,7 +21,8 @@ from PIL import Image
 from bench.data.assemble import Labelling, assemble
 from bench.data.base import Array, Progress, Splits
 from bench.data.cache import Recipe, Sample, cached
-from bench.data.settings import Border, Normalize, ShapesSettings
+from bench.data.setting_types import Border, Normalize
+from bench.data.settings import ShapesSettings
 from bench.labels import IGNORE_LABEL
 
 Field = npt.NDArray[np.floating[Any]]

@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.data.assemble import Names, check_names
 from bench.data.names import column
 from bench.data.pages import one_line
-from bench.data.settings import GroupColumn
+from bench.data.setting_types import GroupColumn
 from bench.errors import DataError
 
 SPLITS = ("train", "val", "test")

@@ -14,8 +14,8 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from bench.data.base import Split, Splits
+from bench.data.base_settings import DataSettings, FilesSettings
 from bench.data.duplicates import Twin, twins
-from bench.data.settings import DataSettings, FilesSettings
 from bench.data.survey_counts import Ints, PixelValues, pixel_values, pixels_by_class
 from bench.data.survey_files import FilesSurvey, files_survey
 from bench.errors import StoreError

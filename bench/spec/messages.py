@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from bench.augment.settings import AugmentSettings
-from bench.data.settings import CLASS_PATTERN
+from bench.data.setting_types import CLASS_PATTERN
 from bench.errors import did_you_mean
 from bench.masking import masked
 from bench.registry import TARGET_PATTERN

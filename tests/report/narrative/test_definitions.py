@@ -15,7 +15,7 @@ from bench.analysis.combine import combine_experiments
 from bench.analysis.load import load
 from bench.analysis.records import Records
 from bench.analysis.score_definitions import scores_sentence
-from bench.data.settings import Background
+from bench.data.setting_types import Background
 from bench.plan.scoring import SCORE_DEFINING_SETTINGS
 from bench.record.columns import RUNS
 from bench.record.store import Store
