@@ -301,7 +301,7 @@ def evaluate(
     if scores:
         _evaluate_scores(trial, device, trust_code=trust_code, results=results)
         return
-    from bench.commands.trained import evaluate as evaluate_trial
+    from bench.inference.trained import evaluate as evaluate_trial
     from bench.record.store import Store
 
     found = evaluate_trial(Store(results), trial, split, device, trust_code=trust_code)
@@ -309,7 +309,7 @@ def evaluate(
 
 
 def _evaluate_scores(name: str, device: str, *, trust_code: bool, results: Path) -> None:
-    from bench.commands.image_scores import evaluate_scores
+    from bench.inference.evaluate_scores import evaluate_scores
     from bench.record.store import Store
 
     failed = False
@@ -330,7 +330,7 @@ def predict(
     results: Results = RESULTS,
 ) -> None:
     """Write what a trial predicts for any images: masks and overlays, or labels."""
-    from bench.commands.trained import predict_files
+    from bench.inference.predict import predict_files
     from bench.record.store import Store
 
     predicted = predict_files(Store(results), trial, images, out, device, trust_code=trust_code)

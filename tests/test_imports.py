@@ -21,6 +21,7 @@ ALLOWED = {
     "record": {"spec", "plan"},
     "analysis": {"spec", "plan", "record"},
     "importing": {"spec", "plan", "record"},
+    "inference": {"spec", "plan", "train", "record"},
     "report": {"spec", "plan", "record", "analysis"},
     "experiment": {"spec", "plan", "train", "run", "record", "analysis"},
     "search": {"spec", "plan", "run", "record", "experiment"},

@@ -12,9 +12,9 @@ import PIL.ImageOps
 import torch
 
 from bench.api.images import ImageLike
-from bench.commands import trained
-from bench.commands.trained import ImageReader
 from bench.errors import BenchError
+from bench.inference.images import Image, ImageReader
+from bench.inference.trained import score, trained_parts
 from bench.record.trial_files import TrialFiles
 from bench.tasks.classification import Classification
 from bench.train.trial_parts import TrialParts, predict, to_network_input
@@ -29,23 +29,23 @@ class Trained:
 
     def __init__(self, files: TrialFiles, device: str, *, trust_code: bool) -> None:
         self.files = files
-        self.parts: TrialParts = trained.trained_parts(files, device, trust_code=trust_code)
+        self.parts: TrialParts = trained_parts(files, device, trust_code=trust_code)
         self._reader = ImageReader(self.parts)
 
     def network_input(self, image: ImageLike) -> torch.Tensor:
         """(1, 3, H, W), as the model takes it."""
         read = self._read(image)
-        return to_network_input(self.parts, read.to_network_input, read.window)
+        return to_network_input(self.parts, read.values, read.window)
 
     def predict(self, image: ImageLike) -> Any:
         """Class numbers (H, W) at the image's size, or probabilities by class."""
         read, task = self._read(image), self.parts.task
         if not isinstance(task, Classification):
             height, width = read.shown.shape[:2]
-            return predict(self.parts, read.to_network_input, (height, width), read.window)[0]
+            return predict(self.parts, read.values, (height, width), read.window)[0]
         self.parts.model.eval()
         with torch.inference_mode(), self.parts.precision().autocast():
-            batch = to_network_input(self.parts, read.to_network_input, read.window)
+            batch = to_network_input(self.parts, read.values, read.window)
             found = task.probabilities(self.parts.model, batch)[0].cpu().numpy()
         return pd.Series(found, index=list(task.classes), name="probability")
 
@@ -53,9 +53,9 @@ class Trained:
         """The metrics on one split."""
         if split not in ("train", "val", "test"):
             raise BenchError(f"split {split!r}: use train, val or test")
-        return trained.score(self.files, self.parts, split)
+        return score(self.files, self.parts, split)
 
-    def _read(self, image: ImageLike) -> trained.Image:
+    def _read(self, image: ImageLike) -> Image:
         if isinstance(image, str | Path):
             return self._reader.read(Path(image))
         if isinstance(image, PIL.Image.Image):

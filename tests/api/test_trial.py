@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 import bench
-from bench.commands.trained import predict_files
+from bench.inference.predict import predict_files
 from bench.record.files import read_yaml, write_yaml
 from bench.record.store import Store
 from tests.api.foreign import TRACES

@@ -14,9 +14,10 @@ from bench.cli import app
 from bench.commands import clean as module
 from bench.commands.clean import CleanOptions, clean, clean_lines, freed
 from bench.commands.disk import size_text
-from bench.commands.trained import evaluate, predict_files
 from bench.errors import BenchError, SpecError, StoreError
 from bench.experiment.earlier_experiments import lookup
+from bench.inference.predict import predict_files
+from bench.inference.trained import evaluate
 from bench.plan.earlier import best_trial, trial_of_seed
 from bench.record.columns import Failure, Status
 from bench.record.confirm import verified_status

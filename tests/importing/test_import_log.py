@@ -20,11 +20,11 @@ from bench.commands import run as commands_run
 from bench.commands.inspect import status_rows
 from bench.commands.reporting import export, make_report
 from bench.commands.run import RunOptions, run_plan
-from bench.commands.trained import evaluate
 from bench.errors import BenchError, StoreError
 from bench.experiment.earlier_experiments import lookup
 from bench.importing.csv_log import MOST_BYTES, read_log
 from bench.importing.import_log import ImportRequest, import_log
+from bench.inference.trained import evaluate
 from bench.plan.expand import make_plan
 from bench.record.mlflow import Mirror
 from bench.record.store import Store

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench.commands.image_scores import evaluate_scores
 from bench.errors import StoreError
+from bench.inference.evaluate_scores import evaluate_scores
 from bench.plan.expand import trial_config
 from bench.record.confirm import summary_digest
 from bench.record.image_scores import read_images, read_scores

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from bench.commands.trained import predict_files
+from bench.inference.predict import predict_files
 from bench.record.store import Store
 from tests.builders.classifier import classifier, put
 from tests.faults.place import ROOT

@@ -12,10 +12,10 @@ import pytest
 import torch
 from PIL import Image
 
-from bench.commands import trained
-from bench.commands.trained import Predicted, predict_files
 from bench.data.window import EIGHT_BITS, Window
 from bench.errors import BenchError, DataError
+from bench.inference import predict as module
+from bench.inference.predict import Predicted, predict_files
 from bench.record.store import Store
 from bench.train.trial_parts import TrialParts, build
 from tests.builders.training import make_trial
@@ -31,7 +31,7 @@ def predict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Predict:
     def call(*files: Path, window: Window = EIGHT_BITS, **data: Any) -> Predicted:
         folder = {"name": "folder", "root": str(tmp_path), "image_size": 32, **data}
         parts = replace(build(make_trial(data=folder)), window=window)
-        monkeypatch.setattr(trained, "trained_parts", lambda *_, **__: parts)
+        monkeypatch.setattr(module, "trained_parts", lambda *_, **__: parts)
         monkeypatch.setattr(Store, "find", lambda *_: None)
         return predict_files(Store(tmp_path), "t", files, tmp_path / "out", "cpu")
 
@@ -50,7 +50,7 @@ def to_network_input(
         seen.append(to_network_input(parts, images, window))
         return np.zeros((1, *size), np.uint8)
 
-    monkeypatch.setattr(trained, "predict", keep)
+    monkeypatch.setattr(module, "predict", keep)
     assert predict(file, window=window, normalize="unit").failed == []
     return seen[0][0].numpy()
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from bench.commands.trained import trained_parts
 from bench.errors import BenchError, DataError, StoreError
 from bench.image_scores import SplitImages, TrialScores
+from bench.inference.trained import trained_parts
 from bench.metric_columns import curve_metric, on_test
 from bench.plan.recorded import is_imported
 from bench.plan.trial import digest

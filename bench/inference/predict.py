@@ -1,0 +1,155 @@
+"""Predictions of a trained model, written to files: masks and overlays, or labels."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import PIL.Image
+import torch
+
+from bench.atomic_files import replacing
+from bench.data.names import is_image, what_is_there
+from bench.errors import BenchError, DataError
+from bench.inference.images import Image, ImageReader
+from bench.inference.trained import trained_parts
+from bench.record.files import write_text
+from bench.record.store import Store
+from bench.tasks.base import Picture
+from bench.tasks.classification import Classification
+from bench.tasks.palette import PALETTE
+from bench.tasks.pictures import overlay
+from bench.texts import formula_caution
+from bench.train.trial_parts import TrialParts, predict, to_network_input
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What `predict_files` did.
+
+    Attributes:
+        written: the files that were written.
+        failed: a line for each image that could not be read.
+        caution: what to know before a spreadsheet opens them.
+    """
+
+    written: list[Path]
+    failed: list[str]
+    caution: str | None = None
+
+
+def predict_files(
+    store: Store,
+    trial: str,
+    images: Sequence[Path],
+    out: Path,
+    device: str,
+    *,
+    trust_code: bool = False,
+) -> Predicted:
+    """Write what the trial's best checkpoint makes of each image; of a folder, of its images.
+
+    Classification writes `predictions.csv` (file, label, probability). Segmentation writes
+    `<name>_mask.png` and `<name>_overlay.png` at the image's own size, turned as its EXIF
+    orientation says; a mask's pixel values are the class numbers, its palette shows them in colour.
+    An image that cannot be read does not keep the others from being predicted.
+
+    Raises:
+        BenchError: the task has nothing to say of an image; there are none; results would overwrite
+            each other.
+    """
+    names = _result_names(_files(images))
+    parts = trained_parts(store.find(trial), device, trust_code=trust_code)
+    reader = ImageReader(parts)
+    failed: list[str] = []
+
+    def readable() -> Iterator[tuple[Path, Image]]:
+        for path in names:
+            try:
+                yield path, reader.read(path)
+            except DataError as error:
+                failed.append(str(error))
+
+    if isinstance(parts.task, Classification):
+        rows = list(_labels(parts, parts.task, readable()))
+        if not rows:
+            return Predicted([], failed)
+        _write_rows(rows, out / "predictions.csv")
+        caution = formula_caution(cell for file, label, _ in rows for cell in (file, label))
+        return Predicted([out / "predictions.csv"], failed, caution)
+    written = [
+        file for path, image in readable() for file in _segment(parts, image, out / names[path])
+    ]
+    return Predicted(written, failed)
+
+
+def _files(paths: Sequence[Path]) -> list[Path]:
+    """The image files, those in a folder for the folder."""
+    found: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside = sorted(file for file in path.iterdir() if is_image(file.name) and file.is_file())
+        if not inside:
+            raise DataError(f"{path}: has no images{what_is_there(path)}: name image files")
+        found += inside
+    return list(dict.fromkeys(found))
+
+
+def _result_names(images: Sequence[Path]) -> dict[Path, str]:
+    """What each image's results are called: its name, with its ending where two differ by it only.
+
+    Raises:
+        BenchError: two images have the same name in two folders.
+    """
+    stems = Counter(path.stem for path in images)
+    names = {p: p.stem if stems[p.stem] == 1 else p.name.replace(".", "_") for p in images}
+    seen: dict[str, Path] = {}
+    for path, name in names.items():
+        if (first := seen.setdefault(name, path)) is not path:
+            raise BenchError(f"{first} and {path} would have the same results: predict one by one")
+    return names
+
+
+def _labels(
+    parts: TrialParts, task: Classification, images: Iterable[tuple[Path, Image]]
+) -> Iterator[tuple[str, str, str]]:
+    """File, most probable label and its probability of each image."""
+    parts.model.eval()
+    for path, image in images:
+        with torch.inference_mode(), parts.precision().autocast():
+            batch = to_network_input(parts, image.values, image.window)
+            probability, label = task.probabilities(parts.model, batch).max(1)
+        yield str(path), task.classes[int(label)], f"{float(probability):.6f}"
+
+
+def _write_rows(rows: Sequence[tuple[str, str, str]], path: Path) -> None:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([("file", "label", "probability"), *rows])
+    write_text(path, text.getvalue())
+
+
+def _segment(parts: TrialParts, image: Image, results: Path) -> tuple[Path, Path]:
+    """Write an image's mask and overlay."""
+    height, width = image.shown.shape[:2]
+    labels = predict(parts, image.values, (height, width), image.window)[0]
+    mask, tinted = (results.with_name(f"{results.name}_{kind}.png") for kind in ("mask", "overlay"))
+    _write_mask(labels, mask)
+    _write(PIL.Image.fromarray(overlay(image.shown, labels)), tinted)
+    return mask, tinted
+
+
+def _write_mask(labels: Picture, path: Path) -> None:
+    mask = PIL.Image.fromarray(labels)
+    mask.putpalette(PALETTE.flatten().tolist())
+    _write(mask, path)
+
+
+def _write(image: PIL.Image.Image, path: Path) -> None:
+    with replacing(path) as temporary:
+        image.save(temporary, "PNG")
