@@ -361,6 +361,23 @@ def export(
 
 
 @app.command()
+def publish(
+    experiments: Annotated[
+        list[str] | None, typer.Argument(help="Names of experiments; default: all.")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the records.")] = Path("published"),
+    results: Results = RESULTS,
+) -> None:
+    """Write records for others: without checkpoints, pictures, host names and absolute paths."""
+    from bench.commands.publish import publish as publish_records
+    from bench.commands.publish import published_lines
+    from bench.record.store import Store
+
+    for line in published_lines(publish_records(Store(results), experiments or [], out)):
+        print(printable(line))
+
+
+@app.command()
 def clean(
     what: Annotated[
         list[str] | None, typer.Argument(help="Experiments and trials; default: all.")
