@@ -116,7 +116,8 @@ def run(
     with ending_at_once():
         from rich.console import Console
 
-        from bench.commands.run import RunOptions, run_plan
+        from bench.commands.current_run import RunOptions
+        from bench.commands.run import run_plan
         from bench.run.limits import Limits, parse_duration
 
         changes = [*(overrides or ()), *([f"machine.device={device}"] if device else [])]

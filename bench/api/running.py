@@ -143,8 +143,9 @@ def run(
     from rich.console import Console
 
     from bench.api.experiment import load
+    from bench.commands.current_run import RunOptions
     from bench.commands.exit_codes import ExitCode
-    from bench.commands.run import RunOptions, run_plan
+    from bench.commands.run import run_plan
     from bench.home import find_home
 
     if jobs is not None and (not isinstance(jobs, int) or jobs < 1):

@@ -2,116 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from bench.commands.current_run import CurrentRun, RunOptions
 from bench.commands.exit_codes import ExitCode
 from bench.commands.reporting import check_writable, make_report
-from bench.errors import DamagedError, UnconfirmedError, UnwritableError, printable
+from bench.commands.trial_setup import TrialSetup
+from bench.errors import DamagedError, UnwritableError
 from bench.experiment import changed_data, renamed_trials
+from bench.experiment.growth import Growth, grown, growth_of
 from bench.experiment.mirroring import behind, finish_mirror, mirrored
 from bench.experiment.recording import observer
 from bench.experiment.report_age import is_current
-from bench.experiment.shared_trials import (
-    REPORT,
-    SETUP,
-    SharedTrials,
-    kept_in_place,
-    refuse_force,
-)
-from bench.experiment.surveys import keep_surveys
+from bench.experiment.rounds import Rounds
+from bench.experiment.shared_trials import REPORT, SETUP, kept_in_place, refuse_force
 from bench.interruption import interruptible
-from bench.plan.expand import trial_config
 from bench.plan.plan import Plan
 from bench.plan.pretrained import fetch_weights
 from bench.plan.trial import Trial
-from bench.record.confirmed_index import ConfirmedIndex
-from bench.record.leases import Leases
-from bench.record.recorder import TrialRecorder
-from bench.record.store import Store, TrialFiles, TrialStatus
+from bench.record.store import Store, TrialStatus
 from bench.run.executors.local import LocalExecutor
 from bench.run.forecast import max_trials_per_gpu
-from bench.run.limits import Limits
-from bench.run.prepare import Costs, prepare
 from bench.run.progress import display
 from bench.run.resources import assign_devices
-from bench.run.retries import RETRIES
-from bench.run.runner import Outcome, TrialSelection, run, select_trials, unrecordable
-from bench.run.worker import Job
+from bench.run.runner import Outcome, TrialSelection, run, unrecordable
+from bench.run.worker import WorkerResources
 from bench.states import Status
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """What the command line says besides the spec."""
-
-    results: Path
-    reports: Path
-    jobs: int | None = None
-    retry_failed: bool = False
-    force: bool = False
-    fail_fast: bool = False
-    limits: Limits = field(default_factory=Limits)
-    retries: int = RETRIES
-    keep_last: bool = False
-
-
-@dataclass(frozen=True)
-class _Run:
-    """One `run` and its part in the experiment; `setup` is closed once others may start, too."""
-
-    plan: Plan
-    options: RunOptions
-    console: Console
-    store: Store
-    leases: Leases
-    setup: ExitStack
-
-    @cached_property
-    def confirmed(self) -> ConfirmedIndex:
-        """Which finished trials need not be read again."""
-        return ConfirmedIndex(self.store.experiment(self.plan.experiment))
-
-    @property
-    def page(self) -> Path:
-        """The report's."""
-        return self.options.reports / self.plan.experiment / "report.html"
-
-    def say(self, text: str) -> None:
-        """A line for a person."""
-        self.console.print(printable(text), highlight=False, markup=False, soft_wrap=True)
-
-    def files(self, trial: Trial) -> TrialFiles:
-        """A trial's."""
-        return self.store.trial(trial.experiment, trial.id)
-
-    def verified_statuses(
-        self, trials: Iterable[Trial]
-    ) -> tuple[dict[str, TrialStatus], dict[str, UnconfirmedError]]:
-        """By id: how far the trials are, and of some why nothing that is recorded is counted."""
-        found: dict[str, TrialStatus] = {}
-        refused: dict[str, UnconfirmedError] = {}
-        for trial in trials:
-            try:
-                found[trial.id] = self.confirmed.verified_status(self.files(trial))
-            except UnconfirmedError as error:
-                refused[trial.id] = error
-        self.confirmed.save()
-        return found, refused
 
 
 def run_plan(plan: Plan, options: RunOptions, console: Console) -> ExitCode:
     """Train every trial of the plan that is not finished, then make the report.
 
-    Other runs of the experiment may be there, with this plan or another: they share the trials by
-    their ids, and each waits for those of its plan that others have. `plan.json`, which the report
-    follows, is that of the run which started last.
+    An experiment that grows goes on with the trials that its records ask for. Other runs of the
+    experiment may be there, with this plan or another: they share the trials by their ids, and each
+    waits for those of its plan that others have. `plan.json`, which the report follows, is that of
+    the run which started last.
 
     Progress goes to `console`; the report's path is printed last, on standard output.
 
@@ -126,7 +56,7 @@ def run_plan(plan: Plan, options: RunOptions, console: Console) -> ExitCode:
         ExitStack() as setup,
         interruptible(),
     ):
-        here = _Run(plan, options, console, store, leases, setup)
+        here = CurrentRun(plan, options, console, store, leases, setup)
         try:
             return _run(here)
         except UnwritableError as error:  # before the first trial, after the last, in the report
@@ -134,17 +64,22 @@ def run_plan(plan: Plan, options: RunOptions, console: Console) -> ExitCode:
             return ExitCode.INTERRUPTED
 
 
-def _run(here: _Run) -> ExitCode:
-    plan, options = here.plan, here.options
+def _run(here: CurrentRun) -> ExitCode:
+    options = here.options
     starting = "waiting for {}, which is starting this experiment, too"
     here.setup.enter_context(here.leases.hold(SETUP, lambda who: here.say(starting.format(who))))
     if options.force:
-        refuse_force(plan.experiment, here.leases, here.say)
+        refuse_force(here.plan.experiment, here.leases, here.say)
     others = here.leases.others()
-    for old, new in renamed_trials.adopt(plan, here.store, others):
+    for old, new in renamed_trials.adopt(here.plan, here.store, others):
         note = "the same settings under another label (`bench sync` renames it in MLflow too)"
         here.say(f"{old} is {new} now: {note}")
-    before, refused = here.verified_statuses(plan.trials)
+    growth = growth_of(here.plan)
+    if growth is not None and not options.force:
+        here.plan, decided = grown(here.plan, growth, here.store)
+        for line in decided.lines:
+            here.say(line)
+    before, refused = here.verified_statuses(here.plan.trials)
     for trial, found in before.items():
         if found.status is Status.INTERRUPTED and found.message:
             here.say(f"{trial} goes on; before: {found.message}")
@@ -154,41 +89,37 @@ def _run(here: _Run) -> ExitCode:
     for error in refused.values():
         here.say(f"Not counted, and left as it is: {error} (or --force trains all trials anew).")
     statuses = {trial: found.status for trial, found in before.items()}
-    selection = select_trials(statuses, retry_failed=options.retry_failed, force=options.force)
-    here.say(_describe(selection, len(plan.trials), len(refused)))
-    todo = [trial for trial in plan.trials if trial.id in set(selection.todo)]
+    here.select(statuses, refused, force=options.force)
+    here.say(_describe(here.selection, len(here.plan.trials), len(refused)))
+    todo = [trial for trial in here.plan.trials if trial.id in set(here.selection.todo)]
     if todo and others:
         here.say(f"Sharing them with {', '.join(map(str, others))}.")
-    moved = changed_data.moved_trials(plan, selection.finished, here.store, here.confirmed)
+    finished = here.selection.finished
+    moved = changed_data.moved_trials(here.plan, finished, here.store, here.confirmed)
     outcome = Outcome()
     if todo or moved:
-        outcome = _train_left(here, todo, moved, before)
+        outcome = _train_left(here, todo, moved, before, growth)
     else:
-        _put_new_plan_on_record(plan, here.store)
+        _put_new_plan_on_record(here.plan, here.store)
         here.setup.close()
-        finish_mirror(here.store, plan.experiment, here.say)
-    return _conclude(here, selection, outcome, len(refused))
+        finish_mirror(here.store, here.plan.experiment, here.say)
+    return _conclude(here, outcome)
 
 
 def _train_left(
-    here: _Run,
+    here: CurrentRun,
     todo: Sequence[Trial],
     moved: Sequence[Trial],
     before: Mapping[str, TrialStatus],
+    growth: Growth | None,
 ) -> Outcome:
-    """Prepare, put the plan on record, and run what is left of it.
+    """Prepare, put the plan on record, and run what is left of it and what it grows by.
 
     The data of the finished trials in `moved` is looked at again: it may not be what it was.
     """
     plan, options = here.plan, here.options
     fetch_weights(todo)
-    machine = plan.machine
-    max_per_gpu = max_trials_per_gpu(todo, here.say)
-    resources = assign_devices(
-        machine.device, options.jobs, machine.threads, len(todo), max_per_gpu
-    )
-    if options.jobs and len(resources) < min(options.jobs, len(todo)):
-        here.say(f"{len(resources)} trials at a time, not {options.jobs}: no more fit on the GPUs.")
+    resources = _divide(here, todo)
     epochs = {trial.id: trial.settings.train.epochs for trial in todo}
     # importing MLflow and making its database takes seconds, as preparing does: side by side
     shown_on = display(here.console, epochs, plan.select.metric)
@@ -196,28 +127,33 @@ def _train_left(
         for files in behind(here.store, plan.experiment):
             changed(files)
         trials_per_device = max((resources.trials_per_device for resources in resources), default=1)
-        prepared = prepare([*todo, *moved], shown.preparing, trials_per_device)
-        if not options.force:
-            changed_data.refuse_changed_data(plan, prepared.fingerprints, here.store)
-        changed_data.keep_stamps(plan, here.store)
-        for note in (*prepared.placements, *prepared.notes):
-            here.say(note)
-        for caution in plan.warnings:
-            here.say(f"Warning: {caution}.")
-        for line in keep_surveys(here.store, plan, prepared.surveys):
-            here.say(line)
-        here.store.write_plan(plan.experiment, plan.record() | {"notes": list(prepared.notes)})
-        recorders = {trial.id: _recorder(here, trial, prepared.costs[trial.id]) for trial in todo}
-        claims = _put_on_record(here, todo, moved, before, recorders)
+        jobs = TrialSetup(here, shown.preparing, trials_per_device, epochs)
+        first = jobs.first(todo, moved, before)
         here.setup.close()
+        observe, source = observer(jobs.recorders, changed, shown.observe), None
+        if growth is not None:
+            source = Rounds(plan, growth, here.store, jobs.further, (trial.id for trial in todo))
+            observe = source.observing(observe)
         return run(
-            [Job(trial, recorders[trial.id], recorders[trial.id].files.log) for trial in todo],
+            first,
             LocalExecutor(resources, options.limits),
-            observer(recorders, changed, shown.observe),
-            claims=claims,
+            observe,
+            claims=jobs.claims,
+            source=source,
             fail_fast=options.fail_fast,
             retries=options.retries,
         )
+
+
+def _divide(here: CurrentRun, todo: Sequence[Trial]) -> list[WorkerResources]:
+    """The machine among as many workers as there may be trials at a time."""
+    machine, jobs = here.plan.machine, here.options.jobs
+    most = len(todo) + len(here.plan.further)
+    max_per_gpu = max_trials_per_gpu(todo, here.say)
+    resources = assign_devices(machine.device, jobs, machine.threads, most, max_per_gpu)
+    if jobs and len(resources) < min(jobs, most):
+        here.say(f"{len(resources)} trials at a time, not {jobs}: no more fit on the GPUs.")
+    return resources
 
 
 def _put_new_plan_on_record(plan: Plan, store: Store) -> None:
@@ -230,35 +166,8 @@ def _put_new_plan_on_record(plan: Plan, store: Store) -> None:
         store.write_plan(plan.experiment, record | {"notes": before.get("notes", [])})
 
 
-def _put_on_record(
-    here: _Run,
-    todo: Sequence[Trial],
-    moved: Sequence[Trial],
-    before: Mapping[str, TrialStatus],
-    recorders: Mapping[str, TrialRecorder],
-) -> SharedTrials:
-    """Write what is asked for, but for trials that other runs have, or have had since `before`."""
-    theirs = here.store.running(here.plan.experiment)
-    now, refused = here.verified_statuses(todo)
-    theirs |= {key for key, status in now.items() if status != before[key]}
-    theirs |= set() if here.options.force else refused.keys()
-    for trial in [*todo, *moved]:
-        if here.options.force:
-            here.files(trial).clear()
-        if trial.id not in theirs:
-            here.files(trial).write_config(trial_config(trial))
-    if here.options.force:
-        before, _ = here.verified_statuses(todo)
-    unwritten = {trial.id: trial for trial in todo if trial.id in theirs}
-    return SharedTrials(here.leases, recorders, before, unwritten)
-
-
-def _recorder(here: _Run, trial: Trial, costs: Costs) -> TrialRecorder:
-    select, metrics, keep = here.plan.select.metric, here.plan.metrics, here.options.keep_last
-    return TrialRecorder(here.files(trial), select, metrics, costs, keep_last=keep)
-
-
-def _conclude(here: _Run, selection: TrialSelection, outcome: Outcome, refused: int) -> ExitCode:
+def _conclude(here: CurrentRun, outcome: Outcome) -> ExitCode:
+    selection, refused = here.selection, here.refused
     if outcome.interrupted:
         left = len(selection.todo) - outcome.count(Status.DONE) - outcome.count(Status.FAILED)
         if outcome.reason:
@@ -275,7 +184,7 @@ def _conclude(here: _Run, selection: TrialSelection, outcome: Outcome, refused: 
     return ExitCode.SOME_FAILED if failed or refused else ExitCode.OK
 
 
-def _report(here: _Run, *, anew: bool) -> Path:
+def _report(here: CurrentRun, *, anew: bool) -> Path:
     """Make the report, unless another run does just now; without `anew`, only an outdated one."""
     experiment, reports = here.plan.experiment, here.options.reports
     before = _changed_at(here.page)

@@ -20,13 +20,14 @@ def adopt(plan: Plan, store: Store, others: Sequence[object] = ()) -> list[tuple
         BenchError: there are such trials, and `others` run the experiment under their old names.
     """
     recorded = {files.id: files for files in store.trials(plan.experiment)}
-    planned = {trial.id for trial in plan.trials}
+    trials = (*plan.trials, *plan.further)
+    planned = {trial.id for trial in trials}
     if planned <= recorded.keys():
         return []
     unplanned = [files for name, files in recorded.items() if name not in planned]
     spare = {_same(files.id): files for files in unplanned if _is_itself(files)}
     renamed = []
-    for trial in plan.trials:
+    for trial in trials:
         if trial.id not in recorded and (files := spare.pop(_same(trial.id), None)):
             if others:
                 raise BenchError(

@@ -60,7 +60,8 @@ def resolve_extractors(
         lambda trial: _location(plan.spec.document, trial.settings.task.frechet),
         "take the Fréchet distance's features from the same network",
     )
-    return replace(plan, trials=trials)
+    further = tuple(resolver.resolved(trial) for trial in plan.further)
+    return replace(plan, trials=trials, further=further)
 
 
 def classifier_of(checkpoint: Path) -> Trial:

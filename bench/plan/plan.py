@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -27,12 +27,25 @@ class Plan:
         trials: one per arm and seed. Seeds come first: every arm of the first seed, then of the
             second, so that an interrupted experiment has tried all arms about equally often.
         hypotheses: the spec's, with labels as the plan spells them.
+        further: trials that it may grow by, as far as they are known.
     """
 
     spec: Spec
     axes: Mapping[str, tuple[str, ...]]
     trials: tuple[Trial, ...]
     hypotheses: tuple[Hypothesis, ...] = ()
+    further: tuple[Trial, ...] = ()
+
+    def grown(self, trials: Iterable[Trial]) -> Plan:
+        """With trials more, whose labels may be new."""
+        new = tuple(trials)
+        axes = {
+            axis: tuple(dict.fromkeys([*labels, *(trial.axes[axis] for trial in new)]))
+            for axis, labels in self.axes.items()
+        }
+        ids = {trial.id for trial in new}
+        further = tuple(trial for trial in self.further if trial.id not in ids)
+        return replace(self, axes=axes, trials=(*self.trials, *new), further=further)
 
     @property
     def experiment(self) -> str:

@@ -45,7 +45,8 @@ def resolve_weights(plan: Plan, lookup: Lookup) -> Plan:
         lambda trial: path_in_spec(plan.spec.document, SETTING, trial.settings.model.weights),
         "start with the same weights",
     )
-    return replace(plan, trials=trials)
+    further = tuple(resolver.resolved(trial) for trial in plan.further)
+    return replace(plan, trials=trials, further=further)
 
 
 def check_weights(plan: Plan) -> None:

@@ -97,4 +97,12 @@ class Ended:
     elsewhere: bool = False
 
 
-Event = Started | Ticked | Working | EpochDone | Retried | Lost | Waiting | Ended
+@dataclass(frozen=True)
+class Decided:
+    """A round of an experiment that grows is over: what that decided, in sentences and in short."""
+
+    lines: tuple[str, ...]
+    summary: str
+
+
+Event = Started | Ticked | Working | EpochDone | Retried | Lost | Waiting | Ended | Decided

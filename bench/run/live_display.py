@@ -23,6 +23,7 @@ from bench.run.event_text import (
     metric_texts,
 )
 from bench.run.events import (
+    Decided,
     Ended,
     EpochDone,
     Event,
@@ -92,7 +93,7 @@ class LiveDisplay:
         self._interrupted: dict[str, float] = {}
         self._paces: list[float] = []
         self._workers = 1
-        self._waiting = ""
+        self._waiting = self._decided = ""
         self._preparing: tuple[str, int, int] | None = None
         self._spinner = Spinner("dots")
         self._live = Live(self, console=console, refresh_per_second=4)
@@ -140,6 +141,10 @@ class LiveDisplay:
                 self._say(describe_takeover(event), "yellow")
             case Waiting(what):
                 self._waiting = f"waiting for {what}"
+            case Decided(lines, summary):
+                self._decided = summary
+                for text in lines:
+                    self._say(text, "")
             case Ended():
                 self._end(event, now)
 
@@ -229,7 +234,7 @@ class LiveDisplay:
         note = [f"{ended}/{trials} trials ended"]
         if self._interrupted:
             note.append(f"{len(self._interrupted)} interrupted")
-        note += [self._waiting] if self._waiting else []
+        note += [text for text in (self._decided, self._waiting) if text]
         return _Row(
             "all epochs", done / max(1, total), f"{int(done)}/{total}", now - self._begun, left,
             note, "green",

@@ -17,7 +17,7 @@ from bench.run.event_text import (
     describe_retry,
     describe_takeover,
 )
-from bench.run.events import Ended, EpochDone, Event, Lost, Retried, Started, Waiting
+from bench.run.events import Decided, Ended, EpochDone, Event, Lost, Retried, Started, Waiting
 from bench.run.live_display import LiveDisplay
 from bench.states import Status
 
@@ -103,6 +103,9 @@ class PlainDisplay:
                 self._line(describe_takeover(event))
             case Waiting(what):
                 self._line(f"waiting for {what}")
+            case Decided(lines):
+                for line in lines:
+                    self._line(line)
             case Ended(status=Status.INTERRUPTED):
                 reached = self._rows.get(event.trial, {}).get("epoch", 0)
                 where = f" after epoch {reached}/{self._epochs[event.trial]}" if reached else ""

@@ -171,7 +171,7 @@ def test_status_tells_running_from_interrupted(
 
 
 def test_new_labels_wait_until_nobody_runs_the_old_ones(store: Store, trial: Trial) -> None:
-    plan: Any = SimpleNamespace(experiment="shared", trials=[trial])
+    plan: Any = SimpleNamespace(experiment="shared", trials=[trial], further=[])
     before = replace(trial, axes={"model": "old"})
     old = store.trial("shared", before.id)
     old.write_config(trial_config(before))

@@ -8,8 +8,9 @@ from typing import Any
 
 from rich.console import Console
 
+from bench.commands.current_run import RunOptions
 from bench.commands.exit_codes import ExitCode
-from bench.commands.run import RunOptions, run_plan
+from bench.commands.run import run_plan
 from bench.experiment.resolving import resolver
 from bench.plan.expand import make_plan
 from bench.record.store import Store, TrialFiles

@@ -17,9 +17,10 @@ from bench.analysis.learning import learning_summary
 from bench.analysis.load import load
 from bench.analysis.records import Records
 from bench.commands import run as commands_run
+from bench.commands.current_run import RunOptions
 from bench.commands.inspect import status_rows
 from bench.commands.reporting import export, make_report
-from bench.commands.run import RunOptions, run_plan
+from bench.commands.run import run_plan
 from bench.errors import BenchError, StoreError
 from bench.experiment.earlier_experiments import lookup
 from bench.importing.csv_log import MOST_BYTES, read_log

@@ -1,0 +1,104 @@
+"""One `bench run` and its part in the experiment: its options, its plan, and how far that is."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from rich.console import Console
+
+from bench.errors import UnconfirmedError, printable
+from bench.plan.plan import Plan
+from bench.plan.trial import Trial
+from bench.record.confirmed_index import ConfirmedIndex
+from bench.record.leases import Leases
+from bench.record.store import Store, TrialFiles, TrialStatus
+from bench.run.limits import Limits
+from bench.run.retries import RETRIES
+from bench.run.runner import TrialSelection, select_trials
+from bench.states import Status
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What the command line says besides the spec."""
+
+    results: Path
+    reports: Path
+    jobs: int | None = None
+    retry_failed: bool = False
+    force: bool = False
+    fail_fast: bool = False
+    limits: Limits = field(default_factory=Limits)
+    retries: int = RETRIES
+    keep_last: bool = False
+
+
+@dataclass
+class CurrentRun:
+    """One `run` and its part in the experiment.
+
+    Attributes:
+        plan: as far as it has grown.
+        setup: closed once others may start, too.
+        selection: which of the plan's trials are to be run, and which were done or failed before.
+        refused: trials of which nothing that is recorded is counted.
+    """
+
+    plan: Plan
+    options: RunOptions
+    console: Console
+    store: Store
+    leases: Leases
+    setup: ExitStack
+    selection: TrialSelection = field(default_factory=lambda: TrialSelection((), (), ()))
+    refused: int = 0
+
+    @cached_property
+    def confirmed(self) -> ConfirmedIndex:
+        """Which finished trials need not be read again."""
+        return ConfirmedIndex(self.store.experiment(self.plan.experiment))
+
+    @property
+    def page(self) -> Path:
+        """The report's."""
+        return self.options.reports / self.plan.experiment / "report.html"
+
+    def say(self, text: str) -> None:
+        """A line for a person."""
+        self.console.print(printable(text), highlight=False, markup=False, soft_wrap=True)
+
+    def files(self, trial: Trial) -> TrialFiles:
+        """A trial's."""
+        return self.store.trial(trial.experiment, trial.id)
+
+    def verified_statuses(
+        self, trials: Iterable[Trial]
+    ) -> tuple[dict[str, TrialStatus], dict[str, UnconfirmedError]]:
+        """By id: how far the trials are, and of some why nothing that is recorded is counted."""
+        found: dict[str, TrialStatus] = {}
+        refused: dict[str, UnconfirmedError] = {}
+        for trial in trials:
+            try:
+                found[trial.id] = self.confirmed.verified_status(self.files(trial))
+            except UnconfirmedError as error:
+                refused[trial.id] = error
+        self.confirmed.save()
+        return found, refused
+
+    def select(
+        self, statuses: Mapping[str, Status], refused: Collection[str], *, force: bool = False
+    ) -> TrialSelection:
+        """Which of these trials are to be run, besides those selected before."""
+        before, retry = self.selection, self.options.retry_failed
+        new = select_trials(statuses, retry_failed=retry, force=force)
+        self.selection = TrialSelection(
+            (*before.todo, *new.todo),
+            (*before.finished, *new.finished),
+            (*before.failed_before, *new.failed_before),
+        )
+        self.refused += len(refused)
+        return new

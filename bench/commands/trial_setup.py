@@ -1,0 +1,149 @@
+"""What is done before the trials of a round are started: prepared, put on record, made jobs of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from bench.commands.current_run import CurrentRun
+from bench.data.survey import Survey
+from bench.errors import DamagedError
+from bench.experiment import changed_data
+from bench.experiment.shared_trials import SETUP, SharedTrials
+from bench.experiment.surveys import keep_surveys
+from bench.plan.expand import trial_config
+from bench.plan.plan import Plan
+from bench.plan.pretrained import fetch_weights
+from bench.plan.trial import Trial
+from bench.record.recorder import TrialRecorder
+from bench.record.store import TrialStatus
+from bench.run.prepare import Costs, Prepared, Report, prepare
+from bench.run.worker import Job
+
+
+class TrialSetup:
+    """Jobs of a run's trials, and what all of them share.
+
+    Args:
+        here: the run.
+        report: called with what is being prepared.
+        trials_per_device: how many trials a device will have at a time.
+        epochs: by trial, for the display; filled as rounds come.
+
+    Attributes:
+        recorders: by trial.
+        claims: who has which trial.
+    """
+
+    def __init__(
+        self, here: CurrentRun, report: Report, trials_per_device: int, epochs: dict[str, int]
+    ) -> None:
+        self._here, self._report, self._epochs = here, report, epochs
+        self._trials_per_device = trials_per_device
+        self._costs: dict[str, Costs] = {}  # by arm
+        self._surveys: dict[str, Survey] = {}
+        self._notes: dict[str, None] = {}
+        self.recorders: dict[str, TrialRecorder] = {}
+        self.claims = SharedTrials(here.leases, {}, {}, {})
+
+    def first(
+        self, todo: Sequence[Trial], moved: Sequence[Trial], before: Mapping[str, TrialStatus]
+    ) -> list[Job]:
+        """Jobs of the first round.
+
+        The data of the finished trials in `moved` is looked at again.
+        """
+        here = self._here
+        lines = self._prepare([*todo, *moved])
+        changed_data.keep_stamps(here.plan, here.store)
+        warnings = [f"Warning: {caution}." for caution in here.plan.warnings]
+        surveys = keep_surveys(here.store, here.plan, self._surveys)
+        for line in (*lines, *warnings, *surveys):
+            here.say(line)
+        self._keep_plan()
+        self.recorders |= {trial.id: self._recorder(trial) for trial in todo}
+        self.claims = self._put_on_record(todo, moved, before)
+        return [self._job(trial) for trial in todo]
+
+    def further(self, plan: Plan, trials: Sequence[Trial]) -> list[Job]:
+        """Jobs of those of a later round's trials that are not finished."""
+        here = self._here
+        with here.leases.hold(SETUP):
+            here.plan = plan
+            before, refused = here.verified_statuses(trials)
+            statuses = {trial: found.status for trial, found in before.items()}
+            selected = set(here.select(statuses, refused).todo)
+            todo = [trial for trial in trials if trial.id in selected]
+            new = [trial for trial in todo if trial.arm not in self._costs]
+            if new:
+                fetch_weights(new)
+                for line in self._prepare(new):
+                    here.say(line)
+            keep_surveys(here.store, plan, self._surveys)
+            self._keep_plan()
+        for trial in todo:
+            recorder = self.recorders[trial.id] = self._recorder(trial)
+            self.claims.add(trial.id, recorder, before[trial.id], trial_config(trial))
+            self._epochs[trial.id] = trial.settings.train.epochs
+        return [self._job(trial) for trial in todo]
+
+    def _prepare(self, trials: Sequence[Trial]) -> list[str]:
+        """Prepare what these trials share; returns what to say of it."""
+        here = self._here
+        prepared: Prepared = prepare(trials, self._report, self._trials_per_device)
+        if not here.options.force:
+            changed_data.refuse_changed_data(here.plan, prepared.fingerprints, here.store)
+        self._costs |= {trial.arm: prepared.costs[trial.id] for trial in trials}
+        self._surveys |= prepared.surveys
+        self._notes |= dict.fromkeys(prepared.notes)
+        return [*prepared.placements, *prepared.notes]
+
+    def _keep_plan(self) -> None:
+        """Put the plan on record, unless another run of the same spec is a round ahead."""
+        plan, store = self._here.plan, self._here.store
+        record = plan.record()
+        try:
+            found = store.plan(plan.experiment) or {}
+        except DamagedError:
+            found = {}
+        ahead = {trial["id"] for trial in found.get("trials", ())} > {t.id for t in plan.trials}
+        if not (plan.further and ahead and found.get("spec") == record["spec"]):
+            store.write_plan(plan.experiment, record | {"notes": list(self._notes)})
+
+    def _put_on_record(
+        self,
+        todo: Sequence[Trial],
+        moved: Sequence[Trial],
+        before: Mapping[str, TrialStatus],
+    ) -> SharedTrials:
+        """Write what is asked for, but for trials that other runs have, or had since `before`."""
+        here, force = self._here, self._here.options.force
+        theirs = here.store.running(here.plan.experiment)
+        now, refused = here.verified_statuses(todo)
+        theirs |= {key for key, status in now.items() if status != before[key]}
+        theirs |= set() if force else refused.keys()
+        if force:
+            self._forget((*todo, *moved, *here.plan.further))
+        for trial in [*todo, *moved]:
+            if trial.id not in theirs:
+                here.files(trial).write_config(trial_config(trial))
+        if force:
+            before, _ = here.verified_statuses(todo)
+        unwritten = {trial.id: trial for trial in todo if trial.id in theirs}
+        return SharedTrials(here.leases, self.recorders, before, unwritten)
+
+    def _forget(self, trials: Iterable[Trial]) -> None:
+        """Start these from nothing, those of later rounds too."""
+        for files in map(self._here.files, trials):
+            if files.folder.is_dir():
+                files.clear()
+
+    def _recorder(self, trial: Trial) -> TrialRecorder:
+        plan, keep_last = self._here.plan, self._here.options.keep_last
+        costs, metric = self._costs[trial.arm], plan.select.metric
+        return TrialRecorder(
+            self._here.files(trial), metric, plan.metrics, costs, keep_last=keep_last
+        )
+
+    def _job(self, trial: Trial) -> Job:
+        recorder = self.recorders[trial.id]
+        return Job(trial, recorder, recorder.files.log)
