@@ -15,7 +15,7 @@ def main() -> None:
         from bench.home import find_home
 
         find_home()
-        from bench.cli import main as run_cli
+        from bench.cli.main import main as run_cli
 
         run_cli()
 

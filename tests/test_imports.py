@@ -138,7 +138,7 @@ LIGHT = {
     "bench": {"torch", "mlflow", "pandas", "pydantic", "optuna", "typer"},
     "bench.api.experiment": {"torch", "mlflow", "optuna", "matplotlib"},
     "bench.api.running": {"torch", "mlflow", "pandas", "optuna"},
-    "bench.cli": {"torch", "mlflow", "pandas", "pydantic", "optuna"},
+    "bench.cli.main": {"torch", "mlflow", "pandas", "pydantic", "optuna"},
     "bench.spec.load": {"torch", "mlflow", "pandas"},
     "bench.plan.expand": {"torch", "mlflow", "pandas"},
     "bench.record.store": {"torch", "mlflow", "pandas"},

@@ -10,15 +10,16 @@ import pytest
 from typer.testing import CliRunner
 
 from bench.analysis.load import load
-from bench.cli import app
-from bench.commands import clean as module
-from bench.commands.clean import CleanOptions, clean, clean_lines, freed
+from bench.cli.app import app
+from bench.commands.clean import clean_lines
 from bench.commands.disk import size_text
 from bench.errors import BenchError, SpecError, StoreError
 from bench.experiment.earlier_experiments import lookup
 from bench.inference.predict import predict_files
 from bench.inference.trained import evaluate
 from bench.plan.earlier import best_trial, trial_of_seed
+from bench.record import clean as module
+from bench.record.clean import CleanOptions, clean, freed
 from bench.record.columns import Failure, Status
 from bench.record.confirm import verified_status
 from bench.record.store import Store, TrialFiles, TrialStatus

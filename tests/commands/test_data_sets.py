@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from bench.cli import app
+from bench.cli.app import app
 from bench.commands import data_sets
 from bench.data.base import Split, Splits
 from bench.errors import BenchError

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bench.analysis.load import load
-from bench.cli import app
+from bench.cli.app import app
 from bench.commands.publish import publish, published_lines
 from bench.errors import BenchError, StoreError
 from bench.record.columns import ENVIRONMENT_DIGEST, Failure, Status

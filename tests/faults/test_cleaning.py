@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.commands import clean as module
-from bench.commands.clean import CleanOptions, clean
 from bench.commands.exit_codes import ExitCode
 from bench.errors import BenchError
+from bench.record import clean as module
+from bench.record.clean import CleanOptions, clean
 from bench.record.store import Store
 from tests.faults.place import ROOT
 from tests.faults.test_surroundings import Said
@@ -22,7 +22,7 @@ from tests.faults.tiny import facts, run, trials
 EVERYTHING = CleanOptions("none")
 KILLED = """
 import os, pathlib, signal, sys
-from bench.commands import clean as module
+from bench.record import clean as module
 from bench.record.store import Store
 
 left, delete = int(sys.argv[2]), module._delete

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.commands.arguments import (
+from bench.cli.arguments import (
     REPORTS,
     RESULTS,
     DeviceName,

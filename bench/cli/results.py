@@ -1,0 +1,181 @@
+"""`bench status`, `report`, `import`, `export`, `clean`, `sync` and `ui`: what is recorded."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli.arguments import REPORTS, RESULTS, AsJson, Results
+from bench.cli.output import exit_on_problems, for_each, print_note, print_table
+from bench.errors import BenchError, printable
+
+
+def status(
+    experiment: Annotated[str | None, typer.Argument(help="Default: all.")] = None,
+    as_json: AsJson = False,
+    results: Results = RESULTS,
+) -> None:
+    """Show how far the trials are."""
+    from bench.commands.inspect import status_rows, status_table
+    from bench.record.store import Store
+
+    store = Store(results)
+    names = [store.existing(experiment)] if experiment else store.experiments()
+    found, problems = for_each(names, lambda name: status_rows(store, name))
+    rows = [row for rows in found for row in rows]
+    if as_json:
+        print(json.dumps(rows, indent=2))
+    elif rows:
+        print_table(status_table(rows))
+    elif not problems:
+        print(f"No experiments in {results}.")
+    exit_on_problems(problems)
+
+
+def report(
+    experiments: Annotated[
+        list[str] | None, typer.Argument(help="Names or spec files; default: all.")
+    ] = None,
+    together: Annotated[
+        str | None, typer.Option(help="Make one report on all of them, under this name.")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder of reports.")] = REPORTS,
+    results: Results = RESULTS,
+) -> None:
+    """Make the report of an experiment from its records."""
+    from bench.commands.reporting import make_report, named, report_together
+    from bench.record.store import Store
+
+    store = Store(results)
+    if together is not None:
+        print(report_together(store, experiments or [], together, out))
+        return
+    wanted = experiments or store.experiments()
+    if not wanted:
+        raise BenchError(f"no experiments in {store.root}: `bench run` makes one")
+    chosen = [named(store, text) for text in wanted]
+    made, problems = for_each(chosen, lambda one: make_report(store, one[0], out, one[1]))
+    for page in made:
+        print(page)
+    exit_on_problems(problems)
+
+
+def import_(
+    file: Annotated[
+        Path, typer.Argument(help="A CSV file with one line per epoch.", show_default=False)
+    ],
+    experiment: Annotated[str, typer.Option(help="The experiment to put the histories into.")],
+    source: Annotated[str, typer.Option(help="Where they were logged, in a few words.")],
+    better: Annotated[
+        list[str] | None,
+        typer.Option(help="METRIC=max or METRIC=min, for a metric that bench does not know."),
+    ] = None,
+    select: Annotated[
+        str | None,
+        typer.Option(help="The metric whose best epoch counts; default: the plan's, or val/dice."),
+    ] = None,
+    force: Annotated[bool, typer.Option(help="Replace records that differ.")] = False,
+    first_epoch: Annotated[
+        int, typer.Option(min=0, help="The number of the file's first epoch: 0, as in Keras' logs.")
+    ] = 1,
+    results: Results = RESULTS,
+) -> None:
+    """Put histories logged elsewhere among the trials of an experiment.
+
+    Columns: epoch, metrics as in history.csv (train/loss, val/loss, val/dice, lr, …), perhaps seed;
+    every other column is an axis, and its cells are labels.
+    """
+    from bench.importing.import_log import ImportRequest, import_log
+    from bench.record.store import Store
+
+    request = ImportRequest(experiment, source, tuple(better or ()), select, force, first_epoch)
+    for line in import_log(Store(results), file, request):
+        print(line)
+
+
+def export(
+    experiment: str,
+    form: Annotated[str, typer.Option("--format", help="csv or parquet.")] = "csv",
+    out: Annotated[Path | None, typer.Option(help="Folder; default: reports/<experiment>.")] = None,
+    results: Results = RESULTS,
+) -> None:
+    """Write all runs and histories of an experiment as tables."""
+    from bench.commands.reporting import export as export_tables
+    from bench.record.store import Store
+
+    folder = out or REPORTS / experiment
+    for path in export_tables(Store(results), experiment, folder, form, print_note):
+        print(path)
+
+
+def publish(
+    experiments: Annotated[
+        list[str] | None, typer.Argument(help="Names of experiments; default: all.")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder for the records.")] = Path("published"),
+    results: Results = RESULTS,
+) -> None:
+    """Write records for others: without checkpoints, pictures, host names and absolute paths."""
+    from bench.commands.publish import publish as publish_records
+    from bench.commands.publish import published_lines
+    from bench.record.store import Store
+
+    for line in published_lines(publish_records(Store(results), experiments or [], out)):
+        print(printable(line))
+
+
+def clean(
+    what: Annotated[
+        list[str] | None, typer.Argument(help="Experiments and trials; default: all.")
+    ] = None,
+    keep: Annotated[
+        str,
+        typer.Option(help="best: delete the states to resume from; none: also the best weights."),
+    ] = "best",
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Failed trials' checkpoints, too.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Delete nothing, only count.")] = False,
+    results: Results = RESULTS,
+) -> None:
+    """Delete checkpoints of finished trials; records, reports and pictures stay."""
+    from bench.commands.clean import clean_lines, keep_of
+    from bench.record.clean import CleanOptions
+    from bench.record.clean import clean as clean_store
+    from bench.record.store import Store
+
+    options = CleanOptions(keep_of(keep), failed, dry_run)
+    for line in clean_lines(clean_store(Store(results), what or (), options), dry_run=dry_run):
+        print(line)
+
+
+def sync(
+    experiment: Annotated[str | None, typer.Argument(help="Default: all.")] = None,
+    results: Results = RESULTS,
+) -> None:
+    """Push to MLflow what it lacks."""
+    from bench.experiment.mirroring import sync_confirmed
+    from bench.record.store import Store
+
+    store = Store(results)
+    counts = sync_confirmed(store, store.existing(experiment) if experiment else None)
+    print(f"{counts.trials} trials, {counts.pushed} of them were not up to date in MLflow.")
+    exit_on_problems(counts.problems)
+
+
+def ui(
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 5000,
+    results: Results = RESULTS,
+) -> None:
+    """Open MLflow's pages on this store."""
+    from bench.record.store import Store
+    from bench.record.ui import served_uri, ui_command, ui_environment
+
+    store = Store(results)
+    command = ui_command(store, port, served_uri(store))
+    print(f"http://127.0.0.1:{port}", flush=True)
+    os.execve(command[0], command, ui_environment())  # noqa: S606 - our own command line

@@ -1,0 +1,77 @@
+"""`bench evaluate` and `predict`: using what a trial has learnt."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli.arguments import RESULTS, Device, DeviceName, Results, TrustCode
+from bench.commands.exit_codes import ExitCode
+from bench.errors import printable
+
+
+def evaluate(
+    trial: Annotated[
+        str,
+        typer.Argument(help="Id, beginning of an id, or folder; with --scores also an experiment."),
+    ],
+    split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
+    scores: Annotated[
+        bool,
+        typer.Option(
+            "--scores",
+            help="Record the scores of single images, where a finished trial lacks them.",
+        ),
+    ] = False,
+    device: Device = DeviceName.AUTO,
+    trust_code: TrustCode = False,
+    results: Results = RESULTS,
+) -> None:
+    """Score a trial's best checkpoint."""
+    if scores:
+        _evaluate_scores(trial, device, trust_code=trust_code, results=results)
+        return
+    from bench.inference.trained import evaluate as evaluate_trial
+    from bench.record.store import Store
+
+    found = evaluate_trial(Store(results), trial, split, device, trust_code=trust_code)
+    print(json.dumps(found, indent=2))
+
+
+def _evaluate_scores(name: str, device: str, *, trust_code: bool, results: Path) -> None:
+    from bench.inference.evaluate_scores import evaluate_scores
+    from bench.record.store import Store
+
+    failed = False
+    for line, is_there in evaluate_scores(Store(results), name, device, trust_code=trust_code):
+        print(printable(line), file=sys.stdout if is_there else sys.stderr, flush=True)
+        failed |= not is_there
+    if failed:
+        raise typer.Exit(1)
+
+
+def predict(
+    trial: Annotated[str, typer.Argument(help="Id, beginning of an id, or folder.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the results.")],
+    device: Device = DeviceName.AUTO,
+    trust_code: TrustCode = False,
+    results: Results = RESULTS,
+) -> None:
+    """Write what a trial predicts for any images: masks and overlays, or labels."""
+    from bench.inference.predict import predict_files
+    from bench.record.store import Store
+
+    predicted = predict_files(Store(results), trial, images, out, device, trust_code=trust_code)
+    for path in predicted.written:
+        print(printable(path))
+    if predicted.caution:
+        print(f"Warning: {printable(predicted.caution)}.", file=sys.stderr)
+    for line in predicted.failed:
+        print(f"error: {printable(line)}", file=sys.stderr)
+    if predicted.failed:
+        sys.exit(ExitCode.SOME_FAILED if predicted.written else ExitCode.WRONG_REQUEST)
