@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -77,7 +78,9 @@ def _model_bytes(trial: Trial, unknown: dict[str, str]) -> tuple[int, int] | Non
     import torch
 
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), warnings.catch_warnings():
+            # torch says so of weights that a model of the user's own loads when it is built
+            warnings.filterwarnings("ignore", ".*which is a no-op", UserWarning)
             model = MODELS.build(
                 trial.settings.model, in_channels=IN_CHANNELS, out_channels=num_outputs(trial)
             )

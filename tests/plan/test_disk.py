@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bench.plan.disk import DiskUse, disk_use
@@ -79,6 +81,27 @@ def Reads(in_channels: int, out_channels: int) -> Any:  # noqa: N802 - a model's
 
     model = nn.Conv2d(in_channels, out_channels, 1)
     assert float(model.weight.sum().item()) < 100
+    return model
+
+
+def test_a_model_that_loads_its_own_weights_is_measured_without_a_word() -> None:
+    trial: Trial = make_trial(model={"target": "tests.plan.test_disk:Loads"})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found, unknown = disk_use([trial])
+    assert unknown == {}
+    assert found[trial.id].best > 8 * 4
+
+
+def Loads(in_channels: int, out_channels: int) -> Any:  # noqa: N802 - a model's name
+    """A model that starts with weights of its own."""
+    import torch
+    from torch import nn
+
+    model = nn.Conv2d(in_channels, out_channels, 1)
+    values = np.zeros((out_channels, in_channels, 1, 1), np.float32)
+    weights = torch.from_numpy(values)  # as from a file: on the CPU, whatever the default is
+    model.load_state_dict({"weight": weights}, strict=False)
     return model
 
 
