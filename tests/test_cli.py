@@ -33,7 +33,7 @@ CLOCKS = {"epoch_seconds", "val_seconds", "between_seconds", "images_per_second"
 
 
 @dataclass(frozen=True)
-class Place:
+class Workspace:
     """A folder to call the command line in."""
 
     folder: Path
@@ -72,17 +72,17 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """A place where the tiny experiment has run."""
-    place = Place(tmp_path_factory.mktemp("done"))
-    found = place.call("run", place.write(SPEC), "-j", "2")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A workspace where the tiny experiment has run."""
+    workspace = Workspace(tmp_path_factory.mktemp("done"))
+    found = workspace.call("run", workspace.write(SPEC), "-j", "2")
     assert found.returncode == 0, found.stderr
     assert "4 of 4 trials done" in found.stderr
     assert found.stdout.splitlines() == ["reports/tiny/report.html"]
-    return place
+    return workspace
 
 
-def test_run_leaves_what_the_design_promises(done: Place) -> None:
+def test_run_leaves_what_the_design_promises(done: Workspace) -> None:
     trials = [path.parent for path in (done.folder / "results/tiny").glob("*/config.yaml")]
     assert len(trials) == 4
     for trial in trials:
@@ -104,13 +104,13 @@ def test_run_leaves_what_the_design_promises(done: Place) -> None:
     assert {row["status"] for row in runs} == {"done"}
 
 
-def test_nothing_that_is_written_holds_the_environments_secrets(done: Place) -> None:
+def test_nothing_that_is_written_holds_the_environments_secrets(done: Workspace) -> None:
     written = [path for path in done.folder.rglob("*") if path.is_file()]
     assert done.folder / "results/mlflow.db" in written
     assert [path for path in written if SECRET.encode() in path.read_bytes()] == []
 
 
-def test_running_again_does_nothing_and_says_so(done: Place) -> None:
+def test_running_again_does_nothing_and_says_so(done: Workspace) -> None:
     page = done.folder / "reports/tiny/report.html"
     before = page.stat().st_mtime_ns
     found = done.call("run", "spec.yaml")
@@ -120,7 +120,7 @@ def test_running_again_does_nothing_and_says_so(done: Place) -> None:
     assert page.stat().st_mtime_ns == before
 
 
-def test_mlflow_has_parent_children_curves_parameters_and_artifacts(done: Place) -> None:
+def test_mlflow_has_parent_children_curves_parameters_and_artifacts(done: Workspace) -> None:
     from mlflow import MlflowClient
 
     client = MlflowClient(f"sqlite:///{done.folder / 'results/mlflow.db'}")
@@ -139,11 +139,11 @@ def test_mlflow_has_parent_children_curves_parameters_and_artifacts(done: Place)
     assert {"config.yaml", "best.pt", "environment.json", "samples"} <= names
 
 
-def test_sync_finds_nothing_left(done: Place) -> None:
+def test_sync_finds_nothing_left(done: Workspace) -> None:
     assert done.ok("sync") == "4 trials, 0 of them were not up to date in MLflow.\n"
 
 
-def test_status(done: Place) -> None:
+def test_status(done: Workspace) -> None:
     rows = json.loads(done.ok("status", "--json"))
     assert [row["status"] for row in rows] == ["done"] * 4
     assert all(row["epoch"] == 2 and 0 <= row["best"] <= 1 for row in rows)
@@ -151,7 +151,7 @@ def test_status(done: Place) -> None:
     assert all(row["id"] in table for row in rows)
 
 
-def test_plan_json(done: Place) -> None:
+def test_plan_json(done: Workspace) -> None:
     rows = json.loads(done.ok("plan", "spec.yaml", "--json"))
     assert len(rows) == 4
     assert set(rows[0]) == {
@@ -165,7 +165,7 @@ def test_plan_json(done: Place) -> None:
     assert "unet-s0-" in done.ok("plan", "spec.yaml", "train.epochs=7")
 
 
-def test_evaluate_agrees_with_the_record(done: Place) -> None:
+def test_evaluate_agrees_with_the_record(done: Workspace) -> None:
     row = json.loads(done.ok("status", "--json"))[0]
     summary = json.loads((done.folder / "results/tiny" / row["id"] / "summary.json").read_text())
     assert json.loads(done.ok("evaluate", row["id"]))["dice"] == summary["test_dice"]
@@ -173,7 +173,7 @@ def test_evaluate_agrees_with_the_record(done: Place) -> None:
     assert validation["dice"] == summary["best_val_dice"]
 
 
-def test_predict_writes_masks_and_overlays_at_own_size(done: Place) -> None:
+def test_predict_writes_masks_and_overlays_at_own_size(done: Workspace) -> None:
     for name, size, mode in (("a.png", (50, 31), "RGB"), ("b.jpg", (20, 64), "L")):
         Image.new(mode, size).save(done.folder / name)
     trial = json.loads(done.ok("status", "--json"))[0]["id"]
@@ -190,7 +190,7 @@ def test_predict_writes_masks_and_overlays_at_own_size(done: Place) -> None:
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet"])
-def test_export(done: Place, form: str) -> None:
+def test_export(done: Workspace, form: str) -> None:
     import pandas as pd
 
     printed = done.ok("export", "tiny", "--format", form, "--out", "exported").split()
@@ -202,35 +202,35 @@ def test_export(done: Place, form: str) -> None:
     assert list(history.columns[:3]) == ["id", "epoch", "train/loss"]
 
 
-def test_report_by_name_and_by_spec(done: Place) -> None:
+def test_report_by_name_and_by_spec(done: Workspace) -> None:
     for name in ("tiny", "spec.yaml"):
         assert done.ok("report", name, "--out", "again").split() == ["again/tiny/report.html"]
 
 
-def test_schema_is_json_schema(done: Place) -> None:
+def test_schema_is_json_schema(done: Workspace) -> None:
     schema = json.loads(done.ok("schema"))
     assert schema["additionalProperties"] is False
     assert {"experiment", "task", "data", "grid", "seeds"} <= set(schema["properties"])
 
 
-def test_doctor(done: Place) -> None:
+def test_doctor(done: Workspace) -> None:
     printed = done.call("doctor").stdout
     assert "torch" in printed
     assert "mlflow" in printed
 
 
 def test_a_failed_trial_is_a_row_and_exit_code_1(tmp_path: Path) -> None:
-    place = Place(tmp_path)
+    workspace = Workspace(tmp_path)
     spec = SPEC.replace("seeds: 2", "seeds: 1").replace(
         "resnet34_unet: {name: resnet34_unet, width: 0.05}",
         "broken: {target: 'tests.run.parts:CrashingInTraining'}",
     )
-    found = place.call("run", place.write(spec))
+    found = workspace.call("run", workspace.write(spec))
     assert found.returncode == 1
     assert "1 of 2 trials done, 1 failed" in found.stderr
     assert "RuntimeError: the model broke" in found.stderr
     assert found.stdout.splitlines() == ["reports/tiny/report.html"]
-    again = place.call("run", "spec.yaml")
+    again = workspace.call("run", "spec.yaml")
     assert again.returncode == 1
     assert "Nothing to run: 1 of 2 trials are done, 1 failed before" in again.stderr
 
@@ -240,15 +240,16 @@ def heed_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def stopped(place: Place, sent: signal.Signals) -> tuple[int, str]:
+def stopped(workspace: Workspace, sent: signal.Signals) -> tuple[int, str]:
     """Send a signal once any epoch is on record; exit code and what was said."""
     running = subprocess.Popen(
-        place.command("run", "spec.yaml", "-j", "1"), cwd=place.folder, env=place.environment(),
+        workspace.command("run", "spec.yaml", "-j", "1"),
+        cwd=workspace.folder, env=workspace.environment(),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
         preexec_fn=heed_interrupts,
     )  # fmt: skip
     limit = time.monotonic() + 60
-    while not any(rows for rows in place.histories("tiny").values()):
+    while not any(rows for rows in workspace.histories("tiny").values()):
         assert time.monotonic() < limit
         time.sleep(0.005)
     with suppress(ProcessLookupError):
@@ -258,10 +259,10 @@ def stopped(place: Place, sent: signal.Signals) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-def test_stopped_and_on(done: Place, tmp_path: Path, sent: signal.Signals) -> None:
+def test_stopped_and_on(done: Workspace, tmp_path: Path, sent: signal.Signals) -> None:
     """Ctrl-C and a scheduler's SIGTERM reach every process of the group."""
     for attempt in range(5):  # on a busy machine all four may be done before we look
-        cut = Place(tmp_path / str(attempt))
+        cut = Workspace(tmp_path / str(attempt))
         cut.folder.mkdir()
         cut.write(SPEC)
         code, said = stopped(cut, sent)
@@ -277,9 +278,9 @@ def test_stopped_and_on(done: Place, tmp_path: Path, sent: signal.Signals) -> No
 
 
 def test_brackets_are_no_markup(tmp_path: Path) -> None:
-    place = Place(tmp_path)
+    workspace = Workspace(tmp_path)
     spec = SPEC.replace("unet: {name: unet", '"[/x] [bold]": {name: unet')
-    assert "[/x] [bold]" in place.ok("plan", place.write(spec))
+    assert "[/x] [bold]" in workspace.ok("plan", workspace.write(spec))
 
 
 WRONG: dict[str, tuple[list[str], str]] = {
@@ -312,7 +313,7 @@ WRONG: dict[str, tuple[list[str], str]] = {
 
 
 @pytest.mark.parametrize("name", sorted(WRONG))
-def test_wrong_requests_are_one_line_and_exit_code_2(done: Place, name: str) -> None:
+def test_wrong_requests_are_one_line_and_exit_code_2(done: Workspace, name: str) -> None:
     words, expected = WRONG[name]
     found = done.call(*words)
     assert found.returncode == 2, found.stderr
@@ -322,16 +323,16 @@ def test_wrong_requests_are_one_line_and_exit_code_2(done: Place, name: str) -> 
         assert len([line for line in found.stderr.splitlines() if "error:" in line.lower()]) == 1
 
 
-def test_help_is_quick_to_import(done: Place) -> None:
+def test_help_is_quick_to_import(done: Workspace) -> None:
     assert "Train every trial" in done.ok("--help")
 
 
 def test_a_traceback_has_no_password(tmp_path: Path) -> None:
-    place = Place(tmp_path)
-    place.write(SPEC)
+    workspace = Workspace(tmp_path)
+    workspace.write(SPEC)
     word = f"search.storage=postgre://me:{SECRET}@host/db"
     for words in (["run", "spec.yaml", word], ["--debug", "run", "spec.yaml", word]):
-        found = place.call(*words)
+        found = workspace.call(*words)
         assert found.returncode == 2
         assert SECRET not in found.stdout + found.stderr
     assert "Traceback" in found.stderr

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bench.interruption import SIGNALS
-from tests.test_cli import ROOT, Place
+from tests.test_cli import ROOT, Workspace
 
 SPEC = """\
 experiment: long
@@ -27,18 +27,18 @@ FULL = "error: standard output: cannot be written (No space left on device)\n"
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    place = Place(tmp_path)
-    place.write(SPEC)
-    return place
+def workspace(tmp_path: Path) -> Workspace:
+    workspace = Workspace(tmp_path)
+    workspace.write(SPEC)
+    return workspace
 
 
-def shell(place: Place, words: str, redirected: str) -> tuple[int, str, str]:
+def shell(workspace: Workspace, words: str, redirected: str) -> tuple[int, str, str]:
     """Exit code, standard output and standard error of a command with shell redirections."""
-    line = f"{' '.join(place.command())} {words} {redirected}"
+    line = f"{' '.join(workspace.command())} {words} {redirected}"
     found = subprocess.run(
-        ["bash", "-c", line], cwd=place.folder, env=place.environment(), capture_output=True,
-        text=True, timeout=100, check=False,
+        ["bash", "-c", line], cwd=workspace.folder, env=workspace.environment(),
+        capture_output=True, text=True, timeout=100, check=False,
     )  # fmt: skip
     assert "Traceback" not in found.stderr
     assert "Exception ignored" not in found.stderr
@@ -46,45 +46,47 @@ def shell(place: Place, words: str, redirected: str) -> tuple[int, str, str]:
 
 
 @pytest.mark.parametrize("words", ["schema", "--help", "plan spec.yaml", "status"])
-def test_a_full_disk_behind_standard_output_is_one_line(place: Place, words: str) -> None:
-    assert shell(place, words, "> /dev/full") == (1, "", FULL)
+def test_a_full_disk_behind_standard_output_is_one_line(workspace: Workspace, words: str) -> None:
+    assert shell(workspace, words, "> /dev/full") == (1, "", FULL)
 
 
 @pytest.mark.parametrize("words", ["schema", "status"])
-def test_a_pipe_that_nobody_reads_ends_as_by_its_signal(place: Place, words: str) -> None:
-    assert shell(place, words, "| exec true; exit ${PIPESTATUS[0]}")[0] == 141
+def test_a_pipe_that_nobody_reads_ends_as_by_its_signal(workspace: Workspace, words: str) -> None:
+    assert shell(workspace, words, "| exec true; exit ${PIPESTATUS[0]}")[0] == 141
 
 
 @pytest.mark.parametrize(
     ("redirected", "code"),
     [(">&-", 0), ("2>&-", 0), ("<&-", 0), (">&- 2>&- <&-", 0), ("2> /dev/full", 0)],
 )
-def test_streams_that_are_closed_change_nothing(place: Place, redirected: str, code: int) -> None:
-    found, out, err = shell(place, "status", redirected)  # the quickest that prints
+def test_streams_that_are_closed_change_nothing(
+    workspace: Workspace, redirected: str, code: int
+) -> None:
+    found, out, err = shell(workspace, "status", redirected)  # the quickest that prints
     assert found == code, err
     assert (">&-" in redirected.replace("2>&-", "")) == ("No experiments in" not in out)
 
 
-def test_an_error_that_cannot_be_said_keeps_its_code(place: Place) -> None:
-    assert shell(place, "plan nowhere.yaml", "2> /dev/full")[0] == 2
-    assert shell(place, "plan nowhere.yaml", "2>&-")[0] == 2
+def test_an_error_that_cannot_be_said_keeps_its_code(workspace: Workspace) -> None:
+    assert shell(workspace, "plan nowhere.yaml", "2> /dev/full")[0] == 2
+    assert shell(workspace, "plan nowhere.yaml", "2>&-")[0] == 2
 
 
-def test_a_run_without_any_stream_trains(place: Place) -> None:
-    place.write(SPEC.replace("4000", "1").replace("seeds: 2", "seeds: 1"))
-    code, _, _ = shell(place, "run spec.yaml", ">&- 2>&- <&-")
+def test_a_run_without_any_stream_trains(workspace: Workspace) -> None:
+    workspace.write(SPEC.replace("4000", "1").replace("seeds: 2", "seeds: 1"))
+    code, _, _ = shell(workspace, "run spec.yaml", ">&- 2>&- <&-")
     assert code == 0
-    (log,) = (place.folder / "results" / "long").glob("*/log.txt")
+    (log,) = (workspace.folder / "results" / "long").glob("*/log.txt")
     assert "placement: " in log.read_text()  # what the worker prints is still in its own file
-    assert (place.folder / "reports" / "long" / "report.html").is_file()
+    assert (workspace.folder / "reports" / "long" / "report.html").is_file()
 
 
-def test_a_working_folder_that_is_gone_is_one_line(place: Place) -> None:
-    words = f"status; code=$?; cd {place.folder}; exit $code"
-    line = f"mkdir gone && cd gone && rmdir ../gone && {' '.join(place.command())} {words}"
+def test_a_working_folder_that_is_gone_is_one_line(workspace: Workspace) -> None:
+    words = f"status; code=$?; cd {workspace.folder}; exit $code"
+    line = f"mkdir gone && cd gone && rmdir ../gone && {' '.join(workspace.command())} {words}"
     found = subprocess.run(
-        ["bash", "-c", line], cwd=place.folder, env=place.environment(), capture_output=True,
-        text=True, timeout=100, check=False,
+        ["bash", "-c", line], cwd=workspace.folder, env=workspace.environment(),
+        capture_output=True, text=True, timeout=100, check=False,
     )  # fmt: skip
     assert found.returncode == 2
     assert found.stderr.startswith("error: the working folder is no longer there")
@@ -101,25 +103,25 @@ pwd.getpwuid = unknown
 """
 
 
-def test_without_home_and_name_a_run_trains_and_says_what_is_not_kept(place: Place) -> None:
-    place.write(SPEC.replace("4000", "1").replace("seeds: 2", "seeds: 1"))
-    place.write(NOBODY, "sitecustomize.py")
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{place.folder}"}
+def test_without_home_and_name_a_run_trains_and_says_what_is_not_kept(workspace: Workspace) -> None:
+    workspace.write(SPEC.replace("4000", "1").replace("seeds: 2", "seeds: 1"))
+    workspace.write(NOBODY, "sitecustomize.py")
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{workspace.folder}"}
     found = subprocess.run(
-        place.command("run", "spec.yaml"), cwd=place.folder, env=environment,
+        workspace.command("run", "spec.yaml"), cwd=workspace.folder, env=environment,
         capture_output=True, text=True, timeout=200, check=False,
     )  # fmt: skip
     assert found.returncode == 0, found.stderr
     assert "set HOME, or BENCH_CACHE to a folder" in found.stderr
     assert "without MLflow" not in found.stderr
     assert "MLflow does not have" not in found.stderr
-    assert not [path for path in place.folder.iterdir() if path.name.startswith("~")]
+    assert not [path for path in workspace.folder.iterdir() if path.name.startswith("~")]
 
 
-def start(place: Place, before: Sequence[str] = ()) -> subprocess.Popen[str]:
+def start(workspace: Workspace, before: Sequence[str] = ()) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [*before, *place.command("run", "spec.yaml", "-j", "1")], cwd=place.folder,
-        env=place.environment(), text=True, start_new_session=True, stdin=subprocess.DEVNULL,
+        [*before, *workspace.command("run", "spec.yaml", "-j", "1")], cwd=workspace.folder,
+        env=workspace.environment(), text=True, start_new_session=True, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=default_signals,
     )  # fmt: skip
 
@@ -155,9 +157,9 @@ def catches(pid: int, wanted: int) -> bool:
         *((each, 3.0) for each in (signal.SIGINT, signal.SIGTERM)),
     ],
 )
-def test_a_signal_soon_after_the_start(place: Place, wanted: int, seconds: float) -> None:
+def test_a_signal_soon_after_the_start(workspace: Workspace, wanted: int, seconds: float) -> None:
     """To the whole group, as a terminal sends it. Later ones: see the terminal that is closed."""
-    process = start(place)
+    process = start(workspace)
     end = time.monotonic() + 80
     while not catches(process.pid, signal.SIGQUIT):  # the last one; before, Python itself ends
         assert time.monotonic() < end
@@ -170,9 +172,11 @@ def test_a_signal_soon_after_the_start(place: Place, wanted: int, seconds: float
 
 
 @pytest.mark.parametrize("wanted", [signal.SIGHUP, signal.SIGQUIT])
-def test_a_terminal_that_is_closed_leaves_a_run_to_go_on_with(place: Place, wanted: int) -> None:
-    process = start(place)
-    history = place.folder / "results" / "long"
+def test_a_terminal_that_is_closed_leaves_a_run_to_go_on_with(
+    workspace: Workspace, wanted: int
+) -> None:
+    process = start(workspace)
+    history = workspace.folder / "results" / "long"
     end = time.monotonic() + 80
     while not list(history.glob("*/history.csv")) and time.monotonic() < end:
         time.sleep(0.1)
@@ -183,11 +187,11 @@ def test_a_terminal_that_is_closed_leaves_a_run_to_go_on_with(place: Place, want
     assert '"interrupted"' in "".join(p.read_text() for p in history.glob("*/status.json"))
 
 
-def test_nohup_is_heeded(place: Place) -> None:
-    place.write(SPEC.replace("4000", "2").replace("seeds: 2", "seeds: 1"))
-    process = start(place, ["bash", "-c", 'trap "" HUP; exec "$@"', "-"])
+def test_nohup_is_heeded(workspace: Workspace) -> None:
+    workspace.write(SPEC.replace("4000", "2").replace("seeds: 2", "seeds: 1"))
+    process = start(workspace, ["bash", "-c", 'trap "" HUP; exec "$@"', "-"])
     end = time.monotonic() + 80
-    while not list(place.folder.glob("results/long/.leases")) and time.monotonic() < end:
+    while not list(workspace.folder.glob("results/long/.leases")) and time.monotonic() < end:
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGHUP)
     said = finish(process)
@@ -195,8 +199,8 @@ def test_nohup_is_heeded(place: Place) -> None:
     assert "1 of 1 trials done" in said
 
 
-def test_progress_that_nobody_reads_does_not_stop_a_run(place: Place) -> None:
-    place.write(SPEC.replace("4000", "2").replace("seeds: 2", "seeds: 1"))
-    code, _, _ = shell(place, "run spec.yaml", "2>&1 >report | head -1; exit ${PIPESTATUS[0]}")
+def test_progress_that_nobody_reads_does_not_stop_a_run(workspace: Workspace) -> None:
+    workspace.write(SPEC.replace("4000", "2").replace("seeds: 2", "seeds: 1"))
+    code, _, _ = shell(workspace, "run spec.yaml", "2>&1 >report | head -1; exit ${PIPESTATUS[0]}")
     assert code == 0
-    assert (place.folder / "report").read_text() == "reports/long/report.html\n"
+    assert (workspace.folder / "report").read_text() == "reports/long/report.html\n"

@@ -43,14 +43,17 @@ def spec() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("api")
 
 
 @pytest.fixture(scope="session")
-def made(place: Path) -> Iterator[bench.Experiment]:
+def made(workspace: Path) -> Iterator[bench.Experiment]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BENCH_CACHE", str(place / "cache"))
+        patch.setenv("BENCH_CACHE", str(workspace / "cache"))
         yield bench.run(
-            copy.deepcopy(SPEC), results=place / "results", reports=place / "reports", jobs=2
+            copy.deepcopy(SPEC),
+            results=workspace / "results",
+            reports=workspace / "reports",
+            jobs=2,
         )

@@ -15,12 +15,12 @@ from tests.builders.records import MadeTrial, write_experiment
 
 
 def test_by_name_by_folder_and_by_spec(
-    made: bench.Experiment, place: Path, spec: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    made: bench.Experiment, workspace: Path, spec: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    results = place / "results"
-    file = place / "spec.yaml"
+    results = workspace / "results"
+    file = workspace / "spec.yaml"
     file.write_text(dump(spec))
-    monkeypatch.chdir(place)
+    monkeypatch.chdir(workspace)
     found = [
         bench.load("made"),
         bench.load("made", results=results),
@@ -36,15 +36,15 @@ def test_by_name_by_folder_and_by_spec(
     assert bench.load(Path("made")).runs.equals(made.runs)
 
 
-def test_what_is_not_there(made: bench.Experiment, place: Path) -> None:
+def test_what_is_not_there(made: bench.Experiment, workspace: Path) -> None:
     with pytest.raises(bench.BenchError, match=r"mad.*did you mean 'made'"):
-        bench.load("mad", results=place / "results")
+        bench.load("mad", results=workspace / "results")
     with pytest.raises(bench.BenchError, match="there is no such folder"):
-        bench.load(place / "nowhere")
+        bench.load(workspace / "nowhere")
 
 
-def test_tables_are_those_of_the_report(made: bench.Experiment, place: Path) -> None:
-    report = place / "reports/made"
+def test_tables_are_those_of_the_report(made: bench.Experiment, workspace: Path) -> None:
+    report = workspace / "reports/made"
     runs = pd.read_csv(report / "runs.csv")
     assert list(made.runs.columns) == list(runs.columns)
     assert list(made.runs["id"]) == list(runs["id"])

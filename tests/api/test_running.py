@@ -100,11 +100,13 @@ def test_packages_stay_packages(spec: dict[str, Any]) -> None:
 
 
 def test_a_second_run_trains_nothing(
-    made: bench.Experiment, place: Path, spec: dict[str, Any], capfd: pytest.CaptureFixture[str]
+    made: bench.Experiment, workspace: Path, spec: dict[str, Any], capfd: pytest.CaptureFixture[str]
 ) -> None:
     before = {path: path.read_bytes() for path in made.folder.rglob("best.pt")}
     assert len(before) == 4
-    again = bench.run(spec, results=place / "results", reports=place / "reports", progress=False)
+    again = bench.run(
+        spec, results=workspace / "results", reports=workspace / "reports", progress=False
+    )
     assert again.runs.equals(made.runs)
     assert {path: path.read_bytes() for path in made.folder.rglob("best.pt")} == before
     printed = capfd.readouterr()
@@ -121,9 +123,9 @@ def test_an_interrupted_run_raises(
     assert sys.modules["__main__"] is main
 
 
-def test_it_runs_in_a_thread(made: bench.Experiment, place: Path, spec: dict[str, Any]) -> None:
+def test_it_runs_in_a_thread(made: bench.Experiment, workspace: Path, spec: dict[str, Any]) -> None:
     """Where Python lets nobody handle signals: in a server, for example."""
-    folders = {"results": place / "results", "reports": place / "reports"}
+    folders = {"results": workspace / "results", "reports": workspace / "reports"}
     with ThreadPoolExecutor(1) as pool:
         found = pool.submit(bench.run, spec, progress=False, **folders).result()
     assert found.runs.equals(made.runs)

@@ -21,9 +21,9 @@ def results_of(
 ) -> tuple[Result, ...]:
     """What the only hypotheses of an experiment come to; differences by seed, those finite."""
     questions, seen = [], {}
-    for place, (h, values) in enumerate(zip(hypotheses, differences, strict=True)):
-        b = frozenset({(place, "b")}) if isinstance(h.b, dict) else float(h.b)
-        contrast = Contrast(h.metric, frozenset({(place, "a")}), b)
+    for index, (h, values) in enumerate(zip(hypotheses, differences, strict=True)):
+        b = frozenset({(index, "b")}) if isinstance(h.b, dict) else float(h.b)
+        contrast = Contrast(h.metric, frozenset({(index, "a")}), b)
         known = np.asarray(values, dtype=float)
         seen[contrast] = Observed(known[np.isfinite(known)], is_exact=h.exact)
         questions.append(Question(h.id, contrast, h.expect, h.margin))

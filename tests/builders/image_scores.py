@@ -28,7 +28,7 @@ def scores_of(
     values = np.asarray(dice, dtype=np.float32)[:, None]
     each = ImageScores(("dice",), values, frozenset(("dice",)))
     both = SelectedAndLast(each, each)
-    names = tuple(names) or tuple(f"image{place:02}" for place in range(len(values)))
+    names = tuple(names) or tuple(f"image{index:02}" for index in range(len(values)))
     images = {
         "val": SplitImages(tuple(f"val_{name}" for name in names), tuple(groups)),
         "test": SplitImages(names, tuple(groups)),

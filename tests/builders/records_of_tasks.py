@@ -35,9 +35,9 @@ def classification(
 ) -> list[MadeTrial]:
     """Arms by the top-1 accuracy that they come to."""
     trials = []
-    for place, (arm, top) in enumerate(arms.items()):
+    for index, (arm, top) in enumerate(arms.items()):
         for seed in range(seeds):
-            random = np.random.default_rng([place, seed])
+            random = np.random.default_rng([index, seed])
             rise = 1 - np.exp(-np.arange(1, epochs + 1) / 4)
             top1 = (top + random.normal(0, 0.01)) * rise
             columns = {"train/loss": 3.6 - 3 * rise, "val/loss": 3.6 - 2 * rise, "val/top1": top1,
@@ -52,9 +52,9 @@ def diffusion(
 ) -> list[MadeTrial]:
     """Arms by the loss that they come to; `frozen` trains a third of its parameters."""
     trials = []
-    for place, (arm, end) in enumerate(arms.items()):
+    for index, (arm, end) in enumerate(arms.items()):
         for seed in range(seeds):
-            random = np.random.default_rng([place, seed, 1])
+            random = np.random.default_rng([index, seed, 1])
             fall = np.exp(-np.arange(1, epochs + 1) / 4)
             loss = (end + random.normal(0, 0.002)) + (1 - end) * fall
             columns = {"train/loss": loss * 1.02, "val/loss": loss}

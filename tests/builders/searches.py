@@ -138,12 +138,12 @@ def in_memory() -> StudyStorage:
 
 @dataclass
 class Lab:
-    """A folder in which searches run; their study is in `place`, or where the spec says."""
+    """A folder in which searches run; their study is in `study_storage`, or where the spec says."""
 
     folder: Path
     patch: pytest.MonkeyPatch
     said: list[str] = field(default_factory=list)
-    place: StudyStorage | None = field(default_factory=in_memory)
+    study_storage: StudyStorage | None = field(default_factory=in_memory)
 
     def search(
         self, dice: Dice, *overrides: str, spec: str = SPEC, slots: int = 1, **options: Any
@@ -160,8 +160,8 @@ class Lab:
         self.patch.setattr(execution, "mirrored", unmirrored)
         self.patch.setattr(search_command, "finish_mirror", lambda *_: None)
         self.patch.setattr(importance, "REPEATS", 1)
-        if self.place is not None:
-            self.patch.setattr(storages, "open_storage", lambda *_: self.place)
+        if self.study_storage is not None:
+            self.patch.setattr(storages, "open_storage", lambda *_: self.study_storage)
         self.patch.setattr(search_command, "make_report", lambda *_: None)
         request = read_request(load_spec(path, overrides))
         samples = Plan(request.space.spec, {}, request.space.sample_trials())

@@ -45,8 +45,8 @@ class Design:
     def draw(self, rng: np.random.Generator) -> Floats:
         """The figures, (arms, strata, seeds)."""
         shape = (self.arms, len(self.effects), self.seeds)
-        place = np.arange(self.arms)[:, None, None]
-        return rng.normal(0, self.sd, shape) + place * np.array(self.effects)[:, None]
+        arm = np.arange(self.arms)[:, None, None]
+        return rng.normal(0, self.sd, shape) + arm * np.array(self.effects)[:, None]
 
     def hypothesis(self) -> Hypothesis:
         """What is claimed of every two arms."""
@@ -78,11 +78,11 @@ def complete_seeds(differences: Floats, known: Flags) -> Floats:
     """The rule in use: differences (strata, seeds) as the report averages them."""
     strata = tuple(
         Stratum(
-            {"x": str(place)},
+            {"x": str(stratum)},
             {seed: float(row[seed]) for seed in np.flatnonzero(here)},
             gaps=tuple(Gap(int(seed), "a", "crash") for seed in np.flatnonzero(~here)),
         )
-        for place, (row, here) in enumerate(zip(differences, known, strict=True))
+        for stratum, (row, here) in enumerate(zip(differences, known, strict=True))
     )
     return Pairs(strata, {}).by_seed
 

@@ -37,7 +37,7 @@ def draw(folder: Path, number: int, seed: int) -> None:
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
@@ -51,52 +51,54 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def looked_at(place: Path) -> int:
+def looked_at(workspace: Path) -> int:
     """How many finished trials have their data looked at again."""
-    plan = make_plan(load_spec(place / "spec.yaml"))
-    return len(moved_trials(plan, [trial.id for trial in plan.trials], Store(place / "results")))
+    plan = make_plan(load_spec(workspace / "spec.yaml"))
+    return len(
+        moved_trials(plan, [trial.id for trial in plan.trials], Store(workspace / "results"))
+    )
 
 
-def test_images_that_were_exchanged_are_noticed(place: Path) -> None:
-    assert looked_at(place) == 0
-    code, said = run(place)
+def test_images_that_were_exchanged_are_noticed(workspace: Path) -> None:
+    assert looked_at(workspace) == 0
+    code, said = run(workspace)
     assert (code, "Nothing to run" in said) == (ExitCode.OK, True)
-    draw(place / "data", 3, 99)
-    assert looked_at(place) == 2
+    draw(workspace / "data", 3, 99)
+    assert looked_at(workspace) == 2
     with pytest.raises(BenchError, match="2 finished trials of 'tiny' were trained on other data"):
-        run(place)
+        run(workspace)
     with pytest.raises(BenchError, match="were trained on other data"):  # until it is settled
-        run(place)
-    draw(place / "data", 3, 3)  # put back: the same content, at another time
-    code, said = run(place)
+        run(workspace)
+    draw(workspace / "data", 3, 3)  # put back: the same content, at another time
+    code, said = run(workspace)
     assert code is ExitCode.OK, said
-    assert looked_at(place) == 0
+    assert looked_at(workspace) == 0
 
 
 @pytest.mark.parametrize("change", ["added", "removed", "touched", "a note"])
-def test_what_changes_a_folder(place: Path, change: str) -> None:
-    image = place / "data" / "images" / "3.png"
+def test_what_changes_a_folder(workspace: Path, change: str) -> None:
+    image = workspace / "data" / "images" / "3.png"
     if change == "added":
-        draw(place / "data", 10, 10)
+        draw(workspace / "data", 10, 10)
     elif change == "removed":
         image.unlink()
     elif change == "touched":
         os.utime(image, (1, 1))
     else:
-        (place / "data" / "notes.txt").write_text("no image")
-    assert looked_at(place) == 2
+        (workspace / "data" / "notes.txt").write_text("no image")
+    assert looked_at(workspace) == 2
     if change in ("touched", "a note"):  # looked at once, and the same
-        code, said = run(place)
+        code, said = run(workspace)
         assert code is ExitCode.OK, said
-        assert looked_at(place) == 0
+        assert looked_at(workspace) == 0
     else:
         with pytest.raises(BenchError, match=r"other data|has no|no mask"):
-            run(place)
+            run(workspace)
 
 
-def test_records_without_stamps_are_as_before(place: Path) -> None:
-    (place / "results" / "tiny" / ".data_files.json").unlink()
-    draw(place / "data", 3, 99)
-    assert looked_at(place) == 0
-    (place / "results" / "tiny" / ".data_files.json").write_text("broken")
-    assert looked_at(place) == 0
+def test_records_without_stamps_are_as_before(workspace: Path) -> None:
+    (workspace / "results" / "tiny" / ".data_files.json").unlink()
+    draw(workspace / "data", 3, 99)
+    assert looked_at(workspace) == 0
+    (workspace / "results" / "tiny" / ".data_files.json").write_text("broken")
+    assert looked_at(workspace) == 0

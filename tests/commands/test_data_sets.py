@@ -28,7 +28,7 @@ seeds: 1
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with a spec and 20 images, of whose masks none has any foreground."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "cache"))
@@ -52,7 +52,7 @@ def paragraphs(text: str) -> str:
     return " ".join(text.split())
 
 
-def test_the_whole_fits_80_columns(place: Path) -> None:
+def test_the_whole_fits_80_columns(workspace: Path) -> None:
     found = bench("data", "spec.yaml")
     assert found.exit_code == 0, found.output
     assert max(map(len, found.stdout.splitlines())) <= 80
@@ -62,46 +62,46 @@ def test_the_whole_fits_80_columns(place: Path) -> None:
     assert "Warning: No foreground in train, val and test: every mask is empty. A model" in text
 
 
-def test_as_json(place: Path) -> None:
+def test_as_json(workspace: Path) -> None:
     (entry,) = json.loads(bench("data", "spec.yaml", "--json").stdout)
     assert entry["survey"]["splits"]["train"]["masks"]["empty"] == 16
     assert [w["kind"] for w in entry["warnings"]] == ["no_foreground", "few_images"]
     assert entry["target"] == "mask"
 
 
-def test_overrides_count(place: Path) -> None:
+def test_overrides_count(workspace: Path) -> None:
     (entry,) = json.loads(bench("data", "spec.yaml", "data.image_size=16", "--json").stdout)
     assert entry["survey"]["splits"]["train"]["width"] == 16
 
 
-def test_an_axis_of_data_shows_every_data_set(place: Path) -> None:
-    (place / "spec.yaml").write_text(SPEC + "grid: {data.image_size: [16, 32]}\n")
+def test_an_axis_of_data_shows_every_data_set(workspace: Path) -> None:
+    (workspace / "spec.yaml").write_text(SPEC + "grid: {data.image_size: [16, 32]}\n")
     found = bench("data", "spec.yaml").stdout
     assert "folder (data.image_size: 16)" in found
     assert "folder (data.image_size: 32)" in found
 
 
-def test_a_search_s_data(place: Path) -> None:
+def test_a_search_s_data(workspace: Path) -> None:
     text = SPEC.replace("seeds: 1\n", "search: {trials: 2, space: {train.lr: {float: [1, 2]}}}\n")
-    (place / "spec.yaml").write_text(text)
+    (workspace / "spec.yaml").write_text(text)
     assert "every mask is empty" in paragraphs(bench("data", "spec.yaml").stdout)
 
 
 @pytest.mark.parametrize("argument", ["pets", "missing.yaml"])
-def test_what_is_no_spec_is_one_clear_line(place: Path, argument: str) -> None:
+def test_what_is_no_spec_is_one_clear_line(workspace: Path, argument: str) -> None:
     found = bench("data", argument)
     assert isinstance(found.exception, BenchError)  # `main` makes it a line and exit code 2
     assert str(found.exception).startswith(f"{argument}: ")
     assert len(str(found.exception).splitlines()) == 1
 
 
-def test_a_folder_is_told_how_to_be_read(place: Path) -> None:
+def test_a_folder_is_told_how_to_be_read(workspace: Path) -> None:
     message = str(bench("data", "pets").exception)
     assert "data: {name: folder, root: pets}" in message
 
 
-def test_data_that_cannot_be_read(place: Path) -> None:
-    (place / "pets/masks/p03.png").write_bytes(b"no image")
+def test_data_that_cannot_be_read(workspace: Path) -> None:
+    (workspace / "pets/masks/p03.png").write_bytes(b"no image")
     found = bench("data", "spec.yaml")
     assert isinstance(found.exception, BenchError)
     assert "pets/masks/p03.png" in str(found.exception)
@@ -110,19 +110,19 @@ def test_data_that_cannot_be_read(place: Path) -> None:
     assert "Warning: the data cannot be read now: pets/masks/p03.png" in planned.stdout
 
 
-def test_plan_tells_in_a_few_lines(place: Path) -> None:
+def test_plan_tells_in_a_few_lines(workspace: Path) -> None:
     found = bench("plan", "spec.yaml").stdout
     assert "Data folder: 16 train, 2 val and 2 test images, 32×32" in found
     assert "Warning: no foreground in train, val and test: every mask is empty: a model" in found
 
 
-def test_plan_as_json_stays_json(place: Path) -> None:
+def test_plan_as_json_stays_json(workspace: Path) -> None:
     found = bench("plan", "spec.yaml", "--json")
     assert len(json.loads(found.stdout)) == 1
     assert "Data folder: 16 train" in found.stderr
 
 
-def test_plan_does_not_decode_for_long(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plan_does_not_decode_for_long(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(data_sets, "_FIRST_GUESS", 0.0)
     monkeypatch.setattr(data_sets, "PATIENCE", 1e-9)
     expected = "Data folder: not decoded yet; `bench data spec.yaml` does that and describes it."
@@ -131,12 +131,12 @@ def test_plan_does_not_decode_for_long(place: Path, monkeypatch: pytest.MonkeyPa
     assert "Data folder: 16 train" in bench("plan", "spec.yaml").stdout, "it is in the cache now"
 
 
-def test_plan_downloads_nothing(place: Path) -> None:
+def test_plan_downloads_nothing(workspace: Path) -> None:
     start = time.monotonic()
     found = bench("plan", "spec.yaml", "data={name: oxford_pet, root: nowhere}")
     assert found.exit_code == 0, found.output
     assert "Data oxford_pet: not downloaded yet; `bench data spec.yaml`" in found.stdout
-    assert not (place / "nowhere").exists()
+    assert not (workspace / "nowhere").exists()
     assert time.monotonic() - start < 60
 
 
@@ -167,7 +167,7 @@ class Own:
 BENCH_SOURCE = f"data={{target: '{__name__}:Own', image_size: 32}}"
 
 
-def test_plan_does_not_count_for_long(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plan_does_not_count_for_long(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(data_sets, "MOST_BYTES", 1000)
     expected = "Data folder: not counted yet; `bench data spec.yaml` does that and describes it."
     assert expected in bench("plan", "spec.yaml").stdout
@@ -175,7 +175,7 @@ def test_plan_does_not_count_for_long(place: Path, monkeypatch: pytest.MonkeyPat
     assert "Data folder: 16 train" in bench("plan", "spec.yaml").stdout, "it was counted"
 
 
-def test_a_data_set_of_the_user_s_own_has_no_facts_of_files(place: Path) -> None:
+def test_a_data_set_of_the_user_s_own_has_no_facts_of_files(workspace: Path) -> None:
     found = bench("data", "spec.yaml", BENCH_SOURCE)
     assert found.exit_code == 0, found.exception
     assert "99.8% of them in" in found.stdout
@@ -195,23 +195,23 @@ def test_a_data_set_of_the_user_s_own_has_no_facts_of_files(place: Path) -> None
     ],
 )
 def test_what_a_data_set_of_the_user_s_own_does_wrong(
-    place: Path, wrong: str, message: str
+    workspace: Path, wrong: str, message: str
 ) -> None:
     found = bench("data", "spec.yaml", BENCH_SOURCE, f"data.wrong={wrong}")
     assert isinstance(found.exception, BenchError)
     assert message in str(found.exception)
 
 
-def test_run_tells_records_and_reports(place: Path) -> None:
+def test_run_tells_records_and_reports(workspace: Path) -> None:
     found = bench("run", "spec.yaml", "-j", "1")
     assert found.exit_code == 0, found.output
     assert "Warning: no foreground in train, val and test: every mask is empty" in found.stderr
-    record = json.loads((place / "results/tiny/data.json").read_text())
+    record = json.loads((workspace / "results/tiny/data.json").read_text())
     (entry,) = record["datasets"]
     assert entry["trials"] == [
-        path.parent.name for path in place.glob("results/tiny/*/config.yaml")
+        path.parent.name for path in workspace.glob("results/tiny/*/config.yaml")
     ]
-    page = (place / "reports/tiny/report.md").read_text()
+    page = (workspace / "reports/tiny/report.md").read_text()
     first = page.index("No foreground in train, val and test: every mask is empty.")
     assert first < page.index("## Arms")
     assert "## Data" in page

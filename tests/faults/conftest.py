@@ -11,7 +11,7 @@ from bench.analysis.records import Records
 from bench.commands.exit_codes import ExitCode
 from bench.plan.plan import Plan
 from tests.builders.experiments import build
-from tests.faults.tampering import Place
+from tests.faults.tampering import TamperedCopy
 from tests.faults.tiny import SPEC, run
 
 
@@ -43,13 +43,13 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Plan]:
 
 
 @pytest.fixture
-def place(good: tuple[Path, Plan], tmp_path: Path) -> Place:
+def tampered(good: tuple[Path, Plan], tmp_path: Path) -> TamperedCopy:
     """A copy of them."""
     root, plan = good
-    return Place(shutil.copytree(root, tmp_path / "copy"), plan)
+    return TamperedCopy(shutil.copytree(root, tmp_path / "copy"), plan)
 
 
 @pytest.fixture(scope="package")
 def before(good: tuple[Path, Plan]) -> Records:
     """The records as they were."""
-    return Place(*good).load()
+    return TamperedCopy(*good).load()

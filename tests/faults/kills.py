@@ -35,7 +35,7 @@ import psutil
 
 from bench.errors import StoreError
 from bench.train import checkpoint
-from tests.faults.place import SPECS, Place, Record, history, read_json, record
+from tests.faults.workspace import SPECS, Record, Workspace, history, read_json, record
 
 LIMIT_SECONDS = 600.0
 PREPARING = "preparing the trials: the process was ended from outside"
@@ -61,7 +61,7 @@ class Tally:
 
 @dataclass
 class Seen:
-    """What was on disk of one place's trials at the last look.
+    """What was on disk of one workspace's trials at the last look.
 
     Attributes:
         finished: everything of those that were finished.
@@ -72,9 +72,9 @@ class Seen:
     finished: dict[str, Record] = field(default_factory=dict)
     rows: dict[str, list[str]] = field(default_factory=dict)
 
-    def look(self, place: Place, tally: Tally) -> None:
+    def look(self, workspace: Workspace, tally: Tally) -> None:
         """Nothing that was there at the last look may be gone or changed."""
-        for folder in place.trials():
+        for folder in workspace.trials():
             path = folder / "history.csv"
             lines = path.read_text().splitlines() if path.exists() else []
             before = self.rows.get(folder.name, [])
@@ -82,9 +82,9 @@ class Seen:
             tally.expect(kept, f"{folder}: rows are gone, or were trained again")
             self.rows[folder.name] = lines
         for trial, was in self.finished.items():
-            now = record(place.folder / "results" / place.name / trial)
+            now = record(workspace.folder / "results" / workspace.name / trial)
             tally.expect(now == was, f"{trial}: was finished, and is not what it was")
-        for folder in place.trials():
+        for folder in workspace.trials():
             done = read_json(folder / "status.json")["status"] == "done"
             if done and folder.name not in self.finished:
                 self.finished[folder.name] = record(folder)
@@ -103,10 +103,10 @@ def workers(run: subprocess.Popen[bytes]) -> list[psutil.Process]:
         return []
 
 
-def training(place: Place, processes: Sequence[psutil.Process]) -> int:
+def training(workspace: Workspace, processes: Sequence[psutil.Process]) -> int:
     """How many of the processes train a trial that has finished an epoch, and not the last one."""
     pids = {process.pid for process in processes}
-    statuses = [(read_json(folder / "status.json"), folder) for folder in place.trials()]
+    statuses = [(read_json(folder / "status.json"), folder) for folder in workspace.trials()]
     return sum(
         status["status"] == "running" and status["pid"] in pids and bool(history(folder))
         for status, folder in statuses
@@ -114,7 +114,7 @@ def training(place: Place, processes: Sequence[psutil.Process]) -> int:
 
 
 def strike(
-    place: Place,
+    workspace: Workspace,
     run: subprocess.Popen[bytes],
     draw: random.Random,
     seen: Seen,
@@ -132,16 +132,16 @@ def strike(
     time.sleep(draw.uniform(0, within / 2 if whom == "worker" else within))
     if run.poll() is not None:
         return None
-    seen.look(place, tally)
+    seen.look(workspace, tally)
     if whom == "worker":
         victims = workers(run)
         if not victims:
             return None
         victim = draw.choice(victims)
-        tally.counts["cut"] += training(place, [victim])
+        tally.counts["cut"] += training(workspace, [victim])
         victim.kill()
         return whom
-    tally.counts["cut"] += training(place, workers(run))
+    tally.counts["cut"] += training(workspace, workers(run))
     if whom == "both":
         family = [psutil.Process(run.pid), *psutil.Process(run.pid).children(recursive=True)]
         for process in family:
@@ -154,10 +154,12 @@ def strike(
     return whom
 
 
-def check_on_the_way(place: Place, expected: dict[str, Record], seen: Seen, tally: Tally) -> None:
+def check_on_the_way(
+    workspace: Workspace, expected: dict[str, Record], seen: Seen, tally: Tally
+) -> None:
     """What must hold at every instant."""
-    seen.look(place, tally)
-    for folder in place.trials():
+    seen.look(workspace, tally)
+    for folder in workspace.trials():
         if folder.name not in expected:
             tally.expect(False, f"{folder}: no trial of the undisturbed one")
             continue
@@ -178,83 +180,85 @@ def _one_is_whole(folder: Path) -> bool:
     return False
 
 
-def check_mlflow(place: Place, epochs: int, trials: int, tally: Tally) -> None:
+def check_mlflow(workspace: Workspace, epochs: int, trials: int, tally: Tally) -> None:
     """After a sync: one run per trial, every epoch once."""
-    synced = place.start("sync").wait(LIMIT_SECONDS) == 0
-    said = (place.folder / "said.txt").read_text()[-2000:]
-    tally.expect(synced, f"{place.folder}: sync failed: {said}")
-    database = sqlite3.connect(place.folder / "results" / "mlflow.db")
+    synced = workspace.start("sync").wait(LIMIT_SECONDS) == 0
+    said = (workspace.folder / "said.txt").read_text()[-2000:]
+    tally.expect(synced, f"{workspace.folder}: sync failed: {said}")
+    database = sqlite3.connect(workspace.folder / "results" / "mlflow.db")
     active = (
         "SELECT r.run_uuid FROM runs r JOIN tags t ON t.run_uuid = r.run_uuid "
         "WHERE t.key = 'bench.kind' AND t.value = 'trial' AND r.lifecycle_stage = 'active'"
     )
     runs = database.execute(active).fetchall()
-    tally.expect(len(runs) == trials, f"{place.folder}: {len(runs)} runs in MLflow")
+    tally.expect(len(runs) == trials, f"{workspace.folder}: {len(runs)} runs in MLflow")
     for (run,) in runs:
         query = "SELECT step FROM metrics WHERE run_uuid = ? AND key = 'train/loss' ORDER BY step"
         steps = [step for (step,) in database.execute(query, (run,))]
-        tally.expect(steps == list(range(1, epochs + 1)), f"{place.folder}: MLflow has {steps}")
+        tally.expect(steps == list(range(1, epochs + 1)), f"{workspace.folder}: MLflow has {steps}")
     database.close()
 
 
 def disturbed(
-    place: Place, expected: dict[str, Record], kills: int, draw: random.Random, tally: Tally
+    workspace: Workspace, expected: dict[str, Record], kills: int, draw: random.Random, tally: Tally
 ) -> None:
     """Run it with at most so many kills, to the end."""
     seen = Seen()
     begun = time.monotonic()
-    run = place.run()
+    run = workspace.run()
     try:
         while run.poll() is None or run.returncode != 0:
             if time.monotonic() - begun > LIMIT_SECONDS:
-                tally.expect(False, f"{place.folder}: not done in {LIMIT_SECONDS:.0f} s")
+                tally.expect(False, f"{workspace.folder}: not done in {LIMIT_SECONDS:.0f} s")
                 return
             if run.poll() is not None:
-                said = (place.folder / "said.txt").read_text()[-2000:]
+                said = (workspace.folder / "said.txt").read_text()[-2000:]
                 killed = run.returncode == -signal.SIGKILL or PREPARING in said
-                tally.expect(killed, f"{place.folder}: it ended by itself: {said}")
+                tally.expect(killed, f"{workspace.folder}: it ended by itself: {said}")
                 tally.counts["starts"] += 1
-                run = place.run()
-            whom = strike(place, run, draw, seen, tally) if kills > 0 else None
+                run = workspace.run()
+            whom = strike(workspace, run, draw, seen, tally) if kills > 0 else None
             if whom is not None:
                 kills -= 1
                 tally.counts[whom] += 1
-                check_on_the_way(place, expected, seen, tally)
+                check_on_the_way(workspace, expected, seen, tally)
             elif kills == 0:
                 run.wait(LIMIT_SECONDS)
     finally:
         if run.poll() is None:
             os.killpg(run.pid, signal.SIGKILL)
-    check_on_the_way(place, expected, seen, tally)
+    check_on_the_way(workspace, expected, seen, tally)
 
 
-def check_result(place: Place, undisturbed: Found, tally: Tally) -> None:
+def check_result(workspace: Workspace, undisturbed: Found, tally: Tally) -> None:
     """Every trial done once, to the bit as it was undisturbed; a search with the same points."""
     expected, search = undisturbed
-    tally.expect(place.found() == search, f"{place.folder}: the search has found something else")
-    found = place.records()
-    tally.expect(set(found) == set(expected), f"{place.folder}: other trials")
+    tally.expect(
+        workspace.found() == search, f"{workspace.folder}: the search has found something else"
+    )
+    found = workspace.records()
+    tally.expect(set(found) == set(expected), f"{workspace.folder}: other trials")
     for trial in set(found) & set(expected):
         for part in Record.__dataclass_fields__:
             same = getattr(found[trial], part) == getattr(expected[trial], part)
-            tally.expect(same, f"{place.folder}: {trial}: another {part}")
-    rows = [row["id"] for row in place.rows() if row["status"] == "done"]
-    tally.expect(sorted(rows) == sorted(expected), f"{place.folder}: runs.csv has {rows}")
-    left = list((place.folder / "results").rglob("*/.*.pt.*"))
-    tally.expect(not left, f"{place.folder}: left behind: {left}")
-    for said in (place.folder / "said.txt", *place.folder.rglob("log.txt")):
+            tally.expect(same, f"{workspace.folder}: {trial}: another {part}")
+    rows = [row["id"] for row in workspace.rows() if row["status"] == "done"]
+    tally.expect(sorted(rows) == sorted(expected), f"{workspace.folder}: runs.csv has {rows}")
+    left = list((workspace.folder / "results").rglob("*/.*.pt.*"))
+    tally.expect(not left, f"{workspace.folder}: left behind: {left}")
+    for said in (workspace.folder / "said.txt", *workspace.folder.rglob("log.txt")):
         text = said.read_text()
         told = any(word in text for word in ("Traceback", "was not foreseen"))
         tally.expect(not told, f"{said}: a traceback: {text[-2000:] if told else ''}")
 
 
-def undisturbed(place: Place, epochs: int) -> Found:
+def undisturbed(workspace: Workspace, epochs: int) -> Found:
     """The reference."""
-    place.write(epochs)
-    run = place.run()
+    workspace.write(epochs)
+    run = workspace.run()
     if run.wait(LIMIT_SECONDS):
-        raise SystemExit((place.folder / "said.txt").read_text())
-    return place.records(), place.found()
+        raise SystemExit((workspace.folder / "said.txt").read_text())
+    return workspace.records(), workspace.found()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -270,16 +274,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     tally, begun, number = Tally(), time.monotonic(), 0
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or temporary
-        alone = {n: undisturbed(Place(Path(folder) / "alone" / n, n), options.epochs)
+        alone = {n: undisturbed(Workspace(Path(folder) / "alone" / n, n), options.epochs)
                  for n in options.specs}  # fmt: skip
         while (left := options.kills - _kills(tally)) > 0:
             name = options.specs[number % len(options.specs)]
-            place = Place(Path(folder) / f"{options.seed}-{number}" / name, name)
-            place.write(options.epochs)
+            workspace = Workspace(Path(folder) / f"{options.seed}-{number}" / name, name)
+            workspace.write(options.epochs)
             draw = random.Random(1000 * options.seed + number)
-            disturbed(place, alone[name][0], min(left, options.per_run), draw, tally)
-            check_result(place, alone[name], tally)
-            check_mlflow(place, options.epochs, len(alone[name][0]), tally)
+            disturbed(workspace, alone[name][0], min(left, options.per_run), draw, tally)
+            check_result(workspace, alone[name], tally)
+            check_mlflow(workspace, options.epochs, len(alone[name][0]), tally)
             tally.counts["trials"] += len(alone[name][0])
             number += 1
             print(f"{name}: {_kills(tally)} kills so far, {len(tally.violations)} violations",

@@ -17,10 +17,10 @@ from bench.plan.plan import Plan
 from bench.record.files import read_yaml, write_yaml
 from bench.record.store import Store
 
-Tamper = Callable[["Place"], None]
+Tamper = Callable[["TamperedCopy"], None]
 
 
-class Place:
+class TamperedCopy:
     """A copy of a finished experiment, whose first trial is tampered with."""
 
     def __init__(self, root: Path, plan: Plan) -> None:
@@ -37,10 +37,10 @@ def edit_json(path: Path, **changes: object) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-def edit_config(place: Place, **changes: object) -> None:
-    record = read_yaml(place.first.config_path)
+def edit_config(tampered: TamperedCopy, **changes: object) -> None:
+    record = read_yaml(tampered.first.config_path)
     assert record is not None
-    write_yaml(place.first.config_path, record | changes)
+    write_yaml(tampered.first.config_path, record | changes)
 
 
 def edit_rows(path: Path, change: Callable[[list[dict[str, str]]], list[dict[str, str]]]) -> None:
@@ -59,50 +59,50 @@ def swap(a: Path, b: Path) -> None:
     aside.rename(b)
 
 
-def copy_as(place: Place, name: str, experiment: str = "built") -> Path:
-    to = place.store.root / experiment / name
-    return Path(shutil.copytree(place.first.folder, to))
+def copy_as(tampered: TamperedCopy, name: str, experiment: str = "built") -> Path:
+    to = tampered.store.root / experiment / name
+    return Path(shutil.copytree(tampered.first.folder, to))
 
 
-def setting(place: Place, section: str, key: str, value: object) -> None:
-    record = read_yaml(place.first.config_path)
+def setting(tampered: TamperedCopy, section: str, key: str, value: object) -> None:
+    record = read_yaml(tampered.first.config_path)
     assert record is not None
     record["settings"][section][key] = value
-    write_yaml(place.first.config_path, record)
+    write_yaml(tampered.first.config_path, record)
 
 
 def scaled(rows: list[dict[str, str]]) -> list[dict[str, str]]:
     return [row | {"val/dice": repr(float(row["val/dice"]) + 0.05)} for row in rows]
 
 
-def consistent_forgery(place: Place) -> None:
+def consistent_forgery(tampered: TamperedCopy) -> None:
     """History and summary agree, but for the digest."""
-    edit_rows(place.first.history_path, scaled)
-    summary = json.loads(place.first.summary_path.read_text())
+    edit_rows(tampered.first.history_path, scaled)
+    summary = json.loads(tampered.first.summary_path.read_text())
     for name in ("best_val_dice", "final_val_dice"):
         summary[name] += 0.05
-    place.first.summary_path.write_text(json.dumps(summary))
+    tampered.first.summary_path.write_text(json.dumps(summary))
 
 
-def without_digest(place: Place, then: Tamper) -> None:
+def without_digest(tampered: TamperedCopy, then: Tamper) -> None:
     """As a record of the first release."""
-    for files in (place.first, place.second):
+    for files in (tampered.first, tampered.second):
         summary = json.loads(files.summary_path.read_text())
         del summary["history_digest"], summary["summary_digest"]
         files.summary_path.write_text(json.dumps(summary))
-    then(place)
+    then(tampered)
 
 
-def shortened(place: Place) -> None:
+def shortened(tampered: TamperedCopy) -> None:
     """As a trial of the first release with fewer epochs."""
-    without_digest(place, lambda _: None)
-    edit_rows(place.first.history_path, lambda rows: rows[:2])
-    edit_json(place.first.summary_path, epochs=2)
+    without_digest(tampered, lambda _: None)
+    edit_rows(tampered.first.history_path, lambda rows: rows[:2])
+    edit_json(tampered.first.summary_path, epochs=2)
 
 
-def exchanged_results(place: Place) -> None:
-    swap(place.first.summary_path, place.second.summary_path)
-    swap(place.first.history_path, place.second.history_path)
+def exchanged_results(tampered: TamperedCopy) -> None:
+    swap(tampered.first.summary_path, tampered.second.summary_path)
+    swap(tampered.first.history_path, tampered.second.history_path)
 
 
 OF_THE_FIRST: dict[str, tuple[Tamper, str]] = {
@@ -241,9 +241,9 @@ OF_BOTH: dict[str, tuple[Tamper, str]] = {
 }  # fmt: skip
 
 
-def check(place: Place, before: Records, expected: dict[str, str]) -> None:
+def check(tampered: TamperedCopy, before: Records, expected: dict[str, str]) -> None:
     """All but the `expected` trials are as before; those have no number, and everybody says why."""
-    records = place.load()
+    records = tampered.load()
     reasons = dict(records.left_out)
     assert set(reasons) == set(expected)
     for trial, reason in expected.items():
@@ -262,7 +262,7 @@ def check(place: Place, before: Records, expected: dict[str, str]) -> None:
     assert (records.axes, records.select, records.metrics) == (
         before.axes, before.select, before.metrics,
     )  # fmt: skip
-    rows = {row["id"]: row for row in status_rows(place.store, "built")}
+    rows = {row["id"]: row for row in status_rows(tampered.store, "built")}
     json.dumps(list(rows.values()))
     status_table(list(rows.values()))
     for trial in set(expected) & set(rows):  # a folder with a space in its name is no trial

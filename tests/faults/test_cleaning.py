@@ -15,9 +15,9 @@ from bench.errors import BenchError
 from bench.record import clean as module
 from bench.record.clean import CleanOptions, clean
 from bench.record.store import Store
-from tests.faults.place import ROOT
 from tests.faults.test_surroundings import Said
 from tests.faults.tiny import facts, run, trials
+from tests.faults.workspace import ROOT
 
 EVERYTHING = CleanOptions("none")
 KILLED = """

@@ -15,8 +15,8 @@ import pytest
 
 from bench.commands.exit_codes import ExitCode
 from tests.builders.classifier import classifier, put
-from tests.faults.place import ROOT, Record, record
 from tests.faults.tiny import run
+from tests.faults.workspace import ROOT, Record, record
 
 SPEC = """\
 experiment: tiny

@@ -21,8 +21,8 @@ from bench.record.files import read_json, read_text, write_text
 from bench.record.mlflow import Mirror
 from bench.record.store import Store
 from bench.train import checkpoint
-from tests.faults.place import ROOT
 from tests.faults.tiny import run, trials
+from tests.faults.workspace import ROOT
 
 
 @pytest.fixture

@@ -19,9 +19,9 @@ def test_figures_of_labels_with_control_characters(tmp_path: Path) -> None:
         MadeTrial(
             seed,
             {"mo\x1bdel": label, "x": level},
-            summary={"best_val_dice": 0.5 + 0.01 * seed + 0.1 * place},
+            summary={"best_val_dice": 0.5 + 0.01 * seed + 0.1 * index},
         )
-        for place, label in enumerate((HOSTILE, "plain", HOSTILE[::-1]))
+        for index, label in enumerate((HOSTILE, "plain", HOSTILE[::-1]))
         for seed in range(3)
         for level in ("1", "2")
     ]

@@ -15,44 +15,44 @@ from bench.record.store import Store
 from bench.spec.load import load_spec
 from tests.builders.training import Silent
 from tests.faults.kills import Seen, Tally, check_on_the_way, strike
-from tests.faults.place import Place, Record
+from tests.faults.workspace import Record, Workspace
 
 EPOCHS = 20
 
 
-def trained_here(place: Place) -> dict[str, Record]:
+def trained_here(workspace: Workspace) -> dict[str, Record]:
     """The same trials without a `run`, nor another process."""
     from bench.train.session import train_trial
 
-    plan = make_plan(load_spec(place.folder / f"{place.name}.yaml"))
+    plan = make_plan(load_spec(workspace.folder / f"{workspace.name}.yaml"))
     for trial in plan.trials:
-        files = Store(place.folder / "results").trial(plan.experiment, trial.id)
+        files = Store(workspace.folder / "results").trial(plan.experiment, trial.id)
         files.write_config(trial_config(trial))
         train_trial(trial, TrialRecorder(files, plan.select.metric, plan.metrics), Silent())
-    return place.records()
+    return workspace.records()
 
 
 @pytest.mark.slow
 def test_killed_and_started_again_nothing_is_lost_and_nothing_is_different(tmp_path: Path) -> None:
-    alone, place = (Place(tmp_path / name, "seg") for name in ("alone", "killed"))
-    for one in (alone, place):
+    alone, workspace = (Workspace(tmp_path / name, "seg") for name in ("alone", "killed"))
+    for one in (alone, workspace):
         one.write(EPOCHS, seeds=1)
     expected = trained_here(alone)
     tally, draw, seen = Tally(), random.Random(0), Seen()
-    run = place.run()
+    run = workspace.run()
     try:
         for whom in ("worker", "both"):
-            assert strike(place, run, draw, seen, tally, whom, within=1.0) in (whom, None)
-            check_on_the_way(place, expected, seen, tally)
+            assert strike(workspace, run, draw, seen, tally, whom, within=1.0) in (whom, None)
+            check_on_the_way(workspace, expected, seen, tally)
         if run.poll() is not None:
-            run = place.run()
-        assert run.wait(200) == 0, (place.folder / "said.txt").read_text()
+            run = workspace.run()
+        assert run.wait(200) == 0, (workspace.folder / "said.txt").read_text()
     finally:
         if run.poll() is None:
             os.killpg(run.pid, signal.SIGKILL)
-    check_on_the_way(place, expected, seen, tally)
+    check_on_the_way(workspace, expected, seen, tally)
     assert tally.violations == []
-    found = place.records()
+    found = workspace.records()
     assert set(found) == set(expected)
     for trial, record in found.items():
         for part in ("status", "history", "best", "pictures"):

@@ -18,8 +18,8 @@ from bench.commands.exit_codes import ExitCode
 from bench.commands.inspect import status_rows
 from bench.record.mlflow import Mirror
 from bench.record.store import Store
-from tests.faults.place import ROOT
 from tests.faults.tiny import SPEC, facts, run, trials
+from tests.faults.workspace import ROOT
 
 
 def test_damaged_records_are_told_and_made_again(done: Path, copy: Path) -> None:

@@ -14,11 +14,11 @@ from bench.analysis.load import load
 from bench.analysis.records import Records
 from bench.plan.expand import make_plan
 from bench.spec.load import load_spec
-from tests.faults.place import ROOT
 from tests.faults.tampering import (
-    Place,
+    TamperedCopy,
     edit_json,
 )
+from tests.faults.workspace import ROOT
 
 
 def exchange_axes(plan: dict) -> None:
@@ -73,13 +73,13 @@ def a_trial_twice(plan: dict) -> None:
     ids=lambda value: getattr(value, "__name__", None),
 )
 def test_an_edited_plan_moves_no_number(
-    place: Place, before: Records, change: Callable[[dict], None], caution: str | None
+    tampered: TamperedCopy, before: Records, change: Callable[[dict], None], caution: str | None
 ) -> None:
-    path = place.store.plan_path("built")
+    path = tampered.store.plan_path("built")
     plan = json.loads(path.read_text())
     change(plan)
     path.write_text(json.dumps(plan))
-    records = place.load()
+    records = tampered.load()
     pd.testing.assert_frame_equal(records.runs, before.runs)
     assert (records.axes, records.select, records.metrics) == (
         before.axes, before.select, before.metrics,
@@ -89,15 +89,15 @@ def test_an_edited_plan_moves_no_number(
         assert any(caution in text for text in records.cautions), records.cautions
 
 
-def test_edited_hypotheses_are_not_tested(place: Place) -> None:
+def test_edited_hypotheses_are_not_tested(tampered: TamperedCopy) -> None:
     plan = make_plan(load_spec(ROOT / "experiments" / "quickstart.yaml"))
-    path = place.store.plan_path("quickstart")
-    place.store.write_plan("quickstart", plan.record())
-    records = load(place.store, "quickstart")
+    path = tampered.store.plan_path("quickstart")
+    tampered.store.write_plan("quickstart", plan.record())
+    records = load(tampered.store, "quickstart")
     assert records.hypotheses == plan.hypotheses
     assert len(records.hypotheses) == 2
     edit_json(path, notes=["a note"])  # anything else
-    assert load(place.store, "quickstart").hypotheses == plan.hypotheses
+    assert load(tampered.store, "quickstart").hypotheses == plan.hypotheses
     hypotheses = json.loads(path.read_text())["hypotheses"]
     for changed in (
         hypotheses[:1],
@@ -105,21 +105,21 @@ def test_edited_hypotheses_are_not_tested(place: Place) -> None:
         [hypotheses[0] | {"claim": "what came out"}, hypotheses[1]],
     ):
         edit_json(path, hypotheses=changed)
-        records = load(place.store, "quickstart")
+        records = load(tampered.store, "quickstart")
         assert records.hypotheses == ()
         assert any("hypotheses in plan.json were changed" in text for text in records.cautions)
     edit_json(path, hypotheses=hypotheses)
-    assert load(place.store, "quickstart").hypotheses == plan.hypotheses
+    assert load(tampered.store, "quickstart").hypotheses == plan.hypotheses
 
 
 def test_planned_trials_without_a_record_have_the_labels_of_their_ids(
-    place: Place, before: Records
+    tampered: TamperedCopy, before: Records
 ) -> None:
-    shutil.rmtree(place.first.folder)
-    path = place.store.plan_path("built")
+    shutil.rmtree(tampered.first.folder)
+    path = tampered.store.plan_path("built")
     plan = json.loads(path.read_text())
     plan["trials"][0]["axes"]["augment"] = "elastic"
     path.write_text(json.dumps(plan))
-    records = place.load()
-    assert place.ids[0] not in set(records.runs["id"])
-    assert "other labels or another seed than its id has" in dict(records.left_out)[place.ids[0]]
+    records = tampered.load()
+    assert tampered.ids[0] not in set(records.runs["id"])
+    assert "other labels or another seed than its id has" in dict(records.left_out)[tampered.ids[0]]

@@ -19,9 +19,9 @@ from bench import folders
 from bench.commands.exit_codes import ExitCode
 from bench.errors import UnwritableError, WorkerStartError
 from bench.run.executors import local
-from tests.faults.place import Place
 from tests.faults.test_surroundings import Said, disk, mount
 from tests.faults.tiny import SPEC, facts, run, trials
+from tests.faults.workspace import Workspace
 
 __all__ = ["disk"]
 
@@ -134,10 +134,10 @@ search:
 )
 def test_results_that_are_deleted_under_a_search(storage: str, epochs: str, tmp_path: Path) -> None:
     """While a trial trains for long, and while the search asks for points all the time."""
-    place = Place(tmp_path, "search")
+    workspace = Workspace(tmp_path, "search")
     spec = SEARCH.replace("STORAGE", storage).replace("4000", epochs)
     (tmp_path / "search.yaml").write_text(spec)
-    search = place.start("search", "search.yaml", "-j", "1")
+    search = workspace.start("search", "search.yaml", "-j", "1")
     try:
         results = tmp_path / "results"
         until(lambda: list(results.glob("tiny/*/history.csv")) or search.poll() is not None)

@@ -15,7 +15,7 @@ from bench.experiment.resolving import resolver
 from bench.plan.expand import make_plan
 from bench.record.store import Store, TrialFiles
 from bench.spec.load import load_spec
-from tests.faults.place import CLOCKS, history
+from tests.faults.workspace import CLOCKS, history
 
 SPEC = """\
 experiment: tiny

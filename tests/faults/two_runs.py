@@ -50,7 +50,7 @@ STARTED = re.compile(r"^(\S+): started$", re.MULTILINE)
 
 
 @dataclass
-class Place:
+class Workspace:
     """A folder with a spec, and all that was said by the runs in it."""
 
     folder: Path
@@ -114,21 +114,21 @@ def running(*processes: subprocess.Popen[bytes]) -> Iterator[list[subprocess.Pop
 
 
 def await_moment(
-    place: Place, runs: Sequence[subprocess.Popen[bytes]], draw: random.Random
+    workspace: Workspace, runs: Sequence[subprocess.Popen[bytes]], draw: random.Random
 ) -> None:
     """Some time while the runs start or, more often, while a trial runs that starts after now."""
     if draw.random() < 0.3:
         time.sleep(draw.uniform(0, 8))
         return
-    before = place.count(STARTED).total()
-    while place.count(STARTED).total() == before:
+    before = workspace.count(STARTED).total()
+    while workspace.count(STARTED).total() == before:
         if all(run.poll() is not None for run in runs):
             return
         time.sleep(0.02)
     time.sleep(draw.uniform(0, 2))
 
 
-def disturb(place: Place, runs: list[subprocess.Popen[bytes]], draw: random.Random) -> str:
+def disturb(workspace: Workspace, runs: list[subprocess.Popen[bytes]], draw: random.Random) -> str:
     """Kill one or both and start them again, or stop one for longer than its lease; says which."""
     what = draw.choice(["kill one", "kill both", "stop one"])
     chosen = draw.randrange(2)
@@ -145,39 +145,39 @@ def disturb(place: Place, runs: list[subprocess.Popen[bytes]], draw: random.Rand
     time.sleep(draw.uniform(0, 1))
     for k in (0, 1):
         if runs[k].poll() == -signal.SIGKILL:
-            runs[k] = place.start()
+            runs[k] = workspace.start()
     return what
 
 
-def play(place: Place, draw: random.Random, disturbances: int) -> tuple[list[str], int]:
+def play(workspace: Workspace, draw: random.Random, disturbances: int) -> tuple[list[str], int]:
     """Two runs with so many disturbances; what was done, and how many trials started in all."""
     done = []
-    with running(place.start(), place.start()) as runs:
+    with running(workspace.start(), workspace.start()) as runs:
         for _ in range(disturbances):
-            await_moment(place, runs, draw)
+            await_moment(workspace, runs, draw)
             if all(run.poll() is not None for run in runs):
                 break
-            done.append(disturb(place, runs, draw))
+            done.append(disturb(workspace, runs, draw))
         limit = time.monotonic() + LIMIT_SECONDS
         codes = [run.wait(max(0.1, limit - time.monotonic())) for run in runs]
     if codes != [0, 0]:
-        raise AssertionError(f"exit codes {codes}: {[path.read_text() for path in place.said]}")
-    return done, place.count(STARTED).total()
+        raise AssertionError(f"exit codes {codes}: {[path.read_text() for path in workspace.said]}")
+    return done, workspace.count(STARTED).total()
 
 
-def check(place: Place, expected: dict[str, tuple[object, bytes]]) -> None:
+def check(workspace: Workspace, expected: dict[str, tuple[object, bytes]]) -> None:
     """Every trial once, with the expected bits, and nothing left held."""
-    if place.statuses() != {"done": len(expected)}:
-        raise AssertionError(f"states: {place.statuses()}")
-    if place.results() != expected:
-        wrong = [k for k, found in place.results().items() if found != expected.get(k)]
+    if workspace.statuses() != {"done": len(expected)}:
+        raise AssertionError(f"states: {workspace.statuses()}")
+    if workspace.results() != expected:
+        wrong = [k for k, found in workspace.results().items() if found != expected.get(k)]
         raise AssertionError(f"other results: {wrong}")
-    twice = [trial for trial, times in place.count(DONE).items() if times > 1]
+    twice = [trial for trial, times in workspace.count(DONE).items() if times > 1]
     if twice:
         raise AssertionError(f"done twice: {twice}")
-    left = list((place.folder / "results").rglob(".*.tmp"))
-    cards = list((place.folder / "results/shared/.leases/runs").iterdir())
-    if left or len(cards) > len(place.said):
+    left = list((workspace.folder / "results").rglob(".*.tmp"))
+    cards = list((workspace.folder / "results/shared/.leases/runs").iterdir())
+    if left or len(cards) > len(workspace.said):
         raise AssertionError(f"left behind: {left} {cards}")
 
 
@@ -193,17 +193,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     total: Counter[str] = Counter()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        alone = Place(Path(folder) / "alone")
+        alone = Workspace(Path(folder) / "alone")
         alone.write(options.epochs, options.seeds)
         with running(alone.start()) as (run,):
             run.wait(LIMIT_SECONDS)
         expected = alone.results()
         for k in range(options.rounds):
-            place = Place(Path(folder) / str(k), not options.without_locks, EXPIRY)
-            place.write(options.epochs, options.seeds)
+            workspace = Workspace(Path(folder) / str(k), not options.without_locks, EXPIRY)
+            workspace.write(options.epochs, options.seeds)
             draw = random.Random(1000 * options.seed + k)
-            done, starts = play(place, draw, options.disturbances)
-            check(place, expected)
+            done, starts = play(workspace, draw, options.disturbances)
+            check(workspace, expected)
             total.update(done)
             total["starts"] += starts
             print(f"round {k}: {', '.join(done)}; {starts} starts of {len(expected)}", flush=True)

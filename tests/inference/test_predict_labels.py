@@ -14,7 +14,7 @@ from PIL import Image
 from bench.inference.predict import predict_files
 from bench.record.store import Store
 from tests.builders.classifier import classifier, put
-from tests.faults.place import ROOT
+from tests.faults.workspace import ROOT
 
 
 @pytest.fixture

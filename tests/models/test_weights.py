@@ -253,7 +253,9 @@ def test_without_network_the_file_and_its_place_are_named(
 
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr(module.torch.hub, "download_url_to_file", fail)
-    place = tmp_path / "hub" / "checkpoints" / "resnet18-f37072fd.pth"
-    with pytest.raises(DataError, match=rf"resnet18-f37072fd\.pth and put it at {place}") as caught:
+    weights = tmp_path / "hub" / "checkpoints" / "resnet18-f37072fd.pth"
+    with pytest.raises(
+        DataError, match=rf"resnet18-f37072fd\.pth and put it at {weights}"
+    ) as caught:
         fetch_imagenet("resnet18")
     assert "ResNet18_Weights.IMAGENET1K_V1" in str(caught.value)

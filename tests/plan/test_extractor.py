@@ -33,7 +33,7 @@ seeds: 2
 
 
 @dataclass(frozen=True)
-class Place:
+class Workspace:
     """A folder with records and specs."""
 
     root: Path
@@ -56,13 +56,13 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    return Place(tmp_path)
+    return Workspace(tmp_path)
 
 
 @pytest.fixture
-def inception(place: Place, monkeypatch: pytest.MonkeyPatch) -> Path:
+def inception(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file that is taken for Inception's weights."""
     file = module.inception_file()
     file.parent.mkdir(parents=True)
@@ -82,14 +82,14 @@ def ids(plan: Plan) -> list[str]:
     return [trial.id for trial in plan.trials]
 
 
-def test_a_plan_without_a_distance_stays_as_it_is(place: Place) -> None:
-    plan = place.plan("null")
+def test_a_plan_without_a_distance_stays_as_it_is(workspace: Workspace) -> None:
+    plan = workspace.plan("null")
     assert plan.trials[0].settings.task.frechet is None
 
 
-def test_a_classifier_is_its_settings_and_weights(place: Place) -> None:
-    files = place.put()
-    plan = place.plan(f"{{classifier: {files.folder}}}")
+def test_a_classifier_is_its_settings_and_weights(workspace: Workspace) -> None:
+    files = workspace.put()
+    plan = workspace.plan(f"{{classifier: {files.folder}}}")
     found = resolved(plan)
     assert found.name == f"classifier kinds/{files.id}"
     assert Path(found.file) == files.best
@@ -104,48 +104,48 @@ def test_a_classifier_is_its_settings_and_weights(place: Place) -> None:
     }
 
 
-def test_ids_stay_where_folders_and_labels_change(place: Place) -> None:
-    files = place.put()
-    expected = ids(place.plan(f"{{classifier: {files.folder}}}"))
-    put_plan(place.root / "results", classifier())
+def test_ids_stay_where_folders_and_labels_change(workspace: Workspace) -> None:
+    files = workspace.put()
+    expected = ids(workspace.plan(f"{{classifier: {files.folder}}}"))
+    put_plan(workspace.root / "results", classifier())
     for other in (files.id, f"kinds/{files.id}", "{experiment: kinds}"):
-        assert ids(place.plan(f"{{classifier: {other}}}")) == expected
-    assert ids(place.plan(f"{{extractor: classifier, classifier: {files.id}}}")) == expected
-    (place.root / "results").rename(place.root / "moved")
-    moved = place.plan(f"{{classifier: {files.id}}}", results="moved")
+        assert ids(workspace.plan(f"{{classifier: {other}}}")) == expected
+    assert ids(workspace.plan(f"{{extractor: classifier, classifier: {files.id}}}")) == expected
+    (workspace.root / "results").rename(workspace.root / "moved")
+    moved = workspace.plan(f"{{classifier: {files.id}}}", results="moved")
     assert ids(moved) == expected
-    assert Path(resolved(moved).file) == place.root / "moved" / "kinds" / files.id / "best.pt"
-    renamed = TrialFiles(place.root / "moved" / "kinds" / classifier("tiny").id)
-    (place.root / "moved" / "kinds" / files.id).rename(renamed.folder)
+    assert Path(resolved(moved).file) == workspace.root / "moved" / "kinds" / files.id / "best.pt"
+    renamed = TrialFiles(workspace.root / "moved" / "kinds" / classifier("tiny").id)
+    (workspace.root / "moved" / "kinds" / files.id).rename(renamed.folder)
     renamed.write_config(trial_config(classifier("tiny")))
-    assert ids(place.plan(f"{{classifier: {renamed.folder}}}")) == expected
+    assert ids(workspace.plan(f"{{classifier: {renamed.folder}}}")) == expected
 
 
-def test_another_classifier_makes_other_trials(place: Place) -> None:
-    files = place.put()
-    first = ids(place.plan(f"{{classifier: {files.folder}}}"))
-    place.put(weights=1)
-    again = ids(place.plan(f"{{classifier: {files.folder}}}"))
+def test_another_classifier_makes_other_trials(workspace: Workspace) -> None:
+    files = workspace.put()
+    first = ids(workspace.plan(f"{{classifier: {files.folder}}}"))
+    workspace.put(weights=1)
+    again = ids(workspace.plan(f"{{classifier: {files.folder}}}"))
     # the same weights under another normalisation
     data = LEARNS_KINDS["data"] | {"normalize": "unit"}
-    other = put(place.root / "results", classifier(data=data), weights=1)
-    third = ids(place.plan(f"{{classifier: {other.folder}}}"))
+    other = put(workspace.root / "results", classifier(data=data), weights=1)
+    third = ids(workspace.plan(f"{{classifier: {other.folder}}}"))
     assert len({*first, *again, *third}) == 6
 
 
-def test_the_best_of_an_experiment_or_of_an_arm(place: Place) -> None:
+def test_the_best_of_an_experiment_or_of_an_arm(workspace: Workspace) -> None:
     trials = [classifier(label, seed) for label in ("small", "big") for seed in (0, 1)]
     for number, (trial, score) in enumerate(zip(trials, (0.2, 0.4, 0.9, 0.3), strict=True)):
-        put(place.root / "results", trial, score, number)
-    put_plan(place.root / "results", *trials)
-    assert resolved(place.plan("{classifier: {experiment: kinds}}")).name.endswith(trials[2].id)
-    plan = place.plan("{classifier: {experiment: kinds, where: {model: small}, pick: best}}")
+        put(workspace.root / "results", trial, score, number)
+    put_plan(workspace.root / "results", *trials)
+    assert resolved(workspace.plan("{classifier: {experiment: kinds}}")).name.endswith(trials[2].id)
+    plan = workspace.plan("{classifier: {experiment: kinds, where: {model: small}, pick: best}}")
     assert resolved(plan).name.endswith(trials[1].id)
     assert plan.trials[0].arm == plan.trials[1].arm
 
 
-def test_inception_by_its_full_name(place: Place, inception: Path) -> None:
-    plan = place.plan("{}")
+def test_inception_by_its_full_name(workspace: Workspace, inception: Path) -> None:
+    plan = workspace.plan("{}")
     assert plan.trials[0].identity["task"]["frechet"] == {
         "samples": 2048,
         "extractor": {
@@ -156,53 +156,53 @@ def test_inception_by_its_full_name(place: Place, inception: Path) -> None:
         "classifier": None,
     }
     assert Path(resolved(plan).file) == inception
-    assert ids(place.plan("{extractor: inception}")) == ids(plan)
+    assert ids(workspace.plan("{extractor: inception}")) == ids(plan)
 
 
-def test_auto_has_the_identity_of_what_it_takes(place: Place, inception: Path) -> None:
-    files = place.put()
-    by_auto = place.plan(f"{{classifier: {files.folder}}}")
-    assert ids(by_auto) == ids(place.plan("{extractor: inception}"))
-    by_name = place.plan(f"{{extractor: classifier, classifier: {files.folder}}}")
+def test_auto_has_the_identity_of_what_it_takes(workspace: Workspace, inception: Path) -> None:
+    files = workspace.put()
+    by_auto = workspace.plan(f"{{classifier: {files.folder}}}")
+    assert ids(by_auto) == ids(workspace.plan("{extractor: inception}"))
+    by_name = workspace.plan(f"{{extractor: classifier, classifier: {files.folder}}}")
     inception.unlink()
-    assert ids(place.plan(f"{{classifier: {files.folder}}}")) == ids(by_name) != ids(by_auto)
+    assert ids(workspace.plan(f"{{classifier: {files.folder}}}")) == ids(by_name) != ids(by_auto)
 
 
-def test_what_was_settled_comes_back_from_the_record(place: Place) -> None:
-    plan = place.plan(f"{{classifier: {place.put().folder}}}")
+def test_what_was_settled_comes_back_from_the_record(workspace: Workspace) -> None:
+    plan = workspace.plan(f"{{classifier: {workspace.put().folder}}}")
     for made in plan.trials:
         again = load_trial(trial_config(made))
         assert (again.id, again.settings) == (made.id, made.settings)
 
 
-def test_arms_with_other_extractors_belong_in_one_table(place: Place) -> None:
-    small, big = place.put("small", weights=0), place.put("big", weights=1)
+def test_arms_with_other_extractors_belong_in_one_table(workspace: Workspace) -> None:
+    small, big = workspace.put("small", weights=0), workspace.put("big", weights=1)
     axis = f"grid:\n  task.frechet.classifier:\n    a: {small.folder}\n    b: {big.folder}\n"
-    one, other = place.plan("{samples: 8}", axis).trials[:2]
+    one, other = workspace.plan("{samples: 8}", axis).trials[:2]
     assert one.settings.task.frechet.resolved.name == f"classifier kinds/{small.id}"
     assert other.settings.task.frechet.resolved.name == f"classifier kinds/{big.id}"
     assert one.common == other.common
     assert one.arm != other.arm
 
 
-def test_arms_that_have_become_equal_are_refused(place: Place) -> None:
-    files = place.put()
+def test_arms_that_have_become_equal_are_refused(workspace: Workspace) -> None:
+    files = workspace.put()
     axis = f"grid:\n  task.frechet.classifier:\n    a: {files.folder}\n    b: {files.id}\n"
     with pytest.raises(
         SpecError,
         match=r"spec\.yaml:11: grid\.task\.frechet\.classifier\.b: the arms \(a\) and \(b\) take",
     ):
-        place.plan("{samples: 8}", axis)
+        workspace.plan("{samples: 8}", axis)
 
 
-def test_one_that_is_not_there_is_refused_at_its_line(place: Place) -> None:
+def test_one_that_is_not_there_is_refused_at_its_line(workspace: Workspace) -> None:
     for frechet, key, message in (
         ("{}", "", r"no Inception weights at .*torch.*\.pth: get https.* or name a trained"),
         ("{extractor: inception}", r"\.extractor", "no Inception weights at"),
         ("{classifier: gone}", r"\.classifier", r"'gone' is neither a trial's folder nor its id"),
         ("{classifier: kinds/small}", r"\.classifier", "no experiment 'kinds'"),
         ("{classifier: {experiment: kinds}}", r"\.classifier", "no experiment 'kinds' .*first"),
-        (f"{{classifier: {place.root}}}", r"\.classifier", r"it has no config\.yaml"),
+        (f"{{classifier: {workspace.root}}}", r"\.classifier", r"it has no config\.yaml"),
         (
             "{classifier: {source: classifier, exactly: x, sha256: x, name: x, file: x}}",
             r"\.classifier",
@@ -210,34 +210,34 @@ def test_one_that_is_not_there_is_refused_at_its_line(place: Place) -> None:
         ),
     ):
         with pytest.raises(SpecError, match=rf"^.*spec\.yaml:7: task\.frechet{key}: .*{message}"):
-            place.plan(frechet)
+            workspace.plan(frechet)
 
 
-def test_an_axis_of_extractors_is_named_too(place: Place) -> None:
-    axis = f"grid:\n  task.frechet:\n    a: {{classifier: {place.put().folder}}}\n    b: {{}}\n"
+def test_an_axis_of_extractors_is_named_too(workspace: Workspace) -> None:
+    axis = f"grid:\n  task.frechet:\n    a: {{classifier: {workspace.put().folder}}}\n    b: {{}}\n"
     with pytest.raises(SpecError, match=r"spec\.yaml:11: grid\.task\.frechet\.b: no Inception"):
-        place.plan("null", axis)
+        workspace.plan("null", axis)
     axis = "grid:\n  task.frechet.classifier:\n    - gone\n"
     with pytest.raises(
         SpecError, match=r"spec\.yaml:10: grid\.task\.frechet\.classifier\.0: 'gone' is neither"
     ):
-        place.plan("{samples: 8}", axis)
+        workspace.plan("{samples: 8}", axis)
 
 
-def test_a_damaged_inception_is_refused(place: Place) -> None:
+def test_a_damaged_inception_is_refused(workspace: Workspace) -> None:
     file = module.inception_file()
     file.parent.mkdir(parents=True)
     file.write_bytes(b"half of it")
     with pytest.raises(
         SpecError, match=r"task\.frechet: .*0cc3c7bd\.pth is damaged .* get https.* again"
     ):
-        place.plan("{}")
+        workspace.plan("{}")
 
 
-def test_the_beginning_of_an_id_is_refused(place: Place) -> None:
-    files = place.put()
+def test_the_beginning_of_an_id_is_refused(workspace: Workspace) -> None:
+    files = workspace.put()
     with pytest.raises(SpecError, match=rf"only the beginning of kinds/{files.id}: write it whole"):
-        place.plan("{classifier: kinds/small}")
+        workspace.plan("{classifier: kinds/small}")
 
 
 def _interrupt(files: TrialFiles) -> None:
@@ -287,20 +287,20 @@ def _change_config(files: TrialFiles) -> None:
     ],
 )
 def test_a_spoilt_trial_is_refused_at_its_line(
-    place: Place, spoil: Callable[[TrialFiles], None], message: str
+    workspace: Workspace, spoil: Callable[[TrialFiles], None], message: str
 ) -> None:
-    files = place.put()
+    files = workspace.put()
     spoil(files)
     with pytest.raises(SpecError, match=rf"spec\.yaml:7: task\.frechet\.classifier: .*{message}"):
-        place.plan(f"{{classifier: {files.folder}}}")
+        workspace.plan(f"{{classifier: {files.folder}}}")
 
 
-def test_a_trial_of_another_task_is_refused(place: Place) -> None:
-    files = put(place.root / "results", make_trial())
+def test_a_trial_of_another_task_is_refused(workspace: Workspace) -> None:
+    files = put(workspace.root / "results", make_trial())
     with pytest.raises(
         SpecError, match=r"7: .*made/.* was trained for segmentation, not classification"
     ):
-        place.plan(f"{{classifier: {files.folder}}}")
+        workspace.plan(f"{{classifier: {files.folder}}}")
 
 
 BENCH_SOURCE = """\
@@ -315,35 +315,35 @@ class Conv(torch.nn.Module):
 
 
 def test_a_network_that_gives_no_features_is_refused(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (place.root / "own_features.py").write_text(BENCH_SOURCE)
+    (workspace.root / "own_features.py").write_text(BENCH_SOURCE)
     with monkeypatch.context() as path:
-        path.syspath_prepend(str(place.root))
+        path.syspath_prepend(str(workspace.root))
         own = classifier(model={"target": "own_features:Conv"})
-        files = put(place.root / "results", own)
+        files = put(workspace.root / "results", own)
         path.delitem(sys.modules, "own_features")
         refused = r"7: .*is built by own_features:Conv, which its config.* say --trust-code"
         with pytest.raises(SpecError, match=refused):
-            place.plan(f"{{classifier: {files.folder}}}")
+            workspace.plan(f"{{classifier: {files.folder}}}")
         assert "own_features" not in sys.modules
         with pytest.raises(SpecError, match=r"7: .*cannot be used: there is no linear layer"):
-            place.plan(f"{{classifier: {files.folder}}}", trust_code=True)
+            workspace.plan(f"{{classifier: {files.folder}}}", trust_code=True)
     monkeypatch.delitem(sys.modules, "own_features")
     with pytest.raises(SpecError, match=r"7: .*cannot be used: target 'own_features:Conv' cannot"):
-        place.plan(f"{{classifier: {files.folder}}}", trust_code=True)
+        workspace.plan(f"{{classifier: {files.folder}}}", trust_code=True)
 
 
-def test_each_classifier_is_looked_at_once(place: Place) -> None:
-    files, seen = place.put(), []
-    path = place.root / "spec.yaml"
+def test_each_classifier_is_looked_at_once(workspace: Workspace) -> None:
+    files, seen = workspace.put(), []
+    path = workspace.root / "spec.yaml"
     path.write_text(
         f"{HEAD}task: {{name: diffusion, frechet: {{classifier: {files.folder}}}}}\n"
         "grid: {task.frechet.samples: [8, 16], train.lr: [0.1, 0.2]}\n"
     )
-    store = Store(place.root / "results")
+    store = Store(workspace.root / "results")
     plan = resolve_extractors(
-        make_plan(load_spec(path)), lookup(store, place.root), finished(store), seen.append
+        make_plan(load_spec(path)), lookup(store, workspace.root), finished(store), seen.append
     )
     assert len(seen) == 1
     assert len(set(ids(plan))) == 8

@@ -44,7 +44,7 @@ def test_an_artifact_store_that_is_away_keeps_no_figures_out(
     for name in EIGHT:
         finish(begin(mlflow_store, name))
     with monkeypatch.context() as patch:
-        patch.setattr(Artifacts, "place", away)
+        patch.setattr(Artifacts, "put", away)
         patch.setattr(Artifacts, "put_text", away)
         counts = Mirror(mlflow_store).sync()
     assert (counts.trials, counts.pushed) == (8, 8)
@@ -80,22 +80,22 @@ def test_each_file_by_itself_and_only_what_lacks_again(
     mlflow_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = finish(begin(mlflow_store))
-    real, sent = Artifacts.place, list[str]()
+    real, sent = Artifacts.put, list[str]()
 
-    def place(self: Artifacts, run: Any, experiment: str, path: Path, folder: str) -> None:
+    def put(self: Artifacts, run: Any, experiment: str, path: Path, folder: str) -> None:
         sent.append(path.name)
         if path.name == "best.pt":
             raise OSError(27, "File too large")
         real(self, run, experiment, path, folder)
 
-    monkeypatch.setattr(Artifacts, "place", place)
+    monkeypatch.setattr(Artifacts, "put", put)
     (problem,) = Mirror(mlflow_store).sync().problems
     assert "but best.pt could not be stored there (File too large)" in problem
     assert artifacts(mlflow_store, files.id) == {"config.yaml", "environment.json", "samples"}
     assert len(sent) == 4
     Mirror(mlflow_store).sync()
     assert sent[4:] == ["best.pt"]
-    monkeypatch.setattr(Artifacts, "place", real)
+    monkeypatch.setattr(Artifacts, "put", real)
     assert Mirror(mlflow_store).sync() == SyncCounts(1, 1)
     assert "best.pt" in artifacts(mlflow_store, files.id)
 
@@ -116,7 +116,7 @@ def test_killed_between_figures_and_files(
 def test_a_live_mirror_pushes_figures_while_the_artifact_store_is_away(
     mlflow_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Artifacts, "place", away)
+    monkeypatch.setattr(Artifacts, "put", away)
     warnings: list[str] = []
     mirror = LiveMirror(Mirror(mlflow_store), warnings.append, interval=0.02)
     for name in EIGHT[:4]:

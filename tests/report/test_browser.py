@@ -73,13 +73,13 @@ def test_every_figure_is_there(browser, page):
 def test_sorting(browser, page):
     browser.open(page)
     browser.run("document.querySelector('#arms .tools button').click()")  # all rows
-    place = browser.run(HEADS).index("Best val Dice")
+    column = browser.run(HEADS).index("Best val Dice")
     for order, turned in (("ascending", False), ("descending", True)):
-        browser.run(f"document.querySelectorAll('#arms th button')[{place}].click()")
-        keys = [float(key) for key in browser.run(COLUMN % place)]
+        browser.run(f"document.querySelectorAll('#arms th button')[{column}].click()")
+        keys = [float(key) for key in browser.run(COLUMN % column)]
         assert keys == sorted(keys, reverse=turned)
         assert len(keys) == 32
-        head = browser.run(f"document.querySelectorAll('#arms th')[{place}].ariaSort")
+        head = browser.run(f"document.querySelectorAll('#arms th')[{column}].ariaSort")
         assert head == order
 
 

@@ -86,10 +86,10 @@ def test_a_class_in_neither_mask_has_no_dice():
 
 
 @pytest.mark.parametrize("bad", [NAN, INF, -INF])
-@pytest.mark.parametrize("place", [0, 1, 2])
-def test_weights_come_from_a_trial_with_a_score(bad, place):
+@pytest.mark.parametrize("index", [0, 1, 2])
+def test_weights_come_from_a_trial_with_a_score(bad, index):
     scores = [0.5, 0.7]
-    scores.insert(place, bad)
+    scores.insert(index, bad)
     trials = tuple(EarlierTrial(f"t{i}", i, {}, "arm", score, None, "cafe")
                    for i, score in enumerate(scores))  # fmt: skip
     for mode, score in (("max", 0.7), ("min", 0.5)):
@@ -98,11 +98,11 @@ def test_weights_come_from_a_trial_with_a_score(bad, place):
 
 
 @pytest.mark.parametrize("bad", [NAN, INF, -INF])
-@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("index", [0, 1, 2])
 @pytest.mark.parametrize("mode", ["max", "min"])
-def test_points_of_a_search(tmp_path, bad, place, mode):
+def test_points_of_a_search(tmp_path, bad, index, mode):
     values = [0.5, 0.7]
-    values.insert(place, bad)
+    values.insert(index, bad)
     search = read(tmp_path, record(over=False, front=[], chosen=[], confirmations=[]))
     points = [replace(search.complete[0], number=i, values={"best_val_dice": value})
               for i, value in enumerate(values)]  # fmt: skip

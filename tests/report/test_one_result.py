@@ -75,9 +75,9 @@ def row_with(table: Table, text: str) -> dict[str, str]:
     return {c.title: cell.text for c, cell in zip(table.columns, found, strict=True)}
 
 
-def markers(ax: Axes, place: int) -> list[tuple[str, str]]:
+def markers(ax: Axes, row: int) -> list[tuple[str, str]]:
     """Marker and face colour of what stands in a row of a forest plot."""
-    lines = [line for line in ax.lines if list(line.get_ydata()) == [place]]
+    lines = [line for line in ax.lines if list(line.get_ydata()) == [row]]
     return [(str(line.get_marker()), to_hex(line.get_markerfacecolor())) for line in lines]
 
 

@@ -174,7 +174,7 @@ def noised(levels=("linear", "cosine"), models=("a",), seeds=3):
         MadeTrial(seed, {"model": model, "task.noise": level},
                   summary={"best_val_loss": loss + 0.001 * seed, "test_loss": loss})
         for level, base in zip(levels, (0.05, 0.08), strict=False)
-        for loss, model in ((base + 0.01 * place, m) for place, m in enumerate(models))
+        for loss, model in ((base + 0.01 * loss_index, m) for loss_index, m in enumerate(models))
         for seed in range(seeds)
     ]  # fmt: skip
 

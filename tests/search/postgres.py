@@ -55,9 +55,9 @@ class Server:
         self._control("-m", how, "stop")
 
     def _control(self, *words: str) -> None:
-        place = programs()
-        assert place is not None
-        call(place / "pg_ctl", "-D", f"{self.folder}/data", *words)
+        binaries = programs()
+        assert binaries is not None
+        call(binaries / "pg_ctl", "-D", f"{self.folder}/data", *words)
 
 
 @contextmanager
@@ -71,8 +71,8 @@ def server(folder: Path) -> Iterator[str]:
 def running(folder: Path) -> Iterator[Server]:
     """A server with an empty database, whose password is `hunter2`."""
     folder.mkdir(mode=0o700)
-    place = programs()
-    assert place is not None
+    binaries = programs()
+    assert binaries is not None
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
@@ -80,7 +80,7 @@ def running(folder: Path) -> Iterator[Server]:
     if os.getuid() == 0:
         for path in (folder, folder / "password"):
             shutil.chown(path, USER, USER)
-    call(place / "initdb", "-D", f"{folder}/data", "-U", USER, "-A", "scram-sha-256",
+    call(binaries / "initdb", "-D", f"{folder}/data", "-U", USER, "-A", "scram-sha-256",
          f"--pwfile={folder}/password", "--no-sync")  # fmt: skip
     made = Server(folder, port)
     made.start()

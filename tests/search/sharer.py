@@ -29,7 +29,7 @@ def main() -> None:
         return bowl(trial, epoch)
 
     with pytest.MonkeyPatch.context() as patch:
-        lab = Lab(Path(folder), patch, place=None)
+        lab = Lab(Path(folder), patch, study_storage=None)
         code, _ = lab.search(
             slowly, f"search.trials={trials}", f"search.storage={storage}", "search.confirm_seeds=2"
         )

@@ -18,7 +18,7 @@ from bench.plan.expand import make_plan
 from bench.record.store import Store
 from bench.spec.load import load_spec
 from tests.builders.training import MemoryRecorder, Silent, results
-from tests.test_cli import Place
+from tests.test_cli import Workspace
 
 OVERRIDES = (
     "data={name: shapes, image_size: 32, train: 12, val: 4, test: 4}",
@@ -38,33 +38,33 @@ def workers(parent: int) -> list[psutil.Process]:
     return [worker for server in servers for worker in server.children()]
 
 
-def when(place: Place, epochs: int, process: subprocess.Popen[str]) -> None:
+def when(workspace: Workspace, epochs: int, process: subprocess.Popen[str]) -> None:
     """Wait until so many epochs are on record."""
     limit = time.monotonic() + 90
-    while sum(map(len, place.histories("search_unet").values())) < epochs:
+    while sum(map(len, workspace.histories("search_unet").values())) < epochs:
         assert time.monotonic() < limit
         assert process.poll() is None
         time.sleep(0.005)
 
 
-def start(place: Place) -> subprocess.Popen[str]:
+def start(workspace: Workspace) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        place.command("search", str(SPEC), *OVERRIDES, "-j", "2"), cwd=place.folder,
-        env=place.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        workspace.command("search", str(SPEC), *OVERRIDES, "-j", "2"), cwd=workspace.folder,
+        env=workspace.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         start_new_session=True,
     )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def searched(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """A place where a shipped search was killed, as parent and as worker, and went on."""
-    place = Place(tmp_path_factory.mktemp("searched"))
-    running = start(place)
-    when(place, 3, running)
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A workspace where a shipped search was killed, as parent and as worker, and went on."""
+    workspace = Workspace(tmp_path_factory.mktemp("searched"))
+    running = start(workspace)
+    when(workspace, 3, running)
     running.kill()
     running.communicate()
-    running = start(place)
-    when(place, 7, running)
+    running = start(workspace)
+    when(workspace, 7, running)
     for worker in workers(running.pid)[:1]:
         os.kill(worker.pid, signal.SIGKILL)
     out, output = running.communicate(timeout=120)
@@ -72,10 +72,10 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Place:
     assert "Traceback" not in output
     assert "goes on: process" in output
     assert out.splitlines()[-1] == "reports/search_unet/report.html"
-    return place
+    return workspace
 
 
-def test_killed_twice_it_ends_with_what_was_asked_for(searched: Place) -> None:
+def test_killed_twice_it_ends_with_what_was_asked_for(searched: Workspace) -> None:
     record = json.loads((searched.folder / "results/search_unet/search.json").read_text())
     states = Counter(trial["state"] for trial in record["trials"])
     assert sum(states.values()) == states["complete"] + states["pruned"] == 4
@@ -89,7 +89,7 @@ def test_killed_twice_it_ends_with_what_was_asked_for(searched: Place) -> None:
 
 
 def test_the_best_point_comes_out_the_same_again(
-    searched: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    searched: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import torch
 
@@ -104,7 +104,7 @@ def test_the_best_point_comes_out_the_same_again(
     assert results(recorder.rows) == results(before)
 
 
-def test_mlflow_has_a_parent_and_marks_what_was_pruned(searched: Place) -> None:
+def test_mlflow_has_a_parent_and_marks_what_was_pruned(searched: Workspace) -> None:
     database = sqlite3.connect(searched.folder / "results/mlflow.db")
     found = database.execute(
         "SELECT r.run_uuid, t.key, t.value FROM runs r JOIN tags t USING (run_uuid)"
@@ -125,14 +125,14 @@ def test_mlflow_has_a_parent_and_marks_what_was_pruned(searched: Place) -> None:
     assert all("mlflow.parentRunId" in tags for tags in children)
 
 
-def test_status_knows_it(searched: Place) -> None:
+def test_status_knows_it(searched: Workspace) -> None:
     rows = json.loads(searched.ok("status", "search_unet", "--json"))
     assert {row["status"] for row in rows} <= {"done", "pruned"}
     assert len(rows) == 5
     assert all(row["in_plan"] for row in rows)
 
 
-def test_a_database_that_is_not_there_is_one_line(searched: Place) -> None:
+def test_a_database_that_is_not_there_is_one_line(searched: Workspace) -> None:
     found = searched.call("search", str(SPEC), "search.storage=postgresql://x:y@127.0.0.1:1/z")
     assert found.returncode == 2
     assert "error: search.storage: postgresql://x:***@127.0.0.1:1/z" in found.stderr

@@ -114,12 +114,12 @@ def test_halving_decides_at_its_rungs_alone(first: int, reduction: int, rungs: l
     ("others", "value", "expected"),
     [
         ([], 0.0, False),  # alone: the best
-        ([0.5], 0.4, True),  # one place of two
-        ([0.5], 0.5, False),  # equal to the last place goes on
+        ([0.5], 0.4, True),  # one rank of two
+        ([0.5], 0.5, False),  # equal to the last rank goes on
         ([0.5, 0.4], 0.5, False),
         ([0.9, 0.8, 0.7, 0.6, 0.5], 0.85, False),  # two places of six: 0.9 and 0.85
         ([0.9, 0.8, 0.7, 0.6, 0.5], 0.79, True),
-        ([0.9, 0.8, 0.7, 0.6], 0.85, True),  # one place of five
+        ([0.9, 0.8, 0.7, 0.6], 0.85, True),  # one rank of five
         ([0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2], 0.7, False),  # three of nine
         ([0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2], 0.69, True),
     ],
@@ -144,7 +144,7 @@ def test_halving_with_several_objectives_counts_running_trials() -> None:
 
 
 def test_a_trial_is_not_its_own_rival() -> None:
-    """One place of five; with its own curve counted twice there were two of six."""
+    """One rank of five; with its own curve counted twice there were two of six."""
     study = study_of({1: 0.9}, {1: 0.8}, {1: 0.7}, {1: 0.6}, state=TrialState.RUNNING)
     assert pruned_at(study, Asha(), UP, [0.85]) == 1
 

@@ -48,7 +48,7 @@ def test_what_finished_trials_go_on_from_is_kept_where_it_is_asked_for(
 
 
 def test_a_search_leaves_records_a_study_and_a_ready_spec(lab: Lab) -> None:
-    lab.place = None  # the real one
+    lab.study_storage = None  # the real one
     code, ran = lab.search(bowl, "search.confirm_seeds=2")
     record = lab.record()
     assert code is ExitCode.OK
@@ -342,8 +342,10 @@ def test_sqlite_is_for_one_process(lab: Lab) -> None:
 
 
 def test_somebody_elses_study_is_refused(lab: Lab) -> None:
-    assert lab.place is not None
-    study = optuna.create_study(study_name="made", storage=lab.place.storage, direction="maximize")
+    assert lab.study_storage is not None
+    study = optuna.create_study(
+        study_name="made", storage=lab.study_storage.storage, direction="maximize"
+    )
     study.add_trial(optuna.create_trial(value=1.0))
     with pytest.raises(BenchError, match="was not made by bench"):
         lab.search(bowl)

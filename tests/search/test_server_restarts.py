@@ -38,7 +38,7 @@ def server() -> Iterator[postgres.Server]:
 
 @pytest.fixture
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
-    return Lab(tmp_path, monkeypatch, place=None)
+    return Lab(tmp_path, monkeypatch, study_storage=None)
 
 
 def told_of(lab: Lab, words: str) -> list[str]:

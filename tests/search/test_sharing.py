@@ -59,8 +59,8 @@ def epochs(printed: str) -> list[tuple[str, int]]:
 
 def check(folder: Path, storage: str) -> dict[str, Any]:
     """The study has what was asked for, each point once; gives search.json."""
-    place = open_storage(storage, folder / "results")
-    study = optuna.load_study(study_name="made", storage=place.storage)
+    study_storage = open_storage(storage, folder / "results")
+    study = optuna.load_study(study_name="made", storage=study_storage.storage)
     assert [trial.number for trial in study.trials] == list(range(TRIALS))
     assert {trial.state.name for trial in study.trials} == {"COMPLETE"}
     ids = [name for trial in study.trials for name in trial.user_attrs["bench:trials"]]

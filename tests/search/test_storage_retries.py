@@ -170,8 +170,8 @@ def test_an_end_whose_answer_was_lost_is_an_end(monkeypatch: pytest.MonkeyPatch)
         )
 
 
-def used(place: storages.StudyStorage) -> int:
-    study = optuna.load_study(study_name="a", storage=place.storage)
+def used(study_storage: storages.StudyStorage) -> int:
+    study = optuna.load_study(study_name="a", storage=study_storage.storage)
     study.tell(study.ask(), 1.0)
     return len(study.trials)
 
@@ -179,14 +179,14 @@ def used(place: storages.StudyStorage) -> int:
 @pytest.mark.parametrize("storage", ["journal", "sqlite"])
 def test_a_folder_that_vanishes_for_a_moment(tmp_path: Path, storage: str) -> None:
     folder, away = tmp_path / "results", tmp_path / "away"
-    place = open_storage(storage, folder)
+    study_storage = open_storage(storage, folder)
     said: list[str] = []
-    place.retry_policy.say = said.append
-    optuna.create_study(storage=place.storage, study_name="a")
-    assert used(place) == 1
+    study_storage.retry_policy.say = said.append
+    optuna.create_study(storage=study_storage.storage, study_name="a")
+    assert used(study_storage) == 1
     folder.rename(away)
-    place.retry_policy.wait = lambda _: away.rename(folder)
-    assert used(place) == 2
+    study_storage.retry_policy.wait = lambda _: away.rename(folder)
+    assert used(study_storage) == 2
     assert said[0].startswith("Training goes on, but no new points begin: ")
     assert len(said) == 2
     assert used(open_storage(storage, folder)) == 3
@@ -197,17 +197,17 @@ def test_a_folder_that_vanishes_for_a_moment(tmp_path: Path, storage: str) -> No
 def test_a_folder_that_has_vanished_is_not_waited_for(
     tmp_path: Path, storage: str, lost: str
 ) -> None:
-    place = open_storage(storage, tmp_path / "results")
+    study_storage = open_storage(storage, tmp_path / "results")
     (tmp_path / "results" / "kept").mkdir()
-    optuna.create_study(storage=place.storage, study_name="a")
+    optuna.create_study(storage=study_storage.storage, study_name="a")
     begun = time.monotonic()
     with folders.keeping(tmp_path / "results" / "kept"):
         (tmp_path / "results" / f"optuna.{'db' if storage == 'sqlite' else storage}").unlink()
         (tmp_path / lost).rename(tmp_path / "away")
         with pytest.raises(StudyUnavailableError, match=r"results(/kept)?: is no longer there"):
-            used(place)
+            used(study_storage)
     assert time.monotonic() - begun < 15
-    assert place.retry_policy.gave_up
+    assert study_storage.retry_policy.gave_up
 
 
 @pytest.mark.parametrize("storage", ["journal", "sqlite"])
@@ -215,15 +215,15 @@ def test_no_second_study_is_begun_where_the_first_is_gone(
     tmp_path: Path, storage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BENCH_STUDY_SECONDS", "0.3")
-    place = open_storage(storage, tmp_path / "results")
-    optuna.create_study(storage=place.storage, study_name="a")
+    study_storage = open_storage(storage, tmp_path / "results")
+    optuna.create_study(storage=study_storage.storage, study_name="a")
     (tmp_path / "results").rename(tmp_path / "away")
     with pytest.raises(StudyUnavailableError):
-        used(place)
+        used(study_storage)
     assert not (tmp_path / "results").exists()
     (tmp_path / "results").mkdir()  # where something was mounted
     with pytest.raises(StudyUnavailableError):
-        used(place)
+        used(study_storage)
     assert not [p for p in (tmp_path / "results").iterdir() if p.suffix != ".lock"]
 
 
@@ -231,30 +231,30 @@ def test_a_database_that_is_locked_for_longer_than_sqlite_waits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(storages, "_LOCK_SECONDS", 0.1)
-    place = open_storage("sqlite", tmp_path)
-    optuna.create_study(storage=place.storage, study_name="a")
+    study_storage = open_storage("sqlite", tmp_path)
+    optuna.create_study(storage=study_storage.storage, study_name="a")
     other = sqlite3.connect(tmp_path / "optuna.db", isolation_level=None, check_same_thread=False)
     other.execute("BEGIN EXCLUSIVE")
     thread = threading.Timer(1.5, other.close)
     thread.start()
-    assert used(place) == 1
+    assert used(study_storage) == 1
     thread.join()
 
 
 def test_half_a_line_in_a_journal_is_cut_off(tmp_path: Path) -> None:
     """Left by a writer whose disk was full."""
-    place = open_storage("journal", tmp_path)
-    optuna.create_study(storage=place.storage, study_name="a")
-    assert used(place) == 1
+    study_storage = open_storage("journal", tmp_path)
+    optuna.create_study(storage=study_storage.storage, study_name="a")
+    assert used(study_storage) == 1
     with (tmp_path / "optuna.journal").open("ab") as file:
         file.write(b'{"op_code":6,"worker_i')
-    assert used(place) == 2
+    assert used(study_storage) == 2
     assert used(open_storage("journal", tmp_path)) == 3
 
 
 def test_a_damaged_journal_is_one_line(tmp_path: Path) -> None:
-    place = open_storage("journal", tmp_path)
-    optuna.create_study(storage=place.storage, study_name="a")
+    study_storage = open_storage("journal", tmp_path)
+    optuna.create_study(storage=study_storage.storage, study_name="a")
     path = tmp_path / "optuna.journal"
     path.write_bytes(b"damaged\n" + path.read_bytes())
     with pytest.raises(StoreError, match=r"optuna\.journal: is damaged .*: restore it"):

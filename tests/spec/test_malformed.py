@@ -45,8 +45,8 @@ def test_malformed(name: str, spec: Path) -> None:
     assert old in GOOD
     spec.write_text(GOOD.replace(old, new, 1))
     message = fault(spec)
-    place = f"{spec}:{line}: " if line else f"{spec}: "
-    start = f"{place}{key}: " if key else place
+    location = f"{spec}:{line}: " if line else f"{spec}: "
+    start = f"{location}{key}: " if key else location
     assert message.startswith(start)
     assert expected in message.removeprefix(start)
 

@@ -120,9 +120,9 @@ def test_an_image_s_loss_is_that_of_a_split_of_it_alone(
     whole, alone = task.meter(), []
     whole.update(Fixed(scores), batch(truth))
     whole.compute()
-    for place in range(5):
+    for index in range(5):
         meter = task.meter()
-        meter.update(Fixed(scores[place : place + 1]), batch(truth[place : place + 1]))
+        meter.update(Fixed(scores[index : index + 1]), batch(truth[index : index + 1]))
         alone.append(meter.compute()["loss"])
     expected = [math.nan if value is None else value for value in alone]
     assert column(whole.by_image(), "loss") == pytest.approx(expected, rel=1e-5, nan_ok=True)
@@ -169,9 +169,9 @@ def test_diffusion_has_each_image_s_loss_in_its_own_quarter() -> None:
     images = meter.by_image()
     noise, time = task.fixed_noise_and_steps(samples)
     assert column(images, "loss") == pytest.approx(noise.square().mean((1, 2, 3)).tolist())
-    for place, step in enumerate(time.tolist()):
+    for index, step in enumerate(time.tolist()):
         own = DIFFUSION_QUARTERS[step * 4 // 1000]
-        known = [m for m in DIFFUSION_QUARTERS if not math.isnan(column(images, m)[place])]
+        known = [m for m in DIFFUSION_QUARTERS if not math.isnan(column(images, m)[index])]
         assert known == [own]
 
 

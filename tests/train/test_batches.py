@@ -107,8 +107,8 @@ def test_every_step_and_every_epoch_has_draws_of_its_own() -> None:
     for epoch in (1, 2, 3):
         for step, batch in enumerate(batches.training(batches.plan(epoch), epoch)):
             seen[epoch, step] = int(batch.indices[0]), batch.images.clone()
-    for place in (0, 1):
-        looks = [images for found, images in seen.values() if found == place]
+    for index in (0, 1):
+        looks = [images for found, images in seen.values() if found == index]
         assert len(looks) == 3
         assert not any(torch.equal(looks[a], looks[b]) for a, b in ((0, 1), (0, 2), (1, 2)))
     plan = batches.plan(1)

@@ -66,10 +66,10 @@ def test_any_changed_byte_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "last.pt"
     checkpoint.save(path, {"w": torch.arange(8.0)})
     whole = path.read_bytes()
-    place = whole.index(torch.arange(8.0).numpy().tobytes())
+    offset_of_weights = whole.index(torch.arange(8.0).numpy().tobytes())
     for offset in range(32):
         changed = bytearray(whole)
-        changed[place + offset] ^= 1
+        changed[offset_of_weights + offset] ^= 1
         path.write_bytes(changed)
         assert torch.load(path, weights_only=True)["w"].shape == (8,)
         with pytest.raises(DamagedError, match="wrong checksum"):

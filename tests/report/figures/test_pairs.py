@@ -73,8 +73,8 @@ def two(root, failed=()):
                   summary={"best_val_dice": 0.5 + s / 100 + (m == "b") * gain[g]})
         for m in "ab" for g in "xy" for s in range(3)
     ]  # fmt: skip
-    for place in failed:
-        trials[place].status = "failed"
+    for index in failed:
+        trials[index].status = "failed"
     return study_of(root, trials)
 
 

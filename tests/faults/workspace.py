@@ -95,7 +95,7 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Place:
+class Workspace:
     """A folder with a spec that `bench run` is called in."""
 
     folder: Path
