@@ -201,6 +201,8 @@ def _publish_experiment(source: Path, target: Path, traces: MachineTraces) -> No
         if (record := read_json(source / name)) is None:
             continue
         kept = {key: record[key] for key in _USERS_OWN if name == "plan.json" and key in record}
+        if isinstance(storage := record.get("storage"), str):
+            kept["storage"] = storage.partition(":")[0]  # of a server's address its kind
         write_json(target / name, traces.in_tree(record) | kept)
     for path in sorted(source.glob(_NAMES_OF_IMAGES)):
         _copy(path, target / path.name)

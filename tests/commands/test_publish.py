@@ -21,6 +21,8 @@ from bench.record.files import write_json
 from bench.record.image_scores import read_images, read_scores
 from bench.record.store import Store, TrialFiles, TrialStatus
 from bench.report.page import write_report
+from bench.report.search.search_record import read_search_record
+from tests.builders import search_records
 from tests.builders.experiments import SPEC, build
 from tests.builders.image_scores import build_scored, scores_of
 
@@ -182,6 +184,22 @@ def test_a_folder_of_data_and_a_checkpoint_lose_their_place(tmp_path: Path) -> N
     assert "root: pets" in plan["spec"]
     assert plan["source"] == "spec.yaml"
     assert load(published, "built").cautions == load(store, "built").cautions
+
+
+def test_a_search_comes_along_without_its_hosts(store: Store, tmp_path: Path) -> None:
+    traced = {"host": HOST, "message": f"{USER_FOLDER}/x: broken"}
+    found = [point | traced for point in search_records.POINTS]
+    storage = f"postgresql://secret-user:***@{HOST}/db"
+    folder = store.experiment("built")
+    search_records.write(folder, search_records.record(trials=found, storage=storage))
+    publish(store, [], tmp_path / "out")
+    published = read_search_record(tmp_path / "out/built")
+    assert published is not None
+    assert len(published.trials) == len(found)
+    text = (tmp_path / "out/built/search.json").read_text()
+    assert HOST not in text
+    assert "secret-user" not in text
+    assert json.loads(text)["storage"] == "postgresql"
 
 
 def test_a_link_is_not_followed(store: Store, tmp_path: Path) -> None:
