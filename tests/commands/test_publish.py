@@ -195,7 +195,7 @@ def test_a_search_comes_along_without_its_hosts(store: Store, tmp_path: Path) ->
     publish(store, [], tmp_path / "out")
     published = read_search_record(tmp_path / "out/built")
     assert published is not None
-    assert len(published.trials) == len(found)
+    assert len(published.points) == len(found)
     text = (tmp_path / "out/built/search.json").read_text()
     assert HOST not in text
     assert "secret-user" not in text
