@@ -55,11 +55,12 @@ def _trials(
         own = configs.get(trial["id"])
         if own is not None and set(own["axes"]) in (set(trial["axes"]), set(plan["axes"])):
             labels = {axis: str(label) for axis, label in trial["axes"].items()}
-            planned = (trial["seed"], labels, trial["arm"])
-            if planned != (own["seed"], own["axes"], own["arm"]):
+            planned = (trial["seed"], trial.get("fold"), labels, trial["arm"])
+            if planned != (own["seed"], own.get("fold"), own["axes"], own["arm"]):
                 edited.append(trial["id"])
-            kept.append({**trial, **{key: own[key] for key in ("seed", "axes", "arm", "common")}})
-        elif fits_name(trial["id"], trial["axes"], trial["seed"]):
+            known = {key: own[key] for key in ("seed", "axes", "arm", "common")}
+            kept.append({**trial, **known, "fold": own.get("fold")})
+        elif fits_name(trial["id"], trial["axes"], trial["seed"], trial.get("fold")):
             kept.append(dict(trial))
         else:
             reason = "plan.json gives it other labels or another seed than its id has"

@@ -55,6 +55,7 @@ class Planned:
                 "id": trial.id,
                 **{f"axis.{axis}": label for axis, label in trial.axes.items()},
                 "seed": trial.seed,
+                **({} if trial.fold is None else {"fold": trial.fold}),
                 "epochs": trial.settings.train.epochs,
             }
             for trial in self._plan.trials

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.data.base import Progress, Splits
+from bench.data.folds import described_with_folds
 from bench.data.settings import DATASETS, CustomData, DataSettings
 from bench.data.survey import Survey, data_set_name
 from bench.data.survey_cache import kept_survey, look
@@ -95,6 +96,7 @@ def _read(settings: DataSettings, progress: Progress | None) -> Splits:
     try:
         splits: Splits = DATASETS.build(settings).prepare(progress)
         check_splits(splits, settings.image_size)
+        splits = described_with_folds(splits, settings, seed=0)
     except (BenchError, _TooLongError):
         raise
     except Exception as error:  # a data set of the user's own may raise anything

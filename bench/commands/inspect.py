@@ -34,6 +34,8 @@ def plan_rows(
 ) -> list[dict[str, Any]]:
     """One row per trial: `id, experiment, seed, axes` and the costs (None unless asked for).
 
+    Of cross-validation also `fold`.
+
     With `memory`, each trial's, also `memory`: the fields of a `Footprint` and whether it `fits`.
     """
     costs = model_costs(plan.trials) if cost else {}
@@ -42,6 +44,7 @@ def plan_rows(
             "id": trial.id,
             "experiment": trial.experiment,
             "seed": trial.seed,
+            **({} if trial.fold is None else {"fold": trial.fold}),
             "axes": dict(trial.axes),
             **{name: getattr(costs.get(trial.id), name, None) for name in COSTS},
             **({} if memory is None else {"memory": _memory_record(memory[trial.id])}),
@@ -91,7 +94,8 @@ def plan_table(
 ) -> Table | str:
     """The rows for a terminal; as plain text, each on one line, where they are many."""
     memory = any("memory" in row for row in rows)
-    left = ("trial", *axes, "seed")
+    folds = any("fold" in row for row in rows)
+    left = ("trial", *axes, "seed", *(("fold",) if folds else ()))
     right = (*(COSTS if cost else ()), *(MEMORY if memory else ()))
     cells = [_plan_cells(row, axes, cost=cost, memory=memory) for row in rows]
     if len(rows) > MANY:
@@ -110,6 +114,7 @@ def _plan_cells(
     row: Mapping[str, Any], axes: Sequence[str], *, cost: bool, memory: bool
 ) -> list[str]:
     cells = [row["id"], *(row["axes"][axis] for axis in axes), str(row["seed"])]
+    cells += [str(row["fold"])] if "fold" in row else []
     cells += [_count(row[name]) for name in COSTS if cost]
     return cells + [_count(row["memory"][name]) for name in ("peak_mb", "free_mb") if memory]
 

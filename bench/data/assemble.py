@@ -118,7 +118,7 @@ def assemble(
         )
         for split, part in parts.items()
     }
-    found = _window(window, arrays.facts, splits["train"])
+    found = window_of(window, arrays.facts, splits["train"])
     described: list[object] = [arrays.content, dict(names), classes]
     if labelling is not None:
         described += [labelling.names, dict(labelling.of)]
@@ -152,7 +152,7 @@ def _file_notes(arrays: Arrays, opening: Opening) -> Names:
     return notes
 
 
-def _window(setting: Setting, facts: Sequence[FileFacts], train: Split) -> Window:
+def window_of(setting: Setting, facts: Sequence[FileFacts], train: Split) -> Window:
     """Which values become 0 and 1; images that are not from files have 8 bits."""
     if not facts:
         return EIGHT_BITS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from bench.data.fold_settings import FoldSettings
 from bench.data.setting_types import Background, Exif, Normalize, OnError, WindowSetting
 from bench.registry import Registry
 from bench.settings import Settings, added_later
@@ -25,6 +26,12 @@ class DataSettings(Settings):
         argument=False,
         description="first: class 0 of the masks is background, which has no score of its own; "
         "none: class 0 is scored like any other (the road of Cityscapes, the sky of CamVid)",
+    )
+    folds: FoldSettings | None = added_later(
+        None,
+        argument=False,
+        description="cross-validation: every arm and seed is trained once for each fold, on the "
+        "images of the others, and validated on its own",
     )
 
     def class_names(self) -> tuple[str, ...]:

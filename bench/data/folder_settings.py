@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -28,6 +28,20 @@ class SplitFiles(Settings):
     train: str
     val: str
     test: str
+
+
+def with_group_spelled(values: Any) -> Any:
+    """Settings in which `group:` is written for `groups:`.
+
+    Raises:
+        ValueError: both are.
+    """
+    if not isinstance(values, dict) or "group" not in values:
+        return values
+    if values.get("groups") is not None:
+        raise ValueError("group: is another spelling of `groups:`; remove one of them")
+    kept = {key: item for key, item in values.items() if key not in ("group", "groups")}
+    return kept | {"groups": values["group"]}
 
 
 @DATASETS.register("bench.data.folder:Folder")
@@ -63,6 +77,8 @@ class FolderSettings(FilesSettings):
     )
     splits: SplitFiles | None = None
     groups: Groups | None = added_later(None, description=GROUPS)
+
+    _group = model_validator(mode="before")(with_group_spelled)
 
     @model_validator(mode="after")
     def _values_fit(self) -> FolderSettings:
@@ -135,6 +151,8 @@ class ClassFolderSettings(FilesSettings):
         None, description="files that list images as class/name, with their ending or without"
     )
     groups: Groups | None = added_later(None, description=GROUPS)
+
+    _group = model_validator(mode="before")(with_group_spelled)
 
     def class_names(self) -> tuple[str, ...]:
         """None: there are no masks."""

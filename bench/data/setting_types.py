@@ -125,17 +125,27 @@ def _compiles(pattern: str) -> str:
     return pattern
 
 
+def _pattern_alone(value: Any) -> Any:
+    """`{pattern: …}` is the pattern."""
+    if isinstance(value, dict) and list(value) == ["pattern"]:
+        return value["pattern"]
+    return value
+
+
 Groups = Annotated[
     Annotated[str, Field(min_length=1), AfterValidator(_compiles), Tag("single")]
     | Annotated[GroupColumn, Tag("mapping")],
     Discriminator(
         _shape,
         custom_error_type="groups",
-        custom_error_message="must be a regular expression, or a mapping with `file:`",
+        custom_error_message="must be a regular expression, {pattern: …}, or a mapping with "
+        "`file:`",
     ),
+    BeforeValidator(_pattern_alone),
 ]
 GROUPS = (
-    "images that belong together (a patient's, a video's) and stay in one split: a regular "
-    "expression searched for in an image's name, whose groups in parentheses (or all of it) are "
-    "the name of the image's group; or a CSV file: {file:, name:, group:}"
+    "images that belong together (a patient's, a video's) and stay in one split, and in one fold: "
+    "a regular expression searched for in an image's name, whose groups in parentheses (or all of "
+    "it) are the name of the image's group, also as {pattern:}; or a CSV file: {file:, name:, "
+    "group:}"
 )

@@ -102,9 +102,12 @@ def _shared(names: Names, places: Iterable[str]) -> dict[str, Names]:
 
 
 def groups_of(
-    images: Mapping[str, Path], setting: str | GroupColumn | None, root: Path
+    images: Mapping[str, Path],
+    setting: str | GroupColumn | None,
+    root: Path,
+    key: str = "data.groups",
 ) -> dict[str, str] | None:
-    """Each image's group by its name, as `data.groups` says; None: there are none.
+    """Each image's group by its name, as `key` of the spec says; None: there are none.
 
     Raises:
         DataError: an image is in no group.
@@ -118,7 +121,7 @@ def groups_of(
             if not found.get(name):
                 raise DataError(
                     f"{file}: has no group of the image {one_line(name)!r}: add a line for it, or "
-                    "mend `groups:`"
+                    f"mend `{key.rpartition('.')[2]}:`"
                 )
         return found
     pattern = re.compile(setting)
@@ -126,7 +129,7 @@ def groups_of(
     for name in images:
         if (match := pattern.search(name)) is None:
             raise DataError(
-                f"data.groups: {setting!r} does not match the name {one_line(name)!r}: mend it, or "
+                f"{key}: {setting!r} does not match the name {one_line(name)!r}: mend it, or "
                 "name the groups in a CSV file"
             )
         groups[name] = "/".join(filter(None, match.groups())) if match.groups() else match[0]

@@ -16,6 +16,7 @@ from bench.plan.axes import (
     format_label,
     read_groups,
 )
+from bench.plan.folds import NO_AXIS, names_folds
 from bench.spec.load import Spec
 from bench.spec.merge import AxisValue
 from bench.spec.messages import format_value
@@ -122,6 +123,8 @@ def _axis(spec: Spec, axes: dict[str, Axis], name: str, where: KeyPath) -> Axis:
     if not axes:
         raise spec.document.error(where, "there are no axes; give a grid or zip first")
     if name not in axes:
+        if names_folds(name):
+            raise spec.document.error(where, NO_AXIS)
         raise spec.document.error(where, f"unknown axis {name!r}{did_you_mean(name, axes)}")
     return axes[name]
 

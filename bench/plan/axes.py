@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.errors import did_you_mean
+from bench.plan.folds import NO_AXIS, names_folds
 from bench.plan.trial import canonical_json
 from bench.spec import yaml12
 from bench.spec.document import Document
@@ -103,6 +104,8 @@ def new_axis(document: Document, name: str, where: KeyPath, seen: dict[str, KeyP
         SpecError: it can be no axis, or is there already.
     """
     root = name.split(".")[0]
+    if names_folds(name):
+        raise document.error(where, NO_AXIS)
     if root not in AXIS_ROOTS:
         if root in TrialSettings.model_fields or root in Sweep.model_fields:
             raise document.error(where, f"cannot be an axis; axes are in {', '.join(AXIS_ROOTS)}")

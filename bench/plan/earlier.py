@@ -107,9 +107,15 @@ def trial_of_seed(earlier: Earlier, trials: Sequence[EarlierTrial], seed: int) -
     """
     if len({trial.arm for trial in trials}) > 1:
         raise SpecError(f"pick: same_seed needs one arm of {earlier.name!r}; name it with `where`")
-    found = next((trial for trial in trials if trial.seed == seed), None)
-    if found is None:
+    of_seed = [trial for trial in trials if trial.seed == seed]
+    if not of_seed:
         raise SpecError(f"experiment {earlier.name!r} has no trial of seed {seed}")
+    if len(of_seed) > 1:
+        raise SpecError(
+            f"pick: same_seed needs one trial of each seed, and {earlier.name!r} has "
+            f"{len(of_seed)} folds; use pick: best"
+        )
+    found = of_seed[0]
     if found.score is None:
         raise _unfinished_error(earlier, f"its trial of seed {seed} is not finished")
     return _kept(found)

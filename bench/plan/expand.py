@@ -9,8 +9,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from bench.errors import SpecError, StoreError
-from bench.plan.arms import axis_values, labels_in_use, make_arms, refuse_multiple_tasks
+from bench.plan.arms import MAX_TRIALS, axis_values, labels_in_use, make_arms, refuse_multiple_tasks
 from bench.plan.axes import Axis
+from bench.plan.folds import folds_of_arms
 from bench.plan.hypotheses import checked_hypotheses
 from bench.plan.plan import Plan
 from bench.plan.refuse_unused import refuse_unused_settings
@@ -24,7 +25,7 @@ from bench.spec.yaml12 import KeyPath
 
 
 def make_plan(spec: Spec) -> Plan:
-    """The plan of a spec: its arms × its seeds, every arm's settings checked.
+    """The plan of a spec: its arms × its seeds (× its folds), every arm's settings checked.
 
     Raises:
         SpecError: anything that cannot be planned, with the file, line and key that is to blame.
@@ -37,9 +38,14 @@ def make_plan(spec: Spec) -> Plan:
     checked = [(arm, spec.settings(axis_values(axes, arm))) for arm in arms]
     refuse_unused_settings(spec, axes, checked)
     refuse_mixed_scoring(spec, axes, [settings for _, settings in checked])
+    folds = folds_of_arms(spec, [settings for _, settings in checked])
+    if (count := len(checked) * len(spec.sweep.seeds) * len(folds)) > MAX_TRIALS:
+        message = f"makes {count} trials of {len(checked)} arms; at most {MAX_TRIALS}"
+        raise spec.document.error(("data", "folds"), message)
     trials = tuple(
-        Trial(spec.experiment, seed, arm, settings)
+        Trial(spec.experiment, seed, arm, settings, fold=fold)
         for seed in spec.sweep.seeds  # first: interrupted, all arms have about as many seeds
+        for fold in folds
         for arm, settings in checked
     )
     _refuse_duplicate_arms(spec, axes, trials[: len(arms)])
@@ -75,6 +81,7 @@ def trial_config(trial: Trial) -> dict[str, Any]:
         "id": trial.id,
         "experiment": trial.experiment,
         "seed": trial.seed,
+        **({} if trial.fold is None else {"fold": trial.fold}),
         "axes": dict(trial.axes),
         "common": trial.common,
         "arm": trial.arm,
@@ -91,7 +98,13 @@ def load_trial(config: Mapping[str, Any]) -> Trial:
     name = config.get("id", "without an id")
     try:
         settings = TrialSettings.model_validate(config["settings"])
-        trial = Trial(config["experiment"], config["seed"], config["axes"], settings)
+        trial = Trial(
+            config["experiment"],
+            config["seed"],
+            config["axes"],
+            settings,
+            fold=config.get("fold"),
+        )
         made = trial.id
         if made != name:
             earlier = replace(trial, revised=False)

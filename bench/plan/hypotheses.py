@@ -16,6 +16,7 @@ from bench.metric_columns import (
     val_curve,
 )
 from bench.plan.axes import canonical_label, format_label
+from bench.plan.folds import NO_AXIS, names_folds
 from bench.plan.plan import Plan
 from bench.plan.sides import Sides, sides
 from bench.plan.trial import Trial
@@ -49,8 +50,9 @@ def _refuse_repeats(plan: Plan, found: Sequence[Hypothesis]) -> None:
 
 
 def _arms(plan: Plan) -> list[Trial]:
-    """One trial of each arm: those of the first seed."""
-    return [trial for trial in plan.trials if trial.seed == plan.trials[0].seed]
+    """One trial of each arm: those of the first seed, and its first fold."""
+    first = plan.trials[0]
+    return [t for t in plan.trials if (t.seed, t.fold) == (first.seed, first.fold)]
 
 
 def _checked(plan: Plan, arms: Sequence[Trial], index: int, given: Hypothesis) -> Hypothesis:
@@ -103,6 +105,8 @@ def _labels(plan: Plan, at: KeyPath, given: Mapping[str, Any]) -> dict[str, str]
     for axis, value in given.items():
         where = (*at, axis)
         if axis not in plan.axes:
+            if names_folds(axis):
+                raise _error(plan, where, NO_AXIS)
             raise _error(plan, where, f"unknown axis {axis!r}{did_you_mean(axis, plan.axes)}")
         if isinstance(value, dict | list):
             raise _error(plan, where, f"must be a label, not {format_value(value)}")

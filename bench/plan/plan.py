@@ -24,8 +24,9 @@ class Plan:
     Attributes:
         spec: where it comes from.
         axes: the labels on each axis that occur, in the spec's order.
-        trials: one per arm and seed. Seeds come first: every arm of the first seed, then of the
-            second, so that an interrupted experiment has tried all arms about equally often.
+        trials: one per arm and seed, and with cross-validation one per fold of these. Seeds come
+            first: every fold and arm of the first seed, then of the second, so that an interrupted
+            experiment has tried all arms about equally often.
         hypotheses: the spec's, with labels as the plan spells them.
         further: trials that it may grow by, as far as they are known.
     """
@@ -105,6 +106,7 @@ class Plan:
                 {
                     "id": trial.id,
                     "seed": trial.seed,
+                    **({} if trial.fold is None else {"fold": trial.fold}),
                     "axes": dict(trial.axes),
                     "common": trial.common,
                     "arm": trial.arm,

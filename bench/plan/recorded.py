@@ -13,7 +13,15 @@ from typing import Any
 from pydantic import ValidationError
 
 from bench.errors import UnconfirmedError
-from bench.plan.trial import Trial, digest, drop_path, fixed_settings_of, hash_common, make_id
+from bench.plan.trial import (
+    Trial,
+    digest,
+    drop_path,
+    fixed_settings_of,
+    hash_common,
+    make_id,
+    repeat_name,
+)
 from bench.spec.schema import TrialSettings
 from bench.states import BENCH_SOURCE
 
@@ -97,9 +105,11 @@ def identity_hash(trial: str) -> str:
     return trial.rpartition("-")[2]
 
 
-def fits_name(trial: str, axes: Mapping[str, str], seed: int | None) -> bool:
-    """Whether an id begins with these labels and this seed."""
-    kinds = ["imported"] if seed is None else [f"s{seed}", f"imported_s{seed}"]
+def fits_name(
+    trial: str, axes: Mapping[str, str], seed: int | None, fold: int | None = None
+) -> bool:
+    """Whether an id begins with these labels, this seed and this fold."""
+    kinds = ["imported"] if seed is None else [repeat_name(seed, fold), f"imported_s{seed}"]
     beginning = trial.rpartition("-")[0]
     return any(make_id(axes, kind, None).rpartition("-")[0] == beginning for kind in kinds)
 
@@ -116,14 +126,17 @@ def _as_recorded(config: Mapping[str, Any]) -> Identity:
     for path in _LOCAL:
         settings = drop_path(settings, path)
     axes = config["axes"]
-    name = make_id(axes, f"s{config['seed']}", settings | {"seed": config["seed"]})
+    repeat = {key: config[key] for key in ("seed", "fold") if config.get(key) is not None}
+    name = make_id(axes, repeat_name(**repeat), settings | repeat)
     return Identity(name, digest(settings), hash_common(fixed_settings_of(settings, axes), axes))
 
 
 def _as_settings(config: Mapping[str, Any]) -> Identity:
     """By the settings as this version reads them."""
     settings = TrialSettings.model_validate(config["settings"])
-    trial = Trial(config["experiment"], config["seed"], config["axes"], settings)
+    trial = Trial(
+        config["experiment"], config["seed"], config["axes"], settings, fold=config.get("fold")
+    )
     if trial.id != config["id"] and (earlier := replace(trial, revised=False)).id == config["id"]:
         trial = earlier
     return Identity(trial.id, trial.arm, trial.common)

@@ -215,7 +215,13 @@ def read_space(spec: Spec) -> Space:
     refuse_multiple_tasks(spec, axes.values())
     space = Space(spec, _topological_order(document, found))
     for point in space.samples():  # also checks every value against the settings' schema
-        for unused in unused_settings(space.settings(point)):
+        settings = space.settings(point)
+        if settings.data.folds is not None:
+            message = (
+                "cannot be combined with `search`: cross-validate what it finds by `bench run`"
+            )
+            raise document.error(("data", "folds"), message)
+        for unused in unused_settings(settings):
             raise _unused_error(space, point, unused)
     return space
 

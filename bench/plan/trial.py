@@ -1,4 +1,4 @@
-"""One trial: an arm with one seed, and the identity that everything recorded of it hangs on."""
+"""One trial: an arm with one seed (and fold), and the identity that all its records hang on."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ class Trial:
         seed: the root of every random stream of this trial.
         axes: the label of this trial's level on each axis, in the spec's order.
         settings: everything else.
+        fold: the one that validates it, from 0, where its data are cross-validated. A part of its
+            identity and never an axis: it is a trial more of the same arm and seed.
         revised: whether it is of this version; False: of the first release, whose ids were hashes
             of what `TrialSettings.identity` gives without revisions.
     """
@@ -40,6 +42,7 @@ class Trial:
     axes: Mapping[str, str]
     settings: TrialSettings
     revised: bool = True
+    fold: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "axes", MappingProxyType(dict(self.axes)))
@@ -47,16 +50,17 @@ class Trial:
     @cached_property
     def identity(self) -> dict[str, Any]:
         """The canonical configuration: defaults filled in, without what cannot change a result."""
-        return self._settings | {"seed": self.seed}
+        fold = {} if self.fold is None else {"fold": self.fold}
+        return self._settings | {"seed": self.seed} | fold
 
     @cached_property
     def id(self) -> str:
         """For example `unet-elastic-s0-1a2b3c4d`: labels, seed, and a hash of the identity.
 
-        Labels stand in a fixed order (model, augment, then by the axis's name), so that the order
-        of axes in the spec does not matter.
+        With folds `unet-elastic-s0-f2-1a2b3c4d`. Labels stand in a fixed order (model, augment,
+        then by the axis's name), so that the order of axes in the spec does not matter.
         """
-        return _join_id(self.axes, f"s{self.seed}", self.identity_sha256)
+        return _join_id(self.axes, repeat_name(self.seed, self.fold), self.identity_sha256)
 
     @cached_property
     def identity_sha256(self) -> str:
@@ -64,11 +68,11 @@ class Trial:
 
         Eight would make two of 20,000 trials equal by chance in one plan of twenty.
         """
-        return self._canonical.sha256(self.seed)
+        return self._canonical.sha256(self.seed, self.fold)
 
     @property
     def arm(self) -> str:
-        """Hash of the identity without the seed: trials that share it are repeats of each other."""
+        """Hash of the identity without seed and fold: trials that share it repeat each other."""
         return self._canonical.arm_sha256[:_DIGITS]
 
     @property
@@ -102,7 +106,13 @@ class Trial:
             dict(self.axes),
             self.settings,
             self.revised,
+            self.fold,
         )
+
+
+def repeat_name(seed: int, fold: int | None = None) -> str:
+    """What an id says of a repeat: `s0`, of cross-validation `s0-f2`."""
+    return f"s{seed}" if fold is None else f"s{seed}-f{fold}"
 
 
 def fixed_settings_of(settings: Mapping[str, Any], axes: Iterable[str]) -> dict[str, Any]:
@@ -159,7 +169,7 @@ def _canonical(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class _Canonical:
-    """What a trial's id is made of but its seed: the same for all seeds of an arm.
+    """What a trial's id is made of but its seed and fold: the same for all repeats of an arm.
 
     Attributes:
         texts: canonical JSON of each section of the settings.
@@ -171,9 +181,10 @@ class _Canonical:
     arm_sha256: str
     common: str
 
-    def sha256(self, seed: int) -> str:
+    def sha256(self, seed: int, fold: int | None) -> str:
         """See `Trial.identity_sha256`."""
-        return _sha256(_joined({**self.texts, "seed": canonical_json(seed)}))
+        repeat = {"seed": seed} if fold is None else {"seed": seed, "fold": fold}
+        return _sha256(_joined({**self.texts, **{k: canonical_json(v) for k, v in repeat.items()}}))
 
 
 _known: dict[tuple[int, tuple[str, ...], bool], tuple[weakref.ref[TrialSettings], _Canonical]] = {}

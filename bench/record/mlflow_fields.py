@@ -37,6 +37,8 @@ def params(config: Mapping[str, Any]) -> dict[str, str]:
     """
     found = {_key(axis): _value(label) for axis, label in (config.get("axes") or {}).items()}
     found["seed"] = _value(config.get("seed"))
+    if config.get("fold") is not None:
+        found["fold"] = _value(config["fold"])
     for name, value in _flatten(config.get("settings") or {}):
         found.setdefault(_key(name), _value(value))
     return found
@@ -45,6 +47,8 @@ def params(config: Mapping[str, Any]) -> dict[str, str]:
 def trial_tags(config: Mapping[str, Any], status: TrialStatus) -> dict[str, str]:
     """`bench.id`, `bench.common`, … and how the trial stands."""
     facts = {name: config.get(name) for name in ("id", "experiment", "seed", "common", "arm")}
+    if config.get("fold") is not None:
+        facts["fold"] = config["fold"]
     state = {name: getattr(status, name) for name in ("status", "failure", "message", "source")}
     # of a trial of a search: what for, and its number in the study
     part = {f"search.{name}": value for name, value in (config.get("search") or {}).items()}

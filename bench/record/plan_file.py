@@ -28,6 +28,7 @@ _OPTIONAL: dict[str, Kinds] = {
     "statistics": dict,
 }
 _TRIAL: dict[str, Kinds] = {"id": str, "seed": (int, type(None)), "axes": dict, "arm": str}
+_OF_TRIAL: dict[str, Kinds] = {"fold": (int, type(None))}
 
 
 def read_plan(path: Path) -> dict[str, Any] | None:
@@ -55,7 +56,7 @@ def read_plan(path: Path) -> dict[str, Any] | None:
     for trial in record["trials"]:
         if not isinstance(trial, dict):
             raise damaged(path, "a trial in it is no mapping")
-        check(path, trial, _TRIAL)
+        check(path, trial, _TRIAL | _OF_TRIAL)
         _have(path, trial, _TRIAL)
     return record
 

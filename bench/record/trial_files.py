@@ -40,6 +40,7 @@ _CONFIG: Mapping[str, Kinds] = {
     **dict.fromkeys(("id", "experiment", "common", "arm", "source", "file"), _TEXT),
     **dict.fromkeys(("axes", "settings", "metrics", "select", "search"), (dict, type(None))),
     "seed": (int, type(None)),
+    "fold": (int, type(None)),
 }
 
 

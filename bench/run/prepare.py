@@ -107,6 +107,7 @@ def _prepare_all(
 ) -> Prepared:
     from bench.augment.check_custom import check_custom_transforms
     from bench.data.cache import verified_caches
+    from bench.data.folds import described_with_folds, in_folds
     from bench.data.settings import DATASETS
     from bench.data.survey import data_set_name
     from bench.data.survey_cache import look
@@ -131,15 +132,17 @@ def _prepare_all(
         if key not in ready:
             what = f"data {data_set_name(data)}"
             with verified_caches():
-                ready[key] = DATASETS.build(data).prepare(partial(report, what))
-            check_splits(ready[key], data.image_size)
+                whole = DATASETS.build(data).prepare(partial(report, what))
+            check_splits(whole, data.image_size)
+            whole = described_with_folds(whole, data, trial.seed)
+            ready[key] = in_folds(whole, data, trial.fold, trial.seed)
             splits, target = ready[key].splits, trial.settings.task.target
             choice = choose_placement(machine, splits, target, device, trials_per_device)
             placements.append(f"{what}: {choice}")
             notes |= dict.fromkeys(ready[key].notes)
             if survey:
                 report(f"survey of {what}", 0, 0)
-                surveys[key] = look(ready[key], data)
+                surveys[key] = look(whole, data)
         check_batches(trial.settings.train, len(ready[key].splits["train"]))
         check_custom_transforms(trial.settings.augment, data.image_size)
         fingerprints[trial.id] = ready[key].fingerprint

@@ -43,10 +43,18 @@ class UnusedSetting:
 
 def unused_settings(settings: TrialSettings) -> Iterator[UnusedSetting]:
     """What one arm sets otherwise than by default, and what yet changes nothing there."""
+    yield from _of_folds(settings)
     yield from _of_scores(settings)
     yield from _of_training(settings)
     yield from _of_augmentation(settings)
     yield from _mistakes(settings)
+
+
+def _of_folds(settings: TrialSettings) -> Iterator[UnusedSetting]:
+    folds = settings.data.folds
+    if folds is not None and folds.of == "all" and getattr(settings.task, "frechet", None):
+        reason = "without a test split (data.folds.of: all)"
+        yield UnusedSetting("task.frechet", reason, ("data",))
 
 
 def _of_scores(settings: TrialSettings) -> Iterator[UnusedSetting]:

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import psutil
 import torch
 
 from bench.data.base import Splits
+from bench.data.rows import is_mapped
 from bench.measure.activations import bytes_per_image
 from bench.measure.footprint import Footprint, MemoryKind
 from bench.measure.free_memory import free_host_memory
@@ -149,4 +149,4 @@ def _mapped_bytes(data: Splits) -> int:
     """Bytes of the data that an epoch brings into memory from the cache."""
     splits = (data.splits["train"], data.splits["val"])
     arrays = (array for split in splits for array in (split.images, split.masks))
-    return sum(array.nbytes for array in arrays if isinstance(array, np.memmap))
+    return sum(array.nbytes for array in arrays if array is not None and is_mapped(array))

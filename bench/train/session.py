@@ -44,7 +44,7 @@ def train_trial(
     """Train one trial, or go on with it, and record everything that is to be known of it.
 
     `trials_per_device` includes this one. Without `test`, nothing is computed from the test split:
-    whoever chooses among trials must not have seen it.
+    whoever chooses among trials must not have seen it. With folds of all images there is none.
 
     Raises:
         Interrupted: asked to stop, in training or after it; resumable.
@@ -76,6 +76,7 @@ def train_trial(
         training.resume(saved)
         del saved  # as large as the weights and the optimizer's state together
     training.run()
+    test = test and "test" in parts.data.splits
     _finish(parts, training, manifest, ProgressWatch(signals), test=test)
 
 

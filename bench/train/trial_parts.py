@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from bench.data.base import Images, Splits
+from bench.data.folds import in_folds
 from bench.data.settings import DATASETS
 from bench.data.window import EIGHT_BITS, Window
 from bench.errors import DeviceError, StoreError, first_line
@@ -50,8 +51,9 @@ class TrialParts:
 
     @cached_property
     def data(self) -> Splits:
-        """All splits."""
-        found: Splits = DATASETS.build(self.trial.settings.data).prepare()
+        """All splits: of a trial of cross-validation, those of its fold."""
+        trial, settings = self.trial, self.trial.settings.data
+        found = in_folds(DATASETS.build(settings).prepare(), settings, trial.fold, trial.seed)
         return found if self.window is None else replace(found, window=self.window)
 
     @cached_property
