@@ -44,7 +44,7 @@ def test_empty_and_long_texts() -> None:
     assert fault_of("x" * 101, 200) is None
 
 
-def test_what_is_not_seen_is_spelt_out() -> None:
+def test_what_is_not_seen_is_escaped() -> None:
     assert visible("a\u202eb\x1bc\u200d\x85") == "a⟨U+202E⟩b⟨U+001B⟩c⟨U+200D⟩⟨U+0085⟩"
     assert visible("a\n\tb\u00a0") == "a\n\tb\u00a0"
 
@@ -61,7 +61,7 @@ def test_no_formulas(text: str) -> None:
     assert not is_formula(text)
 
 
-def test_formulas_are_told_in_one_sentence() -> None:
+def test_formulas_are_reported_in_one_sentence() -> None:
     assert formula_caution(["-1", "unet"]) is None
     assert formula_caution(["=1", "x", "=1", "+a"]) == (
         "'=1' and 1 more in the CSV files would be run as formulas by a spreadsheet: import these "

@@ -56,7 +56,7 @@ def test_one_best_arm() -> None:
     assert may_be_best(values).arms == (1,)
 
 
-def test_nothing_tells_the_arms_apart() -> None:
+def test_nothing_distinguishes_the_arms() -> None:
     values = np.random.default_rng(0).normal(0, 1, (4, 3))
     found = may_be_best(values)
     assert set(found.arms) == {0, 1, 2, 3}

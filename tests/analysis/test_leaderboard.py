@@ -46,7 +46,7 @@ def test_arms_without_a_significant_difference_from_the_best(tmp_path):
     assert marked(tmp_path, values) == {"b": Mark.MAY_BE, "d": Mark.MAY_BE}
 
 
-def test_where_nothing_can_be_told_apart_nothing_is_marked(tmp_path):
+def test_where_nothing_can_be_distinguished_nothing_is_marked(tmp_path):
     assert marked(tmp_path, {"a": (0.5, 0.6, 0.7), "b": (0.61, 0.6, 0.65)}) == {}
 
 

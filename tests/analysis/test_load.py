@@ -138,7 +138,7 @@ def test_a_given_plan_counts_instead_of_the_recorded_one(tmp_path):
     assert [left.id for left in records.left_out] == [trials[0].id]
 
 
-def test_unreadable_files_are_told_not_fatal(tmp_path):
+def test_unreadable_files_are_reported_and_not_fatal(tmp_path):
     trials = [MadeTrial(0, NONE, summary={"best_val_dice": 0.5}), MadeTrial(1, NONE)]
     write_experiment(tmp_path, "exp", trials)
     (tmp_path / "exp" / trials[0].id / "summary.json").write_text("{")

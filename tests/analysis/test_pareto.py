@@ -45,7 +45,7 @@ def test_members(tmp_path):
     assert found["epoch_seconds"].tolist() == [True, False, True]
 
 
-def test_times_on_unlike_terms_have_no_front(tmp_path):
+def test_times_under_other_conditions_have_no_front(tmp_path):
     assert list(members(tmp_path, [arm("a", 0.8, 1, 3), arm("b", 0.7, 2, 3, "Y")])) == ["macs"]
 
 
@@ -55,6 +55,8 @@ def test_arms_compete_only_where_the_metric_means_the_same(tmp_path):
         for loss, value, macs in (("ce", 0.1, 1), ("dice", 0.5, 2))
     ]
     select = {"metric": "val/loss", "mode": "min"}
-    apart = members(tmp_path / "a", trials, select=select, incomparable={"loss": ["train.loss"]})
-    assert apart["macs"].tolist() == [True, True]
+    on_the_front = members(
+        tmp_path / "a", trials, select=select, incomparable={"loss": ["train.loss"]}
+    )
+    assert on_the_front["macs"].tolist() == [True, True]
     assert members(tmp_path / "b", trials, select=select)["macs"].tolist() == [True, False]

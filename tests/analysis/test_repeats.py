@@ -116,9 +116,9 @@ def test_futile_hypotheses_ask_for_no_seeds_but_are_tested_where_their_arms_go_o
 
     shared = replay(DEFAULT, [AB, AC, BC], evidence, always, predicted)
     assert shared.decisions[0].state is State.SETTLED  # by chance after all
-    apart = replay(DEFAULT, [AB, AC], evidence, always, predicted)
-    assert apart.decisions[0].state is State.FUTILE
-    assert apart.decisions[0].look == DEFAULT.looks.index(5)
+    independent = replay(DEFAULT, [AB, AC], evidence, always, predicted)
+    assert independent.decisions[0].state is State.FUTILE
+    assert independent.decisions[0].look == DEFAULT.looks.index(5)
     alone = replay(DEFAULT, [AB], evidence, always, predicted)
     assert (alone.looks_taken, alone.n_next) == (3, None)
 

@@ -72,7 +72,7 @@ def settings(*transforms: dict[str, Any]) -> AugmentSettings:
         ({"target": "Nothing"}, "is no transform"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_told_with_its_target(transform: dict[str, Any], message: str) -> None:
+def test_what_is_wrong_is_reported_with_its_target(transform: dict[str, Any], message: str) -> None:
     transform["target"] = f"{__name__}:{transform['target']}"
     for given in (transform, {"one_of": [{"p": 0.5, **transform}]}):
         with pytest.raises(SpecError, match=f"{transform['target']}.*{message}"):

@@ -260,9 +260,10 @@ def epochs(trial: Trial, rounds: int, builds: int, folder: Path) -> None:
     data = trial.settings.data
     print(f"seconds an epoch of {data.train} images and {data.val} in validation")
     table(Line(name, f"{each:.3f}", each / medians["bare"]) for name, each in medians.items())
-    told = ", ".join(f"{ratio:.3f}" for ratio in sorted(ratios))
+    ratios_text = ", ".join(f"{ratio:.3f}" for ratio in sorted(ratios))
     print(
-        f"bench to bare, each time they were built: {told}; median {statistics.median(ratios):.3f}"
+        f"bench to bare, each time they were built: {ratios_text}; "
+        f"median {statistics.median(ratios):.3f}"
     )
 
 

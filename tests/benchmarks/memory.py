@@ -103,8 +103,8 @@ def main() -> None:
             trial = case.trial(given.device, given.threads)
             peak = forecast([trial])[trial.id].peak_mb
             found = measured(trial)
-            told = "" if peak is None else f"{peak:9.0f}  {found:8.0f}  {peak / found:5.2f}"
-            print(f"{told}  {case.name}", flush=True)
+            columns_text = "" if peak is None else f"{peak:9.0f}  {found:8.0f}  {peak / found:5.2f}"
+            print(f"{columns_text}  {case.name}", flush=True)
 
 
 if __name__ == "__main__":

@@ -90,11 +90,13 @@ def _record(trial: Trial, recorder: TrialRecorder, number: int) -> None:
     """A finished trial with made-up curves; some arms are better than others."""
     rng = np.random.default_rng([number, trial.seed])
     history = curves("unet", trial.axes["augment"], trial.settings.train.epochs, rng)
-    told = facts("unet", history, rng)
+    all_facts = facts("unet", history, rng)
     follows = {"epochs", "best_epoch", "final_train_loss", "overfit_gap", "epochs_to_95pct"}
     recorder.begin(environment())
     recorder.resume(history)
-    recorder.finish({k: v for k, v in told.items() if k not in follows and k[:5] not in _SCORES})
+    recorder.finish(
+        {k: v for k, v in all_facts.items() if k not in follows and k[:5] not in _SCORES}
+    )
 
 
 _SCORES = ("best_", "final", "epoch", "secon", "train")

@@ -252,9 +252,9 @@ def test_a_name_that_is_neither_deletes_nothing(store: Store) -> None:
 
 def test_the_command(store: Store) -> None:
     runner = CliRunner()
-    told = runner.invoke(app, ["clean", "built", "--dry-run", "--results", str(store.root)])
-    assert told.exit_code == 0
-    assert told.stdout == "built: 36 kB would be freed, of 6 of 6 trials\n"
+    result = runner.invoke(app, ["clean", "built", "--dry-run", "--results", str(store.root)])
+    assert result.exit_code == 0
+    assert result.stdout == "built: 36 kB would be freed, of 6 of 6 trials\n"
     assert runner.invoke(app, ["clean", "--results", str(store.root)]).stdout == (
         "built: 36 kB freed, of 6 of 6 trials\n"
     )

@@ -95,7 +95,7 @@ def test_what_is_no_spec_is_one_clear_line(workspace: Path, argument: str) -> No
     assert len(str(found.exception).splitlines()) == 1
 
 
-def test_a_folder_is_told_how_to_be_read(workspace: Path) -> None:
+def test_a_folder_gets_advice_how_to_be_read(workspace: Path) -> None:
     message = str(bench("data", "pets").exception)
     assert "data: {name: folder, root: pets}" in message
 

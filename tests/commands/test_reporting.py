@@ -53,7 +53,7 @@ def verdicts(page: Path) -> list[tuple[str, str]]:
     return [(entry["id"], entry["verdict"]) for entry in found]
 
 
-def test_verdicts_are_written_beside_the_page(spec: Path) -> None:
+def test_verdicts_are_written_next_to_the_page(spec: Path) -> None:
     store = recorded(spec)
     assert verdicts(make_report(store, "e", spec.parent / "out")) == [("dice", "supported")]
 
@@ -69,7 +69,7 @@ def test_a_spec_file_gives_its_hypotheses_as_they_stand_now(spec: Path) -> None:
     assert named(store, "e") == ("e", None)
 
 
-def test_a_wrong_hypothesis_or_an_unknown_experiment_is_told(spec: Path) -> None:
+def test_a_wrong_hypothesis_or_an_unknown_experiment_is_reported(spec: Path) -> None:
     store = recorded(spec)
     spec.write_text(SPEC + HYPOTHESES.replace("{model: a}", "{model: c}"))
     with pytest.raises(BenchError, match=r"hypotheses.0.a.model: unknown level 'c'"):

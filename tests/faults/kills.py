@@ -248,8 +248,8 @@ def check_result(workspace: Workspace, undisturbed: Found, tally: Tally) -> None
     tally.expect(not left, f"{workspace.folder}: left behind: {left}")
     for said in (workspace.folder / "said.txt", *workspace.folder.rglob("log.txt")):
         text = said.read_text()
-        told = any(word in text for word in ("Traceback", "was not foreseen"))
-        tally.expect(not told, f"{said}: a traceback: {text[-2000:] if told else ''}")
+        reported = any(word in text for word in ("Traceback", "was not foreseen"))
+        tally.expect(not reported, f"{said}: a traceback: {text[-2000:] if reported else ''}")
 
 
 def undisturbed(workspace: Workspace, epochs: int) -> Found:

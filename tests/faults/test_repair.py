@@ -22,7 +22,7 @@ from tests.faults.tiny import SPEC, facts, run, trials
 from tests.faults.workspace import ROOT
 
 
-def test_damaged_records_are_told_and_made_again(done: Path, copy: Path) -> None:
+def test_damaged_records_are_reported_and_made_again(done: Path, copy: Path) -> None:
     before = facts(copy / "results")
     status, summary, config, row = trials(copy / "results")
     status.status_path.write_text('{"status": "do')
@@ -38,8 +38,8 @@ def test_damaged_records_are_told_and_made_again(done: Path, copy: Path) -> None
     rows = {line["id"]: line for line in status_rows(store, "tiny")}
     assert "status.json: cannot be read" in rows[status.id]["message"]
     assert rows[row.id]["epoch"] == 2
-    told = load(store, "tiny").runs.set_index("id")["message"]
-    assert "summary.json: cannot be read" in told[summary.id]
+    messages = load(store, "tiny").runs.set_index("id")["message"]
+    assert "summary.json: cannot be read" in messages[summary.id]
     problems = Mirror(store).sync("tiny").problems
     assert [p.split(":")[0] for p in problems] == [
         str(p) for p in (status.status_path, summary.summary_path, config.config_path)

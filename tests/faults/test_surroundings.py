@@ -52,8 +52,8 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     try:
         mount("-t", "tmpfs", "-o", "size=16m", "tmpfs", folder)
     except (OSError, subprocess.CalledProcessError) as error:
-        told = getattr(error, "stderr", None) or error
-        pytest.skip(f"no file system can be mounted here: {told}")
+        reported = getattr(error, "stderr", None) or error
+        pytest.skip(f"no file system can be mounted here: {reported}")
     yield folder
     subprocess.run(["umount", "-l", folder], check=True)
 
@@ -131,13 +131,13 @@ def test_a_disk_that_fills_up_keeps_what_is_finished(done: Path, disk: Path, cop
 def test_results_that_cannot_be_written_are_read(disk: Path, copy: Path) -> None:
     shutil.copytree(copy / "results", disk / "results")
     mount("-o", "remount,ro", disk)
-    store, told = Store(disk / "results"), f"{disk / 'results'}/"
+    store, reported = Store(disk / "results"), f"{disk / 'results'}/"
     assert {row["status"] for row in status_rows(store, "tiny")} == {"done"}
     page = write_report(store, ["tiny"], copy / "elsewhere")
     assert "4 done" in page.read_text()
     for options in ({}, {"force": True}):
         said = one_line(lambda options=options: run(copy, results=store.root, **options))  # type: ignore[misc]
-        assert said.startswith(told)
+        assert said.startswith(reported)
         assert "(Read-only file system)" in said
     assert "Read-only" in one_line(Mirror(store).sync)
     assert "cannot be written" in one_line(lambda: write_report(store, ["tiny"], disk / "reports"))
@@ -230,13 +230,13 @@ def test_without_a_cache_the_results_are_the_same(
         return without_clocks(recorder.rows), recorder.best.read_bytes()
 
     expected = trained("cached")
-    told = r"the cache at .* cannot be written \(.*set BENCH_CACHE to a folder with space"
+    reported = r"the cache at .* cannot be written \(.*set BENCH_CACHE to a folder with space"
     monkeypatch.setenv("BENCH_CACHE", "/dev/null/cache")
-    with pytest.warns(UserWarning, match=told):
+    with pytest.warns(UserWarning, match=reported):
         assert trained("nowhere") == expected
     monkeypatch.setenv("BENCH_CACHE", str(tmp_path / "full"))
     monkeypatch.setattr(module, "_write", full_disk)
-    with pytest.warns(UserWarning, match=told):
+    with pytest.warns(UserWarning, match=reported):
         assert trained("full") == expected
 
 

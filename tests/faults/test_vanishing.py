@@ -97,7 +97,7 @@ def test_results_that_are_deleted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("first", [".leases", "tiny/.leases", "tiny"])
-def test_what_is_deleted_first_is_not_made_again_beside_the_others(
+def test_what_is_deleted_first_is_not_made_again_among_the_others(
     first: str, tmp_path: Path
 ) -> None:
     """As `rm -rf`, which takes its time."""

@@ -15,7 +15,7 @@ def write(path: Path, text: str) -> None:
     path.write_text(text)
 
 
-def test_not_told_at_all(tmp_path: Path) -> None:
+def test_not_reported_at_all(tmp_path: Path) -> None:
     assert kills(tmp_path, "0::/job\n") is None
 
 

@@ -254,7 +254,7 @@ def test_stages_grow_coarser() -> None:
         assert strides == sorted(strides)
 
 
-def test_the_encoders_batch_norm_moves_as_it_is_told():
+def test_the_encoders_batch_norm_moves_as_the_settings_say():
     model = EncoderUNet(encoder="mobilenet_v3_small", width=0.25)
     own = {m.momentum for m in model.encoder.modules() if isinstance(m, nn.BatchNorm2d)}
     faster = EncoderUNet(encoder="mobilenet_v3_small", width=0.25, norm_momentum=0.1)

@@ -120,8 +120,8 @@ def test_a_model_takes_its_own_checkpoint_whole(name: str, saved: Callable[[Any]
     options = {"width": 0.1} if name != "ddpm_unet" else {"width": 0.25}
     target = model(name, **options)
     state = randomised(target)
-    told = load(target, settled(saved(state)))
-    assert told == f"Starting from those: the whole model ({len(state)} tensors)."
+    reported = load(target, settled(saved(state)))
+    assert reported == f"Starting from those: the whole model ({len(state)} tensors)."
     for key, value in target.state_dict().items():
         assert torch.equal(value, state[key]), key
 
@@ -133,8 +133,8 @@ def test_with_other_classes_only_the_output_layer_is_new(
     target = model(name, classes=5, width=0.1)
     before = {key: value.clone() for key, value in target.state_dict().items()}
     state = randomised(model(name, classes=2, width=0.1))
-    told = load(target, settled(saved(state)))
-    assert f"all but the output layer ({len(state) - HEAD} tensors)" in told
+    reported = load(target, settled(saved(state)))
+    assert f"all but the output layer ({len(state) - HEAD} tensors)" in reported
     new = {key for key, value in target.state_dict().items() if torch.equal(value, before[key])}
     assert len(new) == HEAD
     assert {key.split(".")[0] for key in new} <= {"head", "fc"}

@@ -91,11 +91,11 @@ def test_each_distinct_model_is_built_once(own: Any) -> None:
         trial(model, size=64),
         trial(model, kinds=2),
     ]
-    told: list[str] = []
-    costs = model_costs(iter(trials), told.append)
+    reported: list[str] = []
+    costs = model_costs(iter(trials), reported.append)
     assert list(costs) == [trial.id for trial in trials]
     assert own.BUILT == [2, 2, 3]
-    assert told == [f"own_models:Head, 3×{size}×{size}" for size in (32, 64, 32)]
+    assert reported == [f"own_models:Head, 3×{size}×{size}" for size in (32, 64, 32)]
     found = [(costs[t.id].params, costs[t.id].macs) for t in trials]
     # A 1×1 convolution of 3 channels: 3 multiply-adds and a bias for every channel that comes out.
     assert found == [(8, 6 * 32**2)] * 3 + [(8, 6 * 64**2), (12, 9 * 32**2)]
@@ -192,9 +192,9 @@ def test_arms_that_differ_in_what_is_frozen_are_counted_apart(own: Any) -> None:
 
 def test_weights_to_start_with_change_no_cost() -> None:
     model = {"name": "resnet18_unet", "width": 0.05}
-    told: list[str] = []
-    model_costs([trial(model), trial({**model, "weights": "w.pt"})], told.append)
-    assert told == ["resnet18_unet, 3×32×32"]
+    reported: list[str] = []
+    model_costs([trial(model), trial({**model, "weights": "w.pt"})], reported.append)
+    assert reported == ["resnet18_unet, 3×32×32"]
 
 
 def test_images_too_small_for_the_model() -> None:

@@ -20,7 +20,7 @@ def test_trials_of_one_data_set() -> None:
     assert use.settings == trials[0].settings.data
 
 
-def test_data_sets_are_told_apart_by_the_levels_that_only_they_have() -> None:
+def test_data_sets_are_distinguished_by_the_levels_that_only_they_have() -> None:
     trials = [
         trial(seed, {"data.image_size": str(size), "model": model}, image_size=size)
         for seed in (0, 1)
@@ -33,7 +33,7 @@ def test_data_sets_are_told_apart_by_the_levels_that_only_they_have() -> None:
     assert list(uses) == [data_key(trials[0]), data_key(trials[2])]
 
 
-def test_an_axis_that_changes_data_beside_other_things_names_them_too() -> None:
+def test_an_axis_that_changes_data_and_other_things_names_them_too() -> None:
     trials = [
         trial(0, {"setup": "small", "x": "1"}, train=10),
         trial(0, {"setup": "large", "x": "1"}, train=11),

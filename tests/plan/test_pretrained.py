@@ -149,7 +149,7 @@ def test_pretraining_on_other_data_makes_other_trials(planned: Maker, pick: str)
 
 
 @pytest.mark.parametrize(("normalize", "warned"), [("unit", True), ("imagenet", False)])
-def test_weights_of_other_inputs_are_told(planned: Maker, normalize: str, warned: bool) -> None:
+def test_weights_of_other_inputs_are_reported(planned: Maker, normalize: str, warned: bool) -> None:
     data = f"data: {{name: shapes, image_size: 32, normalize: {normalize}}}\n"
     plan = planned("model: {name: resnet18_unet, weights: imagenet}\n", head=data)
     cautions = [
@@ -159,7 +159,7 @@ def test_weights_of_other_inputs_are_told(planned: Maker, normalize: str, warned
     assert list(plan.warnings) == plan.record()["cautions"] == (cautions if warned else [])
 
 
-def test_earlier_weights_of_other_inputs_are_told(planned: Maker) -> None:
+def test_earlier_weights_of_other_inputs_are_reported(planned: Maker) -> None:
     trained_as = {"data.normalize": "symmetric"}
     trials = tuple(replace(trial, trained_as=trained_as) for trial in BREEDS.trials)
     model = "model: {name: resnet18_unet, weights: {experiment: breeds}}\n"
@@ -170,20 +170,20 @@ def test_earlier_weights_of_other_inputs_are_told(planned: Maker) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "reported"),
     [
         ("residual: false", "model.residual: true, but here it is false"),
         ("depth: 50, stride_in: v1", "model.stride_in: v1.5, but here it is v1"),
         ("depth: 50", None),
     ],
 )
-def test_weights_in_another_network_of_equal_shapes_are_told(
-    planned: Maker, change: str, told: str | None
+def test_weights_in_another_network_of_equal_shapes_are_reported(
+    planned: Maker, change: str, reported: str | None
 ) -> None:
     data = "data: {name: oxford_pet, image_size: 32, normalize: imagenet}\n"
     model = f"model: {{name: resnet, weights: imagenet, {change}}}\n"
     cautions = planned(model, head=data, task="classification").warnings
-    assert [told in caution for caution in cautions] == ([True] if told else [])
+    assert [reported in caution for caution in cautions] == ([True] if reported else [])
 
 
 def test_what_was_settled_comes_back_from_the_record(planned: Maker) -> None:

@@ -40,9 +40,9 @@ def test_what_a_plan_says_of_the_scores(tmp_path: Path) -> None:
         *("split_iou_kind1", "split_iou_kind2"),
     ]
     found = planned(tmp_path, text % ", background: none")
-    told = scoring(found.trials[0].settings)
-    assert told is not None
-    assert (told["background"], told["classes"]) == (None, ["background", "kind1", "kind2"])
+    scores = scoring(found.trials[0].settings)
+    assert scores is not None
+    assert (scores["background"], scores["classes"]) == (None, ["background", "kind1", "kind2"])
     assert "dice_background" in found.metrics
 
 

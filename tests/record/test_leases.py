@@ -309,15 +309,15 @@ def test_of_several_processes_one_takes_each(folder: Path) -> None:
 
 
 def test_waiting_for_one(folder: Path) -> None:
-    told: list[Owner] = []
+    reported: list[Owner] = []
     with Leases(folder) as ours, Leases(folder) as theirs:
         lease = claimed(theirs)
         with pytest.raises(TimeoutError, match="a is held by process"), ours.hold("a", timeout=0.1):
             pass
         threading.Timer(0.2, theirs.release, [lease]).start()
-        with ours.hold("a", told.append, timeout=10):
+        with ours.hold("a", reported.append, timeout=10):
             assert isinstance(theirs.claim("a"), Owner)
-        assert told == [theirs.owner]
+        assert reported == [theirs.owner]
         claimed(theirs)
 
 

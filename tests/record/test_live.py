@@ -84,7 +84,7 @@ def test_many_changes_are_one_push_and_close_does_not_wait_for_the_interval() ->
     assert fake.pushed == ["a"]
 
 
-def test_a_failure_is_told_once_and_tried_again() -> None:
+def test_a_failure_is_reported_once_and_tried_again() -> None:
     failures = [MirrorError("MLflow at x: down"), MirrorError("MLflow at x: down")]
     warnings: list[str] = []
 

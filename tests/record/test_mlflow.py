@@ -283,9 +283,9 @@ def test_one_sync_of_100_epochs_is_fast(mlflow_store: Store) -> None:
 def test_a_new_best_checkpoint_replaces_the_artifact(mlflow_store: Store) -> None:
     files = finish(begin(mlflow_store))
     Mirror(mlflow_store).sync()
-    beside = files.folder / "beside"
-    beside.write_bytes(b"better weights")
-    beside.replace(files.best)
+    replacement = files.folder / "replacement"
+    replacement.write_bytes(b"better weights")
+    replacement.replace(files.best)
     write_json(files.summary_path, files.summary() | {"test_dice": 0.8})
     Mirror(mlflow_store).sync()
     (run,) = children(mlflow_store)

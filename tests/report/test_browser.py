@@ -110,7 +110,7 @@ def test_contents_lead_to_every_section(browser, page):
     assert browser.run("document.querySelector('nav a[aria-current]')?.hash") == "#verdicts"
 
 
-def test_verdicts_are_told_without_colour(browser, page):
+def test_verdicts_are_reported_without_colour(browser, page):
     browser.open(page)
     badges = browser.run("[...document.querySelectorAll('.badge')].map((b) => b.innerText)")
     found = [entry["verdict"] for entry in json.loads(page.with_name("verdicts.json").read_text())]

@@ -116,6 +116,6 @@ def test_points_of_a_search(tmp_path, bad, index, mode):
 
 def test_a_confirmation_without_the_figure(tmp_path):
     nothing = CONFIRMED | {"confirmed": {"1": {"test_dice": 0.6}}}
-    told = " ".join(search_headline(read(tmp_path, record(confirmations=[nothing]))).sentences)
-    assert "it has no best val Dice to compare" in told
-    assert "lower than in the search" not in told
+    text = " ".join(search_headline(read(tmp_path, record(confirmations=[nothing]))).sentences)
+    assert "it has no best val Dice to compare" in text
+    assert "lower than in the search" not in text

@@ -167,7 +167,7 @@ def test_hostile_labels_and_messages_stay_text(tmp_path):
     assert "````yaml" in markdown
 
 
-def test_labels_of_foreign_records_are_spelt_out_and_formulas_are_reported(tmp_path):
+def test_labels_of_foreign_records_are_escaped_and_formulas_are_reported(tmp_path):
     trials = [
         MadeTrial(0, {"model": "a\u202eb\x1b"}, summary={"best_val_dice": 0.5}),
         MadeTrial(0, {"model": "=1+1"}, status="failed", failure="crash", message="a\x1bb\nc"),

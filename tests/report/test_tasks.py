@@ -197,12 +197,12 @@ def test_a_loss_under_other_noise_names_no_best_arm(tmp_path):
 def test_arms_under_the_same_noise_are_compared(tmp_path):
     found = headline(*parts(tmp_path, noised(models=("a", "b")), NOISED))
     assert found.title == CANNOT
-    told = " ".join(found.sentences)
-    assert "With task.noise linear, a · linear has the lowest: 0.051" in told
-    assert "With task.noise cosine, a · cosine has the lowest: 0.081" in told
-    assert told.count("in all 3 pairs") == 2  # the made figures differ by the same in every seed
+    text = " ".join(found.sentences)
+    assert "With task.noise linear, a · linear has the lowest: 0.051" in text
+    assert "With task.noise cosine, a · cosine has the lowest: 0.081" in text
+    assert text.count("in all 3 pairs") == 2  # the made figures differ by the same in every seed
     # 0.06 on test, and not cosine's 0.08: each arm against those of its own noise
-    assert told.count("the lowest there too") == 2
+    assert text.count("the lowest there too") == 2
 
 
 def test_one_noise_alone_is_a_matter_of_models(tmp_path):

@@ -70,12 +70,12 @@ def test_trials_that_are_alike_in_it_are_measured_once(monkeypatch: pytest.Monke
         made(), made(seed=1), made(lr=0.1), made(bad_steps=1), made(batch=8), made(ema=0.5),
         make_trial(), make_trial(augment=["hflip"]),
     ]  # fmt: skip
-    told: list[Trial] = []
-    found = forecast(trials, told.append)
+    reported: list[Trial] = []
+    found = forecast(trials, reported.append)
     assert [found[trial.id].peak_mb for trial in trials] == [
         100, 100, 100, 100, 200, 300, 400, 400,
     ]  # fmt: skip
-    assert told == counted
+    assert reported == counted
     counted.clear()
     assert (
         max_trials_per_gpu(trials[3:6])(3) == 2
@@ -101,10 +101,10 @@ def test_one_that_cannot_be_measured_does_not_spoil_the_others(
     trials = [made(kind, batch=4) for kind in ("Broken", "Endless", "TooLarge")]
     broken, endless, large = (forecast(trials)[trial.id] for trial in trials)
     assert (broken.peak_mb, broken.fits) == (None, None)
-    told = f"measuring the memory of {trials[0].id}: TypeError: the model broke ("
-    assert (broken.problem or "").startswith(told)
-    told = f"measuring the memory of {trials[1].id}: a few steps took more than 2 s"
-    assert endless.problem == told
+    reported = f"measuring the memory of {trials[0].id}: TypeError: the model broke ("
+    assert (broken.problem or "").startswith(reported)
+    reported = f"measuring the memory of {trials[1].id}: a few steps took more than 2 s"
+    assert endless.problem == reported
     assert (large.peak_mb, large.fits, large.parts_fit) == (None, False, False)
     with pytest.raises(ForecastError, match=r"memory of s0-.*TypeError: the model broke \("):
         forecast([trials[0]])  # there are no others

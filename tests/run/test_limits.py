@@ -21,7 +21,7 @@ def test_another_spelling_is_an_error(text: str) -> None:
         parse_duration(text, "--timeout")
 
 
-def test_spelt() -> None:
+def test_formatting_durations() -> None:
     assert [format_duration(s) for s in (0, 45, 5400, 90061)] == ["0s", "45s", "1h30m", "1d1h1m1s"]
 
 

@@ -94,7 +94,7 @@ def test_events_and_files_of_a_good_trial(tmp_path: Path) -> None:
     assert files(good).environment()["trials_per_device"] == 1
 
 
-def test_a_trial_says_how_many_are_beside_it(tmp_path: Path) -> None:
+def test_a_trial_says_how_many_share_its_device(tmp_path: Path) -> None:
     good = job(tmp_path, train={"epochs": 1})
     run([good], LocalExecutor([WorkerResources(1, "", trials_per_device=3)]), lambda _: None)
     assert files(good).environment()["trials_per_device"] == 3
@@ -179,7 +179,7 @@ def test_a_segmentation_fault_leaves_its_place_in_the_log(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("target", ["Killed", "KilledWithAChild"])
-def test_a_killed_worker_is_told_of(tmp_path: Path, target: str) -> None:
+def test_a_killed_worker_is_reported(tmp_path: Path, target: str) -> None:
     bad, good = job(tmp_path, target), job(tmp_path)
     started = time.monotonic()
     ended = [event for event in go(bad, good) if isinstance(event, Ended)]
@@ -195,8 +195,8 @@ def test_a_killed_trial_goes_on_by_itself_to_the_same_end(tmp_path: Path) -> Non
     model = {"target": "tests.run.parts:KilledOnce", "marker": marker}
     cut, whole = (job(tmp_path / name, model=model) for name in ("cut", "whole"))
     seen = go(cut, retries=2)
-    told = Retried(cut.trial.id, "the worker process was ended by SIGKILL", 1, 2)
-    assert told in seen
+    retried = Retried(cut.trial.id, "the worker process was ended by SIGKILL", 1, 2)
+    assert retried in seen
     assert seen[-1] == Ended(cut.trial.id, Status.DONE)
     assert files(cut).status().retries == 1
     go(whole)

@@ -48,7 +48,7 @@ def test_more_workers_than_gpus_share_them_in_turn() -> None:
 
 
 @pytest.mark.usefixtures("machine")
-def test_no_more_beside_each_other_than_fit() -> None:
+def test_no_more_at_a_time_than_fit() -> None:
     asked: list[int] = []
 
     def max_trials_per_gpu(wanted: int) -> int:

@@ -47,11 +47,11 @@ def test_no_private_module_of_optuna_is_imported() -> None:
 def test_an_epoch_reported_again_keeps_its_value_without_a_warning() -> None:
     study = optuna.create_study(pruner=optuna.pruners.NopPruner())
     trial = study.ask()
-    judge = OptunaPruning(by_seed=False)
+    policy = OptunaPruning(by_seed=False)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        judge.epoch(trial, 1, 0.5)
-        judge.epoch(trial, 1, 0.75)
+        policy.epoch(trial, 1, 0.5)
+        policy.epoch(trial, 1, 0.75)
     assert study.trials[0].intermediate_values == {1: 0.5}
 
 

@@ -38,11 +38,11 @@ def pruned_at(
     study: optuna.Study, settings: Median | Asha, objective: Objective, values: list[float]
 ) -> int:
     """The epoch after which a further trial with these values is ended; 0: none."""
-    judge = make_pruning_policy(settings, objective, several=True, others=study.get_trials)
-    assert isinstance(judge, CurvePruning)
+    policy = make_pruning_policy(settings, objective, several=True, others=study.get_trials)
+    assert isinstance(policy, CurvePruning)
     trial = study.ask()
     for epoch, value in enumerate(values, 1):
-        if judge.epoch(trial, epoch, value):
+        if policy.epoch(trial, epoch, value):
             return epoch
     return 0
 

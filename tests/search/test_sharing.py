@@ -89,14 +89,14 @@ def test_two_machines_on_postgresql_and_a_process_that_is_killed(
     victim = start(here, database, str(EPOCHS + 1))  # in the midst of its second point
     assert victim.stdout is not None
     seen = [victim.stdout.readline() for _ in range(EPOCHS + 1)]
-    beside, afar = start(here, database), start(there, database)
-    assert beside.stdout is not None
-    seen.append(beside.stdout.readline())  # both are in the study
+    near, far = start(here, database), start(there, database)
+    assert near.stdout is not None
+    seen.append(near.stdout.readline())  # both are in the study
     victim.kill()
     rest = victim.stdout.read()
     assert victim.wait() != 0
-    output = [to_the_end(process) for process in (beside, afar)]
-    assert [beside.returncode, afar.returncode] == [0, 0], output
+    output = [to_the_end(process) for process in (near, far)]
+    assert [near.returncode, far.returncode] == [0, 0], output
     records = [check(folder, database) for folder in (here, there)]
     assert records[0]["trials"] == records[1]["trials"]
     assert any(f"process {victim.pid} on " in errors for _, errors in output)

@@ -91,7 +91,9 @@ def test_objectives_and_what_epochs_are_judged_by(search_request: SearchRequest)
     assert (objective.curve, objective.better(0.9, 0.8)) == ("val/dice", True)
 
 
-def test_enqueued_points_are_spelt_as_the_space_spells_them(search_request: SearchRequest) -> None:
+def test_enqueued_points_are_written_as_the_space_writes_them(
+    search_request: SearchRequest,
+) -> None:
     assert search_request.enqueued == (
         {"train.lr": 1e-3, "train.batch_size": 20, "model": "small"},
     )

@@ -14,7 +14,7 @@ ENCODED = {"name": "resnet18_unet"}  # stages stem, layer1 … layer4
 FLIP = ["hflip"]
 
 
-def idle(train: dict[str, Any] | None = None, **changes: Any) -> list[str]:
+def unused(train: dict[str, Any] | None = None, **changes: Any) -> list[str]:
     """The messages that these settings of a segmentation give, each behind its setting."""
     tree = {"task": "segmentation", "data": {"name": "shapes", "kinds": 2}, "model": ENCODED}
     settings = TrialSettings.model_validate(tree | {"train": train or {}} | changes)
@@ -63,17 +63,17 @@ def idle(train: dict[str, Any] | None = None, **changes: Any) -> list[str]:
     ],
 )
 def test_training(train: dict[str, Any], message: str | None) -> None:
-    assert idle(train) == ([message] if message else [])
+    assert unused(train) == ([message] if message else [])
 
 
 def test_labels_can_be_smoothed() -> None:
     classified = {"task": "classification", "model": {"name": "resnet"}}
-    assert idle({"label_smoothing": 0.1}, **classified) == []
+    assert unused({"label_smoothing": 0.1}, **classified) == []
 
 
 def test_a_default_is_not_set_even_where_it_is_written() -> None:
     written = {key: kind.default for key, kind in TrainSettings.model_fields.items()}
-    assert idle(written) == []
+    assert unused(written) == []
 
 
 @pytest.mark.parametrize(
@@ -107,18 +107,18 @@ def test_a_default_is_not_set_even_where_it_is_written() -> None:
     ],
 )  # fmt: skip
 def test_mistakes_and_augmentation(changes: dict[str, Any], message: str | None) -> None:
-    assert idle(**changes) == ([message] if message else [])
+    assert unused(**changes) == ([message] if message else [])
 
 
 def test_a_leak_begins_with_the_second_epoch() -> None:
     leak = {"mistakes": ["eval_mode_leak"]}
-    assert idle({"epochs": 2}, **leak) == []
-    assert idle({"epochs": 1}, **leak) == [
+    assert unused({"epochs": 2}, **leak) == []
+    assert unused({"epochs": 1}, **leak) == [
         "mistakes: eval_mode_leak has no effect in one epoch: it begins with the second"
     ]
 
 
 def test_of_a_model_of_ones_own_the_last_stage_is_not_known() -> None:
     own = {"model": {"target": "my.nets:Net"}}
-    assert idle({"encoder_lr": 1e-4, "freeze": {"up_to": "last"}}, **own) == []
-    assert len(idle({"encoder_lr": 1e-4, "freeze": "encoder"}, **own)) == 1
+    assert unused({"encoder_lr": 1e-4, "freeze": {"up_to": "last"}}, **own) == []
+    assert len(unused({"encoder_lr": 1e-4, "freeze": "encoder"}, **own)) == 1

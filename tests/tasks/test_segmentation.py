@@ -149,8 +149,8 @@ def test_metrics_are_those_that_the_settings_tell(
     task = Segmentation(classes=classes, background=background, average=average)
     found = score(task, mask([0, 1]), mask([0, 1]))
     settings = SegmentationSettings(average=average)
-    told = list(settings.metrics(classes, background=background))
-    assert [name for name in found if name not in SUPPORT] == told
+    named = list(settings.metrics(classes, background=background))
+    assert [name for name in found if name not in SUPPORT] == named
 
 
 @pytest.mark.parametrize("loss", SegmentationSettings.losses)

@@ -195,11 +195,11 @@ def test_killed_at_any_instant_one_state_is_whole(tmp_path: Path) -> None:
             [sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.PIPE, text=True
         )
         assert writer.stdout is not None
-        told = [int(writer.stdout.readline()) for _ in range(lines)][-1]
+        last_written = [int(writer.stdout.readline()) for _ in range(lines)][-1]
         writer.send_signal(signal.SIGKILL)
         writer.communicate()
         found = [checkpoint.load(path) for path in (last, previous) if path.exists()]
-        assert found[0]["epoch"] >= told - 1
+        assert found[0]["epoch"] >= last_written - 1
         assert all(bool((state["w"] == state["epoch"]).all()) for state in found)
 
 

@@ -108,7 +108,7 @@ def test_fewer_images_than_a_batch_are_refused(tmp_path: Path) -> None:
         trained(tmp_path, batch_size=13)
 
 
-def test_a_missing_compiler_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_compiler_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     from torch._inductor import cpp_builder
     from torch._inductor.exc import InvalidCxxCompiler
 

@@ -242,7 +242,7 @@ def test_the_record_counts_what_is_trained(tmp_path: Path) -> None:
     assert trained(tmp_path / "not", epochs=1).facts["trainable_params"] == total
 
 
-def test_a_model_without_parts_of_an_encoder_is_told_before_training(tmp_path: Path) -> None:
+def test_a_model_without_parts_of_an_encoder_is_reported_before_training(tmp_path: Path) -> None:
     trial = make_trial(
         model={"target": "bench.models.unet:UNet", "width": 0.05}, train={"freeze": "encoder"}
     )

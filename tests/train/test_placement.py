@@ -149,7 +149,7 @@ def test_on_a_cpu_samples_are_not_copied() -> None:
     assert batch.images.min() == 200
 
 
-def test_a_target_that_is_missing_is_told() -> None:
+def test_a_target_that_is_missing_is_reported() -> None:
     bare = Split(made_split().images, None, made_split().names)
     with pytest.raises(DataError, match="no masks, which the task needs"):
         choose_placement(Machine(), {"train": bare}, "mask", CPU)
@@ -204,7 +204,7 @@ def test_on_a_cpu(monkeypatch: pytest.MonkeyPatch, host: int, changes: Any, expe
     assert chosen(monkeypatch, CPU, host, **changes) == expected
 
 
-def test_the_choice_is_told_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_choice_is_reported_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(placement, "free_host_memory", lambda: 20_000_000_000)
     splits = {"train": made_split()}
     expected = "placement: device (0.0 MB, within 50% of 20.0 GB free on cpu)"

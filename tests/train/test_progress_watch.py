@@ -34,7 +34,7 @@ def _tell_always(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress_watch, "TICK_SECONDS", -1.0)
 
 
-def test_everything_after_the_steps_is_told(tmp_path: Path) -> None:
+def test_everything_after_the_steps_is_reported(tmp_path: Path) -> None:
     signals = Listening()
     trial = make_trial(data={"val": 12, "test": 7}, train={"epochs": 1, "val_batch_size": 5})
     train_trial(trial, MemoryRecorder(tmp_path), signals)
@@ -69,7 +69,7 @@ def test_validation_is_always_finished() -> None:
     assert signals.asked
 
 
-def test_without_an_observer_nothing_is_told_and_hooks_go_away() -> None:
+def test_without_an_observer_nothing_is_reported_and_hooks_go_away() -> None:
     model = nn.Linear(1, 1)
     with ProgressWatch().forward_passes(model, "x"):
         model(torch.zeros(1, 1))

@@ -60,9 +60,9 @@ def test_a_damaged_state_falls_back(
     for name in names:
         (tmp_path / name).write_bytes(content)
     assert same(tmp_path, whole)
-    told = capsys.readouterr().out
-    assert f"{tmp_path / 'last.pt'}: not a readable checkpoint" in told
-    assert ("starting from nothing" if both else "going on from previous.pt") in told
+    reported = capsys.readouterr().out
+    assert f"{tmp_path / 'last.pt'}: not a readable checkpoint" in reported
+    assert ("starting from nothing" if both else "going on from previous.pt") in reported
 
 
 def test_between_the_two_renames(tmp_path: Path, whole: Any) -> None:
@@ -121,7 +121,7 @@ def test_a_foreign_last_falls_back_to_its_own_previous(tmp_path: Path, whole: An
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "reported"),
     [
         ({"progress": {"lease": 3}}, "another version of bench: it has lease"),
         ({"model": {"w": torch.zeros(3)}}, "the state of another model"),
@@ -129,14 +129,14 @@ def test_a_foreign_last_falls_back_to_its_own_previous(tmp_path: Path, whole: An
     ],
 )
 def test_a_newer_version_s_state_is_left_alone(
-    tmp_path: Path, change: dict[str, Any], told: str
+    tmp_path: Path, change: dict[str, Any], reported: str
 ) -> None:
     cut(tmp_path, 1)
     state = checkpoint.load(tmp_path / "last.pt")
     changed = {k: {**state[k], **v} if k == "progress" else v for k, v in change.items()}
     checkpoint.save(tmp_path / "last.pt", state | changed)
     before = (tmp_path / "last.pt").read_bytes()
-    with pytest.raises(StoreError, match=told) as caught:
+    with pytest.raises(StoreError, match=reported) as caught:
         trained(tmp_path)
     assert "\n" not in str(caught.value)
     assert (tmp_path / "last.pt").read_bytes() == before

@@ -112,7 +112,7 @@ def test_strided_pointwise_convolutions_avoid_the_fault_of_onednn() -> None:
     assert routed == [f"layer{stage}.0.downsample.0" for stage in (2, 3, 4)]
 
 
-def test_append_keeps_every_original_beside_its_copies() -> None:
+def test_append_keeps_every_original_with_its_copies() -> None:
     trial = make_trial(augment={"transforms": AUGMENT.transforms, "mode": "append"})
     plan = build(trial).batches("train").plan(1)
     originals = plan.order[~plan.chosen.any(1)]
@@ -236,7 +236,7 @@ def test_going_on_keeps_the_number_of_threads(tmp_path: Path) -> None:
     assert found.facts["threads"] == 1
 
 
-def test_divergence_is_told(tmp_path: Path) -> None:
+def test_divergence_is_reported(tmp_path: Path) -> None:
     with pytest.raises(Diverged, match="training loss of epoch"):
         trained(tmp_path, train={"lr": 1e20, "optimizer": "sgd"}, data={"normalize": "none"})
 

@@ -183,10 +183,12 @@ def test_memory_that_runs_out_leaves_no_trace(
     assert found.facts["micro_batch"] == plain.facts["micro_batch"] == 2
     assert found.facts["batchnorm_images"] == 2
     assert len(FAILED) == 2
-    told = capfd.readouterr().out
-    assert "out of memory with 5 images at once" in told
-    assert "out of memory with 3 images at once" in told
-    assert "BatchNorm takes its statistics from 2 images at a time, not from batches of 5" in told
+    reported = capfd.readouterr().out
+    assert "out of memory with 5 images at once" in reported
+    assert "out of memory with 3 images at once" in reported
+    assert (
+        "BatchNorm takes its statistics from 2 images at a time, not from batches of 5" in reported
+    )
 
 
 def test_with_memory_enough_auto_changes_nothing(tmp_path: Path) -> None:
@@ -260,7 +262,7 @@ def flawed(monkeypatch: pytest.MonkeyPatch, *steps: int) -> None:
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
 @pytest.mark.parametrize("clip", [None, 1.0])
-def test_a_bad_step_leaves_everything_as_it_was(
+def test_a_nonfinite_step_leaves_everything_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimizer: str, clip: float | None
 ) -> None:
     changes = settings("Flawed", optimizer=optimizer, clip_grad_norm=clip, bad_steps=2)
@@ -288,7 +290,7 @@ def test_a_bad_step_leaves_everything_as_it_was(
         assert torch.equal(a, b)
 
 
-def test_bad_steps_are_counted_and_left_out_of_the_loss(
+def test_nonfinite_steps_are_counted_and_left_out_of_the_loss(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flawed(monkeypatch, 3, 4)
@@ -306,7 +308,7 @@ def test_bad_steps_are_counted_and_left_out_of_the_loss(
     assert results(none.rows) == results(plain.rows)
 
 
-def test_one_bad_step_too_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_nonfinite_step_too_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     flawed(monkeypatch, 2, 4, 6)
     says = r"3 training steps had a loss or gradient .* step 3 of epoch 2; .*bad_steps allows 2"
     with pytest.raises(Diverged, match=says):
@@ -325,7 +327,7 @@ def test_the_count_survives_an_interruption(
         trained(tmp_path, **settings("Flawed", bad_steps=1))
 
 
-def test_ticks_find_bad_steps_before_the_epoch_ends(
+def test_ticks_find_nonfinite_steps_before_the_epoch_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bench.train.loop.TICK_SECONDS", 0.0)
@@ -342,7 +344,7 @@ def half_precision(scale: float) -> Precision:
 
 
 @pytest.mark.parametrize(("scale", "bad"), [(2.0**16, False), (1.0, True)])
-def test_a_scale_too_high_is_no_bad_step(scale: float, bad: bool) -> None:
+def test_a_scale_too_high_is_no_nonfinite_step(scale: float, bad: bool) -> None:
     model = nn.Linear(1, 1)
     precision = half_precision(scale)
     optimizer = torch.optim.Adam(model.parameters(), fused=True)

@@ -47,8 +47,8 @@ def test_margin_and_verdict_are_drawn(tmp_path):
     assert [(p.get_x(), p.get_width()) for p in shaded] == [pytest.approx((-0.05, 0.1))]
     low, high = ax.get_xlim()
     assert low < -0.05 < 0.05 < high
-    told = [text.get_text() for text in ax.texts]
-    assert told == ["≈ equivalent\n3 seeds", "? inconclusive\n3 seeds"]
+    labels = [text.get_text() for text in ax.texts]
+    assert labels == ["≈ equivalent\n3 seeds", "? inconclusive\n3 seeds"]
     assert [t.get_text() for t in ax.get_yticklabels()] == ["same\nb − a", "more\nb − a"]
     marks = [line for line in ax.lines if line.get_marker() == "D"]
     assert to_hex(marks[0].get_markerfacecolor()) == forest.TONES[Word.EQUIVALENT]

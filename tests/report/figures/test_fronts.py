@@ -63,7 +63,7 @@ def test_all_costs_are_within_the_frame(tmp_path):
     assert max(places) < ax.bbox.x1
 
 
-def test_unlike_times_are_left_out_and_told(tmp_path):
+def test_incomparable_times_are_left_out_and_reported(tmp_path):
     drawing = fronts.fronts(study_of(tmp_path, [arm("a", 0.9, 3), arm("b", 0.8, 1, gpu="Y")]))
     assert "Without epoch times, not measured under the same conditions" in drawing.caption
 

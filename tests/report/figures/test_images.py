@@ -134,7 +134,7 @@ def test_a_report_without_scores_has_none(tmp_path: Path) -> None:
     assert not list((tmp_path / "reports" / "scored").glob("image_scores.*"))
 
 
-def test_damaged_scores_are_told_on_the_page(tmp_path: Path) -> None:
+def test_damaged_scores_are_reported_on_the_page(tmp_path: Path) -> None:
     store, plan = build_scored(tmp_path, SPEC, lambda _: scores_of([0.5, 0.25]))
     files = store.trial("scored", plan.trials[0].id)
     (files.scores / "test.npy").write_bytes(b"\x93NUMPY")

@@ -95,7 +95,7 @@ def test_many_arms_are_paged_with_their_levels_first(tmp_path):
     assert set(level_colors(found.records, found.arms)) == {"model", "augment"}
 
 
-def test_times_on_unlike_terms_are_left_out_and_throughput_is_told_apart(tmp_path):
+def test_times_under_other_conditions_are_left_out_and_throughput_is_kept_separate(tmp_path):
     trials = []
     for model, gpu in (("a", "X"), ("b", "Y")):
         history = [row(e, 1.0, 0.5, images_per_second=5.0, epoch_seconds=1.0, val_seconds=1.0)

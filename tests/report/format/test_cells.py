@@ -18,7 +18,7 @@ from bench.report.format.cells import (
     ("p", "text"),
     [(0.0342, "0.034"), (0.0004, "<0.001"), (0.001, "0.001"), (1.0, "1.000"), (math.nan, "–")],
 )
-def test_p_values_below_a_thousandth_are_not_spelt_out(p, text):
+def test_p_values_below_a_thousandth_are_a_bound(p, text):
     assert format_p(p) == text
 
 

@@ -76,9 +76,9 @@ def test_unfinished_trials_and_those_of_earlier_versions_are_not_judged(tmp_path
 
 def test_in_runs_csv(tmp_path):
     records = records_of(tmp_path, trials_with([LAG, STOPPED], [], None))
-    told = records.runs["health"]
-    assert told[:2].tolist() == ["statistics_lag; statistics_stopped (expected)", "healthy"]
-    assert pd.isna(told[2])
+    reported = records.runs["health"]
+    assert reported[:2].tolist() == ["statistics_lag; statistics_stopped (expected)", "healthy"]
+    assert pd.isna(reported[2])
     assert not [c for c in records.runs if c.startswith("health_")]
     assert records.closing == ()
 
@@ -91,7 +91,7 @@ def test_a_kind_of_a_later_version_is_reported(tmp_path):
     assert diagnose(records, arms_of(records)).text.endswith("1 trial not looked at.")
 
 
-def test_what_the_health_checks_tell_of_the_baseline_is_not_told_again(tmp_path):
+def test_what_the_health_checks_report_of_the_baseline_is_not_reported_again(tmp_path):
     """Of an arm whose trials were all below it; of the other arm one was better."""
     below = [
         HealthFinding(
@@ -103,8 +103,8 @@ def test_what_the_health_checks_tell_of_the_baseline_is_not_told_again(tmp_path)
         trial.summary |= {"test_dice": 0.4, "baseline_dice": 0.9}
     records = records_of(tmp_path, trials)
     arms = arms_of(records)
-    told = below_baseline(records, arms)
-    assert [arm.label for arm in arms if arm.number in told] == ["elastic"]
+    reported = below_baseline(records, arms)
+    assert [arm.label for arm in arms if arm.number in reported] == ["elastic"]
     found = baseline_check(records, arm_summary(records), arms)
     assert "0 of 2 arms clearly better" in found.text
     assert [warning.split(" is not ")[0] for warning in found.warnings] == ["none"]

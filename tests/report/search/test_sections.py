@@ -74,7 +74,7 @@ def test_the_page_of_a_search(tmp_path):
     }
 
 
-def test_a_pruned_trial_is_not_told_to_be_gone_on_with(tmp_path):
+def test_a_pruned_trial_is_not_offered_for_resuming(tmp_path):
     experiment(tmp_path)
     assert "the same <code>run</code> goes on with them" not in report(tmp_path)[0]
 

@@ -4,26 +4,26 @@ from bench.report.search.words import search_headline, states_words
 from tests.builders.search_records import CONFIRMED, POINTS, point, read, record, two_objectives
 
 
-def test_the_search_s_figure_stands_beside_the_confirmed_one(tmp_path):
+def test_the_search_s_figure_is_shown_with_the_confirmed_one(tmp_path):
     found = search_headline(read(tmp_path))
     # 0.70 ± 4.3027 · 0.02 / √3
     assert found.title == (
         "Point 2 was chosen: best val Dice 0.800 in the search, 0.700 [0.650, 0.750] with fresh "
         "seeds."
     )
-    told = " ".join(found.sentences)
-    assert "0.800 is the highest of 3 complete points, all with seed 0" in told
-    assert "this figure is optimistic" in told
-    assert "0.100 lower than in the search; the search’s figure lies outside of" in told
-    assert "On the test split, which is read for what was chosen only: Dice 0.600" in told
-    assert "The next best, point 0, has 0.600, 0.200 behind. Nothing was tested" in told
+    text = " ".join(found.sentences)
+    assert "0.800 is the highest of 3 complete points, all with seed 0" in text
+    assert "this figure is optimistic" in text
+    assert "0.100 lower than in the search; the search’s figure lies outside of" in text
+    assert "On the test split, which is read for what was chosen only: Dice 0.600" in text
+    assert "The next best, point 0, has 0.600, 0.200 behind. Nothing was tested" in text
 
 
 def test_missing_seeds_are_counted(tmp_path):
     one = CONFIRMED | {"confirmed": {"1": {"best_val_dice": 0.8}}}
-    told = " ".join(search_headline(read(tmp_path, record(confirmations=[one]))).sentences)
-    assert "with 1 fresh seed (2 of 3 are missing) it reaches 0.800, as much as" in told
-    assert "test split" not in told
+    text = " ".join(search_headline(read(tmp_path, record(confirmations=[one]))).sentences)
+    assert "with 1 fresh seed (2 of 3 are missing) it reaches 0.800, as much as" in text
+    assert "test split" not in text
 
 
 def test_nothing_is_confirmed(tmp_path):

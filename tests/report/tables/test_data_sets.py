@@ -48,7 +48,7 @@ def test_a_serious_warning_is_the_first_thing_on_the_page(tmp_path: Path) -> Non
     assert '<a href="#data">Data</a>' in html
 
 
-def test_a_damaged_record_is_told_and_ends_nothing(tmp_path: Path) -> None:
+def test_a_damaged_record_is_reported_and_ends_nothing(tmp_path: Path) -> None:
     """The section is missing then, as in records of earlier versions."""
     made(tmp_path)
     Store(tmp_path).data_path("exp").write_text("{")

@@ -97,7 +97,7 @@ def test_one_arm_has_no_effects(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("asked", "summary"),
     [
         ([], "2 of 2 differences clear"),
         (["model"], "1 of 1 difference clear; 1 is tested as a hypothesis"),
@@ -105,7 +105,7 @@ def test_one_arm_has_no_effects(tmp_path):
         (["model", "model"], "1 of 1 difference clear; 1 is tested as a hypothesis"),
     ],
 )
-def test_hypotheses_are_counted_apart(records, asked, told):
+def test_hypotheses_are_counted_apart(records, asked, summary):
     levels = {"model": "ba", "augment": "en"}
     claims = [
         Hypothesis.model_validate(
@@ -116,6 +116,6 @@ def test_hypotheses_are_counted_apart(records, asked, told):
     ]  # fmt: skip
     made = dataclasses.replace(records, hypotheses=tuple(claims))
     effect = all_effect_tables(made, outcomes(made))[0]
-    assert effect.summary == f"{told}; 0 of 1 interaction clear"
+    assert effect.summary == f"{summary}; 0 of 1 interaction clear"
     rows = effect.tables["differences"].rows
     assert sum("supported (h" in row[-1].text for row in rows) == len(asked)
