@@ -29,7 +29,7 @@ from bench.record.store import Store, TrialStatus
 from bench.run.executors.local import LocalExecutor
 from bench.run.forecast import max_trials_per_gpu
 from bench.run.progress import display
-from bench.run.resources import assign_devices
+from bench.run.resources import assign_gpus
 from bench.run.runner import Outcome, TrialSelection, run, unrecordable
 from bench.run.worker import WorkerResources
 from bench.states import Status
@@ -150,7 +150,7 @@ def _divide(here: CurrentRun, todo: Sequence[Trial]) -> list[WorkerResources]:
     machine, jobs = here.plan.machine, here.options.jobs
     most = len(todo) + len(here.plan.further)
     max_per_gpu = max_trials_per_gpu(todo, here.say)
-    resources = assign_devices(machine.device, jobs, machine.threads, most, max_per_gpu)
+    resources = assign_gpus(machine.device, jobs, machine.threads, most, max_per_gpu)
     if jobs and len(resources) < min(jobs, most):
         here.say(f"{len(resources)} trials at a time, not {jobs}: no more fit on the GPUs.")
     return resources

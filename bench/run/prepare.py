@@ -115,7 +115,7 @@ def _prepare_all(
     from bench.train.compiling import check_batches
     from bench.train.placement import check_placement, choose_placement
     from bench.train.session import check_machine
-    from bench.train.trial_parts import pick_device
+    from bench.train.trial_parts import cuda_or_cpu
 
     ready: dict[str, Splits] = {}
     fingerprints: dict[str, str] = {}
@@ -126,7 +126,7 @@ def _prepare_all(
         check_machine(trial)
     for trial in trials:
         data, machine = trial.settings.data, trial.settings.machine
-        device = pick_device(machine.device)
+        device = cuda_or_cpu(machine.device)
         check_placement(machine.placement, device)
         key = data_key(trial)
         if key not in ready:

@@ -17,19 +17,19 @@ WORKER_MEMORY = 4e9
 
 
 CUDA_CONTEXT = 600.0
-"""MB that each process more takes on a GPU beside its tensors."""
+"""MB that each process more takes on a GPU besides its tensors."""
 GPU_SHARE = 0.9
 """Part of a GPU's free memory that predicted peaks may add up to: its allocator leaves gaps."""
 
 
-def assign_devices(
+def assign_gpus(
     device: str,
     jobs: int | None,
     threads: int | None,
     trials: int,
     max_trials_per_gpu: Callable[[int], int] | None = None,
 ) -> list[WorkerResources]:
-    """The CPU threads and the GPU of each worker, for `trials` trials.
+    """The GPU and the CPU threads of each worker, for `trials` trials.
 
     With CUDA there are `jobs` workers, by default one per GPU. More are assigned to the GPUs in
     turn, no more to each than `max_trials_per_gpu` allows. On a CPU there are `jobs` workers, by
@@ -51,7 +51,7 @@ def assign_devices(
     each = threads or max(1, cpu_count() // workers)  # however few trials: they change the bits
     assigned = [gpu_slots[k % len(gpu_slots)] for k in range(min(workers, trials))]
     trials_per_device = Counter(assigned)
-    return [WorkerResources(each, lease, trials_per_device[lease]) for lease in assigned]
+    return [WorkerResources(each, gpu, trials_per_device[gpu]) for gpu in assigned]
 
 
 def fit_on_gpu(peaks: Sequence[float | None], free: float, wanted: int) -> int:

@@ -24,7 +24,7 @@ from bench.run.executors.local import LocalExecutor
 from bench.run.forecast import max_trials_per_gpu
 from bench.run.prepare import prepare
 from bench.run.progress import Display, display
-from bench.run.resources import assign_devices
+from bench.run.resources import assign_gpus
 from bench.run.runner import JobSource, Outcome, run
 from bench.run.worker import Job, WorkerResources
 from bench.search.context import SearchContext
@@ -186,9 +186,7 @@ class SearchExecution:
         context, samples = self._context, self._context.samples
         jobs, machine = context.options.jobs, samples.machine
         max_per_gpu = max_trials_per_gpu(samples.trials, context.say)
-        resources = assign_devices(
-            machine.device, jobs, machine.threads, max(1, trials), max_per_gpu
-        )
+        resources = assign_gpus(machine.device, jobs, machine.threads, max(1, trials), max_per_gpu)
         if jobs and len(resources) < min(jobs, trials):
             context.say(f"{len(resources)} trials at a time, not {jobs}: no more fit on the GPUs.")
         return resources

@@ -20,7 +20,7 @@ from bench.plan.trial import Trial
 from bench.tasks.base import Batch
 from bench.train.batches import Batches
 from bench.train.train_state import TrainState
-from bench.train.trial_parts import TrialParts, build, pick_device
+from bench.train.trial_parts import TrialParts, build, cuda_or_cpu
 
 PROBE_IMAGES = 2  # images of the steps on a CPU; BatchNorm needs two
 PROBE_STEPS = 3  # the heap has grown to its size by then
@@ -37,7 +37,7 @@ def measure_footprint(trial: Trial, data_is_ready: Callable[[], None] = lambda: 
     are, and the rest follows from what forward passes take for each image more. Preparing the data
     may take long: `data_is_ready` is called after it.
     """
-    device = pick_device(trial.settings.machine.device)
+    device = cuda_or_cpu(trial.settings.machine.device)
     # before anything is there: the peak has the images and the weights in it
     on_cuda = _free(device) if device.type == "cuda" else None
     kind: MemoryKind = "allocated" if device.type == "cuda" else "resident"

@@ -30,7 +30,7 @@ from bench.train.precision import check_precision
 from bench.train.progress_watch import ProgressWatch
 from bench.train.recorder import Recorder
 from bench.train.resuming import saved_state
-from bench.train.trial_parts import TrialParts, build, pick_device
+from bench.train.trial_parts import TrialParts, build, cuda_or_cpu
 
 
 def train_trial(
@@ -142,7 +142,7 @@ def check_machine(trial: Trial) -> None:
         DeviceError: no such device, no instructions for the precision, nothing to compile with, no
             memory to be pinned.
     """
-    train, device = trial.settings.train, pick_device(trial.settings.machine.device)
+    train, device = trial.settings.train, cuda_or_cpu(trial.settings.machine.device)
     check_placement(trial.settings.machine.placement, device)
     check_precision(train.precision, device)
     check_compiler(train.compile, device)

@@ -111,7 +111,7 @@ class TrialParts:
 def build(trial: Trial) -> TrialParts:
     """Build a trial's parts; the model has the seed's initial weights until others are loaded."""
     settings = trial.settings
-    device = pick_device(settings.machine.device)
+    device = cuda_or_cpu(settings.machine.device)
     _configure(trial)
     task = TASKS.build(
         settings.task,
@@ -157,7 +157,7 @@ def to_network_input(
     return Normalize(parts.trial, parts.device)(ApplyWindow(window)(pixels))
 
 
-def pick_device(wanted: str) -> torch.device:
+def cuda_or_cpu(wanted: str) -> torch.device:
     """CUDA when there is one and it is wanted, else the CPU.
 
     Args:

@@ -8,7 +8,7 @@ import pytest
 
 from bench.errors import DeviceError
 from bench.run import resources
-from bench.run.resources import assign_devices, fit_on_gpu
+from bench.run.resources import assign_gpus, fit_on_gpu
 from bench.run.worker import WorkerResources
 
 
@@ -37,14 +37,14 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_divide(
     device: str, jobs: int | None, threads: int | None, expected: list[WorkerResources]
 ) -> None:
-    assert assign_devices(device, jobs, threads, 100) == expected
+    assert assign_gpus(device, jobs, threads, 100) == expected
 
 
 @pytest.mark.usefixtures("machine")
 def test_more_workers_than_gpus_share_them_in_turn() -> None:
     first, second = WorkerResources(2, "2", 2), WorkerResources(2, "GPU-b", 2)
-    assert assign_devices("cuda", 4, None, 100) == [first, second, first, second]
-    assert assign_devices("auto", 3, None, 100) == [first, WorkerResources(2, "GPU-b", 1), first]
+    assert assign_gpus("cuda", 4, None, 100) == [first, second, first, second]
+    assert assign_gpus("auto", 3, None, 100) == [first, WorkerResources(2, "GPU-b", 1), first]
 
 
 @pytest.mark.usefixtures("machine")
@@ -55,10 +55,10 @@ def test_no_more_at_a_time_than_fit() -> None:
         asked.append(wanted)
         return 2
 
-    assert len(assign_devices("cuda", 7, None, 100, max_trials_per_gpu)) == 4
-    assert len(assign_devices("cuda", 3, None, 100, max_trials_per_gpu)) == 3
-    assert len(assign_devices("cuda", 2, None, 100, max_trials_per_gpu)) == 2
-    assert len(assign_devices("cpu", 7, None, 100, max_trials_per_gpu)) == 7
+    assert len(assign_gpus("cuda", 7, None, 100, max_trials_per_gpu)) == 4
+    assert len(assign_gpus("cuda", 3, None, 100, max_trials_per_gpu)) == 3
+    assert len(assign_gpus("cuda", 2, None, 100, max_trials_per_gpu)) == 2
+    assert len(assign_gpus("cpu", 7, None, 100, max_trials_per_gpu)) == 7
     assert asked == [4, 2]
 
 
@@ -80,15 +80,15 @@ def test_side_by_side(peaks: list[float | None], wanted: int, expected: int) -> 
 
 @pytest.mark.usefixtures("machine")
 def test_few_trials_are_alone_but_keep_their_threads() -> None:
-    assert assign_devices("cuda", 4, None, 2) == [
+    assert assign_gpus("cuda", 4, None, 2) == [
         WorkerResources(2, "2"),
         WorkerResources(2, "GPU-b"),
     ]
-    assert assign_devices("cpu", None, None, 1) == [WorkerResources(1, "")]
+    assert assign_gpus("cpu", None, None, 1) == [WorkerResources(1, "")]
 
 
 def test_cuda_asked_for_and_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resources, "visible_gpus", list)
     with pytest.raises(DeviceError, match="no CUDA device"):
-        assign_devices("cuda", None, None, 1)
-    assert assign_devices("auto", None, None, 1)[0].gpus == ""
+        assign_gpus("cuda", None, None, 1)
+    assert assign_gpus("auto", None, None, 1)[0].gpus == ""

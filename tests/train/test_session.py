@@ -16,7 +16,7 @@ from bench.train import checkpoint
 from bench.train.loop import Diverged, Interrupted, Training
 from bench.train.precision import Precision
 from bench.train.session import pictures, train_trial
-from bench.train.trial_parts import TrialParts, build, pick_device, predict
+from bench.train.trial_parts import TrialParts, build, cuda_or_cpu, predict
 from tests.builders.classifier import classifier
 from tests.builders.training import MemoryRecorder, Silent, make_trial, results
 
@@ -291,9 +291,9 @@ def test_deterministic_is_switched_on_and_off(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="tells what a machine without CUDA says")
 def test_cuda_where_there_is_none() -> None:
-    assert pick_device("auto") == torch.device("cpu")
+    assert cuda_or_cpu("auto") == torch.device("cpu")
     with pytest.raises(DeviceError, match="no CUDA device"):
-        pick_device("cuda")
+        cuda_or_cpu("cuda")
 
 
 def test_moving_average_of_the_weights_by_hand(tmp_path: Path) -> None:
@@ -334,4 +334,4 @@ def test_resuming_with_a_moving_average_is_exact(tmp_path: Path) -> None:
 @pytest.mark.parametrize("wanted", ["foo", "cuda:0", "", "CPU"])
 def test_unknown_devices_are_refused(wanted: str) -> None:
     with pytest.raises(DeviceError, match="is none of auto, cpu and cuda"):
-        pick_device(wanted)
+        cuda_or_cpu(wanted)
