@@ -7,6 +7,8 @@ history.csv has `val/dice` for every epoch; summary.json and runs.csv have `best
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -14,6 +16,23 @@ SPLIT = "split_"
 """Before a score's name where it is that of a whole split, and one per image is recorded too."""
 PER_CLASS = ("dice", "iou", f"{SPLIT}dice", f"{SPLIT}iou")
 """Metrics that each class has one of, too: `dice_cat`."""
+
+
+def class_columns(classes: Sequence[str]) -> tuple[str, ...]:
+    """What columns of these classes' metrics are called after them: `traffic_light`.
+
+    Whatever is no letter, digit or `_` becomes `_`; of classes that would have the same name the
+    later ones are numbered (`a_b`, `a_b_2`).
+    """
+    found: list[str] = []
+    for name in classes:
+        plain = re.sub(r"\W+", "_", name).strip("_") if re.search(r"\W", name) else name
+        plain, number = plain or "class", 2
+        unique = plain
+        while unique in found or (unique != name and unique in classes):
+            unique, number = f"{plain}_{number}", number + 1
+        found.append(unique)
+    return tuple(found)
 
 
 class MetricKind(StrEnum):

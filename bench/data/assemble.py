@@ -29,15 +29,30 @@ class Labelling:
 
     Attributes:
         names: of the labels 0…K-1.
-        of: a sample's name → its label.
+        of: a sample's name → its label; or its labels, where it can have several, or none.
     """
 
     names: Names
-    of: Mapping[str, int]
+    of: Mapping[str, int] | Mapping[str, tuple[int, ...]]
+
+    @classmethod
+    def of_names(cls, names: Names, of: Mapping[str, Names], *, several: bool) -> Labelling:
+        """From the samples' labels by name; `several`: they can have more than one, or none."""
+        number = {name: label for label, name in enumerate(names)}
+        numbers = {name: tuple(sorted(number[label] for label in own)) for name, own in of.items()}
+        if several:
+            return cls(names, numbers)
+        return cls(names, {name: own[0] for name, own in numbers.items()})
 
     def array(self, samples: Names) -> npt.NDArray[np.int64]:
-        """The labels (N,) of these samples."""
-        return np.array([self.of[name] for name in samples], np.int64)
+        """The labels of these samples: (N,), or (N, K) of 0 and 1 where one can have several."""
+        labels = [self.of[name] for name in samples]
+        if all(isinstance(label, int) for label in labels):
+            return np.array(labels, np.int64)
+        found = np.zeros((len(samples), len(self.names)), np.int64)
+        for row, label in zip(found, labels, strict=True):
+            row[list(label if isinstance(label, tuple) else (label,))] = 1
+        return found
 
 
 def check_names(names: Mapping[str, Names], *, source: str, remedy: str) -> None:

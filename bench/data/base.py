@@ -54,7 +54,8 @@ class Split:
             values are black and white.
         masks: (N, H, W) uint8, class 0…K-1, or `IGNORE_LABEL` where not scored; None: has none.
         names: N names, unique in the data set.
-        labels: (N,) int64, one label per image; None: has none.
+        labels: (N,) int64, one label per image; (N, K) int64 of 0 and 1 where an image can have
+            several of K labels, or none; None: has none.
         facts: of the N image files; empty: not read from files.
         mask_facts: of the N mask files, likewise.
         groups: N names of groups that are not split (`data.groups`); empty: there are none.
@@ -79,7 +80,8 @@ class Split:
         if self.masks is not None:
             _check("masks", self.masks, np.uint8, (count, *size[:2]))
         if self.labels is not None:
-            _check("labels", self.labels, np.int64, (count,))
+            several = self.labels.shape[1:] if self.labels.ndim == 2 else ()
+            _check("labels", self.labels, np.int64, (count, *several))
 
     def __len__(self) -> int:
         return len(self.names)

@@ -22,6 +22,7 @@ from torch.nn.functional import interpolate
 
 from bench.data.base import FileFacts, Images, Progress
 from bench.data.cache import Arrays, Decoded, Recipe, Skipped, cached, existing
+from bench.data.coco import AnnotatedMask
 from bench.data.mask_remedies import with_remedy
 from bench.data.masks import Labels, Mask, MaskError, read_mask, shrink_mask
 from bench.data.pages import (
@@ -59,7 +60,12 @@ class Pair:
 
     name: str
     image: Path
-    mask: Path
+    mask: Path | AnnotatedMask
+
+    @property
+    def mask_file(self) -> Path:
+        """Where the mask is described, for errors."""
+        return self.mask if isinstance(self.mask, Path) else self.mask.file
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,7 @@ class Reading:
         opening: orientation and pages.
         window: `data.window`: values of 32 bits need one to be stored.
         mixed: whether files of 8 and of 16 bits go together, each over its full range.
+        follow_links: whether links may lead out of the root.
     """
 
     root: Path
@@ -91,6 +98,7 @@ class Reading:
     opening: Opening = AS_SEEN
     window: Setting = "auto"
     mixed: bool = False
+    follow_links: bool = False
 
 
 def load_pairs(pairs: Sequence[Pair], labels: Labels, reading: Reading) -> Arrays:
@@ -102,7 +110,7 @@ def load_pairs(pairs: Sequence[Pair], labels: Labels, reading: Reading) -> Array
         DataError: a file is missing, unreadable or has an unexpected value; or too many are; or
             images of different depth are mixed. A link leads out of the root.
     """
-    files = [[_identity(file, reading) for file in (pair.image, pair.mask)] for pair in pairs]
+    files = [[_identity(pair.image, reading), _mask_identity(pair, reading)] for pair in pairs]
     meaning = (
         sorted(labels.classes.items()), labels.threshold, labels.reading.alpha,
         labels.reading.palette, labels.reading.colours,
@@ -115,7 +123,8 @@ def load_pairs(pairs: Sequence[Pair], labels: Labels, reading: Reading) -> Array
     try:
         return _load(key, pairs, decode, reading, masks=True)
     except MaskError as error:
-        raise with_remedy(error, [pair.mask for pair in pairs], labels) from error
+        files_of_masks = [pair.mask for pair in pairs if isinstance(pair.mask, Path)]
+        raise with_remedy(error, files_of_masks, labels) from error
 
 
 def load_images(files: Sequence[Single], reading: Reading) -> Arrays:
@@ -223,13 +232,20 @@ class _Alike:
 def decode_pair(pair: Pair, reading: Reading, labels: Labels) -> Decoded:
     """An image (size, size, 3) and the classes of its mask (size, size)."""
     with one_sample():
-        image, mask = read_pixels(pair.image, reading.opening), read_mask(pair.mask, labels.reading)
+        image, mask = read_pixels(pair.image, reading.opening), _mask(pair, labels)
         _check_shapes(pair, image, mask)
         # all of the mask is checked, also what the resize leaves out
-        checked = labels.check(mask.values, pair.mask)
+        checked = labels.check(mask.values, pair.mask_file)
         array, facts = stored_image(image, pair.image, reading)
         classes = labels.apply(shrink_mask(checked, reading.size))
     return Decoded((array, classes), (facts, mask.facts))
+
+
+def _mask(pair: Pair, labels: Labels) -> Mask:
+    if isinstance(pair.mask, Path):
+        return read_mask(pair.mask, labels.reading)
+    values, facts = pair.mask.draw()
+    return Mask(values, facts, lossy=False)
 
 
 def _check_shapes(pair: Pair, image: Pixels, mask: Mask) -> None:
@@ -242,7 +258,7 @@ def _check_shapes(pair: Pair, image: Pixels, mask: Mask) -> None:
         applied = (width, height) != (image.facts.width, image.facts.height)
         other = "ignore" if applied else "apply"
         raise UnreadableError(
-            pair.mask,
+            pair.mask_file,
             f"the mask is {mask_width}×{mask_height}, its image {one_line(pair.image.name)} "
             f"{width}×{height}{' after' if applied else ' before'} its EXIF orientation "
             f"{orientation} is applied: the mask was drawn on the photo as "
@@ -250,7 +266,7 @@ def _check_shapes(pair: Pair, image: Pixels, mask: Mask) -> None:
             f"set `data.exif: {other}` if that is so of all masks, else turn this one",
         )
     raise UnreadableError(
-        pair.mask,
+        pair.mask_file,
         f"the mask is {mask_width}×{mask_height}, its image {one_line(pair.image.name)} "
         f"{width}×{height}",
         "store both in the same orientation and shape",
@@ -327,7 +343,7 @@ def _identity(file: Path, reading: Reading) -> list[str | int | None]:
         found = file.lstat()
         if stat.S_ISLNK(found.st_mode):
             found = file.stat()
-            check_link(file, reading.root)
+            check_link(file, reading.root, follow_links=reading.follow_links)
     except OSError as error:
         if reading.skip and error.errno not in OF_THE_MACHINE:
             return [file.name, None, None]
@@ -335,11 +351,20 @@ def _identity(file: Path, reading: Reading) -> list[str | int | None]:
     return [file.name, found.st_size, found.st_mtime_ns]
 
 
-def check_link(file: Path, root: Path) -> None:
+def _mask_identity(pair: Pair, reading: Reading) -> list[str | int | None]:
+    if isinstance(pair.mask, Path):
+        return _identity(pair.mask, reading)
+    return [pair.mask.image, pair.mask.digest]
+
+
+def check_link(file: Path, root: Path, *, follow_links: bool = False) -> None:
     """Raise a DataError where a link leads neither into the data's root nor into its own folder."""
+    if follow_links:
+        return
     target = file.resolve()
     if not any(target.is_relative_to(folder.resolve()) for folder in (root, file.parent)):
         raise DataError(
-            f"{one_line(file)}: is a link to {one_line(target)}, which is not in {root}: copy the "
-            "file there, or set data.root to a folder that holds both"
+            f"{one_line(file)}: is a link to {one_line(target)}, which is not in {root}: set "
+            "`data.follow_links: true` if it is meant, copy the file there, or set data.root to a "
+            "folder that holds both"
         )

@@ -1,4 +1,4 @@
-"""What a spec can say of images of the user's own, in folders."""
+"""What a spec can say of images of the user's own: how their files lie."""
 
 from __future__ import annotations
 
@@ -7,27 +7,97 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from bench.data.base_settings import DATASETS, FilesSettings
-from bench.data.setting_types import (
-    GROUPS,
-    Alpha,
-    ClassNames,
-    Groups,
-    Ignored,
-    LabelNames,
-    Palette,
-    Values,
-    number_of,
-)
-from bench.errors import did_you_mean
+from bench.data.mask_settings import MaskSettings
+from bench.data.placeholders import STEM, describes_files, placeholders
+from bench.data.setting_types import GROUPS, Groups, LabelNames, OneOrMore
 from bench.settings import Settings, added_later, machine_local
 
 
 class SplitFiles(Settings):
-    """Text files under `root` that list images, one a line: names, file names or paths."""
+    """Text files under `root` that list images, one a line: names, file names or paths.
+
+    A split without one is taken from the training images.
+    """
 
     train: str
-    val: str
-    test: str
+    val: str | None = None
+    test: str | None = None
+
+
+class Table(Settings):
+    """A file under `root` with a line for each image: CSV, or JSON lines (.jsonl, .ndjson)."""
+
+    file: str
+    image: str = Field("image", description="the column of paths to images, or their names")
+    split: str | None = Field(None, description="the column that says train, val or test")
+    group: str | None = Field(
+        None, description="the column of groups: images of one group stay in one split"
+    )
+
+
+class MaskTable(Table):
+    """A table of images and masks."""
+
+    mask: str = Field("mask", description="the column of paths to masks")
+
+
+class LabelTable(Table):
+    """A table of images and labels."""
+
+    label: OneOrMore = Field(
+        "label",
+        description="the column of labels; or several columns of 0 and 1, one for each of "
+        "`classes`, whose labels an image then has",
+    )
+    separator: str | None = Field(
+        None, min_length=1, description="between the labels of one image, which may have several"
+    )
+    images: str = Field(
+        ".", description="the folder under `root` that the paths in the table start from"
+    )
+
+    @property
+    def several_labels(self) -> bool:
+        """Whether an image can have more labels than one, or none."""
+        return self.separator is not None or not isinstance(self.label, str)
+
+
+class HuggingFace(Settings):
+    """A data set of the `datasets` library (`pip install bench[huggingface]`)."""
+
+    name: str = Field(description="its name, owner/name, or a folder that save_to_disk has made")
+    config: str | None = Field(None, description="which of its configurations")
+    split: dict[Literal["train", "val", "test"], str] = Field(
+        {"train": "train"},
+        description="its splits by ours; one that is not given is taken from the training images",
+    )
+    image: str = Field("image", description="the column of images")
+
+
+class HuggingFaceMasks(HuggingFace):
+    """One with masks."""
+
+    mask: str | None = Field("mask", description="the column of masks; null: none are needed")
+
+
+class HuggingFaceLabels(HuggingFace):
+    """One with labels."""
+
+    label: str = Field("label", description="the column of labels")
+
+
+LINKS = (
+    "read files that links under `root` lead to, wherever they are (DVC, git-annex, caches); else "
+    "links must stay within `root`"
+)
+_SOURCES = ("table", "annotations", "huggingface")
+
+
+def _with_root(data: Any) -> Any:
+    """A data set that the `datasets` library keeps needs no root."""
+    if isinstance(data, dict) and data.get("huggingface") and "root" not in data:
+        return {**data, "root": ""}
+    return data
 
 
 def with_group_spelled(values: Any) -> Any:
@@ -45,112 +115,123 @@ def with_group_spelled(values: Any) -> Any:
 
 
 @DATASETS.register("bench.data.folder:Folder")
-class FolderSettings(FilesSettings):
-    """Any pair of folders with images and masks of the same names."""
+class FolderSettings(MaskSettings):
+    """Images and their masks, in folders, or as patterns, a table or annotations describe."""
 
     name: Literal["folder"] = "folder"
     root: str = machine_local(...)
-    images: str = "images"
-    masks: str = "masks"
-    classes: ClassNames = ("background", "foreground")
-    values: Values | None = Field(
+    images: OneOrMore = Field(
+        "images",
+        description="the folder of images, or a pattern, 'scans/{split}/{stem}_img.*'; {split} is "
+        "train, val or test; several in a list",
+    )
+    masks: OneOrMore | None = Field(
+        "masks",
+        description="the folder of masks, or a pattern with the same placeholders, "
+        "'masks/{stem}_mask.gif'; as many as `images`; null: there are none",
+    )
+    table: MaskTable | None = added_later(
+        None, description="a CSV or JSON-lines file that lists images and masks"
+    )
+    annotations: str | None = added_later(
         None,
-        description="what a mask's pixel values mean: the value of each class, in order (default "
-        "0…K-1), or a mapping of values to classes ({1: pet, 3: pet}), also of colours "
-        "({'#ff0000': pet})",
+        description="COCO annotations (.json) instead of masks, with {split} one for each split: "
+        "annotations/instances_{split}2017.json",
     )
-    ignore: Ignored | None = Field(
-        None, description="pixel values (one, or a list) that are not scored; of colours '#e0e0c0'"
-    )
-    threshold: float | None = added_later(
-        None,
-        description="instead of `values`, for two classes: pixels from this value on are the "
-        "second class, those below the first (soft edges, JPEG, probabilities)",
-    )
-    alpha: Alpha = added_later(
-        "drop", description="mask: the masks are in the alpha channel of their files"
-    )
-    palette: Palette = added_later(
-        "auto",
-        description="of palette masks, take the index or the (grey) colour; auto: the index, but "
-        "where the palette goes from white to black, white is 1 and black 0",
+    huggingface: HuggingFaceMasks | None = added_later(
+        None, description="a data set of the `datasets` library instead of files under `root`"
     )
     splits: SplitFiles | None = None
     groups: Groups | None = added_later(None, description=GROUPS)
+    follow_links: bool = machine_local(False, description=LINKS)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _root_is_given(cls, data: Any) -> Any:
+        return _with_root(data)
 
     _group = model_validator(mode="before")(with_group_spelled)
 
     @model_validator(mode="after")
-    def _values_fit(self) -> FolderSettings:
-        if self.threshold is not None:
-            self._check_threshold()
+    def _layout_fits(self) -> FolderSettings:
+        _check_one_source(self)
+        images, masks = as_tuple(self.images), as_tuple(self.masks)
+        for key, texts in (("images", images), ("masks", masks)):
+            for text in texts:
+                try:
+                    placeholders(text)
+                except ValueError as error:
+                    raise ValueError(f"{key}: {error}") from error
+        if self.masks is None or any(getattr(self, key) for key in _SOURCES):
             return self
-        if isinstance(self.values, dict):
-            self._check_mapping(self.values)
-            return self
-        self._check_ignored()
-        values = tuple(range(len(self.classes))) if self.values is None else self.values
-        if len(values) != len(self.classes):
-            raise ValueError(f"values: {len(values)} values for {len(self.classes)} classes")
-        if len(set(values)) < len(values):
-            raise ValueError("values: two classes have the same pixel value")
-        for ignored in self._ignored:
-            if ignored in values:
-                raise ValueError(f"ignore: {ignored} is also the pixel value of a class")
+        if len(images) != len(masks):
+            raise ValueError(
+                f"masks: {len(masks)} for {len(images)} `images:`; give one for each, in order"
+            )
+        for image, mask in zip(images, masks, strict=True):
+            known = {*placeholders(image), *(() if describes_files(image) else (STEM,))}
+            if unknown := sorted(set(placeholders(mask)) - known):
+                raise ValueError(f"masks: {{{unknown[0]}}} is not in images: {image!r}")
         return self
 
-    @property
-    def _ignored(self) -> tuple[int | str, ...]:
-        return (self.ignore,) if isinstance(self.ignore, int | str) else self.ignore or ()
-
-    def _check_ignored(self, *, colours: bool = False) -> None:
-        for value in self._ignored:
-            if isinstance(value, str) and not colours:
-                raise ValueError(f"ignore: {value!r} is a colour, but `values:` are numbers")
-            if colours and isinstance(value, int) and value < 256:
-                meant = f"#{value * 0x10101:06x}" if value >= 0 else "#e0e0c0"
-                raise ValueError(
-                    f"ignore: {value} is no colour, as `values:` are: write one, like '{meant}'"
-                )
-
-    def _check_threshold(self) -> None:
-        self._check_ignored()
-        if self.values is not None:
-            raise ValueError("threshold: is instead of `values:`; remove one of them")
-        if len(self.classes) != 2:
-            raise ValueError(f"threshold: makes two classes, not {len(self.classes)}")
-
-    def _check_mapping(self, values: dict[int | str, str]) -> None:
-        if len({type(value) for value in values}) > 1:
-            raise ValueError("values: are either all numbers or all colours like '#ff0000'")
-        self._check_ignored(colours=any(isinstance(value, str) for value in values))
-        for value, name in values.items():
-            if name not in self.classes:
-                raise ValueError(
-                    f"values: {value} is of no class of `classes:`: {name!r}"
-                    + did_you_mean(name, self.classes)
-                )
-            if number_of(value) in map(number_of, self._ignored):
-                raise ValueError(f"ignore: {value} is also the pixel value of a class")
-
     def class_names(self) -> tuple[str, ...]:
-        """As given."""
-        return self.classes
+        """As given; none without masks."""
+        has_masks = self.masks is not None or self.annotations is not None
+        if self.huggingface is not None:
+            has_masks = self.huggingface.mask is not None
+        return self.classes if has_masks else ()
 
 
 @DATASETS.register("bench.data.class_folder:ClassFolder")
 class ClassFolderSettings(FilesSettings):
-    """Images in a folder per class: `root/cat/1.jpg`, or `root/train/cat/1.jpg` and so on."""
+    """Images in a folder per class: `root/cat/1.jpg`, or `root/train/cat/1.jpg`; or a table."""
 
     name: Literal["class_folder"] = "class_folder"
     root: str = machine_local(...)
     classes: LabelNames = Field(
         min_length=2, description="the folders' names, which are the classes' too"
     )
+    images: str | None = added_later(
+        None,
+        description="a pattern of the images' paths instead of a folder per class: "
+        "'{split}/{class}/{stem}.jpg'",
+    )
+    table: LabelTable | None = added_later(
+        None, description="a CSV or JSON-lines file that lists images and labels"
+    )
+    huggingface: HuggingFaceLabels | None = added_later(
+        None, description="a data set of the `datasets` library instead of files under `root`"
+    )
     splits: SplitFiles | None = Field(
         None, description="files that list images as class/name, with their ending or without"
     )
     groups: Groups | None = added_later(None, description=GROUPS)
+    follow_links: bool = machine_local(False, description=LINKS)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _root_is_given(cls, data: Any) -> Any:
+        return _with_root(data)
+
+    @model_validator(mode="after")
+    def _layout_fits(self) -> ClassFolderSettings:
+        _check_one_source(self)
+        if self.images is not None:
+            try:
+                known = placeholders(self.images)
+            except ValueError as error:
+                raise ValueError(f"images: {error}") from error
+            if "class" not in known:
+                raise ValueError(f"images: {self.images!r} does not say where {{class}} is")
+        columns = self.classes if self.table is None else self.table.label
+        if isinstance(columns, tuple) and columns != self.classes:
+            raise ValueError("table: columns of `label:` must be those of `classes:`, in order")
+        return self
+
+    @property
+    def several_labels(self) -> bool:
+        """Whether an image can have more labels than one, or none."""
+        return self.table is not None and self.table.several_labels
 
     _group = model_validator(mode="before")(with_group_spelled)
 
@@ -161,3 +242,16 @@ class ClassFolderSettings(FilesSettings):
     def label_names(self) -> tuple[str, ...]:
         """As given."""
         return self.classes
+
+
+def as_tuple(paths: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    """A setting of one path or several as several."""
+    return () if paths is None else (paths,) if isinstance(paths, str) else paths
+
+
+def _check_one_source(settings: Any) -> None:
+    given = [key for key in _SOURCES if getattr(settings, key, None) is not None]
+    if len(given) > 1:
+        raise ValueError(f"{given[1]}: and {given[0]}: both say where the samples are; remove one")
+    if given and given[0] != "annotations" and settings.splits is not None:
+        raise ValueError(f"splits: cannot be used with `{given[0]}:`; it has a key for them")

@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from bench.data.array_files import is_array, one_channel, read_npy
 from bench.data.base import Array, FileFacts
 from bench.data.pages import AS_SEEN, Opening, Page, UnreadableError, Values, opened
-from bench.data.pixels import array_of, deep_grey, facts, is_signed_byte, wide_colours
+from bench.data.pixels import array_facts, array_of, deep_grey, facts, is_signed_byte, wide_colours
 
 # Pillow spreads 2- and 4-bit grey over 0-255; a mask wants the stored values back.
 _GREY_STEP = {"L;2": 85, "L;4": 17}
@@ -171,6 +172,10 @@ def read_mask(file: Path, reading: MaskReading = AS_STORED) -> Mask:
         UnreadableError: whatever is wrong with the file.
         DataError: the machine is at fault.
     """
+
+    if is_array(file):
+        values = _whole(one_channel(read_npy(file), file))
+        return Mask(values, array_facts(values), lossy=False)
 
     def read(page: Page) -> Mask:
         bits = {"1": 1, "L;2": 2, "L;4": 4}.get(page.raw, 16 if ";16" in page.raw else 8)

@@ -13,18 +13,14 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
+from bench.data.endings import ENDINGS, is_image, is_readable
 from bench.data.pages import one_line
 from bench.data.plain import open_plain
 from bench.errors import DataError
 
-ENDINGS = (
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp",
-    ".ppm", ".pgm", ".pbm", ".pnm",
-)  # fmt: skip
-"""Of files that are taken for images, in any case; what is in them decides how they are read."""
 _BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _SEPARATED = re.compile(r"[-_. ]")
 
@@ -34,18 +30,17 @@ def normal(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def is_image(name: str) -> bool:
-    """Whether a file of this name is taken for an image: by its ending, hidden ones apart."""
-    return Path(name).suffix.lower() in ENDINGS and not name.startswith(".")
-
-
-def images_by_stem(folder: Path, remedy: str, *, nested: bool = False) -> dict[str, Path]:
+def images_by_stem(
+    folder: Path, remedy: str, *, nested: bool = False, follow_links: bool = False
+) -> dict[str, Path]:
     """The image files of a folder by name without ending.
 
     Args:
-        folder: hidden files and others than images in it are left alone.
+        folder: hidden files and others than images in it are left alone; arrays count where it has
+            no images.
         remedy: for the error where there is no such folder.
         nested: images in folders within it count, too, as `a/b/name`; hidden folders do not.
+        follow_links: so do those in links to folders.
 
     Raises:
         DataError: there is no such folder, or two images of one name.
@@ -53,7 +48,9 @@ def images_by_stem(folder: Path, remedy: str, *, nested: bool = False) -> dict[s
     if not folder.is_dir():
         raise DataError(f"{folder}: there is no such folder: {remedy}")
     try:
-        files = sorted(_images(folder, nested=nested))
+        files = sorted(_images(folder, is_image, nested=nested, follow_links=follow_links))
+        if not files:
+            files = sorted(_images(folder, is_readable, nested=nested, follow_links=follow_links))
     except OSError as error:
         raise DataError(f"{folder}: cannot be read ({error.strerror}): {remedy}") from error
     found: dict[str, Path] = {}
@@ -68,16 +65,49 @@ def images_by_stem(folder: Path, remedy: str, *, nested: bool = False) -> dict[s
     return found
 
 
-def _images(folder: Path, *, nested: bool) -> Iterator[Path]:
+def _images(
+    folder: Path, is_wanted: Callable[[str], bool], *, nested: bool, follow_links: bool
+) -> Iterator[Path]:
+    if nested:
+        yield from (f for f in files_under(folder, follow_links=follow_links) if is_wanted(f.name))
+        return
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir():
-                if nested and not entry.is_symlink():  # links may go round in circles
-                    yield from _images(folder / entry.name, nested=True)
-            elif is_image(entry.name):
+            if is_wanted(entry.name) and not entry.is_dir():
                 yield folder / entry.name
+
+
+def files_under(folder: Path, *, follow_links: bool = False) -> Iterator[Path]:
+    """All files below a folder but hidden ones; links to folders are left alone unless followed.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    for where, _, names in walk(folder, follow_links=follow_links):
+        yield from (where / name for name in names if not name.startswith("."))
+
+
+def walk(
+    folder: Path, *, follow_links: bool = False
+) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Each folder below one, with the names of what is in it; without hidden folders."""
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    seen: set[tuple[int, int]] = set()  # links may go round in circles
+    for where, folders, files in os.walk(folder, followlinks=follow_links, onerror=fail):
+        found = Path(where).stat()
+        if follow_links and (found.st_dev, found.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((found.st_dev, found.st_ino))
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and (follow_links or not (Path(where) / name).is_symlink())
+        )
+        yield Path(where), folders, files
 
 
 def what_is_there(folder: Path) -> str:

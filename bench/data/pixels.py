@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from bench.data.array_files import is_array, read_npy
 from bench.data.base import FileFacts
 from bench.data.pages import (
     AS_SEEN,
@@ -51,7 +52,26 @@ def read_pixels(file: Path, opening: Opening = AS_SEEN) -> Pixels:
         UnreadableError: whatever is wrong with the file.
         DataError: the machine is at fault.
     """
+    if is_array(file):
+        return _of_array(read_npy(file))
     return opened(file, opening, lambda page: _pixels(page, opening))
+
+
+def _of_array(values: Values) -> Pixels:
+    """An array's values as an image's: 8-bit grey as three equal channels."""
+    if values.shape[2] > 1:
+        values = values[..., :3]
+    elif values.dtype == np.uint8:
+        values = np.repeat(values, 3, 2)
+    return Pixels(values, array_facts(values))
+
+
+def array_facts(values: Values) -> FileFacts:
+    """What the file of an array (H, W, …) is like."""
+    height, width = values.shape[:2]
+    bits = 32 if values.dtype == np.int64 else values.dtype.itemsize * 8
+    low, high = values.min().item(), values.max().item()
+    return FileFacts(width, height, "array", bits, 1, 1, low, high, kind_of(values))
 
 
 _WIDE_COLOURS = re.compile(r"(RGB|RGBA|RGBX|RGBa);16[BLN]|LA;16B")

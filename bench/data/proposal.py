@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.data.class_folder import SPELLINGS
 from bench.data.mask_remedies import Seen, is_soft, look
 from bench.data.masks import Labels, colour_name
 from bench.data.names import images_by_stem, normal, what_is_there
 from bench.data.oxford_pet import FOLDER as PETS
+from bench.data.placeholders import SPELLINGS
 from bench.errors import DataError
 
 _TWO = ("background", "foreground")

@@ -15,9 +15,10 @@ OnError = Literal["fail", "skip"]
 Background = Literal["first", "none"]
 Exif = Literal["apply", "ignore"]
 Alpha = Literal["drop", "mask"]
-Palette = Literal["auto", "index", "colour"]
+Palette = Literal["auto", "index", "colour", "voc", "cityscapes", "camvid"]
 PixelValue = Annotated[int, Field(ge=-(2**31), lt=2**32)]
-Colour = Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")]
+COLOUR_PATTERN = r"^#[0-9a-f]{6}$"
+Colour = Annotated[str, Field(pattern=COLOUR_PATTERN)]
 
 
 def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -40,8 +41,8 @@ Ignored = Annotated[
     BeforeValidator(_in_small_letters),
 ]
 
-CLASS_PATTERN = r"^\w+$"
-"""Word characters only: metrics are named after classes (val/dice_cat)."""
+CLASS_PATTERN = r"^\S(.*\S)?$"
+"""Any characters; `metric_columns.class_columns` names the metrics' columns after them."""
 ClassNames = Annotated[
     tuple[Annotated[str, Field(pattern=CLASS_PATTERN)], ...],
     Field(min_length=2, max_length=255, strict=False),
@@ -115,6 +116,50 @@ class GroupColumn(Settings):
     file: str
     name: str = Field("name", description="the column of the images' names, or paths to them")
     group: str = Field("group", description="the column of their groups")
+
+
+OneOrMore = Annotated[
+    Annotated[str, Field(min_length=1), Tag("single")]
+    | Annotated[
+        tuple[Annotated[str, Field(min_length=1)], ...],
+        Field(strict=False, min_length=1),
+        Tag("list"),
+    ],
+    Discriminator(lambda value: "list" if isinstance(value, list | tuple) else "single"),
+]
+
+
+def _as_hex(colours: Any) -> Any:
+    """Colours of classes as `#rrggbb`, from `[red, green, blue]` too."""
+    if not isinstance(colours, dict):
+        return colours
+    return {name: _hex(str(name), colour) for name, colour in colours.items()}
+
+
+def _hex(name: str, colour: Any) -> str:
+    if isinstance(colour, str) and re.fullmatch(COLOUR_PATTERN, colour.lower()):
+        return colour.lower()
+    levels = colour if isinstance(colour, list | tuple) else ()
+    if len(levels) == 3 and all(isinstance(n, int) and 0 <= n <= 255 for n in levels):
+        return "#{:02x}{:02x}{:02x}".format(*levels)
+    raise ValueError(f"the colour of {name!r} must be [red, green, blue], each 0 to 255")
+
+
+PaletteSetting = Annotated[
+    Annotated[Palette, Tag("single")]
+    | Annotated[
+        dict[str, Annotated[str, Field(pattern=COLOUR_PATTERN)]],
+        BeforeValidator(_as_hex),
+        Field(min_length=2),
+        Tag("mapping"),
+    ],
+    Discriminator(
+        _shape,
+        custom_error_type="palette",
+        custom_error_message="must be one of auto, index, colour, voc, cityscapes and camvid, or "
+        "a mapping of classes to colours: {road: [128, 64, 128]}",
+    ),
+]
 
 
 def _compiles(pattern: str) -> str:

@@ -13,7 +13,8 @@ import PIL.Image
 import torch
 
 from bench.atomic_files import replacing
-from bench.data.names import is_image, what_is_there
+from bench.data.endings import is_image
+from bench.data.names import what_is_there
 from bench.errors import BenchError, DataError
 from bench.inference.images import Image, ImageReader
 from bench.inference.trained import trained_parts

@@ -34,7 +34,7 @@ _TYPES = {
     "model_attributes_type": "a mapping",
 }
 _PATTERNS = {
-    CLASS_PATTERN: "letters, digits and `_`, as columns are named after classes (val/dice_cat)",
+    CLASS_PATTERN: "a name on one line, without spaces before or after it",
     TARGET_PATTERN: "package.module:name",
     NAME_PATTERN: "at most 64 letters, digits, `_`, `.` and `-`, the first a letter or digit",
 }

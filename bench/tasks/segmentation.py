@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from bench.image_scores import ImageScores
 from bench.labels import IGNORE_LABEL
-from bench.metric_columns import SPLIT
+from bench.metric_columns import SPLIT, class_columns
 from bench.tasks.base import Baseline, Batch, FinalEvaluation, LossPart, Picture, Samples
 from bench.tasks.dice_iou import (
     Counts,
@@ -60,6 +60,7 @@ class Segmentation:
     ) -> None:
         self.classes = classes
         self.scored = scored_classes(classes, background=background)
+        self._columns = class_columns(self.scored)
         self.criterion = segmentation_loss(loss, focal_gamma, len(classes) - len(self.scored))
         self._average = average
         self._empty_mask: EmptyMask = "missing" if len(self.scored) > 1 else empty_mask
@@ -152,7 +153,7 @@ class Segmentation:
         if len(self.scored) > 1:
             for kind, values in (("dice", dice), ("iou", iou)):
                 own = mean_of_classes(values, defined)
-                means |= {f"{kind}_{n}": mean for n, mean in zip(self.scored, own, strict=True)}
+                means |= {f"{kind}_{n}": mean for n, mean in zip(self._columns, own, strict=True)}
         return {f"{prefix}{name}": _known(mean) for name, mean in means.items()}
 
     def image_scores(self, losses: Tensor, counts: Counts) -> ImageScores:
@@ -169,7 +170,7 @@ class Segmentation:
             found[kind] = values.sum(1) / pairs
             if len(self.scored) > 1:
                 own = (values * each_class).unbind(1)
-                found |= {f"{kind}_{n}": score for n, score in zip(self.scored, own, strict=True)}
+                found |= {f"{kind}_{n}": score for n, score in zip(self._columns, own, strict=True)}
         means = set() if self._average == "split" else set(found) - {"loss"}
         counted = counts.truth.sum(1)
         if self._loss_name in PIXEL_MEAN_LOSSES and bool((counted == counted[0]).all()):

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from bench.metric_columns import SPLIT
+from bench.metric_columns import SPLIT, class_columns
 from bench.registry import Registry
 from bench.settings import Settings, added_later, machine_local
 from bench.tasks.frechet_settings import FrechetSettings
@@ -99,7 +99,8 @@ class SegmentationSettings(TaskSettings):
         for prefix in ("", SPLIT) if self.average == "both" else ("",):
             names += [f"{prefix}{kind}" for kind in ("dice", "iou")]
             if len(scored) > 1:
-                names += [f"{prefix}{kind}_{n}" for kind in ("dice", "iou") for n in scored]
+                own = class_columns(scored)
+                names += [f"{prefix}{kind}_{name}" for kind in ("dice", "iou") for name in own]
         return {"loss": "min", **dict.fromkeys(names, "max")}
 
     def default_metric(self) -> str:

@@ -174,14 +174,14 @@ def test_a_read_only_cache_gives_the_same(animals: Path, monkeypatch: pytest.Mon
     assert again.splits["train"].masks is None
 
 
-def test_class_folders_beside_those_of_splits_are_told(animals: Path) -> None:
+def test_class_folders_next_to_those_of_splits_are_named(animals: Path) -> None:
     for name in ("cat", "dog"):
         shutil.copytree(animals / name, animals / "train" / name)
     (animals / "train" / "bird").mkdir()
     (animals / "old").mkdir()
     notes = prepared(animals).notes
     assert "folders that are no class of the spec are left out: bird, old" in notes
-    assert "folders of classes beside train/ are left out: cat, dog" in notes
+    assert "folders of classes next to train/ are left out: cat, dog" in notes
     for name in ("cat", "dog"):
         shutil.rmtree(animals / name)
-    assert not any("beside" in note for note in prepared(animals).notes)
+    assert not any("next to" in note for note in prepared(animals).notes)

@@ -40,7 +40,7 @@ def test_shapes_has_a_class_per_kind(kinds: int, classes: int):
     [
         ({"classes": ["a"]}, "at least 2"),
         ({"classes": ["a", "a"]}, "same name"),
-        ({"classes": ["a", "b c"]}, "pattern"),
+        ({"classes": ["a", "b "]}, "pattern"),
         ({"values": [0, 128, 255]}, "3 values for 2 classes"),
         ({"values": [7, 7]}, "same pixel value"),
         ({"values": [0, 2**32]}, "less than 4294967296"),

@@ -74,9 +74,9 @@ def test_too_few_of_everything_is_refused(root: Path):
 
 
 LAYOUTS = {
-    "train and test": (["train", "test"], ["no folder of val images: 2 of 20"]),
-    "train and val": (["train", "val"], ["no folder of test images: 2 of 20"]),
-    "train alone": (["train"], ["no folder of val images", "no folder of test images"]),
+    "train and test": (["train", "test"], ["no val images are given: 2 of 20"]),
+    "train and val": (["train", "val"], ["no test images are given: 2 of 20"]),
+    "train alone": (["train"], ["no val images are given", "no test images are given"]),
     "valid": (["train", "valid", "test"], []),
     "validation": (["training", "validation", "testing"], []),
     "capitals": (["Train", "Val", "TEST"], []),

@@ -11,7 +11,7 @@ import pandas as pd
 
 from bench.analysis.records import Records
 from bench.analysis.score_definitions import scores_sentence
-from bench.metric_columns import SCORES, SPLIT, MetricColumn
+from bench.metric_columns import SCORES, SPLIT, MetricColumn, class_columns
 from bench.states import BENCH_SOURCE
 from bench.tasks.settings import SUPPORT
 
@@ -86,7 +86,11 @@ def _lacking(records: Records) -> list[str]:
     prefix = SPLIT if f"{SPLIT}dice" in records.metrics else ""
     found = []
     for column, split in (("test", "test"), ("best_val", "validation")):
-        names = {name: f"{column}_{prefix}dice_{name}" for name in scoring.get("classes", ())}
+        classes = scoring.get("classes", ())
+        names = {
+            name: f"{column}_{prefix}dice_{own}"
+            for name, own in zip(classes, class_columns(classes), strict=True)
+        }
         if not done.get(f"{column}_dice", pd.Series(dtype="float64")).notna().any():
             continue  # not evaluated
         lacking = [n for n, at in names.items() if at in done and done[at].isna().all()]

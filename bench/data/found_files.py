@@ -1,0 +1,302 @@
+"""Which files are whose image and mask, where folders or patterns of paths say so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from pathlib import Path
+
+from bench.data.assemble import Names
+from bench.data.coco import AnnotatedMask, read_annotations
+from bench.data.names import images_by_stem, masks_of, normal, what_is_there
+from bench.data.pages import one_line
+from bench.data.patterns import Match, Pattern
+from bench.data.placeholders import SPLIT, is_pattern
+from bench.errors import DataError
+
+MaskSource = Path | AnnotatedMask
+_FOLDER_REMEDY = "put the files there, or mend data.images and data.masks"
+
+
+@dataclass(frozen=True)
+class FoundFiles:
+    """The samples of a data set, not yet shared out.
+
+    Attributes:
+        images: by name.
+        masks: by their images' names; some may be missing.
+        splits: what folders or a column say of splits; empty: nothing.
+        groups: each image's group; None: nothing is said of them.
+        labels: each image's labels by name; empty: nothing is said of them.
+        expected: where the mask of an image that has none would be.
+        notes: what a reader should know.
+    """
+
+    images: dict[str, Path]
+    masks: dict[str, MaskSource] = field(default_factory=dict)
+    splits: dict[str, Names] = field(default_factory=dict)
+    groups: dict[str, str] | None = None
+    labels: dict[str, Names] = field(default_factory=dict)
+    expected: dict[str, str] = field(default_factory=dict)
+    notes: Names = ()
+
+
+def described_files(
+    root: Path, images: Sequence[str], masks: Sequence[str], *, follow_links: bool = False
+) -> FoundFiles:
+    """The files that folders and patterns describe, image and mask of one pair after the other.
+
+    An image's name is what stands for its placeholders, the split first. Of several pairs it has
+    the fixed beginning of its pattern before it. Images of validation and test that have no mask
+    at all are left out.
+
+    Args:
+        root: what folders and patterns start from.
+        images, masks: one of each for a pair; no masks: there are none.
+        follow_links: whether links to folders are followed.
+
+    Raises:
+        DataError: there are no images; two have one name; an image has several masks, or a mask no
+            image.
+    """
+    found = FoundFiles({})
+    splits: dict[str, list[str]] = {}
+    for image, mask in zip_longest(images, masks, fillvalue=None):
+        assert image is not None, "planning checks that there are as many masks as images"
+        pair = _Described(root, image, mask, follow_links)
+        prefix = f"{Pattern(image).fixed}/" if len(images) > 1 else ""
+        for name, match in pair.images().items():
+            whole = prefix + name
+            _check_new(whole, match.path, found.images)
+            found.images[whole] = match.path
+            if SPLIT in match.values:
+                splits.setdefault(match.values[SPLIT], []).append(whole)
+        if mask is not None:
+            of_pair = pair.masks()
+            found.masks.update({prefix + name: file for name, file in of_pair.items()})
+            missing = pair.images().keys() - of_pair.keys()
+            found.expected.update({prefix + name: pair.expected(name) for name in missing})
+    left_out = _without_masks(splits, found) if masks else ()
+    for split in left_out:
+        for name in splits.pop(split):
+            del found.images[name]
+    notes = tuple(f"the {split} images have no masks, so they are left out" for split in left_out)
+    given = {split: tuple(sorted(names)) for split, names in splits.items()}
+    return FoundFiles(found.images, found.masks, given, expected=found.expected, notes=notes)
+
+
+def _check_new(name: str, file: Path, found: Mapping[str, Path]) -> None:
+    if name in found:
+        raise DataError(
+            f"{one_line(file)}: {one_line(found[name])} has the same name {one_line(name)!r}: keep "
+            "one of them, or tell them apart by a placeholder in `images:`"
+        )
+
+
+def _without_masks(splits: Mapping[str, Sequence[str]], found: FoundFiles) -> list[str]:
+    return [
+        split
+        for split, names in splits.items()
+        if split != "train" and not any(name in found.masks for name in names)
+    ]
+
+
+def labelled_files(root: Path, images: str, *, follow_links: bool = False) -> FoundFiles:
+    """The images that a pattern with `{class}` describes, and their labels.
+
+    Raises:
+        DataError: there are none, or two have one name.
+    """
+    found = described_files(root, [images], [], follow_links=follow_links)
+    pattern = Pattern(images) if Pattern(images).of_files else _of_files(Pattern(images))
+    matches = pattern.matches(root, follow_links=follow_links)
+    label = {match.path: match.values["class"] for match in matches}
+    labels: dict[str, Names] = {name: (label[file],) for name, file in found.images.items()}
+    return FoundFiles(found.images, splits=found.splits, labels=labels)
+
+
+def annotated_files(
+    root: Path, images: str, annotations: str, classes: Names, *, follow_links: bool = False
+) -> FoundFiles:
+    """The images that COCO annotations name, one file for all or one for each split.
+
+    Args:
+        root: what paths start from.
+        images: the folder that the names in the annotations start from, or a pattern of it.
+        annotations: the file, or a pattern with `{split}`.
+        classes: the first is background, the others are categories.
+        follow_links: whether links to folders are followed.
+
+    Raises:
+        DataError: a file or folder is missing, or is none of COCO's.
+    """
+    found = FoundFiles({})
+    notes: dict[str, None] = {}
+    for split, file, folder in _annotation_files(root, images, annotations, follow_links):
+        masks, note = read_annotations(file, classes)
+        notes |= dict.fromkeys((note,) if note else ())
+        members = []
+        for text, mask in masks.items():
+            stem = normal(Path(text).with_suffix("").as_posix())
+            name = stem if split is None else f"{split}/{stem}"
+            _check_new(name, file, found.images)
+            found.images[name], found.masks[name] = _inside(folder, text, file), mask
+            members.append(name)
+        if split is not None:
+            found.splits[split] = tuple(sorted(members))
+    return FoundFiles(found.images, found.masks, found.splits, notes=tuple(notes))
+
+
+def _annotation_files(
+    root: Path, images: str, annotations: str, follow_links: bool
+) -> list[tuple[str | None, Path, Path]]:
+    """Of each split (None: there is one file for all) its annotations and folder of images."""
+    if not is_pattern(annotations):
+        return [(None, root / annotations, root / images)]
+    matches = Pattern(annotations).matches(root, follow_links=follow_links)
+    files = {match.values.get(SPLIT): match.path for match in matches}
+    if not is_pattern(images):
+        return [(split, file, root / images) for split, file in files.items()]
+    in_folders = Pattern(images).matches(root, follow_links=follow_links)
+    folders = {match.values.get(SPLIT): match.path for match in in_folders}
+    missing = files.keys() - folders.keys()
+    if missing or not files:
+        what = f"{next(iter(missing))} images" if missing else "annotations"
+        raise DataError(f"{root}: there are no {what} there: mend `images:` and `annotations:`")
+    return [(split, file, folders[split]) for split, file in files.items()]
+
+
+def _inside(folder: Path, name: str, file: Path) -> Path:
+    """An image that annotations name, which must not lead out of its folder."""
+    parts = Path(name.replace("\\", "/")).parts
+    if not parts or ".." in parts or Path(name).is_absolute():
+        raise DataError(
+            f"{file}: the image {one_line(name)!r} is not in {folder}: write paths from there"
+        )
+    return folder.joinpath(*parts)
+
+
+class _Described:
+    """One pair of folders or patterns."""
+
+    def __init__(self, root: Path, image: str, mask: str | None, follow_links: bool) -> None:
+        self._root, self._follow = root, follow_links
+        image_pattern, mask_pattern = Pattern(image), None if mask is None else Pattern(mask)
+        # one says files: so does the other
+        if mask_pattern is not None and image_pattern.of_files != mask_pattern.of_files:
+            image_pattern, mask_pattern = map(_of_files, (image_pattern, mask_pattern))
+        self._image, self._mask = image_pattern, mask_pattern
+        self._images: dict[str, Match] | None = None
+
+    def images(self) -> dict[str, Match]:
+        """By name."""
+        if self._images is None:
+            self._images = dict(self._named())
+            if not self._images:
+                start = self._root / self._image.fixed
+                raise DataError(
+                    f"{one_line(start)}: no image there fits the pattern {self._image.text!r}"
+                    f"{what_is_there(start)}: mend it, or data.root"
+                )
+        return self._images
+
+    def _named(self) -> Iterator[tuple[str, Match]]:
+        seen: dict[str, Path] = {}
+        matches = self._image.matches(self._root, follow_links=self._follow)
+        for match in matches:
+            parts = [match.values[name] for name in _split_first(self._image.names)]
+            for part, path in self._files(match):
+                name = "/".join([*parts, *part])
+                _check_new(name, path, seen)
+                seen[name] = path
+                yield name, Match(match.values, path)
+
+    def _files(self, match: Match) -> list[tuple[list[str], Path]]:
+        """The match itself, or the images in the folder that it is."""
+        if self._image.of_files:
+            return [([], match.path)]
+        return [([stem], file) for stem, file in images_by_stem(match.path, "").items()]
+
+    def masks(self) -> dict[str, Path]:
+        """By the names of their images."""
+        assert self._mask is not None
+        return self._by_pattern(self._mask) if self._mask.of_files else self._by_folder(self._mask)
+
+    def _by_pattern(self, pattern: Pattern) -> dict[str, Path]:
+        names = pattern.names
+        there: dict[tuple[str, ...], Path] = {}
+        for match in pattern.matches(self._root, follow_links=self._follow):
+            if (first := there.setdefault(match.key(names), match.path)) != match.path:
+                raise DataError(
+                    f"{one_line(match.path)}: {one_line(first)} is a mask of the same image: keep "
+                    "one of them, or mend the pattern in `masks:`"
+                )
+        alike = _unique({tuple(part.casefold() for part in key): key for key in there}, there)
+        found: dict[str, Path] = {}
+        used = set()
+        for name, match in self.images().items():
+            key: tuple[str, ...] | None = match.key(names)
+            if key not in there:  # a name in other letters, like IMG_1.JPG with img_1.png
+                key = alike.get(tuple(part.casefold() for part in match.key(names)))
+            if key is not None:
+                found[name] = there[key]
+                used.add(key)
+        if alone := sorted(there.keys() - used):
+            raise _no_image(there[alone[0]], self._image.text)
+        return found
+
+    def _by_folder(self, pattern: Pattern) -> dict[str, Path]:
+        folders = {
+            match.key(pattern.names): match.path
+            for match in pattern.matches(self._root, follow_links=self._follow)
+        }
+        found: dict[str, Path] = {}
+        by_key: dict[tuple[str, ...], dict[str, str]] = {}
+        for name, match in self.images().items():
+            stem = name.rpartition("/")[2]
+            by_key.setdefault(match.key(pattern.names), {})[stem] = name
+        for key, stems in by_key.items():
+            if key not in folders:
+                continue
+            masks, _ = masks_of(sorted(stems), images_by_stem(folders[key], _FOLDER_REMEDY))
+            for stem, file in masks.items():
+                if stem not in stems:
+                    raise _no_image(file, self._image.text)
+                found[stems[stem]] = file
+        return found
+
+    def expected(self, name: str) -> str:
+        """Where the mask of an image would be."""
+        assert self._mask is not None
+        text = self._mask.text if self._mask.of_files else f"{self._mask.text}/{{stem}}.png"
+        values = {"stem": name.rpartition("/")[2], **self.images()[name].values}
+        for placeholder, value in values.items():
+            text = text.replace(f"{{{placeholder}}}", value)
+        return str(self._root / text)
+
+
+def _of_files(pattern: Pattern) -> Pattern:
+    return pattern if pattern.of_files else Pattern(f"{pattern.text.rstrip('/')}/{{stem}}.*")
+
+
+def _split_first(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(names, key=lambda name: name != SPLIT))
+
+
+def _unique(
+    folded: Mapping[tuple[str, ...], tuple[str, ...]], keys: Mapping[tuple[str, ...], Path]
+) -> dict[tuple[str, ...], tuple[str, ...]]:
+    """Of keys in small letters those that stand for one key only."""
+    counts: dict[tuple[str, ...], int] = {}
+    for key in keys:
+        small = tuple(part.casefold() for part in key)
+        counts[small] = counts.get(small, 0) + 1
+    return {small: key for small, key in folded.items() if counts[small] == 1}
+
+
+def _no_image(mask: Path, pattern: str) -> DataError:
+    return DataError(
+        f"{one_line(mask)}: has no image (of the pattern {pattern!r}): add one, remove the mask, "
+        "or mend `images:` and `masks:`"
+    )
