@@ -23,6 +23,7 @@ from bench.analysis.arms import NO_LABEL
 from bench.analysis.measurement_conditions import comparable_axes, measurement_conditions
 from bench.analysis.records import Records
 from bench.analysis.stats import Floats
+from bench.plan.design import CONFIGURATION
 from bench.record.columns import Status
 
 NO_SEED = -1
@@ -185,6 +186,8 @@ def main_effects(records: Records, column: str) -> pd.DataFrame:
     """
     parts, conditions = [], measurement_conditions(records, column)
     for axis in comparable_axes(records, column):
+        if axis == CONFIGURATION and records.design is not None:
+            continue  # the mean of a design's configurations says nothing
         levels = records.axes[axis]
         found = grid(records, column, [axis], conditions)
         whole = (found.conditions == found.conditions[:, :1]).all(axis=1, keepdims=True)

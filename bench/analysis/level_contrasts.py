@@ -19,6 +19,7 @@ from bench.analysis.observations import ImageFigureScores, failures_that_count
 from bench.analysis.records import Records
 from bench.analysis.strata import Side
 from bench.analysis.two_sources import TwoSources, paired_table, two_sources
+from bench.plan.design import CONFIGURATION, DesignKind
 from bench.record.directions import Mode
 from bench.spec.hypotheses import EXACT
 
@@ -56,15 +57,18 @@ class Explored:
 def level_differences(records: Records, column: str, scores: Scores = None) -> list[Explored]:
     """Every two levels of each axis compared, a the later level and b the earlier one.
 
-    Axes of more than `MOST_LEVELS` levels are compared with their first level only, and axes along
-    which `column` cannot be compared are left out. `scores` are those of the column by image.
+    Axes of more than `MOST_LEVELS` levels are compared with their first level only, as are the
+    configurations of a design, with its reference; those of a fraction are not compared, of which
+    only halves are. Axes along which `column` cannot be compared are left out. `scores` are those
+    of the column by image.
     """
     found, conditions = [], measurement_conditions(records, column)
     mode = figure_direction(records, column)
     trials = trials_of_levels(records)
-    for axis in comparable_axes(records, column):
+    for axis in compared_axes(records, column):
         levels = records.axes[axis]
-        pairs = _pairs(len(levels), all_of_them=len(levels) <= MOST_LEVELS)
+        each = len(levels) <= MOST_LEVELS and not is_of_a_design(records, axis)
+        pairs = _pairs(len(levels), all_of_them=each)
         cells = np.array([(later, earlier) for earlier, later in pairs])
         names = [(axis, levels[later], levels[earlier]) for earlier, later in pairs]
         sides = [tuple(trials[axis, level] for level in name[1:]) for name in names]
@@ -80,9 +84,10 @@ def interactions(records: Records, column: str, scores: Scores = None) -> list[E
     """
     found, conditions = [], measurement_conditions(records, column)
     trials = trials_of_levels(records)
-    for one, other in itertools.combinations(comparable_axes(records, column), 2):
+    for one, other in itertools.combinations(compared_axes(records, column), 2):
         mine, others = records.axes[one], records.axes[other]
-        both = _pairs_of_pairs(len(mine), len(others))
+        of_a_design = any(is_of_a_design(records, axis) for axis in (one, other))
+        both = _pairs_of_pairs(len(mine), len(others), all_of_them=not of_a_design)
         width = len(others)
         cells = np.array(
             [(a * width + c, b * width + c, a * width + d, b * width + d)
@@ -100,6 +105,19 @@ def interactions(records: Records, column: str, scores: Scores = None) -> list[E
         signs = (1, -1, -1, 1)
         found += _explored(records, column, table, cells, signs, names, sides, None, scores)
     return found
+
+
+def is_of_a_design(records: Records, axis: str) -> bool:
+    """Whether an axis's levels are the configurations of an ablation design."""
+    return records.design is not None and axis == CONFIGURATION
+
+
+def compared_axes(records: Records, column: str) -> list[str]:
+    """The axes whose levels are compared one with another: not the runs of a fraction."""
+    design = records.design
+    is_fraction = design is not None and design.kind is DesignKind.FRACTIONAL
+    axes = comparable_axes(records, column)
+    return [axis for axis in axes if not (is_fraction and axis == CONFIGURATION)]
 
 
 def trials_of_levels(records: Records) -> dict[tuple[str, str], Trials]:
@@ -183,9 +201,10 @@ def _pairs(levels: int, all_of_them: bool) -> list[Pair]:
     return pairs if all_of_them else pairs[: levels - 1]
 
 
-def _pairs_of_pairs(one: int, other: int) -> list[tuple[Pair, Pair]]:
-    for all_of_them in (True, False):
-        found = list(itertools.product(_pairs(one, all_of_them), _pairs(other, all_of_them)))
+def _pairs_of_pairs(one: int, other: int, *, all_of_them: bool) -> list[tuple[Pair, Pair]]:
+    """Those of all levels, if they may be and are not too many; else with the first levels."""
+    for every in (True, False) if all_of_them else (False,):
+        found = list(itertools.product(_pairs(one, every), _pairs(other, every)))
         if len(found) <= MOST_CONTRASTS:
             break
     return found

@@ -26,6 +26,7 @@ from bench.analysis.membership import LeftOut, find_members
 from bench.analysis.records import Records, SelectedMetric
 from bench.errors import StoreError, UnconfirmedError, printable
 from bench.metric_columns import MetricKind, curve_metric, val_curve
+from bench.plan.design import Design
 from bench.plan.recorded import is_imported
 from bench.plan.trial import digest
 from bench.record.columns import Status
@@ -99,6 +100,7 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
         data=data,
         planned=planned,
         scoring=plan.get("scoring"),
+        design=_design(plan, store.plan_path(experiment)),
         over=_over(plan, store.plan_path(experiment)),
     )
 
@@ -156,6 +158,15 @@ def _over(plan: Mapping[str, Any], path: Path) -> Over | None:
         return StatisticsSettings.model_validate(told).over
     except ValidationError as error:
         raise damaged(path, f"its statistics: {error.errors()[0]['msg']}") from error
+
+
+def _design(plan: Mapping[str, Any], path: Path) -> Design | None:
+    """The ablation design that was planned."""
+    record = plan.get("design")
+    try:
+        return None if record is None else Design.of(record)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise damaged(path, f"its design: {error!r}") from error
 
 
 def _axes(planned: Mapping[str, list[str]], members: list[dict[str, Any]]) -> dict[str, list[str]]:

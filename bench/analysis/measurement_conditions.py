@@ -33,12 +33,12 @@ def measurement_conditions(records: Records, column: str) -> pd.Series[str]:
     conditions = pd.Series("", runs.index, dtype="str")
     if column not in TIMES | MEMORY:
         return conditions
-    settings = {axis.split(".")[-1] for axis in records.axes}
+    settings = {axis.split(".")[-1] for axis in records.decided_settings}
     for name in _OF_TIMES if column in TIMES else _OF_MEMORY:
         if name not in settings:
             conditions += f"{name} " + runs[name].astype("str").fillna("") + "; "
     if column in TIMES:
-        if COMPILE_AXIS not in records.axes:
+        if COMPILE_AXIS not in records.decided_settings:
             conditions += compiled(records) + "; "
         environments = [records.environments.get(name, {}) for name in runs["id"]]
         conditions += ["; ".join(f"{key} {e.get(key)}" for key in _MACHINE) for e in environments]

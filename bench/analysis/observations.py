@@ -151,7 +151,7 @@ def _equal_machines(records: Records, rows: Sequence[int]) -> bool:
 
 
 def _rows(records: Records, hypothesis: Hypothesis) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    found = sides(hypothesis, labels_of(records))
+    found = sides(hypothesis, labels_of(records), records.design)
     return found.a, found.b
 
 

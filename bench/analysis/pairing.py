@@ -87,7 +87,7 @@ def pairs_of(records: Records, hypothesis: Hypothesis) -> Pairs:
     Trials of one source pair with each other only. What is missing is counted, never made up.
     """
     arms = labels_of(records)
-    found = sides(hypothesis, arms)
+    found = sides(hypothesis, arms, records.design)
     sources = list(records.runs["source"].fillna(NO_LABEL))
     axes = [*found.strata, "source"]
     shown = axes if any(source != BENCH_SOURCE for source in sources) else found.strata
@@ -97,8 +97,8 @@ def pairs_of(records: Records, hypothesis: Hypothesis) -> Pairs:
         strata: dict[Key, _Trials] = {}
         for row in rows:
             levels = {**arms[row], "source": sources[row]}
-            side = strata.setdefault(tuple(levels[axis] for axis in axes), _Trials())
-            side.add(row, seeds[row])
+            key = (*(levels[axis] for axis in axes), found.partners.get(row, ""))
+            strata.setdefault(key, _Trials()).add(row, seeds[row])
         return strata
 
     of_a, of_b = by_stratum(found.a), by_stratum(found.b)
@@ -110,7 +110,7 @@ def pairs_of(records: Records, hypothesis: Hypothesis) -> Pairs:
             made = _paired(levels, a, of_b.get(key, _Trials()), known)
         else:
             made = _against(levels, a, float(hypothesis.b), known)
-        strata.append(replace(made, source=key[-1]))
+        strata.append(replace(made, source=key[-2]))
     return Pairs(tuple(strata), found.along, _protocol(strata))
 
 
@@ -230,6 +230,7 @@ def _position(records: Records, axes: Sequence[str]) -> Callable[[Key], list[tup
     order = [{level: i for i, level in enumerate(records.axes.get(axis, ()))} for axis in axes]
 
     def position(key: Key) -> list[tuple[int, str]]:
-        return [(ranks.get(label, 0), label) for ranks, label in zip(order, key, strict=True)]
+        known = [(ranks.get(label, 0), label) for ranks, label in zip(order, key, strict=False)]
+        return [*known, (len(key[-1]), key[-1])]  # partners by number: 2 before 10
 
     return position

@@ -15,6 +15,7 @@ from bench.analysis.imported_trials import ImportedFile
 from bench.analysis.membership import LeftOut
 from bench.errors import StoreError
 from bench.metric_columns import best_val
+from bench.plan.design import Design
 from bench.record.columns import Status
 from bench.record.data_file import DataSetRecord
 from bench.record.directions import Mode
@@ -62,6 +63,7 @@ class Records:
             them: a value for each.
         data: what the data sets were like, where it is on record.
         planned: the ids of the latest plan's trials; empty where no plan is kept.
+        design: of an ablation; None: every combination of the axes.
         over: what the spec wants verdicts to generalise over; None: it does not say.
     """
 
@@ -88,12 +90,18 @@ class Records:
     setting_differences: Mapping[str, list[str]] = field(default_factory=dict)
     data: tuple[DataSetRecord, ...] = ()
     planned: frozenset[str] = frozenset()
+    design: Design | None = None
     over: Over | None = None
 
     @property
     def best_column(self) -> str:
         """The column of `runs` that arms are ranked by: `best_val_dice`."""
         return best_val(self.select.metric)
+
+    @property
+    def decided_settings(self) -> tuple[str, ...]:
+        """What axes and the components of a design decide, as dotted paths."""
+        return (*self.axes, *(self.design.varied if self.design else ()))
 
     @cached_property
     def is_planned(self) -> pd.Series[bool]:

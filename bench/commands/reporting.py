@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench.atomic_files import replacing
 from bench.errors import BenchError
+from bench.plan.design import DesignKind
 from bench.plan.expand import make_plan
 from bench.record.store import Store
 from bench.spec.hypotheses import Hypothesis
@@ -48,7 +49,12 @@ def named(store: Store, text: str) -> tuple[str, tuple[Hypothesis, ...] | None]:
         return store.existing(text), None
     spec = load_spec(Path(text))
     experiment = store.existing(spec.experiment)
-    return experiment, make_plan(spec).hypotheses if spec.sweep.hypotheses else ()
+    sweep = spec.sweep
+    if sweep.design is not None and not sweep.hypotheses:
+        if sweep.design.kind == DesignKind.PATH:
+            return experiment, None  # its hypotheses follow from the rounds that were run
+        return experiment, make_plan(spec).hypotheses
+    return experiment, make_plan(spec).hypotheses if sweep.hypotheses else ()
 
 
 def check_writable(folder: Path) -> None:

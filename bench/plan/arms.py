@@ -17,6 +17,8 @@ from bench.plan.axes import (
     read_groups,
 )
 from bench.plan.folds import NO_AXIS, names_folds
+from bench.plan.design import DesignKind
+from bench.plan.design_spec import ConfigurationAxis, read_design
 from bench.spec.load import Spec
 from bench.spec.merge import AxisValue
 from bench.spec.messages import format_value
@@ -29,12 +31,16 @@ ArmLabels = dict[str, str]
 
 
 def make_arms(spec: Spec) -> tuple[dict[str, Axis], list[ArmLabels]]:
-    """The axes of a spec and its arms: grid × zip groups − exclude + include.
+    """The axes of a spec and its arms: grid × zip groups × design − exclude + include.
 
     Raises:
         SpecError: axes, labels or entries that do not fit together, or no arm that is left.
     """
     groups = read_groups(spec)
+    configurations = read_design(spec, {axis.name: axis for group in groups for axis in group})
+    if configurations is not None:
+        _refuse_broken_design(spec, configurations)
+        groups.append([configurations])
     # before any arm is made: a grid of ten axes would fill the memory
     combinations, seeds = math.prod(len(group[0].order) for group in groups), len(spec.sweep.seeds)
     if combinations * seeds > MAX_TRIALS:
@@ -51,9 +57,20 @@ def make_arms(spec: Spec) -> tuple[dict[str, Axis], list[ArmLabels]]:
     return axes, arms
 
 
+def _refuse_broken_design(spec: Spec, axis: ConfigurationAxis) -> None:
+    """Neither a fraction nor a path can do without one of its configurations."""
+    if axis.design.kind not in (DesignKind.FRACTIONAL, DesignKind.PATH):
+        return
+    for key in ("exclude", "include"):
+        for i, entry in enumerate(getattr(spec.sweep, key)):
+            if key == "include" or axis.name in entry:
+                message = f"a {axis.design.kind} design stays whole; remove this entry"
+                raise spec.document.error((key, i), message.replace("_", " "))
+
+
 def axis_values(axes: dict[str, Axis], arm: ArmLabels) -> list[AxisValue]:
     """The values that an arm's labels stand for."""
-    return [axes[name].levels[label] for name, label in arm.items()]
+    return [value for name, label in arm.items() for value in axes[name].values(label)]
 
 
 def labels_in_use(axes: dict[str, Axis], arms: list[ArmLabels]) -> dict[str, tuple[str, ...]]:

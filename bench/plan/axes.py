@@ -61,6 +61,10 @@ class Axis:
         self.levels.setdefault(label, AxisValue(self.name, value, where))
         self.order.append(label)
 
+    def values(self, label: str) -> list[AxisValue]:
+        """What a level sets."""
+        return [self.levels[label]]
+
 
 AxisGroup = list[Axis]
 """Axes that vary together (one axis of a grid is a group of its own)."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bench.metric_columns import val_curve
+from bench.plan.design import CONFIGURATION
 from bench.plan.trial import Trial
 
 LOSS_DEFINING_SETTINGS = ("train.loss", "train.focal_gamma", "task.noise", "task.steps")
@@ -18,15 +19,17 @@ not among them: it is left out in validation.
 
 def incomparable(metrics: Iterable[str], trials: Sequence[Trial]) -> dict[str, tuple[str, ...]]:
     """Each metric (`loss`) that an axis changes the meaning of, and the axes that do."""
-    names = trials[0].axes if trials else {}
+    # what an axis or a component of a design sets, and the axis that varies it
+    paths = {axis: axis for axis in trials[0].axes} if trials else {}
+    paths |= dict.fromkeys(trials[0].varied if trials else (), CONFIGURATION)
     found = []
     for setting in LOSS_DEFINING_SETTINGS:
-        setters = [axis for axis in names if f"{setting}.".startswith(f"{axis}.")]
-        axis = max(setters, key=len, default=None)  # the narrowest is put in last
+        setters = [path for path in paths if f"{setting}.".startswith(f"{path}.")]
+        path = max(setters, key=len, default=None)  # the narrowest is put in last
         # an axis of a whole section need not vary this setting of it
         varies = len({_at(trial.settings, setting) for trial in trials}) > 1
-        if axis == setting or (axis is not None and varies):
-            found.append(axis)
+        if path == setting or (path is not None and varies):
+            found.append(paths[path])
     axes = tuple(dict.fromkeys(found))
     return {name: axes for name in metrics if axes and name.split("_")[0] == "loss"}
 

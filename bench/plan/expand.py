@@ -12,6 +12,8 @@ from bench.errors import SpecError, StoreError
 from bench.plan.arms import MAX_TRIALS, axis_values, labels_in_use, make_arms, refuse_multiple_tasks
 from bench.plan.axes import Axis
 from bench.plan.folds import folds_of_arms
+from bench.plan.design import CONFIGURATION
+from bench.plan.design_spec import design_of, same_configuration
 from bench.plan.hypotheses import checked_hypotheses
 from bench.plan.plan import Plan
 from bench.plan.refuse_unused import refuse_unused_settings
@@ -42,14 +44,16 @@ def make_plan(spec: Spec) -> Plan:
     if (count := len(checked) * len(spec.sweep.seeds) * len(folds)) > MAX_TRIALS:
         message = f"makes {count} trials of {len(checked)} arms; at most {MAX_TRIALS}"
         raise spec.document.error(("data", "folds"), message)
+    design = design_of(axes)
+    varied = () if design is None else design.varied
     trials = tuple(
-        Trial(spec.experiment, seed, arm, settings, fold=fold)
+        Trial(spec.experiment, seed, arm, settings, fold=fold, varied=varied)
         for seed in spec.sweep.seeds  # first: interrupted, all arms have about as many seeds
         for fold in folds
         for arm, settings in checked
     )
     _refuse_duplicate_arms(spec, axes, trials[: len(arms)])
-    plan = Plan(spec, labels_in_use(axes, arms), trials)
+    plan = Plan(spec, labels_in_use(axes, arms), trials, design=design)
     return replace(plan, hypotheses=checked_hypotheses(plan))
 
 
@@ -68,6 +72,8 @@ def _refuse_duplicate_arms(spec: Spec, axes: dict[str, Axis], trials: tuple[Tria
                     "of what a trial is: both would be one trial; make an experiment of each "
                     "(experiment=NAME), and `bench report A B --together NAME` compares them"
                 )
+            if axis == CONFIGURATION:
+                message = same_configuration(axes, duplicate.axes[axis], trial.axes[axis])
             raise spec.document.error(axes[axis].levels[trial.axes[axis]].where, message)
 
 
@@ -85,6 +91,7 @@ def trial_config(trial: Trial) -> dict[str, Any]:
         "axes": dict(trial.axes),
         "common": trial.common,
         "arm": trial.arm,
+        **({"varied": list(trial.varied)} if trial.varied else {}),
         "settings": trial.settings.model_dump(mode="json"),
     }
 
@@ -104,6 +111,7 @@ def load_trial(config: Mapping[str, Any]) -> Trial:
             config["axes"],
             settings,
             fold=config.get("fold"),
+            varied=tuple(config.get("varied", ())),
         )
         made = trial.id
         if made != name:

@@ -17,6 +17,8 @@ from bench.metric_columns import (
 )
 from bench.plan.axes import canonical_label, format_label
 from bench.plan.folds import NO_AXIS, names_folds
+from bench.plan.component_hypotheses import component_hypotheses
+from bench.plan.design import CONFIGURATION
 from bench.plan.plan import Plan
 from bench.plan.sides import Sides, sides
 from bench.plan.trial import Trial
@@ -38,7 +40,44 @@ def checked_hypotheses(plan: Plan) -> tuple[Hypothesis, ...]:
     found = plan.spec.sweep.hypotheses
     _refuse_repeats(plan, found)
     arms = _arms(plan)
-    return tuple(_checked(plan, arms, i, hypothesis) for i, hypothesis in enumerate(found))
+    declared = tuple(_checked(plan, arms, i, hypothesis) for i, hypothesis in enumerate(found))
+    return declared + _of_components(plan, arms, declared)
+
+
+def _of_components(
+    plan: Plan, arms: Sequence[Trial], declared: Sequence[Hypothesis]
+) -> tuple[Hypothesis, ...]:
+    """A design's, but for what a declared hypothesis compares already.
+
+    None where the levels of what it changes cannot be compared by the selected metric, of which the
+    plan warns.
+    """
+    design = plan.design
+    if design is None:
+        return ()
+    metric = design.metric or on_test(curve_metric(plan.select.metric))
+    labels = [trial.axes for trial in arms]
+    compared = {_compared(one, sides(one, labels, design)) for one in declared}
+    found = []
+    for made in component_hypotheses(design, metric, plan.select.mode, [h.id for h in declared]):
+        apart = sides(made, labels, design)
+        if not apart.a or not apart.b or _compared(made, apart) in compared:
+            continue
+        if design.metric is None and CONFIGURATION in plan.incomparable.get(
+            curve_metric(plan.select.metric), ()
+        ):
+            continue
+        at: KeyPath = ("design", "metric")
+        for figure in figures(metric):
+            _check_figure(plan, at, figure, [arms[i] for i in (*apart.a, *apart.b)])
+        _check_comparable(plan, at, made, apart)
+        found.append(made.model_copy(update={"over": _over(plan, at, made)}))
+    return tuple(found)
+
+
+def _compared(hypothesis: Hypothesis, found: Sides) -> tuple[str, frozenset[tuple[int, ...]]]:
+    """What two hypotheses that test the same have in common, either way round."""
+    return hypothesis.metric, frozenset({found.a, found.b})
 
 
 def _refuse_repeats(plan: Plan, found: Sequence[Hypothesis]) -> None:
@@ -60,7 +99,7 @@ def _checked(plan: Plan, arms: Sequence[Trial], index: int, given: Hypothesis) -
     b = given.b if isinstance(given.b, float | int) else _labels(plan, (*at, "b"), given.b)
     a, claim = _labels(plan, (*at, "a"), given.a), _claim(plan, (*at, "claim"), given.claim)
     hypothesis = given.model_copy(update={"claim": claim, "a": a, "b": b})
-    found = sides(hypothesis, [trial.axes for trial in arms])
+    found = sides(hypothesis, [trial.axes for trial in arms], plan.design)
     if not found.a:
         raise _no_arm(plan, (*at, "a"), hypothesis.a)
     if isinstance(b, dict):
@@ -99,18 +138,24 @@ def _claim(plan: Plan, at: KeyPath, given: str) -> str:
     return claim
 
 
+def _names(plan: Plan) -> Mapping[str, tuple[str, ...]]:
+    """What a hypothesis can name: the axes and, of a design, its components, with their labels."""
+    return {**plan.axes, **(plan.design.levels if plan.design else {})}
+
+
 def _labels(plan: Plan, at: KeyPath, given: Mapping[str, Any]) -> dict[str, str]:
     """The labels as the plan spells them; each axis and label must be there."""
     found = {}
     for axis, value in given.items():
         where = (*at, axis)
-        if axis not in plan.axes:
+        names = _names(plan)
+        if axis not in names:
             if names_folds(axis):
                 raise _error(plan, where, NO_AXIS)
-            raise _error(plan, where, f"unknown axis {axis!r}{did_you_mean(axis, plan.axes)}")
+            raise _error(plan, where, f"unknown axis {axis!r}{did_you_mean(axis, names)}")
         if isinstance(value, dict | list):
             raise _error(plan, where, f"must be a label, not {format_value(value)}")
-        known = plan.axes[axis]
+        known = names[axis]
         spellings = (format_label(value), canonical_label(str(value)))
         label = next((text for text in spellings if text in known), None)
         if label is None:
@@ -141,7 +186,10 @@ def _check_sides(
         raise _no_arm(plan, (*at, "b"), b)
 
     def keys(side: Sequence[int]) -> set[tuple[str, ...]]:
-        return {tuple(arms[i].axes[axis] for axis in found.strata) for i in side}
+        return {
+            (*(arms[i].axes[axis] for axis in found.strata), found.partners.get(i, ""))
+            for i in side
+        }
 
     if not keys(found.a) & keys(found.b):
         message = (
@@ -182,6 +230,8 @@ def _check_comparable(plan: Plan, at: KeyPath, hypothesis: Hypothesis, found: Si
     if not isinstance(hypothesis.b, dict):
         return
     differing = {axis for axis, label in hypothesis.a.items() if hypothesis.b[axis] != label}
+    if plan.design is not None and differing & plan.design.levels.keys():
+        differing.add(CONFIGURATION)
     for metric in _underlying(hypothesis):
         axes = [a for a in plan.incomparable.get(metric, ()) if a in differing | {*found.along}]
         if axes:

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from bench.plan.comparable import incomparable, loss_warnings
+from bench.plan.design import Design
 from bench.plan.scoring import scoring
 from bench.plan.trial import Trial, digest
 from bench.plan.weights_mismatch import mismatch_warnings
@@ -27,8 +28,10 @@ class Plan:
         trials: one per arm and seed, and with cross-validation one per fold of these. Seeds come
             first: every fold and arm of the first seed, then of the second, so that an interrupted
             experiment has tried all arms about equally often.
-        hypotheses: the spec's, with labels as the plan spells them.
+        hypotheses: the spec's, with labels as the plan spells them; of a design also those that
+            test its components.
         further: trials that it may grow by, as far as they are known.
+        design: of an ablation; None: every combination of the axes.
     """
 
     spec: Spec
@@ -36,6 +39,7 @@ class Plan:
     trials: tuple[Trial, ...]
     hypotheses: tuple[Hypothesis, ...] = ()
     further: tuple[Trial, ...] = ()
+    design: Design | None = None
 
     def grown(self, trials: Iterable[Trial]) -> Plan:
         """With trials more, whose labels may be new."""
@@ -100,6 +104,7 @@ class Plan:
             "hypotheses": hypotheses,
             "hypotheses_digest": digest(hypotheses),
             **({"statistics": {"over": over}} if (over := self.spec.sweep.statistics.over) else {}),
+            **({} if self.design is None else {"design": self.design.record()}),
             "incomparable": {metric: list(axes) for metric, axes in self.incomparable.items()},
             "cautions": list(mismatch_warnings(self.trials)),
             "trials": [

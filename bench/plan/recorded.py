@@ -128,14 +128,20 @@ def _as_recorded(config: Mapping[str, Any]) -> Identity:
     axes = config["axes"]
     repeat = {key: config[key] for key in ("seed", "fold") if config.get(key) is not None}
     name = make_id(axes, repeat_name(**repeat), settings | repeat)
-    return Identity(name, digest(settings), hash_common(fixed_settings_of(settings, axes), axes))
+    fixed_settings = fixed_settings_of(settings, (*axes, *config.get("varied", ())))
+    return Identity(name, digest(settings), hash_common(fixed_settings, axes))
 
 
 def _as_settings(config: Mapping[str, Any]) -> Identity:
     """By the settings as this version reads them."""
     settings = TrialSettings.model_validate(config["settings"])
     trial = Trial(
-        config["experiment"], config["seed"], config["axes"], settings, fold=config.get("fold")
+        config["experiment"],
+        config["seed"],
+        config["axes"],
+        settings,
+        fold=config.get("fold"),
+        varied=tuple(config.get("varied", ())),
     )
     if trial.id != config["id"] and (earlier := replace(trial, revised=False)).id == config["id"]:
         trial = earlier

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from bench.errors import SpecError
 from bench.plan.arms import ArmLabels
 from bench.plan.axes import Axis
+from bench.plan.design import CONFIGURATION
+from bench.plan.design_spec import component_of, design_of
 from bench.spec.load import Spec
 from bench.spec.schema import TrialSettings
 from bench.spec.unused_settings import UnusedSetting, unused_settings
@@ -33,13 +35,45 @@ def refuse_unused_settings(
     ]
     times = Counter((unused.setting, unused.item) for _, unused in found)
     for number, unused in found:
-        setters = [a for a in axes.values() if f"{unused.setting}.".startswith(f"{a.name}.")]
-        axis = max(setters, key=lambda axis: len(axis.name), default=None)  # narrowest: set last
-        if axis is not None:
+        labels = arms[number][0]
+        setters = [
+            (value, axis)
+            for axis in axes.values()
+            for value in axis.values(labels[axis.name])
+            if f"{unused.setting}.".startswith(f"{value.axis}.")
+        ]
+        value, axis = max(setters, key=lambda found: len(found[0].axis), default=(None, None))
+        if value is not None and axis is not None and axis.name == CONFIGURATION:
+            remedy = "leave it out, or make one component of it and of what it needs"
+            raise spec.document.error(value.where, f"{unused.message}; {remedy}")
+        if axis is not None:  # the narrowest: set last
             raise _of_a_level(spec, axes, axis, number, arms[number][0], len(arms), unused)
+        concerned = _arms_with_the_same(axes, arms, number, unused.setting)
+        if times[unused.setting, unused.item] == concerned < len(arms):
+            component = component_of(axes, unused.setting)
+            assert component is not None
+            message = f"{unused.message}, so that {component.name!r} changes nothing; leave it out"
+            raise spec.document.error(component.where, message)
         if times[unused.setting, unused.item] == len(arms):
             path: KeyPath = tuple(unused.setting.split("."))
             raise spec.document.error(path, f"{unused.message}; leave it out")
+
+
+def _arms_with_the_same(
+    axes: dict[str, Axis],
+    arms: Sequence[tuple[ArmLabels, TrialSettings]],
+    number: int,
+    setting: str,
+) -> int:
+    """How many arms have the spec's own value of a setting, which a component may change."""
+    component, design = component_of(axes, setting), design_of(axes)
+    if component is None or design is None:
+        return len(arms)
+
+    def level(arm: int) -> str:
+        return design.configurations[arms[arm][0][CONFIGURATION]][component.name]
+
+    return sum(level(arm) == level(number) for arm in range(len(arms)))
 
 
 def _of_a_level(

@@ -41,9 +41,16 @@ def refuse_mixed_scoring(
     for setting in SCORE_DEFINING_SETTINGS:
         section, key = setting.split(".")
         values = {getattr(getattr(arm, section), key, None) for arm in arms}
-        setters = [name for name in axes if f"{setting}.".startswith(f"{name}.")]
+        setters = [
+            value
+            for axis in axes.values()
+            for label in axis.levels
+            for value in axis.values(label)
+            if f"{setting}.".startswith(f"{value.axis}.")
+        ]
         if len(values) > 1 and setters:
-            last = list(axes[max(setters, key=len)].levels.values())[-1]
+            narrowest = max(len(value.axis) for value in setters)
+            last = [value for value in setters if len(value.axis) == narrowest][-1]
             raise spec.document.error(
                 last.where,
                 f"{setting} decides what the scores measure, so arms that differ in it cannot be "

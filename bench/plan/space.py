@@ -29,6 +29,7 @@ _SPACE: KeyPath = ("search", "space")
 _NOT_WITH_SEARCH = dict.fromkeys(
     ("grid", "zip", "include", "exclude"), "turn its axes into dimensions of search.space"
 ) | {
+    "design": "a search has no arms; make an experiment of it",
     "seeds": "use search.seeds_per_trial",
     "hypotheses": "a search selects by its results, which invalidates the tests",
     "statistics": "a search selects by its results, which invalidates the tests",

@@ -35,6 +35,7 @@ class Trial:
             identity and never an axis: it is a trial more of the same arm and seed.
         revised: whether it is of this version; False: of the first release, whose ids were hashes
             of what `TrialSettings.identity` gives without revisions.
+        varied: settings, as dotted paths, that a design varies besides those its axes name.
     """
 
     experiment: str
@@ -43,6 +44,7 @@ class Trial:
     settings: TrialSettings
     revised: bool = True
     fold: int | None = None
+    varied: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "axes", MappingProxyType(dict(self.axes)))
@@ -83,7 +85,7 @@ class Trial:
     @cached_property
     def fixed_settings(self) -> dict[str, Any]:
         """The settings that no axis touches, without what cannot change a result."""
-        return fixed_settings_of(self._settings, self.axes)
+        return fixed_settings_of(self._settings, (*self.axes, *self.varied))
 
     @property
     def common(self) -> str:
@@ -96,7 +98,7 @@ class Trial:
 
     @property
     def _canonical(self) -> _Canonical:
-        return _canonical_of(self.settings, tuple(self.axes), self.revised)
+        return _canonical_of(self.settings, tuple(self.axes), self.revised, self.varied)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled by its fields: read-only mappings cannot be."""
@@ -107,6 +109,7 @@ class Trial:
             self.settings,
             self.revised,
             self.fold,
+            self.varied,
         )
 
 
@@ -187,21 +190,24 @@ class _Canonical:
         return _sha256(_joined({**self.texts, **{k: canonical_json(v) for k, v in repeat.items()}}))
 
 
-_known: dict[tuple[int, tuple[str, ...], bool], tuple[weakref.ref[TrialSettings], _Canonical]] = {}
+_Key = tuple[int, tuple[str, ...], bool, tuple[str, ...]]
+_known: dict[_Key, tuple[weakref.ref[TrialSettings], _Canonical]] = {}
 """By `id` of the settings, which cannot keep it: copying and comparing take in all fields."""
 
 
-def _canonical_of(settings: TrialSettings, axes: tuple[str, ...], revised: bool) -> _Canonical:
+def _canonical_of(
+    settings: TrialSettings, axes: tuple[str, ...], revised: bool, varied: tuple[str, ...]
+) -> _Canonical:
     """Made once for all trials that share one settings object, as the seeds of an arm do."""
-    key = id(settings), axes, revised
+    key = id(settings), axes, revised, varied
     if (known := _known.get(key)) is not None and known[0]() is settings:
         return known[1]
     sections = settings.identity(revised=revised)
     texts = {name: canonical_json(value) for name, value in sections.items()}
-    touched = {axis.split(".")[0] for axis in axes}
+    touched = {path.split(".")[0] for path in (*axes, *varied)}
     fixed_settings = {
         name: canonical_json(value) if name in touched else texts[name]
-        for name, value in fixed_settings_of(sections, axes).items()
+        for name, value in fixed_settings_of(sections, (*axes, *varied)).items()
     }
     common = _joined({"settings": _joined(fixed_settings), "axes": canonical_json(sorted(axes))})
     found = _Canonical(texts, _sha256(_joined(texts)), _sha256(common)[:_DIGITS])

@@ -26,6 +26,7 @@ _OPTIONAL: dict[str, Kinds] = {
     "search": dict,
     "scoring": (dict, type(None)),
     "statistics": dict,
+    "design": dict,
 }
 _TRIAL: dict[str, Kinds] = {"id": str, "seed": (int, type(None)), "axes": dict, "arm": str}
 _OF_TRIAL: dict[str, Kinds] = {"fold": (int, type(None))}

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from bench.errors import did_you_mean
+from bench.spec.design import DesignSettings, PathSettings
 from bench.spec.document import Document, read_document
 from bench.spec.hypotheses import Hypothesis
 from bench.spec.merge import AxisValue, merged_settings
@@ -84,6 +85,8 @@ def _known(path: KeyPath) -> Iterable[str]:
     """The keys that the sweep knows in the mapping at `path`."""
     if path[:1] == ("search",):
         return search_keys(path[1:])
+    if path[:1] == ("design",):
+        return PathSettings.keys() if path[1:] == ("path",) else DesignSettings.model_fields
     return Hypothesis.model_fields if path[:1] == ("hypotheses",) else _KEYS
 
 

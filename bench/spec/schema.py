@@ -22,6 +22,7 @@ from bench.metric_columns import val_curve
 from bench.models.settings import MODELS
 from bench.registry import Custom, Registry
 from bench.settings import Settings, machine_local
+from bench.spec.design import DesignSettings
 from bench.spec.hypotheses import Hypothesis, StatisticsSettings
 from bench.spec.jsonschema import spec_schema
 from bench.spec.revisions import with_revisions
@@ -281,6 +282,11 @@ class Sweep(Settings):
     )
     exclude: tuple[Annotated[dict[str, Any], Field(min_length=1)], ...] = Field(
         (), strict=False, description="arms to leave out, by the labels on one axis or several"
+    )
+    design: DesignSettings | None = Field(
+        None,
+        description="instead of every combination: the configurations of an ablation, each with "
+        "every combination of the axes of grid and zip",
     )
     seeds: tuple[Seed, ...] = Field(
         (0,), strict=False, min_length=1, description="a list of seeds, or how many: 3 is [0, 1, 2]"

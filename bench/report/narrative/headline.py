@@ -261,7 +261,7 @@ def mixed_conditions(records: Records, facts: Sequence[EnvironmentFact] = ()) ->
     done = done[done["source"] == BENCH_SOURCE]
     for column, consequence in consequences.items():
         counts = done[column].value_counts()
-        meant = any(_explains(axis, column) for axis in records.axes)
+        meant = any(_explains(axis, column) for axis in records.decided_settings)
         if len(counts) > 1 and not meant:
             found.append(_mixture(column, list(counts.items()), consequence))
     hardware = [fact for fact in facts if fact.name in _HARDWARE and fact.mixed]

@@ -10,6 +10,7 @@ from bench.analysis.sign_test import FEWEST_RUNS
 from bench.analysis.stats import Interval
 from bench.analysis.strata import SIDES
 from bench.analysis.two_sources import FEWEST_GROUPS, Over
+from bench.plan.design import OFF, ON
 from bench.report.format import numbers
 from bench.report.format.display_names import display_name
 from bench.report.narrative.completeness import failure_words, remedies, shortage_words
@@ -57,16 +58,24 @@ def metric_words(metric: str) -> str:
 def side_words(hypothesis: Hypothesis) -> tuple[str, str]:
     """The labels that tell a and b apart; b as a number where it is one."""
     if not isinstance(hypothesis.b, dict):
-        return " · ".join(hypothesis.a.values()), f"{hypothesis.b:g}"
+        return " · ".join(_label(*each) for each in hypothesis.a.items()), f"{hypothesis.b:g}"
     differing = [axis for axis, label in hypothesis.a.items() if hypothesis.b[axis] != label]
-    own, other = ([side[axis] for axis in differing] for side in (hypothesis.a, hypothesis.b))
+    own, other = (
+        [_label(axis, side[axis]) for axis in differing] for side in (hypothesis.a, hypothesis.b)
+    )
     return " · ".join(own), " · ".join(other)
+
+
+def _label(axis: str, label: str) -> str:
+    """A level's label, which of a design's component says nothing alone: `augmentation on`."""
+    return f"{axis} {label}" if label in (ON, OFF) else label
 
 
 def shared_words(hypothesis: Hypothesis) -> str:
     """The labels that a and b share; empty where there are none."""
     b = hypothesis.b if isinstance(hypothesis.b, dict) else {}
-    return " · ".join(label for axis, label in hypothesis.a.items() if b.get(axis) == label)
+    shared = (_label(a, label) for a, label in hypothesis.a.items() if b.get(a) == label)
+    return " · ".join(shared)
 
 
 def _figure_words(figure: MetricTerm) -> str:

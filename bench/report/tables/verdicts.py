@@ -236,7 +236,7 @@ def _amount(found: Interval) -> tuple[str, str]:
 
 def _trials(records: Records, outcome: HypothesisOutcome) -> list[tuple[str, list[str]]]:
     """Every planned trial of either side: those that lack the figure too."""
-    found = sides(outcome.hypothesis, labels_of(records))
+    found = sides(outcome.hypothesis, labels_of(records), records.design)
     ids = list(records.runs["id"])
     a, b = outcome.hypothesis.a, outcome.hypothesis.b
     named = [("a", a, found.a)] + ([("b", b, found.b)] if isinstance(b, dict) else [])
