@@ -16,9 +16,9 @@ from bench.plan.axes import (
     format_label,
     read_groups,
 )
-from bench.plan.folds import NO_AXIS, names_folds
 from bench.plan.design import DesignKind
 from bench.plan.design_spec import ConfigurationAxis, read_design
+from bench.plan.folds import NO_AXIS, names_folds
 from bench.spec.load import Spec
 from bench.spec.merge import AxisValue
 from bench.spec.messages import format_value

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from bench.errors import SpecError, StoreError
 from bench.plan.arms import MAX_TRIALS, axis_values, labels_in_use, make_arms, refuse_multiple_tasks
 from bench.plan.axes import Axis
-from bench.plan.folds import folds_of_arms
 from bench.plan.design import CONFIGURATION
 from bench.plan.design_spec import design_of, same_configuration
+from bench.plan.folds import folds_of_arms
 from bench.plan.hypotheses import checked_hypotheses
 from bench.plan.plan import Plan
 from bench.plan.refuse_unused import refuse_unused_settings

@@ -16,9 +16,9 @@ from bench.metric_columns import (
     val_curve,
 )
 from bench.plan.axes import canonical_label, format_label
-from bench.plan.folds import NO_AXIS, names_folds
 from bench.plan.component_hypotheses import component_hypotheses
 from bench.plan.design import CONFIGURATION
+from bench.plan.folds import NO_AXIS, names_folds
 from bench.plan.plan import Plan
 from bench.plan.sides import Sides, sides
 from bench.plan.trial import Trial
