@@ -7,12 +7,13 @@ import inspect
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from pydantic import ConfigDict, Field
 
-from bench.errors import SpecError, did_you_mean
+from bench.errors import SpecError, did_you_mean, first_line
 from bench.settings import Settings, is_excluded_from_builder
 
 TARGET_PATTERN = r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$"
@@ -111,6 +112,53 @@ def load_target(target: str) -> Callable[..., Any]:
     return builder
 
 
+def accepted(builder: Callable[..., Any], context: dict[str, Any]) -> dict[str, Any]:
+    """What of `context` a builder has arguments for by name."""
+    names, _ = _parameters(builder)
+    return {key: value for key, value in context.items() if key in names}
+
+
+def build_custom(settings: Custom, part_lacks: int = 2, **context: Any) -> Any:
+    """Build a part that has a `target:`: its arguments as they are, and of `context` what it takes.
+
+    Arguments that have a `target:` themselves are built first: a loss around a loss. A function
+    that lacks `part_lacks` arguments or more is the part itself (a loss of predictions and
+    targets), its other arguments being given: what makes a part needs no more than its arguments.
+
+    Raises:
+        SpecError: it is not there, or refuses its arguments.
+    """
+    builder = load_target(settings.target)
+    arguments = {k: _built(v, context) for k, v in (settings.model_extra or {}).items()}
+    arguments = accepted(builder, context) | arguments
+    if not inspect.isclass(builder) and _lacks(builder, arguments) >= part_lacks:
+        return partial(builder, **arguments) if arguments else builder
+    try:
+        return builder(**arguments)
+    except SpecError:
+        raise
+    except Exception as error:  # code of others may raise anything
+        raise SpecError(f"{settings.target!r} cannot be built: {first_line(error)}") from error
+
+
+def _built(value: Any, context: dict[str, Any]) -> Any:
+    if isinstance(value, dict) and "target" in value:
+        return build_custom(Custom.model_validate(value), **context)
+    if isinstance(value, list):
+        return [_built(item, context) for item in value]
+    return value
+
+
+def _lacks(builder: Callable[..., Any], arguments: dict[str, Any]) -> int:
+    """How many arguments a function still needs; one in C that does not say takes two."""
+    try:
+        parameters = inspect.signature(builder).parameters.values()
+    except ValueError:
+        return 2
+    plain = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return sum(p.default is p.empty and p.name not in arguments for p in plain)
+
+
 def _parameters(builder: Callable[..., Any]) -> tuple[set[str], bool]:
     """Names of a builder's arguments, and whether it takes any others as `**kwargs`.
 
@@ -120,7 +168,10 @@ def _parameters(builder: Callable[..., Any]) -> tuple[set[str], bool]:
     bases = inspect.getmro(builder) if inspect.isclass(builder) else ()
     names: set[str] = set()
     for source in (builder, *(vars(c)["__init__"] for c in bases if "__init__" in vars(c))):
-        parameters = inspect.signature(source).parameters.values()
+        try:
+            parameters = inspect.signature(source).parameters.values()
+        except ValueError:  # in C, and does not say
+            return names, False
         names |= {p.name for p in parameters}
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             return names, False

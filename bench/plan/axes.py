@@ -156,13 +156,15 @@ def _check_rows(document: Document, group: AxisGroup) -> None:
 
 
 def default_label(document: Document, value: Any, where: KeyPath) -> str:
-    """The label of a value that was given none: a scalar's text, or a part's `name`.
+    """The label of a value that was given none: a scalar's text, a part's `name` or `target`.
 
     Raises:
         SpecError: a list or another mapping, which needs a label.
     """
     if isinstance(value, dict) and isinstance(value.get("name"), str):
         return str(value["name"])
+    if isinstance(value, dict) and isinstance(value.get("target"), str):
+        return re.split(r"[.:]", value["target"])[-1]  # of `package.module:Name` the name
     if isinstance(value, dict | list):
         raise document.error(where, f"{format_value(value)} needs a label: write `label: value`")
     return format_label(value)

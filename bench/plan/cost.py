@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bench.errors import BenchError, SpecError, did_you_mean, first_line
 from bench.models.settings import MODELS
 from bench.plan.trial import Trial, digest
+from bench.registry import Custom, accepted, load_target
 from bench.settings import is_excluded_from_builder
 from bench.spec.schema import TrialSettings
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from bench.measure.cost import Cost
 
 IN_CHANNELS = 3
+_OUTPUTS = ("out_channels", "num_classes", "classes", "n_classes", "out_classes", "num_labels")
+"""What libraries call the number of a model's outputs."""
 
 
 def model_costs(
@@ -78,20 +81,24 @@ def _cost(trial: Trial) -> Cost:
         model = MODELS.build(
             trial.settings.model, in_channels=IN_CHANNELS, out_channels=num_outputs(trial)
         )
-        _check_output(model, shape, trial)
+        one_tensor = _check_output(model, shape, trial)
         apply_freeze(model, trial)
-        return model_cost(model, shape, takes_time=task.takes_time)
+        return model_cost(one_tensor, shape, takes_time=task.takes_time)
     except Exception as error:
         kind = "" if isinstance(error, BenchError) else f"{type(error).__name__}: "
         message = f"{model_name(trial)!r} cannot be used: {kind}{first_line(error)}"
         raise SpecError(message, key="model") from error
 
 
-def _check_output(model: nn.Module, shape: tuple[int, ...], trial: Trial) -> None:
-    """Refuse a model whose output is not what the task needs."""
+def _check_output(model: nn.Module, shape: tuple[int, ...], trial: Trial) -> nn.Module:
+    """Refuse a model whose output is not what the task needs; the model as one of one tensor.
+
+    Of several outputs the main one counts. One logit will do for two classes.
+    """
     import torch
 
     from bench.measure.cost import example_inputs
+    from bench.tasks.outputs import MainOutput, main_output
 
     if not isinstance(model, torch.nn.Module):
         raise SpecError(f"it is a {type(model).__name__}, not a torch.nn.Module")
@@ -100,9 +107,27 @@ def _check_output(model: nn.Module, shape: tuple[int, ...], trial: Trial) -> Non
     # evaluation mode: BatchNorm refuses a single image in training
     with torch.inference_mode():
         output = model.eval()(*example_inputs(shape, task.takes_time, torch.empty(0)))
-    found = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
-    if found != expected:
-        raise SpecError(f"its output for an input of shape {shape} is {found}, not {expected}")
+        found = tuple(main_output(output).shape)
+    one_logit = (expected[0], 1, *expected[2:]) if expected[1] == 2 and task.classes_at_end else ()
+    if found not in (expected, one_logit):
+        raise SpecError(
+            f"its output for an input of shape {shape} is {found}, not {expected}"
+            f"{_which_argument(trial, found, expected)}"
+        )
+    return model if isinstance(output, torch.Tensor) else MainOutput(model)
+
+
+def _which_argument(trial: Trial, found: tuple[int, ...], expected: tuple[int, ...]) -> str:
+    """Which of the arguments of a model of one's own sets the number of its outputs."""
+    model = trial.settings.model
+    if not isinstance(model, Custom) or found[1:2] == expected[1:2]:
+        return ""
+    given = model.model_extra or {}
+    # out_channels is handed on where the model takes it
+    others = [name for name in _OUTPUTS if name != "out_channels"]
+    known = {**given, **accepted(load_target(model.target), dict.fromkeys(others))}
+    names = [name for name in _OUTPUTS if name in known]
+    return f"; set model.{names[0]}: {expected[1]}" if names else ""
 
 
 def apply_freeze(model: nn.Module, trial: Trial) -> None:

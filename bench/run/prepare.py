@@ -15,7 +15,7 @@ from bench.data.survey import Survey
 from bench.errors import BenchError, DataError, WorkerStartError
 from bench.measure.oom_kills import oom_kills
 from bench.plan.data_sets import data_key
-from bench.plan.trial import Trial
+from bench.plan.trial import Trial, digest
 from bench.run.processes import asked_process, send_answer
 
 Costs = Mapping[str, int | None]
@@ -112,6 +112,7 @@ def _prepare_all(
     from bench.data.survey import data_set_name
     from bench.data.survey_cache import look
     from bench.plan.cost import model_costs
+    from bench.train.check_parts import check_parts
     from bench.train.compiling import check_batches
     from bench.train.placement import check_placement, choose_placement
     from bench.train.session import check_machine
@@ -122,6 +123,7 @@ def _prepare_all(
     placements: list[str] = []
     notes: dict[str, None] = {}
     surveys: dict[str, Survey] = {}
+    tried: set[str] = set()
     for trial in trials:
         check_machine(trial)
     for trial in trials:
@@ -145,10 +147,19 @@ def _prepare_all(
                 surveys[key] = look(whole, data)
         check_batches(trial.settings.train, len(ready[key].splits["train"]))
         check_custom_transforms(trial.settings.augment, data.image_size)
+        if (parts := _own_parts(trial)) not in tried:
+            tried.add(parts)
+            check_parts(trial)
         fingerprints[trial.id] = ready[key].fingerprint
     costs = model_costs(trials, lambda what: report(f"cost of {what}", 0, 0))
     measured = {key: asdict(cost) for key, cost in costs.items()}
     return Prepared(measured, fingerprints, tuple(notes), tuple(placements), surveys)
+
+
+def _own_parts(trial: Trial) -> str:
+    """What decides whether a trial's parts of the user's own work: the same for all its seeds."""
+    settings = trial.settings
+    return digest([settings.train.identity(), settings.task.identity(), list(settings.classes)])
 
 
 def check_splits(splits: Splits, size: int) -> None:

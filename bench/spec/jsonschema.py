@@ -84,7 +84,9 @@ def _axes(sections: Schema, definitions: Schema, roots: Sequence[str]) -> Schema
         "minProperties": 1,
         "properties": {path: _levels(_any_of(*kinds)) for path, kinds in found.items()},
         # arguments of parts of the user's own
-        "patternProperties": {r"^(data|model)\.": _levels({})},
+        "patternProperties": {
+            r"^(data|model|train\.(loss|optimizer|sampler|schedule))\.": _levels({})
+        },
         "additionalProperties": False,
     }
 

@@ -53,5 +53,5 @@ def _revised(
         yield "data", "border"  # val/loss is a mean over pixels, not over batches
     if getattr(data, "ignore", None) is not None:
         yield "data", "ignore"
-    if "dice" in train.loss:
+    if isinstance(train.loss, str) and "dice" in train.loss:
         yield "train", "loss"  # val/loss is of the whole split

@@ -191,11 +191,31 @@ class TrialSettings(Settings):
         if task is None or not isinstance(value, dict):
             return value
         loss = value.get("loss", task.losses[0])
-        if isinstance(loss, str) and loss not in task.losses:
-            raise error_at(
-                f"{loss!r} is not a loss of {task.name}{did_you_mean(loss, task.losses)}", "loss"
-            )
+        for term in loss if isinstance(loss, list | tuple) else [loss]:
+            name = term.get("name") if isinstance(term, dict) else term
+            if isinstance(name, str) and name not in task.losses:
+                hint = did_you_mean(name, task.losses)
+                raise error_at(f"{name!r} is not a loss of {task.name}{hint}", "loss")
         return {**value, "loss": loss}
+
+    @field_validator("train")
+    @classmethod
+    def _fits_the_classes(cls, value: TrainSettings, info: ValidationInfo) -> TrainSettings:
+        task, data = info.data.get("task"), info.data.get("data")
+        if task is None or data is None:
+            return value
+        classes, weights = target_classes(task, data), value.class_weights
+        if isinstance(weights, tuple) and len(weights) != len(classes):
+            raise error_at(
+                f"has {len(weights)} numbers, and there are {len(classes)} classes: "
+                f"{', '.join(classes)}",
+                "class_weights",
+            )
+        if not task.open_loss and not isinstance(value.loss, str):
+            raise error_at(f"is {' or '.join(task.losses)} in {task.name}", "loss")
+        if value.sampler == "balanced" and task.target == "none":
+            raise error_at(f"cannot be balanced: {task.name} has no classes", "sampler")
+        return value
 
     @model_validator(mode="after")
     def _freezes_what_there_is(self) -> TrialSettings:

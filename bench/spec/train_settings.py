@@ -7,7 +7,17 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from bench.settings import Settings
+from bench.settings import Settings, added_later
+from bench.spec.train_parts import (
+    ClassWeights,
+    CustomOptimizer,
+    Optimizer,
+    Sampler,
+    Schedule,
+    Step,
+    WeightAveraging,
+)
+from bench.tasks.loss_settings import MEANS, WEIGHTED, Loss, NamedLoss, loss_terms, loss_text
 
 
 def error_at(message: str, *at: str) -> PydanticCustomError:
@@ -44,6 +54,12 @@ class TrainSettings(Settings):
     """How one trial is trained."""
 
     epochs: int = Field(100, ge=1, description="passes over the training images")
+    steps: int | None = added_later(
+        None,
+        ge=1,
+        description="optimizer steps in all, in equal parts over the epochs, each of which ends "
+        "with a validation; default: each epoch is a pass over the training images",
+    )
     batch_size: int = Field(20, ge=1, description="training images per step")
     micro_batch: MicroBatch = Field(
         "none",
@@ -53,8 +69,10 @@ class TrainSettings(Settings):
     val_batch_size: int | None = Field(
         None, ge=1, description="images at once in validation; default: batch_size"
     )
-    loss: Literal["cross_entropy", "dice", "cross_entropy+dice", "focal", "mse"] = Field(
-        "cross_entropy", description="what is minimised; default: the task's main one"
+    loss: Loss = Field(
+        "cross_entropy",
+        description="what is minimised: a name, `target:` for one's own with its arguments, or a "
+        "list of these with `weight:`; default: the task's main one",
     )
     focal_gamma: float = Field(2.0, ge=0, description="focusing exponent of the focal loss")
     label_smoothing: float = Field(
@@ -63,12 +81,33 @@ class TrainSettings(Settings):
         lt=1,
         description="fraction of the label spread over all classes; classification only",
     )
-    optimizer: Literal["adam", "adamw", "sgd"] = Field("adam", description="the optimizer")
+    class_weights: ClassWeights = added_later(
+        "none",
+        description="of the classes in cross-entropy and focal loss; balanced: inverse to how "
+        "often each is in the training split; validation's loss is not weighted",
+    )
+    head_weights: tuple[Annotated[float, Field(ge=0)], ...] | None = added_later(
+        None,
+        strict=False,
+        min_length=1,
+        description="of the outputs in the loss, where the model gives several (deep "
+        "supervision), the main one first; default: 1, 1/2, 1/4, …",
+    )
+    sampler: Sampler = added_later(
+        "shuffle",
+        description="which images an epoch has: shuffle: each once; balanced: drawn so that "
+        "classes are equally frequent; `target:` for one's own",
+    )
+    optimizer: Optimizer = Field(
+        "adam", description="the optimizer: a name, or `target:` for one's own with its arguments"
+    )
     lr: float = Field(1e-3, gt=0, description="learning rate; the peak of schedules that have one")
     weight_decay: float = Field(0.0, ge=0, description="L2 for adam and sgd, decoupled for adamw")
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
-    schedule: Literal["constant", "cosine", "one_cycle"] = Field(
-        "constant", description="learning-rate schedule over the epochs"
+    schedule: Schedule = Field(
+        "constant",
+        description="learning-rate schedule over the epochs: a name, a mapping with `name:` and "
+        "its settings, or `target:` for one's own",
     )
     warmup_epochs: float = Field(
         0.0, ge=0, description="linear warm-up, in epochs; one_cycle has its own"
@@ -100,6 +139,11 @@ class TrainSettings(Settings):
     )
     ema: float | None = Field(
         None, gt=0, lt=1, description="decay of a moving average of the weights, which is validated"
+    )
+    swa: WeightAveraging | None = added_later(
+        None,
+        description="stochastic weight averaging: validation and test use the mean of the weights "
+        "at the ends of the epochs after `start`",
     )
     freeze: Literal["none", "encoder"] | FreezeUpTo = Field(
         "none",
@@ -146,13 +190,38 @@ class TrainSettings(Settings):
         return self
 
     @model_validator(mode="after")
+    def _parts_fit(self) -> TrainSettings:
+        chosen = self.optimizer
+        if isinstance(chosen, CustomOptimizer) and "lr" in (chosen.model_extra or {}):
+            raise error_at("is train.lr: set it there", "optimizer", "lr")
+        if isinstance(self.schedule, Step) and (self.schedule.every is None) == (
+            self.schedule.at is None
+        ):
+            raise error_at("needs every: EPOCHS or at: [EPOCHS, …], one of them", "schedule")
+        if self.swa is not None and self.ema is not None:
+            raise error_at("cannot be combined with ema: leave out one of the averages", "swa")
+        if self.steps is not None and self.steps < self.epochs:
+            raise error_at(f"must be at least epochs ({self.epochs}), not {self.steps}", "steps")
+        if self.class_weights != "none" and not any(
+            isinstance(term, NamedLoss) and term.name in WEIGHTED for term in loss_terms(self.loss)
+        ):
+            raise error_at(
+                f"cannot be combined with loss: {loss_text(self.loss)}: cross-entropy and focal "
+                "loss weight classes; give a loss of one's own its argument, weight: […]",
+                "class_weights",
+            )
+        return self
+
+    @model_validator(mode="after")
     def _adds_up(self) -> TrainSettings:
         if self.micro_batch == "none":
             return self
-        if "dice" in self.loss:
+        terms = loss_terms(self.loss)
+        if not all(isinstance(term, NamedLoss) and term.name in MEANS for term in terms):
+            what = "Dice loss" if "dice" in loss_text(self.loss) else "loss"
             raise error_at(
-                f"cannot be combined with loss: {self.loss}: the Dice loss of a batch is not the "
-                "sum of those of its parts; use none",
+                f"cannot be combined with loss: {loss_text(self.loss)}: the {what} of a batch is "
+                "not the sum of those of its parts; use none",
                 "micro_batch",
             )
         if self.compile != "none":

@@ -13,7 +13,9 @@ from bench.augment.settings import (
 )
 from bench.settings import Settings
 from bench.spec.schema import TrialSettings
+from bench.spec.train_parts import part_text
 from bench.spec.train_settings import FreezeUpTo
+from bench.tasks.loss_settings import loss_terms, loss_text
 
 _CHANGES_VALUES = ("bench.augment.color:", "bench.augment.texture:")
 """Where the transforms are that move no pixel."""
@@ -76,7 +78,12 @@ def _of_training(settings: TrialSettings) -> Iterator[UnusedSetting]:
     up_to_last = isinstance(freeze, FreezeUpTo) and stages[-1:] == (freeze.up_to,)
     stays_frozen = (freeze == "encoder" or up_to_last) and train.unfreeze_epoch is None
     rules: tuple[tuple[str, bool, str, tuple[str, ...]], ...] = (
-        ("focal_gamma", train.loss != "focal", f"with loss: {train.loss}", ("train.loss",)),
+        (
+            "focal_gamma",
+            not any(getattr(term, "name", None) == "focal" for term in loss_terms(train.loss)),
+            f"with loss: {loss_text(train.loss)}",
+            ("train.loss",),
+        ),
         ("label_smoothing", task.target != "label", f"in {task.name}: images have no labels", ()),
         (
             "micro_batch",
@@ -87,7 +94,7 @@ def _of_training(settings: TrialSettings) -> Iterator[UnusedSetting]:
         (
             "momentum",
             train.optimizer != "sgd",
-            f"with optimizer: {train.optimizer}",
+            f"with optimizer: {part_text(train.optimizer)}",
             ("train.optimizer",),
         ),
         (

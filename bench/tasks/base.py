@@ -100,13 +100,22 @@ class Meter(Protocol):
         ...
 
 
+def task_state(task: object) -> nn.Module:
+    """What of a task has parameters or buffers (a loss of one's own), as a module; mostly empty.
+
+    A task that has any says it by an attribute `state`.
+    """
+    found = getattr(task, "state", None)
+    return found if isinstance(found, nn.Module) else nn.ModuleList()
+
+
 class Task(Protocol):
     """What a model is trained for.
 
     Built from the task's settings and, of the following, what its constructor accepts:
     `classes` (names of the target's classes), `background` (whether the first class of a mask has
-    no score), `loss`, `focal_gamma`, `label_smoothing` and `load_classifier` (a settled classifier
-    → its network).
+    no score), `loss`, `focal_gamma`, `label_smoothing`, `head_weights` and `load_classifier` (a
+    settled classifier → its network).
     """
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
@@ -125,6 +134,14 @@ class Task(Protocol):
 
     def meter(self) -> Meter:
         """A fresh meter."""
+        ...
+
+    def weight_classes(self, weights: Tensor, /) -> None:
+        """Weight classes in the loss, (K,); called where `train.class_weights` says so."""
+        ...
+
+    def count_classes(self, targets: Tensor, /) -> Tensor:
+        """(N, K) int64: how often each class is in each of these targets (N, …)."""
         ...
 
     def predict(self, model: nn.Module, images: Tensor, size: tuple[int, int] | None) -> Tensor:

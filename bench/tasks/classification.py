@@ -10,7 +10,15 @@ from torch.nn import functional as F
 
 from bench.image_scores import ImageScores
 from bench.tasks.base import Baseline, Batch, FinalEvaluation, LossPart, Picture, Samples
+from bench.tasks.classification_loss import (
+    LabelCrossEntropy,
+    LabelLoss,
+    classification_loss,
+)
+from bench.tasks.loss_settings import LossName, LossTerm
+from bench.tasks.outputs import as_classes, loss_of_heads, main_output
 from bench.tasks.pictures import Caption, captioned, confusion_matrix
+from bench.tasks.sum_of_losses import amount_of, state_of, weight_classes
 
 TOP = 5  # ImageNet's second figure
 
@@ -19,33 +27,50 @@ class Classification:
     """The classification task; see `bench.tasks.base.Task`. Models give scores (B, K)."""
 
     def __init__(
-        self, *, classes: tuple[str, ...], loss: str = "cross_entropy", label_smoothing: float = 0.0
+        self,
+        *,
+        classes: tuple[str, ...],
+        loss: LossName | LossTerm | tuple[LossTerm, ...] = "cross_entropy",
+        label_smoothing: float = 0.0,
+        head_weights: tuple[float, ...] | None = None,
     ) -> None:
-        if loss != "cross_entropy":
-            raise ValueError(f"classification has no loss {loss!r}")
         self.classes = classes
         self.label_smoothing = label_smoothing
+        self.criterion = classification_loss(loss, label_smoothing)
+        self._head_weights = head_weights
+        self.state = state_of(self.criterion)
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Cross-entropy against smoothed labels, in fp32.
-
-        With smoothing s the target is (1 - s) on the label plus s / K on every class (Szegedy et
-        al. 2016).
-        """
-        scores = model(batch.images).float()
-        return F.cross_entropy(scores, _labels(batch), label_smoothing=self.label_smoothing)
+        """The chosen loss of the model's scores, in fp32; of several heads the weighted sum."""
+        found, labels = model(batch.images), _labels(batch)
+        return loss_of_heads(found, lambda s: self.criterion(s, labels), self._head_weights)
 
     def loss_parts(self, batch: Batch, size: int) -> Sequence[LossPart]:
-        """The loss is a mean over images."""
+        """The loss is a mean over images.
+
+        Raises:
+            ValueError: it is another's, of which that is not known.
+        """
+        whole = amount_of(self.criterion, _labels(batch))
 
         def share(part: Batch) -> LossPart:
-            return lambda model: self.loss(model, part) * (len(part.images) / len(batch.images))
+            return lambda model: (
+                self.loss(model, part) * (amount_of(self.criterion, _labels(part)) / whole)
+            )
 
         return [share(part) for part in batch.parts(size)]
 
+    def weight_classes(self, weights: Tensor) -> None:
+        """Weight the images in the loss by their classes, (K,), but for validation's."""
+        weight_classes(self.criterion, weights)
+
+    def count_classes(self, targets: Tensor) -> Tensor:
+        """(N, K) int64: 1 at the class of each label, (N,)."""
+        return F.one_hot(targets.long(), len(self.classes))
+
     def meter(self) -> ClassificationMeter:
         """A fresh meter."""
-        return ClassificationMeter(len(self.classes))
+        return ClassificationMeter(len(self.classes), self.criterion)
 
     def predict(
         self, model: nn.Module, images: Tensor, _size: tuple[int, int] | None = None
@@ -55,8 +80,7 @@ class Classification:
 
     def probabilities(self, model: nn.Module, images: Tensor) -> Tensor:
         """(B, K) fp32, summing to one over the classes."""
-        scores: Tensor = model(images)
-        return scores.float().softmax(1)
+        return as_classes(main_output(model(images)).float()).softmax(1)
 
     def baseline(self, batches: Iterable[Batch]) -> Baseline:
         """Always the same scores: the best ones rank classes by their frequency in these samples.
@@ -115,18 +139,20 @@ def _labels(batch: Batch) -> Tensor:
 
 
 class ClassificationMeter:
-    """Cross-entropy without smoothing, and top-k accuracies, over images."""
+    """The loss of images, cross-entropy without smoothing and class weights, and accuracies."""
 
-    def __init__(self, classes: int) -> None:
+    def __init__(self, classes: int, criterion: LabelLoss | None = None) -> None:
         self._top_ks = top_ks(classes)
+        self._criterion = criterion or LabelCrossEntropy()
         self._losses: list[Tensor] = []
         self._ranks: list[Tensor] = []
         self._scores: ImageScores | None = None
 
     def update(self, model: nn.Module, batch: Batch) -> None:
         """Score one batch; nothing is read back from the device."""
-        scores, labels = model(batch.images).detach().float(), _labels(batch)
-        self._losses.append(F.cross_entropy(scores, labels, reduction="none"))
+        scores, labels = main_output(model(batch.images)).detach().float(), _labels(batch)
+        self._losses.append(self._criterion.each(scores, labels))
+        scores = as_classes(scores)
         self._ranks.append(ranks(scores, labels))
 
     def compute(self) -> dict[str, float | None]:

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bench.labels import IGNORE_LABEL
+from bench.tasks.outputs import as_classes
 
 EPSILON = 1e-6  # as in the published scores: empty against empty is 1
 
@@ -32,11 +33,18 @@ class Measured(NamedTuple):
 class Loss(Protocol):
     """A loss of batches, of a split, and of its images."""
 
-    def __call__(self, scores: Tensor, masks: Tensor) -> Tensor:
+    def __call__(self, scores: Tensor, masks: Tensor, /) -> Tensor:
         """The batch's loss, () in the type of the scores."""
         ...
 
-    def measure(self, scores: Tensor, masks: Tensor) -> Measured:
+    def amount(self, masks: Tensor, /) -> Tensor | None:
+        """What the loss of a batch is a mean over, (): the pixels that count.
+
+        None: it is no mean, and those of a batch's parts do not add up to it.
+        """
+        ...
+
+    def measure(self, scores: Tensor, masks: Tensor, /) -> Measured:
         """What is recorded of a batch; nothing is read back from the device."""
         ...
 
@@ -54,10 +62,23 @@ class PixelCrossEntropy:
 
     def __init__(self, gamma: float = 0.0) -> None:
         self._gamma = gamma
+        self.class_weights: Tensor | None = None
 
     def __call__(self, scores: Tensor, masks: Tensor) -> Tensor:
-        """See `Loss`."""
-        return self._total(scores, masks) / _counted(masks).clamp(min=1)
+        """See `Loss`. With `class_weights` (K,) a mean that weights pixels by their class."""
+        if self.class_weights is None:
+            return self._total(scores, masks) / self.amount(masks)
+        self.class_weights = weights = self.class_weights.to(scores.device)
+        each = self._focal(scores, masks).view(masks.shape)
+        return (each * _of_pixels(weights, masks)).sum() / self.amount(masks)
+
+    def amount(self, masks: Tensor) -> Tensor:
+        """See `Loss`; with class weights their sum over pixels."""
+        if self.class_weights is None:
+            return _counted(masks).clamp(min=1)
+        self.class_weights = weights = self.class_weights.to(masks.device)
+        # an epsilon where every class of the batch has the weight 0
+        return _of_pixels(weights, masks).sum().clamp(min=EPSILON)
 
     def measure(self, scores: Tensor, masks: Tensor) -> Measured:
         """(2,) sums over the batch: of the loss over pixels, and how many count."""
@@ -84,6 +105,8 @@ class PixelCrossEntropy:
 
     def _focal(self, scores: Tensor, masks: Tensor) -> Tensor:
         each = _pixelwise(scores, masks, "none")
+        if self._gamma == 0:
+            return each
         return _power(-torch.expm1(-each), self._gamma) * each
 
 
@@ -105,6 +128,9 @@ class SoftDice:
         """See `Loss`."""
         return self._of(*(part.sum((0, 2, 3)) for part in self._parts(scores, masks)))
 
+    def amount(self, _masks: Tensor) -> None:
+        """See `Loss`: one figure of a whole batch."""
+
     def measure(self, scores: Tensor, masks: Tensor) -> Measured:
         """(3, C) sums over the batch: Σ p·g, Σ p and Σ g of each class."""
         parts = self._parts(scores, masks)
@@ -119,6 +145,7 @@ class SoftDice:
 
     def _parts(self, scores: Tensor, masks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """p·g, p and g of each class and pixel, (B, C, H, W)."""
+        scores = as_classes(scores)
         valid = (masks != IGNORE_LABEL).unsqueeze(1)
         classes = torch.arange(self._first, scores.shape[1], device=scores.device)
         truth = (masks.unsqueeze(1) == classes.view(1, -1, 1, 1)).to(scores.dtype)
@@ -144,6 +171,18 @@ class CrossEntropyPlusDice:
         """See `Loss`."""
         return self._pixels(scores, masks) + self._dice(scores, masks)
 
+    @property
+    def class_weights(self) -> Tensor | None:
+        """(K,), of the cross-entropy alone."""
+        return self._pixels.class_weights
+
+    @class_weights.setter
+    def class_weights(self, weights: Tensor | None) -> None:
+        self._pixels.class_weights = weights
+
+    def amount(self, _masks: Tensor) -> None:
+        """See `Loss`."""
+
     def measure(self, scores: Tensor, masks: Tensor) -> Measured:
         """(2 + 3·C,): the sums of both."""
         pixels, dice = (part.measure(scores, masks) for part in (self._pixels, self._dice))
@@ -155,23 +194,14 @@ class CrossEntropyPlusDice:
         return self._pixels.of_split(sums[:2]) + self._dice.of_split(sums[2:].view(3, -1))
 
 
-PIXEL_MEAN_LOSSES = frozenset({"cross_entropy", "focal"})
-"""Those that are means over the pixels that count."""
-
-
-def segmentation_loss(name: str, focal_gamma: float = 2.0, first: int = 1) -> Loss:
-    """The loss called `name` in a spec; `first` is the first class of a Dice loss."""
-    losses: dict[str, Loss] = {
-        "cross_entropy": PixelCrossEntropy(),
-        "dice": SoftDice(first),
-        "cross_entropy+dice": CrossEntropyPlusDice(first),
-        "focal": PixelCrossEntropy(focal_gamma),
-    }
-    return losses[name]
-
-
 def _counted(masks: Tensor) -> Tensor:
     return (masks != IGNORE_LABEL).sum()
+
+
+def _of_pixels(weights: Tensor, masks: Tensor) -> Tensor:
+    """The weight of each pixel's class, in the shape of the masks; 0 where ignored."""
+    counted = masks != IGNORE_LABEL
+    return weights[masks.where(counted, 0).long()] * counted
 
 
 def _power(base: Tensor, exponent: float) -> Tensor:
@@ -191,6 +221,7 @@ def _pixelwise(scores: Tensor, masks: Tensor, reduction: str) -> Tensor:
 
 def _log_probabilities(scores: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
     """Of each class at each pixel, and the pixels' labels: maps, or lists of pixels."""
+    scores = as_classes(scores)
     if scores.is_cuda and torch.are_deterministic_algorithms_enabled():
         # CUDA's loss over maps has no deterministic form; over a list of pixels it has
         scores = scores.permute(0, 2, 3, 1).reshape(-1, scores.shape[1])

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.image_scores import ImageScores
-from bench.labels import IGNORE_LABEL
 from bench.metric_columns import SPLIT, class_columns
 from bench.tasks.base import Baseline, Batch, FinalEvaluation, LossPart, Picture, Samples
 from bench.tasks.dice_iou import (
@@ -24,9 +23,13 @@ from bench.tasks.dice_iou import (
     pixels,
     scores,
 )
-from bench.tasks.losses import PIXEL_MEAN_LOSSES, segmentation_loss
+from bench.tasks.foreign_loss import ForeignLoss
+from bench.tasks.loss_settings import MEANS, LossName, LossTerm
+from bench.tasks.outputs import at_size, loss_of_heads, main_output
 from bench.tasks.pictures import side_by_side
+from bench.tasks.segmentation_loss import segmentation_loss
 from bench.tasks.settings import EmptyMask, ScoreAverage, scored_classes
+from bench.tasks.sum_of_losses import amount_of, state_of, weight_classes
 
 __all__ = ["Segmentation", "SegmentationMeter", "dice_and_iou", "predict_labels"]
 
@@ -39,7 +42,9 @@ _AVERAGES = ("loss", "dice", "iou")
 
 
 def predict_labels(scores: Tensor) -> Tensor:
-    """(B, K, H, W) scores → (B, H, W) uint8 labels."""
+    """(B, K, H, W) scores, or (B, 1, H, W) logits of the second class → (B, H, W) uint8 labels."""
+    if scores.shape[1] == 1:
+        return (scores[:, 0] > 0).to(torch.uint8)
     if scores.shape[1] == 2:  # several times faster than argmax on a CPU
         return (scores[:, 1] > scores[:, 0]).to(torch.uint8)
     return scores.argmax(1).to(torch.uint8)
@@ -53,8 +58,9 @@ class Segmentation:
         *,
         classes: tuple[str, ...] = ("background", "foreground"),
         background: bool = True,
-        loss: str = "cross_entropy",
+        loss: LossName | LossTerm | tuple[LossTerm, ...] = "cross_entropy",
         focal_gamma: float = 2.0,
+        head_weights: tuple[float, ...] | None = None,
         average: ScoreAverage = "image",
         empty_mask: EmptyMask = "one",
     ) -> None:
@@ -62,13 +68,28 @@ class Segmentation:
         self.scored = scored_classes(classes, background=background)
         self._columns = class_columns(self.scored)
         self.criterion = segmentation_loss(loss, focal_gamma, len(classes) - len(self.scored))
+        self._head_weights = head_weights
         self._average = average
         self._empty_mask: EmptyMask = "missing" if len(self.scored) > 1 else empty_mask
-        self._loss_name = loss
+        self._loss_name = loss if isinstance(loss, str) else ""
+        self._is_image_mean = isinstance(self.criterion, ForeignLoss)
+        self.state = state_of(self.criterion)
+
+    def weight_classes(self, weights: Tensor) -> None:
+        """Weight the pixels in the loss by their classes, (K,), but for validation's."""
+        weight_classes(self.criterion, weights)
+
+    def count_classes(self, targets: Tensor) -> Tensor:
+        """(N, K) int64: the pixels of each class in masks (N, H, W)."""
+        return pixels(targets, len(self.classes))
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        """The chosen loss of the model's scores, in fp32."""
-        return self.criterion(model(batch.images).float(), _masks(batch))
+        """The chosen loss of the model's scores, in fp32; of several heads the weighted sum."""
+        found, masks = model(batch.images), _masks(batch)
+        size = masks.shape[1:]
+        return loss_of_heads(
+            found, lambda s: self.criterion(at_size(s, size), masks), self._head_weights
+        )
 
     def loss_parts(self, batch: Batch, size: int) -> Sequence[LossPart]:
         """The loss is a mean over the pixels that count, of which parts may have more or fewer.
@@ -76,12 +97,12 @@ class Segmentation:
         Raises:
             ValueError: it is the Dice loss, one figure of a whole batch.
         """
-        if self._loss_name not in PIXEL_MEAN_LOSSES:
-            raise ValueError("the Dice loss of a batch is not the sum of those of its parts")
-        whole = _counted(batch).clamp(min=1)
+        whole = amount_of(self.criterion, _masks(batch))
 
         def share(part: Batch) -> LossPart:
-            return lambda model: self.loss(model, part) * (_counted(part) / whole)
+            return lambda model: (
+                self.loss(model, part) * (amount_of(self.criterion, _masks(part)) / whole)
+            )
 
         return [share(part) for part in batch.parts(size)]
 
@@ -93,7 +114,7 @@ class Segmentation:
         self, model: nn.Module, images: Tensor, size: tuple[int, int] | None = None
     ) -> Tensor:
         """(B, h, w) uint8 labels; scores, not labels, are resized when `size` differs."""
-        scores = model(images).float()
+        scores = main_output(model(images)).float()
         if size is not None and tuple(scores.shape[2:]) != size:
             scores = F.interpolate(scores, size=size, mode="bilinear", align_corners=False)
         return predict_labels(scores)
@@ -173,7 +194,9 @@ class Segmentation:
                 found |= {f"{kind}_{n}": score for n, score in zip(self._columns, own, strict=True)}
         means = set() if self._average == "split" else set(found) - {"loss"}
         counted = counts.truth.sum(1)
-        if self._loss_name in PIXEL_MEAN_LOSSES and bool((counted == counted[0]).all()):
+        if self._is_image_mean or (
+            self._loss_name in MEANS and bool((counted == counted[0]).all())
+        ):
             means.add("loss")
         return ImageScores.of({k: v.double().numpy() for k, v in found.items()}, means)
 
@@ -202,11 +225,6 @@ def _masks(batch: Batch) -> Tensor:
     return batch.target
 
 
-def _counted(batch: Batch) -> Tensor:
-    """How many pixels count."""
-    return (_masks(batch) != IGNORE_LABEL).sum()
-
-
 def _known(value: Tensor) -> float | None:
     """A number; None where it is not defined."""
     return None if value.isnan() else float(value)
@@ -227,7 +245,7 @@ class SegmentationMeter:
 
     def update(self, model: nn.Module, batch: Batch) -> None:
         """Score one batch; nothing is read back from the device."""
-        found, masks = model(batch.images), _masks(batch)
+        found, masks = main_output(model(batch.images)), _masks(batch)
         loss = self._task.criterion.measure(found.float(), masks)
         self._sums.append(loss.sums.detach())
         self._losses.append(loss.images.detach())

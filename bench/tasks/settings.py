@@ -30,15 +30,19 @@ class TaskSettings(Settings):
 
     Attributes:
         target: what of the data set's samples is learnt.
+        classes_at_end: whether models give scores of classes, of which one logit does for two.
         takes_time: whether models are called with a time step (B,) int64 beside the images.
         losses: those that it can minimise, the default first.
+        open_loss: whether it can minimise others, by `target:`, and sums.
         normalize: what `data.normalize` may be; None: anything.
         pictured: how many validation samples its closing pictures show.
     """
 
     target: ClassVar[Target] = "mask"
+    classes_at_end: ClassVar[bool] = True
     takes_time: ClassVar[bool] = False
     losses: ClassVar[tuple[str, ...]] = ()
+    open_loss: ClassVar[bool] = True
     normalize: ClassVar[frozenset[str] | None] = None
     pictured: ClassVar[int] = 4
 
@@ -143,8 +147,10 @@ class DiffusionSettings(TaskSettings):
     """Predicting the noise in images: denoising diffusion (Ho et al. 2020)."""
 
     target: ClassVar[Target] = "none"
+    classes_at_end: ClassVar[bool] = False
     takes_time: ClassVar[bool] = True
     losses: ClassVar[tuple[str, ...]] = ("mse",)
+    open_loss: ClassVar[bool] = False
     normalize: ClassVar[frozenset[str] | None] = frozenset({"symmetric"})
 
     name: Literal["diffusion"] = "diffusion"

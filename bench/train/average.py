@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 class WeightAverage:
-    """An exponential moving average of the weights, and of BatchNorm's statistics.
+    """A moving average of the weights, and of BatchNorm's statistics: exponential, or their mean.
 
     torch's `AveragedModel` keeps its count on the CPU and copies it to the device in every update,
     which waits for all work queued there; nothing is read back or copied across here.
@@ -21,11 +21,14 @@ class WeightAverage:
         steps: how many updates there were. The first one copies.
     """
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
-        """`decay` is the weight of the average in each update, the new weights having the rest."""
+    def __init__(self, model: nn.Module, decay: float | None) -> None:
+        """`decay` is the weight of the average in each update, the new weights having the rest.
+
+        None: all updates have equal weights (stochastic weight averaging).
+        """
         self.module = copy.deepcopy(model).requires_grad_(False)
         self.steps = 0
-        self._new_weight = 1 - decay
+        self._decay = decay
         self._averages = _Tensors(self.module)
         self._weights = _Tensors(model)
 
@@ -38,7 +41,8 @@ class WeightAverage:
         averages = [tensor for tensor, moves in zip(ours, moving, strict=True) if moves]
         targets = [tensor for tensor, moves in zip(theirs, moving, strict=True) if moves]
         if averages:
-            torch._foreach_lerp_(averages, targets, self._new_weight)
+            new_weight = 1 / (self.steps + 1) if self._decay is None else 1 - self._decay
+            torch._foreach_lerp_(averages, targets, new_weight)
         copies = [tensor for tensor, moves in zip(ours, moving, strict=True) if not moves]
         if copies:
             sources = [tensor for tensor, moves in zip(theirs, moving, strict=True) if not moves]

@@ -13,8 +13,10 @@ from bench.augment.pipeline import Pipeline
 from bench.data.normalize import scale_and_offset
 from bench.data.window import EIGHT_BITS, Window
 from bench.plan.trial import Trial
+from bench.spec.train_parts import CustomSampler
 from bench.tasks.base import Batch
 from bench.train.placement import SampleSource, StoredBatch
+from bench.train.samplers import EpochSampler
 from bench.train.seeding import generator
 
 
@@ -87,7 +89,9 @@ class Batches:
         batch_size: int,
         device: torch.device,
         window: Window = EIGHT_BITS,
+        sampler: EpochSampler | None = None,
     ) -> None:
+        """`sampler` draws the samples of training's epochs; None: each once in random order."""
         self._source = source
         self._apply_window = ApplyWindow(window)
         self._target_is_mask = (
@@ -95,6 +99,10 @@ class Batches:
         )  # with the image, when augmented
         self._seed = trial.seed
         self._batch_size = batch_size
+        self._sampler = sampler
+        train = trial.settings.train
+        self._steps, self._epochs = train.steps, train.epochs
+        self._custom_sampler = train.sampler
         self._append = trial.settings.augment.mode == "append"
         self._pipeline = Pipeline(
             trial.settings.augment, paired="unpaired_masks" not in trial.settings.mistakes
@@ -115,6 +123,8 @@ class Batches:
         With `mode: append` every original is there, and beside it a copy of each sample that any
         transform was drawn for.
         """
+        if self._sampler is not None or self._steps is not None:
+            return self._drawn_plan(epoch)
         samples = torch.arange(len(self))
         chosen = self._pipeline.choose(len(self), generator(self._seed, "augment.choice", epoch))
         if self._append:
@@ -124,6 +134,41 @@ class Batches:
         # the order has a stream of its own: augmentation draws do not change it
         order = torch.randperm(len(samples), generator=generator(self._seed, "order", epoch))
         return EpochPlan(samples[order], chosen[order])
+
+    def _drawn_plan(self, epoch: int) -> EpochPlan:
+        """The same where a sampler draws the samples in their order, or steps are counted."""
+        samples = self._in_steps(epoch) if self._steps is not None else self._pass(epoch)
+        stream = generator(self._seed, "augment.choice", epoch)
+        chosen = self._pipeline.choose(len(samples), stream)
+        if not self._append:
+            return EpochPlan(samples, chosen)
+        # each copy right after its original: the order is the sampler's
+        times = 1 + chosen.any(1).long()
+        first = torch.cumsum(times, 0) - times
+        order, rows = (part.repeat_interleave(times, 0) for part in (samples, chosen))
+        rows[first] = torch.zeros_like(rows[first])
+        return EpochPlan(order, rows)
+
+    def _in_steps(self, epoch: int) -> Tensor:
+        """The samples of an epoch's share of all steps, from pass after pass over the images."""
+        assert self._steps is not None
+        bounds = [round(self._steps * done / self._epochs) for done in (epoch - 1, epoch)]
+        begin, end = (bound * self._batch_size for bound in bounds)
+        size = None if isinstance(self._custom_sampler, CustomSampler) else len(self)
+        number = 1 if size is None else begin // size + 1
+        at = 0 if size is None else (number - 1) * size
+        parts: list[Tensor] = []
+        while at < end:
+            samples = self._pass(number)
+            parts.append(samples[max(0, begin - at) : end - at])
+            at, number = at + len(samples), number + 1
+        return torch.cat(parts)
+
+    def _pass(self, number: int) -> Tensor:
+        """The samples of one pass over the images, counted from 1."""
+        if self._sampler is not None:
+            return self._sampler.draw(number)
+        return torch.randperm(len(self), generator=generator(self._seed, "order", number))
 
     def steps(self, plan: EpochPlan) -> int:
         """Optimizer steps in the epoch."""

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from bench.image_scores import ImageScores
-from bench.tasks.base import Task
+from bench.tasks.base import Task, task_state
 from bench.train.batches import Batches
 from bench.train.image_scores import scores_of
 from bench.train.precision import Precision
@@ -43,6 +43,7 @@ def evaluate_images(
     `grad` leaves autograd on (a published mistake, to be measured).
     """
     model.eval()
+    task_state(task).eval()
     meter = task.meter()
     with nullcontext() if grad else torch.inference_mode():
         with precision.autocast():  # once, so that weights are cast once

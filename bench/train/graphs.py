@@ -13,6 +13,7 @@ from bench.errors import DeviceError, first_line
 from bench.models.settings import ModelSettings
 from bench.plan.trial import Trial
 from bench.tasks.base import Batch
+from bench.tasks.loss_settings import NamedLoss, loss_terms
 
 WARM_UP_STEPS = 3
 """Steps before recording: in them cuDNN chooses its algorithms, the optimizer makes its state."""
@@ -44,7 +45,10 @@ def graphs_for(
     if train.compile != "none" or train.micro_batch != "none":
         return None
     model = trial.settings.model
-    known = isinstance(model, ModelSettings) and model.replayable
+    ours = isinstance(model, ModelSettings) and model.replayable
+    # a loss of one's own may read back, or decide anew in Python, as a model may
+    named = all(isinstance(term, NamedLoss) for term in loss_terms(train.loss))
+    known = ours and named
     return GraphSettings(1 / trials_per_device) if known or choice == "on" else None
 
 

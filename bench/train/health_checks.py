@@ -98,7 +98,9 @@ class HealthMonitor:
         }
         # L2 decay moves the mean of the gradients where there are none
         decays = settings.weight_decay > 0 and settings.optimizer != "adamw"
-        keeps_mean = settings.optimizer != "sgd" or settings.momentum > 0
+        keeps_mean = settings.optimizer in ("adam", "adamw") or (
+            settings.optimizer == "sgd" and settings.momentum > 0
+        )
         self._optimizer_averages = keeps_mean and not decays
         self._trained: set[str] = set()
         self._state = HealthState(fresh_norms=_from_scratch(self._norms), updates=self._updates())

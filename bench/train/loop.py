@@ -26,11 +26,11 @@ from bench.train.evaluation import evaluate_images
 from bench.train.graphs import graphs_for
 from bench.train.health_checks import HealthMonitor
 from bench.train.image_scores import ScoreLog
-from bench.train.optim import set_learning_rates
 from bench.train.precision import Precision
 from bench.train.progress_watch import TICK_SECONDS, ProgressWatch
 from bench.train.progress_watch import Interrupted as Interrupted
 from bench.train.recorder import Recorder
+from bench.train.schedules import make_schedule
 from bench.train.seeding import seed_globals
 from bench.train.train_state import TrainState
 
@@ -112,6 +112,7 @@ class Training:
         self.model, self.freezing = self.train_state.model, self.train_state.freezing
         self.optimizer, self.average = self.train_state.optimizer, self.train_state.average
         self.precision, self.step = self.train_state.precision, self.train_state.step
+        self.schedule = make_schedule(self.optimizer, self.settings, trial.settings.select)
         self.progress = Progress(micro_batch=self.step.micro_batch)
         self.health = HealthMonitor(self.model, self.optimizer, self.settings, self.average)
         self.scores = ScoreLog(curve_metric(trial.settings.select.metric))
@@ -130,6 +131,7 @@ class Training:
         while self.progress.epoch < self.settings.epochs and not self._stops_early():
             row = self._epoch(self.progress.epoch + 1)
             self.progress.history.append(row)
+            self.schedule.after_epoch(self.progress.history)
             self._record_pictures()  # first: what is behind the checkpoint is not made again
             self._save_epoch(row)
             self.recorder.record_epoch(row)
@@ -144,6 +146,7 @@ class Training:
         plan = self.train_batches.plan(epoch)
         with Stopwatch(self.device) as training, CompileClock() as compiling:
             loss = self._train(plan, epoch)
+        self.train_state.end(epoch)
         self.health.observe_epoch(self.train_batches.steps(plan))
         self.progress.compile_seconds += compiling.seconds
         if self.progress.micro_batch != self.step.micro_batch:  # memory ran out
@@ -185,8 +188,9 @@ class Training:
         for step, batch in enumerate(self.train_batches.training(plan, epoch)):
             # the middle of the step: warm-up starts above 0, and cosine ends symmetrically
             done = epoch - 1 + (step + 0.5) / steps
-            set_learning_rates(self.optimizer, self.settings, done)
+            self.schedule.before_step(done)
             total += self.step(batch) * len(batch.images)
+            self.schedule.after_step()
             if self.signals.stopping():
                 raise Interrupted
             if time.monotonic() - last_tick > TICK_SECONDS:
@@ -260,6 +264,7 @@ class Training:
                 "model": self.train_state.eval_model.state_dict(),
                 "epoch": self.progress.epoch,
                 "identity": digest(self.trial.identity),
+                **self._task_state(),
             }
             checkpoint.save(self.recorder.best, weights, check=self.recorder.check)
 
@@ -315,13 +320,20 @@ class Training:
             "fingerprint": self.fingerprint,
             "identity": digest(self.trial.identity),
             "threads": torch.get_num_threads(),
+            **self._task_state(),
+            **({"schedule": schedule} if (schedule := self.schedule.state_dict()) else {}),
         }
+
+    def _task_state(self) -> dict[str, Any]:
+        """What a loss of one's own keeps, where it keeps anything."""
+        state = self.train_state.task_state.state_dict()
+        return {"task_state": state} if state else {}
 
     def finished_state(self) -> dict[str, Any]:
         """What a finished trial's records can be made of again, beside the best epoch's weights."""
         state = self._state()
         steps = None if self.average is None else self.average.steps
-        weights = ("model", "optimizer", "scaler", "average")
+        weights = ("model", "optimizer", "scaler", "average", "task_state", "schedule")
         return {k: v for k, v in state.items() if k not in weights} | {"average_steps": steps}
 
     def resume(self, state: Mapping[str, Any]) -> None:
@@ -364,8 +376,11 @@ class Training:
             self.health.resume(state.get("health"))
             return
         self.model.load_state_dict(state["model"])
+        if self._task_state():
+            self.train_state.task_state.load_state_dict(state["task_state"])
         self.train_state.begin(progress.epoch)  # the optimizer's state has the groups of that epoch
         self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state.get("schedule", {}), progress.history)
         self.precision.scaler.load_state_dict(state["scaler"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])

@@ -9,7 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from bench.spec.train_parts import Polynomial, Step
 from bench.spec.train_settings import TrainSettings
+from bench.train.custom_optimizer import custom_optimizer
 
 ParameterGroup = dict[str, Any]
 """A parameter group of an optimizer: `params`, and `peak`, the learning rate it is scheduled by."""
@@ -41,13 +43,18 @@ def make_optimizer(
             optimizer = torch.optim.SGD(groups, momentum=settings.momentum, **common)
             start_momentum(optimizer)
             return optimizer
+        case own:
+            return custom_optimizer(groups, own, settings)
 
 
 def start_momentum(optimizer: torch.optim.Optimizer) -> None:
     """Let momentum begin with 0, to be called when parameters were added; the same to the bit.
 
-    torch leaves the first step to fill it: memory as it comes, where that step is not taken.
+    torch leaves the first step to fill it: memory as it comes, where that step is not taken. What
+    an optimizer of one's own keeps is its own affair.
     """
+    if type(optimizer) is not torch.optim.SGD:
+        return
     for group in optimizer.param_groups:
         for weight in group["params"] if group.get("momentum") else ():
             optimizer.state[weight].setdefault("momentum_buffer", torch.zeros_like(weight))
@@ -58,17 +65,35 @@ def learning_rate(settings: TrainSettings, done: float, peak: float) -> float:
 
     * constant: `peak`; cosine: half a cosine from `peak` to 0 (Loshchilov and Hutter 2017 without
       restarts); both after a linear warm-up of `warmup_epochs`.
+    * polynomial: peak · (1 - share)^power, of the share after the warm-up that is done; step: times
+      `factor` after every so many epochs, or after those that are listed.
     * one_cycle (Smith and Topin 2018, cosine-shaped): up from peak/25 to `peak` over the first 30%,
       then down to peak/250,000; momentum stays.
     """
-    if settings.schedule == "one_cycle":
+    schedule = settings.schedule
+    if schedule == "one_cycle":
         return peak * _one_cycle(done / settings.epochs)
     if done < settings.warmup_epochs:
         return peak * done / settings.warmup_epochs
-    if settings.schedule == "constant":
+    if schedule == "constant":
         return peak
+    if isinstance(schedule, Step):
+        return peak * float(schedule.factor ** _falls(schedule, done))
     share = (done - settings.warmup_epochs) / (settings.epochs - settings.warmup_epochs)
+    if isinstance(schedule, Polynomial):
+        return peak * float(max(0.0, 1 - share) ** schedule.power)
     return peak * _between(1.0, 0.0, share)
+
+
+def warmed_up(settings: TrainSettings, done: float, rate: float) -> float:
+    """A learning rate, or a part of it in the epochs of the linear warm-up."""
+    return rate * done / settings.warmup_epochs if done < settings.warmup_epochs else rate
+
+
+def _falls(schedule: Step, done: float) -> int:
+    if schedule.every is not None:
+        return int(done // schedule.every)
+    return sum(done >= epoch for epoch in schedule.at or ())
 
 
 def set_learning_rates(

@@ -56,6 +56,7 @@ def train_trial(
     saved = saved_state(trial, recorder, parts.model)
     recorder.begin(manifest)
     print(parts.placement.choice, flush=True)
+    parts.weight_classes()
     check_extractor(trial)  # before hours of training, which it would waste
     if saved is None:
         load_initial_weights(parts)

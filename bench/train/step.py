@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from bench.measure.memory import is_out_of_memory
 from bench.spec.train_settings import TrainSettings
-from bench.tasks.base import Batch, Task
+from bench.tasks.base import Batch, Task, task_state
 from bench.train.average import WeightAverage
 from bench.train.graphs import GraphSettings, StepGraph
 from bench.train.precision import Precision
@@ -52,9 +52,10 @@ class Stepper:
         self.nonfinite_steps = (
             NonfiniteSteps(settings.bad_steps, device) if settings.bad_steps else None
         )
-        self.graph = None if graphs is None else StepGraph(model, self._launched_gradient, graphs)
+        whole = with_task_state(model, task)
+        self.graph = None if graphs is None else StepGraph(whole, self._launched_gradient, graphs)
         undoes = self._retries or self.nonfinite_steps is not None
-        self._buffers = BufferSnapshot(model) if undoes else None
+        self._buffers = BufferSnapshot(whole) if undoes else None
 
     def __call__(self, batch: Batch) -> Tensor:
         """One step; the loss, left on the device: 0 where the step was passed over."""
@@ -138,6 +139,13 @@ class Stepper:
         gc.collect()
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def with_task_state(model: nn.Module, task: Task) -> nn.Module:
+    """The model, and with it what a loss of one's own keeps, where it keeps anything."""
+    state = task_state(task)
+    kept = [*state.parameters(), *state.buffers()]
+    return nn.ModuleList([model, state]) if kept else model
 
 
 class NonfiniteSteps:

@@ -6,12 +6,17 @@ import torch
 from torch import nn
 
 from bench.spec.train_settings import TrainSettings
-from bench.tasks.base import Task
+from bench.tasks.base import Task, task_state
 from bench.train.average import WeightAverage
 from bench.train.compiling import check_batches, compile_model
 from bench.train.freeze import Freezing
 from bench.train.graphs import GraphSettings
-from bench.train.optim import make_optimizer, start_momentum
+from bench.train.optim import (
+    ParameterGroup,
+    make_optimizer,
+    parameter_group,
+    start_momentum,
+)
 from bench.train.precision import Precision
 from bench.train.step import Stepper
 
@@ -23,6 +28,7 @@ class TrainState:
         model: the model that takes gradients.
         freezing: what of it is not trained, and until when.
         optimizer: of what is.
+        task_state: what of the task has parameters or buffers: a loss of one's own.
         precision: its number format.
         average: the moving average of its weights, where the settings want one.
         step: takes a step on a batch.
@@ -46,9 +52,13 @@ class TrainState:
         layout = torch.channels_last if settings.channels_last else torch.contiguous_format
         self.model = model.to(device, memory_format=layout)  # type: ignore[call-overload]  # torch's overloads lack memory_format
         self.freezing = Freezing(self.model, settings)
-        self.optimizer = make_optimizer(self.freezing.groups(), settings)
+        self.task_state = task_state(task).to(device)
+        self.optimizer = make_optimizer(
+            [*self.freezing.groups(), *_group_of(self.task_state, settings)], settings
+        )
         self.precision = Precision(settings.precision, device)
-        self.average = None if settings.ema is None else WeightAverage(self.model, settings.ema)
+        self.average = _average_if_asked(self.model, settings)
+        self._averages_after = settings.epochs * settings.swa.start if settings.swa else None
         self.step = Stepper(
             self.model,
             task,
@@ -56,7 +66,7 @@ class TrainState:
             self.precision,
             settings,
             compiled=_compile_if_asked(self.model, settings, images),
-            average=self.average,
+            average=None if settings.swa else self.average,
             device=device,
             graphs=graphs,
         )
@@ -64,7 +74,9 @@ class TrainState:
     @property
     def eval_model(self) -> nn.Module:
         """The model that is validated and kept: the average of the weights where there is one."""
-        return self.model if self.average is None else self.average.module
+        if self.average is None or (self._averages_after is not None and not self.average.steps):
+            return self.model  # type: ignore[no-any-return]  # see __init__
+        return self.average.module
 
     def begin(self, epoch: int) -> None:
         """From the epoch on that unfreezes, the optimizer has what was frozen as well."""
@@ -72,9 +84,16 @@ class TrainState:
             self.optimizer.add_param_group(group)
             start_momentum(self.optimizer)
 
+    def end(self, epoch: int) -> None:
+        """An epoch's steps are over: its weights enter a mean of epochs, if they are to."""
+        if self._averages_after is not None and epoch > self._averages_after:
+            assert self.average is not None  # there with `swa`
+            self.average.update()
+
     def train(self, mode: bool = True) -> None:
         """Put the model into training mode, but for what is held still."""
         self.model.train(mode=mode)
+        self.task_state.train(mode=mode)
         self.freezing.freeze_to_eval()
         if self.step.graph is not None:
             self.step.graph.begin()
@@ -84,6 +103,18 @@ class TrainState:
         """How many images BatchNorm takes its statistics from, where it is not a batch."""
         by_batch = self.freezing.normalises_by_batch(self.model)
         return self.step.micro_batch if by_batch else None
+
+
+def _average_if_asked(model: nn.Module, settings: TrainSettings) -> WeightAverage | None:
+    if settings.swa is not None:
+        return WeightAverage(model, None)
+    return None if settings.ema is None else WeightAverage(model, settings.ema)
+
+
+def _group_of(state: nn.Module, settings: TrainSettings) -> list[ParameterGroup]:
+    """What a loss has that is trained: a parameter group of its own."""
+    trained = [parameter for parameter in state.parameters() if parameter.requires_grad]
+    return [parameter_group(trained, settings.lr)] if trained else []
 
 
 def _compile_if_asked(model: nn.Module, settings: TrainSettings, images: int) -> nn.Module | None:

@@ -20,7 +20,7 @@ from bench.errors import DeviceError, StoreError, first_line
 from bench.models.onednn import avoid_faulty_convolutions
 from bench.models.settings import MODELS
 from bench.plan.trial import Trial, digest
-from bench.tasks.base import Picture, Samples, Task
+from bench.tasks.base import Picture, Samples, Task, task_state
 from bench.tasks.settings import TASKS
 from bench.train import checkpoint
 from bench.train.batches import ApplyWindow, Batches, Normalize
@@ -29,6 +29,7 @@ from bench.train.evaluation import Evaluated, evaluate_images
 from bench.train.placement import Placement, choose_placement
 from bench.train.precision import Precision
 from bench.train.progress_watch import ProgressWatch
+from bench.train.samplers import EpochSampler, balanced_class_weights, class_counts
 from bench.train.seeding import seed_globals
 
 PICTURES = 4
@@ -68,7 +69,43 @@ class TrialParts:
         """One split of the data, batch by batch on the device."""
         train = self.trial.settings.train
         size = batch_size or train.val_batch_size or train.batch_size
-        return Batches(self.placement[split], self.trial, size, self.device, self.data.window)
+        sampler = self._sampler(split) if train.sampler != "shuffle" else None
+        return Batches(
+            self.placement[split], self.trial, size, self.device, self.data.window, sampler=sampler
+        )
+
+    def _sampler(self, split: str) -> EpochSampler | None:
+        """What draws the samples of training's epochs."""
+        settings = self.trial.settings
+        if split != "train":
+            return None
+        return EpochSampler(
+            settings.train.sampler,
+            self.data.splits[split],
+            settings.task.target,
+            getattr(self.task, "count_classes", _no_classes),
+            self.trial.seed,
+        )
+
+    def weight_classes(self) -> None:
+        """Weight the classes in the task's loss, where the settings say so.
+
+        Raises:
+            SpecError: the task does not weight classes.
+        """
+        settings = self.trial.settings
+        weights = settings.train.class_weights
+        if weights == "none":
+            return
+        if weights == "balanced":
+            split, target = self.data.splits["train"], settings.task.target
+            counts = class_counts(split, target, self.task.count_classes)
+            found = balanced_class_weights(counts)
+        else:
+            found = torch.tensor(weights)
+        self.task.weight_classes(found)
+        named = zip(settings.classes, found.tolist(), strict=True)
+        print("class weights: " + ", ".join(f"{n} {w:.4g}" for n, w in named), flush=True)
 
     def load(self, weights: Path) -> int:
         """Put a checkpoint's weights into the model; the epoch that they are of.
@@ -82,6 +119,8 @@ class TrialParts:
             print(f"{weights}: {note}", file=sys.stderr, flush=True)
         try:
             self.model.load_state_dict(found["model"])
+            if "task_state" in found:
+                task_state(self.task).load_state_dict(found["task_state"])
         except (KeyError, RuntimeError, TypeError, AttributeError) as error:
             raise StoreError(f"{weights}: another model's weights ({first_line(error)})") from error
         return int(found.get("epoch", 0))
@@ -108,6 +147,10 @@ class TrialParts:
         )
 
 
+def _no_classes(target: torch.Tensor) -> torch.Tensor:
+    return torch.empty((len(target), 0), dtype=torch.int64)
+
+
 def build(trial: Trial) -> TrialParts:
     """Build a trial's parts; the model has the seed's initial weights until others are loaded."""
     settings = trial.settings
@@ -120,6 +163,7 @@ def build(trial: Trial) -> TrialParts:
         loss=settings.train.loss,
         focal_gamma=settings.train.focal_gamma,
         label_smoothing=settings.train.label_smoothing,
+        head_weights=settings.train.head_weights,
         load_classifier=load_classifier,
     )
     # right before: nothing drawn so far may change the initial weights
@@ -127,6 +171,7 @@ def build(trial: Trial) -> TrialParts:
     model: nn.Module = MODELS.build(
         settings.model, in_channels=3, out_channels=settings.task.out_channels(settings.classes)
     )
+    task_state(task).to(device)
     return TrialParts(trial, device, task, avoid_faulty_convolutions(model).to(device))
 
 

@@ -18,6 +18,8 @@ from tests.gpu.fake_cuda import Device, MixedDevicesError, fake_cuda
 
 AUGMENT = [{name: {"p": 0.5}} for name in ("hflip", "rotate", "crop", "elastic", "noise", "blur",
                                            "cutout", "contrast", "gamma")]  # fmt: skip
+OWN = "tests.builders.own_parts"
+MONAI = {"target": "monai.losses:TverskyLoss", "to_onehot_y": True, "softmax": True}
 DIFFUSION: dict[str, Any] = {
     "task": {"name": "diffusion", "ddpm_steps": 2, "ddim_steps": 2, "samples": 2},
     "model": {"name": "ddpm_unet", "width": 0.05},
@@ -58,6 +60,11 @@ CASES: dict[str, dict[str, Any]] = {
     "channels first": {"train": {"channels_last": False}},
     "sgd": {"train": {"optimizer": "sgd", "schedule": "one_cycle"}},
     "dice": {"train": {"loss": "cross_entropy+dice"}},
+    "monai": {"train": {"loss": MONAI}},
+    "own loss": {"train": {"loss": ["focal", {"target": f"{OWN}:ScaledCrossEntropy"}]}},
+    "own optimizer": {"train": {"optimizer": {"target": f"{OWN}:Lion"}}},
+    "class weights": {"train": {"loss": "focal", "class_weights": [1, 3], "sampler": "balanced"}},
+    "steps and their mean": {"train": {"steps": 9, "swa": {"start": 0}}},
 }
 
 
@@ -68,6 +75,7 @@ def on_cuda(**changes: Any) -> Trial:
 def trained(trial: Trial, device: Device) -> tuple[list[str], list[str]]:
     """What waited within an epoch's steps, and within the validation after it."""
     parts, train = build(trial), trial.settings.train
+    parts.weight_classes()
     batches, val = parts.batches("train", train.batch_size), parts.batches("val")
     made = TrainState(parts.model, parts.task, train, parts.device, images=len(batches))
     assert all(device.has(weight) for weight in made.model.parameters())

@@ -120,7 +120,7 @@ def test_a_registered_model() -> None:
     ("model", "says"),
     [
         ({"target": "own_models:Head", "extra": 1}, "(1, 3, 32, 32), not (1, 2, 32, 32)"),
-        ({"target": "own_models:Pair"}, "is tuple, not (1, 2, 32, 32)"),
+        ({"target": "own_models:Pair"}, "is (1, 3, 32, 32), not (1, 2, 32, 32)"),
         ({"target": "own_models:Head", "wrong": 1}, "TypeError: "),
         ({"target": "own_models:text"}, "a str, not a torch.nn.Module"),
         ({"target": "own_models:missing"}, "cannot be imported"),

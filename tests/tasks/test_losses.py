@@ -7,7 +7,8 @@ import math
 import pytest
 import torch
 
-from bench.tasks.losses import PixelCrossEntropy, SoftDice, segmentation_loss
+from bench.tasks.losses import PixelCrossEntropy, SoftDice
+from bench.tasks.segmentation_loss import segmentation_loss
 from bench.tasks.settings import SegmentationSettings
 from tests.builders.masks import mask
 

@@ -1,0 +1,35 @@
+"""Parts of the user's own that training needs, tried once before hours are spent on them."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from bench.plan.trial import Trial
+from bench.tasks.foreign_loss import check_loss
+from bench.tasks.loss_settings import CustomLoss, loss_terms
+from bench.train.custom_optimizer import check_optimizer
+from bench.train.optim import make_optimizer
+from bench.train.schedules import make_schedule
+
+
+def check_parts(trial: Trial, *, one_logit: bool = False) -> None:
+    """Try the trial's loss, optimizer and schedule where they are the user's own.
+
+    Args:
+        trial: whose settings they are in.
+        one_logit: whether its model gives one logit for two classes.
+
+    Raises:
+        SpecError: one of them does not work; says which argument would help.
+    """
+    settings = trial.settings
+    masks = settings.task.target == "mask"
+    for term in loss_terms(settings.train.loss):
+        if isinstance(term, CustomLoss):
+            check_loss(term, len(settings.classes), masks=masks, one_logit=one_logit)
+    check_optimizer(settings.train)
+    if not isinstance(settings.train.schedule, str):
+        weight = nn.Parameter(torch.zeros(1))
+        groups = [{"params": [weight], "peak": settings.train.lr}]
+        make_schedule(make_optimizer(groups, settings.train), settings.train, settings.select)

@@ -1,0 +1,331 @@
+"""Optimizers, schedules, samplers and losses of one's own in training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from bench.errors import SpecError
+from bench.plan.trial import Trial
+from bench.spec.schema import SelectSettings
+from bench.spec.train_settings import TrainSettings
+from bench.train import checkpoint
+from bench.train.average import WeightAverage
+from bench.train.check_parts import check_parts
+from bench.train.loop import Interrupted
+from bench.train.optim import learning_rate, make_optimizer
+from bench.train.samplers import (
+    balanced_class_weights,
+    balanced_sample_weights,
+    class_counts,
+)
+from bench.train.schedules import PlateauSchedule, make_schedule
+from bench.train.session import train_trial
+from bench.train.trial_parts import build
+from tests.builders.own_parts import Lion
+from tests.builders.training import MemoryRecorder, Silent, make_trial, results
+
+OWN = "tests.builders.own_parts"
+LION = {"target": f"{OWN}:Lion", "betas": [0.9, 0.95]}
+SELECT = SelectSettings(metric="val/dice", mode="max")
+
+
+def settings(**train: Any) -> TrainSettings:
+    return TrainSettings.model_validate({"epochs": 10, "lr": 0.1, **train})
+
+
+def group(peak: float = 0.1) -> list[dict[str, Any]]:
+    return [{"params": [nn.Parameter(torch.zeros(2))], "peak": peak}]
+
+
+def trained(trial: Trial, folder: Path, stop_after: int | None = None) -> MemoryRecorder:
+    folder.mkdir(exist_ok=True)
+    recorder = MemoryRecorder(folder)
+    train_trial(trial, recorder, Silent(stop_after))
+    return recorder
+
+
+# --- optimizers
+
+
+def test_an_own_optimizer_takes_the_steps_it_takes_elsewhere() -> None:
+    chosen = settings(optimizer=LION, weight_decay=0.01)
+    ours, theirs = nn.Linear(3, 1), nn.Linear(3, 1)
+    theirs.load_state_dict(ours.state_dict())
+    made = make_optimizer([{"params": list(ours.parameters()), "peak": 0.1}], chosen)
+    own = Lion(theirs.parameters(), lr=0.1, betas=(0.9, 0.95), weight_decay=0.01)
+    assert type(made).__name__ == "Lion"
+    for _ in range(3):
+        for layer, optimizer in ((ours, made), (theirs, own)):
+            optimizer.zero_grad()
+            layer(torch.ones(2, 3)).square().sum().backward()
+            optimizer.step()
+    assert torch.equal(ours.weight, theirs.weight)
+
+
+def test_torchs_other_optimizers_by_target() -> None:
+    made = make_optimizer(group(), settings(optimizer={"target": "torch.optim:NAdam"}))
+    assert isinstance(made, torch.optim.NAdam)
+    assert made.param_groups[0]["lr"] == 0.1
+    assert made.param_groups[0]["weight_decay"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("train", "says"),
+    [
+        ({"optimizer": {"target": f"{OWN}:Forgetful"}}, "goes on otherwise after its `state_dict`"),
+        ({"optimizer": {"target": "torch.optim:LBFGS"}}, "closure"),
+        ({"optimizer": {"target": "torch.nn:Linear"}}, "cannot be built"),
+        ({"optimizer": {**LION, "gamma": 1}}, "gamma"),
+        ({"optimizer": LION, "bad_steps": 2}, "must be 0"),
+        ({"schedule": {"target": "torch.nn:Flatten"}}, "function of the epochs"),
+        (
+            {
+                "schedule": {
+                    "target": "torch.optim.lr_scheduler:CosineAnnealingLR",
+                    "T_max": 3,
+                },
+                "warmup_epochs": 1.0,
+            },
+            "cannot be combined with the scheduler",
+        ),
+        ({"loss": {"target": "torch.nn:BCEWithLogitsLoss"}}, "set targets: one_hot"),
+    ],
+)
+def test_parts_that_do_not_work_are_refused_before_training(
+    train: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(SpecError) as caught:
+        check_parts(make_trial(train=train))
+    assert says in str(caught.value)
+    assert str(caught.value.key).startswith("train.")
+
+
+def test_the_learning_rate_is_trains() -> None:
+    with pytest.raises(ValueError, match=r"is train\.lr"):
+        settings(optimizer={**LION, "lr": 1e-4})
+
+
+# --- schedules
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ("polynomial", [0.1, 0.1 * 0.5**0.9, 0.1 * 0.01**0.9]),
+        ({"name": "polynomial", "power": 2.0}, [0.1, 0.025, 0.1 * 1e-4]),
+        ({"name": "step", "every": 3, "factor": 0.5}, [0.1, 0.05, 0.0125]),
+        ({"name": "step", "at": [5, 6]}, [0.1, 0.01, 0.001]),
+    ],
+)
+def test_formulas(schedule: Any, expected: list[float]) -> None:
+    chosen = settings(schedule=schedule)
+    found = [learning_rate(chosen, done, 0.1) for done in (0.0, 5.0, 9.9)]
+    assert found == pytest.approx(expected)
+
+
+def test_formulas_agree_with_torch() -> None:
+    chosen = settings(schedule={"name": "polynomial", "power": 0.7})
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1)
+    theirs = torch.optim.lr_scheduler.PolynomialLR(optimizer, total_iters=10, power=0.7)
+    for epoch in range(10):
+        assert learning_rate(chosen, float(epoch), 0.1) == pytest.approx(
+            optimizer.param_groups[0]["lr"]
+        )
+        optimizer.step()
+        theirs.step()
+
+
+def test_a_plateau_falls_as_torchs_does() -> None:
+    values = [0.1, 0.3, 0.3, 0.31, 0.2, 0.2, 0.2, 0.2, 0.4, 0.1, 0.1, 0.1, None, 0.1]
+    plateau = {"name": "plateau", "patience": 2, "factor": 0.5, "min_delta": 0.05}
+    mine = torch.optim.SGD([{"params": [nn.Parameter(torch.zeros(1))], "peak": 0.1}], lr=0.1)
+    chosen = settings(schedule=plateau, epochs=20)
+    schedule = make_schedule(mine, chosen, SELECT)
+    assert isinstance(schedule, PlateauSchedule)
+    other = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1)
+    theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(
+        other, "max", factor=0.5, patience=2, threshold=0.05, threshold_mode="abs"
+    )
+    history: list[dict[str, Any]] = []
+    for value in values:
+        history.append({"val/dice": value})
+        schedule.after_epoch(history)
+        schedule.before_step(float(len(history)))
+        theirs.step(-1.0 if value is None else value)
+        assert mine.param_groups[0]["lr"] == pytest.approx(other.param_groups[0]["lr"])
+    assert mine.param_groups[0]["lr"] < 0.1
+
+
+@pytest.mark.parametrize(
+    ("target", "arguments", "expected"),
+    [
+        ("sawtooth", {}, [1.0, 0.5, 0.5]),
+        ("sawtooth", {"teeth": 1.0}, [1.0, 0.75, 0.75]),
+        ("make_sawtooth", {}, [1.0, 0.975, 0.875]),
+    ],
+)
+def test_an_own_function_is_a_factor_of_the_learning_rate(
+    target: str, arguments: dict[str, Any], expected: list[float]
+) -> None:
+    chosen = settings(schedule={"target": f"{OWN}:{target}", **arguments})
+    optimizer = make_optimizer(group(), chosen)
+    schedule = make_schedule(optimizer, chosen, SELECT)
+    found = []
+    for done in (0.0, 0.25, 1.25):
+        schedule.before_step(done)
+        found.append(optimizer.param_groups[0]["lr"])
+    assert found == pytest.approx([0.1 * factor for factor in expected])
+
+
+# --- samplers
+
+
+def test_balanced_weights_are_scikit_learns() -> None:
+    counts = F.one_hot(torch.tensor([0, 0, 0, 1, 2, 2]), 4)
+    # 6 samples, 3 classes that are there: 6 / (3 · n)
+    assert balanced_class_weights(counts).tolist() == pytest.approx([2 / 3, 2, 1, 0])
+    weights = balanced_sample_weights(counts)
+    assert weights.tolist() == pytest.approx([1 / 3] * 3 + [1] + [1 / 2] * 2)
+
+
+def test_a_balanced_epoch_has_each_class_about_equally_often() -> None:
+    trial = make_trial(
+        task={"name": "classification"},
+        data={"name": "shapes", "image_size": 16, "kinds": 2, "train": 200, "val": 4, "test": 4},
+        model={"name": "resnet", "depth": 18, "width": 0.05},
+        select={"metric": "val/top1", "mode": "max"},
+        train={"sampler": "balanced"},
+    )
+    parts = build(trial)
+    split = parts.data.splits["train"]
+    labels = torch.from_numpy(split.labels.copy())
+    batches = parts.batches("train", 5)
+    drawn = torch.stack([labels[batches.plan(e).order] for e in range(1, 21)])
+    share = (drawn == 0).double().mean().item()
+    assert share == pytest.approx(0.5, abs=4 * (0.25 / drawn.numel()) ** 0.5)
+    again = parts.batches("train", 5).plan(3).order
+    assert torch.equal(again, batches.plan(3).order)
+    assert not torch.equal(again, batches.plan(4).order)
+    counts = class_counts(split, "label", parts.task.count_classes)
+    assert counts.sum().item() == 200
+
+
+def test_an_own_sampler_says_the_order() -> None:
+    trial = make_trial(train={"sampler": {"target": f"{OWN}:EvenFirst"}})
+    order = build(trial).batches("train", 5).plan(1).order
+    assert order[:6].remainder(2).sum() == 0
+    assert sorted(order.tolist()) == list(range(12))
+    weighted = {"target": "torch.utils.data:WeightedRandomSampler", "num_samples": 30}
+    drawn = build(make_trial(train={"sampler": weighted})).batches("train", 5).plan(1).order
+    assert len(drawn) == 30
+
+
+def test_copies_follow_their_originals_where_a_sampler_says_the_order() -> None:
+    trial = make_trial(
+        train={"sampler": {"target": f"{OWN}:EvenFirst"}},
+        augment={"mode": "append", "transforms": [{"hflip": {"p": 0.5}}]},
+    )
+    plan = build(trial).batches("train", 5).plan(1)
+    assert len(plan.order) == 12 + int(plan.chosen.any(1).sum())
+    copies = plan.chosen.any(1).nonzero().flatten()
+    assert len(copies)
+    assert torch.equal(plan.order[copies], plan.order[copies - 1])
+
+
+# --- steps
+
+
+def test_steps_are_spread_over_epochs_and_pass_over_all_images() -> None:
+    trial = make_trial(train={"steps": 17, "epochs": 3, "batch_size": 5})
+    batches = build(trial).batches("train", 5)
+    plans = [batches.plan(epoch) for epoch in (1, 2, 3)]
+    assert [batches.steps(plan) for plan in plans] == [6, 5, 6]
+    order = torch.cat([plan.order for plan in plans])
+    assert len(order) == 17 * 5
+    for start in range(0, 84, 12):
+        assert sorted(order[start : start + 12].tolist()) == list(range(12))
+
+
+# --- averaging
+
+
+def test_swa_is_the_mean_of_the_epochs_weights() -> None:
+    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    average, seen = WeightAverage(model, None), []
+    for value in (1.0, 4.0, 7.0):
+        with torch.no_grad():
+            model[0].weight.fill_(value)
+            model[1].running_mean.fill_(2 * value)
+        seen.append(value)
+        average.update()
+        assert average.module[0].weight.mean().item() == pytest.approx(sum(seen) / len(seen))
+    assert average.module[1].running_mean.mean().item() == pytest.approx(8)
+
+
+def test_swa_is_validated_from_its_start_on(tmp_path: Path) -> None:
+    plain = trained(make_trial(train={"epochs": 4}), tmp_path / "plain")
+    swa = trained(make_trial(train={"epochs": 4, "swa": {"start": 0.5}}), tmp_path / "swa")
+    with_, without = results(swa.rows), results(plain.rows)
+    assert with_[:3] == without[:3]  # the first epoch of an average is itself
+    assert with_[3]["train/loss"] == without[3]["train/loss"]
+    assert with_[3]["val/loss"] != without[3]["val/loss"]
+
+
+# --- whole trials
+
+
+STATEFUL: dict[str, dict[str, Any]] = {
+    "optimizer": {"optimizer": LION},
+    "loss": {"loss": {"target": f"{OWN}:ScaledCrossEntropy"}},
+    "sum": {"loss": ["dice", {"target": f"{OWN}:soft_iou", "weight": 0.5}]},
+    "scheduler": {
+        "schedule": {"target": "torch.optim.lr_scheduler:CyclicLR", "per": "step",
+                     "base_lr": 1e-4, "max_lr": 1e-2, "step_size_up": 2, "cycle_momentum": False}
+    },
+    "plateau": {"schedule": {"name": "plateau", "patience": 0, "min_delta": 1.0}},
+    "sampler": {"sampler": {"target": f"{OWN}:EvenFirst"}},
+    "balanced": {"sampler": "balanced", "class_weights": "balanced"},
+    "steps": {"steps": 7},
+    "swa": {"swa": {"start": 0.3}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STATEFUL)
+def test_resumed_trials_are_the_same_to_the_bit(name: str, tmp_path: Path) -> None:
+    trial = make_trial(train=STATEFUL[name])
+    whole = trained(trial, tmp_path / "whole")
+    stopped = tmp_path / "stopped"
+    stopped.mkdir()
+    recorder = MemoryRecorder(stopped)
+    with pytest.raises(Interrupted):
+        train_trial(trial, recorder, Silent(stop_after=4))
+    train_trial(trial, recorder, Silent())
+    assert results(recorder.rows) == results(whole.rows)
+    a, b = (checkpoint.load(r.best) for r in (recorder, whole))
+    assert a["epoch"] == b["epoch"]
+    assert all(torch.equal(value, b["model"][key]) for key, value in a["model"].items())
+    for key, value in a.get("task_state", {}).items():
+        assert torch.equal(value, b["task_state"][key])
+    keys = [key for key in whole.facts if key.startswith(("test_", "baseline"))]
+    assert {key: recorder.facts[key] for key in keys} == {key: whole.facts[key] for key in keys}
+
+
+def test_what_a_loss_learns_is_trained(tmp_path: Path) -> None:
+    recorder = trained(make_trial(train=STATEFUL["loss"]), tmp_path)
+    state = checkpoint.load(recorder.best)["task_state"]
+    assert state["0.log_temperature"] != 0
+    assert state["0.mean"] != 1
+
+
+def test_existing_states_have_no_new_keys(tmp_path: Path) -> None:
+    with pytest.raises(Interrupted):
+        trained(make_trial(), tmp_path, stop_after=4)
+    state = checkpoint.load(tmp_path / "last.pt")
+    assert "task_state" not in state
+    assert "schedule" not in state
