@@ -28,6 +28,10 @@ def build(weights: str = "none") -> nn.Module:
     return load_target(TARGET)(out_channels=2, weights=weights)  # type: ignore[no-any-return]
 
 
+def test_there_are_three() -> None:
+    assert [path.stem for path in SPECS] == ["encoders", "models", "recipe"]
+
+
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: path.stem)
 def test_a_spec_can_be_planned_and_has_claims(path: Path) -> None:
     plan = make_plan(load_spec(path))
