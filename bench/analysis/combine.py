@@ -19,6 +19,7 @@ from bench.analysis.membership import LeftOut
 from bench.analysis.records import Records
 from bench.analysis.score_definitions import scores_sentence
 from bench.errors import StoreError
+from bench.nested import flatten
 from bench.plan.comparable import LOSS_DEFINING_SETTINGS
 from bench.record.columns import Status
 from bench.record.data_file import DataSetRecord
@@ -163,18 +164,10 @@ def _settings(part: Records) -> dict[str, Any] | None:
     for name in done["id"]:
         try:
             settings = TrialFiles(part.folders[name]).config().get("settings") or {}
-            return dict(_flat(TrialSettings.model_validate(settings).identity(revised=False)))
+            return dict(flatten(TrialSettings.model_validate(settings).identity(revised=False)))
         except (KeyError, StoreError, ValidationError):
             continue
     return None
-
-
-def _flat(tree: Mapping[str, Any], above: str = "") -> Iterable[tuple[str, Any]]:
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{above}{key}.")
-        else:
-            yield f"{above}{key}", value
 
 
 def _scored_alike(parts: Sequence[Records]) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.analysis.records import Records
+from bench.nested import flatten
 from bench.states import BENCH_SOURCE
 
 MOST_VALUES = 4
@@ -52,12 +53,10 @@ def merge(environments: Sequence[Mapping[str, Any]]) -> list[EnvironmentFact]:
     ]
 
 
-def flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def flat(tree: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Every entry of a nested mapping with its dotted name; None is left out."""
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from flat(value, f"{prefix}{key}.")
-        elif isinstance(value, list | tuple):
-            yield f"{prefix}{key}", ", ".join(map(str, value))
+    for name, value in flatten(tree):
+        if isinstance(value, list | tuple):
+            yield name, ", ".join(map(str, value))
         elif value is not None:
-            yield f"{prefix}{key}", str(value) or "(empty)"
+            yield name, str(value) or "(empty)"

@@ -10,13 +10,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.errors import UnconfirmedError, printable
+from bench.errors import UnconfirmedError
 from bench.plan.plan import Plan
 from bench.plan.trial import Trial
 from bench.record.confirmed_index import ConfirmedIndex
 from bench.record.leases import Leases
 from bench.record.store import Store, TrialFiles, TrialStatus
 from bench.run.limits import Limits
+from bench.run.progress import print_line
 from bench.run.retries import RETRIES
 from bench.run.runner import TrialSelection, select_trials
 from bench.states import Status
@@ -69,7 +70,7 @@ class CurrentRun:
 
     def say(self, text: str) -> None:
         """A line for a person."""
-        self.console.print(printable(text), highlight=False, markup=False, soft_wrap=True)
+        print_line(self.console, text)
 
     def files(self, trial: Trial) -> TrialFiles:
         """A trial's."""

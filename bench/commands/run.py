@@ -27,11 +27,9 @@ from bench.plan.pretrained import fetch_weights
 from bench.plan.trial import Trial
 from bench.record.store import Store, TrialStatus
 from bench.run.executors.local import LocalExecutor
-from bench.run.forecast import max_trials_per_gpu
+from bench.run.forecast import divide_machine
 from bench.run.progress import display
-from bench.run.resources import assign_gpus
 from bench.run.runner import Outcome, TrialSelection, run, unrecordable
-from bench.run.worker import WorkerResources
 from bench.states import Status
 
 
@@ -119,7 +117,8 @@ def _train_left(
     """
     plan, options = here.plan, here.options
     fetch_weights(todo)
-    resources = _divide(here, todo)
+    count = len(todo) + len(plan.further)
+    resources = divide_machine(plan.machine, todo, count, options.jobs, here.say)
     epochs = {trial.id: trial.settings.train.epochs for trial in todo}
     # importing MLflow and making its database takes seconds, as preparing does: side by side
     shown_on = display(here.console, epochs, plan.select.metric)
@@ -143,17 +142,6 @@ def _train_left(
             fail_fast=options.fail_fast,
             retries=options.retries,
         )
-
-
-def _divide(here: CurrentRun, todo: Sequence[Trial]) -> list[WorkerResources]:
-    """The machine among as many workers as there may be trials at a time."""
-    machine, jobs = here.plan.machine, here.options.jobs
-    most = len(todo) + len(here.plan.further)
-    max_per_gpu = max_trials_per_gpu(todo, here.say)
-    resources = assign_gpus(machine.device, jobs, machine.threads, most, max_per_gpu)
-    if jobs and len(resources) < min(jobs, most):
-        here.say(f"{len(resources)} trials at a time, not {jobs}: no more fit on the GPUs.")
-    return resources
 
 
 def _put_new_plan_on_record(plan: Plan, store: Store) -> None:

@@ -86,13 +86,14 @@ def remove_leftovers(folder: Path) -> None:
                 path.unlink()
 
 
-def damaged(path: Path, reason: object) -> DamagedError:
+def damaged(
+    path: Path,
+    reason: object,
+    remedy: str = "restore it, or `bench run` its spec, which makes it anew",
+) -> DamagedError:
     """The error for a record that is there and cannot be used."""
     line = str(reason).strip().splitlines()
-    return DamagedError(
-        f"{path}: cannot be read ({line[0][:200] if line else 'empty'}): "
-        "restore it, or `bench run` its spec, which makes it anew"
-    )
+    return DamagedError(f"{path}: cannot be read ({line[0][:200] if line else 'empty'}): {remedy}")
 
 
 def check(path: Path, record: Mapping[str, Any], kinds: Mapping[str, Kinds]) -> None:

@@ -25,7 +25,7 @@ from bench.image_scores import ImageScores, SelectedAndLast, SplitImages, TrialS
 from bench.metric_columns import final_val, on_test
 from bench.plan.recorded import identity_hash
 from bench.record.columns import IMAGES_HASH, SCORES_DIGEST
-from bench.record.files import read_json, remove_leftovers, write_json
+from bench.record.files import damaged, read_json, remove_leftovers, write_json
 from bench.record.score_files import BYTES, SPLITS, VAL_EPOCHS, read_index
 from bench.record.trial_files import TrialFiles
 from bench.safe_files import open_plain, refuse_link_out
@@ -90,7 +90,7 @@ def read_scores(files: TrialFiles, summary: Mapping[str, Any]) -> TrialScores | 
     index = read_index(files)
     if index is None:
         if SCORES_DIGEST in summary:
-            raise _damaged(files.scores / "index.json", "there is no such file")
+            raise _damaged_scores(files.scores / "index.json", "there is no such file")
         return None
     try:
         arrays = {
@@ -110,7 +110,7 @@ def read_scores(files: TrialFiles, summary: Mapping[str, Any]) -> TrialScores | 
             str(index[IMAGES_HASH]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _damaged(files.scores / "index.json", error) from error
+        raise _damaged_scores(files.scores / "index.json", error) from error
     _check(files, index, arrays, found, summary)
     return found
 
@@ -153,9 +153,9 @@ def read_images(files: TrialFiles, hashed: str) -> dict[str, SplitImages] | None
         }
         same = images_hash(found) == hashed
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _damaged(path, error) from error
+        raise _damaged_scores(path, error) from error
     if not same:
-        raise _damaged(path, "its images are not those that its name has the hash of")
+        raise _damaged_scores(path, "its images are not those that its name has the hash of")
     return found
 
 
@@ -169,18 +169,18 @@ def _check(
     """Refuse scores that were changed, are another trial's, or contradict the trial's figures."""
     path, digest = files.scores / "index.json", _digest(files, index, arrays)
     if index.get("digest") != digest:
-        raise _damaged(path, "the scores are not as they were written, or another trial's")
+        raise _damaged_scores(path, "the scores are not as they were written, or another trial's")
     made_by = index.get("made_by")
     if made_by not in TOLERANCE:
-        raise _damaged(path, f"its made_by is {made_by!r}")
+        raise _damaged_scores(path, f"its made_by is {made_by!r}")
     if made_by == BY_TRAINING and summary.get(SCORES_DIGEST) != digest:
-        raise _damaged(path, "the scores are not those that summary.json was written with")
+        raise _damaged_scores(path, "the scores are not those that summary.json was written with")
     for column, value in mean_figures(found).items():
         recorded = summary.get(column)
         if isinstance(recorded, int | float) and abs(recorded - value) > TOLERANCE[made_by] * (
             1 + abs(recorded)
         ):
-            raise _damaged(
+            raise _damaged_scores(
                 path,
                 f"the mean over images gives {column} {value:.6g}, summary.json {recorded:.6g}",
             )
@@ -249,7 +249,7 @@ def _read_array(path: Path, shape: tuple[int, ...], kind: np.dtype[Any]) -> Arra
     """The array of a `.npy` file, whose size is checked before memory is asked for."""
     size = math.prod(shape) * kind.itemsize
     if not 0 <= size <= _MOST_BYTES:
-        raise _damaged(path, f"its index gives it a shape of {shape}")
+        raise _damaged_scores(path, f"its index gives it a shape of {shape}")
     try:
         with open_plain(path) as file:
             if np.lib.format.read_magic(file) != (1, 0):
@@ -260,11 +260,11 @@ def _read_array(path: Path, shape: tuple[int, ...], kind: np.dtype[Any]) -> Arra
                 raise ValueError(f"{found} of {stored}, not {shape} of {kind}")
             return np.frombuffer(file.read(size), kind).reshape(shape)
     except FileNotFoundError:
-        raise _damaged(path, "there is no such file") from None
+        raise _damaged_scores(path, "there is no such file") from None
     except OSError as error:
         raise StoreError(f"{path}: cannot be read ({error.strerror}): check its owner") from error
     except (ValueError, EOFError, SyntaxError) as error:
-        raise _damaged(path, error) from error
+        raise _damaged_scores(path, error) from error
 
 
 def _plain(images: Mapping[str, SplitImages]) -> dict[str, Any]:
@@ -280,9 +280,9 @@ def _plain(images: Mapping[str, SplitImages]) -> dict[str, Any]:
     }
 
 
-def _damaged(path: Path, reason: object) -> DamagedError:
-    line = str(reason).strip().splitlines()
-    return DamagedError(
-        f"{path}: cannot be used ({line[0][:200] if line else 'empty'}): delete scores/ there, and "
-        "`bench run` its spec or `bench evaluate --scores` makes it anew"
+def _damaged_scores(path: Path, reason: object) -> DamagedError:
+    return damaged(
+        path,
+        reason,
+        "delete scores/ there, and `bench run` its spec or `bench evaluate --scores` makes it anew",
     )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from bench.history_row import HistoryRow
 from bench.metric_columns import BASELINES, MetricKind
+from bench.nested import flatten
 from bench.record.columns import Status
 from bench.record.trial_files import TrialStatus
 
@@ -39,8 +40,9 @@ def params(config: Mapping[str, Any]) -> dict[str, str]:
     found["seed"] = _value(config.get("seed"))
     if config.get("fold") is not None:
         found["fold"] = _value(config["fold"])
-    for name, value in _flatten(config.get("settings") or {}):
-        found.setdefault(_key(name), _value(value))
+    for name, value in flatten(config.get("settings") or {}):
+        if value is not None:
+            found.setdefault(_key(name), _value(value))
     return found
 
 
@@ -113,14 +115,6 @@ def epoch_times(history: Sequence[HistoryRow], start: int) -> list[int]:
 def milliseconds(time: str | None) -> int | None:
     """An ISO 8601 time as MLflow has it, ms since 1970."""
     return None if time is None else round(1000 * datetime.fromisoformat(time).timestamp())
-
-
-def _flatten(tree: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from _flatten(value, f"{above}{name}.")
-        elif value is not None:
-            yield f"{above}{name}", value
 
 
 def _key(name: str) -> str:

@@ -10,7 +10,9 @@ from bench.errors import BenchError
 from bench.measure.footprint import Footprint
 from bench.plan.trial import Trial, digest
 from bench.run.processes import asked_process, send_answer
-from bench.run.resources import fit_on_gpu
+from bench.run.resources import assign_gpus, fit_on_gpu
+from bench.run.worker import WorkerResources
+from bench.spec.schema import Machine
 
 LIMIT_SECONDS = 300.0
 """For a few steps. Preparing the data may take any time."""
@@ -70,6 +72,29 @@ def max_trials_per_gpu(
         return fit_on_gpu([each.needed_mb for each in found], free, wanted)
 
     return fitting
+
+
+def divide_machine(
+    machine: Machine,
+    trials: Sequence[Trial],
+    count: int,
+    jobs: int | None,
+    say: Callable[[str], None],
+) -> list[WorkerResources]:
+    """The machine among as many workers as there may be trials at a time.
+
+    Args:
+        machine: what the spec says of it.
+        trials: of every kind that is to be run: what they take says how many fit on a GPU.
+        count: how many trials are to be run at most.
+        jobs: how many at a time; None: one per GPU, or one per CPU core.
+        say: where there are fewer than `jobs`.
+    """
+    max_per_gpu = max_trials_per_gpu(trials, say)
+    resources = assign_gpus(machine.device, jobs, machine.threads, count, max_per_gpu)
+    if jobs and len(resources) < min(jobs, count):
+        say(f"{len(resources)} trials at a time, not {jobs}: no more fit on the GPUs.")
+    return resources
 
 
 def _identity(trial: Trial) -> dict[str, Any]:

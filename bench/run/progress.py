@@ -127,4 +127,9 @@ class PlainDisplay:
             self._line(f"{trial}: epoch {epoch}/{epochs}  {describe_epoch(row, self._metric)}")
 
     def _line(self, text: str) -> None:
-        self._console.print(printable(text), highlight=False, markup=False, soft_wrap=True)
+        print_line(self._console, text)
+
+
+def print_line(console: Console, text: str) -> None:
+    """Print a line as it is, without markup, colours or breaks."""
+    console.print(printable(text), highlight=False, markup=False, soft_wrap=True)

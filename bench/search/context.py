@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from bench.errors import printable
 from bench.experiment.resolving import ResolvePlan
 from bench.plan.plan import Plan
 from bench.record.leases import Leases
 from bench.record.store import Store
 from bench.run.limits import Limits
+from bench.run.progress import print_line
 from bench.run.retries import RETRIES
 
 if TYPE_CHECKING:
@@ -68,4 +68,4 @@ class SearchContext:
 
     def say(self, text: str) -> None:
         """A line for a person."""
-        self.console.print(printable(text), highlight=False, markup=False, soft_wrap=True)
+        print_line(self.console, text)

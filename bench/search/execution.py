@@ -21,10 +21,9 @@ from bench.record.store import TrialFiles
 from bench.run.events import Ended, Event
 from bench.run.executors.buffering import BufferingExecutor
 from bench.run.executors.local import LocalExecutor
-from bench.run.forecast import max_trials_per_gpu
+from bench.run.forecast import divide_machine
 from bench.run.prepare import prepare
 from bench.run.progress import Display, display
-from bench.run.resources import assign_gpus
 from bench.run.runner import JobSource, Outcome, run
 from bench.run.worker import Job, WorkerResources
 from bench.search.context import SearchContext
@@ -160,7 +159,10 @@ class SearchExecution:
     def _workers(self, total: int) -> Iterator[tuple[BufferingExecutor, Callable[[Event], None]]]:
         """Workers for so many trials, everything prepared, and what is done about each event."""
         context, self.worked = self._context, True
-        resources = self._divide(total)
+        samples, jobs = context.samples, context.options.jobs
+        resources = divide_machine(
+            samples.machine, samples.trials, max(1, total), jobs, context.say
+        )
         select = context.samples.select.metric
         shown_on = display(context.console, self._factory.epochs, select, total)
         self._factory.epochs.clear()
@@ -181,15 +183,6 @@ class SearchExecution:
                 yield self._executor, observe
             finally:
                 self._study.study_storage.retry_policy.wait = time.sleep
-
-    def _divide(self, trials: int) -> list[WorkerResources]:
-        context, samples = self._context, self._context.samples
-        jobs, machine = context.options.jobs, samples.machine
-        max_per_gpu = max_trials_per_gpu(samples.trials, context.say)
-        resources = assign_gpus(machine.device, jobs, machine.threads, max(1, trials), max_per_gpu)
-        if jobs and len(resources) < min(jobs, trials):
-            context.say(f"{len(resources)} trials at a time, not {jobs}: no more fit on the GPUs.")
-        return resources
 
     def _prepare(self, shown: Display, resources: Sequence[WorkerResources]) -> None:
         """What all trials need, before the first of them; once."""
