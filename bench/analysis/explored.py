@@ -7,7 +7,7 @@ family: one contrast, one result.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from bench.analysis.arm_summary import arm_summary, ranking, text_facts
 from bench.analysis.arms import Arm, arm_numbers, arms_of
 from bench.analysis.contrast_tests import Contrast, Observed, Trials
 from bench.analysis.contrasts import ContrastBook, Result, Word
+from bench.analysis.fraction_effects import fraction_effects
 from bench.analysis.hypotheses import HypothesisOutcome
 from bench.analysis.image_scores import ScoreTable
 from bench.analysis.level_contrasts import Explored, interactions, level_differences
@@ -30,6 +31,7 @@ from bench.metric_columns import best_val, on_test
 from bench.spec.hypotheses import Hypothesis, MetricTerm, figures
 
 DIFFERENCE = ("axis", "a", "b")
+COMPONENT = ("effect", "confounded_with")
 INTERACTION = (*DIFFERENCE, "other", "c", "d")
 NUMBERS = ("estimate", "low", "high", "n", "lost", "seeds", "p", "p_corrected")
 SETTLED = (Word.SUPPORTED, Word.REFUTED, Word.EQUIVALENT, Word.CLEAR)
@@ -72,6 +74,7 @@ class Exploration:
         differences, interactions: by column of runs.csv, a row for each contrast, or for each
             hypothesis about it: names, `NUMBERS`, `over`, `conclusion` (a `Word`), and of a
             hypothesis `hypothesis` (its id) and `verdict`, else empty.
+        components: of a fraction the same of the effects of its components, `COMPONENT`.
         leading: the two best arms that compare with each other, by number, best first.
         tested: the outcomes of the hypotheses.
     """
@@ -80,6 +83,7 @@ class Exploration:
     interactions: Mapping[str, pd.DataFrame]
     leading: Mapping[tuple[int, int], Sequence[Shown]]
     tested: Sequence[HypothesisOutcome]
+    components: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
 
 def compared_columns(records: Records) -> list[str]:
@@ -88,6 +92,8 @@ def compared_columns(records: Records) -> list[str]:
     names = [best_val(metric), on_test(metric), "final_val_loss", "overfit_gap"]
     same_kind = all(records.done[fact].nunique() <= 1 for fact in text_facts(records))
     closing = [c for c in records.closing if same_kind and is_numeric_dtype(records.runs[c])]
+    if records.design is not None and records.design.metric is not None:
+        names.insert(0, records.design.metric)
     names += [*closing, "epochs_to_95pct", "epoch_seconds"]
     return [name for name in dict.fromkeys(names) if name in records.runs]
 
@@ -103,14 +109,21 @@ def explore(records: Records, tested: Sequence[HypothesisOutcome] = ()) -> Explo
     scores = {column: scores_of_column(records, table, column) for column in columns}
     differences = {c: level_differences(records, c, scores[c]) for c in columns}
     changes = {c: interactions(records, c, scores[c]) for c in columns}
+    components = {c: fraction_effects(records, c, scores[c]) for c in columns}
     leading = _leading(records, table)
-    every = [one for each in (differences, changes) for found in each.values() for one in found]
+    every = [
+        one
+        for each in (differences, changes, components)
+        for found in each.values()
+        for one in found
+    ]
     book = ExploredBook(records, [*every, *leading.values()], tested)
     return Exploration(
         {c: book.frame(found, DIFFERENCE) for c, found in differences.items()},
         {c: book.frame(found, INTERACTION) for c, found in changes.items()},
         {arms: book.shown(one) for arms, one in leading.items()},
         tested,
+        {c: book.frame(found, COMPONENT) for c, found in components.items() if found},
     )
 
 

@@ -58,17 +58,19 @@ def level_differences(records: Records, column: str, scores: Scores = None) -> l
     """Every two levels of each axis compared, a the later level and b the earlier one.
 
     Axes of more than `MOST_LEVELS` levels are compared with their first level only, as are the
-    configurations of a design, with its reference; those of a fraction are not compared, of which
-    only halves are. Axes along which `column` cannot be compared are left out. `scores` are those
-    of the column by image.
+    configurations of a design, with its reference and with what they are built upon; those of a
+    fraction are not compared, of which only halves are. Axes along which `column` cannot be
+    compared are left out. `scores` are those of the column by image.
     """
     found, conditions = [], measurement_conditions(records, column)
     mode = figure_direction(records, column)
     trials = trials_of_levels(records)
     for axis in compared_axes(records, column):
         levels = records.axes[axis]
-        each = len(levels) <= MOST_LEVELS and not is_of_a_design(records, axis)
-        pairs = _pairs(len(levels), all_of_them=each)
+        if is_of_a_design(records, axis):
+            pairs = _pairs_of_design(records, levels)
+        else:
+            pairs = _pairs(len(levels), all_of_them=len(levels) <= MOST_LEVELS)
         cells = np.array([(later, earlier) for earlier, later in pairs])
         names = [(axis, levels[later], levels[earlier]) for earlier, later in pairs]
         sides = [tuple(trials[axis, level] for level in name[1:]) for name in names]
@@ -152,7 +154,7 @@ def _explored(
         seen = Observed(
             found.by_seed[complete, i],
             sources=_by_image(table, cells[i], signs, strata, complete, scores),
-            failed=_failed(records, table, cells[i], signs, compared[:, i]),
+            failed=failed_trials(records, table, cells[i], signs, compared[:, i]),
             mode=mode,
             is_exact=column in EXACT,
         )
@@ -183,7 +185,7 @@ def _by_image(
     )
 
 
-def _failed(
+def failed_trials(
     records: Records, table: Grid, cells: Integers, signs: Sequence[int], compared: Flags
 ) -> dict[Side, int]:
     """By side, the trials of the compared strata whose failure says something of the arm."""
@@ -199,6 +201,16 @@ def _pairs(levels: int, all_of_them: bool) -> list[Pair]:
     """(earlier, later) for every two levels, or for the first and every other one."""
     pairs = list(itertools.combinations(range(levels), 2))
     return pairs if all_of_them else pairs[: levels - 1]
+
+
+def _pairs_of_design(records: Records, levels: Sequence[str]) -> list[Pair]:
+    """The reference and every other configuration, and what is built upon each other."""
+    found = _pairs(len(levels), all_of_them=False)
+    if records.design is not None:
+        places = {level: place for place, level in enumerate(levels)}
+        steps = [places[label] for label in records.design.sequence if label in places]
+        found += list(itertools.pairwise(steps))
+    return list(dict.fromkeys(found))
 
 
 def _pairs_of_pairs(one: int, other: int, *, all_of_them: bool) -> list[tuple[Pair, Pair]]:

@@ -111,7 +111,7 @@ def pairs_of(records: Records, hypothesis: Hypothesis) -> Pairs:
         else:
             made = _against(levels, a, float(hypothesis.b), known)
         strata.append(replace(made, source=key[-2]))
-    return Pairs(tuple(strata), found.along, _protocol(strata))
+    return Pairs(tuple(strata), found.along, _protocol(strata), of_halves=bool(found.partners))
 
 
 def _rows(records: Records, hypothesis: Hypothesis) -> _Rows:

@@ -104,11 +104,14 @@ class Pairs:
         source: who logged the trials that the hypothesis is tested on. Ours where there are any,
             else one other's, of most pairs: different protocols make no common sample. The strata
             of others are shown and counted nowhere else.
+        of_halves: whether the sides are halves of a design, whose pairs of runs are strata that
+            mean nothing by themselves.
     """
 
     strata: tuple[Stratum, ...]
     along: Mapping[str, tuple[str, str]]
     source: str = BENCH_SOURCE
+    of_halves: bool = False
 
     @cached_property
     def tested(self) -> list[Stratum]:

@@ -45,6 +45,7 @@ from bench.report.search.figures.draw_all import draw_search
 from bench.report.search.search_record import SearchRecord, read_search_record
 from bench.report.search.sections import search_context, search_files, subject_records
 from bench.report.tables import arms_and_trials as layout
+from bench.report.tables.ablation import AblationView, ablation_view
 from bench.report.tables.data_sets import data_views, top_warnings
 from bench.report.tables.effects import EffectTables, effect_tables
 from bench.report.tables.files import table_files, write_image_scores, write_tables
@@ -123,9 +124,10 @@ def write_one(records: Records, folder: Path, search: SearchRecord | None = None
     tested = outcomes(records)
     explored = explore(shown, tested)
     effects = effect_tables(shown, explored) if search is None else []
-    experiment = ExperimentData(shown, summary, arms, tested, effects)
+    ablation = ablation_view(shown, explored) if search is None else None
+    experiment = ExperimentData(shown, summary, arms, tested, effects, ablation)
     drawings = draw_all(experiment) if search is None else draw_search(search, experiment)
-    context = page_context(shown, summary, arms, drawings, explored, effects)
+    context = page_context(shown, summary, arms, drawings, explored, effects, ablation)
     files = table_files(shown, summary, context, tested)
     if search is None and (problems := experiment.image_scores.problems):
         context["cautions"] = (*context["cautions"], findings.unused_image_scores(problems))
@@ -156,6 +158,7 @@ def page_context(
     drawings: list[Drawing],
     explored: Exploration,
     effects: list[EffectTables],
+    ablation: AblationView | None = None,
 ) -> dict[str, Any]:
     """What the templates show."""
     tested = explored.tested
@@ -191,6 +194,7 @@ def page_context(
         "task_facts": _task_facts(records),
         "scores": definition(records),
         "scores_of": {each.column: definition_of(records, each.column) for each in effects},
+        "ablation": ablation,
         "learning": learning,
         "learning_table": learning_table(records, summary, learning, marks),
         "effects": effects,
@@ -237,6 +241,7 @@ def contents(context: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("chosen", "What was chosen", search),
         *(figure for figure in figures if figure[0].startswith(OF_SEARCH)),
         ("points", "Points", search),
+        ("ablation", "Ablation", context["ablation"]),
         ("arms", search.subject if search else "Arms", True),
         ("learning", "Course of training", True),
         ("effects", "Effects of the axes", context["effects"]),

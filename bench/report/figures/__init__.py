@@ -7,7 +7,16 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from bench.atomic_files import write_bytes
-from bench.report.figures import by_arm, curves, forest, fronts, images, pairs, predictions
+from bench.report.figures import (
+    by_arm,
+    curves,
+    forest,
+    fronts,
+    images,
+    pairs,
+    predictions,
+    waterfall,
+)
 from bench.report.figures.experiment_data import ExperimentData
 from bench.report.figures.look import Drawing, RenderedFigure, theme
 from bench.states import BENCH_SOURCE
@@ -18,6 +27,7 @@ Maker = Callable[[ExperimentData], Drawing | list[Drawing] | None]
 
 MAKERS: tuple[Maker, ...] = (
     forest.verdicts,
+    waterfall.waterfall,
     by_arm.scores,
     forest.differences,
     pairs.by_two,

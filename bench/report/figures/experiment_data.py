@@ -22,6 +22,7 @@ from bench.analysis.image_scores import (
 from bench.analysis.measurement_conditions import MEMORY, TIMES, measurement_conditions
 from bench.analysis.records import Records
 from bench.report.format.folding import LARGE, best_and_worst, evenly_spaced
+from bench.report.tables.ablation import AblationView
 from bench.report.tables.effects import EffectTables
 from bench.states import BENCH_SOURCE
 
@@ -34,6 +35,7 @@ class ExperimentData:
         records, summary, arms: what was recorded, per trial and per arm.
         tested: its hypotheses' outcomes.
         effects: what its axes change.
+        ablation: of a design, its configurations.
     """
 
     records: Records
@@ -41,6 +43,7 @@ class ExperimentData:
     arms: Sequence[Arm]
     tested: Sequence[HypothesisOutcome] = ()
     effects: Sequence[EffectTables] = field(default=())
+    ablation: AblationView | None = None
 
     @classmethod
     def of(cls, records: Records) -> ExperimentData:

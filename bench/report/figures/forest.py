@@ -67,7 +67,7 @@ def verdict_rows(tested: Sequence[HypothesisOutcome]) -> pd.DataFrame:
                   "margin_low": low, "margin_high": high}  # fmt: skip
         estimate = outcome.result.estimate._asdict()
         rows.append(shared | {"label": label, **estimate, "verdict": str(outcome.verdict)})
-        if 1 < len(outcome.strata) <= MOST_STRATA:
+        if 1 < len(outcome.strata) <= MOST_STRATA and not outcome.pairs.of_halves:
             for stratum, found in zip(outcome.pairs.strata, outcome.strata, strict=True):
                 label = " · ".join(stratum.axes.values())
                 rows.append(shared | {"label": label, **found.estimate._asdict(), "verdict": ""})

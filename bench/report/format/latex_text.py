@@ -13,6 +13,9 @@ DEFINITION = (
     " % pdfLaTeX has no such characters: it shows their numbers"
 )
 """What a file needs in which `UNICODE_CHARACTER` stands."""
+CHECK_MARK = r"\checkmark"
+CHECK_MARK_DEFINITION = r"\providecommand{\checkmark}{$\surd$} % amssymb has a true one"
+"""What a file needs in which `CHECK_MARK` stands."""
 
 _GREEK = {
     "α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "varepsilon", "ζ": "zeta",
@@ -63,6 +66,7 @@ _SPECIAL = {
     "¼": "1/4",
     "½": "1/2",
     "¾": "3/4",
+    "✓": r"\checkmark{}",
     **{c: rf"$\{name}$" for c, name in (_GREEK | _MATH).items()},
     **{c: rf"\{name}{{}}" for c, name in _LETTERS.items()},
     **{c: f"$^{{{x}}}$" for c, x in zip(_UP, "0123456789+-n", strict=True)},

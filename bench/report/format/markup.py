@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from bench.analysis.leaderboard import Mark
 from bench.report.format.cells import Cell, Column, Table
-from bench.report.format.latex_text import DEFINITION, UNICODE_CHARACTER, latex
+from bench.report.format.latex_text import (
+    CHECK_MARK,
+    CHECK_MARK_DEFINITION,
+    DEFINITION,
+    UNICODE_CHARACTER,
+    latex,
+)
 from bench.texts import visible
 
 _MARKDOWN = {Mark.BEST: "**{}** ★", Mark.MAY_BE: "{} ∘"}
@@ -27,7 +33,8 @@ def to_latex(table: Table) -> str:
     layout = "".join(_layout(column) for column in table.columns)
     head = _latex_row([latex(column.title) for column in table.columns])
     body = [_latex_row(list(map(_latex_cell, row))) for row in table.rows]
-    definition = [DEFINITION] if UNICODE_CHARACTER in "".join([head, *body]) else []
+    needed = {UNICODE_CHARACTER: DEFINITION, CHECK_MARK: CHECK_MARK_DEFINITION}
+    definition = [text for name, text in needed.items() if name in "".join([head, *body])]
     begin = [*definition, rf"\begin{{tabular}}{{{layout}}}", r"\toprule"]
     lines = [*begin, head, r"\midrule", *body]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"

@@ -64,7 +64,7 @@ def effect_tables(records: Records, explored: Exploration) -> list[EffectTables]
 
     Differences that a hypothesis tests have its result.
     """
-    return [
+    found = [
         _effects_on(
             column,
             {
@@ -75,6 +75,7 @@ def effect_tables(records: Records, explored: Exploration) -> list[EffectTables]
         )
         for column, differences in explored.differences.items()
     ]
+    return [each for each in found if each.frames]  # a fraction alone has none of these
 
 
 def _effects_on(column: str, found: Mapping[str, pd.DataFrame]) -> EffectTables:

@@ -17,11 +17,22 @@ from bench.record.columns import Status
 from bench.record.files import write_text
 from bench.report.format.cells import Table
 from bench.report.format.markup import markdown, to_latex, to_markdown
+from bench.report.tables.ablation import AblationView
 from bench.report.tables.effects import EffectTables, table_together, together
 from bench.report.tables.verdicts import verdict_table
 from bench.texts import formula_caution
 
-NAMES = ("arms", "learning", "verdicts", "differences", "interactions", "effects", "failures")
+NAMES = (
+    "arms",
+    "learning",
+    "verdicts",
+    "differences",
+    "interactions",
+    "effects",
+    "failures",
+    "ablation",
+    "ablation_effects",
+)
 OF_SEARCH = ("chosen", "points")
 _NESTED = frozenset({"strata", "shortages", "trials", "failures", "statements", "components"})
 """What verdicts.json has of a hypothesis and a row of verdicts.csv cannot."""
@@ -58,6 +69,14 @@ def table_files(
     for name in ("differences", "interactions", "effects"):
         if any(name in each.frames for each in effects):
             found[name] = TableFile(together(effects, name), table_together(effects, name))
+    ablation: AblationView | None = context["ablation"]
+    if ablation is not None:
+        notes = [*ablation.about, *ablation.aliases]
+        found["ablation"] = TableFile(ablation.frame, ablation.table, ablation.about)
+        if ablation.effects_frame is not None and ablation.effects_table is not None:
+            found["ablation_effects"] = TableFile(
+                ablation.effects_frame, ablation.effects_table, notes
+            )
     if context["failures"]:
         failed = records.runs[records.runs["status"] == Status.FAILED]
         columns = ["id", "seed", *(f"axis.{axis}" for axis in records.axes), "failure", "message"]

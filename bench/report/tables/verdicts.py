@@ -81,11 +81,16 @@ def verdict_cards(records: Records, outcomes: Iterable[HypothesisOutcome]) -> li
             sentence=sentence(outcome),
             facts=_facts(outcome),
             notes=card_notes(outcome),
-            strata=_strata_table(outcome) if len(outcome.strata) > 1 else None,
+            strata=_strata_table(outcome) if _has_strata(outcome) else None,
             trials=_trials(records, outcome),
         )
         for outcome in outcomes
     ]
+
+
+def _has_strata(outcome: HypothesisOutcome) -> bool:
+    """Whether there are several that mean something by themselves."""
+    return len(outcome.strata) > 1 and not outcome.pairs.of_halves
 
 
 def verdict_counts(outcomes: Sequence[HypothesisOutcome]) -> str:
