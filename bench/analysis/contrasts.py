@@ -122,6 +122,7 @@ class ContrastBook:
         observed: Mapping[Contrast, Observed],
         decisions: Mapping[str, Decision] | None = None,
         interval_levels: Mapping[str, float] | None = None,
+        judged: Mapping[str, Observed] | None = None,
     ) -> None:
         """Test all of them.
 
@@ -133,24 +134,25 @@ class ContrastBook:
             decisions: by hypothesis, where seeds were repeated until settled: the sequential p and
                 claim stand instead of those of the seeds at hand.
             interval_levels: by hypothesis, of repeated intervals: the nominal level of its look.
+            judged: by hypothesis, the records of its look, where another about the same contrast
+                has other looks.
         """
         self._observed = observed
-        levels = interval_levels or {}
+        levels, own = interval_levels or {}, judged or {}
+        seen_of = [own.get(q.id) or self._seen(q.contrast) for q in questions]
         found = [
-            _found(
-                run_test(q.contrast, self._seen(q.contrast), q.bounds, levels.get(q.id, ALPHA)), q
-            )
-            for q in questions
+            _found(run_test(q.contrast, seen, q.bounds, levels.get(q.id, ALPHA)), q)
+            for q, seen in zip(questions, seen_of, strict=True)
         ]
         if decisions:
             found = [_decided(one, decisions.get(one.id)) for one in found]
         found = _corrected(found)
-        level, contrasts = _open_level(found), [q.contrast for q in questions]
+        level = _open_level(found)
         self.declared = tuple(
             _with_needs(_with_verdict(one, q, seen), q, seen, level)
-            for one, q, seen in zip(found, questions, map(self._seen, contrasts), strict=True)
+            for one, q, seen in zip(found, questions, seen_of, strict=True)
         )
-        self.explored = tuple(self._explore(explored, set(contrasts)))
+        self.explored = tuple(self._explore(explored, {q.contrast for q in questions}))
 
     def results(self, contrast: Contrast) -> tuple[Result, ...]:
         """Of a contrast, a and b as asked for: of each hypothesis about it, else explored.

@@ -10,7 +10,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
+import numpy.typing as npt
+from scipy import special, stats
 
 from bench.analysis.evidence import Bounds
 from bench.analysis.sample_size import Scatter, precision
@@ -67,6 +68,49 @@ def chance_over_both(found: TwoSources, bounds: Bounds, last: LastLook) -> float
     )
     to_come = math.sqrt(max(0.0, now.standard_error**2 - then.standard_error**2))
     return predictive_power(found.mean, to_come, found.n_seeds - 1, bounds, beyond, within)
+
+
+def chance_over_images(found: TwoSources, bounds: Bounds, last: LastLook) -> float:
+    """Chance that the test over these images, with the seeds' trained models, is significant."""
+    scatter = Scatter.of(found)
+    now = precision(scatter, found.n_seeds, found.n_groups)
+    then = precision(scatter, last.n_seeds, found.n_groups)
+    variance = (scatter.images**2 + scatter.interaction**2 / last.n_seeds) / found.n_groups
+    beyond, within = (
+        -float(special.stdtrit(found.n_groups - 1, tail)) * math.sqrt(variance)
+        for tail in (last.beyond, last.within)
+    )
+    to_come = math.sqrt(max(0.0, now.standard_error**2 - then.standard_error**2))
+    return predictive_power(found.mean, to_come, found.n_seeds - 1, bounds, beyond, within)
+
+
+def chance_of_runs(differences: npt.ArrayLike, bounds: Bounds, last: LastLook) -> float:
+    """Chance that a sign test of runs minus a number is significant at the last look.
+
+    The share of runs beyond a bound has Jeffreys' prior, so that how many of the runs to come are
+    beyond it is beta-binomial.
+    """
+    runs = np.asarray(differences, dtype=float)
+    tail = last.within if bounds.low == bounds.high else last.beyond
+    claims = {
+        "above": (runs > bounds.high, tail),
+        "below": (runs < bounds.low, tail),
+    }
+    chance = sum(_chance_of_count(beyond, last.n_seeds, at) for beyond, at in claims.values())
+    if bounds.low < bounds.high:
+        sides = (runs > bounds.low, runs < bounds.high)
+        chance += min(_chance_of_count(inside, last.n_seeds, last.within) for inside in sides)
+    return min(1.0, chance)
+
+
+def _chance_of_count(beyond: npt.NDArray[np.bool_], n_last: int, tail: float) -> float:
+    """Chance that of `n_last` runs so many are beyond that P(Bin(n, ½) ≥ their number) ≤ tail."""
+    n, k = len(beyond), int(beyond.sum())
+    needed = int(stats.binom.isf(tail, n_last, 0.5)) + 1
+    to_come = n_last - n
+    if to_come <= 0:
+        return float(k >= needed)
+    return float(stats.betabinom.sf(needed - k - 1, to_come, k + 0.5, n - k + 0.5))
 
 
 def predictive_power(

@@ -15,6 +15,8 @@ from typing import Any
 
 from bench.analysis.contrast_tests import Basis, Observed, Tested, run_test
 from bench.analysis.contrasts import ALPHA, ContrastBook, Question, Result, Word
+from bench.analysis.image_scores import ScoreTable
+from bench.analysis.looks import HypothesisLook, Looks, looks_of
 from bench.analysis.observations import (
     contrast_of,
     observed,
@@ -41,6 +43,7 @@ class HypothesisOutcome:
         result: of the one test.
         strata: the same test for each of `pairs.strata`, not corrected.
         family: how many hypotheses are corrected together.
+        look: what the looks say of it, where seeds are repeated until settled.
     """
 
     hypothesis: Hypothesis
@@ -49,6 +52,7 @@ class HypothesisOutcome:
     result: Result
     strata: tuple[Tested, ...]
     family: int
+    look: HypothesisLook | None = None
 
     @property
     def verdict(self) -> Word:
@@ -109,24 +113,40 @@ class HypothesisOutcome:
             ],
             "trials": {side: self.pairs.trials(side) for side in SIDES},
             "failures": self.pairs.failures,
+            **({} if self.look is None else {"look": self.look.record()}),
         }
 
 
 def outcomes(records: Records) -> list[HypothesisOutcome]:
     """Test every hypothesis of the records, in the spec's order."""
+    table = read_scores_of(records, records.hypotheses)
+    return tested_outcomes(records, table, looks_of(records, table))
+
+
+def tested_outcomes(
+    records: Records, table: ScoreTable, looks: Looks | None
+) -> list[HypothesisOutcome]:
+    """The same with scores that were read, and looks that were taken."""
     hypotheses = records.hypotheses
-    table = read_scores_of(records, hypotheses)
-    pairs = [pairs_of(records, hypothesis) for hypothesis in hypotheses]
+    judged = [records if looks is None else looks.judged(records, each) for each in hypotheses]
+    of_look = [None if looks is None else looks.of(each) for each in hypotheses]
+    pairs = [pairs_of(own, each) for own, each in zip(judged, hypotheses, strict=True)]
     seen = [
-        observed(records, hypothesis, each, table)
-        for hypothesis, each in zip(hypotheses, pairs, strict=True)
+        observed(own, hypothesis, each, table)
+        for own, hypothesis, each in zip(judged, hypotheses, pairs, strict=True)
     ]
     questions = [
         Question(h.id, contrast_of(records, h, each, one.sources), h.expect, h.margin)
         for h, each, one in zip(hypotheses, pairs, seen, strict=True)
     ]
+    known = [(h.id, look) for h, look in zip(hypotheses, of_look, strict=True) if look is not None]
     book = ContrastBook(
-        questions, (), {q.contrast: one for q, one in zip(questions, seen, strict=True)}
+        questions,
+        (),
+        {q.contrast: one for q, one in zip(questions, seen, strict=True)},
+        {name: look.decision for name, look in known},
+        {name: look.level for name, look in known},
+        {q.id: one for q, one in zip(questions, seen, strict=True)},
     )
     family = sum(one.basis is not Basis.EXACT for one in book.declared)
     found = []
@@ -134,13 +154,19 @@ def outcomes(records: Records) -> list[HypothesisOutcome]:
         strata = tuple(
             _test_alone(
                 question,
-                observed_stratum(records, hypotheses[place], pairs[place], stratum, table),
+                observed_stratum(judged[place], hypotheses[place], pairs[place], stratum, table),
             )
             for stratum in pairs[place].strata
         )
         found.append(
             HypothesisOutcome(
-                hypotheses[place], pairs[place], seen[place], book.declared[place], strata, family
+                hypotheses[place],
+                pairs[place],
+                seen[place],
+                book.declared[place],
+                strata,
+                family,
+                of_look[place],
             )
         )
     return found

@@ -35,6 +35,7 @@ from bench.record.directions import Mode, default_metric, direction
 from bench.record.files import damaged
 from bench.record.store import Store, TrialFiles, TrialStatus
 from bench.spec.hypotheses import Hypothesis, Over, StatisticsSettings
+from bench.spec.repeats import RepeatPlan
 from bench.states import BENCH_SOURCE
 from bench.tasks.settings import SUPPORT
 
@@ -102,6 +103,7 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
         scoring=plan.get("scoring"),
         design=_design(plan, store.plan_path(experiment)),
         over=_over(plan, store.plan_path(experiment)),
+        repeats=repeats_in(plan, store.plan_path(experiment)),
     )
 
 
@@ -167,6 +169,20 @@ def _design(plan: Mapping[str, Any], path: Path) -> Design | None:
         return None if record is None else Design.of(record)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise damaged(path, f"its design: {error!r}") from error
+
+
+def repeats_in(plan: Mapping[str, Any], path: Path) -> RepeatPlan | None:
+    """How the recorded plan's seeds are added until all is settled; None where they are fixed.
+
+    Raises:
+        DamagedError: it cannot be read; `path` is the plan's.
+    """
+    if "repeats" not in plan:
+        return None
+    try:
+        return RepeatPlan.model_validate(plan["repeats"])
+    except ValidationError as error:
+        raise damaged(path, f"its repeats: {error.errors()[0]['msg']}") from error
 
 
 def _axes(planned: Mapping[str, list[str]], members: list[dict[str, Any]]) -> dict[str, list[str]]:

@@ -21,6 +21,7 @@ from bench.record.data_file import DataSetRecord
 from bench.record.directions import Mode
 from bench.record.store import TrialFiles
 from bench.spec.hypotheses import Hypothesis, Over
+from bench.spec.repeats import RepeatPlan
 from bench.states import BENCH_SOURCE
 
 
@@ -65,6 +66,7 @@ class Records:
         planned: the ids of the latest plan's trials; empty where no plan is kept.
         design: of an ablation; None: every combination of the axes.
         over: what the spec wants verdicts to generalise over; None: it does not say.
+        repeats: how seeds are added until the hypotheses are settled; None: they are fixed.
     """
 
     experiment: str
@@ -92,6 +94,7 @@ class Records:
     planned: frozenset[str] = frozenset()
     design: Design | None = None
     over: Over | None = None
+    repeats: RepeatPlan | None = None
 
     @property
     def best_column(self) -> str:

@@ -7,7 +7,7 @@ alone, so neither the order in which trials end nor interruptions change them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -17,6 +17,9 @@ from bench.analysis.evidence import Claim, Evidence
 from bench.analysis.futility import LastLook
 from bench.analysis.sequential import Boundaries
 from bench.analysis.stats import holm
+
+Arm = Hashable
+"""Whatever tells an arm from the others."""
 
 FUTILITY = 0.1
 FEWEST_FOR_FUTILITY = 5
@@ -62,19 +65,23 @@ class Progress:
         n_next: seeds that each of `arms` needs for the next look; None where nothing is to be done:
             all is settled or futile, or the last look was taken.
         arms: the arms that open hypotheses are about.
+        history: the decisions after each look.
+        arms_of_looks: the arms that each look has waited for.
     """
 
     decisions: tuple[Decision, ...]
     looks_taken: int
     n_next: int | None
-    arms: frozenset[str]
+    arms: frozenset[Arm]
+    history: tuple[tuple[Decision, ...], ...] = ()
+    arms_of_looks: tuple[frozenset[Arm], ...] = ()
 
 
 def replay(
     boundaries: Boundaries,
-    arms_of: Sequence[frozenset[str]],
+    arms_of: Sequence[frozenset[Arm]],
     evidence: Callable[[int, int], Evidence | None],
-    is_final: Callable[[frozenset[str], int], bool],
+    is_final: Callable[[frozenset[Arm], int], bool],
     predicted: Callable[[int, int, LastLook], float] | None = None,
     alpha: float = 0.05,
     futility: float = FUTILITY,
@@ -95,12 +102,20 @@ def replay(
     """
     tests = [_Test(boundaries) for _ in arms_of]
     last = len(boundaries.looks) - 1
+    history: list[tuple[Decision, ...]] = []
+    arms_of_looks: list[frozenset[Arm]] = []
+
+    def progress(n_next: int | None, arms: frozenset[Arm]) -> Progress:
+        decisions = tuple(test.decision for test in tests)
+        taken = tuple(history), tuple(arms_of_looks)
+        return Progress(decisions, len(history), n_next, arms, *taken)
+
     for look, n in enumerate(boundaries.looks):
         arms = _arms_to_train(tests, arms_of)
         if not arms:
-            return Progress(tuple(t.decision for t in tests), look, None, frozenset())
+            return progress(None, frozenset())
         if not is_final(arms, n):
-            return Progress(tuple(t.decision for t in tests), look, n, arms)
+            return progress(n, arms)
         tested = [i for i, test in enumerate(tests) if not test.is_settled and arms_of[i] <= arms]
         for i in tested:
             tests[i].add(look, evidence(i, n))
@@ -110,7 +125,9 @@ def replay(
             last_look = LastLook.of(boundaries, alpha / max(1, n_open))
             for i in tested:
                 tests[i].is_futile = predicted(i, n, last_look) < futility
-    return Progress(tuple(t.decision for t in tests), len(boundaries.looks), None, frozenset())
+        history.append(tuple(test.decision for test in tests))
+        arms_of_looks.append(arms)
+    return progress(None, frozenset())
 
 
 class _Test:
@@ -172,13 +189,13 @@ class _Test:
         return float(np.fmin(so_far, max(found, p)))
 
 
-def _arms_to_train(tests: Sequence[_Test], arms_of: Sequence[frozenset[str]]) -> frozenset[str]:
+def _arms_to_train(tests: Sequence[_Test], arms_of: Sequence[frozenset[Arm]]) -> frozenset[Arm]:
     open_ones = [
         arms
         for test, arms in zip(tests, arms_of, strict=True)
         if not test.is_settled and not test.is_futile
     ]
-    return frozenset[str]().union(*open_ones)
+    return frozenset[Arm]().union(*open_ones)
 
 
 def _settle(tests: Sequence[_Test], alpha: float) -> None:

@@ -14,7 +14,6 @@ of Armitage, McPherson and Rowe (1969) does for a known variance. Its state is t
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,32 +24,15 @@ import numpy.typing as npt
 from scipy import special
 
 from bench.analysis.behrens_fisher import Floats
+from bench.spec.repeats import rising
 
 RHO = 1.5
-FEWEST = 3
-"""Seeds at the first look, at least."""
 
 _STEP = 0.025
 _POINTS = 341  # normal scores 0…8.5: a two-sided probability of 2e-17
 # where sequential p-values are tabulated
 _ALPHAS = np.concatenate([np.geomspace(1e-10, 0.05, 46), np.geomspace(0.05, 1.0, 16)[1:]])
 _LOG_ALPHAS = np.log(_ALPHAS)
-
-
-def looks(minimum: int, maximum: int) -> tuple[int, ...]:
-    """Numbers of seeds at which to look: each a quarter more than the last, at least one more.
-
-    3 to 20 seeds: 3, 4, 5, 6, 8, 10, 13, 16, 20.
-
-    Raises:
-        ValueError: fewer than three seeds at the first look, or a maximum under the minimum.
-    """
-    if not FEWEST <= minimum <= maximum:
-        raise ValueError(f"need {FEWEST} ≤ minimum ≤ maximum seeds, not {minimum} and {maximum}")
-    found = [minimum]
-    while found[-1] < maximum:
-        found.append(min(maximum, found[-1] + max(1, math.floor(found[-1] / 4 + 0.5))))
-    return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -72,7 +54,7 @@ class Boundaries:
     taken: int = 0
 
     def __post_init__(self) -> None:
-        _check_looks(self.looks)
+        rising(self.looks)
         if (
             self.earlier is not None
             and self.looks[: self.taken] != self.earlier.looks[: self.taken]
@@ -102,7 +84,7 @@ def nominal_levels(
     `fixed`, (looks already taken, alphas), are the levels that were used there. What they left of
     α is spent over the other looks in proportion to the growth of n^ρ.
     """
-    n = _check_looks(looks)
+    n = rising(looks)
     alpha = np.atleast_1d(np.asarray(alphas, dtype=float))
     given = np.asarray(fixed, dtype=float).reshape(-1, len(alpha))
     taken, start = len(given), n[len(given) - 1] ** rho if len(given) else 0.0
@@ -129,7 +111,7 @@ def error_of_looks(looks: Sequence[int], level: float = 0.05) -> float:
 
     What it costs to add seeds after a report: 8.7% instead of 5% with looks at 5 and 10 seeds.
     """
-    n = _check_looks(looks)
+    n = rising(looks)
     mass = _Mass.at(n[0], 1)
     cut = np.array([-special.ndtri(level / 2)])
     error = 0.0
@@ -146,13 +128,6 @@ def _log_levels(boundaries: Boundaries) -> Floats:
     fixed = () if before is None else np.exp(_log_levels(before)[: boundaries.taken])
     levels = nominal_levels(boundaries.looks, _ALPHAS, boundaries.rho, fixed)
     return np.asarray(np.log(levels))
-
-
-def _check_looks(looks: Sequence[int]) -> tuple[int, ...]:
-    n = tuple(looks)
-    if not n or n[0] < FEWEST or any(later <= earlier for earlier, later in itertools.pairwise(n)):
-        raise ValueError(f"looks must rise from {FEWEST} seeds or more, not {list(n)}")
-    return n
 
 
 @dataclass

@@ -15,12 +15,15 @@ from bench.commands.reporting import check_writable, make_report
 from bench.commands.trial_setup import TrialSetup
 from bench.errors import DamagedError, UnwritableError
 from bench.experiment import changed_data, renamed_trials
-from bench.experiment.growth import Growth, grown, growth_of
+from bench.experiment.growth import Growth, grown
+from bench.experiment.kinds_of_growth import growth_of
+from bench.experiment.looks_log import keep_log
 from bench.experiment.mirroring import behind, finish_mirror, mirrored
 from bench.experiment.recording import observer
 from bench.experiment.report_age import is_current
 from bench.experiment.rounds import Rounds
 from bench.experiment.shared_trials import REPORT, SETUP, kept_in_place, refuse_force
+from bench.experiment.until_settled import changed_looks, continued
 from bench.interruption import interruptible
 from bench.plan.plan import Plan
 from bench.plan.pretrained import fetch_weights
@@ -74,9 +77,7 @@ def _run(here: CurrentRun) -> ExitCode:
         here.say(f"{old} is {new} now: {note}")
     growth = growth_of(here.plan)
     if growth is not None and not options.force:
-        here.plan, decided = grown(here.plan, growth, here.store)
-        for line in decided.lines:
-            here.say(line)
+        _grow(here, growth)
     before, refused = here.verified_statuses(here.plan.trials)
     for trial, found in before.items():
         if found.status is Status.INTERRUPTED and found.message:
@@ -102,6 +103,15 @@ def _run(here: CurrentRun) -> ExitCode:
         here.setup.close()
         finish_mirror(here.store, here.plan.experiment, here.say)
     return _conclude(here, outcome)
+
+
+def _grow(here: CurrentRun, growth: Growth) -> None:
+    """Plan what the records ask for by now."""
+    here.plan = continued(here.plan, here.store)
+    here.plan, decided = grown(here.plan, growth, here.store)
+    changed = keep_log(here.store, here.plan.experiment, decided.log)
+    for line in (*changed_looks(here.plan), *changed, *decided.lines):
+        here.say(line)
 
 
 def _train_left(

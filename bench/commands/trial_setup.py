@@ -79,7 +79,7 @@ class TrialSetup:
                 for line in self._prepare(new):
                     here.say(line)
             keep_surveys(here.store, plan, self._surveys)
-            self._keep_plan()
+            self._keep_plan(later=True)
         for trial in todo:
             recorder = self.recorders[trial.id] = self._recorder(trial)
             self.claims.add(trial.id, recorder, before[trial.id], trial_config(trial))
@@ -97,17 +97,23 @@ class TrialSetup:
         self._notes |= dict.fromkeys(prepared.notes)
         return [*prepared.placements, *prepared.notes]
 
-    def _keep_plan(self) -> None:
-        """Put the plan on record, unless another run of the same spec is a round ahead."""
+    def _keep_plan(self, *, later: bool = False) -> None:
+        """Put the plan on record.
+
+        Not where another run of this spec is a round ahead; nor, in a later round, where one of
+        another spec has started since.
+        """
         plan, store = self._here.plan, self._here.store
         record = plan.record()
         try:
             found = store.plan(plan.experiment) or {}
         except DamagedError:
             found = {}
+        same = found.get("spec") == record["spec"]
         ahead = {trial["id"] for trial in found.get("trials", ())} > {t.id for t in plan.trials}
-        if not (plan.further and ahead and found.get("spec") == record["spec"]):
-            store.write_plan(plan.experiment, record | {"notes": list(self._notes)})
+        if (same and ahead and plan.further) or (later and found and not same):
+            return
+        store.write_plan(plan.experiment, record | {"notes": list(self._notes)})
 
     def _put_on_record(
         self,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from bench.analysis.load import load
 from bench.analysis.records import Records
@@ -25,11 +25,14 @@ class Round:
         trials: to be added to the plan. None: it is over, or trials of the plan are not final.
         lines: what was decided, and why it goes on or stops; a sentence each.
         summary: the same in a few words.
+        log: what looks.json keeps of it: under `taken` a mapping for each look, of `seeds` and
+            `hypotheses` by id (`state`, `claim`, `p`, …); None: nothing.
     """
 
     trials: tuple[Trial, ...] = ()
     lines: tuple[str, ...] = ()
     summary: str = ""
+    log: Mapping[str, Any] | None = None
 
 
 class Growth(Protocol):
@@ -42,15 +45,6 @@ class Growth(Protocol):
     def __call__(self, plan: Plan, records: Records) -> Round:
         """The next round. `records` has every trial that belongs, those not planned too."""
         ...
-
-
-KINDS: list[Callable[[Plan], Growth | None]] = []
-"""By what experiments can grow: each is None for plans that do not grow by it."""
-
-
-def growth_of(plan: Plan) -> Growth | None:
-    """By what the plan's experiment grows; None where its trials are all known."""
-    return next((found for kind in KINDS if (found := kind(plan)) is not None), None)
 
 
 def grown(plan: Plan, growth: Growth, store: Store) -> tuple[Plan, Round]:

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from bench.experiment.growth import Growth, grown
+from bench.experiment.looks_log import keep_log
 from bench.plan.plan import Plan
 from bench.plan.trial import Trial
 from bench.record.store import Store
@@ -70,7 +71,8 @@ class Rounds:
 
     def _begin_round(self) -> None:
         plan, decided = grown(self._plan, self._growth, self._store)
-        self._tell(Decided(decided.lines, decided.summary))
+        changed = keep_log(self._store, plan.experiment, decided.log)
+        self._tell(Decided((*changed, *decided.lines), decided.summary))
         new = plan.trials[len(self._plan.trials) :]
         self._plan = plan
         self._jobs.extend(self._begin(plan, new) if new else ())

@@ -42,7 +42,8 @@ def make_arms(spec: Spec) -> tuple[dict[str, Axis], list[ArmLabels]]:
         _refuse_broken_design(spec, configurations)
         groups.append([configurations])
     # before any arm is made: a grid of ten axes would fill the memory
-    combinations, seeds = math.prod(len(group[0].order) for group in groups), len(spec.sweep.seeds)
+    combinations = math.prod(len(group[0].order) for group in groups)
+    seeds = len(spec.sweep.first_seeds) + len(spec.sweep.further_seeds)
     if combinations * seeds > MAX_TRIALS:
         where = groups[0][0].where[:1] if groups else ("seeds",)
         message = (

@@ -17,6 +17,7 @@ from bench.plan.folds import folds_of_arms
 from bench.plan.hypotheses import checked_hypotheses
 from bench.plan.plan import Plan
 from bench.plan.refuse_unused import refuse_unused_settings
+from bench.plan.repeats import refuse_repeats, repeats_of
 from bench.plan.scoring import refuse_mixed_scoring
 from bench.plan.trial import Trial
 from bench.registry import Custom, load_target
@@ -41,20 +42,26 @@ def make_plan(spec: Spec) -> Plan:
     refuse_unused_settings(spec, axes, checked)
     refuse_mixed_scoring(spec, axes, [settings for _, settings in checked])
     folds = folds_of_arms(spec, [settings for _, settings in checked])
-    if (count := len(checked) * len(spec.sweep.seeds) * len(folds)) > MAX_TRIALS:
+    seeds = spec.sweep.first_seeds, spec.sweep.further_seeds
+    if (count := len(checked) * sum(map(len, seeds)) * len(folds)) > MAX_TRIALS:
         message = f"makes {count} trials of {len(checked)} arms; at most {MAX_TRIALS}"
         raise spec.document.error(("data", "folds"), message)
     design = design_of(axes)
     varied = () if design is None else design.varied
-    trials = tuple(
-        Trial(spec.experiment, seed, arm, settings, fold=fold, varied=varied)
-        for seed in spec.sweep.seeds  # first: interrupted, all arms have about as many seeds
-        for fold in folds
-        for arm, settings in checked
+    trials, further = (
+        tuple(
+            Trial(spec.experiment, seed, arm, settings, fold=fold, varied=varied)
+            for seed in each  # first: interrupted, all arms have about as many seeds
+            for fold in folds
+            for arm, settings in checked
+        )
+        for each in seeds
     )
     _refuse_duplicate_arms(spec, axes, trials[: len(arms)])
-    plan = Plan(spec, labels_in_use(axes, arms), trials, design=design)
-    return replace(plan, hypotheses=checked_hypotheses(plan))
+    plan = Plan(spec, labels_in_use(axes, arms), trials, further=further, design=design)
+    plan = replace(plan, hypotheses=checked_hypotheses(plan), repeats=repeats_of(spec))
+    refuse_repeats(plan)
+    return plan
 
 
 def _refuse_duplicate_arms(spec: Spec, axes: dict[str, Axis], trials: tuple[Trial, ...]) -> None:

@@ -14,6 +14,7 @@ from bench.plan.trial import Trial, digest
 from bench.plan.weights_mismatch import mismatch_warnings
 from bench.spec.hypotheses import Hypothesis
 from bench.spec.load import Spec
+from bench.spec.repeats import RepeatPlan
 from bench.spec.schema import Machine, SelectSettings
 from bench.tasks.settings import Mode
 
@@ -32,6 +33,7 @@ class Plan:
             test its components.
         further: trials that it may grow by, as far as they are known.
         design: of an ablation; None: every combination of the axes.
+        repeats: how seeds are added until the hypotheses are settled; None: they are fixed.
     """
 
     spec: Spec
@@ -40,6 +42,7 @@ class Plan:
     hypotheses: tuple[Hypothesis, ...] = ()
     further: tuple[Trial, ...] = ()
     design: Design | None = None
+    repeats: RepeatPlan | None = None
 
     def grown(self, trials: Iterable[Trial]) -> Plan:
         """With trials more, whose labels may be new."""
@@ -51,6 +54,10 @@ class Plan:
         ids = {trial.id for trial in new}
         further = tuple(trial for trial in self.further if trial.id not in ids)
         return replace(self, axes=axes, trials=(*self.trials, *new), further=further)
+
+    def repeating(self, repeats: RepeatPlan | None) -> Plan:
+        """With other looks."""
+        return replace(self, repeats=repeats)
 
     @property
     def experiment(self) -> str:
@@ -103,6 +110,7 @@ class Plan:
             "scoring": scoring(self.trials[0].settings),
             "hypotheses": hypotheses,
             "hypotheses_digest": digest(hypotheses),
+            **({} if self.repeats is None else {"repeats": self.repeats.record()}),
             **({"statistics": {"over": over}} if (over := self.spec.sweep.statistics.over) else {}),
             **({} if self.design is None else {"design": self.design.record()}),
             "incomparable": {metric: list(axes) for metric, axes in self.incomparable.items()},

@@ -27,6 +27,7 @@ _OPTIONAL: dict[str, Kinds] = {
     "scoring": (dict, type(None)),
     "statistics": dict,
     "design": dict,
+    "repeats": dict,
 }
 _TRIAL: dict[str, Kinds] = {"id": str, "seed": (int, type(None)), "axes": dict, "arm": str}
 _OF_TRIAL: dict[str, Kinds] = {"fold": (int, type(None))}

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import StoreError, did_you_mean
-from bench.record.files import write_json
+from bench.errors import DamagedError, StoreError, did_you_mean
+from bench.record.files import read_json, write_json
 from bench.record.leases import Leases, held_names
 from bench.record.plan_file import read_plan
 from bench.record.trial_files import TrialFiles, TrialStatus, now
@@ -141,6 +141,19 @@ class Store:
     def write_plan(self, experiment: str, record: Mapping[str, Any]) -> None:
         """Keep the plan; `written` is added."""
         write_json(self.plan_path(experiment), {**record, "written": now()})
+
+    def looks(self, experiment: str) -> dict[str, Any]:
+        """What `looks.json` of an experiment keeps; empty where it is not there, or damaged."""
+        with contextlib.suppress(DamagedError):
+            return read_json(self._looks_path(experiment)) or {}
+        return {}
+
+    def write_looks(self, experiment: str, record: Mapping[str, Any]) -> None:
+        """Keep what was decided, round by round."""
+        write_json(self._looks_path(experiment), record)
+
+    def _looks_path(self, experiment: str) -> Path:
+        return self.experiment(experiment) / "looks.json"
 
     def data_path(self, experiment: str) -> Path:
         """`data.json` of an experiment."""

@@ -1,14 +1,11 @@
-"""How long a worker may take, and times as people spell them. Imports no torch."""
+"""How long a worker may take. Imports no torch."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
+from bench.durations import SPELLINGS, format_duration, seconds_of
 from bench.errors import BenchError
-
-_UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
-_SPELLING = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 
 
 @dataclass(frozen=True)
@@ -44,19 +41,7 @@ def parse_duration(text: str, option: str) -> float | None:
     Raises:
         BenchError: another spelling; `option` is what it was given for.
     """
-    if text.isdecimal():
-        return float(text) or None
-    found = _SPELLING.fullmatch(text)
-    if found is None or not text:
-        raise BenchError(f"{option} {text}: write seconds, or a time like 90s, 5m, 1h30m or 2d")
-    parts = zip(found.groups(), _UNITS.values(), strict=True)
-    return float(sum(int(number) * unit for number, unit in parts if number)) or None
-
-
-def format_duration(seconds: float) -> str:
-    """`1h30m` for 5400."""
-    left, text = round(seconds), ""
-    for unit, size in _UNITS.items():
-        count, left = divmod(left, size)
-        text += f"{count}{unit}" if count else ""
-    return text or "0s"
+    seconds = seconds_of(text)
+    if seconds is None:
+        raise BenchError(f"{option} {text}: write {SPELLINGS}")
+    return seconds or None

@@ -11,12 +11,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from bench.errors import did_you_mean
+from bench.settings import Settings
 from bench.spec.design import DesignSettings, PathSettings
 from bench.spec.document import Document, read_document
 from bench.spec.hypotheses import Hypothesis
 from bench.spec.merge import AxisValue, merged_settings
 from bench.spec.messages import problems
 from bench.spec.overrides import apply_overrides
+from bench.spec.repeats import RepeatSettings
 from bench.spec.schema import Sweep, TrialSettings
 from bench.spec.search import search_keys
 from bench.spec.yaml12 import KeyPath
@@ -85,9 +87,12 @@ def _known(path: KeyPath) -> Iterable[str]:
     """The keys that the sweep knows in the mapping at `path`."""
     if path[:1] == ("search",):
         return search_keys(path[1:])
-    if path[:1] == ("design",):
-        return PathSettings.keys() if path[1:] == ("path",) else DesignSettings.model_fields
-    return Hypothesis.model_fields if path[:1] == ("hypotheses",) else _KEYS
+    if path[:2] == ("design", "path"):
+        return PathSettings.keys()
+    inside: dict[str, type[Settings]] = {
+        "hypotheses": Hypothesis, "seeds": RepeatSettings, "design": DesignSettings}  # fmt: skip
+    settings = inside.get(str(path[0])) if path else None
+    return _KEYS if settings is None else settings.model_fields
 
 
 _KEYS = (*Sweep.model_fields, *TrialSettings.model_fields)

@@ -25,6 +25,7 @@ from bench.settings import Settings, machine_local
 from bench.spec.design import DesignSettings
 from bench.spec.hypotheses import Hypothesis, StatisticsSettings
 from bench.spec.jsonschema import spec_schema
+from bench.spec.repeats import RepeatSettings
 from bench.spec.revisions import with_revisions
 from bench.spec.search import SearchSettings
 from bench.spec.train_settings import FreezeUpTo, TrainSettings, error_at
@@ -277,6 +278,18 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 MAX_SEEDS = 10_000  # a larger count is a seed that was meant as a list
 
 
+def _kind_of_seeds(value: Any) -> str:
+    return "mapping" if isinstance(value, dict | RepeatSettings) else "list"
+
+
+Seeds = Annotated[
+    Annotated[tuple[Seed, ...], Field(strict=False, min_length=1), Tag("list")]
+    | Annotated[RepeatSettings, Tag("mapping")],
+    Discriminator(_kind_of_seeds),
+]
+"""The seeds of every arm, or as many as it takes."""
+
+
 class Sweep(Settings):
     """The part of a spec that says which trials there are."""
 
@@ -308,8 +321,10 @@ class Sweep(Settings):
         description="instead of every combination: the configurations of an ablation, each with "
         "every combination of the axes of grid and zip",
     )
-    seeds: tuple[Seed, ...] = Field(
-        (0,), strict=False, min_length=1, description="a list of seeds, or how many: 3 is [0, 1, 2]"
+    seeds: Seeds = Field(
+        (0,),
+        description="a list of seeds, or how many: 3 is [0, 1, 2]; or {until: settled}: as many as "
+        "the hypotheses take",
     )
     hypotheses: tuple[Hypothesis, ...] = Field(
         (), strict=False, description="claims about the arms, which the report tests"
@@ -338,6 +353,8 @@ class Sweep(Settings):
     @field_validator("seeds", mode="before")
     @classmethod
     def _counted(cls, value: Any) -> Any:
+        if value == "settled":
+            raise ValueError("write {until: settled}, a number of seeds or a list of them")
         if isinstance(value, bool) or not isinstance(value, int):
             return value
         if not 1 <= value <= MAX_SEEDS:
@@ -346,9 +363,27 @@ class Sweep(Settings):
 
     @field_validator("seeds")
     @classmethod
-    def _distinct(cls, value: tuple[int, ...]) -> tuple[int, ...]:
-        _refuse_repeats(value)
+    def _distinct(cls, value: tuple[int, ...] | RepeatSettings) -> tuple[int, ...] | RepeatSettings:
+        if isinstance(value, tuple):
+            _refuse_repeats(value)
         return value
+
+    @property
+    def repeats(self) -> RepeatSettings | None:
+        """How seeds are added until all is settled; None where they are fixed."""
+        return self.seeds if isinstance(self.seeds, RepeatSettings) else None
+
+    @property
+    def first_seeds(self) -> tuple[int, ...]:
+        """The seeds that every arm has in any case."""
+        repeats = self.repeats
+        return self.seeds if repeats is None else tuple(range(repeats.min))  # type: ignore[return-value]  # it is a tuple then
+
+    @property
+    def further_seeds(self) -> tuple[int, ...]:
+        """Seeds that may be added."""
+        repeats = self.repeats
+        return () if repeats is None else tuple(range(repeats.min, repeats.max))
 
 
 def _refuse_repeats(values: Iterable[Any]) -> None:

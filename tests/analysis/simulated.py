@@ -15,8 +15,9 @@ from bench.analysis.behrens_fisher import Floats
 from bench.analysis.epoch_selection import cross_fitted, last_epochs_mean
 from bench.analysis.evidence import Evidence
 from bench.analysis.repeats import Progress, replay
-from bench.analysis.sequential import Boundaries, looks
+from bench.analysis.sequential import Boundaries
 from bench.analysis.two_sources import components, seed_share, total_variance
+from bench.spec.repeats import looks
 
 DEFAULT = Boundaries(looks(3, 20))
 

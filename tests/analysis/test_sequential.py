@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import special
 
-from bench.analysis.sequential import Boundaries, error_of_looks, looks, nominal_levels
+from bench.analysis.sequential import Boundaries, error_of_looks, nominal_levels
+from bench.spec.repeats import looks
 
 from .simulated import DEFAULT, bound, claims_at_any_look, normal, seven_values
 

@@ -14,8 +14,9 @@ from bench.analysis.records import Records
 from bench.commands.current_run import RunOptions
 from bench.commands.exit_codes import ExitCode
 from bench.commands.run import run_plan
-from bench.experiment import growth
-from bench.experiment.growth import Round, grown, growth_of
+from bench.experiment import kinds_of_growth
+from bench.experiment.growth import Round, grown
+from bench.experiment.kinds_of_growth import growth_of
 from bench.experiment.rounds import Rounds
 from bench.plan.expand import trial_config
 from bench.plan.plan import Plan
@@ -196,7 +197,7 @@ def test_a_round_waits_for_trials_of_other_runs(tmp_path: Path) -> None:
 
 @pytest.fixture
 def two_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(growth, "KINDS", [lambda _: seed_by_seed(2)])
+    monkeypatch.setattr(kinds_of_growth, "KINDS", [lambda _: seed_by_seed(2)])
 
 
 def command(folder: Path, **options: object) -> tuple[ExitCode, str]:
@@ -226,7 +227,7 @@ def test_a_round_that_was_interrupted_is_gone_on_with(
     """Its first trial is recorded, and the plan on record is the first round's."""
     plan, later = one_seed(tmp_path), Store(tmp_path / "results").trial
     command(tmp_path)
-    monkeypatch.setattr(growth, "KINDS", [lambda _: seed_by_seed(2)])
+    monkeypatch.setattr(kinds_of_growth, "KINDS", [lambda _: seed_by_seed(2)])
     code, said = command(tmp_path)
     assert (code, "1 of 2 trials to run, 1 done before" in said) == (ExitCode.OK, True), said
     assert later("tiny", ids(plan, 2)[1]).status().status is Status.DONE

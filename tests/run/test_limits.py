@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from bench.durations import format_duration
 from bench.errors import BenchError
-from bench.run.limits import Limits, format_duration, parse_duration
+from bench.run.limits import Limits, parse_duration
 
 
 @pytest.mark.parametrize(

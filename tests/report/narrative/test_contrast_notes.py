@@ -9,7 +9,7 @@ from bench.analysis.contrast_tests import Contrast, Observed
 from bench.analysis.contrasts import ContrastBook, Question, Result, Word
 from bench.analysis.evidence import Claim
 from bench.analysis.repeats import Decision, State
-from bench.analysis.sequential import Boundaries, looks
+from bench.analysis.sequential import Boundaries
 from bench.analysis.two_sources import Over, two_sources
 from bench.report.narrative.contrast_notes import (
     look_words,
@@ -19,6 +19,7 @@ from bench.report.narrative.contrast_notes import (
     why_open,
     withheld,
 )
+from bench.spec.repeats import looks
 
 A, B = frozenset("a"), frozenset("b")
 BOUNDARIES = Boundaries(looks(3, 20))

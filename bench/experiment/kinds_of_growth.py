@@ -1,0 +1,17 @@
+"""By what experiments can grow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bench.experiment.growth import Growth
+from bench.experiment.until_settled import until_settled
+from bench.plan.plan import Plan
+
+KINDS: list[Callable[[Plan], Growth | None]] = [until_settled]
+"""Each is None for plans that do not grow by it."""
+
+
+def growth_of(plan: Plan) -> Growth | None:
+    """By what the plan's experiment grows; None where its trials are all known."""
+    return next((found for kind in KINDS if (found := kind(plan)) is not None), None)

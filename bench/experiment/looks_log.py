@@ -1,0 +1,85 @@
+"""looks.json: what was decided round by round. A log: what the records say counts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from bench.errors import StoreError
+from bench.record.store import Store
+
+
+def keep_log(store: Store, experiment: str, log: Mapping[str, Any] | None) -> list[str]:
+    """Write the log; returns a sentence for each look that an earlier log has otherwise."""
+    if log is None:
+        return []
+    before = store.looks(experiment)
+    changed = _differences(before.get("taken"), log["taken"])
+    record = {**({"reports": before["reports"]} if "reports" in before else {}), **log}
+    if record != before:
+        store.write_looks(experiment, record)
+    return [
+        f"Warning: {each}. The records or the hypotheses have changed since; what they say now "
+        "counts."
+        for each in changed
+    ]
+
+
+def keep_report(store: Store, experiment: str, seeds: Mapping[str, int]) -> None:
+    """Remember that a report has tested hypotheses (by id) on so many seeds, not planned as looks.
+
+    Where the results cannot be written nothing is remembered.
+    """
+    if not seeds:
+        return
+    before = store.looks(experiment)
+    known = before.get("reports")
+    reports = [one for one in known if isinstance(one, dict)] if isinstance(known, list) else []
+    if dict(seeds) in reports:
+        return
+    with suppress(StoreError):
+        store.write_looks(experiment, {**before, "reports": [*reports, dict(seeds)]})
+
+
+def _differences(before: object, now: list[Mapping[str, Any]]) -> list[str]:
+    """Where a look at as many seeds says another thing of the same hypothesis."""
+    found = []
+    for number, (old, new) in enumerate(
+        zip(before if isinstance(before, list) else [], now, strict=False), start=1
+    ):
+        if not isinstance(old, dict) or old.get("seeds") != new["seeds"]:
+            continue
+        of_old = old.get("hypotheses")
+        for name, said in new["hypotheses"].items():
+            was = of_old.get(name) if isinstance(of_old, dict) else None
+            if isinstance(was, dict) and _says(was) != _says(said):
+                what = f"{name} was {_words(was)} and is {_words(said)}"
+                found.append(f"look {number} ({new['seeds']} seeds) is another than before: {what}")
+            elif isinstance(was, dict) and not _equal(was.get("p"), said["p"]):
+                what = f"the p-value of {name} was {_number(was.get('p'))}"
+                now_is = f"is {_number(said['p'])}"
+                found.append(
+                    f"look {number} ({new['seeds']} seeds) is another than before: {what} and "
+                    f"{now_is}"
+                )
+    return found
+
+
+def _says(said: Mapping[str, Any]) -> tuple[Any, Any]:
+    return said.get("state"), said.get("claim")
+
+
+def _words(said: Mapping[str, Any]) -> str:
+    return " ".join(str(part) for part in _says(said) if part is not None)
+
+
+def _equal(one: object, other: object) -> bool:
+    if isinstance(one, float | int) and isinstance(other, float | int):
+        return math.isclose(one, other, rel_tol=1e-6)
+    return one == other
+
+
+def _number(value: object) -> str:
+    return f"{value:.2g}" if isinstance(value, float | int) else "none"

@@ -1,0 +1,186 @@
+"""Seeds that are added until the hypotheses are settled, as a spec asks for them."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+
+from bench.durations import SPELLINGS, seconds_of
+from bench.settings import Settings
+
+FEWEST = 3
+"""Seeds at the first look, at least."""
+MOST = 200
+"""Seeds at the last look, at most: boundaries are computed seed by seed."""
+
+
+def looks(minimum: int, maximum: int) -> tuple[int, ...]:
+    """Numbers of seeds at which to look: each a quarter more than the last, at least one more.
+
+    3 to 20 seeds: 3, 4, 5, 6, 8, 10, 13, 16, 20.
+
+    Raises:
+        ValueError: fewer than three seeds at the first look, or a maximum under the minimum.
+    """
+    if not FEWEST <= minimum <= maximum:
+        raise ValueError(f"need {FEWEST} ≤ minimum ≤ maximum seeds, not {minimum} and {maximum}")
+    found = [minimum]
+    while found[-1] < maximum:
+        found.append(min(maximum, found[-1] + max(1, math.floor(found[-1] / 4 + 0.5))))
+    return tuple(found)
+
+
+def rising(counts: Iterable[int]) -> tuple[int, ...]:
+    """The same numbers of seeds.
+
+    Raises:
+        ValueError: they do not rise from three or more.
+    """
+    n = tuple(counts)
+    if not n or n[0] < FEWEST or any(later <= earlier for earlier, later in itertools.pairwise(n)):
+        raise ValueError(f"must rise from {FEWEST} seeds or more, not {list(n)}")
+    return n
+
+
+def _seconds(value: Any) -> Any:
+    if value is None or isinstance(value, bool) or not isinstance(value, int | float | str):
+        return value
+    seconds = seconds_of(value) if isinstance(value, str) else float(value)
+    if seconds is None or not 0 < seconds < math.inf:
+        raise ValueError(f"must be {SPELLINGS}, not {value!r}")
+    return seconds
+
+
+class RepeatSettings(Settings):
+    """Seeds are added until every hypothesis is settled, without a loss of validity."""
+
+    until: Literal["settled"] = Field(description="what is waited for")
+    looks: tuple[int, ...] | None = Field(
+        None,
+        strict=False,
+        description="numbers of seeds at which hypotheses are tested; default: from `min` to "
+        "`max`, each a quarter more than the last (3, 4, 5, 6, 8, 10, 13, 16, 20)",
+    )
+    min: int = Field(
+        3,
+        ge=FEWEST,
+        le=MOST,
+        validate_default=True,
+        description="seeds of every arm, and at the first look",
+    )
+    max: int = Field(
+        20, ge=FEWEST, le=MOST, validate_default=True, description="seeds at the last look"
+    )
+    budget: Annotated[float | None, BeforeValidator(_seconds)] = Field(
+        None,
+        description="training time of all trials together (seconds, or 90m, 8h, 2d), after which "
+        "no further seeds are begun; asked between looks",
+    )
+    futility: float = Field(
+        0.1,
+        ge=0,
+        lt=1,
+        description="a hypothesis gets no further seeds once its chance to be settled at the last "
+        "look is below this; 0: it always gets them",
+    )
+
+    @field_validator("looks")
+    @classmethod
+    def _rising(cls, value: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        if value is not None and value[-1:] > (MOST,):
+            raise ValueError(f"must end at {MOST} seeds or before, not {value[-1]}")
+        return None if value is None else rising(value)
+
+    @field_validator("min", "max", mode="before")
+    @classmethod
+    def _of_looks(cls, value: Any, info: ValidationInfo) -> Any:
+        """What `looks` say, where they are given; else as it is."""
+        given = info.data.get("looks")
+        if not given:
+            return value
+        name, meant = info.field_name, given[0] if info.field_name == "min" else given[-1]
+        default = RepeatSettings.model_fields[str(name)].default
+        if value not in (default, meant):
+            raise ValueError(f"is {value}, but `looks` say {meant}: leave one of them out")
+        return meant
+
+    @field_validator("max")
+    @classmethod
+    def _not_below_min(cls, value: int, info: ValidationInfo) -> int:
+        low = info.data.get("min")
+        if low is not None and value < low:
+            raise ValueError(f"`max` ({value} seeds) must not be less than `min` ({low})")
+        return value
+
+    @property
+    def all_looks(self) -> tuple[int, ...]:
+        """Numbers of seeds at which hypotheses are tested."""
+        return self.looks or looks(self.min, self.max)
+
+
+class EarlierLooks(Settings):
+    """Looks that were in force before the spec was changed, and how many of them were taken."""
+
+    looks: tuple[int, ...] = Field(strict=False)
+    taken: int = Field(ge=1)
+
+
+class RepeatPlan(Settings):
+    """What plan.json keeps: the looks, and those in force when the first of them were taken.
+
+    Attributes:
+        asked: the looks of the spec.
+        looks: those taken under earlier specs, then those of the spec that come after them.
+        earlier: the former, the oldest first; their levels stand.
+    """
+
+    until: Literal["settled"] = "settled"
+    asked: tuple[int, ...] = Field(strict=False)
+    looks: tuple[int, ...] = Field(strict=False)
+    earlier: tuple[EarlierLooks, ...] = Field((), strict=False)
+    budget: float | None = None
+    futility: float = 0.1
+
+    @field_validator("looks", "asked")
+    @classmethod
+    def _rising(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        return rising(value)
+
+    @field_validator("earlier")
+    @classmethod
+    def _continued(
+        cls, value: tuple[EarlierLooks, ...], info: ValidationInfo
+    ) -> tuple[EarlierLooks, ...]:
+        later = [*(one.looks for one in value[1:]), info.data.get("looks", ())]
+        for one, looks in zip(value, later, strict=False):
+            if one.looks[: one.taken] != looks[: one.taken]:
+                raise ValueError(f"looks {list(looks)} do not begin with those already taken")
+        return value
+
+    @classmethod
+    def of(cls, settings: RepeatSettings) -> RepeatPlan:
+        """Of a spec that has not been changed."""
+        asked = settings.all_looks
+        return cls(asked=asked, looks=asked, budget=settings.budget, futility=settings.futility)
+
+    def continuing(self, before: RepeatPlan, taken: int) -> RepeatPlan:
+        """The same after `taken` looks under another spec's plan: these stand."""
+        if before.asked == self.asked:
+            return self.model_copy(update={"looks": before.looks, "earlier": before.earlier})
+        if not taken:
+            return self
+        past = before.looks[:taken]
+        return self.model_copy(
+            update={
+                "looks": (*past, *(n for n in self.asked if n > past[-1])),
+                "earlier": (*before.earlier, EarlierLooks(looks=before.looks, taken=taken)),
+            }
+        )
+
+    def record(self) -> dict[str, Any]:
+        """As plain data."""
+        return self.model_dump(mode="json")
