@@ -32,7 +32,16 @@ Curves = Mapping[str, npt.NDArray[np.float64]]
 """A trial's history by column: (epochs) each, NaN where a value is missing."""
 
 _INTEGERS = frozenset(
-    {"seed", "params", "trainable_params", "macs", "epochs", "best_epoch", "epochs_to_95pct"}
+    {
+        "seed",
+        "fold",
+        "params",
+        "trainable_params",
+        "macs",
+        "epochs",
+        "best_epoch",
+        "epochs_to_95pct",
+    }
     | {"threads", "epoch"}
     | {f"{split}_{support}" for split in ("val", "test") for support in SUPPORT}
 )

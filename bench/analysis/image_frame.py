@@ -56,6 +56,29 @@ def image_frame(records: Records, most_rows: int = MOST_ROWS) -> pd.DataFrame:
     return _joined(parts)
 
 
+def out_of_fold_frame(records: Records, most_rows: int = MOST_ROWS) -> pd.DataFrame:
+    """What each image scores with the model of its arm and seed that did not train on its fold.
+
+    Columns: `axis.<name>`, `seed`, `fold`, `image`, `group`, `id` (of the trial), `epoch` (the
+    selected one), then metrics as in `image_frame`. A row per arm, seed and image, in the order of
+    runs.csv; of folds that are not finished there are none. Empty without cross-validation.
+    """
+    trials = records.trial_records
+    if trials.folds is None:
+        return pd.DataFrame()
+    frame = image_frame(trials, most_rows)
+    frame = frame[(frame["split"] == "val").to_numpy(dtype=bool)]
+    facts = [*(f"axis.{axis}" for axis in trials.axes), "seed", "fold"]
+    runs = trials.runs[trials.runs["fold"].notna()].set_index("id")
+    frame = frame[frame["id"].isin(runs.index)]
+    metrics = [name for name in map(str, frame.columns) if name not in COLUMNS]
+    found = frame.assign(**{name: runs[name].reindex(frame["id"]).to_numpy() for name in facts})
+    kinds = {name: runs[name].dtype for name in facts}
+    return found.astype(kinds)[[*facts, "image", "group", "id", "epoch", *metrics]].reset_index(
+        drop=True
+    )
+
+
 def _parts(records: Records) -> Iterator[_Part]:
     known: dict[str, Mapping[str, SplitImages]] = {}
     for trial in records.done["id"]:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from bench.analysis.fold_scores import joined_images, joined_scores
 from bench.analysis.pairing import pairs_of
 from bench.analysis.records import Records
 from bench.analysis.stats import Floats
@@ -20,7 +21,7 @@ from bench.analysis.strata import Pairs, Seed
 from bench.errors import StoreError
 from bench.image_scores import ImageScores, Scores32, SplitImages, TrialScores
 from bench.metric_columns import MetricColumn, MetricKind
-from bench.record.image_scores import read_images, read_scores
+from bench.record.image_scores import images_hash, read_images, read_scores
 from bench.record.trial_files import TrialFiles
 from bench.spec.hypotheses import Hypothesis, MetricTerm, figures
 
@@ -92,6 +93,9 @@ def read_image_scores(
         wanted: figures; those that a trial has no scores of are left out.
         means_only: only where the recorded figure is the mean of these scores.
     """
+    if records.fold_records is not None:
+        of_trials = read_image_scores(records.fold_records, wanted, means_only=means_only)
+        return over_folds_of_scores(of_trials, records.trials_of)
     columns: dict[ImageFigure, dict[str, Scores32]] = {figure: {} for figure in wanted}
     hashes: dict[str, str] = {}
     images: dict[str, dict[str, SplitImages]] = {}
@@ -117,6 +121,38 @@ def read_image_scores(
             found = _column(scores, figure, means_only=means_only)
             if found is not None:
                 by_trial[trial] = found
+    return ScoreTable(columns, hashes, images, problems)
+
+
+def over_folds_of_scores(table: ScoreTable, trials_of: Mapping[str, Sequence[str]]) -> ScoreTable:
+    """Scores of every seed over its folds: each image has that of the model that never saw it.
+
+    Args:
+        table: scores of the trials.
+        trials_of: see `Records`. One that lacks a fold's scores, or whose folds share images, has
+            none.
+    """
+    of_folds = {trial for trials in trials_of.values() for trial in trials}
+    columns: dict[ImageFigure, dict[str, Scores32]] = {
+        figure: {trial: scores for trial, scores in by_trial.items() if trial not in of_folds}
+        for figure, by_trial in table.columns.items()
+    }
+    hashes, images, problems = dict(table.images_hash), dict(table.images), dict(table.problems)
+    for name, trials in trials_of.items():
+        if damaged := [table.problems[trial] for trial in trials if trial in table.problems]:
+            problems[name] = damaged[0]
+        if damaged or any(trial not in table.images_hash for trial in trials):
+            continue
+        validated = [table.images[table.images_hash[trial]] for trial in trials]
+        if (joined := joined_images(validated)) is None:
+            problems[name] = f"{name}: its folds share validation images"
+            continue
+        hashes[name] = images_hash(joined)
+        images.setdefault(hashes[name], joined)
+        for figure, by_trial in table.columns.items():
+            if all(trial in by_trial for trial in trials):
+                found = [by_trial[trial] for trial in trials]
+                columns[figure][name] = joined_scores(figure.split, found, validated)
     return ScoreTable(columns, hashes, images, problems)
 
 

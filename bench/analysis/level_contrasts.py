@@ -14,6 +14,7 @@ import numpy as np
 from bench.analysis.contrast_tests import Observed, Trials
 from bench.analysis.effects import Flags, Grid, Integers, grid
 from bench.analysis.figure_directions import figure_direction
+from bench.analysis.fold_differences import column_by_fold, contrast_by_fold
 from bench.analysis.measurement_conditions import comparable_axes, measurement_conditions
 from bench.analysis.observations import ImageFigureScores, failures_that_count
 from bench.analysis.records import Records
@@ -147,6 +148,7 @@ def _explored(
 ) -> list[Explored]:
     """What was observed of contrasts, which are signed sums of cells."""
     found, compared = table.contrasts(cells, signs), table.compared(cells)
+    by_fold = column_by_fold(records, column)
     results = []
     for i, (name, (a, b)) in enumerate(zip(names, sides, strict=True)):
         strata = np.flatnonzero(compared[:, i])
@@ -154,6 +156,7 @@ def _explored(
         seen = Observed(
             found.by_seed[complete, i],
             sources=_by_image(table, cells[i], signs, strata, complete, scores),
+            by_fold=contrast_by_fold(records, table, cells[i], signs, strata, complete, by_fold),
             failed=failed_trials(records, table, cells[i], signs, compared[:, i]),
             mode=mode,
             is_exact=column in EXACT,
@@ -180,9 +183,9 @@ def _by_image(
     plus = [row for row, sign in zip(rows, signs, strict=True) if sign > 0]
     minus = [row for row, sign in zip(rows, signs, strict=True) if sign < 0]
     differences = sum(paired_table(scores.values, a, b) for a, b in zip(plus, minus, strict=True))
-    return (
-        two_sources(differences, scores.groups) if np.isfinite(differences).all(0).any() else None
-    )
+    if not np.isfinite(differences).all(0).any():
+        return None
+    return two_sources(differences, scores.groups, scores.n_folds)
 
 
 def failed_trials(

@@ -23,7 +23,7 @@ from bench.analysis.frames import (
 )
 from bench.analysis.imported_trials import imported_metrics, imported_select, origins, resummarised
 from bench.analysis.membership import LeftOut, find_members
-from bench.analysis.records import Records, SelectedMetric
+from bench.analysis.records import Folds, Records, SelectedMetric
 from bench.errors import StoreError, UnconfirmedError, printable
 from bench.metric_columns import MetricKind, curve_metric, val_curve
 from bench.plan.design import Design
@@ -91,7 +91,7 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
         select=select,
         incomparable=_incomparable(plan.get("incomparable", {}), axes),
         closing=tuple(task_columns(summaries.values())),
-        runs=typed(pd.DataFrame(rows, columns=runs_columns(axes, metrics, summaries.values()))),
+        runs=typed(pd.DataFrame(rows, columns=_columns(axes, metrics, summaries, rows))),
         history=history_frame(histories, metrics),
         left_out=tuple(sorted({*belong.left_out, *map(LeftOut._make, others)})),
         folders={m["id"]: files[m["id"]].folder for m in members if m["id"] in found},
@@ -104,7 +104,32 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
         design=_design(plan, store.plan_path(experiment)),
         over=_over(plan, store.plan_path(experiment)),
         repeats=repeats_in(plan, store.plan_path(experiment)),
+        folds=_folds(members, plan),
     )
+
+
+def _columns(
+    axes: Mapping[str, list[str]],
+    metrics: Mapping[str, Mode],
+    summaries: Mapping[str, Mapping[str, Any]],
+    rows: Sequence[Mapping[str, Any]],
+) -> list[str]:
+    """The columns of runs.csv; `fold` where some trial is of one."""
+    found = runs_columns(axes, metrics, summaries.values())
+    if any("fold" in row for row in rows):
+        found.insert(found.index("seed") + 1, "fold")
+    return found
+
+
+def _folds(members: Sequence[Mapping[str, Any]], plan: Mapping[str, Any]) -> Folds | None:
+    """Of cross-validation, as the trials' own settings say, or the plan where none has begun."""
+    count = max((m["fold"] + 1 for m in members if m.get("fold") is not None), default=0)
+    if not count:
+        return None
+    settings = [(m.get("settings") or {}).get("data") or {} for m in members]
+    known = [data["folds"] for data in settings if data.get("folds")]
+    found = known[0] if known else plan.get("folds") or {}
+    return Folds(max(count, int(found.get("k", 0))), bool(found.get("repartition", False)))
 
 
 def _plan_of(members: list[dict[str, Any]], histories: Mapping[str, Curves]) -> dict[str, Any]:
@@ -268,5 +293,6 @@ def _row(
         "message": printable("; ".join(messages)) or None,
         "source": member.get("source") or BENCH_SOURCE,  # status.json is not in the identity
         "seed": member["seed"],
+        **({} if member.get("fold") is None else {"fold": member["fold"]}),
         **{f"axis.{axis}": str(label) for axis, label in member["axes"].items()},
     }

@@ -11,7 +11,9 @@ import numpy.typing as npt
 
 from bench.analysis.contrast_tests import Contrast, Observed
 from bench.analysis.figure_directions import figure_direction
+from bench.analysis.fold_differences import differences_by_fold
 from bench.analysis.image_scores import (
+    ImageFigure,
     ScoreTable,
     by_trial,
     figures_of,
@@ -39,11 +41,13 @@ class ImageFigureScores:
         values: (trials, images).
         rows: by position in `records.runs`, which of them is a trial's; −1: it has no scores.
         groups: of images that depend on each other; None: each is its own.
+        n_folds: where these are out-of-fold scores.
     """
 
     values: Floats
     rows: npt.NDArray[np.int64]
     groups: tuple[str, ...] | None
+    n_folds: int | None = None
 
 
 def read_scores_of(
@@ -66,7 +70,14 @@ def scores_of_column(records: Records, table: ScoreTable, column: str) -> ImageF
         return None
     place = {trial: row for row, trial in enumerate(found.trials)}
     rows = np.array([place.get(trial, -1) for trial in records.runs["id"]], dtype=np.int64)
-    return ImageFigureScores(found.values, rows, found.images.groups or None)
+    assert figure is not None
+    n_folds = out_of_folds(records, figure)
+    return ImageFigureScores(found.values, rows, found.images.groups or None, n_folds)
+
+
+def out_of_folds(records: Records, figure: ImageFigure) -> int | None:
+    """The number of folds that a figure's scores are out of; None where they are not."""
+    return records.folds.k if records.folds and figure.split == "val" else None
 
 
 def observed(records: Records, hypothesis: Hypothesis, pairs: Pairs, table: ScoreTable) -> Observed:
@@ -75,6 +86,7 @@ def observed(records: Records, hypothesis: Hypothesis, pairs: Pairs, table: Scor
     return Observed(
         pairs.by_seed,
         sources=_sources(records, hypothesis, pairs, table),
+        by_fold=differences_by_fold(records, hypothesis, pairs),
         failed=failures_that_count(records, rows, pairs),
         mode=figure_direction(records, hypothesis.metric),
         is_exact=hypothesis.exact,
@@ -162,4 +174,6 @@ def _sources(
     found = paired_images(records, hypothesis, table, pairs)
     if found is None or found.left_out or not np.isfinite(found.differences).all(axis=0).any():
         return None
-    return two_sources(found.differences, found.groups)
+    wanted = figures_of(hypothesis, records.select.metric)
+    n_folds = out_of_folds(records, wanted[0]) if wanted else None
+    return two_sources(found.differences, found.groups, n_folds)

@@ -208,6 +208,12 @@ def _values(records: Records, hypothesis: Hypothesis) -> Floats:
     return np.where(done & np.isfinite(values), values, np.nan)
 
 
+def figures_by_trial(records: Records, hypothesis: Hypothesis) -> dict[str, float]:
+    """The hypothesis's metric of every finished trial that has it, by id."""
+    values = dict(zip(records.runs["id"], _values(records, hypothesis), strict=True))
+    return {name: float(value) for name, value in values.items() if not math.isnan(value)}
+
+
 def _figure(records: Records, column: str, epoch: int | None) -> Floats:
     runs, history = records.runs, records.history
     if column not in (runs if epoch is None else history):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -31,6 +31,13 @@ class SelectedMetric:
 
     metric: str
     mode: Mode
+
+
+class Folds(NamedTuple):
+    """Cross-validation: how many folds, and whether each seed has others."""
+
+    k: int
+    repartition: bool
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,10 @@ class Records:
         design: of an ablation; None: every combination of the axes.
         over: what the spec wants verdicts to generalise over; None: it does not say.
         repeats: how seeds are added until the hypotheses are settled; None: they are fixed.
+        folds: of cross-validation; None: there are none.
+        fold_records: where a row of `runs` is an arm and seed over all its folds, the records with
+            a row for each of these; else None. See `bench.analysis.fold_pool`.
+        trials_of: by the id of such a row, its trials by fold.
     """
 
     experiment: str
@@ -95,6 +106,14 @@ class Records:
     design: Design | None = None
     over: Over | None = None
     repeats: RepeatPlan | None = None
+    folds: Folds | None = None
+    fold_records: Records | None = None
+    trials_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def trial_records(self) -> Records:
+        """The records with a row for each trial, also where there are folds."""
+        return self if self.fold_records is None else self.fold_records
 
     @property
     def best_column(self) -> str:

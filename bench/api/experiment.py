@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from bench.analysis.arm_summary import arm_summary
+from bench.analysis.fold_pool import over_folds
 from bench.analysis.hypotheses import HypothesisOutcome, outcomes
+from bench.analysis.image_frame import out_of_fold_frame
 from bench.analysis.load import load as load_records
 from bench.analysis.records import Records
 from bench.api.trial import Trial
@@ -79,7 +81,10 @@ class Experiment:
 
     @property
     def runs(self) -> pd.DataFrame:
-        """A row per trial, with the columns of `runs.csv`. What is missing is NA, never 0."""
+        """A row per trial, with the columns of `runs.csv`. What is missing is NA, never 0.
+
+        With cross-validation a trial is of one fold, whose number is in `fold`.
+        """
         return self._records.runs.copy()
 
     @property
@@ -93,7 +98,7 @@ class Experiment:
 
         A mean has its metric's column, `best_val_dice`, with `…_low`, `…_high` and `…_n` behind it.
         """
-        return arm_summary(self._records)
+        return arm_summary(self._over_folds)
 
     @property
     def verdicts(self) -> pd.DataFrame:
@@ -112,7 +117,7 @@ class Experiment:
         from bench.api.figures import Figures
         from bench.report.search.search_record import read_search_record
 
-        return Figures(self._records, self._outcomes, read_search_record(self.folder))
+        return Figures(self._over_folds, self._outcomes, read_search_record(self.folder))
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -176,8 +181,23 @@ class Experiment:
         return write_report(self._store, [self.name], Path(reports))
 
     @cached_property
+    def out_of_fold(self) -> pd.DataFrame:
+        """Of cross-validation, a row per arm, seed and image: what the model scores that did not
+        train on it.
+
+        Columns: `axis.…`, `seed`, `fold`, `image`, `group`, `id`, `epoch`, and the metrics. Empty
+        without folds.
+        """
+        return out_of_fold_frame(self._records)
+
+    @cached_property
+    def _over_folds(self) -> Records:
+        """With a row for each arm and seed, where a trial is of one fold."""
+        return over_folds(self._records)
+
+    @cached_property
     def _outcomes(self) -> Sequence[HypothesisOutcome]:
-        return outcomes(self._records)
+        return outcomes(self._over_folds)
 
     def _mode(self, column: str, mode: str | None) -> str:
         if mode is not None:

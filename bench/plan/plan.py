@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from bench.data.fold_settings import FoldSettings
 from bench.plan.comparable import incomparable, loss_warnings
 from bench.plan.design import Design
 from bench.plan.scoring import scoring
@@ -115,6 +116,7 @@ class Plan:
             **({} if self.design is None else {"design": self.design.record()}),
             "incomparable": {metric: list(axes) for metric, axes in self.incomparable.items()},
             "cautions": list(mismatch_warnings(self.trials)),
+            **_folds(self.trials[0].settings.data.folds),
             "trials": [
                 {
                     "id": trial.id,
@@ -127,3 +129,8 @@ class Plan:
                 for trial in self.trials
             ],
         }
+
+
+def _folds(settings: FoldSettings | None) -> dict[str, Any]:
+    """What plan.json says of cross-validation: nothing where there is none."""
+    return {} if settings is None else {"folds": settings.model_dump(mode="json")}

@@ -32,7 +32,8 @@ HISTORY: tuple[str, ...] = (
     "peak_memory_mb",  # so far, MB = 10^6 bytes: the allocator's on CUDA, resident set on a CPU
 )
 
-# runs.csv: one row per trial. <axes> expands to axis.<name>, <best>, <final> and <test> to a column
+# runs.csv: one row per trial, of cross-validation with `fold` behind `seed`.
+# <axes> expands to axis.<name>, <best>, <final> and <test> to a column
 # per metric of the task (best_val_dice, final_val_dice, test_dice), <scored> to how much the scores
 # are means of (test_scored_images; val_scored_images in the best epoch), <baseline> to the best
 # constant prediction's figures (baseline_dice on the test split, baseline_val_dice on validation)

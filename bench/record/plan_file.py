@@ -28,6 +28,7 @@ _OPTIONAL: dict[str, Kinds] = {
     "statistics": dict,
     "design": dict,
     "repeats": dict,
+    "folds": dict,
 }
 _TRIAL: dict[str, Kinds] = {"id": str, "seed": (int, type(None)), "axes": dict, "arm": str}
 _OF_TRIAL: dict[str, Kinds] = {"fold": (int, type(None))}

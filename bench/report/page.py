@@ -17,6 +17,7 @@ from bench.analysis.arms import Arm, arm_numbers, arms_of
 from bench.analysis.combine import combine_experiments
 from bench.analysis.environments import environment_facts
 from bench.analysis.explored import Exploration, explore
+from bench.analysis.fold_pool import over_folds
 from bench.analysis.hypotheses import outcomes, with_hypotheses
 from bench.analysis.leaderboard import leaderboards_by_column, marks_by_column
 from bench.analysis.learning import learning_summary
@@ -39,6 +40,7 @@ from bench.report.manifest import manifest_record, shown
 from bench.report.narrative import headline as findings
 from bench.report.narrative.definitions import definition, definition_of
 from bench.report.narrative.diagnostics import diagnose
+from bench.report.narrative.folds_note import folds_note
 from bench.report.narrative.mark_notes import mark_notes
 from bench.report.page_view import TROUBLES, page_view
 from bench.report.search.figures.draw_all import draw_search
@@ -48,7 +50,12 @@ from bench.report.tables import arms_and_trials as layout
 from bench.report.tables.ablation import AblationView, ablation_view
 from bench.report.tables.data_sets import data_views, top_warnings
 from bench.report.tables.effects import EffectTables, effect_tables
-from bench.report.tables.files import table_files, write_image_scores, write_tables
+from bench.report.tables.files import (
+    table_files,
+    write_image_scores,
+    write_out_of_fold,
+    write_tables,
+)
 from bench.report.tables.learning import learning_table
 from bench.report.tables.verdicts import verdict_cards, verdict_counts
 from bench.safe_files import refuse_link_out
@@ -118,16 +125,18 @@ def write_one(records: Records, folder: Path, search: SearchRecord | None = None
     """
     for part in ("", "figures", "tables", "samples"):
         refuse_link_out(folder / part, folder if part else folder.parent)
-    shown = records if search is None else subject_records(records, search)
+    shown = over_folds(records) if search is None else subject_records(records, search)
     arms = arms_of(shown)
     summary = arm_summary(shown)
-    tested = outcomes(records)
+    tested = outcomes(shown if search is None else records)
     explored = explore(shown, tested)
     effects = effect_tables(shown, explored) if search is None else []
     ablation = ablation_view(shown, explored) if search is None else None
     experiment = ExperimentData(shown, summary, arms, tested, effects, ablation)
     drawings = draw_all(experiment) if search is None else draw_search(search, experiment)
     context = page_context(shown, summary, arms, drawings, explored, effects, ablation)
+    if shown.folds is not None:
+        context |= _of_all_folds(records, arms)
     files = table_files(shown, summary, context, tested)
     if search is None and (problems := experiment.image_scores.problems):
         context["cautions"] = (*context["cautions"], findings.unused_image_scores(problems))
@@ -141,6 +150,7 @@ def write_one(records: Records, folder: Path, search: SearchRecord | None = None
     write_csvs(records, folder)
     if (images := write_image_scores(records, folder)) is not None:
         context["cautions"] = (*context["cautions"], *images.cautions)
+    write_out_of_fold(records, folder)
     write_json(folder / "verdicts.json", [outcome.record() for outcome in tested])
     write_json(folder / "manifest.json", manifest_record(records, search))
     write_tables(files, folder / "tables")
@@ -181,6 +191,7 @@ def page_context(
         + records.cautions
         + ((formulas,) if (formulas := formula_caution(texts_of(records))) else ()),
         "progress": findings.progress(records),
+        "folds_note": folds_note(records),
         "sources": sorted({arm.source for arm in arms} - {BENCH_SOURCE}),
         "baseline": findings.baseline_check(records, summary, arms),
         "health": diagnose(records, arms),
@@ -212,6 +223,16 @@ def page_context(
         "command": _command(records),
     }
     return context | {"contents": contents(context)}
+
+
+def _of_all_folds(records: Records, arms: list[Arm]) -> dict[str, Any]:
+    """What a page says of single trials, where its arms are shown over the folds of each seed."""
+    trials = records.runs["id"].groupby(arm_numbers(records, arms)).agg(list)
+    return {
+        **_of_all_trials(records),
+        "health": diagnose(records, arms),
+        "trials": {arm.number: trials[arm.number] for arm in arms},
+    }
 
 
 def _of_all_trials(records: Records) -> dict[str, Any]:

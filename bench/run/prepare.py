@@ -136,7 +136,6 @@ def _prepare_all(
             with verified_caches():
                 whole = DATASETS.build(data).prepare(partial(report, what))
             check_splits(whole, data.image_size)
-            whole = described_with_folds(whole, data, trial.seed)
             ready[key] = in_folds(whole, data, trial.fold, trial.seed)
             splits, target = ready[key].splits, trial.settings.task.target
             choice = choose_placement(machine, splits, target, device, trials_per_device)
@@ -144,7 +143,7 @@ def _prepare_all(
             notes |= dict.fromkeys(ready[key].notes)
             if survey:
                 report(f"survey of {what}", 0, 0)
-                surveys[key] = look(whole, data)
+                surveys[key] = look(described_with_folds(whole, data, trial.seed), data)
         check_batches(trial.settings.train, len(ready[key].splits["train"]))
         check_custom_transforms(trial.settings.augment, data.image_size)
         if (parts := _own_parts(trial)) not in tried:

@@ -72,6 +72,9 @@ def trial_table(records: Records) -> Table:
     columns.append(
         integer_column("Seed", "Root of every random stream of the trial.", runs["seed"])
     )
+    if "fold" in runs:
+        about = "The fold whose images validate it; it is trained on the others'."
+        columns.append(integer_column("Fold", about, runs["fold"]))
     if runs["status"].nunique() > 1:
         columns.append(text_column("Status", "How far it has come.", runs["status"]))
     columns.append(integer_column("Epochs", "Epochs trained.", runs["epochs"]))

@@ -10,7 +10,7 @@ import pandas as pd
 
 from bench.analysis.arm_summary import write_csv
 from bench.analysis.hypotheses import HypothesisOutcome
-from bench.analysis.image_frame import MOST_ROWS, image_frame
+from bench.analysis.image_frame import MOST_ROWS, image_frame, out_of_fold_frame
 from bench.analysis.records import Records
 from bench.atomic_files import replacing
 from bench.record.columns import Status
@@ -78,8 +78,10 @@ def table_files(
                 ablation.effects_frame, ablation.effects_table, notes
             )
     if context["failures"]:
-        failed = records.runs[records.runs["status"] == Status.FAILED]
-        columns = ["id", "seed", *(f"axis.{axis}" for axis in records.axes), "failure", "message"]
+        runs = records.trial_records.runs
+        failed = runs[runs["status"] == Status.FAILED]
+        repeat = [name for name in ("seed", "fold") if name in runs]
+        columns = ["id", *repeat, *(f"axis.{axis}" for axis in records.axes), "failure", "message"]
         found["failures"] = TableFile(failed[columns], context["failures"])
     return found
 
@@ -97,9 +99,17 @@ def write_image_scores(records: Records, folder: Path) -> ImageScoresFile | None
     As Parquet where there are so many rows that a spreadsheet would not open them. None, and
     nothing of an earlier report stays, where there are no scores.
     """
-    frame = image_frame(records)
+    return _write_scores(image_frame(records), folder, "image_scores")
+
+
+def write_out_of_fold(records: Records, folder: Path) -> ImageScoresFile | None:
+    """The same of out-of-fold scores, as `oof_val.csv`: a row per arm, seed and image."""
+    return _write_scores(out_of_fold_frame(records), folder, "oof_val")
+
+
+def _write_scores(frame: pd.DataFrame, folder: Path, name: str) -> ImageScoresFile | None:
     form = None if frame.empty else "csv" if len(frame) <= MOST_ROWS else "parquet"
-    paths = {ending: folder / f"image_scores.{ending}" for ending in ("csv", "parquet")}
+    paths = {ending: folder / f"{name}.{ending}" for ending in ("csv", "parquet")}
     for ending, path in paths.items():
         if ending != form:
             path.unlink(missing_ok=True)
@@ -110,7 +120,7 @@ def write_image_scores(records: Records, folder: Path) -> ImageScoresFile | None
             frame.to_parquet(beside, index=False)
         return ImageScoresFile(paths[form].name, ())
     write_csv(frame, paths[form])
-    texts = [text for name in ("image", "group") for text in frame[name].cat.categories]
+    texts = [text for column in ("image", "group") for text in frame[column].cat.categories]
     formulas = formula_caution(texts)
     return ImageScoresFile(paths[form].name, () if formulas is None else (formulas,))
 
