@@ -147,7 +147,7 @@ def run_test(contrast: Contrast, seen: Observed, bounds: Bounds, level: float) -
         return _untested(Basis.NO_SCORES, over_seeds.estimate)
     if isinstance(contrast.b, float | int):
         found = _against_number(contrast, seen, sources, bounds, level)
-    elif contrast.over is not Over.IMAGES and _has_folds_alone(seen):
+    elif contrast.over is not Over.IMAGES and has_folds_alone(seen):
         found = _over_folds(seen, bounds, level)
     elif contrast.over is Over.SEEDS or sources is None:
         found = _over_seeds(seen, bounds, level)
@@ -195,7 +195,7 @@ def _over_seeds(seen: Observed, bounds: Bounds, level: float) -> Tested:
     return Tested(estimate, Basis.TEST, of_sample(sample, bounds))
 
 
-def _has_folds_alone(seen: Observed) -> bool:
+def has_folds_alone(seen: Observed) -> bool:
     """Whether there are folds, but too few seeds to say anything of these."""
     return seen.by_fold is not None and 0 < len(seen.differences) < FEWEST_SEEDS
 

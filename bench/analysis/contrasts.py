@@ -19,6 +19,7 @@ from bench.analysis.contrast_tests import (
     Observed,
     Statement,
     Tested,
+    has_folds_alone,
     run_test,
 )
 from bench.analysis.evidence import Bounds, Claim, is_expected
@@ -271,7 +272,7 @@ def _exact_claim(mean: float, bounds: Bounds) -> Claim | None:
 def _with_needs(result: Result, question: Question, seen: Observed, level: float) -> Result:
     """What would settle an inconclusive hypothesis at the level that is left to it."""
     is_open = result.word is Word.INCONCLUSIVE and not result.is_withheld
-    if not is_open or result.basis is not Basis.TEST:
+    if not is_open or result.basis is not Basis.TEST or has_folds_alone(seen):
         return result
     over, sources, value = result.contrast.over, result.sources, question.bounds.low
     margin = question.margin if question.expect == "equivalent" else None

@@ -137,7 +137,11 @@ def over_folds_of_scores(table: ScoreTable, trials_of: Mapping[str, Sequence[str
         figure: {trial: scores for trial, scores in by_trial.items() if trial not in of_folds}
         for figure, by_trial in table.columns.items()
     }
-    hashes, images, problems = dict(table.images_hash), dict(table.images), dict(table.problems)
+    hashes, problems = (
+        {trial: text for trial, text in found.items() if trial not in of_folds}
+        for found in (table.images_hash, table.problems)
+    )
+    images = dict(table.images)
     for name, trials in trials_of.items():
         if damaged := [table.problems[trial] for trial in trials if trial in table.problems]:
             problems[name] = damaged[0]

@@ -15,6 +15,7 @@ from bench.analysis.two_sources import Over
 from bench.metric_columns import SCORES, MetricColumn, MetricKind
 from bench.report.format import numbers
 from bench.report.narrative.contrast_notes import p_equals, statement_lines
+from bench.report.narrative.folds_note import scope_of_folds
 from bench.spec.hypotheses import figures
 
 _SCOPE_WORDS = {
@@ -66,6 +67,8 @@ def _scope(outcome: HypothesisOutcome) -> str:
             Over.IMAGES: ", and about the mean over new images",
         }[over]
         return f"{typical}{also}."
+    if text := scope_of_folds(outcome):
+        return text
     return {
         Over.BOTH: "For new seeds and new images, with these training data.",
         Over.SEEDS: f"For new seeds{', for these images only' if _of_images(outcome) else ''}, "

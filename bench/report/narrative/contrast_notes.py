@@ -36,6 +36,9 @@ def _statement(statement: Statement, found: TwoSources) -> str:
         Over.SEEDS: f"new seeds on these {found.n_images} images",
         Over.IMAGES: "new images with these trained models",
     }
+    if found.correction:
+        scopes[Over.BOTH] = "new training sets of this size and new images"
+        scopes[Over.SEEDS] = f"new seeds on these {found.n_images} images and folds"
     amount = Interval(found.mean, statement.low, statement.high, found.n_seeds)
     if not found.testable(statement.over):
         return f"{scopes[statement.over]}: {_too_little(found, statement.over)}"

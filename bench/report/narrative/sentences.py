@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.analysis import power
-from bench.analysis.contrast_tests import Basis
+from bench.analysis.contrast_tests import Basis, has_folds_alone
 from bench.analysis.contrasts import Word
 from bench.analysis.hypotheses import HypothesisOutcome
 from bench.analysis.sign_test import FEWEST_RUNS
@@ -192,6 +192,8 @@ def _why_undecided(outcome: HypothesisOutcome) -> str:
         return "every seed gives the same difference, so there is no scatter to judge it by"
     if result.basis is Basis.FEW:
         return _too_few(outcome)
+    if has_folds_alone(outcome.seen) and result.contrast.over is not Over.IMAGES:
+        return f"not settled over these folds; from {power.FEWEST} seeds on images count, too"
     if text := why_open(result, *side_words(outcome.hypothesis)):
         return text
     unit = "runs" if outcome.against_number else "seeds"
