@@ -107,4 +107,4 @@ def _by_image(
     differences = paired_table(scores.values, plus, minus)  # a row for each stratum of each run
     if not np.isfinite(differences).all(axis=0).any():
         return None
-    return two_sources(differences, scores.groups)
+    return two_sources(differences, scores.groups, scores.n_folds)
