@@ -55,15 +55,11 @@ class Figure:
 
     def _repr_html_(self) -> str:
         images = "".join(
-            f'<img style="max-width: 100%" src="data:image/png;base64,{_base64(page)}">'
-            for page in self.png
+            f'<img style="max-width: 100%" src="data:image/png;base64,{page}">'
+            for page in (base64.b64encode(content).decode("ascii") for content in self.png)
         )
         title, caption = escape(visible(self.title)), escape(visible(self.caption))
         return f"<figure><b>{title}</b><br>{images}<figcaption>{caption}</figcaption></figure>"
-
-
-def _base64(content: bytes) -> str:
-    return base64.b64encode(content).decode("ascii")
 
 
 class Figures(Mapping[str, Figure]):

@@ -16,6 +16,7 @@ from bench.texts import visible
 
 if TYPE_CHECKING:
     import pandas as pd
+    from rich.console import Console
 
     from bench.api.experiment import Experiment
     from bench.plan.plan import Plan
@@ -141,8 +142,6 @@ def run(
         BenchError: the request is wrong; nothing has run.
         KeyboardInterrupt: it was interrupted; the same call goes on.
     """
-    from rich.console import Console
-
     from bench.api.experiment import load
     from bench.commands.current_run import RunOptions
     from bench.commands.exit_codes import ExitCode
@@ -161,19 +160,24 @@ def run(
         force=force,
         fail_fast=fail_fast,
     )
-    # a notebook gets plain lines: rich's live display there needs a further package, and Jupyter's
-    # kernels set FORCE_COLOR, by which rich would take them for terminals
-    console = Console(
-        stderr=True,
-        quiet=not progress,
-        force_jupyter=False,
-        force_terminal=None if sys.stderr is sys.__stderr__ else False,
-    )
+    console = _console(progress=progress)
     with _without_main(), redirect_stdout(sys.stderr if progress else _Nowhere()):
         code = run_plan(planned, options, console)
     if code is ExitCode.INTERRUPTED:
         raise KeyboardInterrupt
     return load(planned.experiment, results=results)
+
+
+def _console(*, progress: bool) -> Console:
+    """Standard error; a notebook gets plain lines.
+
+    Rich's live display needs a further package there, and Jupyter's kernels set FORCE_COLOR, by
+    which rich would take them for terminals.
+    """
+    from rich.console import Console
+
+    terminal = None if sys.stderr is sys.__stderr__ else False
+    return Console(stderr=True, quiet=not progress, force_jupyter=False, force_terminal=terminal)
 
 
 class _Nowhere:

@@ -39,6 +39,7 @@ def plan_rows(
     With `memory`, each trial's, also `memory`: the fields of a `Footprint` and whether it `fits`.
     """
     costs = model_costs(plan.trials) if cost else {}
+    records = {key: asdict(one) | {"fits": one.fits} for key, one in (memory or {}).items()}
     return [
         {
             "id": trial.id,
@@ -47,14 +48,10 @@ def plan_rows(
             **({} if trial.fold is None else {"fold": trial.fold}),
             "axes": dict(trial.axes),
             **{name: getattr(costs.get(trial.id), name, None) for name in COSTS},
-            **({} if memory is None else {"memory": _memory_record(memory[trial.id])}),
+            **({} if memory is None else {"memory": records[trial.id]}),
         }
         for trial in plan.trials
     ]
-
-
-def _memory_record(found: Footprint) -> dict[str, Any]:
-    return asdict(found) | {"fits": found.fits}
 
 
 def memory_lines(plan: Plan, memory: Mapping[str, Footprint]) -> list[str]:

@@ -118,6 +118,7 @@ def _refuse_company(context: SearchContext, study_storage: str) -> None:
 
 
 def _search(context: SearchContext, study: SharedStudy, execution: SearchExecution) -> ExitCode:
+    from bench.search.points import PointState, state_of
     from bench.search.study import CHOSEN
 
     left = study.unfinished()
@@ -130,16 +131,11 @@ def _search(context: SearchContext, study: SharedStudy, execution: SearchExecuti
         outcome = execution.try_points()
         if outcome.interrupted:
             return _interrupted(context, study, outcome)
-        if execution.late and _is_being_tried(study):
+        running = any(state_of(trial) is PointState.RUNNING for trial in study.trials())
+        if execution.late and running:
             context.say("Others are trying points still; the last one to end chooses.")
             return _conclude(context, study, execution, [], over=False)
     return _choose(context, study, execution)
-
-
-def _is_being_tried(study: SharedStudy) -> bool:
-    from bench.search.points import PointState, state_of
-
-    return any(state_of(trial) is PointState.RUNNING for trial in study.trials())
 
 
 def _choose(context: SearchContext, study: SharedStudy, execution: SearchExecution) -> ExitCode:

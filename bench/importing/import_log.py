@@ -81,7 +81,12 @@ def import_log(store: Store, path: Path, request: ImportRequest) -> list[str]:
     Raises:
         BenchError: the file or the request cannot be used, or would replace what is recorded.
     """
-    _check_source(request.source)
+    if fault := fault_of(request.source, _LONGEST):
+        raise BenchError(f"--source: say where it was logged; the text {fault}")
+    if request.source.strip().lower() == BENCH_SOURCE:
+        raise BenchError(
+            f"--source {request.source}: that is what our own trials have; say whose it is"
+        )
     folder = store.experiment(request.experiment)
     logged = read_log(path, request.first_epoch)
     selection = _metric_selection(store, logged, request)
@@ -100,13 +105,6 @@ def import_log(store: Store, path: Path, request: ImportRequest) -> list[str]:
         if state is not _State.SAME:
             _write(one, config, history, selection)
     return _summary_lines(store, logged, request, selection, [f.id for f in files], states)
-
-
-def _check_source(source: str) -> None:
-    if fault := fault_of(source, _LONGEST):
-        raise BenchError(f"--source: say where it was logged; the text {fault}")
-    if source.strip().lower() == BENCH_SOURCE:
-        raise BenchError(f"--source {source}: that is what our own trials have; say whose it is")
 
 
 def _metric_selection(store: Store, logged: Logged, request: ImportRequest) -> _MetricSelection:

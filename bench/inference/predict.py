@@ -20,7 +20,6 @@ from bench.inference.images import Image, ImageReader
 from bench.inference.trained import trained_parts
 from bench.record.files import write_text
 from bench.record.store import Store
-from bench.tasks.base import Picture
 from bench.tasks.classification import Classification
 from bench.tasks.palette import PALETTE
 from bench.tasks.pictures import overlay
@@ -140,15 +139,11 @@ def _segment(parts: TrialParts, image: Image, results: Path) -> tuple[Path, Path
     height, width = image.shown.shape[:2]
     labels = predict(parts, image.values, (height, width), image.window)[0]
     mask, tinted = (results.with_name(f"{results.name}_{kind}.png") for kind in ("mask", "overlay"))
-    _write_mask(labels, mask)
+    numbered = PIL.Image.fromarray(labels)
+    numbered.putpalette(PALETTE.flatten().tolist())
+    _write(numbered, mask)
     _write(PIL.Image.fromarray(overlay(image.shown, labels)), tinted)
     return mask, tinted
-
-
-def _write_mask(labels: Picture, path: Path) -> None:
-    mask = PIL.Image.fromarray(labels)
-    mask.putpalette(PALETTE.flatten().tolist())
-    _write(mask, path)
 
 
 def _write(image: PIL.Image.Image, path: Path) -> None:

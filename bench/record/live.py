@@ -66,17 +66,16 @@ class LiveMirror:
         while not self._closing.wait(self._wait):
             if self._flush():
                 self._flush_files()
-        if self._flush() or self._flush_again():
+        pushed = self._flush()
+        if not pushed:  # once more: a server that closes a connection has not gone
+            time.sleep(min(self._interval, 1.0))
+            pushed = self._flush()
+        if pushed:
             self._attempt(self._mirror.close_parents)
             self._resume = 0.0
             self._flush_files()
             if not self._fileless:
                 self._attempt(self._mirror.keep_specs)
-
-    def _flush_again(self) -> bool:
-        """Once more: a server that closes a connection has not gone."""
-        time.sleep(min(self._interval, 1.0))
-        return self._flush()
 
     def _flush(self) -> bool:
         """Push every changed trial. When MLflow fails, the rest waits; False then."""

@@ -62,9 +62,9 @@ class Mirror:
 
     def __init__(self, store: Store, uri: str | None = None) -> None:
         self.store = store
-        asked = uri or os.environ.get("MLFLOW_TRACKING_URI") or store.mlflow_uri
-        self._own = is_own(store, asked)
-        self.uri = store.mlflow_uri if self._own else asked  # however it was spelt
+        wanted = uri or os.environ.get("MLFLOW_TRACKING_URI") or store.mlflow_uri
+        self._own = is_own(store, wanted)
+        self.uri = store.mlflow_uri if self._own else wanted  # however it was written
         self._known: dict[TrialFiles, Pushed] = {}
 
     @property
@@ -334,10 +334,14 @@ class Mirror:
 
     def _push(self, run: Run, record: Record, parent: str, after: int) -> None:
         """Params and tags first, then the epochs after `after`, then the summary and the state."""
+        from mlflow.entities import RunTag
+
         ended = record.status.status is not Status.RUNNING
         tags = _tags(record, parent)
+        tags |= fields.summary_tags(record.summary) if ended else {}
         self._log_params(run, fields.params(record.config))
-        self._log_tags(run, tags | (fields.summary_tags(record.summary) if ended else {}))
+        if changed := [RunTag(k, v) for k, v in tags.items() if run.data.tags.get(k) != v]:
+            self._client.log_batch(run.info.run_id, tags=changed)
         self._log_epochs(run, record, after, self._summary(run, record) if ended else ())
         if ended:
             state, at = fields.RUN_STATUS[record.status.status], end_time(record, run)
@@ -352,14 +356,6 @@ class Mirror:
         lacking = [Param(k, v) for k, v in params.items() if k not in run.data.params]
         for start in range(0, len(lacking), _PARAMS_PER_BATCH):
             self._client.log_batch(run.info.run_id, params=lacking[start:][:_PARAMS_PER_BATCH])
-
-    def _log_tags(self, run: Run, tags: Mapping[str, str]) -> None:
-        """Those that differ."""
-        from mlflow.entities import RunTag
-
-        changed = [RunTag(k, v) for k, v in tags.items() if run.data.tags.get(k) != v]
-        if changed:
-            self._client.log_batch(run.info.run_id, tags=changed)
 
     def _log_epochs(
         self, run: Run, record: Record, after: int, more: Iterable[Metric] = ()

@@ -29,7 +29,14 @@ _CONNECT_SECONDS = 10
 
 def load(uri: str) -> None:
     """Import MLflow (seconds, the first time), set up for `uri` and quiet."""
-    _set_environment(uri)
+    # before MLflow is imported; what the user has set stays
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    if uri.startswith("http"):
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+        # a server, or a proxy before it, may ask for an hour, in which nothing is said
+        os.environ.setdefault("MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER", "false")
     import mlflow  # noqa: F401 - so that it is there
 
     for name in ("mlflow.store.db.utils", "urllib3.connectionpool"):
@@ -56,17 +63,6 @@ def is_own(store: Store, uri: str) -> bool:
         return False
     own = Path(store.mlflow_uri.removeprefix(_SQLITE))
     return Path(uri.removeprefix(_SQLITE)).absolute() == own or uri == store.mlflow_uri
-
-
-def _set_environment(uri: str) -> None:
-    """Has to be done before MLflow is imported. What the user has set stays."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    if uri.startswith("http"):
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-        # a server, or a proxy before it, may ask for an hour, in which nothing is said
-        os.environ.setdefault("MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER", "false")
 
 
 def _check_sqlite(uri: str) -> None:

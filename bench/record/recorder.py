@@ -146,7 +146,11 @@ class TrialRecorder:
         done, and `bench clean` deletes the rest.
         """
         self.check()
-        digests = {} if scores is None else self._write_scores(scores)
+        digests: Mapping[str, str] = {}
+        if scores is not None:
+            from bench.record.image_scores import write_scores  # numpy: a worker has it
+
+            digests = write_scores(self.files, scores)
         self._summarise(self._history, {**facts, **digests})
         self.files.write_status(replace(self._status(), status=Status.DONE), durable=True)
         if not self.keep_last and self.finished.exists():
@@ -180,11 +184,6 @@ class TrialRecorder:
         self.files.write_status(
             replace(before, status=Status.INTERRUPTED, message=message, retries=before.retries + 1)
         )
-
-    def _write_scores(self, scores: TrialScores) -> dict[str, str]:
-        from bench.record.image_scores import write_scores  # numpy: a worker has it
-
-        return write_scores(self.files, scores)
 
     def _summarise(self, history: Sequence[HistoryRow], facts: Mapping[str, Any]) -> None:
         summary: dict[str, Any] = {}

@@ -58,7 +58,8 @@ class Store:
         return sorted(
             path.name
             for path in _folders(self.root)
-            if path.name not in _RESERVED and _is_experiment(path)
+            if path.name not in _RESERVED
+            and ((path / "plan.json").is_file() or any(map(_is_trial, _folders(path))))
         )
 
     def experiment(self, name: str) -> Path:
@@ -197,7 +198,3 @@ def _folders(path: Path) -> list[Path]:
 
 def _is_trial(path: Path) -> bool:
     return (path / "config.yaml").is_file()
-
-
-def _is_experiment(path: Path) -> bool:
-    return (path / "plan.json").is_file() or any(map(_is_trial, _folders(path)))

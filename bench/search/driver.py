@@ -166,7 +166,13 @@ class Driver:
                 self._observe_epoch(active, event.row)
             elif isinstance(event, Ended):
                 active.running = None
-                self._handle_end(active, event)
+                if event.status is Status.DONE:
+                    active.pruned = None  # it was quicker than we were
+                    self._add_seed(active)
+                elif event.status is Status.PRUNED:
+                    self._prune(active)
+                elif event.status is Status.FAILED:
+                    self._fail(active, f"{event.failure}: {event.message}")
         except UpdateFinishedTrialError:
             self._taken_over(active)
         if active.pruned is not None and not isinstance(event, Ended):
@@ -300,15 +306,6 @@ class Driver:
                 return self._factory.job(trial, active.number, found)
             if self._add_seed(active):
                 return None
-
-    def _handle_end(self, active: ActivePoint, event: Ended) -> None:
-        if event.status is Status.DONE:
-            active.pruned = None  # it was quicker than we were
-            self._add_seed(active)
-        elif event.status is Status.PRUNED:
-            self._prune(active)
-        elif event.status is Status.FAILED:
-            self._fail(active, f"{event.failure}: {event.message}")
 
     def _add_seed(self, active: ActivePoint) -> bool:
         """A seed is done; whether the point has ended with it."""

@@ -72,11 +72,6 @@ def draw_point(space: Space, trial: optuna.Trial) -> dict[str, Value]:
     return point
 
 
-def _is_finite_number(value: object) -> bool:
-    """Whether it can be compared: NaN is neither better nor worse, infinity beats everything."""
-    return isinstance(value, int | float) and math.isfinite(value)
-
-
 @dataclass
 class ActivePoint:
     """A point that this process tries.
@@ -124,10 +119,12 @@ class ActivePoint:
 
     def add(self, summary: Mapping[str, Any], objectives: Sequence[Objective]) -> str | None:
         """Note what the running seed came to; else why it is nothing: an objective is missing."""
+        # NaN is neither better nor worse, and infinity beats everything
         missing = [
             objective.metric
             for objective in objectives
-            if not _is_finite_number(summary.get(objective.metric))
+            if not isinstance(value := summary.get(objective.metric), int | float)
+            or not math.isfinite(value)
         ]
         if missing:
             return f"{self.next.id} has no {', '.join(missing)}"

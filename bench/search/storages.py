@@ -205,18 +205,14 @@ class _Journal(JournalFileBackend):
         self._lock_of_file.acquire()
         try:
             with self._path.open("r+b") as file:
-                _cut_torn_line(file.fileno())
+                end = size = os.fstat(file.fileno()).st_size
+                while end and os.pread(file.fileno(), 1, end - 1) != b"\n":
+                    end -= 1
+                if end < size:
+                    os.ftruncate(file.fileno(), end)
             super().append_logs(logs)
         finally:
             self._lock_of_file.release()
-
-
-def _cut_torn_line(descriptor: int) -> None:
-    end = size = os.fstat(descriptor).st_size
-    while end and os.pread(descriptor, 1, end - 1) != b"\n":
-        end -= 1
-    if end < size:
-        os.ftruncate(descriptor, end)
 
 
 class _Lock(JournalFileOpenLock):
