@@ -2,7 +2,7 @@
 
 Control and format characters (line ends, bidirectional overrides, zero-width characters, …) make
 two different labels look alike, or turn a line of a table around. What a user writes must not have
-them; what is recorded may, and is shown with them spelt out.
+them; what is recorded may, and is shown with them escaped.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def named(character: str) -> str:
 
 
 def visible(text: str) -> str:
-    """`text` with every character that is not seen spelt out, as `⟨U+202E⟩`; line ends stay."""
+    """`text` with every character that is not seen escaped, as `⟨U+202E⟩`; line ends stay."""
     if text.isprintable():
         return text
     return "".join(

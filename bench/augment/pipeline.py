@@ -51,7 +51,7 @@ class Pipeline:
     def __init__(self, settings: AugmentSettings, *, paired: bool = True) -> None:
         self._nodes = tuple(_build(part) for part in settings.transforms)
         leaves = list(enumerate(leaf for node in self._nodes for leaf in _leaves(node)))
-        # by their column; told apart once, because to ask a class for a protocol takes long
+        # by their column; distinguished once, because to ask a class for a protocol takes long
         self._affine = {i: leaf for i, leaf in leaves if isinstance(leaf, Affine)}
         self._displacing = {i: leaf for i, leaf in leaves if isinstance(leaf, Displacement)}
         self._photometric = {i: leaf for i, leaf in leaves if isinstance(leaf, Photometric)}
@@ -134,7 +134,7 @@ class Pipeline:
 
     def _chosen_afresh(self, chosen: Tensor, generator: torch.Generator) -> Tensor:
         afresh = self.choose(len(chosen), generator)
-        # beside appended copies, a sample without any transform is an original
+        # with appended copies, a sample without any transform is an original
         return afresh & chosen.any(1, keepdim=True) if self._keeps_originals else afresh
 
 

@@ -253,7 +253,8 @@ class AugmentSettings(Settings):
 
     transforms: tuple[Transform, ...] = Field((), strict=False)
     mode: Literal["replace", "append"] = Field(
-        "replace", description="append: the original stays in the epoch beside its deformed copy"
+        "replace",
+        description="append: the original stays in the epoch along with its deformed copy",
     )
     interpolation: Literal["bilinear", "bicubic"] = Field(
         "bilinear", description="of the image; a mask always takes the nearest pixel's label"

@@ -101,7 +101,7 @@ def _is_published(name: Path) -> bool:
 
 
 def _publish(store: Store, experiment: str, out: Path) -> Published:
-    """Write it beside the place, check it, and move it there as a whole."""
+    """Write it under a temporary name, check it, and rename it as a whole."""
     out.mkdir(parents=True, exist_ok=True)
     found = Published(out / experiment)
     with TemporaryDirectory(dir=out, prefix=".publish-") as temporary:

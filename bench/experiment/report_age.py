@@ -14,7 +14,7 @@ def is_current(store: Store, experiment: str, reports: Path) -> bool:
     if not page.exists():
         return False
     made = page.stat().st_mtime
-    if made > time.time():  # the clock was set back since: nothing can be told by it
+    if made > time.time():  # the clock was set back since: nothing follows from it
         return False
     sources = [store.plan_path(experiment), store.data_path(experiment)]
     sources.append(store.experiment(experiment) / "search.json")

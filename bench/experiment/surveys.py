@@ -1,4 +1,4 @@
-"""Surveys of an experiment's data sets: put on record, and told in a few lines."""
+"""Surveys of an experiment's data sets: put on record, and summarised in a few lines."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class LoggedTrial:
     """One trial's history.
 
     Attributes:
-        axes: its label on each axis, spelt as a plan spells it.
+        axes: its label on each axis, written as in a plan.
         seed: None where the file names none.
         rows: the file's cells by column, an epoch after the other; a missing value is empty.
     """

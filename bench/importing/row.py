@@ -76,7 +76,7 @@ class Row(BaseModel):
     """One epoch of one trial.
 
     Attributes:
-        labels: by axis, spelt as a plan spells them.
+        labels: by axis, written as in a plan.
         seed: None where the line names none.
         epoch: counted from 1.
         numbers: by column of history.csv, each in its range; a missing one is empty.

@@ -1,4 +1,4 @@
-"""How much memory a trial takes beside how much there is. Imports no torch."""
+"""How much memory a trial takes, and how much there is. Imports no torch."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ _STATISTICS = Path("/proc/vmstat")
 def oom_kills(
     root: Path = CGROUPS, membership: Path = MEMBERSHIP, statistics: Path = _STATISTICS
 ) -> int | None:
-    """Processes killed so far in this process's control group, or on the machine; None: not told.
+    """Processes killed so far in this process's control group, or on the machine; None: not known.
 
     Reads `oom_kill` of the group's `memory.events` (version 2) or `memory.oom_control` (version 1),
     which count both what a limit of the group and what the machine's own shortage has killed;

@@ -182,7 +182,7 @@ def format_label(value: str | float | bool | None) -> str:
 
 
 def canonical_label(written: str) -> str:
-    """A label as a mapping's key has it, spelt as `format_label` spells it: `1e-3` → `0.001`."""
+    """A label as a mapping's key has it, written as `format_label` writes it: `1e-3` → `0.001`."""
     try:
         return format_label(yaml12.scalar(written))
     except ValueError:

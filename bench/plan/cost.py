@@ -28,7 +28,7 @@ def model_costs(
     """Each trial's id and what its model costs for one image of its data's size.
 
     Models with equal settings, image size, classes and frozen parts are built once. `report` is
-    told each of them by name before it is built.
+    called with each of them by name before it is built.
 
     Raises:
         SpecError: a model cannot be built, or does not give the task's output; it names the model.

@@ -21,7 +21,7 @@ def refuse_unused_settings(
 ) -> None:
     """Refuse settings without effect; a default is none.
 
-    What all arms share need only act in one of them: `train.momentum` beside an axis of optimizers.
+    What all arms share need only act in one of them: `train.momentum` with an axis of optimizers.
     But a level without effect in its arm is refused there: the arm would repeat another one under
     a name that says something else.
 

@@ -78,7 +78,7 @@ class Dimension:
         return math.inf if self.kind.step is None else 1 + round((high - low) // self.kind.step)
 
     def record(self) -> dict[str, Any]:
-        """As plain data, from which two spaces can be told apart."""
+        """As plain data, from which two spaces can be distinguished."""
         if isinstance(self.kind, Choices):
             found: dict[str, Any] = {"choice": {k: c.value for k, c in self.levels.items()}}
         else:
@@ -156,7 +156,7 @@ class Space:
         return len(points)
 
     def record(self) -> dict[str, Any]:
-        """As plain data, from which two spaces can be told apart."""
+        """As plain data, from which two spaces can be distinguished."""
         by_name = {dimension.name: dimension.record() for dimension in self.dimensions}
         return {name: by_name[name] for name in self.names}
 
@@ -274,8 +274,8 @@ def _topological_order(document: Document, found: Sequence[Dimension]) -> tuple[
     while len(ordered) < len(found):
         ready = [d for d in found if d.name not in ordered and d.when.keys() <= ordered.keys()]
         if not ready:
-            stuck = next(d for d in found if d.name not in ordered)
-            raise document.error((*stuck.where, "when"), "the conditions are circular")
+            circular = next(d for d in found if d.name not in ordered)
+            raise document.error((*circular.where, "when"), "the conditions are circular")
         ordered |= {d.name: d for d in ready}
     return tuple(ordered.values())
 

@@ -66,11 +66,11 @@ def clean(store: Store, texts: Sequence[str], options: CleanOptions) -> list[Cle
         StoreError: there is no such experiment or trial; nothing was deleted.
         UnwritableError: a file cannot be deleted; what was before stays deleted.
     """
-    wanted = _wanted(store, texts)
+    wanted = _requested_trials(store, texts)
     return [_clean(store, name, trials, options) for name, trials in wanted.items()]
 
 
-def _wanted(store: Store, texts: Sequence[str]) -> dict[str, list[TrialFiles]]:
+def _requested_trials(store: Store, texts: Sequence[str]) -> dict[str, list[TrialFiles]]:
     """The trials by experiment."""
     names = store.experiments()
     found: dict[str, dict[str, TrialFiles]] = {}
@@ -125,7 +125,7 @@ def _clean_trial(
         cleaned.left.append(f"{files.id} is being run by {lease}")
         return
     try:
-        if (reason := _needed(files, options)) is not None:
+        if (reason := _why_kept(files, options)) is not None:
             cleaned.left.append(f"{files.id} {reason}")
             return
         paths = list(_to_delete(store, files, options))
@@ -140,7 +140,7 @@ def _clean_trial(
     cleaned.size += size
 
 
-def _needed(files: TrialFiles, options: CleanOptions) -> str | None:
+def _why_kept(files: TrialFiles, options: CleanOptions) -> str | None:
     """Why a trial's checkpoints are still of use; None: they are not."""
     try:
         status = verified_status(files).status

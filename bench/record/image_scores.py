@@ -268,7 +268,7 @@ def _read_array(path: Path, shape: tuple[int, ...], kind: np.dtype[Any]) -> Arra
 
 
 def _plain(images: Mapping[str, SplitImages]) -> dict[str, Any]:
-    """As JSON has it: bytes of file names that are no text are spelt out."""
+    """As JSON has it: bytes of file names that are no text are escaped."""
 
     def texts(names: tuple[str, ...]) -> list[str]:
         return [name.encode(errors="backslashreplace").decode() for name in names]

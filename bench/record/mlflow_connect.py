@@ -58,7 +58,7 @@ def connect(store: Store, uri: str) -> MlflowClient:
 
 
 def is_own(store: Store, uri: str) -> bool:
-    """Whether a URI means the store's own database, however it is spelt."""
+    """Whether a URI means the store's own database, however it is written."""
     if not uri.startswith(_SQLITE):
         return False
     own = Path(store.mlflow_uri.removeprefix(_SQLITE))

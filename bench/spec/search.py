@@ -322,7 +322,7 @@ def _expand_objective(value: Any) -> Any:
 
 
 def search_keys(path: tuple[str | int, ...]) -> list[str]:
-    """The keys that `search:` knows in the mapping at `path` of it, however that is spelt."""
+    """The keys that `search:` knows in the mapping at `path` of it, however that is written."""
     kinds: dict[str, tuple[type[Settings], ...]] = {
         "space": (FloatRange, IntRange, Choices),
         "objectives": (ObjectiveSettings,),

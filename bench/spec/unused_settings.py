@@ -1,4 +1,4 @@
-"""Settings that change nothing beside the others of their arm."""
+"""Settings that change nothing, given the others of their arm."""
 
 from __future__ import annotations
 
@@ -155,5 +155,5 @@ def _moves(transforms: Iterable[TransformSettings]) -> bool:
 
 
 def _is_set(part: Settings, name: str) -> bool:
-    """Whether a setting is another than its default, however it is spelt."""
+    """Whether a setting is another than its default, however it is written."""
     return bool(getattr(part, name) != type(part).model_fields[name].default)

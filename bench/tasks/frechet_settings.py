@@ -31,7 +31,7 @@ class ResolvedExtractor(Settings):
             seed: neither labels nor folders count.
         sha256: of the file, or its first digits.
         name: for the record.
-        file: with the weights; beside a classifier's lies its configuration.
+        file: with the weights; in a classifier's folder is its configuration.
     """
 
     source: Literal["inception", "classifier"]

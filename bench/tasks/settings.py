@@ -18,7 +18,7 @@ EmptyMask = Literal["one", "missing"]
 ScoreAverage = Literal["image", "split", "both"]
 
 SUPPORT = ("scored_images", "scored_pairs", "scored_classes")
-"""How much scores are means of: recorded beside the metrics, but none of them.
+"""How much scores are means of: recorded with the metrics, but none of them.
 
 The images that have a score; with several scored classes the pairs of image and class; the classes
 that have a score of the whole split.
@@ -31,7 +31,7 @@ class TaskSettings(Settings):
     Attributes:
         target: what of the data set's samples is learnt.
         classes_at_end: whether models give scores of classes, of which one logit does for two.
-        takes_time: whether models are called with a time step (B,) int64 beside the images.
+        takes_time: whether models are called with a time step (B,) int64 besides the images.
         losses: those that it can minimise, the default first.
         open_loss: whether it can minimise others, by `target:`, and sums.
         normalize: what `data.normalize` may be; None: anything.

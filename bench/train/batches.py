@@ -120,7 +120,7 @@ class Batches:
     def plan(self, epoch: int) -> EpochPlan:
         """Order and augmentation of a training epoch.
 
-        With `mode: append` every original is there, and beside it a copy of each sample that any
+        With `mode: append` every original is there, along with a copy of each sample that any
         transform was drawn for.
         """
         if self._sampler is not None or self._steps is not None:

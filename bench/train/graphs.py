@@ -123,7 +123,7 @@ class StepGraph:
         self._graph = graph
 
     def _has_memory(self) -> bool:
-        """Whether a step fits once more: for validation and the last batch, beside the graph."""
+        """Whether a step fits once more: for validation and the last batch, besides the graph."""
         torch.cuda.synchronize()
         torch.cuda.empty_cache()
         held = torch.cuda.memory_allocated()

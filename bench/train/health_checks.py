@@ -61,9 +61,9 @@ class HealthState:
         initial: BatchNorms that began with mean 0 and variance 1, or close to that.
         updates: how often each BatchNorm's statistics have moved.
         still: where they should have moved in an epoch and did not: in which first, in how many.
-        stuck: BatchNorms whose running variance is for the most part its initial value now.
-        unfed: parameters meant to be trained that had no gradient so far: for so many epochs and
-            steps.
+        stale_norms: BatchNorms whose running variance is for the most part its initial value now.
+        params_without_grad: parameters meant to be trained that had no gradient so far: for so many
+            epochs and steps.
     """
 
     epochs: int = 0

@@ -330,7 +330,7 @@ class Training:
         return {"task_state": state} if state else {}
 
     def finished_state(self) -> dict[str, Any]:
-        """What a finished trial's records can be made of again, beside the best epoch's weights."""
+        """What a finished trial's records can be made of again, with the best epoch's weights."""
         state = self._state()
         steps = None if self.average is None else self.average.steps
         weights = ("model", "optimizer", "scaler", "average", "task_state", "schedule")

@@ -1,4 +1,4 @@
-"""Long work beside the steps of training: validation, scores, pictures, a final evaluation."""
+"""Long work besides the steps of training: validation, scores, pictures, a final evaluation."""
 
 from __future__ import annotations
 

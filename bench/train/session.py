@@ -108,7 +108,7 @@ def _finish(
     for name, picture in made.items():
         recorder.picture(name, picture)
     reserved = training.memory.reserved()
-    if reserved is not None:  # on a GPU: what the allocator held, beside what it gave out
+    if reserved is not None:  # on a GPU: what the allocator held, besides what it gave out
         peak = training.memory.megabytes() or 0.0
         print(f"GPU memory: {peak:,.0f} MB allocated at the peak, {reserved:,.0f} MB reserved")
     checkpoint.save(
@@ -191,7 +191,7 @@ def evaluate_finally(parts: TrialParts, watch: ProgressWatch | None = None) -> F
 
 
 def _manifest(parts: TrialParts) -> dict[str, Any]:
-    """What the trial runs with, beside its settings."""
+    """What the trial runs with, besides its settings."""
     choice = parts.placement.choice
     cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
     return {
