@@ -24,6 +24,7 @@ from bench.analysis.observations import (
     read_scores_of,
 )
 from bench.analysis.pairing import pairs_of
+from bench.analysis.path import with_path
 from bench.analysis.records import Records
 from bench.analysis.sample_size import Scatter
 from bench.analysis.stats import Interval
@@ -178,9 +179,10 @@ def with_hypotheses(records: Records, hypotheses: tuple[Hypothesis, ...]) -> Rec
         return records
     planned = "those of the trials' plan differ" if records.spec else "no trial was planned by it"
     caution = f"the hypotheses are the spec's as it stands now; {planned}"
-    return dataclasses.replace(
+    changed = dataclasses.replace(
         records, hypotheses=hypotheses, cautions=(*records.cautions, caution)
     )
+    return with_path(changed)
 
 
 def _test_alone(question: Question, seen: Observed) -> Tested:

@@ -23,6 +23,7 @@ from bench.analysis.frames import (
 )
 from bench.analysis.imported_trials import imported_metrics, imported_select, origins, resummarised
 from bench.analysis.membership import LeftOut, find_members
+from bench.analysis.path import with_path
 from bench.analysis.records import Folds, Records, SelectedMetric
 from bench.errors import StoreError, UnconfirmedError, printable
 from bench.metric_columns import MetricKind, curve_metric, val_curve
@@ -80,7 +81,7 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
         _row(experiment, member, statuses.get(member["id"]), summaries, problems)
         for member in members
     ]
-    return Records(
+    records = Records(
         experiment=experiment,
         task=str(plan["task"]),
         spec=plan["spec"],
@@ -106,6 +107,7 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
         repeats=repeats_in(plan, store.plan_path(experiment)),
         folds=_folds(members, plan),
     )
+    return with_path(records)
 
 
 def _columns(

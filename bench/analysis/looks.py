@@ -270,7 +270,7 @@ class _Tests:
     def arms(self, hypothesis: Hypothesis) -> frozenset[Arm]:
         """The planned arms of a hypothesis, in the strata that both sides have."""
         planned = self._planned_arms
-        found = sides(hypothesis, planned)
+        found = sides(hypothesis, planned, self.records.design)
         if not isinstance(hypothesis.b, dict):
             return frozenset(_arm(planned[i]) for i in found.a)
 

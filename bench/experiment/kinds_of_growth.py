@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bench.experiment.growth import Growth
+from bench.experiment.path_growth import path_growth
 from bench.experiment.until_settled import until_settled
 from bench.plan.plan import Plan
 
-KINDS: list[Callable[[Plan], Growth | None]] = [until_settled]
+KINDS: list[Callable[[Plan], Growth | None]] = [until_settled, path_growth]
 """Each is None for plans that do not grow by it."""
 
 

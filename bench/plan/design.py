@@ -5,6 +5,7 @@ What `bench.plan.design_spec` reads of a spec, and what plan.json keeps of it fo
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -73,7 +74,8 @@ class Design:
         varied: the settings that components change, as dotted paths.
         metric: the figure that the spec wants components tested in; None: the default.
         resolution: of a fraction.
-        steps: of a path, the components in the order in which they were taken, as far as is known.
+        steps: of a path, the components in the order in which they were taken, as far as the
+            records decide it; no part of the plan's record.
     """
 
     kind: DesignKind
@@ -148,9 +150,32 @@ class Design:
                 return label
         raise KeyError(dict(levels))
 
-    def with_configurations(self, added: Mapping[str, Levels]) -> Design:
-        """The design with further configurations, as a path has after a round."""
-        return replace(self, configurations={**self.configurations, **added})
+    def candidates(self, taken: Sequence[str]) -> dict[str, str]:
+        """Of a path on which these components are taken: what each other one leads to, by label."""
+        base = {name: TO if name in taken else FROM for name in self.components}
+        left = (name for name in self.components if name not in taken)
+        return {name: path_label(base | {name: TO}) for name in left}
+
+    @property
+    def first_round(self) -> tuple[str, ...]:
+        """The configurations that are planned: of a path its ends and its first candidates."""
+        if self.kind is not DesignKind.PATH:
+            return tuple(self.configurations)
+        return tuple(dict.fromkeys((FROM, *self.candidates(()).values(), TO)))
+
+    @property
+    def most_configurations(self) -> int:
+        """How many are trained at most; a path's rounds have one candidate fewer each."""
+        count = len(self.components)
+        return (
+            count * (count + 1) // 2 + 1
+            if self.kind is DesignKind.PATH
+            else len(self.configurations)
+        )
+
+    def with_steps(self, steps: Sequence[str]) -> Design:
+        """The path as far as it is known."""
+        return replace(self, steps=tuple(steps))
 
     def record(self) -> dict[str, Any]:
         """As plan.json has it."""
@@ -161,7 +186,6 @@ class Design:
             "varied": list(self.varied),
             **({"metric": self.metric} if self.metric else {}),
             **({"resolution": self.resolution} if self.resolution else {}),
-            **({"steps": list(self.steps)} if self.steps else {}),
         }
 
     @classmethod
@@ -176,9 +200,6 @@ class Design:
             str(label): {name: str(own[name]) for name in levels}
             for label, own in record["configurations"].items()
         }
-        steps = tuple(map(str, record.get("steps", ())))
-        if set(steps) - levels.keys():
-            raise ValueError("a step that is no component")
         design = cls(
             DesignKind(record["kind"]),
             levels,
@@ -186,7 +207,6 @@ class Design:
             tuple(map(str, record["varied"])),
             record.get("metric"),
             record.get("resolution"),
-            steps,
         )
         if design.resolution is not None:
             _ = design.fraction  # raises where there is none
@@ -208,7 +228,7 @@ class Design:
 def configurations_of(
     kind: DesignKind, levels: Mapping[str, Sequence[str]], fraction: Fraction | None = None
 ) -> dict[str, Levels]:
-    """The configurations of a design by label; of a path those of its first round.
+    """The configurations of a design by label; of a path all that it may come by.
 
     Args:
         kind: which design.
@@ -223,6 +243,8 @@ def configurations_of(
             for row in fraction.signs
         ]
         return {_with(row): row for row in rows}
+    if kind is DesignKind.PATH:
+        return _lattice(tuple(base))
     found: dict[str, Levels] = {REFERENCES[kind]: base}
     if kind is DesignKind.CUMULATIVE:
         row = dict(base)
@@ -233,11 +255,17 @@ def configurations_of(
     for name, own in levels.items():
         for level in own[1:]:
             found[_label(kind, name, level)] = base | {name: level}
-    if kind is DesignKind.PATH:
-        if len(levels) == 1:  # its only component leads to the end at once
-            found = {FROM: base}
-        found[TO] = dict.fromkeys(base, TO)
     return found
+
+
+def _lattice(components: Sequence[str]) -> dict[str, Levels]:
+    """Every configuration that a path may come by, fewest steps from its beginning first."""
+    rows = [
+        {name: TO if name in taken else FROM for name in components}
+        for count in range(len(components) + 1)
+        for taken in itertools.combinations(components, count)
+    ]
+    return {path_label(row): row for row in rows}
 
 
 def path_label(levels: Levels) -> str:

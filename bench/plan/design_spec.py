@@ -28,6 +28,8 @@ from bench.spec.schema import AXIS_ROOTS
 from bench.spec.yaml12 import KeyPath, dotted
 from bench.texts import fault_of
 
+MOST_STEPS = 10
+"""Of a path: all that it may come by, 1,024 configurations, is checked before it begins."""
 _BASE = "base"
 """The level of a component that is as the spec's own settings have it."""
 
@@ -121,6 +123,12 @@ def read_design(spec: Spec, axes: Mapping[str, Axis]) -> ConfigurationAxis | Non
             fraction = Fraction(names, settings.fractional)
         except ValueError as error:
             raise document.error(("design", "fractional"), str(error)) from error
+    if kind is DesignKind.PATH and len(components) > MOST_STEPS:
+        message = (
+            f"{len(components)} components make {2 ** len(components)} configurations that it may "
+            f"come by; at most {MOST_STEPS} are possible: join some, or use leave_one_out"
+        )
+        raise document.error(("design", "path"), message)
     levels = {component.name: tuple(component.levels) for component in components}
     design = Design(
         kind,

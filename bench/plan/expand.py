@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from bench.errors import SpecError, StoreError
 from bench.plan.arms import MAX_TRIALS, axis_values, labels_in_use, make_arms, refuse_multiple_tasks
 from bench.plan.axes import Axis
-from bench.plan.design import CONFIGURATION
+from bench.plan.design import CONFIGURATION, Design, DesignKind
 from bench.plan.design_spec import design_of, same_configuration
 from bench.plan.folds import folds_of_arms
 from bench.plan.hypotheses import checked_hypotheses
@@ -48,7 +48,7 @@ def make_plan(spec: Spec) -> Plan:
         raise spec.document.error(("data", "folds"), message)
     design = design_of(axes)
     varied = () if design is None else design.varied
-    trials, further = (
+    first, later = (
         tuple(
             Trial(spec.experiment, seed, arm, settings, fold=fold, varied=varied)
             for seed in each  # first: interrupted, all arms have about as many seeds
@@ -57,11 +57,30 @@ def make_plan(spec: Spec) -> Plan:
         )
         for each in seeds
     )
-    _refuse_duplicate_arms(spec, axes, trials[: len(arms)])
-    plan = Plan(spec, labels_in_use(axes, arms), trials, further=further, design=design)
+    _refuse_duplicate_arms(spec, axes, first[: len(arms)])
+    trials, off_the_path = _planned(design, first)
+    planned = [arm for arm in arms if design is None or _is_planned(design, arm)]
+    further = (*off_the_path, *later)
+    plan = Plan(spec, labels_in_use(axes, planned), trials, further=further, design=design)
     plan = replace(plan, hypotheses=checked_hypotheses(plan), repeats=repeats_of(spec))
     refuse_repeats(plan)
     return plan
+
+
+def _planned(
+    design: Design | None, trials: tuple[Trial, ...]
+) -> tuple[tuple[Trial, ...], tuple[Trial, ...]]:
+    """Those that are trained in any case, and those that a path may come by."""
+    if design is None or design.kind is not DesignKind.PATH:
+        return trials, ()
+    first = [_is_planned(design, trial.axes) for trial in trials]
+    both = list(zip(trials, first, strict=True))
+    return tuple(t for t, now in both if now), tuple(t for t, now in both if not now)
+
+
+def _is_planned(design: Design, labels: Mapping[str, str]) -> bool:
+    """Whether an arm is trained in any case: of a path, those of its first round."""
+    return design.kind is not DesignKind.PATH or labels[CONFIGURATION] in design.first_round
 
 
 def _refuse_duplicate_arms(spec: Spec, axes: dict[str, Axis], trials: tuple[Trial, ...]) -> None:

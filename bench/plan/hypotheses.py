@@ -17,7 +17,7 @@ from bench.metric_columns import (
 )
 from bench.plan.axes import canonical_label, format_label
 from bench.plan.component_hypotheses import component_hypotheses
-from bench.plan.design import CONFIGURATION
+from bench.plan.design import CONFIGURATION, DesignKind
 from bench.plan.folds import NO_AXIS, names_folds
 from bench.plan.plan import Plan
 from bench.plan.sides import Sides, sides
@@ -55,6 +55,8 @@ def _of_components(
     design = plan.design
     if design is None:
         return ()
+    if design.kind is DesignKind.PATH:
+        _check_choice(plan)
     metric = design.metric or on_test(curve_metric(plan.select.metric))
     labels = [trial.axes for trial in arms]
     compared = {_compared(one, sides(one, labels, design)) for one in declared}
@@ -73,6 +75,17 @@ def _of_components(
         _check_comparable(plan, at, made, apart)
         found.append(made.model_copy(update={"over": _over(plan, at, made)}))
     return tuple(found)
+
+
+def _check_choice(plan: Plan) -> None:
+    """A path chooses by a validation score that all its configurations share."""
+    metric = curve_metric(plan.select.metric)
+    if CONFIGURATION in plan.incomparable.get(metric, ()):
+        message = (
+            f"the path would choose by {plan.select.metric}, which is not comparable across its "
+            "configurations; select another metric, or leave that component out"
+        )
+        raise _error(plan, ("design", "path"), message)
 
 
 def _compared(hypothesis: Hypothesis, found: Sides) -> tuple[str, frozenset[tuple[int, ...]]]:

@@ -9,9 +9,12 @@ import numpy as np
 
 from bench.history_row import HistoryRow
 from bench.plan.design import CONFIGURATION
+from bench.plan.expand import trial_config
 from bench.plan.plan import Plan
 from bench.plan.trial import Trial
+from bench.record.recorder import TrialRecorder
 from bench.record.store import Store
+from bench.states import Failure, Status
 from tests.builders.experiments import finish, planned
 
 HEAD = """\
@@ -64,3 +67,12 @@ def finish_with(store: Store, plan: Plan, trial: Trial, dice: Dice = additive) -
         for epoch in (1, 2)
     ]  # fmt: skip
     finish(store, plan, trial, {"test_dice": value}, rows)
+
+
+def fail(store: Store, plan: Plan, trial: Trial) -> None:
+    """Record that a trial diverged."""
+    files = store.trial(trial.experiment, trial.id)
+    files.write_config(trial_config(trial))
+    recorder = TrialRecorder(files, plan.select.metric, plan.metrics, {})
+    recorder.begin({})
+    recorder.stop(Status.FAILED, Failure.DIVERGED, "loss is not finite")

@@ -73,7 +73,7 @@ def ablation_view(records: Records, explored: Exploration) -> AblationView | Non
     effects = explored.components.get(column)
     return AblationView(
         column,
-        [_ABOUT[design.kind], _size(design), *_how_tested(design)],
+        [_ABOUT[design.kind], _size(design, len(frame)), *_how_tested(design)],
         frame,
         tick_table(design, frame, column),
         effects,
@@ -131,8 +131,7 @@ def alias_lines(fraction: Fraction) -> tuple[str, ...]:
     return (made, f"Confounded with each other: {'; '.join(sets)}.")
 
 
-def _size(design: Design) -> str:
-    shown = len(design.configurations)
+def _size(design: Design, shown: int) -> str:
     return f"{shown} of the {design.combinations} configurations that a full factorial has."
 
 
