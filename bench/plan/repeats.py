@@ -25,7 +25,9 @@ def refuse_repeats(plan: Plan) -> None:
     at, document = ("seeds", "until"), plan.spec.document
     fixed = "or give a number of seeds (seeds: 5)"
     if plan.design is not None and plan.design.kind is DesignKind.PATH:
-        message = "cannot be combined with design.path, whose rounds compare equally many seeds: give"
+        message = (
+            "cannot be combined with design.path, whose rounds compare equally many seeds: give"
+        )
         raise document.error(at, f"{message} a number of seeds (seeds: 5)")
     if not plan.hypotheses:
         raise document.error(at, f"there is nothing to settle: add `hypotheses:`, {fixed}")
