@@ -25,10 +25,8 @@ def refuse_repeats(plan: Plan) -> None:
     at, document = ("seeds", "until"), plan.spec.document
     fixed = "or give a number of seeds (seeds: 5)"
     if plan.design is not None and plan.design.kind is DesignKind.PATH:
-        message = (
-            "cannot be combined with design.path, whose rounds compare equally many seeds: give"
-        )
-        raise document.error(at, f"{message} a number of seeds (seeds: 5)")
+        message = "cannot be combined with design.path, whose rounds compare equally many seeds"
+        raise document.error(at, f"{message}: give a number of seeds (seeds: 5)")
     if not plan.hypotheses:
         raise document.error(at, f"there is nothing to settle: add `hypotheses:`, {fixed}")
     if any(getattr(trial.settings.data, "folds", None) is not None for trial in plan.trials):
