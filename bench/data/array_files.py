@@ -47,7 +47,7 @@ def read_npy(file: Path) -> Values:
         values = values[..., None]
     elif values.shape[2] > _MOST_CHANNELS or values.shape[0] < values.shape[2] <= values.shape[1]:
         values = np.moveaxis(values, 0, 2)
-    return np.ascontiguousarray(_of_known_type(values))
+    return np.ascontiguousarray(of_known_type(values))
 
 
 def _check(shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> None:
@@ -62,7 +62,8 @@ def _check(shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> None:
         raise ValueError(f"its shape is {shape}; one slice a file is read")
 
 
-def _of_known_type(values: Values) -> Values:
+def of_known_type(values: Values) -> Values:
+    """uint8, uint16 or int16 as they are; int64 for other whole numbers, float32 for others."""
     if values.dtype == bool:
         return values.astype(np.uint8)
     if values.dtype.kind == "f":

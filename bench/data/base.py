@@ -49,7 +49,7 @@ class Split:
     """One split's samples, in a fixed order.
 
     Attributes:
-        images: (N, H, W, 3) uint8, or uint16 where files have more than 8 bits; possibly
+        images: (N, H, W, C) uint8, or uint16 where files have more than 8 bits; possibly
             memory-mapped (then copy-on-write: torch may wrap it). `Splits.window` says which
             values are black and white.
         masks: (N, H, W) uint8, class 0…K-1, or `IGNORE_LABEL` where not scored; None: has none.
@@ -76,7 +76,8 @@ class Split:
         count, *size = self.images.shape
         depth = np.uint16 if self.images.dtype == np.uint16 else np.uint8
         _check("images", self.images, depth, (len(self.names), *size))
-        _check("colours", self.images, depth, (*self.images.shape[:3], 3))
+        if self.images.ndim != 4 or not self.images.shape[3]:
+            raise DataError(f"a split's images must be (N, H, W, C), not {self.images.shape}")
         if self.masks is not None:
             _check("masks", self.masks, np.uint8, (count, *size[:2]))
         if self.labels is not None:

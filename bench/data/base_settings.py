@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from bench.data.fold_settings import FoldSettings
-from bench.data.setting_types import Background, Exif, Normalize, OnError, WindowSetting
+from bench.data.setting_types import Background, Channels, Exif, Normalize, OnError, WindowSetting
 from bench.registry import Registry
-from bench.settings import Settings, added_later
+from bench.settings import Settings, added_later, machine_local
 
 
 class DataSettings(Settings):
@@ -33,6 +33,11 @@ class DataSettings(Settings):
         description="cross-validation: every arm and seed is trained once for each fold, on the "
         "images of the others, and validated on its own",
     )
+
+    @property
+    def channel_count(self) -> int:
+        """How many channels its images have."""
+        return 3
 
     def class_names(self) -> tuple[str, ...]:
         """Names of the mask's classes 0…K-1; see `background`. Empty: no masks."""
@@ -67,6 +72,36 @@ class FilesSettings(DataSettings):
         "percentiles: 0.1% and 99.9% of the training pixels; [low, high]; auto: full for 8 bits, "
         "else the smallest and largest value of the training images",
     )
+
+
+class OwnFilesSettings(FilesSettings):
+    """Common to data sets of files of the user's own."""
+
+    channels: Channels | None = added_later(
+        None,
+        description="which channels of the files the network gets, counted from 0 ([3, 2, 1]), or "
+        "their names where each is a file of its own ({channel} in `images:`); null: red, green "
+        "and blue",
+    )
+    follow_links: bool = machine_local(
+        False,
+        description="read files that links under `root` lead to, wherever they are (DVC, "
+        "git-annex, caches); else links must stay within `root`",
+    )
+
+    @property
+    def channel_count(self) -> int:
+        """As many as are chosen."""
+        return 3 if self.channels is None else len(self.channels)
+
+    @model_validator(mode="after")
+    def _normalizes_its_channels(self) -> OwnFilesSettings:
+        if self.normalize == "imagenet" and self.channel_count != 3:
+            raise ValueError(
+                f"normalize: imagenet is of red, green and blue, not of {self.channel_count} "
+                "channels; use unit, symmetric or none"
+            )
+        return self
 
 
 DATASETS: Registry[DataSettings] = Registry("data set")

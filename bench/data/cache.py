@@ -1,6 +1,6 @@
 """Decoded samples on disk: built once, then memory-mapped by every process that trains on them.
 
-A cache is a folder: `images.npy` (N, H, W, 3) uint8 or uint16, `masks.npy` (N, H, W) uint8 where
+A cache is a folder: `images.npy` (N, H, W, C) uint8 or uint16, `masks.npy` (N, H, W) uint8 where
 there are masks, and `meta.json`. It is built beside its place and renamed into it, so it is there
 whole or not at all. Its name is a hash of everything its content depends on; it is never changed,
 only replaced when damaged. The whole folder may be deleted at any time. Labels are not in it: they
@@ -34,7 +34,7 @@ FORMAT = 2
 """Of the files below; another number is another key, so older caches are left alone."""
 
 Sample = tuple[Images, ...]
-"""An image (H, W, 3), uint8 or uint16, and, where there are masks, its mask (H, W) uint8."""
+"""An image (H, W, C), uint8 or uint16, and, where there are masks, its mask (H, W) uint8."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Arrays:
     """All samples of a data set.
 
     Attributes:
-        images: (N, H, W, 3) uint8 or uint16. Memory-mapped copy-on-write: what a process writes
+        images: (N, H, W, C) uint8 or uint16. Memory-mapped copy-on-write: what a process writes
             into it stays in that process.
         masks: (N, H, W) uint8, likewise; None: has none.
         content: hash over all images and masks, in order.
@@ -90,6 +90,7 @@ class Recipe:
         samples: makes them, in the order of `names`.
         masks: whether samples have one.
         skips: whether `samples` may give `Skipped` ones.
+        channels: of the images; `key` says which, where they are not red, green and blue.
     """
 
     key: Mapping[str, Any]
@@ -98,11 +99,12 @@ class Recipe:
     samples: Callable[[], Iterable[Sample | Decoded | Skipped]]
     masks: bool = True
     skips: bool = False
+    channels: int = 3
 
     def shapes(self, skipped: int = 0) -> dict[str, tuple[int, ...]]:
         """Of the cache's arrays, by file name, where so many samples are skipped."""
         masks = (len(self.names) - skipped, self.size, self.size)
-        images: dict[str, tuple[int, ...]] = {"images.npy": (*masks, 3)}
+        images: dict[str, tuple[int, ...]] = {"images.npy": (*masks, self.channels)}
         return images | {"masks.npy": masks} if self.masks else images
 
     @property

@@ -9,6 +9,7 @@ from pathlib import Path
 from bench.data import share_out
 from bench.data.assemble import Labelling, Names, assemble
 from bench.data.base import Progress, Splits
+from bench.data.channels import count_of, indices_of, names_of
 from bench.data.decode import Reading, Single, load_images
 from bench.data.folder_settings import HuggingFaceLabels, LabelTable, SplitFiles
 from bench.data.found_files import FoundFiles, labelled_files
@@ -38,6 +39,7 @@ class ClassFolder:
     huggingface: HuggingFaceLabels | None
     splits: SplitFiles | None
     groups: str | GroupColumn | None
+    channels: tuple[int, ...] | tuple[str, ...] | None
     follow_links: bool
     image_size: int
     normalize: Normalize
@@ -68,13 +70,16 @@ class ClassFolder:
         )
         names, notes = sharing.names(found.images)
         everyone = [name for members in names.values() for name in members]
-        opening = Opening(self.exif, self.page)
+        opening = Opening(self.exif, self.page, indices_of(self.channels))
         skip = self.on_error == "skip"
         reading = Reading(
             root, self.image_size, skip, progress, opening, self.window,
-            follow_links=self.follow_links,
+            follow_links=self.follow_links, channel_count=count_of(self.channels),
         )  # fmt: skip
-        arrays = load_images([Single(name, found.images[name]) for name in everyone], reading)
+        arrays = load_images(
+            [Single(name, found.images[name], found.bands.get(name, ())) for name in everyone],
+            reading,
+        )
         labelling = Labelling.of_names(
             self.classes, {name: found.labels[name] for name in everyone}, several=several
         )
@@ -90,7 +95,9 @@ class ClassFolder:
             follow = self.follow_links
             return files_with_labels(self.table, root, self.classes, follow_links=follow), root
         if self.images is not None:
-            found = labelled_files(root, self.images, follow_links=self.follow_links)
+            found = labelled_files(
+                root, self.images, names_of(self.channels), follow_links=self.follow_links
+            )
             return self._known_labels(found, root), root
         folders = {} if self.splits is not None else self._split_folders(root)
         found = self._in_splits(root, folders) if folders else self._in_classes(root)
@@ -116,7 +123,7 @@ class ClassFolder:
             notes += (f"images of no class of the spec are left out: {_some(others)}",)
         splits = {s: tuple(n for n in names if n in labels) for s, names in found.splits.items()}
         images = {name: file for name, file in found.images.items() if name in labels}
-        return FoundFiles(images, splits=splits, labels=labels, notes=notes)
+        return FoundFiles(images, splits=splits, labels=labels, notes=notes, bands=found.bands)
 
     def _split_folders(self, root: Path) -> dict[str, Path]:
         """The folders of splits that have images; one that is a class's name is a class's."""

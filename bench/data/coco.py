@@ -179,8 +179,23 @@ def category_names(file: Path) -> list[str]:
     Raises:
         DataError: the file is none of COCO's.
     """
-    ordered = sorted(_content(file)["categories"], key=lambda c: int(c["id"]))
-    return list(dict.fromkeys(str(category["name"]) for category in ordered))
+    try:
+        ordered = sorted(_content(file)["categories"], key=lambda c: int(c["id"]))
+        return list(dict.fromkeys(str(category["name"]) for category in ordered))
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{file}: is no COCO annotation file: {_REMEDY}") from error
+
+
+def image_names(file: Path) -> list[str]:
+    """The file names of the images.
+
+    Raises:
+        DataError: the file is none of COCO's.
+    """
+    try:
+        return [str(image["file_name"]) for image in _content(file)["images"]]
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{file}: is no COCO annotation file: {_REMEDY}") from error
 
 
 def _some(names: Sequence[str]) -> str:

@@ -56,11 +56,12 @@ class KindsError(DataError):
 
 @dataclass(frozen=True)
 class Pair:
-    """One sample's files."""
+    """One sample's files; `bands`: those of channels after the first, where each has its own."""
 
     name: str
     image: Path
     mask: Path | AnnotatedMask
+    bands: tuple[Path, ...] = ()
 
     @property
     def mask_file(self) -> Path:
@@ -70,10 +71,11 @@ class Pair:
 
 @dataclass(frozen=True)
 class Single:
-    """One sample's only file."""
+    """One sample's only file, or the files of its channels."""
 
     name: str
     image: Path
+    bands: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ class Reading:
         window: `data.window`: values of 32 bits need one to be stored.
         mixed: whether files of 8 and of 16 bits go together, each over its full range.
         follow_links: whether links may lead out of the root.
+        channel_count: how many channels arrays get.
     """
 
     root: Path
@@ -99,6 +102,7 @@ class Reading:
     window: Setting = "auto"
     mixed: bool = False
     follow_links: bool = False
+    channel_count: int = 3
 
 
 def load_pairs(pairs: Sequence[Pair], labels: Labels, reading: Reading) -> Arrays:
@@ -110,7 +114,7 @@ def load_pairs(pairs: Sequence[Pair], labels: Labels, reading: Reading) -> Array
         DataError: a file is missing, unreadable or has an unexpected value; or too many are; or
             images of different depth are mixed. A link leads out of the root.
     """
-    files = [[_identity(pair.image, reading), _mask_identity(pair, reading)] for pair in pairs]
+    files = [[*_image_identity(pair, reading), _mask_identity(pair, reading)] for pair in pairs]
     meaning = (
         sorted(labels.classes.items()), labels.threshold, labels.reading.alpha,
         labels.reading.palette, labels.reading.colours,
@@ -134,11 +138,11 @@ def load_images(files: Sequence[Single], reading: Reading) -> Arrays:
         DataError: a file is missing or unreadable; or too many are; or images of different depth
             are mixed. A link leads out of the root.
     """
-    key = {"files": [_identity(file.image, reading) for file in files]}
+    key = {"files": [part for file in files for part in _image_identity(file, reading)]}
 
     def decode(reading: Reading, file: Single) -> Decoded:
         with one_sample():
-            pixels = read_pixels(file.image, reading.opening)
+            pixels = _pixels(file, reading)
             array, facts = stored_image(pixels, file.image, reading)
         return Decoded((array,), (facts,))
 
@@ -159,7 +163,9 @@ def _load(
         samples = partial(_samples, partial(decode, reading), files, reading)
         names = tuple(file.name for file in files)  # type: ignore[attr-defined]  # Pair and Single
         whole = {**_decoder(reading), **key}
-        return Recipe(whole, names, reading.size, samples, masks=masks, skips=reading.skip)
+        return Recipe(
+            whole, names, reading.size, samples, masks, reading.skip, reading.channel_count
+        )
 
     if reading.window != "full":
         return cached(recipe(reading), reading.progress)
@@ -232,13 +238,38 @@ class _Alike:
 def decode_pair(pair: Pair, reading: Reading, labels: Labels) -> Decoded:
     """An image (size, size, 3) and the classes of its mask (size, size)."""
     with one_sample():
-        image, mask = read_pixels(pair.image, reading.opening), _mask(pair, labels)
+        image, mask = _pixels(pair, reading), _mask(pair, labels)
         _check_shapes(pair, image, mask)
         # all of the mask is checked, also what the resize leaves out
         checked = labels.check(mask.values, pair.mask_file)
         array, facts = stored_image(image, pair.image, reading)
         classes = labels.apply(shrink_mask(checked, reading.size))
     return Decoded((array, classes), (facts, mask.facts))
+
+
+def _pixels(sample: Pair | Single, reading: Reading) -> Pixels:
+    """A sample's pixels, of one file or of one for each channel."""
+    first = read_pixels(sample.image, reading.opening)
+    if not sample.bands:
+        return first
+    parts = [first, *(read_pixels(file, reading.opening) for file in sample.bands)]
+    for file, part in zip(sample.bands, parts[1:], strict=True):
+        if (shape := part.values.shape[:2]) != (wanted := first.values.shape[:2]):
+            raise UnreadableError(
+                file,
+                f"is {shape[1]}×{shape[0]}, {one_line(sample.image.name)} {wanted[1]}×{wanted[0]}",
+                "store all channels of an image at one size",
+            )
+        if part.facts.kind != first.facts.kind:
+            raise UnreadableError(
+                file,
+                f"stores {part.facts.kind} values, {one_line(sample.image.name)} "
+                f"{first.facts.kind}",
+                "store all channels of an image at one depth",
+            )
+    low, high = min(p.facts.low for p in parts), max(p.facts.high for p in parts)
+    values = np.concatenate([part.values for part in parts], 2)
+    return Pixels(values, first.facts._replace(low=low, high=high))
 
 
 def _mask(pair: Pair, labels: Labels) -> Mask:
@@ -301,7 +332,7 @@ def stored_image(pixels: Pixels, file: Path, reading: Reading) -> tuple[Images, 
             "or 16 bits",
         ) from error
     small = encode(resized(values, reading.size), "uint16", window)
-    return np.broadcast_to(small, (*small.shape[:2], 3)), facts
+    return np.broadcast_to(small, (*small.shape[:2], reading.channel_count)), facts
 
 
 def resized(values: Values, size: int) -> Values:
@@ -327,7 +358,9 @@ def _stretched(values: Values, height: int, width: int) -> Values:
 
 def _decoder(reading: Reading) -> dict[str, Any]:
     """What made the pixels, for the cache's key."""
-    return {
+    opening = reading.opening
+    chosen = {} if opening.channels is None else {"channels": opening.channels}
+    return chosen | {
         "decoder": f"Pillow {PIL.__version__}",
         "resize": f"torch {torch.__version__}",
         "exif": reading.opening.exif,
@@ -349,6 +382,10 @@ def _identity(file: Path, reading: Reading) -> list[str | int | None]:
             return [file.name, None, None]
         raise UnreadableError(file, f"cannot be read ({error.strerror})", MISSING) from error
     return [file.name, found.st_size, found.st_mtime_ns]
+
+
+def _image_identity(sample: Pair | Single, reading: Reading) -> list[list[str | int | None]]:
+    return [_identity(file, reading) for file in (sample.image, *sample.bands)]
 
 
 def _mask_identity(pair: Pair, reading: Reading) -> list[str | int | None]:

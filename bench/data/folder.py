@@ -9,6 +9,7 @@ from bench.data import share_out
 from bench.data.assemble import Names, assemble
 from bench.data.base import Progress, Splits
 from bench.data.cache import Arrays
+from bench.data.channels import count_of, indices_of, names_of
 from bench.data.decode import Pair, Reading, Single, load_images, load_pairs
 from bench.data.endings import ENDINGS
 from bench.data.folder_settings import HuggingFaceMasks, MaskTable, SplitFiles, as_tuple
@@ -63,6 +64,7 @@ class Folder:
     palette: PaletteSetting
     splits: SplitFiles | None
     groups: str | GroupColumn | None
+    channels: tuple[int, ...] | tuple[str, ...] | None
     follow_links: bool
     image_size: int
     normalize: Normalize
@@ -87,16 +89,18 @@ class Folder:
         )  # fmt: skip
         names, notes = sharing.names(found.images)
         everyone = [name for members in names.values() for name in members]
-        opening = Opening(self.exif, self.page)
+        opening = Opening(self.exif, self.page, indices_of(self.channels))
         reading = Reading(
             root, self.image_size, self.on_error == "skip", progress, opening, self.window,
-            follow_links=self.follow_links,
+            follow_links=self.follow_links, channel_count=count_of(self.channels),
         )  # fmt: skip
         if self._has_masks:
             arrays, classes, way = self._with_masks(found, everyone, root, reading)
             notes += way
         else:
-            singles = [Single(name, found.images[name]) for name in everyone]
+            singles = [
+                Single(name, found.images[name], found.bands.get(name, ())) for name in everyone
+            ]
             arrays, classes = load_images(singles, reading), ()
         notes = found.notes + notes + share_out.notes(names, groups, None)
         return assemble(arrays, names, classes, notes, None, self.window, opening, groups)
@@ -124,7 +128,9 @@ class Folder:
                 root, image, self.annotations, self.classes, follow_links=self.follow_links
             ), root
         if len(images) > 1 or any(is_pattern(text) for text in (*images, *masks)):
-            return described_files(root, images, masks, follow_links=self.follow_links), root
+            return described_files(
+                root, images, masks, names_of(self.channels), follow_links=self.follow_links
+            ), root
         return self._in_folders(root, images[0], masks[0] if masks else None), root
 
     def _in_folders(self, root: Path, images: str, masks: str | None) -> FoundFiles:
@@ -147,7 +153,12 @@ class Folder:
             masks = dict(by_image)
         folder = root / (as_tuple(self.masks) or ("masks",))[0]
         pairs = [
-            Pair(name, found.images[name], _mask_of(name, found, folder, masks))
+            Pair(
+                name,
+                found.images[name],
+                _mask_of(name, found, folder, masks),
+                found.bands.get(name, ()),
+            )
             for name in everyone
         ]
         if self.splits is None and not found.splits:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from bench.data.base_settings import DATASETS, FilesSettings
+from bench.data.base_settings import DATASETS, OwnFilesSettings
 from bench.data.mask_settings import MaskSettings
 from bench.data.placeholders import STEM, describes_files, placeholders
 from bench.data.setting_types import GROUPS, Groups, LabelNames, OneOrMore
@@ -86,10 +86,6 @@ class HuggingFaceLabels(HuggingFace):
     label: str = Field("label", description="the column of labels")
 
 
-LINKS = (
-    "read files that links under `root` lead to, wherever they are (DVC, git-annex, caches); else "
-    "links must stay within `root`"
-)
 _SOURCES = ("table", "annotations", "huggingface")
 
 
@@ -143,7 +139,6 @@ class FolderSettings(MaskSettings):
     )
     splits: SplitFiles | None = None
     groups: Groups | None = added_later(None, description=GROUPS)
-    follow_links: bool = machine_local(False, description=LINKS)
 
     @model_validator(mode="before")
     @classmethod
@@ -162,6 +157,7 @@ class FolderSettings(MaskSettings):
                     placeholders(text)
                 except ValueError as error:
                     raise ValueError(f"{key}: {error}") from error
+        _check_channels(self, images)
         if self.masks is None or any(getattr(self, key) for key in _SOURCES):
             return self
         if len(images) != len(masks):
@@ -183,7 +179,7 @@ class FolderSettings(MaskSettings):
 
 
 @DATASETS.register("bench.data.class_folder:ClassFolder")
-class ClassFolderSettings(FilesSettings):
+class ClassFolderSettings(OwnFilesSettings):
     """Images in a folder per class: `root/cat/1.jpg`, or `root/train/cat/1.jpg`; or a table."""
 
     name: Literal["class_folder"] = "class_folder"
@@ -206,7 +202,6 @@ class ClassFolderSettings(FilesSettings):
         None, description="files that list images as class/name, with their ending or without"
     )
     groups: Groups | None = added_later(None, description=GROUPS)
-    follow_links: bool = machine_local(False, description=LINKS)
 
     @model_validator(mode="before")
     @classmethod
@@ -216,6 +211,7 @@ class ClassFolderSettings(FilesSettings):
     @model_validator(mode="after")
     def _layout_fits(self) -> ClassFolderSettings:
         _check_one_source(self)
+        _check_channels(self, as_tuple(self.images))
         if self.images is not None:
             try:
                 known = placeholders(self.images)
@@ -247,6 +243,15 @@ class ClassFolderSettings(FilesSettings):
 def as_tuple(paths: str | tuple[str, ...] | None) -> tuple[str, ...]:
     """A setting of one path or several as several."""
     return () if paths is None else (paths,) if isinstance(paths, str) else paths
+
+
+def _check_channels(settings: Any, images: tuple[str, ...]) -> None:
+    named = bool(settings.channels) and isinstance(settings.channels[0], str)
+    for text in images:
+        if named != ("channel" in placeholders(text)):
+            raise ValueError(
+                f"channels: names need {{channel}} in images: {text!r}, and it needs them"
+            )
 
 
 def _check_one_source(settings: Any) -> None:

@@ -13,9 +13,10 @@ from bench.data.names import images_by_stem, masks_of, normal, what_is_there
 from bench.data.pages import one_line
 from bench.data.patterns import Match, Pattern
 from bench.data.placeholders import SPLIT, is_pattern
-from bench.errors import DataError
+from bench.errors import DataError, did_you_mean
 
 MaskSource = Path | AnnotatedMask
+_CHANNEL = "channel"
 _FOLDER_REMEDY = "put the files there, or mend data.images and data.masks"
 
 
@@ -31,6 +32,7 @@ class FoundFiles:
         labels: each image's labels by name; empty: nothing is said of them.
         expected: where the mask of an image that has none would be.
         notes: what a reader should know.
+        bands: where each channel is a file of its own: those of the other channels, in order.
     """
 
     images: dict[str, Path]
@@ -40,10 +42,16 @@ class FoundFiles:
     labels: dict[str, Names] = field(default_factory=dict)
     expected: dict[str, str] = field(default_factory=dict)
     notes: Names = ()
+    bands: dict[str, tuple[Path, ...]] = field(default_factory=dict)
 
 
 def described_files(
-    root: Path, images: Sequence[str], masks: Sequence[str], *, follow_links: bool = False
+    root: Path,
+    images: Sequence[str],
+    masks: Sequence[str],
+    channels: Names = (),
+    *,
+    follow_links: bool = False,
 ) -> FoundFiles:
     """The files that folders and patterns describe, image and mask of one pair after the other.
 
@@ -54,6 +62,7 @@ def described_files(
     Args:
         root: what folders and patterns start from.
         images, masks: one of each for a pair; no masks: there are none.
+        channels: the names of channels with a file of their own, `{channel}` in `images`.
         follow_links: whether links to folders are followed.
 
     Raises:
@@ -64,12 +73,14 @@ def described_files(
     splits: dict[str, list[str]] = {}
     for image, mask in zip_longest(images, masks, fillvalue=None):
         assert image is not None, "planning checks that there are as many masks as images"
-        pair = _Described(root, image, mask, follow_links)
+        pair = _Described(root, image, mask, channels, follow_links)
         prefix = f"{Pattern(image).fixed}/" if len(images) > 1 else ""
         for name, match in pair.images().items():
             whole = prefix + name
             _check_new(whole, match.path, found.images)
             found.images[whole] = match.path
+            if channels:
+                found.bands[whole] = pair.bands(name)
             if SPLIT in match.values:
                 splits.setdefault(match.values[SPLIT], []).append(whole)
         if mask is not None:
@@ -83,7 +94,9 @@ def described_files(
             del found.images[name]
     notes = tuple(f"the {split} images have no masks, so they are left out" for split in left_out)
     given = {split: tuple(sorted(names)) for split, names in splits.items()}
-    return FoundFiles(found.images, found.masks, given, expected=found.expected, notes=notes)
+    return FoundFiles(
+        found.images, found.masks, given, expected=found.expected, notes=notes, bands=found.bands
+    )
 
 
 def _check_new(name: str, file: Path, found: Mapping[str, Path]) -> None:
@@ -102,18 +115,20 @@ def _without_masks(splits: Mapping[str, Sequence[str]], found: FoundFiles) -> li
     ]
 
 
-def labelled_files(root: Path, images: str, *, follow_links: bool = False) -> FoundFiles:
+def labelled_files(
+    root: Path, images: str, channels: Names = (), *, follow_links: bool = False
+) -> FoundFiles:
     """The images that a pattern with `{class}` describes, and their labels.
 
     Raises:
         DataError: there are none, or two have one name.
     """
-    found = described_files(root, [images], [], follow_links=follow_links)
+    found = described_files(root, [images], [], channels, follow_links=follow_links)
     pattern = Pattern(images) if Pattern(images).of_files else _of_files(Pattern(images))
     matches = pattern.matches(root, follow_links=follow_links)
     label = {match.path: match.values["class"] for match in matches}
     labels: dict[str, Names] = {name: (label[file],) for name, file in found.images.items()}
-    return FoundFiles(found.images, splits=found.splits, labels=labels)
+    return FoundFiles(found.images, splits=found.splits, labels=labels, bands=found.bands)
 
 
 def annotated_files(
@@ -180,7 +195,9 @@ def _inside(folder: Path, name: str, file: Path) -> Path:
 class _Described:
     """One pair of folders or patterns."""
 
-    def __init__(self, root: Path, image: str, mask: str | None, follow_links: bool) -> None:
+    def __init__(
+        self, root: Path, image: str, mask: str | None, channels: Names, follow_links: bool
+    ) -> None:
         self._root, self._follow = root, follow_links
         image_pattern, mask_pattern = Pattern(image), None if mask is None else Pattern(mask)
         # one says files: so does the other
@@ -188,6 +205,8 @@ class _Described:
             image_pattern, mask_pattern = map(_of_files, (image_pattern, mask_pattern))
         self._image, self._mask = image_pattern, mask_pattern
         self._images: dict[str, Match] | None = None
+        self._channels = channels
+        self._bands: dict[str, dict[str, Path]] = {}
 
     def images(self) -> dict[str, Match]:
         """By name."""
@@ -205,12 +224,33 @@ class _Described:
         seen: dict[str, Path] = {}
         matches = self._image.matches(self._root, follow_links=self._follow)
         for match in matches:
-            parts = [match.values[name] for name in _split_first(self._image.names)]
+            own = [name for name in _split_first(self._image.names) if name != _CHANNEL]
+            parts = [match.values[name] for name in own]
             for part, path in self._files(match):
                 name = "/".join([*parts, *part])
+                if self._channels:
+                    channel = match.values[_CHANNEL]
+                    self._bands.setdefault(name, {})[channel] = path
+                    if channel != self._channels[0]:
+                        continue
                 _check_new(name, path, seen)
                 seen[name] = path
                 yield name, Match(match.values, path)
+
+    def bands(self, name: str) -> tuple[Path, ...]:
+        """The files of an image's channels but the first.
+
+        Raises:
+            DataError: one is missing.
+        """
+        there = self._bands[name]
+        for channel in self._channels:
+            if channel not in there:
+                raise DataError(
+                    f"{one_line(self.images()[name].path)}: there is no file of the channel "
+                    f"{channel!r}{did_you_mean(channel, there)}: add it, or mend `channels:`"
+                )
+        return tuple(there[channel] for channel in self._channels[1:])
 
     def _files(self, match: Match) -> list[tuple[list[str], Path]]:
         """The match itself, or the images in the folder that it is."""

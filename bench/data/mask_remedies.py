@@ -55,10 +55,10 @@ def with_remedy(error: MaskError, files: Sequence[Path], labels: Labels) -> Data
     return type(error)(error.file, error.wrong, remedy(seen, labels))
 
 
-def look(files: Sequence[Path], labels: Labels, *, coloured: bool) -> Seen:
+def look(files: Sequence[Path], labels: Labels, *, coloured: bool, most: int = _LOOKED_AT) -> Seen:
     """The values of masks, a selection where there are many; those that cannot be read apart."""
     reading = replace(labels.reading, colours=True) if coloured else labels.reading
-    chosen = np.unique(np.linspace(0, len(files) - 1, _LOOKED_AT).astype(int))
+    chosen = np.unique(np.linspace(0, len(files) - 1, most).astype(int))
 
     def one(index: int) -> tuple[Counter[float], bool]:
         try:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from bench.data.base_settings import FilesSettings
+from bench.data.base_settings import OwnFilesSettings
 from bench.data.palettes import PALETTES, ColourPalette
 from bench.data.setting_types import (
     Alpha,
@@ -20,7 +20,7 @@ from bench.errors import did_you_mean
 from bench.settings import added_later
 
 
-class MaskSettings(FilesSettings):
+class MaskSettings(OwnFilesSettings):
     """Common to data sets whose masks are files of the user's own."""
 
     classes: ClassNames = ("background", "foreground")

@@ -7,7 +7,7 @@ import re
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
@@ -79,10 +79,12 @@ class Opening:
     Attributes:
         exif: whether the orientation in a file is applied or ignored.
         page: which page is read of files with several, counted from 1; None: those are an error.
+        channels: which channels of the files are read, counted from 0; None: red, green and blue.
     """
 
     exif: Literal["apply", "ignore"] = "apply"
     page: int | None = None
+    channels: tuple[int, ...] | None = None
 
 
 AS_SEEN = Opening()
@@ -110,6 +112,11 @@ def _turn() -> Iterator[None]:
         return
     with _large:
         yield
+
+
+def turn_for_large(pixels: int) -> AbstractContextManager[None]:
+    """Wait for a turn where an image has so many pixels that one such is read at a time."""
+    return _turn() if pixels > LARGE_PIXELS else nullcontext()
 
 
 class Page(NamedTuple):
@@ -177,8 +184,7 @@ def opened(file: Path, opening: Opening, read: Callable[[Page], T]) -> T:
         with open_image(file) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise Image.DecompressionBombError(f"{image.width * image.height} pixels")
-            large = image.width * image.height > LARGE_PIXELS
-            with _turn() if large else nullcontext():
+            with turn_for_large(image.width * image.height):
                 return read(_page(image, file, opening))
     except (MemoryError, DataError):
         raise
@@ -215,8 +221,9 @@ def _reason(error: Exception, file: Path) -> str:
         with open_plain(file) as content:
             if content.read(4) in _TIFF:
                 return (
-                    "a TIFF of a kind that is not read, like colours or 16 or 64 bits in "
-                    "floating-point, or two or five channels; store 8 or 16 bits, or 32-bit grey"
+                    "a TIFF of a kind that is not read so, like colours or 16 or 64 bits in "
+                    "floating-point, or two or five channels; store 8 or 16 bits, or 32-bit grey, "
+                    "or say in `data.channels` which channels are read: [0, 1, 2]"
                 )
         return f"its content is none of {', '.join(FORMATS)}"
     return getattr(error, "strerror", None) or first_line(error)

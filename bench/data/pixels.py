@@ -13,14 +13,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from bench.data.array_files import is_array, read_npy
+from bench.data.array_files import is_array, of_known_type, read_npy
 from bench.data.base import FileFacts
+from bench.data.channels import chosen_channels, is_tiff, read_tiff
 from bench.data.pages import (
     AS_SEEN,
     LARGE_PIXELS,
     STRIP_PIXELS,
     Opening,
     Page,
+    UnreadableError,
     Values,
     open_image,
     opened,
@@ -53,17 +55,27 @@ def read_pixels(file: Path, opening: Opening = AS_SEEN) -> Pixels:
         DataError: the machine is at fault.
     """
     if is_array(file):
-        return _of_array(read_npy(file))
-    return opened(file, opening, lambda page: _pixels(page, opening))
+        values = read_npy(file)
+    elif opening.channels is not None and is_tiff(file):
+        values = of_known_type(read_tiff(file, opening))
+    else:
+        return opened(file, opening, lambda page: _pixels(page, opening))
+    facts_of_all = array_facts(values)
+    if opening.channels is None:
+        return Pixels(_colours(values, file), facts_of_all)
+    return Pixels(chosen_channels(values, opening, file), facts_of_all)
 
 
-def _of_array(values: Values) -> Pixels:
-    """An array's values as an image's: 8-bit grey as three equal channels."""
-    if values.shape[2] > 1:
-        values = values[..., :3]
-    elif values.dtype == np.uint8:
-        values = np.repeat(values, 3, 2)
-    return Pixels(values, array_facts(values))
+def _colours(values: Values, file: Path) -> Values:
+    """Red, green and blue of an array; 8-bit grey as three equal channels."""
+    count = values.shape[2]
+    if count not in (1, 3):
+        raise UnreadableError(
+            file,
+            f"has {count} channels",
+            f"say which are read: `data.channels: {list(range(count))}`, counted from 0",
+        )
+    return np.repeat(values, 3, 2) if count == 1 and values.dtype == np.uint8 else values
 
 
 def array_facts(values: Values) -> FileFacts:
@@ -71,7 +83,8 @@ def array_facts(values: Values) -> FileFacts:
     height, width = values.shape[:2]
     bits = 32 if values.dtype == np.int64 else values.dtype.itemsize * 8
     low, high = values.min().item(), values.max().item()
-    return FileFacts(width, height, "array", bits, 1, 1, low, high, kind_of(values))
+    mode = "array" if values.ndim == 2 else f"array of {values.shape[2]}"
+    return FileFacts(width, height, mode, bits, 1, 1, low, high, kind_of(values))
 
 
 _WIDE_COLOURS = re.compile(r"(RGB|RGBA|RGBX|RGBa);16[BLN]|LA;16B")
@@ -148,7 +161,8 @@ def array_of(image: Image.Image, mode: str | None = None) -> Values:
 
 
 def _pixels(page: Page, opening: Opening) -> Pixels:
-    values, bits = _values(page)
+    values, bits = _values(page) if opening.channels is None else _all_channels(page)
+    values = chosen_channels(values, opening, page.file)
     values = page.upright(values, opening)
     return Pixels(values, facts(page, values, bits))
 
@@ -190,6 +204,18 @@ def _values(page: Page) -> tuple[Values, int]:
     found = array_of(image, "RGB")
     narrow = re.fullmatch(r"L;(\d).*", page.raw)
     return found, int(narrow[1]) if narrow else 1 if page.image.mode == "1" else 8
+
+
+def _all_channels(page: Page) -> tuple[Values, int]:
+    """The values of every channel (H, W, C), alpha too, and how many bits each of them has."""
+    if (wide := wide_colours(page)) is not None:
+        return wide, 16
+    if page.image.mode.startswith("I") or page.image.mode == "F":
+        return deep_grey(page, inverts=True)[..., None], 32 if _is_32_bits(page) else 16
+    values = array_of(page.image, "RGB" if page.image.mode == "P" else None)
+    if values.dtype == bool:
+        values = values.astype(np.uint8) * 255
+    return (values if values.ndim == 3 else values[..., None]), 8
 
 
 def _is_wide_ppm(image: Image.Image) -> bool:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.data.mask_remedies import Seen, is_soft, look
-from bench.data.masks import Labels, colour_name
-from bench.data.names import images_by_stem, normal, what_is_there
+from bench.data.coco import category_names, image_names
+from bench.data.file_tree import Tree, look_into, with_split
+from bench.data.image_facts import facts_of_images
+from bench.data.mask_proposal import meaning_of
+from bench.data.names import KnownNames, images_by_stem, normal, text_of
 from bench.data.oxford_pet import FOLDER as PETS
-from bench.data.placeholders import SPELLINGS
+from bench.data.pairing import Pairing, pairings
+from bench.data.placeholders import SPELLINGS, split_of
+from bench.data.table_proposal import table_readings
 from bench.errors import DataError
 
-_TWO = ("background", "foreground")
-_IGNORED = 255  # what most annotation tools write for "no class"
-_MOST_VALUES = 50  # more are shades of grey or numbers of objects, not classes
+_GROUP_PATTERN = (
+    r"(?i)((?:patient|subject|case|video|clip|seq|sequence|volume|scan|lesion)[-_ ]?\d+)[-_ ]"
+)
 
 
 @dataclass(frozen=True)
@@ -35,95 +41,227 @@ class Proposal:
 
 
 def propose(root: Path) -> Proposal:
-    """How to read the images in a folder: pets, `images/` with `masks/`, or a folder per class.
+    """How to read the images in a folder.
 
     Raises:
-        DataError: it is none of these; says what is there and how it would have to lie.
+        DataError: it cannot be told; says what is there, or between which readings it cannot be
+            decided.
     """
-    if not root.is_dir():
-        raise DataError(f"{root}: there is no such folder")
+    found = proposals(root)
+    if len(found) > 1:
+        ways = "; or ".join(", ".join(proposal.notes[:1]) for proposal in found)
+        raise DataError(
+            f"{root}: can be read in {len(found)} ways: {ways}: `bench data {root}` shows the "
+            "`data:` of each; write the one that is meant"
+        )
+    return found[0]
+
+
+def proposals(root: Path) -> list[Proposal]:
+    """All ways to read the images in a folder, the likeliest kind of layout only.
+
+    Raises:
+        DataError: there is none; says what is there and how it would have to lie.
+    """
     if (root / PETS).is_dir():
         settings = {"name": "oxford_pet", "root": root.as_posix(), "download": False}
-        return Proposal(settings, "segmentation")
-    if (root / "images").is_dir() and (root / "masks").is_dir():
-        return _with_masks(root)
-    if classes := _classes(root):
-        settings = {"name": "class_folder", "root": root.as_posix(), "classes": classes}
-        return Proposal(settings, "classification", (f"{len(classes)} folders with images",))
-    raise DataError(
-        f"{root}: has no images/ and masks/, and no folders of classes with images"
-        f"{what_is_there(root)}: lay the files out so, or write `data:` by hand (docs/data.md)"
+        return [Proposal(settings, "segmentation", ("Oxford-IIIT Pet",))]
+    tree = look_into(root)
+    if not tree.entries:
+        endings = Counter(Path(path).suffix.lower() or "other" for path in tree.others)
+        there = ", ".join(f"{count} {ending} files" for ending, count in endings.most_common(3))
+        raise DataError(f"{root}: has no images{f', but {there}' if there else ''}")
+    found = _annotated(tree) or _with_masks(tree)
+    tables = [
+        Proposal(
+            {**_named(reading.settings, tree),
+             **(meaning_of(reading.masks, tree).settings if reading.masks else {}),
+             **facts_of_images(reading.images).settings},
+            reading.task,
+            (*reading.notes, *facts_of_images(reading.images).notes),
+        )
+        for reading in table_readings(tree)
+    ]  # fmt: skip
+    with_masks = [table for table in tables if table.task == "segmentation"]
+    found = with_masks or [*found, *tables]
+    return found or _classes(tree) or [_images_alone(tree)]
+
+
+def _named(settings: Mapping[str, Any], tree: Tree) -> dict[str, Any]:
+    """With the root after the name."""
+    return {"name": settings["name"], "root": tree.root.as_posix(), **settings}
+
+
+def _with_masks(tree: Tree) -> list[Proposal]:
+    found, errors = [], []
+    for pairing in pairings(tree):
+        try:
+            found.append(_of_pairing(pairing, tree))
+        except DataError as error:
+            errors.append(error)
+    if errors and not found:
+        raise errors[0]
+    numbers = [p for p in found if "values" not in p.settings or not _has_colours(p)]
+    return numbers if numbers and len(numbers) < len(found) else found
+
+
+def _has_colours(proposal: Proposal) -> bool:
+    values = proposal.settings.get("values")
+    return isinstance(values, dict) and any(isinstance(value, str) for value in values)
+
+
+def _of_pairing(pairing: Pairing, tree: Tree) -> Proposal:
+    meaning = meaning_of([tree.root / mask for _, _, mask in pairing.pairs], tree)
+    settings: dict[str, Any] = {"name": "folder", "root": tree.root.as_posix()}
+    if pairing.images != "images":
+        settings["images"] = pairing.images
+    if pairing.masks != "masks":
+        settings["masks"] = pairing.masks
+    notes = [f"{len(pairing.pairs):,} images have masks, {pairing.images} with {pairing.masks}"]
+    has_splits = "{split}" in pairing.images
+    lists = {} if has_splits else _lists(tree, [image for _, image, _ in pairing.pairs])
+    if lists:
+        settings["splits"] = lists
+    elif pairing.unpaired:
+        notes.append(f"{pairing.unpaired:,} images have none: remove them, or list the others")
+    facts = facts_of_images([tree.root / image for _, image, _ in pairing.pairs])
+    settings |= {**meaning.settings, **facts.settings}
+    names = [image for _, image, _ in pairing.pairs]
+    if not lists and not has_splits and (groups := _groups(names)) is not None:
+        settings["groups"] = groups
+        notes.append("names begin with what they belong to, which stays in one split")
+    return Proposal(settings, "segmentation", (*notes, *meaning.notes, *facts.notes))
+
+
+def _lists(tree: Tree, images: Sequence[str]) -> dict[str, str]:
+    """Text files that list the images of splits: those nearest to segmentation, if several."""
+    known = KnownNames({_stem(path): tree.root / path for path in images}, tree.root)
+    folders: dict[str, dict[str, str]] = {}
+    for path in tree.others:
+        folder, _, name = path.rpartition("/")
+        split = split_of(name.removesuffix(".txt")) if name.endswith(".txt") else None
+        if split is None:
+            continue
+        lines = text_of(tree.root / path, "").split("\n")
+        listed = [line.strip() for line in lines if line.strip()]
+        if listed and all(known.find(line) is not None for line in listed):
+            folders.setdefault(folder, {})[split] = path
+    fitting = [lists for lists in folders.values() if "train" in lists]
+    fitting.sort(key=lambda lists: "seg" not in lists["train"].lower())
+    return (
+        {split: fitting[0][split] for split in SPELLINGS if split in fitting[0]} if fitting else {}
     )
 
 
-def _with_masks(root: Path) -> Proposal:
-    files = list(images_by_stem(root / "masks", "put the masks there").values())
-    settings = {"name": "folder", "root": root.as_posix()}
-    seen = Seen()
-    for coloured in (False, True):  # colours cannot be read as numbers
-        if files and not seen.pixels:
-            seen = look(files, _labels(), coloured=coloured)
-    if not seen.pixels:
-        raise DataError(
-            f"{root / 'masks'}: no mask there can be read{what_is_there(root / 'masks')}: put one "
-            "for each image there, as PNG"
-        )
-    meaning, note = _meaning(seen)
-    return Proposal({**settings, **meaning}, "segmentation", (note,))
+def _stem(path: str) -> str:
+    return Path(path).stem
 
 
-def _labels() -> Labels:
-    return Labels(dict(enumerate(range(len(_TWO)))), "", names=_TWO)
+def _groups(names: Sequence[str]) -> str | None:
+    """A pattern of groups where names begin with patients, videos and the like."""
+    matches = [re.match(_GROUP_PATTERN, name.rpartition("/")[2]) for name in names]
+    groups = {match[1] for match in matches if match is not None}
+    if all(matches) and 3 <= len(groups) <= len(names) / 2:
+        return _GROUP_PATTERN
+    return None
 
 
-def _meaning(seen: Seen) -> tuple[dict[str, Any], str]:
-    """The keys that say what the masks' values mean, and what to check about them."""
-    values = seen.values
-    if len(values) < 2:
-        raise DataError(f"all masks have the one value {values[0]:g}: there is nothing to learn")
-    if seen.coloured:
-        return _of_colours(seen)
-    span = f"{len(values)} values from {values[0]:g} to {values[-1]:g}"
-    if seen.lossy or is_soft(seen) or len(values) > _MOST_VALUES or isinstance(sum(values), float):
-        middle = (values[0] + values[-1]) / 2
-        threshold = middle if values[-1] - values[0] < 2 else int(middle + 0.5)
-        note = f"the masks have {span}: from `threshold` on they are foreground; check that"
-        return {"classes": list(_TWO), "threshold": threshold}, note
-    ignored = len(values) > 2 and values[-1] == _IGNORED
-    kept = values[:-1] if ignored else values
-    meaning: dict[str, Any] = {"classes": _names(len(kept))}
-    if kept != list(range(len(kept))):
-        meaning["values"] = kept
-    if ignored:
-        meaning["ignore"] = _IGNORED
-    listed = ", ".join(f"{value:g}" for value in values)
-    left_out = f"; {_IGNORED} is not scored" if ignored else ""
-    return meaning, f"the masks have the values {listed}: give the classes their names{left_out}"
+def _annotated(tree: Tree) -> list[Proposal]:
+    """COCO annotations, one file for all or one for each split."""
+    by_pattern: dict[str, dict[str | None, str]] = {}
+    for path in tree.others:
+        if not path.lower().endswith(".json"):
+            continue
+        split, parts = None, []
+        for part in path.split("/"):
+            found = with_split(part.removesuffix(".json")) if split is None else None
+            split = found[0] if found else split
+            parts.append(found[1] + part[len(part.removesuffix(".json")) :] if found else part)
+        by_pattern.setdefault("/".join(parts), {})[split] = path
+    proposals = (_of_annotations(tree, pattern, files) for pattern, files in by_pattern.items())
+    return [proposal for proposal in proposals if proposal is not None]
 
 
-def _of_colours(seen: Seen) -> tuple[dict[str, Any], str]:
-    colours = [int(value) for value in seen.values]
-    if seen.lossy or len(colours) > _MOST_VALUES:
-        raise DataError(
-            f"the masks have {len(colours)} colours, more than classes: are these the images? "
-            "Export them without compression and smoothing, as PNG"
-        )
-    names = _names(len(colours))
-    pairs = {colour_name(colour): name for colour, name in zip(colours, names, strict=True)}
-    note = f"the masks have {len(colours)} colours: give the classes their names"
-    return {"classes": names, "values": pairs}, note
+def _of_annotations(tree: Tree, pattern: str, files: Mapping[str | None, str]) -> Proposal | None:
+    splits = [split for split in files if split is not None]
+    if splits and "train" not in splits:
+        pattern, files = next(iter(files.values())), {None: next(iter(files.values()))}
+    try:
+        names = {split: image_names(tree.root / path) for split, path in files.items()}
+        found = [category_names(tree.root / path) for path in files.values()]
+    except DataError:
+        return None
+    classes = ["background", *dict.fromkeys(n for own in found for n in own if n != "background")]
+    paths = {entry.path for entry in tree.entries}
+    folders = sorted({entry.path.rpartition("/")[0] for entry in tree.entries}, key=len)
+    of_split = {split: _folder_of(own, folders, paths) for split, own in names.items()}
+    if any(folder is None for folder in of_split.values()):
+        return None
+    images = {_with_placeholder(str(folder), split) for split, folder in of_split.items()}
+    if len(images) != 1:
+        return None
+    settings = {
+        "name": "folder", "root": tree.root.as_posix(), "images": images.pop() or ".",
+        "annotations": pattern, "classes": classes,
+    }  # fmt: skip
+    total = sum(map(len, names.values()))
+    files_of_images = [
+        tree.root / str(of_split[split]) / name for split, own in names.items() for name in own
+    ]
+    facts = facts_of_images(files_of_images)
+    note = f"COCO annotations of {total:,} images, with {len(classes) - 1} categories"
+    return Proposal({**settings, **facts.settings}, "segmentation", (note, *facts.notes))
 
 
-def _names(count: int) -> list[str]:
-    return list(_TWO) if count == 2 else [_TWO[0], *(f"class_{i}" for i in range(1, count))]
+def _folder_of(names: Sequence[str], folders: Sequence[str], paths: set[str]) -> str | None:
+    """The folder that these names start from."""
+    for folder in ("", *folders):
+        if names and all(f"{folder}/{name}".removeprefix("/") in paths for name in names):
+            return folder
+    return None
 
 
-def _classes(root: Path) -> list[str]:
-    """The names of folders with images: in `root`, or in its folder of training images."""
+def _with_placeholder(folder: str, split: str | None) -> str:
+    if split is None:
+        return folder
+    parts = folder.split("/")
+    for i, part in enumerate(parts):
+        found = with_split(part)
+        if found is not None and found[0] == split:
+            return "/".join([*parts[:i], found[1], *parts[i + 1 :]])
+    return folder
+
+
+def _classes(tree: Tree) -> list[Proposal]:
+    """A folder for each class: in `root`, or in its folder of training images."""
+    root = tree.root
     folders = _folders(root)
     training = [folder for folder in folders if folder.name.lower() in SPELLINGS["train"]]
     found = _with_images(_folders(training[0]) if training else folders)
-    return found if len(found) >= 2 else []
+    if len(found) < 2:
+        return []
+    facts = facts_of_images([root / entry.path for entry in tree.entries])
+    settings = {"name": "class_folder", "root": root.as_posix(), "classes": found}
+    notes = (f"{len(found)} folders with images", *facts.notes)
+    return [Proposal({**settings, **facts.settings}, "classification", notes)]
+
+
+def _images_alone(tree: Tree) -> Proposal:
+    """Images without anything to learn but themselves."""
+    facts = facts_of_images([tree.root / entry.path for entry in tree.entries])
+    splits = {entry.split for entry in tree.entries}
+    images = "{path}.*"
+    families = tree.families()
+    if len(families) == 1 and (folder := next(iter(families))) and "{split}" not in folder:
+        images = folder
+    elif "train" in splits and len(families) == 1:
+        images = next(iter(families))
+    elif len(families) == 1:
+        images = "."
+    settings = {"name": "folder", "root": tree.root.as_posix(), "images": images, "masks": None}
+    note = f"{len(tree.entries):,} images, no masks and no labels"
+    kept = {**facts.settings, "normalize": "symmetric"}
+    return Proposal({**settings, **kept}, "diffusion", (note, *facts.notes))
 
 
 def _folders(root: Path) -> list[Path]:

@@ -56,6 +56,19 @@ LabelNames = Annotated[
 ]
 
 
+def _different(channels: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    if len({type(channel) for channel in channels}) > 1:
+        raise ValueError("are either all numbers or all names")
+    return channels
+
+
+Channels = Annotated[
+    tuple[Annotated[int, Field(ge=0, lt=64)] | Annotated[str, Field(min_length=1)], ...],
+    Field(strict=False, min_length=1, max_length=64),
+    AfterValidator(_different),
+]
+
+
 def _shape(value: Any) -> str | None:
     """Which of several kinds of values this is, so that an error speaks of that kind only."""
     if isinstance(value, Settings | dict):
