@@ -128,7 +128,7 @@ def test_a_cache_cannot_hold_objects(tmp_path: Path) -> None:
     def samples() -> Iterator[tuple[np.ndarray, ...]]:
         yield (np.zeros((8, 8, 3), np.uint8),)
 
-    recipe = Recipe({}, ("a",), 8, samples, masks=False)
+    recipe = Recipe({}, ("a",), (8, 8), samples, masks=False)
     cached(recipe)
     images, meta = (cache_root() / recipe.digest / name for name in ("images.npy", "meta.json"))
     with images.open("wb") as file:

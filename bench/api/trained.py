@@ -13,11 +13,11 @@ import torch
 
 from bench.api.images import ImageLike
 from bench.errors import BenchError
-from bench.inference.images import Image, ImageReader
+from bench.inference.images import Image, ImageReader, labels_of
 from bench.inference.trained import score, trained_parts
 from bench.record.trial_files import TrialFiles
 from bench.tasks.classification import Classification
-from bench.train.trial_parts import TrialParts, predict, to_network_input
+from bench.train.trial_parts import TrialParts, to_network_input
 
 
 class Trained:
@@ -33,7 +33,7 @@ class Trained:
         self._reader = ImageReader(self.parts)
 
     def network_input(self, image: ImageLike) -> torch.Tensor:
-        """(1, 3, H, W), as the model takes it."""
+        """(1, C, H, W), as the model takes it."""
         read = self._read(image)
         return to_network_input(self.parts, read.values, read.window)
 
@@ -41,8 +41,7 @@ class Trained:
         """Class numbers (H, W) at the image's size, or probabilities by class."""
         read, task = self._read(image), self.parts.task
         if not isinstance(task, Classification):
-            height, width = read.shown.shape[:2]
-            return predict(self.parts, read.values, (height, width), read.window)[0]
+            return labels_of(self.parts, read)
         self.parts.model.eval()
         with torch.inference_mode(), self.parts.precision().autocast():
             batch = to_network_input(self.parts, read.values, read.window)

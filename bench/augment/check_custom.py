@@ -21,8 +21,8 @@ from bench.errors import SpecError, describe_exception
 _SAMPLES = 2
 
 
-def check_custom_transforms(settings: AugmentSettings, size: int) -> None:
-    """Try each transform named by `target:` on two grey images of `size` × `size`.
+def check_custom_transforms(settings: AugmentSettings, size: Size, channels: int = 3) -> None:
+    """Try each transform named by `target:` on two grey images of `size`.
 
     A shape that is wrong only for some batches would end a trial in the middle of an epoch; one
     that torch stretches to fit would train, on something else.
@@ -34,7 +34,7 @@ def check_custom_transforms(settings: AugmentSettings, size: int) -> None:
     for own in _custom_transforms(settings.transforms):
         transform = AUGMENTATIONS.build(own)
         try:
-            _try(transform, own.target, (size, size))
+            _try(transform, own.target, size, channels)
         except SpecError:
             raise
         except Exception as error:  # code of the user's own may raise anything
@@ -51,7 +51,9 @@ def _custom_transforms(transforms: Sequence[TransformSettings]) -> Iterator[Cust
             yield transform
 
 
-def _try(transform: Affine | Displacement | Photometric, target: str, size: Size) -> None:
+def _try(
+    transform: Affine | Displacement | Photometric, target: str, size: Size, channels: int
+) -> None:
     height, width = size
     generator = torch.Generator().manual_seed(0)
     if isinstance(transform, Affine):
@@ -66,9 +68,9 @@ def _try(transform: Affine | Displacement | Photometric, target: str, size: Size
         found = transform.displacement(rows, size)
         _check(found, target, "displacement", (_SAMPLES, 2, height, width), torch.float32)
     else:
-        images = torch.full((_SAMPLES, 3, height, width), 128.0)
+        images = torch.full((_SAMPLES, channels, height, width), 128.0)
         found = transform.adjust(images, _draws(drawn, target))
-        _check(found, target, "adjust", (_SAMPLES, 3, height, width), torch.float32)
+        _check(found, target, "adjust", (_SAMPLES, channels, height, width), torch.float32)
 
 
 def _draws(drawn: object, target: str) -> Tensor:

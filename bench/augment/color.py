@@ -12,7 +12,9 @@ _WHITE = 255.0
 
 
 def grey(images: Tensor) -> Tensor:
-    """(k, 1, H, W) luma of (k, 3, H, W) after ITU-R BT.601."""
+    """(k, 1, H, W) luma of (k, 3, H, W) after ITU-R BT.601; of other channels their mean."""
+    if images.shape[1] != 3:
+        return images.mean(1, keepdim=True)
     luma = images[:, 0:1] * 0.299
     return luma.add_(images[:, 1:2], alpha=0.587).add_(images[:, 2:3], alpha=0.114)
 

@@ -24,6 +24,8 @@ from bench.cli.arguments import (
     TrustCode,
 )
 from bench.cli.output import print_table
+from bench.commands.exit_codes import ExitCode
+from bench.errors import BenchError
 from bench.interruption import ending_at_once
 
 if TYPE_CHECKING:
@@ -124,11 +126,22 @@ def plan(
 
 
 def data(spec: Spec, overrides: Overrides = None, as_json: AsJson = False) -> None:
-    """Show what the data of a spec are like, split by split, and what is suspicious in them."""
+    """Show what the data of a spec are like, split by split, and what is suspicious in them.
+
+    Of a folder of images, print the `data:` that reads it; exit code 1 where that is not decided.
+    """
     from rich.console import Console
 
     from bench.commands.data_sets import data_sets_of, look_at, whole
 
+    if spec.is_dir():
+        from bench.commands.data_block import folder_text
+
+        if overrides or as_json:
+            raise BenchError("of a folder the `data:` section is printed: no overrides, no --json")
+        text, decided = folder_text(spec)
+        print(text, end="")
+        raise typer.Exit(ExitCode.OK if decided else ExitCode.SOME_FAILED)
     found = look_at(data_sets_of(spec, overrides or ()), Console(stderr=True))
     if as_json:
         print(json.dumps([entry.record() for entry in found], indent=2))

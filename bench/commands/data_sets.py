@@ -18,7 +18,7 @@ from bench.data.settings import DATASETS, CustomData, DataSettings
 from bench.data.survey import Survey, data_set_name
 from bench.data.survey_cache import kept_survey, look
 from bench.data.survey_tables import FactTable, tables
-from bench.errors import BenchError, DataError, NotDownloadedError, SpecError, describe_exception
+from bench.errors import BenchError, DataError, NotDownloadedError, describe_exception
 from bench.experiment.surveys import data_set_record, survey_lines
 from bench.plan.data_sets import DataSetUse, data_set_uses
 from bench.plan.expand import check_targets, make_plan
@@ -47,14 +47,8 @@ def data_sets_of(spec: Path, overrides: Sequence[str]) -> dict[str, DataSetUse]:
     """The data sets of a spec, of a search's too, by their keys.
 
     Raises:
-        SpecError: it cannot be planned, or is a folder.
+        SpecError: it cannot be planned.
     """
-    if spec.is_dir():
-        example = f"data: {{name: folder, root: {spec}}}"
-        raise SpecError(
-            f"is a folder; `bench data` takes a spec, which says how to read it: {example}",
-            source=spec,
-        )
     return data_set_uses(_trials(spec, overrides))
 
 
@@ -95,7 +89,7 @@ def look_at(uses: Mapping[str, DataSetUse], console: Console) -> list[DataSetRec
 def _read(settings: DataSettings, progress: Progress | None) -> Splits:
     try:
         splits: Splits = DATASETS.build(settings).prepare(progress)
-        check_splits(splits, settings.image_size)
+        check_splits(splits, settings.size, settings.channel_count)
         splits = described_with_folds(splits, settings, seed=0)
     except (BenchError, _TooLongError):
         raise

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import re
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from string import Template
-from typing import Any
 
 from pydantic import ValidationError
 
+from bench.commands.data_block import yaml_text
 from bench.data.proposal import Proposal, propose
 from bench.errors import BenchError, did_you_mean
 from bench.spec.schema import Sweep
@@ -114,36 +112,34 @@ def _start(data: str) -> Start:
     if not root.exists():
         hint = did_you_mean(data, (SHAPES, PETS))
         raise BenchError(f"--data {data}: is neither {SHAPES} nor {PETS} nor a folder{hint}")
-    return Start(propose(root), *_SMALL_IMAGES)
+    found = propose(root)
+    if found.task not in _ARMS:
+        raise BenchError(
+            f"--data {data}: these are data for {found.task}, which there is no spec to begin with "
+            f"for: `bench data {shlex.quote(data)}` prints their `data:`"
+        )
+    # the spec says these two itself
+    kept = {k: v for k, v in found.settings.items() if k not in ("image_size", "normalize")}
+    return Start(replace(found, settings=kept), *_SMALL_IMAGES)
 
 
 def spec_text(name: str, path: Path, start: Start) -> str:
     """The spec's whole text."""
     task = start.data.task
     notes = "".join(f"  # {note}\n" for note in start.data.notes)
+    lines = (f"  {key}: {yaml_text(value)}\n" for key, value in start.data.settings.items())
     return Template(_HEAD + _ARMS[task] + _TAIL).substitute(
-        name=_yaml(name),
+        name=yaml_text(name),
         path=shlex.quote(str(path)),
         task=task,
         notes=notes,
-        data="".join(f"  {key}: {_yaml(value)}\n" for key, value in start.data.settings.items()),
+        data="".join(lines),
         size=start.size,
         train=start.train,
         slim=start.slim,
         metric={"segmentation": "dice", "classification": "top1"}[task],
         figure={"segmentation": "Dice", "classification": "accuracy"}[task],
     )
-
-
-def _yaml(value: Any) -> str:
-    """A value on one line; a text without quotes where YAML reads it as the same text."""
-    if isinstance(value, str) and re.fullmatch(r"[A-Za-z_./][\w./-]*", value):
-        return value if value.lower() not in ("true", "false", "null") else json.dumps(value)
-    if isinstance(value, list):
-        return f"[{', '.join(map(_yaml, value))}]"
-    if isinstance(value, dict):
-        return f"{{{', '.join(f'{_yaml(k)}: {_yaml(v)}' for k, v in value.items())}}}"
-    return json.dumps(value, ensure_ascii=False)
 
 
 _HEAD = """\
@@ -157,7 +153,7 @@ task: $task
 
 data:
 $notes$data\
-  image_size: $size  # pixels; images are stretched to a square
+  image_size: $size  # pixels of both sides, or [height, width]
   normalize: unit  # 0 to 1; also none (0 to 255), symmetric (-1 to 1), imagenet (for its weights)
 
 train: $train

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
+from bench.data.fitting import Fit, Size, as_size
 from bench.data.fold_settings import FoldSettings
-from bench.data.setting_types import Background, Channels, Exif, Normalize, OnError, WindowSetting
+from bench.data.setting_types import (
+    Background,
+    Channels,
+    Exif,
+    ImageSize,
+    Normalize,
+    OnError,
+    WindowSetting,
+)
 from bench.registry import Registry
 from bench.settings import Settings, added_later, machine_local
 
@@ -13,8 +22,8 @@ from bench.settings import Settings, added_later, machine_local
 class DataSettings(Settings):
     """Common to every data set."""
 
-    image_size: int = Field(
-        256, ge=8, le=4096, description="pixels; images are stretched to a square"
+    image_size: ImageSize = Field(
+        256, description="pixels that every image gets: of both sides, or [height, width]"
     )
     normalize: Normalize = Field(
         "imagenet",
@@ -38,6 +47,16 @@ class DataSettings(Settings):
     def channel_count(self) -> int:
         """How many channels its images have."""
         return 3
+
+    @property
+    def several_labels(self) -> bool:
+        """Whether an image can have more labels than one, or none."""
+        return False
+
+    @property
+    def size(self) -> Size:
+        """The images' height and width."""
+        return as_size(self.image_size)
 
     def class_names(self) -> tuple[str, ...]:
         """Names of the mask's classes 0…K-1; see `background`. Empty: no masks."""
@@ -82,6 +101,11 @@ class OwnFilesSettings(FilesSettings):
         description="which channels of the files the network gets, counted from 0 ([3, 2, 1]), or "
         "their names where each is a file of its own ({channel} in `images:`); null: red, green "
         "and blue",
+    )
+    fit: Fit = added_later(
+        "stretch",
+        description="how images get that size. stretch: whatever becomes of their shape; "
+        "letterbox: as they are, with black bars that are not scored; crop: their middle",
     )
     follow_links: bool = machine_local(
         False,

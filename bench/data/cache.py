@@ -95,7 +95,7 @@ class Recipe:
 
     key: Mapping[str, Any]
     names: tuple[str, ...]
-    size: int
+    size: tuple[int, int]
     samples: Callable[[], Iterable[Sample | Decoded | Skipped]]
     masks: bool = True
     skips: bool = False
@@ -103,14 +103,16 @@ class Recipe:
 
     def shapes(self, skipped: int = 0) -> dict[str, tuple[int, ...]]:
         """Of the cache's arrays, by file name, where so many samples are skipped."""
-        masks = (len(self.names) - skipped, self.size, self.size)
+        masks = (len(self.names) - skipped, *self.size)
         images: dict[str, tuple[int, ...]] = {"images.npy": (*masks, self.channels)}
         return images | {"masks.npy": masks} if self.masks else images
 
     @property
     def digest(self) -> str:
         """The name of the cache's folder."""
-        key = {"format": FORMAT, "names": self.names, "size": self.size, **self.key}
+        height, width = self.size
+        size = height if height == width else self.size  # squares were first
+        key = {"format": FORMAT, "names": self.names, "size": size, **self.key}
         return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:24]
 
 

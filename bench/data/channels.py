@@ -34,7 +34,7 @@ def count_channels(file: Path) -> int:
     if is_array(file):
         return int(read_npy(file).shape[2])
     if file.suffix.lower() in _TIFF_ENDINGS:
-        return _tiff(file, None, only_shape=True)[2]
+        return int(_tiff(file, None, only_shape=True)[2])
     return opened(file, Opening(page=1), lambda page: len(_bands(page)))
 
 
@@ -61,7 +61,7 @@ def _tiff(file: Path, page: int | None, *, only_shape: bool) -> Any:
     import tifffile
 
     try:
-        with open_plain(file) as content, tifffile.TiffFile(content) as tiff:
+        with open_plain(file) as content, tifffile.TiffFile(content, name=file.name) as tiff:
             series = tiff.series[0] if page is None else tiff.pages[page - 1]
             axes, shape = str(series.axes), tuple(series.shape)
             order = _order(axes, shape)
@@ -98,7 +98,7 @@ def _order(axes: str, shape: tuple[int, ...]) -> tuple[int, int, int | None]:
     return rows, columns, others[0] if others else None
 
 
-def indices_of(channels: tuple[int, ...] | tuple[str, ...] | None) -> tuple[int, ...] | None:
+def indices_of(channels: tuple[int | str, ...] | None) -> tuple[int, ...] | None:
     """`data.channels` as indices in one file; None: red, green and blue, or a file for each."""
     if channels is None:
         return None
@@ -106,12 +106,12 @@ def indices_of(channels: tuple[int, ...] | tuple[str, ...] | None) -> tuple[int,
     return indices or (0,)  # of a file for each channel the only one
 
 
-def count_of(channels: tuple[int, ...] | tuple[str, ...] | None) -> int:
+def count_of(channels: tuple[int | str, ...] | None) -> int:
     """How many channels the network gets."""
     return 3 if channels is None else len(channels)
 
 
-def names_of(channels: tuple[int, ...] | tuple[str, ...] | None) -> tuple[str, ...]:
+def names_of(channels: tuple[int | str, ...] | None) -> tuple[str, ...]:
     """`data.channels` as names; empty: they are indices."""
     return tuple(channel for channel in channels or () if isinstance(channel, str))
 

@@ -11,6 +11,7 @@ from bench.data.assemble import Labelling, Names, assemble
 from bench.data.base import Progress, Splits
 from bench.data.channels import count_of, indices_of, names_of
 from bench.data.decode import Reading, Single, load_images
+from bench.data.fitting import Fit, as_size
 from bench.data.folder_settings import HuggingFaceLabels, LabelTable, SplitFiles
 from bench.data.found_files import FoundFiles, labelled_files
 from bench.data.hugging_face import exported_files
@@ -39,9 +40,10 @@ class ClassFolder:
     huggingface: HuggingFaceLabels | None
     splits: SplitFiles | None
     groups: str | GroupColumn | None
-    channels: tuple[int, ...] | tuple[str, ...] | None
+    channels: tuple[int | str, ...] | None
     follow_links: bool
-    image_size: int
+    image_size: int | tuple[int, int]
+    fit: Fit
     normalize: Normalize
     on_error: OnError
     exif: Exif
@@ -73,8 +75,8 @@ class ClassFolder:
         opening = Opening(self.exif, self.page, indices_of(self.channels))
         skip = self.on_error == "skip"
         reading = Reading(
-            root, self.image_size, skip, progress, opening, self.window,
-            follow_links=self.follow_links, channel_count=count_of(self.channels),
+            root, as_size(self.image_size), skip, progress, opening, self.window,
+            follow_links=self.follow_links, channel_count=count_of(self.channels), fit=self.fit,
         )  # fmt: skip
         arrays = load_images(
             [Single(name, found.images[name], found.bands.get(name, ())) for name in everyone],

@@ -23,6 +23,7 @@ from torch.nn.functional import interpolate
 from bench.data.base import FileFacts, Images, Progress
 from bench.data.cache import Arrays, Decoded, Recipe, Skipped, cached, existing
 from bench.data.coco import AnnotatedMask
+from bench.data.fitting import Fit, Fitting, Size
 from bench.data.mask_remedies import with_remedy
 from bench.data.masks import Labels, Mask, MaskError, read_mask, shrink_mask
 from bench.data.pages import (
@@ -41,6 +42,7 @@ from bench.data.pixels import Pixels, read_pixels
 from bench.data.threads import in_threads
 from bench.data.window import FULL, Setting, coding, encode
 from bench.errors import DataError
+from bench.labels import IGNORE_LABEL
 
 SKIPPED_SHARE = 0.05
 """More unreadable samples than this are no accident. One always may be."""
@@ -92,10 +94,11 @@ class Reading:
         mixed: whether files of 8 and of 16 bits go together, each over its full range.
         follow_links: whether links may lead out of the root.
         channel_count: how many channels arrays get.
+        fit: how images get their size; see `Fitting`.
     """
 
     root: Path
-    size: int
+    size: Size
     skip: bool = False
     progress: Progress | None = None
     opening: Opening = AS_SEEN
@@ -103,6 +106,12 @@ class Reading:
     mixed: bool = False
     follow_links: bool = False
     channel_count: int = 3
+    fit: Fit = "stretch"
+
+    @property
+    def fitting(self) -> Fitting:
+        """How images get their size."""
+        return Fitting(self.size, self.fit)
 
 
 def load_pairs(pairs: Sequence[Pair], labels: Labels, reading: Reading) -> Arrays:
@@ -236,14 +245,16 @@ class _Alike:
 
 
 def decode_pair(pair: Pair, reading: Reading, labels: Labels) -> Decoded:
-    """An image (size, size, 3) and the classes of its mask (size, size)."""
+    """An image (H, W, C) and the classes of its mask (H, W), at the reading's size."""
     with one_sample():
         image, mask = _pixels(pair, reading), _mask(pair, labels)
         _check_shapes(pair, image, mask)
         # all of the mask is checked, also what the resize leaves out
         checked = labels.check(mask.values, pair.mask_file)
         array, facts = stored_image(image, pair.image, reading)
-        classes = labels.apply(shrink_mask(checked, reading.size))
+        height, width = image.values.shape[:2]
+        small = labels.apply(shrink_mask(checked, reading.fitting.inner(height, width)))
+        classes = reading.fitting.place(small, IGNORE_LABEL)
     return Decoded((array, classes), (facts, mask.facts))
 
 
@@ -309,14 +320,14 @@ def _fits(width: int, height: int, mask_width: int, mask_height: int) -> bool:
 
 
 def stored_image(pixels: Pixels, file: Path, reading: Reading) -> tuple[Images, FileFacts]:
-    """(size, size, 3) as the data set stores it, and what the file is like.
+    """(H, W, C) as the data set stores it, and what the file is like.
 
     Raises:
         UnreadableError: values of 32 bits without a window.
     """
     values, facts = pixels
     if facts.kind == "uint8" and not reading.mixed:
-        return resized(values, reading.size), facts
+        return fitted(values, reading.fitting), facts
     given = isinstance(reading.window, tuple)
     if facts.kind == "int32" and not given and facts.low >= 0 and facts.high <= 65_535:
         facts = facts._replace(kind="uint16")
@@ -331,20 +342,26 @@ def stored_image(pixels: Pixels, file: Path, reading: Reading) -> tuple[Images, 
             "give the values that become black and white, `data.window: [low, high]`, or store 8 "
             "or 16 bits",
         ) from error
-    small = encode(resized(values, reading.size), "uint16", window)
+    inner = resized(values, reading.fitting.inner(*values.shape[:2]))
+    small = reading.fitting.place(encode(inner, "uint16", window), 0)
     return np.broadcast_to(small, (*small.shape[:2], reading.channel_count)), facts
 
 
-def resized(values: Values, size: int) -> Values:
-    """(H, W, C) stretched to (size, size, C): uint8 as such, anything else as float64."""
+def fitted(values: Values, fitting: Fitting) -> Values:
+    """(H, W, C) at the fitting's size; bars are 0. uint8 as such, anything else as float64."""
+    return fitting.place(resized(values, fitting.inner(*values.shape[:2])), 0)
+
+
+def resized(values: Values, size: Size) -> Values:
+    """(H, W, C) stretched to `size`: uint8 as such, anything else as float64."""
     height, width = values.shape[:2]
     if values.dtype == np.uint8 or height * width <= LARGE_PIXELS:
-        return _stretched(values, size, size)
+        return _stretched(values, *size)
     # float64 of the whole would take four times its memory; columns first, as torch has it
     rows = max(1, STRIP_PIXELS // width)
     strips = (values[top : top + rows] for top in range(0, height, rows))
-    narrow = np.concatenate([_stretched(strip, len(strip), size) for strip in strips])
-    return _stretched(narrow, size, size)
+    narrow = np.concatenate([_stretched(strip, len(strip), size[1]) for strip in strips])
+    return _stretched(narrow, *size)
 
 
 def _stretched(values: Values, height: int, width: int) -> Values:
@@ -359,7 +376,9 @@ def _stretched(values: Values, height: int, width: int) -> Values:
 def _decoder(reading: Reading) -> dict[str, Any]:
     """What made the pixels, for the cache's key."""
     opening = reading.opening
-    chosen = {} if opening.channels is None else {"channels": opening.channels}
+    chosen: dict[str, Any] = {} if opening.channels is None else {"channels": opening.channels}
+    if reading.fit != "stretch":
+        chosen["fit"] = reading.fit
     return chosen | {
         "decoder": f"Pillow {PIL.__version__}",
         "resize": f"torch {torch.__version__}",

@@ -82,16 +82,17 @@ def twins(splits: Mapping[str, Split], window: Window = EIGHT_BITS) -> list[Twin
 
 
 def look(images: Images, window: Window = EIGHT_BITS) -> Looks:
-    """What images (N, H, W, 3) look like; `window` says which values are black and white."""
+    """What images (N, H, W, C) look like; `window` says which values are black and white."""
     rows, columns = _averaging(images.shape[1], _HEIGHT), _averaging(images.shape[2], _WIDTH).T
 
     def work(start: int) -> tuple[list[int], Floats]:
         part = np.ascontiguousarray(images[start : start + _AT_ONCE])
         checks = [zlib.crc32(image.data) for image in part]
-        count, height, width, _ = part.shape
+        count, height, width, channels = part.shape
         levels = part.astype(np.float32) if window.is_plain else window.levels(part)
-        lines = rows @ levels.reshape(count, height, width * 3)
-        grey = lines.reshape(count, _HEIGHT, width, 3) @ _GREY
+        lines = rows @ levels.reshape(count, height, width * channels)
+        weights = _GREY if channels == 3 else np.full(channels, 1 / channels, np.float32)
+        grey = lines.reshape(count, _HEIGHT, width, channels) @ weights
         return checks, (grey @ columns).astype(np.float32)
 
     found = list(in_threads(work, range(0, len(images), _AT_ONCE)))

@@ -12,6 +12,7 @@ from bench.data.cache import Arrays
 from bench.data.channels import count_of, indices_of, names_of
 from bench.data.decode import Pair, Reading, Single, load_images, load_pairs
 from bench.data.endings import ENDINGS
+from bench.data.fitting import Fit, as_size
 from bench.data.folder_settings import HuggingFaceMasks, MaskTable, SplitFiles, as_tuple
 from bench.data.found_files import (
     FoundFiles,
@@ -64,9 +65,10 @@ class Folder:
     palette: PaletteSetting
     splits: SplitFiles | None
     groups: str | GroupColumn | None
-    channels: tuple[int, ...] | tuple[str, ...] | None
+    channels: tuple[int | str, ...] | None
     follow_links: bool
-    image_size: int
+    image_size: int | tuple[int, int]
+    fit: Fit
     normalize: Normalize
     on_error: OnError
     exif: Exif
@@ -91,8 +93,8 @@ class Folder:
         everyone = [name for members in names.values() for name in members]
         opening = Opening(self.exif, self.page, indices_of(self.channels))
         reading = Reading(
-            root, self.image_size, self.on_error == "skip", progress, opening, self.window,
-            follow_links=self.follow_links, channel_count=count_of(self.channels),
+            root, as_size(self.image_size), self.on_error == "skip", progress, opening, self.window,
+            follow_links=self.follow_links, channel_count=count_of(self.channels), fit=self.fit,
         )  # fmt: skip
         if self._has_masks:
             arrays, classes, way = self._with_masks(found, everyone, root, reading)

@@ -223,7 +223,10 @@ class _Described:
     def _named(self) -> Iterator[tuple[str, Match]]:
         seen: dict[str, Path] = {}
         matches = self._image.matches(self._root, follow_links=self._follow)
+        masks = self._mask_paths()
         for match in matches:
+            if match.path in masks:
+                continue
             own = [name for name in _split_first(self._image.names) if name != _CHANNEL]
             parts = [match.values[name] for name in own]
             for part, path in self._files(match):
@@ -236,6 +239,13 @@ class _Described:
                 _check_new(name, path, seen)
                 seen[name] = path
                 yield name, Match(match.values, path)
+
+    def _mask_paths(self) -> set[Path]:
+        """Masks that may lie among the images, `a_mask.png` with `a.png`."""
+        mask = self._mask
+        if mask is None or not mask.of_files or mask.text == self._image.text:
+            return set()
+        return {match.path for match in mask.matches(self._root, follow_links=self._follow)}
 
     def bands(self, name: str) -> tuple[Path, ...]:
         """The files of an image's channels but the first.

@@ -76,4 +76,5 @@ def _in_words(found: Sequence[FileFacts], channels: int, low: float, high: float
     span = first if first == last else f"{first} to {last}"
     modes = ", ".join(mode for mode, _ in Counter(facts.mode for facts in found).most_common(3))
     bits = max(facts.bits for facts in found)
-    return f"{span} pixels, {modes}, {channels} channels of {bits} bits, values {low:g} to {high:g}"
+    several = "1 channel" if channels == 1 else f"{channels} channels"
+    return f"{span} pixels, {modes}, {several} of {bits} bits, values {low:g} to {high:g}"

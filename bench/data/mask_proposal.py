@@ -20,6 +20,7 @@ _IGNORED = 255  # what most annotation tools write for "no class"
 _MOST_VALUES = 50  # more are shades of grey or numbers of objects, not classes
 _MOST_LOOKED_AT = 2000
 _NO_CLASS = {"void", "unlabeled", "unlabelled", "unknown", "ignore", "ignored", "border"}
+_CLASS_FILES = ("class_dict.csv", "label_colors.csv", "labels.csv", "classes.csv")
 _BACKGROUND = {"background", "bg", "_background_", "none", "other", "others", "unlabeled"}
 
 
@@ -78,32 +79,36 @@ def _labels() -> Labels:
 def _known_colours(seen: Seen, tree: Tree) -> Meaning | None:
     """The palette of a known data set, or of a `class_dict.csv`, that has all these colours."""
     colours = {colour_name(int(value)) for value in seen.values}
-    for file in tree.others:
-        if file.rpartition("/")[2].lower() in ("class_dict.csv", "label_colors.csv"):
-            found = _of_class_file(tree.root / file, colours)
-            if found is not None:
-                return found
+    listed = _class_file(tree, colours)
     for name, palette in PALETTES.items():
-        if len(colours) >= 3 and colours <= {*palette.classes.values(), *palette.unscored}:
+        # other lists of classes are worth more than a chance likeness
+        same = listed is None or set(palette.classes) <= set(listed)
+        if same and len(colours) >= 3 and colours <= {*palette.classes.values(), *palette.unscored}:
             settings: dict[str, Any] = {"palette": name}
             if next(iter(palette.classes)) not in _BACKGROUND:
                 settings["background"] = "none"
-            return Meaning(settings, (f"the masks have colours of {name}",))
+            return Meaning(settings, (f"the masks have the colours of {name}",))
+    return None if listed is None else _of_listed(listed)
+
+
+def _class_file(tree: Tree, colours: set[str]) -> dict[str, str] | None:
+    """The colours that a file of classes names, where these are all that there are."""
+    for file in tree.others:
+        if file.rpartition("/")[2].lower() not in _CLASS_FILES:
+            continue
+        try:
+            names = {
+                row.text("name"): hex_colour(*(int(row.text(channel)) for channel in "rgb"))
+                for row in read_rows(tree.root / file, ())
+            }
+        except (DataError, ValueError):
+            continue
+        if len(names) >= 3 and colours <= set(names.values()):
+            return names
     return None
 
 
-def _of_class_file(file: Path, colours: set[str]) -> Meaning | None:
-    """The colours that a file of classes names, where these are all that there are."""
-    try:
-        rows = read_rows(file, ())
-        names = {
-            row.text("name"): hex_colour(*(int(row.text(channel)) for channel in "rgb"))
-            for row in rows
-        }
-    except (DataError, ValueError):
-        return None
-    if not colours <= set(names.values()) or len(names) < 3:
-        return None
+def _of_listed(names: dict[str, str]) -> Meaning:
     scored = {name: colour for name, colour in names.items() if name.lower() not in _NO_CLASS}
     levels = {name: list(bytes.fromhex(colour[1:])) for name, colour in scored.items()}
     settings: dict[str, Any] = {"palette": levels}
@@ -112,7 +117,7 @@ def _of_class_file(file: Path, colours: set[str]) -> Meaning | None:
         settings["ignore"] = unscored
     if next(iter(scored)).lower() not in _BACKGROUND:
         settings["background"] = "none"
-    return Meaning(settings, (f"classes and their colours are those of {file.name}",))
+    return Meaning(settings, ("classes and their colours are those of a list in the folder",))
 
 
 def _of_values(seen: Seen, files: Sequence[Path]) -> Meaning:

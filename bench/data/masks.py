@@ -310,7 +310,8 @@ def _is_white_first(page: Page, reading: MaskReading) -> bool:
     )
 
 
-def shrink_mask(mask: Array, size: int) -> Array:
-    """(H, W) → (size, size): the pixel at the centre."""
-    small = Image.fromarray(mask).resize((size, size), Image.Resampling.NEAREST)
+def shrink_mask(mask: Array, size: tuple[int, int]) -> Array:
+    """(H, W) → `size`, height and width: the pixel at the centre."""
+    height, width = size
+    small = Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST)
     return np.asarray(small)

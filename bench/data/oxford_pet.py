@@ -12,6 +12,7 @@ from pathlib import Path
 from bench.data.assemble import Labelling, Names, assemble, check_names
 from bench.data.base import Progress, Splits
 from bench.data.decode import Pair, Reading, load_pairs
+from bench.data.fitting import as_size
 from bench.data.locks import alone
 from bench.data.masks import Labels, MaskReading
 from bench.data.pages import Opening
@@ -35,7 +36,7 @@ class OxfordPet:
 
     root: str
     download: bool
-    image_size: int
+    image_size: int | tuple[int, int]
     normalize: Normalize
     border: Border
     on_error: OnError
@@ -65,7 +66,7 @@ class OxfordPet:
         pairs = trainval | test
         wanted = [pairs[name] for members in names.values() for name in members]
         opening, skip = Opening(self.exif, self.page), self.on_error == "skip"
-        reading = Reading(root, self.image_size, skip, progress, opening, self.window)
+        reading = Reading(root, as_size(self.image_size), skip, progress, opening, self.window)
         arrays = load_pairs(wanted, self._labels(opening), reading)
         labelling = Labelling(BREEDS, breeds | others)
         notes = _notes(names, labelling)

@@ -14,6 +14,8 @@ _MASK_WORDS = re.compile(
     r"(?i)mask|label|annot|truth|segm|(?:^|[^a-z])(?:gt|seg|lbl|target)s?(?:[^a-z]|$)|gtfine"
 )
 _INSTANCE_WORDS = re.compile(r"(?i)instance|segmentationobject|polygon")
+_SAMPLES, _MOST_AFFIXES = 8, 20
+_MOST_FOLDERS = 40
 _COVERED = 0.9
 """Of the images that must have a mask where masks are found at all."""
 
@@ -63,11 +65,12 @@ def _groups(tree: Tree) -> list[tuple[str, list[Entry]]]:
     if len(families) <= 6 or len(depths) != 1:
         return flat
     # many folders: cities, cases or videos below one for images and one for masks
-    for depth in range(1, max(depths)):
+    splits = [i for f in families for i, part in enumerate(f.split("/")) if "{split}" in part]
+    for depth in range(max(splits, default=0) + 1, max(depths)):
         together = merged(tree.entries, depth)
         if 2 <= len(together) <= 6:
             return list(together.items())
-    return list(merged(tree.entries, 0).items())
+    return flat if len(flat) <= _MOST_FOLDERS else list(merged(tree.entries, 0).items())
 
 
 def _of_two(images: tuple[str, list[Entry]], masks: tuple[str, list[Entry]]) -> Iterator[Pairing]:
@@ -105,19 +108,24 @@ def _by_affixes(
     there = {(entry.split, entry.stem): entry for entry in masks}
     having = {entry.split for entry in masks}
     wanted = [entry for entry in images if entry.split in having]
-    tried: set[tuple[str, str, str]] = set()
-    for first in (wanted[0], wanted[-1]) if wanted else ():
-        for own, prefix, suffix in _affixes(first, wanted, masks):
-            if (own, prefix, suffix) in tried:
-                continue
-            tried.add((own, prefix, suffix))
-            pairs = []
-            for entry in wanted:
-                stem = _changed(entry.stem, own, prefix, suffix)
-                if stem is not None and (mask := there.get((entry.split, stem))) is not None:
-                    pairs.append((entry, mask))
-            if len(pairs) >= 2 and _is_enough(len(pairs), len(wanted), prefix, suffix, masks):
-                yield _pairing(image_folder, mask_folder, own, prefix, suffix, wanted, pairs)
+    for own, prefix, suffix in _likely_affixes(wanted, masks):
+        pairs = []
+        for entry in wanted:
+            stem = _changed(entry.stem, own, prefix, suffix)
+            if stem is not None and (mask := there.get((entry.split, stem))) is not None:
+                pairs.append((entry, mask))
+        if len(pairs) >= 2 and _is_enough(len(pairs), len(wanted), prefix, suffix, masks):
+            yield _pairing(image_folder, mask_folder, own, prefix, suffix, wanted, pairs)
+
+
+def _likely_affixes(images: Sequence[Entry], masks: Sequence[Entry]) -> list[tuple[str, str, str]]:
+    """What the names of several images' masks have in common: an image's own suffix that masks
+    lack, and what they have before and after the name."""
+    step = max(1, len(images) // _SAMPLES)
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for image in images[::step]:
+        counts.update(set(_affixes(image, images, masks)))
+    return [affixes for affixes, count in counts.most_common(_MOST_AFFIXES) if count >= 2]
 
 
 def _changed(stem: str, own: str, prefix: str, suffix: str) -> str | None:

@@ -20,9 +20,10 @@ from bench.data.placeholders import SPELLINGS, split_of
 from bench.data.table_proposal import table_readings
 from bench.errors import DataError
 
-_GROUP_PATTERN = (
-    r"(?i)((?:patient|subject|case|video|clip|seq|sequence|volume|scan|lesion)[-_ ]?\d+)[-_ ]"
+_GROUP = re.compile(
+    r"(?i)(patient|subject|case|video|clip|seq|sequence|volume|scan|lesion)([-_ ]?)\d+([-_ ])"
 )
+"""How names begin that say what an image belongs to."""
 
 
 @dataclass(frozen=True)
@@ -98,16 +99,19 @@ def _with_masks(tree: Tree) -> list[Proposal]:
         try:
             found.append(_of_pairing(pairing, tree))
         except DataError as error:
-            errors.append(error)
+            if pairing.is_named_so:  # others are images of the same names
+                errors.append(error)
     if errors and not found:
         raise errors[0]
-    numbers = [p for p in found if "values" not in p.settings or not _has_colours(p)]
+    numbers = [proposal for proposal in found if not _has_colours(proposal)]
     return numbers if numbers and len(numbers) < len(found) else found
 
 
 def _has_colours(proposal: Proposal) -> bool:
     values = proposal.settings.get("values")
-    return isinstance(values, dict) and any(isinstance(value, str) for value in values)
+    return "palette" in proposal.settings or (
+        isinstance(values, dict) and any(isinstance(value, str) for value in values)
+    )
 
 
 def _of_pairing(pairing: Pairing, tree: Tree) -> Proposal:
@@ -159,11 +163,13 @@ def _stem(path: str) -> str:
 
 def _groups(names: Sequence[str]) -> str | None:
     """A pattern of groups where names begin with patients, videos and the like."""
-    matches = [re.match(_GROUP_PATTERN, name.rpartition("/")[2]) for name in names]
-    groups = {match[1] for match in matches if match is not None}
-    if all(matches) and 3 <= len(groups) <= len(names) / 2:
-        return _GROUP_PATTERN
-    return None
+    matches = [_GROUP.match(name.rpartition("/")[2]) for name in names]
+    found = {(match[1], match[2], match[3]) for match in matches if match is not None}
+    groups = {match[0] for match in matches if match is not None}
+    if not all(matches) or len(found) != 1 or not 3 <= len(groups) <= len(names) / 2:
+        return None
+    word, separator, end = found.pop()
+    return f"({word}{separator}\\d+){end}"
 
 
 def _annotated(tree: Tree) -> list[Proposal]:

@@ -56,6 +56,14 @@ LabelNames = Annotated[
 ]
 
 
+_Side = Annotated[int, Field(ge=8, le=4096)]
+ImageSize = Annotated[
+    Annotated[_Side, Tag("single")]
+    | Annotated[tuple[_Side, _Side], Field(strict=False), Tag("list")],
+    Discriminator(lambda value: "list" if isinstance(value, list | tuple) else "single"),
+]
+
+
 def _different(channels: tuple[int | str, ...]) -> tuple[int | str, ...]:
     if len({type(channel) for channel in channels}) > 1:
         raise ValueError("are either all numbers or all names")

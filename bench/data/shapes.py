@@ -97,7 +97,9 @@ class Shapes:
         key = {"generator": source, "numpy": np.__version__, **asdict(self)}
         del key["normalize"]
         everyone = tuple(name for members in names.values() for name in members)
-        arrays = cached(Recipe(key, everyone, self.image_size, samples), progress)
+        arrays = cached(
+            Recipe(key, everyone, (self.image_size, self.image_size), samples), progress
+        )
         settings = ShapesSettings(kinds=self.kinds)
         labelling = None
         if kinds := settings.label_names():

@@ -83,7 +83,7 @@ class SplitSurvey:
         height, width: of the arrays that are trained on.
         values: the pixel values in these arrays; None without images.
         masks: None: it has none.
-        labels: images with each label, by name; None: they have none.
+        labels: images with each label, by name; one image can have several. None: they have none.
         unknown_labels: images whose label is no class of the data set.
         groups: how many groups the images belong to; None: they are not grouped.
         files: what the image files say; None: not known.
@@ -189,6 +189,7 @@ def read_survey(record: Mapping[str, Any]) -> Survey:
 def _split(split: Split, data: Splits, background: bool) -> SplitSurvey:
     height, width = split.images.shape[1:3]
     known = None if split.labels is None else _label_counts(split.labels, data.labels)
+    several = split.labels is not None and split.labels.ndim == 2
     return SplitSurvey(
         images=len(split),
         height=height,
@@ -196,7 +197,7 @@ def _split(split: Split, data: Splits, background: bool) -> SplitSurvey:
         values=pixel_values(split.images, data.window),
         masks=None if split.masks is None else mask_survey(split, data.classes, background),
         labels=known,
-        unknown_labels=0 if known is None else len(split) - sum(known.values()),
+        unknown_labels=0 if known is None or several else len(split) - sum(known.values()),
         groups=len(set(split.groups)) if split.groups else None,
         files=files_survey(split.facts),
         mask_files=files_survey(split.mask_facts),
@@ -212,11 +213,11 @@ def mask_survey(split: Split, classes: Sequence[str], background: bool) -> MaskS
     return MaskSurvey(
         classes={
             name: ClassSurvey(
-                pixels=int(of_class[:, place].sum()),
-                share=float(of_class[:, place].sum() / total) if total else None,
-                images=int((of_class[:, place] > 0).sum()),
+                pixels=int(of_class[:, label].sum()),
+                share=float(of_class[:, label].sum() / total) if total else None,
+                images=int((of_class[:, label] > 0).sum()),
             )
-            for place, name in enumerate(classes)
+            for label, name in enumerate(classes)
         },
         ignored=int(ignored.sum()),
         unknown=int(unknown.sum()),
@@ -227,7 +228,8 @@ def mask_survey(split: Split, classes: Sequence[str], background: bool) -> MaskS
 
 
 def _label_counts(found: Ints, labels: Sequence[str]) -> dict[str, int]:
-    return {name: int((found == place).sum()) for place, name in enumerate(labels)}
+    of_label = found.T if found.ndim == 2 else (found == label for label in range(len(labels)))
+    return {name: int(own.sum()) for name, own in zip(labels, of_label, strict=True)}
 
 
 def shared_images(found: Sequence[Twin]) -> tuple[Crossing, ...]:
@@ -242,7 +244,7 @@ def shared_images(found: Sequence[Twin]) -> tuple[Crossing, ...]:
             second=second,
             count=len(of_pair),
             identical=sum(twin.identical for twin in of_pair),
-            examples=tuple(map(_told_twin, sorted(of_pair, key=lambda t: not t.identical)))[
+            examples=tuple(map(_twin_in_words, sorted(of_pair, key=lambda t: not t.identical)))[
                 :EXAMPLES
             ],
         )
@@ -250,7 +252,7 @@ def shared_images(found: Sequence[Twin]) -> tuple[Crossing, ...]:
     )
 
 
-def _told_twin(twin: Twin) -> str:
+def _twin_in_words(twin: Twin) -> str:
     relation = "is" if twin.identical else "is nearly"
     return f"{_printable(twin.name)} {relation} {_printable(twin.other_name)}"
 

@@ -77,6 +77,13 @@ class Window:
             return np.asarray(images, np.uint8)
         return (self.levels(images) + np.float32(0.5)).astype(np.uint8)
 
+    def shown(self, images: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+        """Images (…, C) as red, green and blue, (…, 3): of other channels the first three, or one
+        as grey."""
+        channels = images.shape[-1]
+        chosen = [0, 1, 2] if channels >= 3 else [0, 0, 0]
+        return self.picture(images if channels == 3 else images[..., chosen])
+
     def record(self) -> dict[str, Any]:
         """As JSON values, for `from_record`."""
         return asdict(self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,28 +10,39 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.data.base import Images
-from bench.data.decode import resized
+from bench.data.base_settings import OwnFilesSettings
+from bench.data.channels import indices_of, names_of
+from bench.data.decode import fitted, resized
+from bench.data.fitting import Canvas, Fitting
 from bench.data.pages import AS_SEEN, Opening, UnreadableError
 from bench.data.pixels import Pixels, read_pixels
 from bench.data.settings import FilesSettings
 from bench.data.window import DEPTH, EIGHT_BITS, FULL, Kind, Window, encode
 from bench.errors import DataError
 from bench.tasks.base import Picture
-from bench.train.trial_parts import TrialParts
+from bench.train.trial_parts import TrialParts, predict
 
 
 class Image(NamedTuple):
     """An image to be predicted.
 
     Attributes:
-        values: (1, size, size, 3) as the trial's data set stores images, at its size.
+        values: (1, h, w, C) as the trial's data set stores images, at its size.
         window: which of these values are 0 and 1.
         shown: (H, W, 3) uint8, as a viewer shows it.
+        canvas: where the image lies in what the network sees.
     """
 
     values: Images
     window: Window
     shown: Picture
+    canvas: Canvas
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Its own height and width."""
+        height, width = self.shown.shape[:2]
+        return height, width
 
 
 class ImageReader:
@@ -38,27 +50,36 @@ class ImageReader:
 
     def __init__(self, parts: TrialParts) -> None:
         data = parts.trial.settings.data
-        self._size = data.image_size
+        self._fitting = Fitting(data.size)
+        self._channels = data.channel_count
         self._opening = AS_SEEN
         if isinstance(data, FilesSettings):
             self._opening = Opening(data.exif, data.page)
+        if isinstance(data, OwnFilesSettings):
+            self._fitting = Fitting(data.size, data.fit)
+            # where each channel had a file of its own, all of one file's are taken in order
+            names = names_of(data.channels)
+            chosen = tuple(range(len(names))) if names else indices_of(data.channels)
+            self._opening = replace(self._opening, channels=chosen)
         self._window = parts.window or EIGHT_BITS
 
     def of_values(self, values: npt.NDArray[np.uint8]) -> Image:
-        """An image that is in memory, (H, W, 3) uint8.
+        """An image that is in memory, (H, W, C) uint8.
 
         Raises:
             DataError: it is something else, or the trial was trained on deeper images.
         """
-        if values.dtype != np.uint8 or values.ndim != 3 or values.shape[2] != 3 or not values.size:
+        channels = self._channels
+        is_image = values.ndim == 3 and values.shape[2] == channels and values.size
+        if values.dtype != np.uint8 or not is_image:
             found = f"{values.dtype} {values.shape}"
-            raise DataError(f"an image in memory has (H, W, 3) uint8 values, not {found}")
+            raise DataError(f"an image in memory has (H, W, {channels}) uint8 values, not {found}")
         if self._window.kind != "uint8":
             raise DataError(
                 f"the trial was trained on {self._window.kind} values: predict from files, whose "
                 "depth is known"
             )
-        return Image(resized(values, self._size)[None], self._window, values)
+        return self._image(fitted(values, self._fitting), self._window, self._window.shown(values))
 
     def read(self, path: Path) -> Image:
         """The image of a file.
@@ -70,17 +91,20 @@ class ImageReader:
         pixels = read_pixels(path, self._opening)
         window = self._window_for(pixels, path)
         if pixels.facts.kind == "uint8" and self._window.kind == "uint8":
-            return Image(resized(pixels.values, self._size)[None], window, pixels.values)
+            small = fitted(pixels.values, self._fitting)
+            return self._image(small, window, window.shown(pixels.values))
         kind: Kind = "uint8" if self._window.kind == "uint8" else "uint16"
         values = pixels.values.astype(np.float64)
+        inner = encode(resized(values, self._fitting.inner(*values.shape[:2])), kind, window)
         small, whole = (
-            np.broadcast_to(stored, (*stored.shape[:2], 3))
-            for stored in (
-                encode(resized(values, self._size), kind, window),
-                encode(values, kind, window),
-            )
+            np.broadcast_to(stored, (*stored.shape[:2], self._channels))
+            for stored in (self._fitting.place(inner, 0), encode(values, kind, window))
         )
-        return Image(small[None], self._window, self._window.picture(whole))
+        return self._image(small, self._window, self._window.shown(whole))
+
+    def _image(self, values: Images, window: Window, shown: Picture) -> Image:
+        height, width = shown.shape[:2]
+        return Image(values[None], window, shown, self._fitting.canvas(height, width))
 
     def _window_for(self, pixels: Pixels, path: Path) -> Window:
         """How the file's values become those of the trial's arrays."""
@@ -99,3 +123,10 @@ class ImageReader:
             f"on {trained.kind} ones from {trained.low:g} to {trained.high:g}",
             "predict images of the same kind",
         )
+
+
+def labels_of(parts: TrialParts, image: Image) -> Picture:
+    """What the model makes of an image: labels (H, W) at the image's own size."""
+    canvas, (height, width) = image.canvas, image.size
+    labels: Picture = predict(parts, image.values, canvas.size, image.window)[0]
+    return labels[canvas.top : canvas.top + height, canvas.left : canvas.left + width]

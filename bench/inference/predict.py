@@ -16,7 +16,7 @@ from bench.atomic_files import replacing
 from bench.data.endings import is_image
 from bench.data.names import what_is_there
 from bench.errors import BenchError, DataError
-from bench.inference.images import Image, ImageReader
+from bench.inference.images import Image, ImageReader, labels_of
 from bench.inference.trained import trained_parts
 from bench.record.files import write_text
 from bench.record.store import Store
@@ -24,7 +24,7 @@ from bench.tasks.classification import Classification
 from bench.tasks.palette import PALETTE
 from bench.tasks.pictures import overlay
 from bench.texts import formula_caution
-from bench.train.trial_parts import TrialParts, predict, to_network_input
+from bench.train.trial_parts import TrialParts, to_network_input
 
 
 @dataclass(frozen=True)
@@ -136,8 +136,7 @@ def _write_rows(rows: Sequence[tuple[str, str, str]], path: Path) -> None:
 
 def _segment(parts: TrialParts, image: Image, results: Path) -> tuple[Path, Path]:
     """Write an image's mask and overlay."""
-    height, width = image.shown.shape[:2]
-    labels = predict(parts, image.values, (height, width), image.window)[0]
+    labels = labels_of(parts, image)
     mask, tinted = (results.with_name(f"{results.name}_{kind}.png") for kind in ("mask", "overlay"))
     numbered = PIL.Image.fromarray(labels)
     numbered.putpalette(PALETTE.flatten().tolist())

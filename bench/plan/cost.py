@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from bench.measure.cost import Cost
 
-IN_CHANNELS = 3
 _OUTPUTS = ("out_channels", "num_classes", "classes", "n_classes", "out_classes", "num_labels")
 """What libraries call the number of a model's outputs."""
 
@@ -39,8 +38,9 @@ def model_costs(
         key = digest(model_identity(trial.settings))
         if key not in known:
             if report is not None:
-                size = trial.settings.data.image_size
-                report(f"{model_name(trial)}, {IN_CHANNELS}×{size}×{size}")
+                data = trial.settings.data
+                height, width = data.size
+                report(f"{model_name(trial)}, {data.channel_count}×{height}×{width}")
             known[key] = _cost(trial)
         costs[trial.id] = known[key]
     return costs
@@ -66,7 +66,7 @@ def model_identity(settings: TrialSettings) -> dict[str, Any]:
     return {
         "model": {key: value for key, value in model.items() if key not in apart},
         "task": settings.task.name,  # its own settings change neither input nor output
-        "size": settings.data.image_size,
+        "size": [settings.data.channel_count, *settings.data.size],
         "classes": len(settings.classes),
         "freeze": settings.train.identity()["freeze"],
     }
@@ -75,11 +75,11 @@ def model_identity(settings: TrialSettings) -> dict[str, Any]:
 def _cost(trial: Trial) -> Cost:
     from bench.measure.cost import model_cost
 
-    task, size = trial.settings.task, trial.settings.data.image_size
-    shape = (1, IN_CHANNELS, size, size)
+    task, data = trial.settings.task, trial.settings.data
+    shape = (1, data.channel_count, *data.size)
     try:
         model = MODELS.build(
-            trial.settings.model, in_channels=IN_CHANNELS, out_channels=num_outputs(trial)
+            trial.settings.model, in_channels=data.channel_count, out_channels=num_outputs(trial)
         )
         one_tensor = _check_output(model, shape, trial)
         apply_freeze(model, trial)
@@ -103,7 +103,7 @@ def _check_output(model: nn.Module, shape: tuple[int, ...], trial: Trial) -> nn.
     if not isinstance(model, torch.nn.Module):
         raise SpecError(f"it is a {type(model).__name__}, not a torch.nn.Module")
     task = trial.settings.task
-    expected = task.output_shape(trial.settings.classes, shape[-1])
+    expected = task.output_shape(trial.settings.classes, trial.settings.data.size)
     # evaluation mode: BatchNorm refuses a single image in training
     with torch.inference_mode():
         output = model.eval()(*example_inputs(shape, task.takes_time, torch.empty(0)))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bench.models.settings import MODELS
-from bench.plan.cost import IN_CHANNELS, apply_freeze, model_identity, model_name, num_outputs
+from bench.plan.cost import apply_freeze, model_identity, model_name, num_outputs
 from bench.plan.trial import Trial, digest
 from bench.spec.schema import TrialSettings
 from bench.spec.train_settings import TrainSettings
@@ -82,7 +83,9 @@ def _model_bytes(trial: Trial, unknown: dict[str, str]) -> tuple[int, int] | Non
             # torch says so of weights that a model of the user's own loads when it is built
             warnings.filterwarnings("ignore", ".*which is a no-op", UserWarning)
             model = MODELS.build(
-                trial.settings.model, in_channels=IN_CHANNELS, out_channels=num_outputs(trial)
+                trial.settings.model,
+                in_channels=trial.settings.data.channel_count,
+                out_channels=num_outputs(trial),
             )
         apply_freeze(model, trial)
         whole = sum(tensor.nbytes + TENSOR for tensor in model.state_dict().values())
@@ -100,7 +103,7 @@ def _arm_use(settings: TrialSettings, size: tuple[int, int] | None) -> DiskUse |
     averages = 0 if settings.train.ema is None else 1
     kept_scores, scores = _score_bytes(settings)
     state = whole * (1 + averages) + optimizer_copies(settings.train) * trained + kept_scores
-    pictures = int(PICTURES * PICTURE_PIXEL * settings.data.image_size**2)
+    pictures = int(PICTURES * PICTURE_PIXEL * math.prod(settings.data.size))
     records = RECORDS + EPOCH_RECORDS * settings.train.epochs + pictures + kept_scores + scores
     return DiskUse(whole, state, records)
 

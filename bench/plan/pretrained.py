@@ -63,14 +63,23 @@ def check_weights(plan: Plan) -> None:
         from bench.models.weights import imagenet_shapes, match_weights, read  # imports torchvision
 
         settings, weights = trial.settings, trial.settings.model.weights
-        key = canonical_json([settings.model.identity(), settings.task.name, settings.classes])
+        key = canonical_json(
+            [
+                settings.model.identity(),
+                settings.task.name,
+                settings.classes,
+                settings.data.channel_count,
+            ]
+        )
         if key in checked:
             continue
         checked.add(key)
         encoder = _imagenet_encoder(trial)
         state = imagenet_shapes(encoder) if encoder else read(Path(weights.file), weights.owner)
         channels = settings.task.out_channels(settings.classes)
-        model = MODELS.build(settings.model, in_channels=3, out_channels=channels)
+        model = MODELS.build(
+            settings.model, in_channels=settings.data.channel_count, out_channels=channels
+        )
         try:
             match_weights(model, state, weights)
         except BenchError as error:

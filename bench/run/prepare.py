@@ -135,7 +135,7 @@ def _prepare_all(
             what = f"data {data_set_name(data)}"
             with verified_caches():
                 whole = DATASETS.build(data).prepare(partial(report, what))
-            check_splits(whole, data.image_size)
+            check_splits(whole, data.size, data.channel_count)
             ready[key] = in_folds(whole, data, trial.fold, trial.seed)
             splits, target = ready[key].splits, trial.settings.task.target
             choice = choose_placement(machine, splits, target, device, trials_per_device)
@@ -145,7 +145,7 @@ def _prepare_all(
                 report(f"survey of {what}", 0, 0)
                 surveys[key] = look(described_with_folds(whole, data, trial.seed), data)
         check_batches(trial.settings.train, len(ready[key].splits["train"]))
-        check_custom_transforms(trial.settings.augment, data.image_size)
+        check_custom_transforms(trial.settings.augment, data.size, data.channel_count)
         if (parts := _own_parts(trial)) not in tried:
             tried.add(parts)
             check_parts(trial)
@@ -161,7 +161,7 @@ def _own_parts(trial: Trial) -> str:
     return digest([settings.train.identity(), settings.task.identity(), list(settings.classes)])
 
 
-def check_splits(splits: Splits, size: int) -> None:
+def check_splits(splits: Splits, size: tuple[int, int], channels: int) -> None:
     """What a data set of the user's own must keep to; MACs are counted at `size`.
 
     Raises:
@@ -171,6 +171,9 @@ def check_splits(splits: Splits, size: int) -> None:
     if missing:
         known = ", ".join(splits.splits) or "none"
         raise DataError(f"data: there is no split {missing[0]!r} (it has {known})")
-    found = splits.splits["train"].images.shape[1:3]
-    if found != (size, size):
-        raise DataError(f"data: images are {found[0]}×{found[1]}, but data.image_size is {size}")
+    *found, there = splits.splits["train"].images.shape[1:]
+    if tuple(found) != size:
+        wanted = f"{size[0]}×{size[1]}"
+        raise DataError(f"data: images are {found[0]}×{found[1]}, but data.image_size is {wanted}")
+    if there != channels:
+        raise DataError(f"data: images have {there} channels, not {channels}")

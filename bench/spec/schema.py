@@ -167,6 +167,10 @@ class TrialSettings(Settings):
         task = info.data.get("task")
         if task is not None and task.target != "none" and len(target_classes(task, value)) < 2:
             raise ValueError(f"has no {task.target}s of two classes or more, as {task.name} needs")
+        if task is not None and task.name == "classification" and value.several_labels:
+            raise ValueError("has images of several labels, which classification cannot learn")
+        if task is not None and task.name == "diffusion" and value.channel_count != 3:
+            raise ValueError(f"has {value.channel_count} channels, diffusion draws three")
         if task is not None and task.normalize and value.normalize not in task.normalize:
             fitting = " or ".join(sorted(task.normalize))
             raise error_at(f"{task.name} needs {fitting}, not {value.normalize}", "normalize")

@@ -51,7 +51,11 @@ class WithPreprocessing(nn.Module):
     """A network under what its images went through in training: resizing and normalisation."""
 
     def __init__(
-        self, model: nn.Module, size: int, scale: Iterable[float], offset: Iterable[float]
+        self,
+        model: nn.Module,
+        size: tuple[int, int],
+        scale: Iterable[float],
+        offset: Iterable[float],
     ) -> None:
         """Images in 0…1 are resized to `size`, and become image·scale + offset per channel."""
         super().__init__()
@@ -61,9 +65,8 @@ class WithPreprocessing(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) in 0…1 to the network's output."""
-        size = [self.size] * 2
-        if list(images.shape[2:]) != size:
-            images = F.interpolate(images, size, mode="bilinear", antialias=True)
+        if tuple(images.shape[2:]) != self.size:
+            images = F.interpolate(images, self.size, mode="bilinear", antialias=True)
         found: Tensor = self.model(images * self.scale + self.offset)
         return found
 
@@ -190,7 +193,7 @@ def inception(resolved: ResolvedExtractor) -> nn.Module:
     network = inception_v3(weights=None, init_weights=False)
     network.load_state_dict(torch.load(resolved.file, weights_only=True))
     # it was trained on -1…1, which is what `transform_input` of torchvision's own restores
-    return WithPreprocessing(network, _INCEPTION_SIZE, [2.0] * 3, [-1.0] * 3)
+    return WithPreprocessing(network, (_INCEPTION_SIZE, _INCEPTION_SIZE), [2.0] * 3, [-1.0] * 3)
 
 
 def describe_extractor(extractor: Extractor, generated: Tensor, real: Tensor) -> str:

@@ -61,9 +61,9 @@ class TaskSettings(Settings):
     def out_channels(self, classes: tuple[str, ...]) -> int:
         """How many channels a model for this task has at its end."""
 
-    def output_shape(self, classes: tuple[str, ...], size: int, /) -> tuple[int, ...]:
-        """The shape of a model's output for one image of `size` × `size`."""
-        return (1, self.out_channels(classes), size, size)
+    def output_shape(self, classes: tuple[str, ...], size: tuple[int, int], /) -> tuple[int, ...]:
+        """The shape of a model's output for one image of `size`, its height and width."""
+        return (1, self.out_channels(classes), *size)
 
 
 def scored_classes(classes: tuple[str, ...], *, background: bool) -> tuple[str, ...]:
@@ -137,7 +137,7 @@ class ClassificationSettings(TaskSettings):
         """A score per class."""
         return len(classes)
 
-    def output_shape(self, classes: tuple[str, ...], _size: int, /) -> tuple[int, ...]:
+    def output_shape(self, classes: tuple[str, ...], _size: tuple[int, int], /) -> tuple[int, ...]:
         """A score per class and image."""
         return (1, len(classes))
 

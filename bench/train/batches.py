@@ -28,7 +28,7 @@ class EpochPlan(NamedTuple):
 
 
 class Normalize:
-    """Turns (B, 3, H, W) uint8 or float 0–255 images of the data's size into what the network gets.
+    """Turns (B, C, H, W) uint8 or float 0–255 images of the data's size into what the network gets.
 
     Float images may be written into.
     """
@@ -36,11 +36,12 @@ class Normalize:
     def __init__(self, trial: Trial, device: torch.device) -> None:
         channels_last = trial.settings.train.channels_last
         self._layout = torch.channels_last if channels_last else torch.contiguous_format
-        scale, offset = scale_and_offset(trial.settings.data.normalize)
-        self._is_identity = scale == [1.0] * 3 and offset == [0.0] * 3
+        data = trial.settings.data
+        scale, offset = scale_and_offset(data.normalize, data.channel_count)
+        self._is_identity = set(scale) == {1.0} and set(offset) == {0.0}
         # rows of pixels as they lie in memory: a loop over three channels is 6 times as slow
-        shape = (-1,) if channels_last else (3, 1, 1)
-        width = trial.settings.data.image_size if channels_last else 1
+        shape = (-1,) if channels_last else (-1, 1, 1)
+        width = data.size[1] if channels_last else 1
         self._scale, self._offset = (
             torch.tensor(values, device=device).repeat(width).view(shape)
             for values in (scale, offset)
@@ -51,7 +52,7 @@ class Normalize:
         images = images.to(torch.float32, memory_format=self._layout)
         if not self._is_identity:
             rows = images
-            if self._scale.dim() == 1:  # channels last: (B, H, W·3), sharing the images' memory
+            if self._scale.dim() == 1:  # channels last: (B, H, W·C), sharing the images' memory
                 rows = images.permute(0, 2, 3, 1)
                 rows = rows.view(*rows.shape[:2], -1)
             torch.addcmul(self._offset, rows, self._scale, out=rows)
@@ -67,7 +68,7 @@ class ApplyWindow:
         self._scale = 255 / (high - self._low)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Of (B, 3, H, W) uint8, or int16 with the bits of uint16; uint8 in full stays itself."""
+        """Of (B, C, H, W) uint8, or int16 with the bits of uint16; uint8 in full stays itself."""
         if images.dtype == torch.int16:
             images = images.to(torch.int32).bitwise_and_(0xFFFF)
         elif self._is_identity:

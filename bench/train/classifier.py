@@ -32,8 +32,12 @@ def load_classifier(resolved: ResolvedExtractor) -> WithPreprocessing:
     if digest(trial.identity) != resolved.exactly:
         raise DataError(f"{file}: its trial has changed since this one was planned")
     settings = trial.settings
+    if settings.data.channel_count != 3:
+        raise DataError(f"{file}: its images have {settings.data.channel_count} channels, not 3")
     outputs = settings.task.out_channels(settings.classes)
-    model: nn.Module = MODELS.build(settings.model, in_channels=3, out_channels=outputs)
+    model: nn.Module = MODELS.build(
+        settings.model, in_channels=settings.data.channel_count, out_channels=outputs
+    )
     try:
         model.load_state_dict(read(file, resolved.exactly))
     except DataError as error:
@@ -42,9 +46,7 @@ def load_classifier(resolved: ResolvedExtractor) -> WithPreprocessing:
         differences = " ".join(str(error).split())[:200]  # torch's are a line for every tensor
         raise DataError(f"{file} is of another model ({differences}…): {_RETRAIN}") from error
     scale, offset = scale_and_offset(settings.data.normalize)
-    return WithPreprocessing(
-        model, settings.data.image_size, [255 * factor for factor in scale], offset
-    )
+    return WithPreprocessing(model, settings.data.size, [255 * factor for factor in scale], offset)
 
 
 def check_extractor_works(settings: FrechetSettings) -> None:
@@ -59,7 +61,7 @@ def check_extractor_works(settings: FrechetSettings) -> None:
     try:
         network = load_classifier(resolved).eval()
         with torch.inference_mode():
-            Extractor(resolved.name, network).features(torch.zeros(1, 3, *[network.size] * 2))
+            Extractor(resolved.name, network).features(torch.zeros(1, 3, *network.size))
     except Exception as error:  # a model of the user's own may raise anything
         reason = str(error) if isinstance(error, BenchError) else describe_exception(error)
         raise DataError(f"{resolved.name} cannot be used: {reason}; or name another") from error

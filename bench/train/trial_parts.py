@@ -142,7 +142,7 @@ class TrialParts:
         chosen = np.unique(np.linspace(0, len(found) - 1, count).astype(int))
         return Samples(
             tuple(found.names[index] for index in chosen),
-            self.data.window.picture(found.images[chosen]),
+            self.data.window.shown(found.images[chosen]),
             self.batches(split).at_indices(torch.from_numpy(chosen)),
         )
 
@@ -169,7 +169,9 @@ def build(trial: Trial) -> TrialParts:
     # right before: nothing drawn so far may change the initial weights
     seed_globals(trial.seed, "init")
     model: nn.Module = MODELS.build(
-        settings.model, in_channels=3, out_channels=settings.task.out_channels(settings.classes)
+        settings.model,
+        in_channels=settings.data.channel_count,
+        out_channels=settings.task.out_channels(settings.classes),
     )
     task_state(task).to(device)
     return TrialParts(trial, device, task, avoid_faulty_convolutions(model).to(device))
@@ -181,7 +183,7 @@ def predict(
     size: tuple[int, int] | None = None,
     window: Window = EIGHT_BITS,
 ) -> Picture:
-    """Labels (N, h, w) at `size` for (N, H, W, 3) images of the trial's size."""
+    """Labels (N, h, w) at `size` for (N, H, W, C) images of the trial's size."""
     parts.model.eval()
     with torch.inference_mode(), parts.precision().autocast():
         labels = parts.task.predict(parts.model, to_network_input(parts, images, window), size)
@@ -192,7 +194,7 @@ def predict(
 def to_network_input(
     parts: TrialParts, images: Images, window: Window = EIGHT_BITS
 ) -> torch.Tensor:
-    """(N, H, W, 3) uint8 or uint16 images of the trial's size as its network gets them.
+    """(N, H, W, C) uint8 or uint16 images of the trial's size as its network gets them.
 
     `window` says which values are 0 and 1; the tensor is on the trial's device.
     """

@@ -76,7 +76,7 @@ def test_what_is_wrong_is_reported_with_its_target(transform: dict[str, Any], me
     transform["target"] = f"{__name__}:{transform['target']}"
     for given in (transform, {"one_of": [{"p": 0.5, **transform}]}):
         with pytest.raises(SpecError, match=f"{transform['target']}.*{message}"):
-            check_custom_transforms(settings(given), 8)
+            check_custom_transforms(settings(given), (8, 8))
 
 
 def test_what_is_right_passes() -> None:
@@ -88,5 +88,5 @@ def test_what_is_right_passes() -> None:
             {"target": f"{custom}:Tint", "share": 0.3},
             {"name": "hflip"},
         ),
-        8,
+        (8, 8),
     )

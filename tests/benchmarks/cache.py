@@ -54,10 +54,10 @@ def decoders(pairs: Sequence[Pair], size: int, threads: int) -> dict[str, Callab
 
     def into_the_cache() -> None:
         os.environ["BENCH_CACHE"] = f"{root}/{next(fills)}"  # a fresh one each time
-        load_pairs(pairs, TRIMAP, Reading(PETS, size))
+        load_pairs(pairs, TRIMAP, Reading(PETS, (size, size)))
 
     def into_memory() -> None:
-        one = partial(decode_pair, reading=Reading(PETS, size), labels=TRIMAP)
+        one = partial(decode_pair, reading=Reading(PETS, (size, size)), labels=TRIMAP)
         for _ in in_threads(one, pairs, threads=threads):
             pass
 
@@ -93,7 +93,7 @@ def decoders(pairs: Sequence[Pair], size: int, threads: int) -> dict[str, Callab
 
         runs["OpenCV, until it is in memory"] = with_opencv
         runs["OpenCV, until it is on disk"] = saved
-    runs["bench, opened again"] = lambda: load_pairs(pairs, TRIMAP, Reading(PETS, size))
+    runs["bench, opened again"] = lambda: load_pairs(pairs, TRIMAP, Reading(PETS, (size, size)))
     return runs
 
 
@@ -176,7 +176,11 @@ def main() -> None:
             f"{len(pairs)} images and masks to {given.size}×{given.size}, {given.threads} threads"
         )
         show(f"{title}, {given.clock} time", found, base)
-        runs = epochs(load_pairs(pairs, TRIMAP, Reading(PETS, given.size)), given.size, given.batch)
+        runs = epochs(
+            load_pairs(pairs, TRIMAP, Reading(PETS, (given.size, given.size))),
+            given.size,
+            given.batch,
+        )
         found = medians(runs, given.rounds, clock)
         show(f"an epoch of {len(pairs)} in batches of {given.batch}", found, next(iter(found)))
 

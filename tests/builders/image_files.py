@@ -23,7 +23,7 @@ def saved(path: Path, pixels: Any, mode: str | None = None, **options: Any) -> P
 
 
 def reading(root: Path, **changes: Any) -> Reading:
-    return Reading(root, **({"size": 8} | changes))
+    return Reading(root, **({"size": (8, 8)} | changes))
 
 
 def png(path: Path, width: int, height: int, row: bytes = b"\0", bits: int = 8) -> Path:

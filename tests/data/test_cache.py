@@ -33,7 +33,7 @@ def recipe(made: list[int] | None = None, **key: object) -> Recipe:
             made.append(1)
         return samples()
 
-    return Recipe(key, tuple("abcde"), SIZE, make)
+    return Recipe(key, tuple("abcde"), (SIZE, SIZE), make)
 
 
 def folder_of(made: Recipe) -> Path:
@@ -64,8 +64,8 @@ def test_another_key_name_or_size_is_another_cache():
     keys = {
         recipe().digest,
         recipe(border="ignore").digest,
-        Recipe({}, tuple("abcdx"), SIZE, samples).digest,
-        Recipe({}, tuple("abcde"), SIZE + 1, samples).digest,
+        Recipe({}, tuple("abcdx"), (SIZE, SIZE), samples).digest,
+        Recipe({}, tuple("abcde"), (SIZE, SIZE + 1), samples).digest,
     }
     assert len(keys) == 4
 
@@ -120,7 +120,7 @@ def test_nothing_is_left_when_making_fails():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        cached(Recipe({}, tuple("abcde"), SIZE, broken))
+        cached(Recipe({}, tuple("abcde"), (SIZE, SIZE), broken))
     assert [path.suffix for path in cache_root().iterdir()] == [".lock"]
 
 
@@ -195,7 +195,7 @@ def make():
         yield np.full((8, 8, 3), i, np.uint8), np.full((8, 8), i % 2, np.uint8)
 
 sys.stdin.readline()
-found = cached(Recipe({}, tuple("abcde"), 8, make))
+found = cached(Recipe({}, tuple("abcde"), (8, 8), make))
 print(len(made), found.content)
 """
 
@@ -278,7 +278,9 @@ def test_outside_of_verification_a_cache_is_not_hashed_again():
 
 
 def test_a_cache_without_masks_is_verified_too():
-    plain = Recipe({}, tuple("abcde"), SIZE, lambda: (s[:1] for s in samples()), masks=False)
+    plain = Recipe(
+        {}, tuple("abcde"), (SIZE, SIZE), lambda: (s[:1] for s in samples()), masks=False
+    )
     cached(plain)
     with verified_caches():
         assert cached(plain).masks is None

@@ -198,7 +198,7 @@ def test_images_are_averaged_and_masks_take_the_nearest(tmp_path: Path):
     image = np.repeat(np.tile(np.array([0, 0, 80, 80], np.uint8), 2)[None], 8, axis=0)
     mask = (image > 0).astype(np.uint8)
     one = pair(tmp_path, np.dstack([image] * 3), mask)
-    found, classes = decode_pair(one, reading(tmp_path, size=4), LABELS).arrays
+    found, classes = decode_pair(one, reading(tmp_path, size=(4, 4)), LABELS).arrays
     assert found[1, :, 0].tolist() == [11, 60, 20, 69]
     assert classes[1].tolist() == [0, 1, 0, 1]
 
@@ -208,18 +208,22 @@ def test_all_of_a_mask_is_checked_also_what_the_resize_leaves_out(tmp_path: Path
     mask[0, 0] = 9
     with pytest.raises(DataError, match="unexpected mask value 9"):
         decode_pair(
-            pair(tmp_path, np.zeros((40, 40, 3), np.uint8), mask), reading(tmp_path, size=8), LABELS
+            pair(tmp_path, np.zeros((40, 40, 3), np.uint8), mask),
+            reading(tmp_path, size=(8, 8)),
+            LABELS,
         )
 
 
 def test_a_mask_may_be_smaller_but_not_turned(tmp_path: Path):
     image = np.zeros((20, 40, 3), np.uint8)
     decode_pair(
-        pair(tmp_path, image, np.zeros((10, 20), np.uint8)), reading(tmp_path, size=8), LABELS
+        pair(tmp_path, image, np.zeros((10, 20), np.uint8)), reading(tmp_path, size=(8, 8)), LABELS
     )
     with pytest.raises(DataError, match=r"the mask is 20×40, its image a\.png 40×20"):
         decode_pair(
-            pair(tmp_path, image, np.zeros((40, 20), np.uint8)), reading(tmp_path, size=8), LABELS
+            pair(tmp_path, image, np.zeros((40, 20), np.uint8)),
+            reading(tmp_path, size=(8, 8)),
+            LABELS,
         )
 
 
@@ -274,7 +278,7 @@ def test_resizing_is_pillows_to_a_level(tmp_path: Path):
     random = np.random.default_rng(0)
     for height, width in [(374, 500), (40, 1000), (20, 30), (64, 64), (1, 1)]:
         image = Image.fromarray(random.integers(0, 256, (height, width, 3), np.uint8))
-        found = resized(np.array(image), 64)
+        found = resized(np.array(image), (64, 64))
         peer = np.asarray(image.resize((64, 64), Image.Resampling.BILINEAR))
         assert found.shape == (64, 64, 3)
         assert found.flags.c_contiguous
@@ -286,7 +290,7 @@ import hashlib, numpy as np, torch
 from bench.data.decode import resized
 
 pixels = np.random.default_rng(0).integers(0, 256, (374, 500, 3), np.uint8)
-digest = hashlib.sha256(resized(pixels, 256)).hexdigest()
+digest = hashlib.sha256(resized(pixels, (256, 256))).hexdigest()
 print(torch.backends.cpu.get_cpu_capability(), digest)
 """
 
@@ -296,5 +300,5 @@ def test_bits_do_not_depend_on_the_processors_instructions():
     command = [sys.executable, "-c", RESIZED]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     pixels = np.random.default_rng(0).integers(0, 256, (374, 500, 3), np.uint8)
-    digest = hashlib.sha256(resized(pixels, 256)).hexdigest()
+    digest = hashlib.sha256(resized(pixels, (256, 256))).hexdigest()
     assert done.stdout.split() == ["DEFAULT", digest]

@@ -112,7 +112,7 @@ def test_a_large_image_is_made_smaller_before_the_next_one_is_read(
         Image.fromarray(np.full((20, 20, 3), i, np.uint8)).save(image)
         Image.fromarray(np.zeros((20, 20), np.uint8)).save(mask)
         pairs.append(decode.Pair(str(i), image, mask))
-    reading, labels = decode.Reading(tmp_path, 8), Labels({0: 0}, "")
+    reading, labels = decode.Reading(tmp_path, (8, 8)), Labels({0: 0}, "")
     found = list(in_threads(lambda p: decode.decode_pair(p, reading, labels), pairs, threads=8))
     assert [int(sample.arrays[0][0, 0, 0]) for sample in found] == list(range(8))
     assert len(seen) == 16
@@ -148,10 +148,10 @@ def test_a_large_image_is_stretched_to_the_same_bits(
     dtype: str, shape: tuple[int, ...], size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values = (np.random.default_rng(0).random(shape) * 30_000).astype(dtype)
-    whole = decode.resized(values, size)
+    whole = decode.resized(values, (size, size))
     monkeypatch.setattr(decode, "LARGE_PIXELS", 0)
     monkeypatch.setattr(decode, "STRIP_PIXELS", 500)
-    assert np.array_equal(decode.resized(values, size), whole)
+    assert np.array_equal(decode.resized(values, (size, size)), whole)
 
 
 def test_a_mask_in_colours_that_cannot_be_grey_is_refused_by_its_header(

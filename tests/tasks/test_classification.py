@@ -107,7 +107,7 @@ def test_metrics_are_those_the_settings_promise(classes: int, names: int) -> Non
     assert list(found) == list(settings.metrics(labels))
     assert len(found) == names
     assert settings.default_metric() in found
-    assert (settings.out_channels(labels), settings.output_shape(labels, 64)) == (
+    assert (settings.out_channels(labels), settings.output_shape(labels, (64, 64))) == (
         classes,
         (1, classes),
     )

@@ -192,7 +192,7 @@ def test_settings() -> None:
     assert list(settings.metrics(())) == ["loss", *DIFFUSION_QUARTERS]
     assert set(settings.metrics(()).values()) == {"min"}
     assert settings.default_metric() == "loss"
-    assert settings.output_shape((), 64) == (1, 3, 64, 64)
+    assert settings.output_shape((), (64, 64)) == (1, 3, 64, 64)
     assert settings.losses == ("mse",)
     assert (settings.target, settings.takes_time) == ("none", True)
     assert settings.normalize == {"symmetric"}

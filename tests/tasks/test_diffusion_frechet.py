@@ -77,7 +77,7 @@ class Classifier(nn.Module):
 
 
 def test_features_are_what_enters_the_last_linear_layer() -> None:
-    network = WithPreprocessing(Classifier(), 8, [2.0] * 3, [-1.0, 0.0, 1.0])
+    network = WithPreprocessing(Classifier(), (8, 8), [2.0] * 3, [-1.0, 0.0, 1.0])
     images = torch.full((2, 3, 4, 4), 0.25)  # becomes 8×8, then 0.5 + offset
     extractor = Extractor("made", network)
     assert extractor.features(images).tolist() == [[-0.5, 0.5, 1.5]] * 2
