@@ -83,7 +83,8 @@ def steps(frame: pd.DataFrame, design: Design) -> pd.DataFrame:
         row = known.loc[label]
         rows.append((component, "step", means[before], means[label], row["low"], row["high"],
                      row["conclusion"]))  # fmt: skip
-    rows.append((sequence[-1], "end", np.nan, last, np.nan, np.nan, ""))
+    name = "all components" if design.kind is DesignKind.CUMULATIVE else sequence[-1]
+    rows.append((name, "end", np.nan, last, np.nan, np.nan, ""))
     return pd.DataFrame(rows, columns=columns)
 
 

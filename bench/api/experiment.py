@@ -112,6 +112,21 @@ class Experiment:
         return pd.DataFrame(rows).astype({"needs_seeds": "Int64"})
 
     @cached_property
+    def ablation(self) -> pd.DataFrame | None:
+        """Of an ablation design a row per configuration, as `tables/ablation.csv` has it.
+
+        The level of each component, the score, and what it is compared with. None without a design.
+        """
+        from bench.analysis.ablation import ablation_column, configurations
+        from bench.analysis.explored import explore
+
+        records = self._over_folds
+        if records.design is None:
+            return None
+        explored = explore(records, self._outcomes)
+        return configurations(records, explored, ablation_column(records))
+
+    @cached_property
     def figures(self) -> Figures:
         """The report's figures by name: a mapping, each drawn as in the report."""
         from bench.api.figures import Figures

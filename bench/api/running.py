@@ -63,6 +63,22 @@ class Planned:
         ]
         return pd.DataFrame(rows)
 
+    @property
+    def design(self) -> pd.DataFrame | None:
+        """Of an ablation design the level of every component, a row for each configuration.
+
+        None where every combination of the axes is trained.
+        """
+        import pandas as pd
+
+        design = self._plan.design
+        if design is None:
+            return None
+        labels = self.axes["configuration"]
+        planned = {label: dict(design.configurations[label]) for label in labels}
+        found = pd.DataFrame.from_dict(planned, orient="index", columns=list(design.components))
+        return found.rename_axis("configuration")
+
     def config(self, trial: str) -> dict[str, Any]:
         """All settings of the trial of this id, defaults included."""
         found = next((one for one in self._plan.trials if one.id == trial), None)

@@ -98,6 +98,7 @@ def plan(
 ) -> None:
     """Show the trials of a spec; nothing runs."""
     from bench.commands.data_sets import plan_lines
+    from bench.commands.design_table import design_lines, design_table
     from bench.commands.disk import disk_lines
     from bench.commands.inspect import memory_lines, outlook_lines, plan_rows, plan_table
     from bench.run.forecast import forecast
@@ -108,6 +109,7 @@ def plan(
     peaks = [] if footprints is None else memory_lines(planned, footprints)
     lines = [
         *peaks,
+        *design_lines(planned),
         *outlook_lines(planned),
         *disk_lines(planned, results),
         *plan_lines(planned, spec),
@@ -117,6 +119,9 @@ def plan(
         for line in lines:
             print(line, file=sys.stderr)
         return
+    if (ticks := design_table(planned)) is not None:
+        print_table(ticks)
+        print()
     print_table(plan_table(rows, list(planned.axes), cost=cost))
     print(f"{len(rows)} trials, {sum(t.settings.train.epochs for t in planned.trials)} epochs")
     for caution in planned.warnings:

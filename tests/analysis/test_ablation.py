@@ -79,7 +79,7 @@ def test_steps_add_up_to_the_whole(tmp_path: Path) -> None:
     assert [str(one.verdict) for one in tested] == ["supported", "inconclusive", "refuted"]
     shown = steps(frame, records.design)
     assert list(shown["kind"]) == ["end", "step", "step", "step", "end"]
-    assert list(shown["label"]) == ["base", *EFFECTS, "plus average"]
+    assert list(shown["label"]) == ["base", *EFFECTS, "all components"]
     within = shown.iloc[1:-1]
     assert list(within["start"]) == list(frame["mean"][:-1])
     assert list(within["end"]) == list(frame["mean"][1:])
