@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -360,3 +361,20 @@ def test_a_component_that_the_full_configuration_does_not_use(tmp_path: Path) ->
     with pytest.raises(SpecError, match=r"design\.leave_one_out\.focus: has no effect with") as e:
         planned(tmp_path, text, "train.focal_gamma=3")
     assert "so that 'focus' changes nothing; leave it out" in str(e.value)
+
+
+def blocks(language: str) -> list[str]:
+    text = (Path(__file__).parents[2] / "docs/designs.md").read_text()
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+@pytest.mark.parametrize("number", range(len(blocks("yaml"))))
+def test_the_guide_s_examples_can_be_planned(number: int, tmp_path: Path) -> None:
+    block = blocks("yaml")[number]
+    head = "" if "experiment:" in block else HEAD
+    design = "" if "design:" in block else LEAVE_ONE_OUT
+    path = tmp_path / "spec.yaml"
+    path.write_text(head + design + block)
+    plan = make_plan(load_spec(path))
+    assert plan.design is not None
+    assert plan.hypotheses
