@@ -106,6 +106,7 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
         over=_over(plan, store.plan_path(experiment)),
         repeats=repeats_in(plan, store.plan_path(experiment)),
         folds=_folds(members, plan),
+        reported=_reported(store.looks(experiment)),
     )
     return with_path(records)
 
@@ -196,6 +197,16 @@ def _design(plan: Mapping[str, Any], path: Path) -> Design | None:
         return None if record is None else Design.of(record)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise damaged(path, f"its design: {error!r}") from error
+
+
+def _reported(looks: Mapping[str, Any]) -> tuple[dict[str, int], ...]:
+    """What reports have tested on how many seeds; what is no such thing is left out."""
+    reports = looks.get("reports")
+    return tuple(
+        {str(name): n for name, n in report.items() if type(n) is int}
+        for report in (reports if isinstance(reports, list) else ())
+        if isinstance(report, dict)
+    )
 
 
 def repeats_in(plan: Mapping[str, Any], path: Path) -> RepeatPlan | None:

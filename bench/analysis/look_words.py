@@ -10,9 +10,9 @@ from bench.analysis.looks import ALPHA, HypothesisLook, Looks
 from bench.analysis.repeats import State
 from bench.analysis.sequential import error_of_looks
 from bench.durations import format_duration
+from bench.spec.repeats import RepeatPlan
 
 _MOST_NAMED = 8
-STOPPED_EARLY = "stopped early, so the size is rather overstated: the interval allows for it"
 
 
 def look_words(found: HypothesisLook) -> str:
@@ -42,14 +42,21 @@ def look_counts(looks: Looks) -> str:
     return f"look {taken} of {len(all_looks)} ({all_looks[taken - 1]} seeds): {', '.join(parts)}"
 
 
-def look_lines(looks: Looks, tested: Sequence[HypothesisOutcome]) -> list[str]:
-    """What the last look decided, and who goes on, for what; empty before the first."""
-    if not looks.progress.looks_taken:
-        return []
+def look_lines(
+    looks: Looks, tested: Sequence[HypothesisOutcome], *, every: bool = False
+) -> list[str]:
+    """What the last look decided, and who goes on, for what.
+
+    With `every`, also what earlier ones have.
+    """
     counts = look_counts(looks)
+    counts = f"{counts[0].upper()}{counts[1:]}."
+    if not looks.progress.looks_taken:
+        return [counts]
+    known = [each for each in tested if each.look is not None]
     return [
-        f"{counts[0].upper()}{counts[1:]}.",
-        *(f"  {_hypothesis(each)}" for each in tested if _is_new(each, looks)),
+        counts,
+        *(f"  {_hypothesis(each)}" for each in known if every or _is_new(each, looks)),
         next_line(looks, tested),
     ]
 
@@ -90,6 +97,18 @@ def looks_cost(looks: Sequence[int]) -> str:
         f"looked {seen} seeds: up to {error:.1f}% false claims instead of {100 * ALPHA:g}%; "
         "`seeds: {until: settled}` keeps it"
     )
+
+
+def earlier_looks(repeats: RepeatPlan) -> list[str]:
+    """That the looks were changed after some were taken; a sentence without a full stop."""
+    if not repeats.earlier:
+        return []
+    taken = repeats.looks[: repeats.earlier[-1].taken]
+    at = f"{', '.join(map(str, taken[:-1]))} and {taken[-1]}" if len(taken) > 1 else f"{taken[0]}"
+    return [
+        f"the looks were changed after those at {at} seeds: their levels stand, and what they left "
+        "of the 5% is spread over the looks to come"
+    ]
 
 
 def _why_over(looks: Looks) -> str:

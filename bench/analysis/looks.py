@@ -29,7 +29,7 @@ from bench.analysis.repeats import Arm, Decision, Progress, State, replay
 from bench.analysis.sequential import RHO, Boundaries
 from bench.analysis.stats import Sample
 from bench.analysis.two_sources import FEWEST_GROUPS, Over
-from bench.plan.sides import sides
+from bench.plan.repeats import compared_arms
 from bench.record.columns import Status
 from bench.spec.hypotheses import Hypothesis
 from bench.spec.repeats import RepeatPlan
@@ -270,15 +270,8 @@ class _Tests:
     def arms(self, hypothesis: Hypothesis) -> frozenset[Arm]:
         """The planned arms of a hypothesis, in the strata that both sides have."""
         planned = self._planned_arms
-        found = sides(hypothesis, planned, self.records.design)
-        if not isinstance(hypothesis.b, dict):
-            return frozenset(_arm(planned[i]) for i in found.a)
-
-        def stratum(i: int) -> tuple[str, ...]:
-            return tuple(planned[i][axis] for axis in found.strata)
-
-        common = {stratum(i) for i in found.a} & {stratum(i) for i in found.b}
-        return frozenset(_arm(planned[i]) for i in (*found.a, *found.b) if stratum(i) in common)
+        found = compared_arms(hypothesis, planned, self.records.design)
+        return frozenset(_arm(planned[i]) for i in found)
 
     def are_final(self, arms: frozenset[Arm], n: int) -> bool:
         """Whether the first n seeds of these arms are."""

@@ -78,6 +78,7 @@ class Records:
         fold_records: where a row of `runs` is an arm and seed over all its folds, the records with
             a row for each of these; else None. See `bench.analysis.fold_pool`.
         trials_of: by the id of such a row, its trials by fold.
+        reported: by hypothesis, on how many seeds each earlier report has tested it.
     """
 
     experiment: str
@@ -109,6 +110,7 @@ class Records:
     folds: Folds | None = None
     fold_records: Records | None = None
     trials_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    reported: tuple[Mapping[str, int], ...] = ()
 
     @property
     def trial_records(self) -> Records:

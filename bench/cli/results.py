@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,7 @@ def status(
 ) -> None:
     """Show how far the trials are."""
     from bench.commands.inspect import status_rows, status_table
+    from bench.commands.look_lines import status_look_lines
     from bench.record.store import Store
 
     store = Store(results)
@@ -33,7 +35,10 @@ def status(
         print_table(status_table(rows))
     elif not problems:
         print(f"No experiments in {results}.")
-    exit_on_problems(problems)
+    looks, untold = for_each(names if rows else [], lambda name: status_look_lines(store, name))
+    for line in (line for lines in looks for line in lines):
+        print(printable(line), file=sys.stderr if as_json else sys.stdout)
+    exit_on_problems(problems or untold)
 
 
 def report(

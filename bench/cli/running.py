@@ -101,6 +101,7 @@ def plan(
     from bench.commands.design_table import design_lines, design_table
     from bench.commands.disk import disk_lines
     from bench.commands.inspect import memory_lines, outlook_lines, plan_rows, plan_table
+    from bench.commands.look_lines import plan_look_lines, with_further
     from bench.run.forecast import forecast
 
     planned = _plan(spec, overrides, results, trust_code=trust_code)
@@ -108,6 +109,7 @@ def plan(
     rows = plan_rows(planned, cost=cost, memory=footprints)
     peaks = [] if footprints is None else memory_lines(planned, footprints)
     lines = [
+        *plan_look_lines(planned),
         *peaks,
         *design_lines(planned),
         *outlook_lines(planned),
@@ -115,7 +117,7 @@ def plan(
         *plan_lines(planned, spec),
     ]
     if as_json:
-        print(json.dumps(rows, indent=2))
+        print(json.dumps(with_further(rows, planned), indent=2))
         for line in lines:
             print(line, file=sys.stderr)
         return

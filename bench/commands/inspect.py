@@ -131,10 +131,14 @@ def outlook_lines(plan: Plan) -> list[str]:
         return []
     from bench.report.narrative.outlook import outlooks  # imports scipy
 
-    seeds = len({trial.seed for trial in plan.trials})
+    seeds, boundaries = len({trial.seed for trial in plan.trials}), None
+    if plan.repeats is not None:
+        from bench.analysis.looks import boundaries_of
+
+        seeds, boundaries = plan.repeats.looks[-1], boundaries_of(plan.repeats)
     return [
         f"{'Warning' if found.doubtful else 'Hypothesis'}: {found.text}."
-        for found in outlooks(plan.hypotheses, seeds)
+        for found in outlooks(plan.hypotheses, seeds, boundaries)
     ]
 
 

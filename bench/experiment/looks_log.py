@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
-from bench.errors import StoreError
 from bench.record.store import Store
 
 
@@ -25,22 +23,6 @@ def keep_log(store: Store, experiment: str, log: Mapping[str, Any] | None) -> li
         "counts."
         for each in changed
     ]
-
-
-def keep_report(store: Store, experiment: str, seeds: Mapping[str, int]) -> None:
-    """Remember that a report has tested hypotheses (by id) on so many seeds, not planned as looks.
-
-    Where the results cannot be written nothing is remembered.
-    """
-    if not seeds:
-        return
-    before = store.looks(experiment)
-    known = before.get("reports")
-    reports = [one for one in known if isinstance(one, dict)] if isinstance(known, list) else []
-    if dict(seeds) in reports:
-        return
-    with suppress(StoreError):
-        store.write_looks(experiment, {**before, "reports": [*reports, dict(seeds)]})
 
 
 def _differences(before: object, now: list[Mapping[str, Any]]) -> list[str]:

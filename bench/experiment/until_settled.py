@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from bench.analysis.arms import NO_LABEL
 from bench.analysis.hypotheses import tested_outcomes
 from bench.analysis.load import load, repeats_in
-from bench.analysis.look_words import look_counts, look_lines
+from bench.analysis.look_words import earlier_looks, look_counts, look_lines
 from bench.analysis.looks import Looks, looks_of
 from bench.analysis.observations import read_scores_of
 from bench.analysis.records import Records
@@ -61,15 +60,10 @@ def continued(plan: Plan, store: Store) -> Plan:
     return plan.repeating(plan.repeats.continuing(before, taken))
 
 
-def changed_looks(plan: Plan) -> Iterable[str]:
-    """That the looks were changed after some were taken."""
-    if plan.repeats is not None and plan.repeats.earlier:
-        taken = plan.repeats.earlier[-1].taken
-        first = ", ".join(map(str, plan.repeats.looks[:taken]))
-        yield (
-            f"The looks were changed after those at {first} seeds: their levels stand, and what "
-            "they left of the 5% is spread over the looks to come"
-        )
+def changed_looks(plan: Plan) -> list[str]:
+    """That the looks were changed after some were taken, for a person."""
+    changed = [] if plan.repeats is None else earlier_looks(plan.repeats)
+    return [f"{each[0].upper()}{each[1:]}." for each in changed]
 
 
 def log_of(looks: Looks) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from bench.plan.folds import folds_of_arms
 from bench.plan.hypotheses import checked_hypotheses
 from bench.plan.plan import Plan
 from bench.plan.refuse_unused import refuse_unused_settings
-from bench.plan.repeats import refuse_repeats, repeats_of
+from bench.plan.repeats import with_repeats
 from bench.plan.scoring import refuse_mixed_scoring
 from bench.plan.trial import Trial
 from bench.registry import Custom, load_target
@@ -62,9 +62,7 @@ def make_plan(spec: Spec) -> Plan:
     planned = [arm for arm in arms if design is None or _is_planned(design, arm)]
     further = (*off_the_path, *later)
     plan = Plan(spec, labels_in_use(axes, planned), trials, further=further, design=design)
-    plan = replace(plan, hypotheses=checked_hypotheses(plan), repeats=repeats_of(spec))
-    refuse_repeats(plan)
-    return plan
+    return with_repeats(replace(plan, hypotheses=checked_hypotheses(plan)))
 
 
 def _planned(

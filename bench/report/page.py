@@ -29,6 +29,7 @@ from bench.errors import StoreError
 from bench.plan.comparable import loss_warnings
 from bench.record.columns import Status
 from bench.record.files import write_json, write_text
+from bench.record.looks_file import remember_report
 from bench.record.store import Store
 from bench.report.figures import Drawing, ExperimentData, draw_all, write_figures
 from bench.report.figures.arm_style import arm_color
@@ -41,6 +42,7 @@ from bench.report.narrative import headline as findings
 from bench.report.narrative.definitions import definition, definition_of
 from bench.report.narrative.diagnostics import diagnose
 from bench.report.narrative.folds_note import folds_note
+from bench.report.narrative.look_notes import look_cautions, reported_seeds
 from bench.report.narrative.mark_notes import mark_notes
 from bench.report.page_view import TROUBLES, page_view
 from bench.report.search.figures.draw_all import draw_search
@@ -95,7 +97,8 @@ def write_report(
         records = load(store, name)
         if hypotheses and name in hypotheses:
             records = with_hypotheses(records, hypotheses[name])
-        pages.append(write_one(records, out / name, read_search_record(store.experiment(name))))
+        search = read_search_record(store.experiment(name))
+        pages.append(write_one(records, out / name, search, store))
     return pages[-1]
 
 
@@ -114,10 +117,16 @@ def write_together(store: Store, experiments: Sequence[str], name: str, out: Pat
     return write_one(records, out / name)
 
 
-def write_one(records: Records, folder: Path, search: SearchRecord | None = None) -> Path:
+def write_one(
+    records: Records,
+    folder: Path,
+    search: SearchRecord | None = None,
+    store: Store | None = None,
+) -> Path:
     """Write one report into `folder` and return the path of report.html.
 
-    `search` is what a search found, where the experiment is one.
+    `search` is what a search found, where the experiment is one. With `store` it is remembered on
+    how many seeds hypotheses were tested, since each such look costs.
 
     Raises:
         StoreError: a part of the folder is a link that leads elsewhere, where files of an earlier
@@ -158,6 +167,8 @@ def write_one(records: Records, folder: Path, search: SearchRecord | None = None
     write_text(folder / "report.md", templates.get_template("report.md.j2").render(context))
     page = folder / "report.html"
     write_text(page, templates.get_template("report.html.j2").render(context))
+    if store is not None:
+        remember_report(store, records.experiment, reported_seeds(tested))
     return page
 
 
@@ -189,6 +200,7 @@ def page_context(
         "headline": findings.headline(records, summary, arms, explored),
         "cautions": loss_warnings(records.incomparable, records.metrics, records.axes)
         + records.cautions
+        + look_cautions(records, tested)
         + ((formulas,) if (formulas := formula_caution(texts_of(records))) else ()),
         "progress": findings.progress(records),
         "folds_note": folds_note(records),

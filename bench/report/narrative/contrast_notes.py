@@ -1,16 +1,14 @@
-"""What verdicts generalise over, why they are open, and what looking at results cost, in words."""
+"""What verdicts generalise over, and why they are open, in words."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
 from bench.analysis.contrast_tests import Basis, Statement
 from bench.analysis.contrasts import ALPHA, Result, Word
 from bench.analysis.evidence import Claim
-from bench.analysis.repeats import Decision, State
-from bench.analysis.sequential import Boundaries, error_of_looks
 from bench.analysis.stats import Floats, Interval
 from bench.analysis.strata import SIDES, Side
 from bench.analysis.two_sources import FEWEST_GROUPS, FEWEST_SEEDS, Over, TwoSources
@@ -121,44 +119,6 @@ def runs_beyond(runs: Floats, what: str, number: float) -> str:
     count, way = (over, "over") if over >= under else (under, "under")
     part = f"all {len(runs)}" if count == len(runs) else f"{count} of {len(runs)}"
     return f"in {part} runs {what} is {way} {number:g}"
-
-
-def look_words(decision: Decision, boundaries: Boundaries, alpha: float = ALPHA) -> str:
-    """Where a hypothesis stands whose seeds are repeated until it is settled.
-
-    `alpha` is the level that is left to it: `p must fall below 0.0056 at 8 seeds`.
-    """
-    looks = boundaries.looks
-    if decision.look is None:
-        return f"first look at {looks[0]} seeds"
-    if decision.state is State.SETTLED:
-        text = f"stopped at look {decision.look + 1} of {len(looks)} ({looks[decision.look]} seeds)"
-        early = decision.look < len(looks) - 1
-        caution = "; stopped early, so the size is rather overstated: the interval allows for it"
-        return text + (caution if early else "")
-    if decision.look == len(looks) - 1:
-        return f"open after the last look ({looks[-1]} seeds)"
-    following = decision.look + 1
-    level = numbers.significant(float(boundaries.level(following, alpha)), 2)
-    must = f"p must fall below {level} at {looks[following]} seeds"
-    hopeless = decision.state is State.FUTILE
-    return f"open, and more seeds will hardly help: {must}" if hopeless else f"open: {must}"
-
-
-def looks_cost(looks: Sequence[int]) -> str:
-    """What looking at these numbers of seeds without a plan did to the error; empty of one look.
-
-    For example: looked at 5 and at 10 seeds: up to 8.7% false claims instead of 5%.
-    """
-    if len(looks) < 2:
-        return ""
-    error = 100 * error_of_looks(looks, ALPHA)
-    named = [f"at {n}" for n in looks]
-    seen = f"{', '.join(named[:-1])} and {named[-1]}"
-    return (
-        f"looked {seen} seeds: up to {error:.1f}% false claims instead of {100 * ALPHA:g}%; "
-        "`seeds: {until: settled}` keeps it"
-    )
 
 
 def p_equals(p: float) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from bench.analysis import power
 from bench.analysis.contrasts import ALPHA
 from bench.analysis.evidence import Bounds
+from bench.analysis.sequential import Boundaries
 from bench.analysis.sign_test import p_above, runs_needed
 from bench.report.format.numbers import significant
 from bench.spec.hypotheses import Hypothesis
@@ -35,9 +36,13 @@ class Outlook:
     text: str
 
 
-def outlooks(hypotheses: Sequence[Hypothesis], seeds: int) -> list[Outlook]:
-    """What `seeds` seeds can say of each hypothesis."""
+def outlooks(
+    hypotheses: Sequence[Hypothesis], seeds: int, boundaries: Boundaries | None = None
+) -> list[Outlook]:
+    """What `seeds` seeds can say of each hypothesis; with `boundaries` at their last look alone."""
     level = ALPHA / max(1, sum(not hypothesis.exact for hypothesis in hypotheses))
+    if boundaries is not None:
+        level = float(boundaries.level(len(boundaries.looks) - 1, level))
     return [_outlook(hypothesis, seeds, level) for hypothesis in hypotheses]
 
 

@@ -28,6 +28,7 @@ from bench.report.format.cells import (
 )
 from bench.report.narrative.card_notes import card_notes, needs_fact, scope_word
 from bench.report.narrative.completeness import failure_counts, reason_words
+from bench.report.narrative.look_notes import after_verdict, look_notes
 from bench.report.narrative.sentences import metric_words, sentence
 
 SYMBOLS = {
@@ -51,6 +52,7 @@ class VerdictCard:
     Attributes:
         id, claim: as declared.
         verdict, symbol: in a word and as a sign.
+        look: what follows the verdict: `, stopped at look 3 of 9 (5 seeds)`; empty of fixed seeds.
         sentence: the outcome in words.
         facts: names and values of the numbers behind it.
         notes: what it generalises over, its three statements, its components of variance, and
@@ -63,6 +65,7 @@ class VerdictCard:
     claim: str
     verdict: str
     symbol: str
+    look: str
     sentence: str
     facts: list[tuple[str, str]]
     notes: list[str]
@@ -78,9 +81,10 @@ def verdict_cards(records: Records, outcomes: Iterable[HypothesisOutcome]) -> li
             claim=outcome.hypothesis.claim,
             verdict=str(outcome.verdict),
             symbol=SYMBOLS[outcome.verdict],
+            look=after_verdict(outcome),
             sentence=sentence(outcome),
             facts=_facts(outcome),
-            notes=card_notes(outcome),
+            notes=[*look_notes(records, outcome), *card_notes(outcome)],
             strata=_strata_table(outcome) if _has_strata(outcome) else None,
             trials=_trials(records, outcome),
         )
@@ -168,7 +172,7 @@ def _facts(outcome: HypothesisOutcome) -> list[tuple[str, str]]:
         ("expected", f"{expected}{margin}"),
         (_estimate_name(outcome), f"{text} {bounds}".rstrip()),
         (f"{outcome.pairs.unit}s", _complete(outcome)),
-        ("p", format_p(found.p)),
+        ("p" if outcome.look is None else "p over all looks", format_p(found.p)),
         ("p (Holm)", format_p(found.p_corrected)),
     ]
     if needs := needs_fact(found):
@@ -180,10 +184,11 @@ def _facts(outcome: HypothesisOutcome) -> list[tuple[str, str]]:
 
 
 def _estimate_name(outcome: HypothesisOutcome) -> str:
+    repeated = "repeated " if outcome.look is not None else ""
     if outcome.against_number:
-        return "median of a − b [95% interval]"
+        return f"median of a − b [95% {repeated}interval]"
     by_images = outcome.result.contrast.over is not Over.SEEDS
-    return "a − b [95% interval]" if by_images else "a − b [95% t-interval]"
+    return f"a − b [95% {repeated}interval]" if by_images else f"a − b [95% {repeated}t-interval]"
 
 
 def _complete(outcome: HypothesisOutcome) -> str:
@@ -242,11 +247,13 @@ def _amount(found: Interval) -> tuple[str, str]:
 def _trials(records: Records, outcome: HypothesisOutcome) -> list[tuple[str, list[str]]]:
     """Every planned trial of either side: those that lack the figure too."""
     found = sides(outcome.hypothesis, labels_of(records), records.design)
-    ids = list(records.runs["id"])
+    ids, seeds = list(records.runs["id"]), records.runs["seed"]
+    last = math.inf if outcome.look is None else outcome.look.n_seeds
+    judged = (seeds.isna() | (seeds < last)).fillna(True).tolist()
     a, b = outcome.hypothesis.a, outcome.hypothesis.b
     named = [("a", a, found.a)] + ([("b", b, found.b)] if isinstance(b, dict) else [])
     return [
         (f"{side}: {', '.join(f'{axis} {label}' for axis, label in labels.items())}",
-         [ids[row] for row in rows])
+         [ids[row] for row in rows if judged[row]])
         for side, labels, rows in named
     ]  # fmt: skip

@@ -3,26 +3,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import pytest
 
 from bench.analysis.contrast_tests import Contrast, Observed
 from bench.analysis.contrasts import ContrastBook, Question, Result, Word
 from bench.analysis.evidence import Claim
-from bench.analysis.repeats import Decision, State
-from bench.analysis.sequential import Boundaries
 from bench.analysis.two_sources import Over, two_sources
 from bench.report.narrative.contrast_notes import (
-    look_words,
-    looks_cost,
     runs_beyond,
     statement_lines,
     why_open,
     withheld,
 )
-from bench.spec.repeats import looks
 
 A, B = frozenset("a"), frozenset("b")
-BOUNDARIES = Boundaries(looks(3, 20))
 
 
 def crossed(seeds: float, images: float, mean: float, rest: float = 0.0) -> np.ndarray:
@@ -106,34 +99,3 @@ def test_runs_against_a_number() -> None:
     assert runs_beyond(np.ones(5), "the gap", 0.05) == "in all 5 runs the gap is over 0.05"
     some = np.array([-1.0, -1.0, -1.0, 0.0, 1.0])
     assert runs_beyond(some, "the gap", 0.05) == "in 3 of 5 runs the gap is under 0.05"
-
-
-@pytest.mark.parametrize(
-    ("decision", "text"),
-    [
-        (Decision(), "first look at 3 seeds"),
-        (Decision(State.OPEN, 3), "open: p must fall below 0.0056 at 8 seeds"),
-        (Decision(State.OPEN, 8), "open after the last look (20 seeds)"),
-        (Decision(State.SETTLED, 8, Claim.ABOVE), "stopped at look 9 of 9 (20 seeds)"),
-    ],
-)
-def test_looks(decision: Decision, text: str) -> None:
-    assert look_words(decision, BOUNDARIES) == text
-
-
-def test_stopped_early() -> None:
-    text = look_words(Decision(State.SETTLED, 2, Claim.ABOVE), BOUNDARIES)
-    assert text.startswith("stopped at look 3 of 9 (5 seeds); stopped early, so the size is rather")
-
-
-def test_futile() -> None:
-    text = look_words(Decision(State.FUTILE, 3), BOUNDARIES, 0.025)
-    assert text.startswith("open, and more seeds will hardly help: p must fall below 0.0027 at 8")
-
-
-def test_cost_of_looks_without_a_plan() -> None:
-    assert looks_cost([5, 10]) == (
-        "looked at 5 and at 10 seeds: up to 8.7% false claims instead of 5%; "
-        "`seeds: {until: settled}` keeps it"
-    )
-    assert looks_cost([5]) == ""

@@ -1,0 +1,160 @@
+"""A study that repeats seeds until all is settled, killed at random: the verdicts are the same.
+
+    python -m tests.faults.settled_kills [--kills 10] [--seed 0]
+
+The study is run undisturbed, one trial at a time. Then in another folder, two at a time, while its
+worker or all of its processes are killed at random instants and the command is started again.
+verdicts.json must be the same to the byte, looks.json and the planned trials too, and no look may
+ever be decided otherwise than before. Exits with 1 on any difference.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.faults.kills import LIMIT_SECONDS, workers
+from tests.faults.workspace import ROOT
+
+SPEC = """\
+experiment: settled
+task: segmentation
+data: {name: shapes, image_size: 32, train: 12, val: 4, test: 12}
+train: {epochs: EPOCHS, batch_size: 6}
+model: {name: unet, width: 0.05}
+grid: {train.lr: {low: 0.0001, middle: 0.003, high: 0.01}}
+seeds: {until: settled, max: MAX}
+machine: {threads: 1, device: cpu}
+hypotheses:
+  - {id: low, claim: "A low rate is too low", metric: final_train_loss, a: {train.lr: low},
+     b: {train.lr: middle}, expect: higher}
+  - {id: high, claim: "A high rate is better", metric: test_dice, a: {train.lr: high},
+     b: {train.lr: middle}, expect: higher}
+"""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Where the study is run."""
+
+    path: Path
+    jobs: int
+
+    def write(self, epochs: int, most: int) -> None:
+        """The spec."""
+        self.path.mkdir(parents=True)
+        text = SPEC.replace("EPOCHS", str(epochs)).replace("MAX", str(most))
+        (self.path / "spec.yaml").write_text(text)
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """`bench run`, in a process group of its own; what it says is added to said.txt."""
+        environment = os.environ | {
+            "PYTHONPATH": str(ROOT),
+            "BENCH_CACHE": str(self.path / "cache"),
+            "OMP_NUM_THREADS": "1",
+        }
+        words = ["run", "spec.yaml", "-j", str(self.jobs), "--retries", "1000"]
+        with (self.path / "said.txt").open("ab") as said:
+            return subprocess.Popen(
+                [sys.executable, "-m", "bench", *words],
+                cwd=self.path,
+                env=environment,
+                stdout=said,
+                stderr=said,
+                start_new_session=True,
+            )
+
+    @property
+    def said(self) -> str:
+        """All that the commands said."""
+        return (self.path / "said.txt").read_text()
+
+    def found(self) -> dict[str, object]:
+        """What must not depend on what happened to the processes."""
+        results, reports = self.path / "results" / "settled", self.path / "reports" / "settled"
+        plan = json.loads((results / "plan.json").read_text())
+        return {
+            "verdicts": (reports / "verdicts.json").read_bytes(),
+            "looks": (results / "looks.json").read_bytes(),
+            "trials": [trial["id"] for trial in plan["trials"]],
+        }
+
+
+def undisturbed(folder: Folder) -> dict[str, object]:
+    """The reference."""
+    run = folder.start()
+    if run.wait(LIMIT_SECONDS):
+        raise SystemExit(folder.said)
+    return folder.found()
+
+
+def disturbed(folder: Folder, kills: int, draw: random.Random) -> dict[str, object]:
+    """Killed so many times on the way, and started again."""
+    until = time.monotonic() + LIMIT_SECONDS
+    run = folder.start()
+    try:
+        while kills > 0 and time.monotonic() < until:
+            while draw.random() < 0.9 and not workers(run) and run.poll() is None:
+                time.sleep(0.05)  # mostly while it trains, else while it starts
+            time.sleep(draw.uniform(0, 4))
+            if run.poll() is not None:
+                break  # it has ended before
+            kills -= 1
+            if draw.random() < 0.4 and (found := workers(run)):
+                draw.choice(found).kill()
+                continue
+            os.killpg(run.pid, signal.SIGKILL if draw.random() < 0.8 else signal.SIGINT)
+            run.wait(LIMIT_SECONDS)
+            run = folder.start()
+        if run.wait(max(1.0, until - time.monotonic())) != 0:  # interrupted with the last one
+            run = folder.start()
+            run.wait(max(1.0, until - time.monotonic()))
+    finally:
+        if run.poll() is None:
+            os.killpg(run.pid, signal.SIGKILL)
+    return folder.found()
+
+
+def differences(root: Path, kills: int, seed: int, epochs: int, most: int) -> list[str]:
+    """What was not the same, in words."""
+    alone, killed = Folder(root / "alone", 1), Folder(root / "killed", 2)
+    for folder in (alone, killed):
+        folder.write(epochs, most)
+    expected = undisturbed(alone)
+    found = disturbed(killed, kills, random.Random(seed))
+    problems = [f"another {part}" for part, value in expected.items() if found[part] != value]
+    for text in ("is another than before", "Traceback", "was not foreseen"):
+        if text in killed.said:
+            problems.append(f"it said: {text}: {killed.said[-3000:]}")
+    return problems
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The long form; 1 where anything was different."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--max", type=int, default=6)
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        found = differences(Path(folder), options.kills, options.seed, options.epochs, options.max)
+        said = (Path(folder) / "killed" / "said.txt").read_text()
+    starts, looks = said.count("Starting: loading"), said.count("Look ")
+    print(f"{options.kills} kills, {starts} starts, {looks} looks said")
+    print("\n".join(found) or "verdicts.json, looks.json and the planned trials are the same")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

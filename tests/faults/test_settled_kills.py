@@ -1,0 +1,14 @@
+"""The short form; the long one is `python -m tests.faults.settled_kills`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.faults.settled_kills import differences
+
+
+@pytest.mark.slow
+def test_killed_while_it_repeats_seeds_a_study_has_the_same_verdicts(tmp_path: Path) -> None:
+    assert differences(tmp_path, kills=2, seed=1, epochs=2, most=4) == []
