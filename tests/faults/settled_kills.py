@@ -104,8 +104,9 @@ def disturbed(folder: Folder, kills: int, draw: random.Random) -> dict[str, obje
     run = folder.start()
     try:
         while kills > 0 and time.monotonic() < until:
-            while draw.random() < 0.9 and not workers(run) and run.poll() is None:
-                time.sleep(0.05)  # mostly while it trains, else while it starts
+            training = draw.random() < 0.8  # else while it starts
+            while training and not workers(run) and run.poll() is None:
+                time.sleep(0.05)
             time.sleep(draw.uniform(0, 4))
             if run.poll() is not None:
                 break  # it has ended before
