@@ -309,13 +309,13 @@ def _check_settings(
                     "not which it is"
                 )
                 raise document.error(value.where, message)
+            if kind is DesignKind.ONE_AT_A_TIME:
+                continue  # no two alternatives are ever taken together
             other, before = first.setdefault(value.axis, (component, value))
             if other is component or canonical_json(before.value) == canonical_json(value.value):
                 continue
-            remedy = (
-                "list both under one name"
-                if kind is DesignKind.ONE_AT_A_TIME
-                else "make one component of both, or alternatives of `one_at_a_time`"
+            message = (
+                f"{other.name!r} sets {value.axis} too, to another value; make one component of "
+                "both, or alternatives of `one_at_a_time`"
             )
-            message = f"{other.name!r} sets {value.axis} too, to another value; {remedy}"
             raise document.error(value.where, message)
