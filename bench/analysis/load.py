@@ -161,12 +161,15 @@ def _plan_of(members: list[dict[str, Any]], histories: Mapping[str, Curves]) -> 
 
 
 def _edited_hypotheses(plan: Mapping[str, Any]) -> tuple[str, ...]:
-    """A sentence where the hypotheses are not those that were planned; none in older records."""
-    recorded = plan.get("hypotheses_digest")
-    if recorded is None or recorded == digest(plan.get("hypotheses", [])):
+    """A sentence where hypotheses or looks are not those that were planned; not of old records."""
+    recorded, planned = plan.get("hypotheses_digest"), plan.get("hypotheses", [])
+    if recorded is None:
+        return ()
+    if recorded == digest([planned, plan["repeats"]] if plan.get("repeats") else planned):
         return ()
     return (
-        "the hypotheses in plan.json were changed after they were planned, and none is tested: "
+        "the hypotheses or looks in plan.json were changed after they were planned, and no "
+        "hypothesis is tested: "
         "`bench report SPEC` tests those of a spec",
     )
 

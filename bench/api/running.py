@@ -32,6 +32,9 @@ class Planned:
         experiment: its name.
         axes: the labels on each axis, in the spec's order.
         warnings: what to know before comparing the arms, a sentence each.
+        looks: numbers of seeds at which hypotheses are tested, where seeds are repeated until they
+            are settled; else empty.
+        most: how many trials there are at most; as many as there are, where seeds are fixed.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -39,12 +42,18 @@ class Planned:
         self.experiment: str = plan.experiment
         self.axes: dict[str, tuple[str, ...]] = dict(plan.axes)
         self.warnings: tuple[str, ...] = plan.warnings
+        self.looks: tuple[int, ...] = () if plan.repeats is None else plan.repeats.looks
+        self.most: int = len(plan.trials) + len(plan.further if plan.repeats else ())
 
     def __len__(self) -> int:
         return len(self._plan.trials)
 
     def __repr__(self) -> str:
-        return f"<Planned {self.experiment}: {len(self)} trials>"
+        return f"<Planned {self.experiment}: {self._count} trials>"
+
+    @property
+    def _count(self) -> str:
+        return str(len(self)) if self.most == len(self) else f"{len(self)} to {self.most}"
 
     @property
     def trials(self) -> pd.DataFrame:
@@ -91,7 +100,7 @@ class Planned:
         more = f"<p>… and {len(self) - SHOWN} more</p>" if len(self) > SHOWN else ""
         warned = "".join(f"<p>Warning: {escape(visible(text))}.</p>" for text in self.warnings)
         table = self.trials.head(SHOWN).to_html(index=False)
-        return f"<p><b>{escape(self.experiment)}</b>: {len(self)} trials</p>{table}{more}{warned}"
+        return f"<p><b>{escape(self.experiment)}</b>: {self._count} trials</p>{table}{more}{warned}"
 
 
 def plan(

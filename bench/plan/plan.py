@@ -99,6 +99,7 @@ class Plan:
     def record(self) -> dict[str, Any]:
         """The content of plan.json, without the time."""
         hypotheses = [hypothesis.record() for hypothesis in self.hypotheses]
+        repeats = None if self.repeats is None else self.repeats.record()
         return {
             "experiment": self.experiment,
             "task": self.trials[0].settings.task.name,
@@ -110,8 +111,8 @@ class Plan:
             "metrics": self.metrics,
             "scoring": scoring(self.trials[0].settings),
             "hypotheses": hypotheses,
-            "hypotheses_digest": digest(hypotheses),
-            **({} if self.repeats is None else {"repeats": self.repeats.record()}),
+            "hypotheses_digest": digest([hypotheses, repeats] if repeats else hypotheses),
+            **({"repeats": repeats} if repeats else {}),
             **({"statistics": {"over": over}} if (over := self.spec.sweep.statistics.over) else {}),
             **({} if self.design is None else {"design": self.design.record()}),
             "incomparable": {metric: list(axes) for metric, axes in self.incomparable.items()},
