@@ -23,9 +23,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults.kills import LIMIT_SECONDS, workers
+from tests.faults.kills import workers
 from tests.faults.workspace import ROOT
 
+LIMIT_SECONDS = 1800.0
 SPEC = """\
 experiment: settled
 task: segmentation
@@ -75,6 +76,12 @@ class Folder:
             )
 
     @property
+    def n_done(self) -> int:
+        """How many trials are."""
+        paths = (self.path / "results" / "settled").glob("*/status.json")
+        return sum('"done"' in path.read_text() for path in paths)
+
+    @property
     def said(self) -> str:
         """All that the commands said."""
         return (self.path / "said.txt").read_text()
@@ -104,10 +111,10 @@ def disturbed(folder: Folder, kills: int, draw: random.Random) -> dict[str, obje
     run = folder.start()
     try:
         while kills > 0 and time.monotonic() < until:
-            training = draw.random() < 0.8  # else while it starts
-            while training and not workers(run) and run.poll() is None:
+            enough = folder.n_done + draw.choice((0, 1, 1, 2))  # 0: while it starts, too
+            while folder.n_done < enough and run.poll() is None and time.monotonic() < until:
                 time.sleep(0.05)
-            time.sleep(draw.uniform(0, 4))
+            time.sleep(draw.uniform(0, 3))
             if run.poll() is not None:
                 break  # it has ended before
             kills -= 1
