@@ -24,6 +24,7 @@ from bench.states import BENCH_SOURCE, Status
 from bench.texts import visible
 
 if TYPE_CHECKING:
+    from bench.api.ensemble import Ensemble
     from bench.api.figures import Figures
 
 SHOWN = 20
@@ -161,6 +162,18 @@ class Experiment:
             problem = f"{len(found)} trials begin so" if found else "no such trial"
             raise BenchError(f"{self.name}: {name!r}: {problem}{did_you_mean(name, ids)}")
         return Trial(self._records.folders[found[0]])
+
+    def ensemble(self, name: str) -> Ensemble:
+        """Of cross-validation, all folds whose ids begin so, of one arm, as one model.
+
+        `unet-s0` has the folds of seed 0, `unet` those of all seeds.
+
+        Raises:
+            BenchError: there are none, they are of several arms, or one is missing.
+        """
+        from bench.api.ensemble import Ensemble
+
+        return Ensemble(self._store, f"{self.name}/{name}")
 
     def best(self, metric: str | None = None, mode: str | None = None) -> Trial:
         """The finished trial of our own with the best value in a column of `runs`.

@@ -34,12 +34,12 @@ class Trained:
 
     def network_input(self, image: ImageLike) -> torch.Tensor:
         """(1, C, H, W), as the model takes it."""
-        read = self._read(image)
+        read = self.read(image)
         return to_network_input(self.parts, read.values, read.window)
 
     def predict(self, image: ImageLike) -> Any:
         """Class numbers (H, W) at the image's size, or probabilities by class."""
-        read, task = self._read(image), self.parts.task
+        read, task = self.read(image), self.parts.task
         if not isinstance(task, Classification):
             return labels_of(self.parts, read)
         self.parts.model.eval()
@@ -52,9 +52,12 @@ class Trained:
         """The metrics on one split."""
         if split not in ("train", "val", "test"):
             raise BenchError(f"split {split!r}: use train, val or test")
+        if split not in self.parts.data.splits:
+            raise BenchError(f"split {split!r}: there is none with data.folds.of: all")
         return score(self.files, self.parts, split)
 
-    def _read(self, image: ImageLike) -> Image:
+    def read(self, image: ImageLike) -> Image:
+        """An image as the trial's own were read."""
         if isinstance(image, str | Path):
             return self._reader.read(Path(image))
         if isinstance(image, PIL.Image.Image):

@@ -100,7 +100,13 @@ def plan(
     from bench.commands.data_sets import plan_lines
     from bench.commands.design_table import design_lines, design_table
     from bench.commands.disk import disk_lines
-    from bench.commands.inspect import memory_lines, outlook_lines, plan_rows, plan_table
+    from bench.commands.inspect import (
+        count_words,
+        memory_lines,
+        outlook_lines,
+        plan_rows,
+        plan_table,
+    )
     from bench.commands.look_lines import plan_look_lines, with_further
     from bench.run.forecast import forecast
 
@@ -125,7 +131,8 @@ def plan(
         print_table(ticks)
         print()
     print_table(plan_table(rows, list(planned.axes), cost=cost))
-    print(f"{len(rows)} trials, {sum(t.settings.train.epochs for t in planned.trials)} epochs")
+    epochs = sum(trial.settings.train.epochs for trial in planned.trials)
+    print(f"{count_words(planned)}, {epochs} epochs")
     for caution in planned.warnings:
         print(f"Warning: {caution}.")
     for line in lines:

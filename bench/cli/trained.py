@@ -11,7 +11,7 @@ import typer
 
 from bench.cli.arguments import RESULTS, Device, DeviceName, Results, TrustCode
 from bench.commands.exit_codes import ExitCode
-from bench.errors import printable
+from bench.errors import BenchError, printable
 
 
 def evaluate(
@@ -35,7 +35,7 @@ def evaluate(
     if scores:
         _evaluate_scores(trial, device, trust_code=trust_code, results=results)
         return
-    from bench.inference.trained import evaluate as evaluate_trial
+    from bench.inference.evaluate import evaluate as evaluate_trial
     from bench.record.store import Store
 
     found = evaluate_trial(Store(results), trial, split, device, trust_code=trust_code)
@@ -55,18 +55,45 @@ def _evaluate_scores(name: str, device: str, *, trust_code: bool, results: Path)
 
 
 def predict(
-    trial: Annotated[str, typer.Argument(help="Id, beginning of an id, or folder.")],
-    images: Annotated[list[Path], typer.Argument(help="Image files, or folders of them.")],
+    trial: Annotated[
+        str,
+        typer.Argument(
+            help="Id, beginning of an id, or folder; or what all folds' ids begin with."
+        ),
+    ],
+    images: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Image files, or folders of them.", show_default=False),
+    ] = None,
+    *,
     out: Annotated[Path, typer.Option("--out", help="Folder for the results.")],
+    out_of_fold: Annotated[
+        bool,
+        typer.Option(
+            "--out-of-fold",
+            help="Instead of images: each image of cross-validation, by the model that was not "
+            "trained on it.",
+        ),
+    ] = False,
     device: Device = DeviceName.AUTO,
     trust_code: TrustCode = False,
     results: Results = RESULTS,
 ) -> None:
-    """Write what a trial predicts for any images: masks and overlays, or labels."""
-    from bench.inference.predict import predict_files
+    """Write what a trial, or all folds of an arm together, predict: masks, or labels."""
     from bench.record.store import Store
 
-    predicted = predict_files(Store(results), trial, images, out, device, trust_code=trust_code)
+    if out_of_fold == bool(images):
+        raise BenchError("predict: name images, or say --out-of-fold, and not both")
+    if out_of_fold:
+        from bench.inference.out_of_fold import predict_out_of_fold
+
+        predicted = predict_out_of_fold(Store(results), trial, out, device, trust_code=trust_code)
+    else:
+        from bench.inference.predict import predict_files
+
+        predicted = predict_files(
+            Store(results), trial, images or [], out, device, trust_code=trust_code
+        )
     for path in predicted.written:
         print(printable(path))
     if predicted.caution:

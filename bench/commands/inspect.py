@@ -15,6 +15,7 @@ from bench.errors import DamagedError, UnconfirmedError, printable
 from bench.history_row import HistoryRow
 from bench.measure.footprint import Footprint
 from bench.plan.cost import model_costs
+from bench.plan.folds import tested_over_folds
 from bench.plan.plan import Plan
 from bench.record.confirm import confirmed
 from bench.record.store import Store, TrialFiles
@@ -125,6 +126,20 @@ def _plain(left: Sequence[str], right: Sequence[str], cells: Sequence[Sequence[s
     return "\n".join(form.format(*line).rstrip() for line in lines)
 
 
+def count_words(plan: Plan) -> str:
+    """`4 trials`, of cross-validation `18 trials (2 arms × 3 seeds × 3 folds)`."""
+    found = f"{len(plan.trials)} trials"
+    counts = {
+        "arm": len({trial.arm for trial in plan.trials}),
+        "seed": len({trial.seed for trial in plan.trials}),
+        "fold": len({trial.fold for trial in plan.trials}),
+    }
+    if plan.trials[0].fold is None:
+        return found
+    each = [f"{count} {what}{'s' * (count > 1)}" for what, count in counts.items()]
+    return f"{found} ({' × '.join(each)})"
+
+
 def outlook_lines(plan: Plan) -> list[str]:
     """A line for each hypothesis: what the planned seeds can say of it."""
     if not plan.hypotheses:
@@ -136,9 +151,14 @@ def outlook_lines(plan: Plan) -> list[str]:
         from bench.analysis.looks import boundaries_of
 
         seeds, boundaries = plan.repeats.looks[-1], boundaries_of(plan.repeats)
+    over_folds = tested_over_folds(plan.hypotheses, plan.trials[0].settings.data.folds, seeds)
+    others = [each for each in plan.hypotheses if each.id not in over_folds]
     return [
-        f"{'Warning' if found.doubtful else 'Hypothesis'}: {found.text}."
-        for found in outlooks(plan.hypotheses, seeds, boundaries)
+        *(f"Hypothesis: {text}." for text in over_folds.values()),
+        *(
+            f"{'Warning' if found.doubtful else 'Hypothesis'}: {found.text}."
+            for found in outlooks(others, seeds, boundaries)
+        ),
     ]
 
 

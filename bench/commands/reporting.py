@@ -78,9 +78,12 @@ def export(
 ) -> list[Path]:
     """Write runs and histories as `csv` or `parquet` into `out`; returns the files.
 
+    With cross-validation also the out-of-fold scores, `oof_val`.
+
     Trials that are left out are named by `say`, each with the reason.
     """
     from bench.analysis.arm_summary import texts_of, write_csv
+    from bench.analysis.image_frame import out_of_fold_frame
     from bench.analysis.load import load
 
     if form not in ("csv", "parquet"):
@@ -91,7 +94,10 @@ def export(
     if form == "csv" and (found := formula_caution(texts_of(records))):
         say(f"Warning: {found}.")
     written = []
-    for name, frame in (("runs", records.runs), ("history", records.history)):
+    tables = {"runs": records.runs, "history": records.history}
+    if records.folds is not None:
+        tables["oof_val"] = out_of_fold_frame(records)
+    for name, frame in tables.items():
         path = out / f"{name}.{form}"
         if form == "csv":
             write_csv(frame, path)

@@ -30,6 +30,10 @@ class Canvas(NamedTuple):
     top: int
     left: int
 
+    def cut_out(self, values: npt.NDArray[Any], size: Size) -> npt.NDArray[Any]:
+        """The image's part (H, W), of this size, of values (h, w) of all that the network saw."""
+        return values[self.top : self.top + size[0], self.left : self.left + size[1]]
+
 
 @dataclass(frozen=True)
 class Fitting:

@@ -16,7 +16,7 @@ from bench.data.decode import fitted, resized
 from bench.data.fitting import Canvas, Fitting
 from bench.data.pages import AS_SEEN, Opening, UnreadableError
 from bench.data.pixels import Pixels, read_pixels
-from bench.data.settings import FilesSettings
+from bench.data.settings import DataSettings, FilesSettings
 from bench.data.window import DEPTH, EIGHT_BITS, FULL, Kind, Window, encode
 from bench.errors import DataError
 from bench.tasks.base import Picture
@@ -45,18 +45,22 @@ class Image(NamedTuple):
         return height, width
 
 
+def fitting_of(data: DataSettings) -> Fitting:
+    """How a data set's images get their size."""
+    return Fitting(data.size, data.fit if isinstance(data, OwnFilesSettings) else "stretch")
+
+
 class ImageReader:
     """Reads images as the trial's own were read."""
 
     def __init__(self, parts: TrialParts) -> None:
         data = parts.trial.settings.data
-        self._fitting = Fitting(data.size)
+        self._fitting = fitting_of(data)
         self._channels = data.channel_count
         self._opening = AS_SEEN
         if isinstance(data, FilesSettings):
             self._opening = Opening(data.exif, data.page)
         if isinstance(data, OwnFilesSettings):
-            self._fitting = Fitting(data.size, data.fit)
             # where each channel had a file of its own, all of one file's are taken in order
             names = names_of(data.channels)
             chosen = tuple(range(len(names))) if names else indices_of(data.channels)
@@ -127,6 +131,5 @@ class ImageReader:
 
 def labels_of(parts: TrialParts, image: Image) -> Picture:
     """What the model makes of an image: labels (H, W) at the image's own size."""
-    canvas, (height, width) = image.canvas, image.size
-    labels: Picture = predict(parts, image.values, canvas.size, image.window)[0]
-    return labels[canvas.top : canvas.top + height, canvas.left : canvas.left + width]
+    labels: Picture = predict(parts, image.values, image.canvas.size, image.window)[0]
+    return image.canvas.cut_out(labels, image.size)

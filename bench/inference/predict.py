@@ -10,21 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import PIL.Image
-import torch
 
 from bench.atomic_files import replacing
 from bench.data.endings import is_image
 from bench.data.names import what_is_there
 from bench.errors import BenchError, DataError
-from bench.inference.images import Image, ImageReader, labels_of
-from bench.inference.trained import trained_parts
+from bench.inference.ensemble import Predictor, predictor
+from bench.inference.images import Image
 from bench.record.files import write_text
 from bench.record.store import Store
+from bench.tasks.base import Picture
 from bench.tasks.classification import Classification
 from bench.tasks.palette import PALETTE
 from bench.tasks.pictures import overlay
 from bench.texts import formula_caution
-from bench.train.trial_parts import TrialParts, to_network_input
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,9 @@ def predict_files(
 ) -> Predicted:
     """Write what the trial's best checkpoint makes of each image; of a folder, of its images.
 
+    Where `trial` is the beginning of the ids of one arm's folds, it is what these make together:
+    the class of the greatest mean of their probabilities.
+
     Classification writes `predictions.csv` (file, label, probability). Segmentation writes
     `<name>_mask.png` and `<name>_overlay.png` at the image's own size, turned as its EXIF
     orientation says; a mask's pixel values are the class numbers, its palette shows them in colour.
@@ -63,26 +65,25 @@ def predict_files(
             each other.
     """
     names = _result_names(_files(images))
-    parts = trained_parts(store.find(trial), device, trust_code=trust_code)
-    reader = ImageReader(parts)
+    model = predictor(store, trial, device, trust_code=trust_code)
     failed: list[str] = []
 
-    def readable() -> Iterator[tuple[Path, Image]]:
+    def readable() -> Iterator[tuple[Path, list[Image]]]:
         for path in names:
             try:
-                yield path, reader.read(path)
+                yield path, model.read(path)
             except DataError as error:
                 failed.append(str(error))
 
-    if isinstance(parts.task, Classification):
-        rows = list(_labels(parts, parts.task, readable()))
+    if isinstance(model.task, Classification):
+        rows = list(_labels(model, model.task, readable()))
         if not rows:
             return Predicted([], failed)
         _write_rows(rows, out / "predictions.csv")
         caution = formula_caution(cell for file, label, _ in rows for cell in (file, label))
         return Predicted([out / "predictions.csv"], failed, caution)
     written = [
-        file for path, image in readable() for file in _segment(parts, image, out / names[path])
+        file for path, image in readable() for file in _segment(model, image, out / names[path])
     ]
     return Predicted(written, failed)
 
@@ -117,14 +118,11 @@ def _result_names(images: Sequence[Path]) -> dict[Path, str]:
 
 
 def _labels(
-    parts: TrialParts, task: Classification, images: Iterable[tuple[Path, Image]]
+    model: Predictor, task: Classification, images: Iterable[tuple[Path, list[Image]]]
 ) -> Iterator[tuple[str, str, str]]:
     """File, most probable label and its probability of each image."""
-    parts.model.eval()
     for path, image in images:
-        with torch.inference_mode(), parts.precision().autocast():
-            batch = to_network_input(parts, image.values, image.window)
-            probability, label = task.probabilities(parts.model, batch).max(1)
+        probability, label = model.probabilities(image).max(0)
         yield str(path), task.classes[int(label)], f"{float(probability):.6f}"
 
 
@@ -134,15 +132,20 @@ def _write_rows(rows: Sequence[tuple[str, str, str]], path: Path) -> None:
     write_text(path, text.getvalue())
 
 
-def _segment(parts: TrialParts, image: Image, results: Path) -> tuple[Path, Path]:
+def _segment(model: Predictor, image: Sequence[Image], results: Path) -> tuple[Path, Path]:
     """Write an image's mask and overlay."""
-    labels = labels_of(parts, image)
+    labels = model.labels(image)
     mask, tinted = (results.with_name(f"{results.name}_{kind}.png") for kind in ("mask", "overlay"))
-    numbered = PIL.Image.fromarray(labels)
-    numbered.putpalette(PALETTE.flatten().tolist())
-    _write(numbered, mask)
-    _write(PIL.Image.fromarray(overlay(image.shown, labels)), tinted)
+    write_mask(labels, mask)
+    _write(PIL.Image.fromarray(overlay(image[0].shown, labels)), tinted)
     return mask, tinted
+
+
+def write_mask(labels: Picture, path: Path) -> None:
+    """Write (h, w) labels as a PNG whose palette shows them in colour."""
+    mask = PIL.Image.fromarray(labels)
+    mask.putpalette(PALETTE.flatten().tolist())
+    _write(mask, path)
 
 
 def _write(image: PIL.Image.Image, path: Path) -> None:

@@ -6,12 +6,12 @@ import sys
 from dataclasses import replace
 
 from bench.data.window import from_record
-from bench.errors import BenchError, StoreError
+from bench.errors import StoreError
 from bench.plan.earlier import LOST_BEST
 from bench.plan.expand import load_trial, refuse_foreign_code
 from bench.plan.recorded import is_imported
 from bench.record.confirm import checked_config, recorded_window
-from bench.record.store import Store, TrialFiles
+from bench.record.store import TrialFiles
 from bench.states import Status, how_to_finish
 from bench.train.trial_parts import TrialParts, build
 
@@ -44,19 +44,6 @@ def trained_parts(files: TrialFiles, device: str, *, trust_code: bool) -> TrialP
     parts = replace(build(replace(trial, settings=settings)), window=window)
     parts.load(files.best)
     return parts
-
-
-def evaluate(
-    store: Store, trial: str, split: str, device: str, *, trust_code: bool = False
-) -> dict[str, float | None]:
-    """The metrics of the trial's best checkpoint on `train`, `val` or `test`; None: no score.
-
-    Parts that are code of somebody's own (`target:`) are built with `trust_code` only.
-    """
-    if split not in ("train", "val", "test"):
-        raise BenchError(f"--split {split}: use train, val or test")
-    files = store.find(trial)
-    return score(files, trained_parts(files, device, trust_code=trust_code), split)
 
 
 def score(files: TrialFiles, parts: TrialParts, split: str) -> dict[str, float | None]:

@@ -113,23 +113,33 @@ class Store:
         Raises:
             StoreError: none or several match; says which, or the nearest.
         """
-        path = Path(text)
-        if text and _is_trial(path):
-            return TrialFiles(path.absolute())
-        experiment, _, trial_id = text.strip("/").rpartition("/")
-        names = [self.existing(experiment)] if experiment else self.experiments()
-        trials = [trial for name in names for trial in self.trials(name)]
-        matches = [t for t in trials if t.id == trial_id] or [
-            t for t in trials if trial_id and t.id.startswith(trial_id)
-        ]
+        matches, trials = self._matching(text)
         if len(matches) == 1:
             return matches[0]
         if matches:
             found = ", ".join(f"{t.experiment}/{t.id}" for t in matches[:5])
             more = f" and {len(matches) - 5} more" if len(matches) > 5 else ""
             raise StoreError(f"trial {text!r} is ambiguous: {found}{more}")
+        trial_id = text.strip("/").rpartition("/")[2]
         hint = did_you_mean(trial_id, (t.id for t in trials)) if trials else " (there is none yet)"
         raise StoreError(f"{self.root}: no trial {text!r}{hint[:400]}")
+
+    def matching(self, text: str) -> list[TrialFiles]:
+        """The recorded trials that `find` would choose from."""
+        return self._matching(text)[0]
+
+    def _matching(self, text: str) -> tuple[list[TrialFiles], list[TrialFiles]]:
+        """The trials that match, and all that were looked at."""
+        path = Path(text)
+        if text and _is_trial(path):
+            return [TrialFiles(path.absolute())], []
+        experiment, _, trial_id = text.strip("/").rpartition("/")
+        names = [self.existing(experiment)] if experiment else self.experiments()
+        trials = [trial for name in names for trial in self.trials(name)]
+        matches = [t for t in trials if t.id == trial_id] or [
+            t for t in trials if trial_id and t.id.startswith(trial_id)
+        ]
+        return matches, trials
 
     def plan_path(self, experiment: str) -> Path:
         """`plan.json` of an experiment."""

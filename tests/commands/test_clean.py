@@ -15,8 +15,8 @@ from bench.commands.clean import clean_lines
 from bench.commands.disk import size_text
 from bench.errors import BenchError, SpecError, StoreError
 from bench.experiment.earlier_experiments import lookup
+from bench.inference.evaluate import evaluate
 from bench.inference.predict import predict_files
-from bench.inference.trained import evaluate
 from bench.plan.earlier import best_trial, trial_of_seed
 from bench.record import clean as module
 from bench.record.clean import CleanOptions, clean, freed

@@ -15,7 +15,7 @@ from bench.analysis.load import load
 from bench.commands.exit_codes import ExitCode
 from bench.errors import BenchError, StoreError
 from bench.experiment.mirroring import holds, sync_confirmed
-from bench.inference.trained import evaluate
+from bench.inference.evaluate import evaluate
 from bench.measure.environment import git_state
 from bench.record.files import read_json, read_text, write_text
 from bench.record.mlflow import Mirror

@@ -12,7 +12,7 @@ import torch
 from bench.analysis.load import load
 from bench.commands.exit_codes import ExitCode
 from bench.errors import BenchError
-from bench.inference.trained import evaluate
+from bench.inference.evaluate import evaluate
 from bench.record.store import Store, TrialFiles
 from bench.train import checkpoint
 from tests.faults.tiny import facts, run, trials

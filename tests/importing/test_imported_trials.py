@@ -22,7 +22,7 @@ from bench.commands.reporting import export
 from bench.commands.run import run_plan
 from bench.errors import BenchError, StoreError
 from bench.experiment.earlier_experiments import lookup
-from bench.inference.trained import evaluate
+from bench.inference.evaluate import evaluate
 from bench.plan.expand import make_plan
 from bench.record.mlflow import Mirror
 from bench.record.store import Store

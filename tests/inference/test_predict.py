@@ -14,7 +14,9 @@ from PIL import Image
 
 from bench.data.window import EIGHT_BITS, Window
 from bench.errors import BenchError, DataError
+from bench.inference import ensemble
 from bench.inference import predict as module
+from bench.inference.ensemble import Predictor
 from bench.inference.predict import Predicted, predict_files
 from bench.record.store import Store
 from bench.train.trial_parts import TrialParts, build
@@ -31,8 +33,7 @@ def predict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Predict:
     def call(*files: Path, window: Window = EIGHT_BITS, **data: Any) -> Predicted:
         folder = {"name": "folder", "root": str(tmp_path), "image_size": 32, **data}
         parts = replace(build(make_trial(data=folder)), window=window)
-        monkeypatch.setattr(module, "trained_parts", lambda *_, **__: parts)
-        monkeypatch.setattr(Store, "find", lambda *_: None)
+        monkeypatch.setattr(module, "predictor", lambda *_, **__: Predictor([parts]))
         return predict_files(Store(tmp_path), "t", files, tmp_path / "out", "cpu")
 
     return call
@@ -44,13 +45,13 @@ def to_network_input(
     """What the network gets of a file."""
     seen: list[torch.Tensor] = []
 
-    def keep(parts: TrialParts, images: Any, size: Any, window: Window) -> Any:
+    def keep(parts: TrialParts, images: Any, window: Window) -> torch.Tensor:
         from bench.train.trial_parts import to_network_input
 
         seen.append(to_network_input(parts, images, window))
-        return np.zeros((1, *size), np.uint8)
+        return seen[-1]
 
-    monkeypatch.setattr(module, "predict", keep)
+    monkeypatch.setattr(ensemble, "to_network_input", keep)
     assert predict(file, window=window, normalize="unit").failed == []
     return seen[0][0].numpy()
 

@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 from torch import nn
 
+from bench.inference.evaluate import evaluate
 from bench.inference.predict import predict_files
-from bench.inference.trained import evaluate
 from bench.plan.expand import trial_config
 from bench.plan.trial import Trial
 from bench.record.files import write_text

@@ -1,0 +1,164 @@
+"""The models of all folds of an arm together: the mean of their probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from bench.errors import BenchError, StoreError
+from bench.inference.images import Image, ImageReader
+from bench.inference.trained import trained_parts
+from bench.record.confirm import checked_config
+from bench.record.store import Store, TrialFiles
+from bench.tasks.base import Picture
+from bench.tasks.classification import Classification
+from bench.tasks.outputs import as_classes, as_logit, main_output
+from bench.train.trial_parts import TrialParts, to_network_input
+
+_LEAST = 1e-30  # probabilities that a logarithm is taken of, in fp32
+
+
+def fold_members(store: Store, text: str) -> list[TrialFiles]:
+    """The trial that `Store.find` finds; or all folds of the one arm that `text` begins.
+
+    `unet-s0` means the folds of seed 0, `unet` those of all seeds.
+
+    Raises:
+        StoreError: as `Store.find`; or some fold is missing.
+    """
+    found = store.matching(text)
+    beginning = text.strip("/").rpartition("/")[2]
+    whole = [files for files in found if files.id.startswith(f"{beginning}-")]
+    found = whole or found  # of s1, not s10
+    if len(found) < 2:
+        return [store.find(text)]
+    configs = [checked_config(files) for files in found]
+    arms = {(config["experiment"], config["arm"]) for config in configs}
+    if len(arms) > 1 or any(config.get("fold") is None for config in configs):
+        return [store.find(text)]  # says that it is ambiguous
+    k = int(configs[0]["settings"]["data"]["folds"]["k"])
+    places = {(config["seed"], config["fold"]) for config in configs}
+    for seed in sorted({config["seed"] for config in configs}):
+        missing = [fold for fold in range(k) if (seed, fold) not in places]
+        if missing:
+            raise StoreError(
+                f"{text}: of seed {seed} there is no trial of fold {missing[0]}: `bench run` its "
+                "spec, or name one trial"
+            )
+    order = sorted(range(len(found)), key=lambda i: (configs[i]["seed"], configs[i]["fold"]))
+    return [found[i] for i in order]
+
+
+def mean_scores(scores: Sequence[Tensor]) -> Tensor:
+    """Scores (B, K, …) whose softmax is the mean of that of the given ones, of equal shape.
+
+    One logit of two classes stays one logit.
+    """
+    if len(scores) == 1:
+        return scores[0]
+    shares = torch.stack([as_classes(each.float()).softmax(1) for each in scores]).mean(0)
+    found = shares.clamp_min(_LEAST).log()
+    return as_logit(found) if scores[0].shape[1] == 1 else found
+
+
+class Ensemble(nn.Module):
+    """Several models as one, which gives the mean of their probabilities as scores."""
+
+    def __init__(self, models: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.models = nn.ModuleList(models)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, K, …) scores of images (B, 3, H, W)."""
+        return mean_scores([main_output(model(images)) for model in self.models])
+
+
+class _Known(nn.Module):
+    """A model that gives scores which are known already."""
+
+    def __init__(self, scores: Tensor) -> None:
+        super().__init__()
+        self._scores = scores
+
+    def forward(self, _images: Tensor) -> Tensor:
+        return self._scores
+
+
+class Predictor:
+    """One trained model, or those of all folds; each reads images as its own trial's were read."""
+
+    def __init__(self, members: Sequence[TrialParts]) -> None:
+        self.members = members
+        self.task = members[0].task
+        self._readers = [ImageReader(parts) for parts in members]
+
+    def read(self, path: Path) -> list[Image]:
+        """The image of a file, as each of the models sees it.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        return [reader.read(path) for reader in self._readers]
+
+    def labels(self, image: Sequence[Image]) -> Picture:
+        """(H, W) labels at the image's own size."""
+        parts = self.members[0]
+        with torch.inference_mode(), parts.precision().autocast():
+            model, batch = self._known(image)
+            found: Picture = self.task.predict(model, batch, image[0].canvas.size)[0].cpu().numpy()
+        return image[0].canvas.cut_out(found, image[0].size)
+
+    def probabilities(self, image: Sequence[Image]) -> Tensor:
+        """(K,) fp32, of a task that classifies images."""
+        assert isinstance(self.task, Classification)
+        parts = self.members[0]
+        with torch.inference_mode(), parts.precision().autocast():
+            model, batch = self._known(image)
+            return self.task.probabilities(model, batch)[0]
+
+    def _known(self, image: Sequence[Image]) -> tuple[nn.Module, Tensor]:
+        """A model that gives the mean of the members', and what it takes."""
+        batches = [
+            to_network_input(parts, each.values, each.window)
+            for parts, each in zip(self.members, image, strict=True)
+        ]
+        if len(self.members) == 1:
+            return self.members[0].model.eval(), batches[0]
+        scores = [
+            main_output(parts.model.eval()(batch))
+            for parts, batch in zip(self.members, batches, strict=True)
+        ]
+        return _Known(mean_scores(scores)), batches[0]
+
+
+def predictor(store: Store, name: str, device: str, *, trust_code: bool = False) -> Predictor:
+    """Of a trial, or of the folds of an arm; see `fold_members`.
+
+    Raises:
+        StoreError: as `trained_parts`.
+    """
+    files = fold_members(store, name)
+    return Predictor([trained_parts(each, device, trust_code=trust_code) for each in files])
+
+
+def joined_parts(members: Sequence[TrialParts], name: str, split: str) -> TrialParts:
+    """Parts whose model is that of all folds, to be scored on the test split.
+
+    Raises:
+        BenchError: another split is asked for, or folds see deep images through other windows.
+    """
+    if split != "test":
+        raise BenchError(
+            f"--split {split}: each of the {len(members)} folds of {name} has another: name one "
+            "trial, or see oof_val.csv of the report"
+        )
+    first = members[0]
+    if any(parts.data.window != first.data.window for parts in members):
+        raise BenchError(
+            f"{name}: its folds see the images' values through different windows: set data.window"
+        )
+    return replace(first, model=Ensemble([parts.model for parts in members]).eval())

@@ -1,0 +1,110 @@
+"""Out-of-fold predictions: of each image, by the model that was not trained on it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import torch
+
+from bench.data.base import FileFacts, Split
+from bench.errors import BenchError, StoreError
+from bench.inference.ensemble import fold_members
+from bench.inference.images import fitting_of
+from bench.inference.predict import Predicted, write_mask
+from bench.inference.trained import trained_parts
+from bench.record.files import write_text
+from bench.record.store import Store, TrialFiles
+from bench.tasks.classification import Classification
+from bench.texts import formula_caution
+from bench.train.trial_parts import TrialParts, predict, to_network_input
+
+TABLE = "out_of_fold.csv"
+_TURNED = 5  # EXIF orientations from here on exchange width and height
+
+
+def predict_out_of_fold(
+    store: Store, name: str, out: Path, device: str, *, trust_code: bool = False
+) -> Predicted:
+    """Write what the folds of an arm predict for the images that they were not trained on.
+
+    Segmentation writes `s<seed>/<image>.png`, a mask at the size of the image's file (of data
+    without files, of the network's images) whose pixel values are the class numbers. Every task
+    writes `out_of_fold.csv`: image, seed, fold and trial; of classification also the label, the
+    predicted one and its probability.
+
+    Raises:
+        BenchError: the trial is of no fold, folds are missing, the data have changed, …
+    """
+    members = fold_members(store, name)
+    if members[0].config().get("fold") is None:
+        raise BenchError(f"--out-of-fold: {members[0].folder}: is no trial of cross-validation")
+    written: list[Path] = []
+    rows: list[tuple[str, ...]] = []
+    for files in members:
+        parts = trained_parts(files, device, trust_code=trust_code)
+        _refuse_changed_data(files, parts)
+        rows += _predicted(files, parts, out, written)
+    classifies = len(rows[0]) > _FIXED
+    header = ("image", "seed", "fold", "trial", *(_OF_LABELS if classifies else ()))
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
+    write_text(out / TABLE, text.getvalue())
+    return Predicted([out / TABLE, *written], [], formula_caution(row[0] for row in rows))
+
+
+_FIXED = 4
+_OF_LABELS = ("label", "prediction", "probability")
+
+
+def _refuse_changed_data(files: TrialFiles, parts: TrialParts) -> None:
+    if files.summary().get("data_fingerprint") not in (None, parts.data.fingerprint):
+        raise StoreError(
+            f"{files.folder}: was trained on other data than data.root holds now, of which it may "
+            "have seen any: put the data back"
+        )
+
+
+def _predicted(
+    files: TrialFiles, parts: TrialParts, out: Path, written: list[Path]
+) -> Iterator[tuple[str, ...]]:
+    """A row for each image of the trial's fold; masks are written on the way."""
+    val, trial = parts.data.splits["val"], parts.trial
+    parts.model.eval()
+    for place, name in enumerate(val.names):
+        row = (name, str(trial.seed), str(trial.fold), files.id)
+        images = val.images[place : place + 1]
+        if isinstance(parts.task, Classification):
+            with torch.inference_mode(), parts.precision().autocast():
+                batch = to_network_input(parts, images, parts.data.window)
+                share, label = parts.task.probabilities(parts.model, batch).max(1)
+            truth = "" if val.labels is None else parts.task.classes[int(val.labels[place])]
+            yield (*row, truth, parts.task.classes[int(label)], f"{float(share):.6f}")
+            continue
+        size = _size(val, place)
+        canvas = fitting_of(trial.settings.data).canvas(*size)
+        labels = predict(parts, images, canvas.size, parts.data.window)[0]
+        path = out / f"s{trial.seed}" / _file_name(name)
+        write_mask(np.ascontiguousarray(canvas.cut_out(labels, size)), path)
+        written.append(path)
+        yield row
+
+
+def _size(split: Split, place: int) -> tuple[int, int]:
+    """(height, width) of an image's file as it is seen; of no file, of the array."""
+    if not split.facts:
+        return (int(split.images.shape[1]), int(split.images.shape[2]))
+    fact: FileFacts = split.facts[place]
+    seen = (fact.height, fact.width)
+    return seen if fact.orientation < _TURNED else (seen[1], seen[0])
+
+
+def _file_name(name: str) -> str:
+    """The image's name as that of a file inside the folder; `class/name` is in a folder."""
+    parts: Sequence[str] = PurePosixPath(name).parts
+    if not parts or PurePosixPath(name).is_absolute() or ".." in parts:
+        raise BenchError(f"the image {name!r} names no file inside a folder")
+    return f"{'/'.join(parts)}.png"
