@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from bench.analysis.frames import history_columns, runs_columns, typed
 from bench.analysis.membership import LeftOut
-from bench.analysis.records import Records
+from bench.analysis.records import Folds, Records
 from bench.analysis.score_definitions import scores_sentence
 from bench.errors import StoreError
 from bench.nested import flatten
@@ -83,6 +83,7 @@ def combine_experiments(parts: Sequence[Records], name: str) -> Records:
             for name in part.runs["id"][part.is_planned]
         ),
         data=_data(parts),
+        folds=_folds(parts),
     )
 
 
@@ -126,8 +127,21 @@ def _runs(parts: Sequence[Records], axes: Iterable[str], metrics: Iterable[str])
         frame["id"] = part.experiment + "/" + frame["id"]
         plain = frame.astype(object).where(frame.notna(), None)
         rows += [{str(k): v for k, v in row.items()} for row in plain.to_dict("records")]
-    figures = [{k: v for k, v in row.items() if not k.startswith("axis.")} for row in rows]
-    return typed(pd.DataFrame(rows, columns=runs_columns(axes, metrics, figures)))
+    figures = [
+        {k: v for k, v in row.items() if not k.startswith("axis.") and k != "fold"} for row in rows
+    ]
+    columns = runs_columns(axes, metrics, figures)
+    if any("fold" in part.runs for part in parts):
+        columns.insert(columns.index("seed") + 1, "fold")
+    return typed(pd.DataFrame(rows, columns=columns))
+
+
+def _folds(parts: Sequence[Records]) -> Folds | None:
+    """The most that an experiment has; `over_folds` counts those of each."""
+    found = [part.folds for part in parts if part.folds is not None]
+    if not found:
+        return None
+    return Folds(max(each.k for each in found), any(each.repartition for each in found))
 
 
 def _history(parts: Sequence[Records], metrics: Iterable[str]) -> pd.DataFrame:

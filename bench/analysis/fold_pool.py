@@ -105,6 +105,7 @@ def _pools(records: Records) -> tuple[list[_Pool], list[int]]:
     )
     members: dict[Hashable, dict[int, int]] = {}
     alone = []
+    counts = _fold_counts(records)
     for row, (key, fold) in enumerate(zip(keys, runs["fold"], strict=True)):
         if pd.isna(fold):
             alone.append(row)
@@ -114,12 +115,21 @@ def _pools(records: Records) -> tuple[list[_Pool], list[int]]:
     for rows in members.values():
         ordered = dict(sorted(rows.items()))
         first = next(iter(ordered.values()))
+        k = counts[runs["experiment"].iloc[first]]
         axes = {axis: str(labels[f"axis.{axis}"].iloc[first]) for axis in records.axes}
-        kind = f"s{runs['seed'].iloc[first]}-{records.folds.k}_folds"
-        lacks = records.folds.k - len(ordered)
+        kind = f"s{runs['seed'].iloc[first]}-{k}_folds"
         own = [axes, runs["source"].iloc[first], str(runs["seed"].iloc[first])]
-        found.append(_Pool(make_id(axes, kind, own), ordered, lacks))
+        found.append(_Pool(make_id(axes, kind, own), ordered, k - len(ordered)))
     return found, alone
+
+
+def _fold_counts(records: Records) -> dict[str, int]:
+    """How many folds each experiment has: of several that are here together, its own."""
+    assert records.folds is not None
+    if not records.combined_from:
+        return dict.fromkeys(records.runs["experiment"], records.folds.k)
+    last = records.runs.dropna(subset="fold").groupby("experiment")["fold"].max()
+    return {str(name): int(fold) + 1 for name, fold in last.items()}
 
 
 def _pooled_runs(records: Records, pools: Sequence[_Pool], alone: Sequence[int]) -> pd.DataFrame:
@@ -228,7 +238,8 @@ def _pooled_history(
     own = history[name.notna()].assign(id=name[name.notna()])
     keys = ["id", "epoch"]
     groups = own.groupby(keys, sort=False)
-    found = groups.mean(numeric_only=True)[groups.size() == records.folds.k].reset_index()
+    found = groups.mean(numeric_only=True).assign(count=groups.size()).reset_index()
+    found = found[found["count"] == found["id"].map({n: len(each) for n, each in ids.items()})]
     finished = set(runs.loc[runs["status"] == Status.DONE, "id"])
     found = found[found["id"].isin(finished)]
     found = pd.concat([found, history[name.isna()]], ignore_index=True)[list(history.columns)]

@@ -223,3 +223,19 @@ def test_explored_contrasts_see_the_same(tmp_path: Path) -> None:
     expected = two_sources(-differences(), n_folds=3)  # b, the later level, minus a
     assert frame["p"].iloc[0] == pytest.approx(expected.p(), rel=1e-4)
     assert frame["n"].iloc[0] == 3
+
+
+def test_experiments_together_keep_their_folds(tmp_path: Path) -> None:
+    """Of three and of two folds: each seed is over its own experiment's."""
+    from bench.analysis.combine import combine_experiments
+
+    parts = []
+    for name, k in (("three", 3), ("two", 2)):
+        store, _ = crossed(tmp_path / name, dice, k=k, name=name)
+        parts.append(load(store, name))
+    found = over_folds(combine_experiments(parts, "both"))
+    assert found.runs["status"].tolist() == ["done"] * 12
+    assert {len(trials) for trials in found.trials_of.values()} == {2, 3}
+    for _, row in found.runs.iterrows():
+        exact = float(dice(row["axis.model"], row["seed"]).mean())
+        assert row["final_val_dice"] == pytest.approx(exact, abs=1e-7)

@@ -16,7 +16,7 @@ from bench.record.store import Store
 from tests.builders.experiments import finish, planned
 
 SPEC = """\
-experiment: crossed
+experiment: {name}
 task: segmentation
 data: {{name: shapes, image_size: 16, train: 20, val: 10, test: 6, folds: {{k: {k}{more}}}}}
 train: {{epochs: 2, batch_size: 4}}
@@ -40,6 +40,7 @@ def crossed(
     k: int = 3,
     seeds: int = 3,
     metric: str = "final_val_dice",
+    name: str = "crossed",
     more: str = "",
     lost: Callable[[Trial], bool] = lambda _: False,
 ) -> tuple[Store, Plan]:
@@ -50,11 +51,11 @@ def crossed(
     Args:
         folder: where spec and results are written.
         out_of_fold: the scores.
-        k, seeds, metric: of the spec.
+        k, seeds, metric, name: of the spec.
         more: further settings of `data.folds`, after a comma.
         lost: trials that have no record.
     """
-    plan = planned(folder, SPEC.format(k=k, seeds=seeds, metric=metric, more=more))
+    plan = planned(folder, SPEC.format(name=name, k=k, seeds=seeds, metric=metric, more=more))
     store = Store(folder / "results")
     for trial in plan.trials:
         if not lost(trial):
