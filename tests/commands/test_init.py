@@ -181,7 +181,7 @@ def test_a_file_that_is_there_stays(tmp_path: Path) -> None:
         ("mlruns", "shapes", "is reserved for a store"),
         ("nul", "shapes", "cannot name a folder on Windows"),
         ("a", "shape", r"neither shapes nor pets nor a folder \(did you mean 'shapes'\?\)"),
-        ("a", "empty", r"empty: has no images/ and masks/, and no folders of classes"),
+        ("a", "empty", "empty: has no images"),
         ("a", "file.txt", "no such folder"),
         ("a", "one value", "all masks have the one value 7"),
         ("a", "no masks", "no mask there can be read"),
@@ -194,8 +194,9 @@ def test_what_cannot_be_written_is_one_line(
     Path("empty").mkdir()
     Path("file.txt").write_text("")
     segmented(Path("one value"), [7, 7])
-    for folder in ("no masks/images", "no masks/masks"):
-        Path(folder).mkdir(parents=True)
+    segmented(Path("no masks"), [0, 1])
+    for mask in Path("no masks/masks").iterdir():
+        mask.write_bytes(b"no image")
     with pytest.raises(BenchError, match=message) as caught:
         init(name, data, Path("specs"))
     assert "\n" not in str(caught.value)
