@@ -47,6 +47,7 @@ class CurrentRun:
         setup: closed once others may start, too.
         selection: which of the plan's trials are to be run, and which were done or failed before.
         refused: trials of which nothing that is recorded is counted.
+        decided: of an experiment that grows, what its records decided at the start, in short.
     """
 
     plan: Plan
@@ -57,6 +58,7 @@ class CurrentRun:
     setup: ExitStack
     selection: TrialSelection = field(default_factory=lambda: TrialSelection((), (), ()))
     refused: int = 0
+    decided: str = ""
 
     @cached_property
     def confirmed(self) -> ConfirmedIndex:

@@ -29,6 +29,7 @@ from bench.plan.plan import Plan
 from bench.plan.pretrained import fetch_weights
 from bench.plan.trial import Trial
 from bench.record.store import Store, TrialStatus
+from bench.run.events import Decided
 from bench.run.executors.local import LocalExecutor
 from bench.run.forecast import divide_machine
 from bench.run.progress import display
@@ -110,6 +111,7 @@ def _grow(here: CurrentRun, growth: Growth) -> None:
     here.plan = continued(here.plan, here.store)
     here.plan, decided = grown(here.plan, growth, here.store)
     changed = keep_log(here.store, here.plan.experiment, decided.log)
+    here.decided = decided.summary
     for line in (*changed_looks(here.plan), *changed, *decided.lines):
         here.say(line)
 
@@ -143,6 +145,7 @@ def _train_left(
         if growth is not None:
             source = Rounds(plan, growth, here.store, jobs.further, (trial.id for trial in todo))
             observe = source.observing(observe)
+            shown.observe(Decided((), here.decided))
         return run(
             first,
             LocalExecutor(resources, options.limits),

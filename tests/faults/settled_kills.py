@@ -1,11 +1,12 @@
 """A study that repeats seeds until all is settled, killed at random: the verdicts are the same.
 
-    python -m tests.faults.settled_kills [--kills 10] [--seed 0]
+    python -m tests.faults.settled_kills [--kills 10] [--seed 0] [--together]
 
 The study is run undisturbed, one trial at a time. Then in another folder, two at a time, while its
 worker or all of its processes are killed at random instants and the command is started again.
 verdicts.json must be the same to the byte, looks.json and the planned trials too, and no look may
-ever be decided otherwise than before. Exits with 1 on any difference.
+ever be decided otherwise than before. With `--together` two commands share a third folder, too.
+Exits with 1 on any difference.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from tests.faults.kills import workers
 from tests.faults.workspace import ROOT
 
 LIMIT_SECONDS = 1800.0
+FOLDERS = ("alone", "killed", "together")
 SPEC = """\
 experiment: settled
 task: segmentation
@@ -133,17 +135,34 @@ def disturbed(folder: Folder, kills: int, draw: random.Random) -> dict[str, obje
     return folder.found()
 
 
-def differences(root: Path, kills: int, seed: int, epochs: int, most: int) -> list[str]:
+def together(folder: Folder) -> dict[str, object]:
+    """Two commands at once."""
+    runs = [folder.start(), folder.start()]
+    if any([run.wait(LIMIT_SECONDS) for run in runs]):
+        raise SystemExit(folder.said)
+    return folder.found()
+
+
+def differences(
+    root: Path, kills: int, seed: int, epochs: int, most: int, *, shared: bool = False
+) -> list[str]:
     """What was not the same, in words."""
-    alone, killed = Folder(root / "alone", 1), Folder(root / "killed", 2)
-    for folder in (alone, killed):
+    alone, killed, both = (Folder(root / name, 1 + (name == "killed")) for name in FOLDERS)
+    for folder in (alone, killed, both):
         folder.write(epochs, most)
     expected = undisturbed(alone)
-    found = disturbed(killed, kills, random.Random(seed))
-    problems = [f"another {part}" for part, value in expected.items() if found[part] != value]
-    for text in ("is another than before", "Traceback", "was not foreseen"):
-        if text in killed.said:
-            problems.append(f"it said: {text}: {killed.said[-3000:]}")
+    found = {}
+    if kills:
+        found[killed] = disturbed(killed, kills, random.Random(seed))
+    if shared:
+        found[both] = together(both)
+    problems = []
+    for folder, parts in found.items():
+        name = folder.path.name
+        problems += [f"{name}: another {p}" for p, value in expected.items() if parts[p] != value]
+        for text in ("is another than before", "Traceback", "was not foreseen"):
+            if text in folder.said:
+                problems.append(f"{name}: it said: {text}: {folder.said[-3000:]}")
     return problems
 
 
@@ -154,10 +173,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--max", type=int, default=6)
+    parser.add_argument("--together", action="store_true", help="two commands at once, too")
     options = parser.parse_args(arguments)
+    counts = options.kills, options.seed, options.epochs, options.max
     with tempfile.TemporaryDirectory() as folder:
-        found = differences(Path(folder), options.kills, options.seed, options.epochs, options.max)
-        said = (Path(folder) / "killed" / "said.txt").read_text()
+        root = Path(folder)
+        found = differences(root, *counts, shared=options.together)
+        said = "".join(path.read_text() for path in root.glob("*/said.txt"))
     starts, looks = said.count("Starting: loading"), said.count("Look ")
     print(f"{options.kills} kills, {starts} starts, {looks} looks said")
     print("\n".join(found) or "verdicts.json, looks.json and the planned trials are the same")

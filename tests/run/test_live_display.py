@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 from rich.console import Console
 
-from bench.run.events import Ended, EpochDone, Started, Ticked, Waiting, Working
+from bench.run.events import Decided, Ended, EpochDone, Started, Ticked, Waiting, Working
 from bench.run.live_display import LiveDisplay, clock_time, elide_middle, fitted
 from bench.states import Failure, Status
 
@@ -189,6 +189,17 @@ def test_what_is_done_after_the_steps_is_said() -> None:
     assert "final evaluation, forward pass 120" in shown.lines()[3]
     shown.see(Ended("a", Status.DONE), Waiting("1 trial of process 7"))
     assert "waiting for 1 trial of process 7" in shown.lines()[1]
+
+
+def test_what_a_round_decided_is_said_and_stays_in_short() -> None:
+    shown = Shown(150, {"a": 10, "b": 10})
+    shown.see(Decided((), "first of 9 looks at 3 seeds"), Started("a"))
+    assert "first of 9 looks at 3 seeds" in shown.lines()[0]
+    lines = ("Look 1 of 9 (3 seeds): 1 settled, 1 open.", "On to 4 seeds with [a], for h.")
+    shown.see(Ended("a", Status.DONE), Decided(lines, "look 1 of 9: 1 open"), Started("b"))
+    assert all(line in shown.text.getvalue() for line in lines)
+    assert "look 1 of 9: 1 open" in shown.lines()[0]
+    assert "first of 9" not in shown.lines()[0]
 
 
 def test_events_of_a_trial_that_is_not_ours_any_more_are_passed_over() -> None:

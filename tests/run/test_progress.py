@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from bench.run.event_text import describe_epoch
-from bench.run.events import Ended, EpochDone, Lost, Retried, Started, Ticked, Waiting
+from bench.run.events import Decided, Ended, EpochDone, Lost, Retried, Started, Ticked, Waiting
 from bench.run.live_display import LiveDisplay
 from bench.run.progress import PlainDisplay, display
 from bench.states import Failure, Status
@@ -85,3 +85,10 @@ def test_an_interrupted_trial_has_not_ended() -> None:
         shown.observe(Ended("a", Status.INTERRUPTED))
         shown.observe(Ended("b", Status.DONE))
     assert text.getvalue().splitlines()[-2:] == ["a: interrupted after epoch 2/4", "[1/2] b: done"]
+
+
+def test_plain_lines_say_what_a_round_decided() -> None:
+    text = io.StringIO()
+    shown = PlainDisplay(Console(file=text, width=40), {"a": 2}, "val/dice")
+    shown.observe(Decided(("Look 1 of 9 (3 seeds): 1 settled.", "[b] stops."), "look 1"))
+    assert text.getvalue() == "Look 1 of 9 (3 seeds): 1 settled.\n[b] stops.\n"
