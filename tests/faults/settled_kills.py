@@ -138,7 +138,8 @@ def disturbed(folder: Folder, kills: int, draw: random.Random) -> dict[str, obje
 def together(folder: Folder) -> dict[str, object]:
     """Two commands at once."""
     runs = [folder.start(), folder.start()]
-    if any([run.wait(LIMIT_SECONDS) for run in runs]):
+    codes = [run.wait(LIMIT_SECONDS) for run in runs]
+    if any(codes):
         raise SystemExit(folder.said)
     return folder.found()
 
