@@ -175,14 +175,12 @@ def tested_outcomes(
 
 def with_hypotheses(records: Records, hypotheses: tuple[Hypothesis, ...]) -> Records:
     """The records with other hypotheses than those planned, which a caution tells."""
-    if hypotheses == records.hypotheses:
+    stated = with_path(dataclasses.replace(records, hypotheses=hypotheses))
+    if stated.hypotheses == records.hypotheses:
         return records
     planned = "those of the trials' plan differ" if records.spec else "no trial was planned by it"
     caution = f"the hypotheses are the spec's as it stands now; {planned}"
-    changed = dataclasses.replace(
-        records, hypotheses=hypotheses, cautions=(*records.cautions, caution)
-    )
-    return with_path(changed)
+    return dataclasses.replace(stated, cautions=(*records.cautions, caution))
 
 
 def _test_alone(question: Question, seen: Observed) -> Tested:

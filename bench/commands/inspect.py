@@ -141,7 +141,8 @@ def count_words(plan: Plan) -> str:
 
 
 def outlook_lines(plan: Plan) -> list[str]:
-    """A line for each hypothesis: what the planned seeds can say of it."""
+    """What the planned seeds can say of each hypothesis; a line for those of which they say the
+    same."""
     if not plan.hypotheses:
         return []
     from bench.report.narrative.outlook import outlooks  # imports scipy
@@ -153,11 +154,14 @@ def outlook_lines(plan: Plan) -> list[str]:
         seeds, boundaries = plan.repeats.looks[-1], boundaries_of(plan.repeats)
     over_folds = tested_over_folds(plan.hypotheses, plan.trials[0].settings.data.folds, seeds)
     others = [each for each in plan.hypotheses if each.id not in over_folds]
+    names: dict[tuple[bool, str], list[str]] = {}
+    for found in outlooks(others, seeds, boundaries):
+        names.setdefault((found.doubtful, found.text.removeprefix(found.id)), []).append(found.id)
     return [
         *(f"Hypothesis: {text}." for text in over_folds.values()),
         *(
-            f"{'Warning' if found.doubtful else 'Hypothesis'}: {found.text}."
-            for found in outlooks(others, seeds, boundaries)
+            f"{'Warning' if doubtful else 'Hypothesis'}: {', '.join(ids)}{text}."
+            for (doubtful, text), ids in names.items()
         ),
     ]
 

@@ -34,7 +34,7 @@ _NAMES_OF_IMAGES = "images-*.json"
 _OF_TRIAL = ("config.yaml", "status.json", "history.csv", "summary.json", "environment.json")
 _SCORES = "scores"
 _FINAL = (Status.DONE, Status.FAILED, Status.PRUNED)
-_USERS_OWN = ("hypotheses", "axes", "trials")
+_USERS_OWN = ("hypotheses", "axes", "trials", "design")
 """Of plan.json: what the user wrote for others to read, and what ids follow from."""
 
 

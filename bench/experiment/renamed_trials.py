@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from bench.errors import BenchError, StoreError
 from bench.plan.expand import trial_config
 from bench.plan.plan import Plan
 from bench.plan.recorded import check_identity
+from bench.plan.trial import Trial
 from bench.record.store import Store, TrialFiles
 
 
@@ -21,6 +22,7 @@ def adopt(plan: Plan, store: Store, others: Sequence[object] = ()) -> list[tuple
     """
     recorded = {files.id: files for files in store.trials(plan.experiment)}
     trials = (*plan.trials, *plan.further)
+    _refresh_varied([(trial, recorded[trial.id]) for trial in trials if trial.id in recorded])
     planned = {trial.id for trial in trials}
     if planned <= recorded.keys():
         return []
@@ -38,6 +40,23 @@ def adopt(plan: Plan, store: Store, others: Sequence[object] = ()) -> list[tuple
             files.folder.rename(files.folder.with_name(trial.id))
             renamed.append((files.id, trial.id))
     return renamed
+
+
+def _refresh_varied(trials: Iterable[tuple[Trial, TrialFiles]]) -> None:
+    """Let recorded trials know what a design varies by now, a component having been added to it.
+
+    Their ids stay, but which settings all trials of the design share is another question.
+    """
+    for trial, files in trials:
+        if not trial.varied:
+            continue
+        try:
+            config = files.config()
+            check_identity(config, trial.id, trial.experiment)
+        except StoreError:
+            continue  # it is reported where trials are confirmed
+        if tuple(config.get("varied", ())) != trial.varied:
+            files.write_config(trial_config(trial))
 
 
 def _is_itself(files: TrialFiles) -> bool:

@@ -208,10 +208,10 @@ class Design:
             record.get("metric"),
             record.get("resolution"),
         )
-        if design.resolution is not None:
-            _ = design.fraction  # raises where there is none
-        if design.reference is not None and design.reference not in configurations:
-            raise ValueError(f"no configuration {design.reference!r}")
+        if any(len(own) < 2 for own in levels.values()) or not levels:
+            raise ValueError("a component with one level")
+        if configurations != configurations_of(design.kind, levels, design.fraction):
+            raise ValueError("configurations that are not of these components")
         return design
 
     def _changed(self, levels: Levels) -> list[str]:

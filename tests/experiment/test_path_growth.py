@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.analysis.hypotheses import outcomes
+from bench.analysis.hypotheses import outcomes, with_hypotheses
 from bench.analysis.load import load
 from bench.analysis.path import path_rounds
 from bench.errors import SpecError
@@ -96,6 +96,12 @@ def test_the_report_shows_the_path_and_what_was_tried(tmp_path: Path) -> None:
         "from", "with flips", "with flips + weight decay", "to",
         "with weight decay", "with average", "with flips + average",
     ]  # fmt: skip
+
+
+def test_the_spec_s_own_hypotheses_are_those_that_were_planned(tmp_path: Path) -> None:
+    store, plan, _ = walked(tmp_path)
+    records = load(store, plan.experiment)
+    assert with_hypotheses(records, plan.hypotheses) is records
 
 
 def test_a_candidate_with_a_failed_trial_is_not_taken(tmp_path: Path) -> None:
