@@ -181,7 +181,7 @@ _TAIL = """\
   # train.lr: [1e-3, 3e-4]
   # train.optimizer: [adam, sgd]
 
-# design: {leave_one_out: {…}} instead of a grid leaves out one part after the other: docs/designs.md
+# design: {leave_one_out: {…}} instead of a grid leaves out part by part: docs/designs.md
 
 seeds: 3  # repeats of every arm; with fewer than three nothing can be concluded
 
