@@ -46,9 +46,9 @@ def segmented(folder: Path, values: list[int], count: int = 12, size: int = 32) 
 
 def photographed(folder: Path, classes: list[str], count: int = 10) -> Path:
     draws = np.random.default_rng(0)
-    for workspace, label in enumerate(classes):
+    for number, label in enumerate(classes):
         for i in range(count):
-            image = draws.integers(0, 100, (32, 32, 3)) + 50 * workspace
+            image = draws.integers(0, 100, (32, 32, 3)) + 50 * number
             save(image, folder / label / f"{i}.png")
     return folder
 
