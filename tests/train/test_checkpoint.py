@@ -33,7 +33,7 @@ def test_round_trip(tmp_path: Path) -> None:
 def test_a_failed_write_leaves_the_old_one(tmp_path: Path) -> None:
     path = tmp_path / "last.pt"
     checkpoint.save(path, {"best": 1})
-    with pytest.raises(Exception, match="pickle"):
+    with pytest.raises(Exception, match="local object"):  # Python 3.13 says no longer "pickle"
         checkpoint.save(path, {"best": lambda: None})
     assert checkpoint.load(path) == {"best": 1}
     assert len(list(tmp_path.iterdir())) == 1
