@@ -2,7 +2,9 @@
 
 history.csv has `val/dice` for every epoch; summary.json and runs.csv have `best_val_dice`,
 `final_val_dice`, `test_dice`, and of the best constant prediction `baseline_val_dice`,
-`baseline_dice` and, what it predicts, `constant_val_dice`, `constant_dice`.
+`baseline_dice` and, what it predicts, `constant_val_dice`, `constant_dice`. runs.csv alone has
+`last10_val_dice`, the mean of the last ten epochs, and of the selected metric `cross_val_dice`,
+whose epoch was chosen on other images than it is scored on.
 """
 
 from __future__ import annotations
@@ -12,10 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+LAST_EPOCHS = 10
+"""Of which `last10_val_dice` is the mean."""
 SPLIT = "split_"
 """Before a score's name where it is that of a whole split, and one per image is recorded too."""
-PER_CLASS = ("dice", "iou", f"{SPLIT}dice", f"{SPLIT}iou")
-"""Metrics that each class has one of, too: `dice_cat`."""
 
 
 def class_columns(classes: Sequence[str]) -> tuple[str, ...]:
@@ -43,6 +45,8 @@ class MetricKind(StrEnum):
     TRAIN_CURVE = "train/"
     BEST = "best_val_"
     FINAL = "final_val_"
+    LAST_TEN = "last10_val_"
+    CROSS_FITTED = "cross_val_"
     TEST = "test_"
     BASELINE_VAL = "baseline_val_"
     BASELINE_TEST = "baseline_"
@@ -59,7 +63,9 @@ class MetricKind(StrEnum):
 
 
 SCORES = (MetricKind.BEST, MetricKind.FINAL, MetricKind.TEST)
-"""What runs.csv has of every metric."""
+"""What summary.json has of every metric."""
+FIGURES = (*SCORES, MetricKind.LAST_TEN, MetricKind.CROSS_FITTED)
+"""What runs.csv has of metrics."""
 BASELINES = (MetricKind.BASELINE_VAL, MetricKind.BASELINE_TEST)
 CONSTANTS = (MetricKind.CONSTANT_VAL, MetricKind.CONSTANT_TEST)
 
@@ -89,36 +95,34 @@ def on_test(metric: str) -> str:
     return MetricKind.TEST.column(metric)
 
 
+def last_ten(metric: str) -> str:
+    """`last10_val_dice`."""
+    return MetricKind.LAST_TEN.column(metric)
+
+
+def cross_val(metric: str) -> str:
+    """`cross_val_dice`."""
+    return MetricKind.CROSS_FITTED.column(metric)
+
+
 @dataclass(frozen=True)
 class MetricColumn:
     """A column of a metric.
 
     Attributes:
         kind: which figure of the metric.
-        measure: what is measured, as a task names it: `dice`, `split_iou`, `loss`.
-        class_name: of which class alone; None: of all, or of what has no classes.
+        metric: as plans and histories name it: `dice`, `split_iou`, `loss`; `dice_cat` of one class
+            (a task of a user's own may have a metric of such a name, too).
     """
 
     kind: MetricKind
-    measure: str
-    class_name: str | None = None
+    metric: str
 
     @classmethod
     def parse(cls, name: str) -> MetricColumn | None:
         """What a column's name says; None where it is not that of a metric's column."""
         kind = next((kind for kind in MetricKind if name.startswith(kind)), None)
-        if kind is None:
-            return None
-        metric = kind.metric_of(name)
-        measure = next((m for m in PER_CLASS if metric.startswith(f"{m}_")), None)
-        if measure is None:
-            return cls(kind, metric)
-        return cls(kind, measure, metric.removeprefix(f"{measure}_"))
-
-    @property
-    def metric(self) -> str:
-        """The metric as plans and histories name it, `dice` or `dice_cat`."""
-        return self.measure if self.class_name is None else f"{self.measure}_{self.class_name}"
+        return None if kind is None else cls(kind, kind.metric_of(name))
 
     @property
     def on_test_split(self) -> bool:

@@ -6,24 +6,26 @@ from bench.metric_columns import MetricColumn, MetricKind
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "metric", "class_name"),
+    ("name", "kind", "metric"),
     [
-        ("val/dice", MetricKind.CURVE, "dice", None),
-        ("train/loss", MetricKind.TRAIN_CURVE, "loss", None),
-        ("best_val_dice", MetricKind.BEST, "dice", None),
-        ("best_val_dice_big_cat", MetricKind.BEST, "dice_big_cat", "big_cat"),
-        ("final_val_split_iou_cat", MetricKind.FINAL, "split_iou_cat", "cat"),
-        ("test_loss_t1", MetricKind.TEST, "loss_t1", None),
-        ("baseline_val_top1", MetricKind.BASELINE_VAL, "top1", None),
-        ("baseline_top1", MetricKind.BASELINE_TEST, "top1", None),
-        ("constant_val_dice", MetricKind.CONSTANT_VAL, "dice", None),
-        ("constant_dice_cat", MetricKind.CONSTANT_TEST, "dice_cat", "cat"),
+        ("val/dice", MetricKind.CURVE, "dice"),
+        ("train/loss", MetricKind.TRAIN_CURVE, "loss"),
+        ("best_val_dice", MetricKind.BEST, "dice"),
+        ("best_val_dice_big_cat", MetricKind.BEST, "dice_big_cat"),
+        ("final_val_split_iou_cat", MetricKind.FINAL, "split_iou_cat"),
+        ("last10_val_dice", MetricKind.LAST_TEN, "dice"),
+        ("cross_val_dice", MetricKind.CROSS_FITTED, "dice"),
+        ("test_loss_t1", MetricKind.TEST, "loss_t1"),
+        ("baseline_val_top1", MetricKind.BASELINE_VAL, "top1"),
+        ("baseline_top1", MetricKind.BASELINE_TEST, "top1"),
+        ("constant_val_dice", MetricKind.CONSTANT_VAL, "dice"),
+        ("constant_dice_cat", MetricKind.CONSTANT_TEST, "dice_cat"),
     ],
 )
-def test_a_name_is_read_and_printed_again(name, kind, metric, class_name):
+def test_a_name_is_read_and_printed_again(name, kind, metric):
     column = MetricColumn.parse(name)
     assert column is not None
-    assert (column.kind, column.metric, column.class_name) == (kind, metric, class_name)
+    assert (column.kind, column.metric) == (kind, metric)
     assert str(column) == name
 
 

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.analysis.arms import NO_LABEL
 from bench.analysis.effects import grid, summarized
 from bench.analysis.explored import Exploration
-from bench.analysis.records import Records
+from bench.analysis.records import NO_LABEL, Records
 from bench.metric_columns import on_test
 from bench.plan.design import CONFIGURATION, Design, DesignKind
 from bench.record.columns import Status

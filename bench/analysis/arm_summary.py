@@ -15,7 +15,14 @@ from bench.analysis.arms import Arm, arm_numbers, arms_of
 from bench.analysis.records import Records
 from bench.analysis.stats import Interval, grouped_intervals
 from bench.atomic_files import replacing
-from bench.metric_columns import BASELINES, MetricColumn, best_val, final_val, on_test
+from bench.metric_columns import (
+    BASELINES,
+    MetricColumn,
+    cross_val,
+    final_val,
+    last_ten,
+    on_test,
+)
 from bench.record.columns import Status
 from bench.record.files import write_text
 
@@ -24,9 +31,14 @@ COSTS = ("params", "trainable_params", "macs", "epoch_seconds", "peak_memory_mb"
 
 
 def result_columns(records: Records) -> list[str]:
-    """An arm's results: the selected metric's best, final and test; the loss; the task's own."""
+    """An arm's results: figures of the selected metric; the loss; the task's own.
+
+    The figure that ranks arms comes first.
+    """
     metric = records.select.metric
-    names = [best_val(metric), final_val(metric), on_test(metric)]
+    names = [records.best_column, on_test(metric), cross_val(metric), records.selection_column]
+    names += [last_ten(metric), final_val(metric)]
+    names = [name for name in dict.fromkeys(names) if name in records.runs]
     if "loss" in records.metrics and metric != "loss":
         names += ["best_val_loss", "final_val_loss"]
     return names + [c for c in records.closing if is_numeric_dtype(records.runs[c])]
@@ -109,25 +121,13 @@ def baseline_column(column: str) -> str:
 
 
 def best_trials(records: Records, arms: Sequence[Arm]) -> dict[int, str]:
-    """The finished trial with the best selected metric of each arm, by the arm's number."""
-    column = records.best_column
+    """The finished trial of each arm with the best selection figure, by the arm's number."""
+    column = records.selection_column
     done = records.done.assign(number=arm_numbers(records, arms))
     ordered = done[np.isfinite(done[column])].sort_values(
         column, ascending=records.select.mode == "min", kind="stable"
     )
     return dict(ordered.groupby("number")["id"].first())
-
-
-def by_seed(
-    records: Records, numbers: pd.Series[int], number: int, column: str
-) -> pd.Series[float]:
-    """An arm's finished values of `column` by seed (their mean where a seed appears twice).
-
-    Values without a seed cannot be paired and drop out.
-    """
-    done = records.done
-    rows = done[(numbers.loc[done.index] == number) & done["seed"].notna()]
-    return rows[column].groupby(rows["seed"].astype("int64")).mean()
 
 
 def write_csvs(records: Records, folder: Path) -> None:

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from bench.analysis.records import Records
+from bench.analysis.records import NO_LABEL, Records
 from bench.plan.arms import ArmLabels
 from bench.states import BENCH_SOURCE
-
-NO_LABEL = "–"
 
 
 @dataclass(frozen=True)

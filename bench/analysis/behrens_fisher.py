@@ -20,7 +20,8 @@ Floats = npt.NDArray[np.float64]
 # Relative error of tails down to 1e-10 against 512 nodes: 2e-8 with 96 nodes, 2e-5 with 64.
 _NODES = 96
 _NEGLIGIBLE = 1e-18  # probability of the beta variable left out at either end
-_BISECTIONS = 50  # 2⁻⁵⁰ of the bracket
+_STEPS = 100  # ten suffice
+_NEAR = 1e-13  # of the logarithm of the tail
 
 
 class _Mixture(NamedTuple):
@@ -67,14 +68,32 @@ def two_sided_p(t: npt.ArrayLike, share: npt.ArrayLike, df1: float, df2: float) 
 
 
 def quantile(tail: npt.ArrayLike, share: npt.ArrayLike, df1: float, df2: float) -> Floats:
-    """The t with P(T > t) = `tail`, for tails in (0, 0.5], by bisection."""
+    """The t with P(T > t) = `tail`, for tails in (0, 0.5].
+
+    By regula falsi on the logarithm of the tail, which is nearly straight, with a side that stays
+    twice counted half (Illinois; Dowell and Jarratt 1971).
+    """
     wanted, part = np.broadcast_arrays(np.asarray(tail, float), np.asarray(share, float))
-    low = np.zeros(wanted.shape)
-    high = np.full(wanted.shape, 1.0)
-    while (beyond := upper_tail(high, part, df1, df2) > wanted).any():
-        high = np.where(beyond, 2 * high, high)
-    for _ in range(_BISECTIONS):
-        middle = (low + high) / 2
-        beyond = upper_tail(middle, part, df1, df2) > wanted
-        low, high = np.where(beyond, middle, low), np.where(beyond, high, middle)
-    return np.asarray((low + high) / 2)
+
+    def excess(t: Floats) -> Floats:
+        return np.asarray(np.log(upper_tail(t, part, df1, df2) / wanted))
+
+    low, high = np.zeros(wanted.shape), np.ones(wanted.shape)
+    above, below = excess(low), excess(high)
+    while (more := below > 0).any():
+        low, above = np.where(more, high, low), np.where(more, below, above)
+        high = np.where(more, 2 * high, high)
+        below = np.where(more, excess(high), below)
+    before = np.zeros(wanted.shape)  # which end moved last: 1 the lower one, −1 the upper one
+    for _ in range(_STEPS):
+        with np.errstate(invalid="ignore", divide="ignore"):  # both ends are the root
+            middle = np.where(above > below, (low * -below + high * above) / (above - below), low)
+        at = excess(middle)
+        if not (np.abs(at) > _NEAR).any():
+            break
+        more = at > 0
+        below = np.where(more, np.where(before > 0, below / 2, below), at)
+        above = np.where(more, at, np.where(before < 0, above / 2, above))
+        low, high = np.where(more, middle, low), np.where(more, high, middle)
+        before = np.where(more, 1.0, -1.0)
+    return np.asarray(middle)

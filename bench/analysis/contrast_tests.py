@@ -132,7 +132,9 @@ class Tested:
     sources: TwoSources | None = None
 
 
-def run_test(contrast: Contrast, seen: Observed, bounds: Bounds, level: float) -> Tested:
+def run_test(
+    contrast: Contrast, seen: Observed, bounds: Bounds, level: float, *, statements: bool = True
+) -> Tested:
     """Test a contrast.
 
     Args:
@@ -140,6 +142,7 @@ def run_test(contrast: Contrast, seen: Observed, bounds: Bounds, level: float) -
         seen: its records.
         bounds: of the hypothesis; both 0 where a difference is tested.
         level: of the intervals: 5%, or a look's nominal level for repeated intervals.
+        statements: whether what each of seeds, images and both say is wanted, too.
     """
     sources = seen.sources
     if contrast.over is not Over.SEEDS and sources is None:
@@ -155,8 +158,8 @@ def run_test(contrast: Contrast, seen: Observed, bounds: Bounds, level: float) -
         found = _over_images(contrast.over, seen, sources, bounds, level)
     if sources is None:
         return found
-    statements = tuple(_statement(sources, bounds, over, level) for over in Over)
-    return replace(found, statements=statements, sources=sources)
+    told = tuple(_statement(sources, bounds, over, level) for over in Over) if statements else ()
+    return replace(found, statements=told, sources=sources)
 
 
 def _statement(sources: TwoSources, bounds: Bounds, over: Over, level: float) -> Statement:
@@ -205,14 +208,14 @@ def _over_folds(seen: Observed, bounds: Bounds, level: float) -> Tested:
     assert seen.by_fold is not None
     sample = corrected_resampled(seen.by_fold)
     estimate = _t_interval(sample, len(seen.differences), level)
-    if not float(np.asarray(sample.std)) > 0:
+    if not sample.std > 0:
         return _untested(Basis.FEW, estimate)
     return Tested(estimate, Basis.TEST, of_sample(sample, bounds))
 
 
 def _t_interval(sample: Sample, n_seeds: int, level: float) -> Interval:
-    mean, half = float(np.asarray(sample.mean)), float(half_width(sample.std, sample.n, 1 - level))
-    return Interval(mean, mean - half, mean + half, n_seeds)
+    half = float(half_width(sample.std, sample.n, 1 - level))
+    return Interval(sample.mean, sample.mean - half, sample.mean + half, n_seeds)
 
 
 def _over_images(

@@ -72,7 +72,7 @@ class Result:
         claim: what this test says, significant or not; None without a test.
         word: what the page says.
         is_withheld: whether a significant claim is withheld for failures of the side it favours.
-        statements: over both, seeds and images, where there are scores of images.
+        statements: of hypotheses, over both, seeds and images, where there are scores of images.
         sources: the components of variance behind them.
         needs_seeds, needs_images: of an inconclusive test, what would settle it with 80% power if
             the truth is as found; None: no number would, or there is nothing to plan by.
@@ -179,7 +179,10 @@ class ContrastBook:
             known.add(contrast)
             question = Question("", contrast, "higher")
             found.append(
-                _found(run_test(contrast, self._seen(contrast), _NO_BOUNDS, ALPHA), question)
+                _found(
+                    run_test(contrast, self._seen(contrast), _NO_BOUNDS, ALPHA, statements=False),
+                    question,
+                )
             )
         return [_with_clearness(one, self._seen(one.contrast)) for one in _corrected(found)]
 

@@ -19,9 +19,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from bench.analysis import stats
-from bench.analysis.arms import NO_LABEL
 from bench.analysis.measurement_conditions import comparable_axes, measurement_conditions
-from bench.analysis.records import Records
+from bench.analysis.records import NO_LABEL, Records
 from bench.analysis.stats import Floats
 from bench.plan.design import CONFIGURATION
 from bench.record.columns import Status

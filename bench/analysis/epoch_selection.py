@@ -14,9 +14,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from bench.metric_columns import LAST_EPOCHS
 from bench.record.directions import Mode
-
-LAST_EPOCHS = 10
 
 
 class CrossFitted(NamedTuple):
@@ -26,10 +25,12 @@ class CrossFitted(NamedTuple):
         score: mean over all images, each scored at the epoch that the other half chose; NaN where
             either half has no image with scores.
         epochs: those chosen by the first and by the second half, from 0.
+        by_image: (images,), what `score` is the mean of.
     """
 
     score: float
     epochs: tuple[int, int]
+    by_image: npt.NDArray[np.float64]
 
 
 def cross_fitted(
@@ -44,17 +45,13 @@ def cross_fitted(
     """
     table = np.asarray(scores, dtype=float)
     first = halves(table.shape[1], groups)
-    total, count, epochs = 0.0, 0, []
-    for chooses in (first, ~first):
-        epoch = _best_epoch(table[:, chooses], mode)
-        if epoch is None:
-            return CrossFitted(np.nan, (-1, -1))
-        scored = table[epoch, ~chooses]
-        total += float(np.nansum(scored))
-        count += int((~np.isnan(scored)).sum())
-        epochs.append(epoch)
-    score = total / count if count else np.nan
-    return CrossFitted(score, (epochs[0], epochs[1]))
+    epochs = [_best_epoch(table[:, half], mode) for half in (first, ~first)]
+    if epochs[0] is None or epochs[1] is None:
+        return CrossFitted(np.nan, (-1, -1), np.full(table.shape[1], np.nan))
+    by_image = np.where(first, table[epochs[1]], table[epochs[0]])
+    known = by_image[~np.isnan(by_image)]
+    score = float(known.mean()) if len(known) else np.nan
+    return CrossFitted(score, (epochs[0], epochs[1]), by_image)
 
 
 def halves(n_images: int, groups: Sequence[Hashable] | None = None) -> npt.NDArray[np.bool_]:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-import numpy as np
 import numpy.typing as npt
 from scipy import special
 
@@ -112,11 +111,10 @@ def of_two_sources(found: TwoSources, bounds: Bounds, over: Over) -> Evidence:
 
 def of_sample(sample: Sample, bounds: Bounds) -> Evidence:
     """By t-tests over seeds, or folds (`cross_validation.corrected_resampled`)."""
-    mean, error = float(np.asarray(sample.mean)), float(sample.error)
-    df = float(np.asarray(sample.n)) - 1
+    mean = sample.mean
 
     def beyond(distance: float) -> float:
-        return float(special.stdtr(df, -distance / error))
+        return float(special.stdtr(sample.n - 1, -distance / sample.error))
 
     within = None
     if bounds.low != bounds.high:

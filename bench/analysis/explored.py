@@ -20,14 +20,13 @@ from bench.analysis.contrast_tests import Contrast, Observed, Trials
 from bench.analysis.contrasts import ContrastBook, Result, Word
 from bench.analysis.fraction_effects import fraction_effects
 from bench.analysis.hypotheses import HypothesisOutcome
-from bench.analysis.image_scores import ScoreTable
 from bench.analysis.level_contrasts import Explored, interactions, level_differences
 from bench.analysis.measurement_conditions import comparable_axes, incomparable_axes
 from bench.analysis.observations import observed, read_scores_of, scores_of_column
 from bench.analysis.pairing import pairs_of
 from bench.analysis.records import Records
+from bench.analysis.score_reader import ScoreTable
 from bench.analysis.two_sources import Over
-from bench.metric_columns import best_val, on_test
 from bench.spec.hypotheses import Hypothesis, MetricTerm, figures
 
 DIFFERENCE = ("axis", "a", "b")
@@ -87,9 +86,11 @@ class Exploration:
 
 
 def compared_columns(records: Records) -> list[str]:
-    """The figures that a reader wants compared: results, overfitting, convergence, time."""
-    metric = records.select.metric
-    names = [best_val(metric), on_test(metric), "final_val_loss", "overfit_gap"]
+    """The figures that a reader wants compared: the result, overfitting, convergence, time.
+
+    One figure of the selected metric, that which ranks arms: each more would take power from all.
+    """
+    names = [records.best_column, "final_val_loss", "overfit_gap"]
     same_kind = all(records.done[fact].nunique() <= 1 for fact in text_facts(records))
     closing = [c for c in records.closing if same_kind and is_numeric_dtype(records.runs[c])]
     if records.design is not None and records.design.metric is not None:

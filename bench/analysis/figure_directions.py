@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.analysis.records import Records
-from bench.metric_columns import SCORES, MetricColumn, MetricKind
+from bench.metric_columns import FIGURES, MetricColumn, MetricKind
 from bench.record.directions import Mode
 from bench.spec.hypotheses import figures
 
@@ -25,6 +25,6 @@ def figure_direction(records: Records, metric: str) -> Mode | None:
     if column in _LESS_IS_BETTER:
         return "min"
     parsed = MetricColumn.parse(column)
-    if parsed is None or parsed.kind not in (*SCORES, MetricKind.CURVE):
+    if parsed is None or parsed.kind not in (*FIGURES, MetricKind.CURVE):
         return None
     return records.metrics.get(parsed.metric)

@@ -16,8 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_integer_dtype, is_numeric_dtype
 
-from bench.analysis.arms import NO_LABEL
-from bench.analysis.records import Records
+from bench.analysis.records import NO_LABEL, Records
 from bench.metric_columns import MetricKind
 from bench.plan.trial import make_id
 from bench.record.columns import Status
@@ -31,8 +30,8 @@ _OF_VALIDATION = (
     MetricKind.BEST,
     MetricKind.FINAL,
     MetricKind.BASELINE_VAL,
-    "last10_val_",
-    "cross_val_",
+    MetricKind.LAST_TEN,
+    MetricKind.CROSS_FITTED,
 )
 
 

@@ -16,10 +16,12 @@ from bench.history_row import HistoryRow
 from bench.metric_columns import (
     BASELINES,
     CONSTANTS,
-    SCORES,
+    FIGURES,
     MetricKind,
     best_val,
+    cross_val,
     final_val,
+    last_ten,
     on_test,
     val_curve,
 )
@@ -45,7 +47,7 @@ _INTEGERS = frozenset(
     | {"threads", "epoch"}
     | {f"{split}_{support}" for split in ("val", "test") for support in SUPPORT}
 )
-_PER_METRIC = (*SCORES, *BASELINES)
+_PER_METRIC = (*FIGURES, *BASELINES)
 _CONSTANT_PREDICTION = (
     MetricKind.BASELINE_TEST,
     MetricKind.CONSTANT_TEST,
@@ -69,6 +71,8 @@ def runs_columns(
         "<axes>": [f"axis.{axis}" for axis in axes],
         "<best>": [best_val(metric) for metric in metrics],
         "<final>": [final_val(metric) for metric in metrics],
+        "<last>": [last_ten(metric) for metric in metrics],
+        "<cross>": [name for metric in metrics if (name := cross_val(metric)) in known],
         "<test>": [on_test(metric) for metric in metrics],
         "<baseline>": [
             name

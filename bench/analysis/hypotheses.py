@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
+
 from bench.analysis.contrast_tests import Basis, Observed, Tested, run_test
 from bench.analysis.contrasts import ALPHA, ContrastBook, Question, Result, Word
-from bench.analysis.image_scores import ScoreTable
 from bench.analysis.looks import HypothesisLook, Looks, looks_of
 from bench.analysis.observations import (
     contrast_of,
@@ -27,10 +29,18 @@ from bench.analysis.pairing import pairs_of
 from bench.analysis.path import with_path
 from bench.analysis.records import Records
 from bench.analysis.sample_size import Scatter
+from bench.analysis.score_reader import ScoreTable
 from bench.analysis.stats import Interval
 from bench.analysis.strata import SIDES, Pairs
 from bench.analysis.two_sources import Over
 from bench.spec.hypotheses import Hypothesis
+
+_TYPES = {
+    **dict.fromkeys(("claim", "verdict", "metric", "over"), "str"),
+    **dict.fromkeys(("estimate", "ci_low", "ci_high", "p", "p_corrected"), "float64"),
+    **dict.fromkeys(("needs_seeds", "needs_images"), "Int64"),
+}
+"""Of the columns of `verdict_frame` that may lack a value, or that there are always."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +128,20 @@ class HypothesisOutcome:
         }
 
 
+def verdict_frame(tested: Iterable[HypothesisOutcome]) -> pd.DataFrame:
+    """A row per hypothesis, its columns the keys of verdicts.json; what is not known is NaN or NA.
+
+    `statements`, `components`, `strata`, `shortages`, `trials` and `failures` hold lists and dicts.
+    """
+    rows = [outcome.record() for outcome in tested]
+    keys = dict.fromkeys(key for row in rows for key in row)
+    frame = pd.DataFrame(rows, columns=list(keys) or ["id", *_TYPES])
+    typed = frame.astype(_TYPES)
+    if rows:
+        typed["components"] = frame["components"].where(frame["components"].notna(), pd.NA)
+    return typed
+
+
 def outcomes(records: Records) -> list[HypothesisOutcome]:
     """Test every hypothesis of the records, in the spec's order."""
     table = read_scores_of(records, records.hypotheses)
@@ -188,7 +212,7 @@ def _test_alone(question: Question, seen: Observed) -> Tested:
     contrast = question.contrast
     if seen.sources is None:
         contrast = dataclasses.replace(contrast, over=Over.SEEDS)
-    return run_test(contrast, seen, question.bounds, ALPHA)
+    return run_test(contrast, seen, question.bounds, ALPHA, statements=False)
 
 
 def _components(found: Result) -> dict[str, float | int] | None:

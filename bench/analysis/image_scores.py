@@ -16,31 +16,22 @@ import numpy as np
 from bench.analysis.fold_scores import joined_images, joined_scores
 from bench.analysis.pairing import pairs_of
 from bench.analysis.records import Records
+from bench.analysis.score_reader import CROSS_FITTED, LAST_TEN, ImageFigure, ScoreTable
 from bench.analysis.stats import Floats
 from bench.analysis.strata import Pairs, Seed
-from bench.errors import StoreError
-from bench.image_scores import ImageScores, Scores32, SplitImages, TrialScores
-from bench.metric_columns import MetricColumn, MetricKind
-from bench.record.image_scores import images_hash, read_images, read_scores
+from bench.image_scores import Scores32, SplitImages
+from bench.metric_columns import FIGURES, MetricColumn, MetricKind
+from bench.record.image_scores import images_hash
 from bench.record.trial_files import TrialFiles
 from bench.spec.hypotheses import Hypothesis, MetricTerm, figures
 
+_OF_SELECTED = {
+    MetricKind.BEST: "selected",
+    MetricKind.LAST_TEN: LAST_TEN,
+    MetricKind.CROSS_FITTED: CROSS_FITTED,
+}
 NO_SCORES = "has no scores of single images"
 OTHER_IMAGES = "was scored on other images"
-
-
-class ImageFigure(NamedTuple):
-    """A figure of runs.csv or history.csv that is a mean over images.
-
-    Attributes:
-        split: `val` or `test`.
-        metric: without a prefix.
-        epoch: counted from 1; or `selected`, `last`.
-    """
-
-    split: str
-    metric: str
-    epoch: int | str
 
 
 def image_figure(term: MetricTerm, selected: str) -> ImageFigure | None:
@@ -61,67 +52,29 @@ def image_figure(term: MetricTerm, selected: str) -> ImageFigure | None:
         return ImageFigure("test", metric, "selected")
     if column.kind is MetricKind.FINAL:
         return ImageFigure("val", metric, "last")
-    if column.kind is MetricKind.BEST and metric == selected:
-        return ImageFigure("val", metric, "selected")
-    return None
+    epoch = _OF_SELECTED.get(column.kind) if metric == selected else None
+    return None if epoch is None else ImageFigure("val", metric, epoch)
 
 
-@dataclass(frozen=True)
-class ScoreTable:
-    """Scores of single images of an experiment's finished trials, by figure and trial.
-
-    Attributes:
-        columns: (images,) float32 of each figure and trial's id; NaN: the image has no score.
-        images_hash: by trial.
-        images: by hash and split.
-        problems: by trial, why none of its scores are used.
-    """
-
-    columns: Mapping[ImageFigure, Mapping[str, Scores32]]
-    images_hash: Mapping[str, str]
-    images: Mapping[str, Mapping[str, SplitImages]]
-    problems: Mapping[str, str] = field(default_factory=dict)
+def usual_figures(selected: str, hypotheses: Iterable[Hypothesis]) -> set[ImageFigure]:
+    """What a report asks for: read at once, each trial's files are opened once."""
+    columns = [kind.column(selected) for kind in FIGURES]
+    terms = [MetricTerm(column, None) for column in (*columns, "final_val_loss")]
+    found = {figure for term in terms if (figure := image_figure(term, selected)) is not None}
+    return found.union(*(figures_of(each, selected) or () for each in hypotheses))
 
 
-def read_image_scores(
-    records: Records, wanted: Collection[ImageFigure], *, means_only: bool = True
-) -> ScoreTable:
-    """Read the scores behind some figures, each trial's files once.
-
-    Args:
-        records: of the experiment.
-        wanted: figures; those that a trial has no scores of are left out.
-        means_only: only where the recorded figure is the mean of these scores.
-    """
+def read_image_scores(records: Records, wanted: Collection[ImageFigure]) -> ScoreTable:
+    """The scores of finished trials behind some figures."""
     if records.fold_records is not None:
-        of_trials = read_image_scores(records.fold_records, wanted, means_only=means_only)
+        of_trials = read_image_scores(records.fold_records, wanted)
         return over_folds_of_scores(of_trials, records.trials_of)
-    columns: dict[ImageFigure, dict[str, Scores32]] = {figure: {} for figure in wanted}
-    hashes: dict[str, str] = {}
-    images: dict[str, dict[str, SplitImages]] = {}
-    problems: dict[str, str] = {}
-    for trial in records.done["id"] if wanted else ():
-        files = TrialFiles(records.folders[trial]) if trial in records.folders else None
-        try:
-            scores = None if files is None else read_scores(files, files.summary())
-            if files is None or scores is None:
-                continue
-            if scores.images_hash not in images:
-                known = read_images(files, scores.images_hash)
-                if known is None:
-                    path = files.images_path(scores.images_hash)
-                    raise StoreError(f"{path}: there is no such file")
-                images[scores.images_hash] = known
-            _check_counts(files, scores, images[scores.images_hash])
-        except StoreError as error:
-            problems[trial] = str(error)
-            continue
-        hashes[trial] = scores.images_hash
-        for figure, by_trial in columns.items():
-            found = _column(scores, figure, means_only=means_only)
-            if found is not None:
-                by_trial[trial] = found
-    return ScoreTable(columns, hashes, images, problems)
+    files = {
+        trial: TrialFiles(records.folders[trial])
+        for trial in records.done["id"]
+        if trial in records.folders
+    }
+    return records.scores.read(files, wanted, records.select.mode)
 
 
 def over_folds_of_scores(table: ScoreTable, trials_of: Mapping[str, Sequence[str]]) -> ScoreTable:
@@ -158,34 +111,6 @@ def over_folds_of_scores(table: ScoreTable, trials_of: Mapping[str, Sequence[str
                 found = [by_trial[trial] for trial in trials]
                 columns[figure][name] = joined_scores(figure.split, found, validated)
     return ScoreTable(columns, hashes, images, problems)
-
-
-def _check_counts(
-    files: TrialFiles, scores: TrialScores, images: Mapping[str, SplitImages]
-) -> None:
-    """A StoreError where there are not as many scores as images."""
-    for split, both in scores.splits.items():
-        named = len(images[split].names) if split in images else 0
-        if len(both.selected.values) != named:
-            raise StoreError(
-                f"{files.scores}: scores of {len(both.selected.values)} {split} images, but "
-                f"{named} are named: delete the folder, and `bench evaluate --scores` makes it anew"
-            )
-
-
-def _column(scores: TrialScores, figure: ImageFigure, *, means_only: bool) -> Scores32 | None:
-    both = scores.splits.get(figure.split)
-    if both is None or (means_only and figure.metric not in both.selected.means):
-        return None
-    if isinstance(figure.epoch, int):
-        by_epoch = scores.val_epochs
-        if by_epoch is None or figure.metric != scores.metric or figure.epoch > len(by_epoch):
-            return None
-        of_epoch: Scores32 = by_epoch[figure.epoch - 1].astype(np.float32)
-        return of_epoch
-    chosen: ImageScores | None = both.selected if figure.epoch == "selected" else both.last
-    found = None if chosen is None else chosen.column(figure.metric)
-    return None if found is None else found.copy()  # not a view that keeps all metrics in memory
 
 
 @dataclass(frozen=True)

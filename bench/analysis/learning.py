@@ -37,7 +37,7 @@ def learning_summary(records: Records, summary: pd.DataFrame, arms: Sequence[Arm
 
 def mean_columns(records: Records) -> list[str]:
     """The figures among the columns of `learning_summary`."""
-    names = [records.best_column, "best_val_loss"]
+    names = [records.selection_column, "best_val_loss"]
     names += ["final_train_loss", "final_val_loss", final_val(records.select.metric)]
     return [name for name in dict.fromkeys(names) if name in records.runs]
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from bench import health
 from bench.analysis.data_sets import data_of
+from bench.analysis.epoch_figures import cross_fitted_figures, last_ten_figures
 from bench.analysis.frames import (
     Curves,
     check_kinds,
@@ -21,15 +22,17 @@ from bench.analysis.frames import (
     task_columns,
     typed,
 )
+from bench.analysis.image_scores import usual_figures
 from bench.analysis.imported_trials import imported_metrics, imported_select, origins, resummarised
 from bench.analysis.membership import LeftOut, find_members
 from bench.analysis.path import with_path
 from bench.analysis.records import Folds, Records, SelectedMetric
+from bench.analysis.score_reader import ScoreReader
 from bench.errors import StoreError, UnconfirmedError, printable
 from bench.metric_columns import MetricKind, curve_metric, val_curve
 from bench.plan.design import Design
+from bench.plan.plan import claims_digest
 from bench.plan.recorded import is_imported
-from bench.plan.trial import digest
 from bench.record.columns import Status
 from bench.record.confirm import Confirmed, confirmed
 from bench.record.directions import Mode, default_metric, direction
@@ -74,8 +77,15 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
     metrics = metrics | {k: v for k, v in imported_metrics(members).items() if k not in metrics}
     metrics.setdefault(select.metric, select.mode)
     chosen_by = val_curve(select.metric)
-    for name, again in resummarised(members, logged, chosen_by, metrics).items():
-        summaries[name] = {**summaries.get(name, {}), **again}
+    hypotheses, reader = _hypotheses(plan, store.plan_path(experiment)), ScoreReader()
+    usual = usual_figures(select.metric, hypotheses)
+    more = [
+        resummarised(members, logged, chosen_by, metrics),
+        last_ten_figures({name: histories[name] for name in summaries}, metrics),
+        cross_fitted_figures(reader, _finished(found, files), select.metric, select.mode, usual),
+    ]
+    for name, figures in (each for of_all in more for each in of_all.items()):
+        summaries[name] = {**summaries.get(name, {}), **figures}
     statuses = {name: record.status for name, record in found.items()}
     rows = [
         _row(experiment, member, statuses.get(member["id"]), summaries, problems)
@@ -96,7 +106,7 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
         history=history_frame(histories, metrics),
         left_out=tuple(sorted({*belong.left_out, *map(LeftOut._make, others)})),
         folders={m["id"]: files[m["id"]].folder for m in members if m["id"] in found},
-        hypotheses=_hypotheses(plan, store.plan_path(experiment)),
+        hypotheses=hypotheses,
         findings=findings,
         origins=origins(members),
         data=data,
@@ -107,8 +117,15 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
         repeats=repeats_in(plan, store.plan_path(experiment)),
         folds=_folds(members, plan),
         reported=_reported(store.looks(experiment)),
+        scores=reader,
     )
     return with_path(records)
+
+
+def _finished(
+    found: Mapping[str, Confirmed], files: Mapping[str, TrialFiles]
+) -> dict[str, TrialFiles]:
+    return {name: files[name] for name, one in found.items() if one.status.status == Status.DONE}
 
 
 def _columns(
@@ -161,16 +178,12 @@ def _plan_of(members: list[dict[str, Any]], histories: Mapping[str, Curves]) -> 
 
 
 def _edited_hypotheses(plan: Mapping[str, Any]) -> tuple[str, ...]:
-    """A sentence where hypotheses or looks are not those that were planned; not of old records."""
-    recorded, planned = plan.get("hypotheses_digest"), plan.get("hypotheses", [])
-    if recorded is None:
-        return ()
-    if recorded == digest([planned, plan["repeats"]] if plan.get("repeats") else planned):
+    """A sentence where what is tested is not what was planned; none in older records."""
+    if plan.get("hypotheses_digest") in (None, claims_digest(plan)):
         return ()
     return (
-        "the hypotheses or looks in plan.json were changed after they were planned, and no "
-        "hypothesis is tested: "
-        "`bench report SPEC` tests those of a spec",
+        "the hypotheses or looks in plan.json were changed after they were planned, or what they "
+        "generalise over, and no hypothesis is tested: `bench report SPEC` tests those of a spec",
     )
 
 
@@ -186,7 +199,7 @@ def _hypotheses(plan: Mapping[str, Any], path: Path) -> tuple[Hypothesis, ...]:
 
 def _over(plan: Mapping[str, Any], path: Path) -> Over | None:
     """What the planned spec wants all verdicts to generalise over."""
-    told = plan.get("statistics") or {}
+    told = {} if _edited_hypotheses(plan) else plan.get("statistics") or {}
     try:
         return StatisticsSettings.model_validate(told).over
     except ValidationError as error:

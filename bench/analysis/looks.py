@@ -21,11 +21,11 @@ from bench.analysis.futility import (
     chance_over_images,
     chance_over_seeds,
 )
-from bench.analysis.image_scores import ScoreTable
 from bench.analysis.observations import contrast_of, observed
-from bench.analysis.pairing import labels_of, pairs_of
+from bench.analysis.pairing import pairs_of
 from bench.analysis.records import Records
 from bench.analysis.repeats import Arm, Decision, Progress, State, replay
+from bench.analysis.score_reader import ScoreTable
 from bench.analysis.sequential import RHO, Boundaries
 from bench.analysis.stats import Sample
 from bench.analysis.two_sources import FEWEST_GROUPS, Over
@@ -250,7 +250,7 @@ class _Tests:
     @cached_property
     def _planned_arms(self) -> list[dict[str, str]]:
         """The labels of every planned arm."""
-        known = zip(labels_of(self.records), self._ours, strict=True)
+        known = zip(self.records.labels, self._ours, strict=True)
         return list({_arm(labels): labels for labels, ours in known if ours}.values())
 
     @cached_property
@@ -264,7 +264,7 @@ class _Tests:
         runs = self.records.runs
         final = runs["status"].isin([str(Status.DONE), str(Status.FAILED)])
         ours = final & (runs["source"] == BENCH_SOURCE) & runs["seed"].notna()
-        labels = labels_of(self.records)
+        labels = self.records.labels
         return {(_arm(labels[i]), int(runs["seed"].iloc[i])) for i in np.flatnonzero(ours)}
 
     def arms(self, hypothesis: Hypothesis) -> frozenset[Arm]:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from bench.analysis.environments import EnvironmentFact, merge
 from bench.analysis.records import Records
-from bench.metric_columns import SCORES, MetricColumn
+from bench.metric_columns import FIGURES, MetricColumn
 from bench.states import BENCH_SOURCE
 
 TIMES = frozenset({"epoch_seconds", "train_seconds", "seconds_to_95pct", "compile_seconds"})
@@ -92,7 +92,7 @@ def incomparable_axes(records: Records, column: str) -> tuple[str, ...]:
     `records.uncompared_axes`.
     """
     parsed = MetricColumn.parse(column)
-    metric = parsed.metric if parsed and parsed.kind in SCORES else ""
+    metric = parsed.metric if parsed and parsed.kind in FIGURES else ""
     if column in ("overfit_gap", "final_train_loss"):
         metric = "loss"
     found = records.incomparable.get(metric, ())

@@ -13,16 +13,14 @@ from bench.analysis.contrast_tests import Contrast, Observed
 from bench.analysis.figure_directions import figure_direction
 from bench.analysis.fold_differences import differences_by_fold
 from bench.analysis.image_scores import (
-    ImageFigure,
-    ScoreTable,
     by_trial,
     figures_of,
     image_figure,
     paired_images,
     read_image_scores,
 )
-from bench.analysis.pairing import labels_of
 from bench.analysis.records import Records
+from bench.analysis.score_reader import ImageFigure, ScoreTable
 from bench.analysis.stats import Floats
 from bench.analysis.strata import RESULTS, SIDES, Pairs, Side, Stratum
 from bench.analysis.two_sources import Over, TwoSources, two_sources
@@ -163,7 +161,7 @@ def _equal_machines(records: Records, rows: Sequence[int]) -> bool:
 
 
 def _rows(records: Records, hypothesis: Hypothesis) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    found = sides(hypothesis, labels_of(records), records.design)
+    found = sides(hypothesis, records.labels, records.design)
     return found.a, found.b
 
 

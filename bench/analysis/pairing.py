@@ -10,9 +10,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from bench.analysis.arms import NO_LABEL
 from bench.analysis.measurement_conditions import measurement_conditions
-from bench.analysis.records import Records
+from bench.analysis.records import NO_LABEL, Records
 from bench.analysis.stats import Floats
 from bench.analysis.strata import (
     NO_FIGURE,
@@ -86,7 +85,7 @@ def pairs_of(records: Records, hypothesis: Hypothesis) -> Pairs:
 
     Trials of one source pair with each other only. What is missing is counted, never made up.
     """
-    arms = labels_of(records)
+    arms = records.labels
     found = sides(hypothesis, arms, records.design)
     sources = list(records.runs["source"].fillna(NO_LABEL))
     axes = [*found.strata, "source"]
@@ -135,15 +134,6 @@ def _protocol(strata: Sequence[Stratum]) -> str:
         if BENCH_SOURCE in pairs or not pairs
         else max(pairs, key=lambda source: pairs[source])
     )
-
-
-def labels_of(records: Records) -> list[dict[str, str]]:
-    """Each run's label on every axis, a dash where it has none."""
-    columns = {axis: records.runs[f"axis.{axis}"].fillna(NO_LABEL) for axis in records.axes}
-    return [
-        {axis: str(labels.iloc[row]) for axis, labels in columns.items()}
-        for row in range(len(records.runs))
-    ]
 
 
 def _paired(axes: Mapping[str, str], a: _Trials, b: _Trials, rows: _Rows) -> Stratum:

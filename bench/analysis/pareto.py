@@ -8,7 +8,6 @@ import pandas as pd
 
 from bench.analysis.measurement_conditions import incomparable_axes, same_conditions
 from bench.analysis.records import Records
-from bench.metric_columns import best_val
 from bench.record.directions import Mode
 
 COSTS = ("macs", "epoch_seconds", "peak_memory_mb", "params")
@@ -35,7 +34,7 @@ def pareto_front(costs: npt.ArrayLike, values: npt.ArrayLike, mode: Mode) -> npt
 
 
 def pareto_members(records: Records, summary: pd.DataFrame) -> pd.DataFrame:
-    """Whether each arm is on the front of the best validation value against each cost.
+    """Whether each arm is on the front of the figure that ranks arms against each cost.
 
     The points are the means and medians of `arm_summary`: membership is a description, no test.
     Arms compete only where the selected metric means the same, and a cost that was not measured on
@@ -45,8 +44,7 @@ def pareto_members(records: Records, summary: pd.DataFrame) -> pd.DataFrame:
         Indexed by arm number; a column of `COSTS` for each cost that has a front, True, False, or
         NA where an arm lacks a number.
     """
-    metric, mode = records.select.metric, records.select.mode
-    column = best_val(metric)
+    column, mode = records.best_column, records.select.mode
     found = pd.DataFrame(index=summary.index)
     group_columns = [f"axis.{axis}" for axis in incomparable_axes(records, column)]
     groups = (

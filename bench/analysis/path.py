@@ -85,7 +85,7 @@ def _round(records: Records, candidates: Mapping[str, str]) -> PathRound:
     """What the records say of a round whose candidates lead to these configurations."""
     runs = records.runs[records.is_planned & (records.runs["source"] == records.protocol)]
     labels, statuses = runs[f"axis.{CONFIGURATION}"], runs["status"]
-    values = runs[records.best_column].where(statuses == Status.DONE)
+    values = runs[records.selection_column].where(statuses == Status.DONE)
     means: dict[str, float] = {}
     is_final = True
     for component, label in candidates.items():

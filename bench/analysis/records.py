@@ -13,8 +13,9 @@ import pandas as pd
 from bench import health
 from bench.analysis.imported_trials import ImportedFile
 from bench.analysis.membership import LeftOut
+from bench.analysis.score_reader import ScoreReader
 from bench.errors import StoreError
-from bench.metric_columns import best_val
+from bench.metric_columns import best_val, cross_val, on_test
 from bench.plan.design import Design
 from bench.record.columns import Status
 from bench.record.data_file import DataSetRecord
@@ -23,6 +24,9 @@ from bench.record.store import TrialFiles
 from bench.spec.hypotheses import Hypothesis, Over
 from bench.spec.repeats import RepeatPlan
 from bench.states import BENCH_SOURCE
+
+NO_LABEL = "–"
+"""Of a trial without a level on an axis."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,7 @@ class Records:
             a row for each of these; else None. See `bench.analysis.fold_pool`.
         trials_of: by the id of such a row, its trials by fold.
         reported: by hypothesis, on how many seeds each earlier report has tested it.
+        scores: reads the scores of single images.
     """
 
     experiment: str
@@ -117,9 +122,11 @@ class Records:
         """The records with a row for each trial, also where there are folds."""
         return self if self.fold_records is None else self.fold_records
 
+    scores: ScoreReader = field(default_factory=ScoreReader, compare=False, repr=False)
+
     @property
-    def best_column(self) -> str:
-        """The column of `runs` that arms are ranked by: `best_val_dice`."""
+    def selection_column(self) -> str:
+        """The column of `runs` with what chose the epoch: `best_val_dice`."""
         return best_val(self.select.metric)
 
     @property
@@ -128,10 +135,38 @@ class Records:
         return (*self.axes, *(self.design.varied if self.design else ()))
 
     @cached_property
+    def best_column(self) -> str:
+        """The column of `runs` that says which arm is best: `test_dice`.
+
+        Where some arm has no figure of a test split, `cross_val_dice`, whose epoch was chosen on
+        other images than it is scored on; where some arm has neither, the selection's own figure,
+        which is too good by the luck of the best epoch.
+        """
+        done = self.done[self.done["source"] == self.protocol]
+        chosen = done[done[self.selection_column].notna()]
+        arms = [f"axis.{axis}" for axis in self.axes]
+        for column in (on_test(self.select.metric), cross_val(self.select.metric)):
+            known = chosen[chosen[column].notna()] if column in chosen else chosen[:0]
+            if len(known) and len(known[arms].drop_duplicates()) == len(
+                chosen[arms].drop_duplicates()
+            ):
+                return column
+        return self.selection_column
+
+    @cached_property
     def is_planned(self) -> pd.Series[bool]:
         """Whether the latest plan has each run; imported trials, and all without a plan, count."""
         ours = self.runs["source"] == BENCH_SOURCE
         return self.runs["id"].isin(self.planned) | (not self.planned) | ~ours
+
+    @cached_property
+    def labels(self) -> list[dict[str, str]]:
+        """Each run's label on every axis."""
+        columns = {
+            axis: self.runs[f"axis.{axis}"].fillna(NO_LABEL).astype(str).tolist()
+            for axis in self.axes
+        }
+        return [{axis: of[row] for axis, of in columns.items()} for row in range(len(self.runs))]
 
     @cached_property
     def protocol(self) -> str:

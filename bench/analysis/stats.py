@@ -1,4 +1,4 @@
-"""Means, their intervals, and tests of paired differences. The unit is the seed."""
+"""Means, their t-intervals over seeds, and Holm's correction."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import special, stats
+from scipy import stats
 
 CONFIDENCE = 0.95
 
@@ -32,10 +32,6 @@ class Interval(NamedTuple):
     def known(self) -> bool:
         """Whether there is an interval, not only a mean."""
         return math.isfinite(self.low) and math.isfinite(self.high)
-
-    def disjoint(self, other: Interval) -> bool:
-        """Whether the two intervals share no point; False when either is not known."""
-        return self.low > other.high or other.low > self.high
 
 
 def half_width(std: npt.ArrayLike, n: npt.ArrayLike, confidence: float = CONFIDENCE) -> Floats:
@@ -86,52 +82,17 @@ def grouped_intervals(values: pd.Series[float], by: list[pd.Series[int]]) -> pd.
     )
 
 
-def paired_differences(a: pd.Series[float], b: pd.Series[float]) -> pd.Series[float]:
-    """a − b over the index values (seeds) that both have; pairs with a missing value drop out."""
-    both = a.index.intersection(b.index)
-    return (a.loc[both] - b.loc[both]).dropna()
-
-
 class Sample(NamedTuple):
-    """What a t-test knows of differences: mean, standard deviation (n − 1) and number.
+    """What a t-test knows of differences: mean, standard deviation (n − 1) and number."""
 
-    Each may be an array: the tests below then give an array of p-values.
-    """
-
-    mean: npt.ArrayLike
-    std: npt.ArrayLike
-    n: npt.ArrayLike
+    mean: float
+    std: float
+    n: int
 
     @property
-    def error(self) -> Floats:
+    def error(self) -> float:
         """The mean's standard error."""
-        error: Floats = np.asarray(self.std, dtype=float) / np.sqrt(self.n)
-        return error
-
-
-def two_sided(sample: Sample, value: npt.ArrayLike = 0.0) -> Floats:
-    """p of Student's two-sided t-test that the mean is not `value`; paired: of differences."""
-    return np.minimum(1.0, 2 * _beyond(sample, np.abs(sample.mean - np.asarray(value))))
-
-
-def within(sample: Sample, margin: npt.ArrayLike) -> Floats:
-    """p of two one-sided t-tests that the mean is nearer to 0 than `margin`, the larger one.
-
-    Schuirmann 1987. The two need no correction: both must reject.
-    """
-    return _beyond(sample, np.asarray(margin) - np.abs(sample.mean))
-
-
-def outside(sample: Sample, margin: npt.ArrayLike) -> Floats:
-    """p of the t-tests that the mean is beyond `margin` on either side, twice the smaller one."""
-    return np.minimum(1.0, 2 * _beyond(sample, np.abs(sample.mean) - np.asarray(margin)))
-
-
-def _beyond(sample: Sample, distance: npt.ArrayLike) -> Floats:
-    """One-sided p of a mean that lies so far on the far side of a bound."""
-    degrees = np.asarray(sample.n, dtype=float) - 1
-    p: Floats = special.stdtr(degrees, -np.asarray(distance) / sample.error)
-    return p
+        return self.std / math.sqrt(self.n)
 
 
 def holm(p_values: npt.ArrayLike) -> Floats:

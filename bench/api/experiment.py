@@ -13,7 +13,7 @@ import pandas as pd
 
 from bench.analysis.arm_summary import arm_summary
 from bench.analysis.fold_pool import over_folds
-from bench.analysis.hypotheses import HypothesisOutcome, outcomes
+from bench.analysis.hypotheses import HypothesisOutcome, outcomes, verdict_frame
 from bench.analysis.image_frame import out_of_fold_frame
 from bench.analysis.load import load as load_records
 from bench.analysis.records import Records
@@ -105,12 +105,10 @@ class Experiment:
     def verdicts(self) -> pd.DataFrame:
         """A row per hypothesis: `verdict`, `estimate`, `ci_low`, `ci_high`, `p`, `p_corrected`, …
 
-        The columns are the keys of `verdicts.json`. Empty where the spec has no hypotheses.
+        The columns are the keys of `verdicts.json`; what is not known is NaN or NA. Empty where the
+        spec has no hypotheses.
         """
-        rows = [outcome.record() for outcome in self._outcomes]
-        if not rows:
-            return pd.DataFrame(columns=["id", "claim", "verdict", "metric"])
-        return pd.DataFrame(rows).astype({"needs_seeds": "Int64"})
+        return verdict_frame(self._outcomes)
 
     @cached_property
     def ablation(self) -> pd.DataFrame | None:
@@ -188,7 +186,7 @@ class Experiment:
         Raises:
             BenchError: no finished trial has such a value.
         """
-        column = metric or self._records.best_column
+        column = metric or self._records.selection_column
         done = self._records.done
         if column not in done:
             hint = did_you_mean(column, map(str, done.columns))

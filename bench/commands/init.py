@@ -187,8 +187,8 @@ seeds: 3  # repeats of every arm; with fewer than three nothing can be concluded
 
 hypotheses:  # what the report tests; margin: the smallest difference that would matter
   - id: flips_help
-    claim: "Flips raise the best validation $figure"
-    metric: best_val_$metric
+    claim: "Flips raise the $figure on the test split"
+    metric: test_$metric
     a: {augment: flip}
     b: {augment: none}
     expect: higher  # or lower, not_higher, not_lower, equivalent (with `margin: 0.01`)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.analysis.arms import NO_LABEL
 from bench.analysis.hypotheses import tested_outcomes
 from bench.analysis.load import load, repeats_in
 from bench.analysis.look_words import earlier_looks, look_counts, look_lines
 from bench.analysis.looks import Looks, looks_of
 from bench.analysis.observations import read_scores_of
-from bench.analysis.records import Records
+from bench.analysis.records import NO_LABEL, Records
 from bench.errors import DamagedError
 from bench.experiment.growth import Growth, Round
 from bench.plan.plan import Plan

@@ -8,10 +8,12 @@ from typing import Any
 
 from bench.errors import SpecError, did_you_mean
 from bench.metric_columns import (
-    SCORES,
+    FIGURES,
+    LAST_EPOCHS,
     MetricColumn,
     MetricKind,
     curve_metric,
+    final_val,
     on_test,
     val_curve,
 )
@@ -109,6 +111,7 @@ def _arms(plan: Plan) -> list[Trial]:
 
 def _checked(plan: Plan, arms: Sequence[Trial], index: int, given: Hypothesis) -> Hypothesis:
     at: KeyPath = ("hypotheses", index)
+    given = given.model_copy(update={"metric": given.metric or default_metric(plan)})
     b = given.b if isinstance(given.b, float | int) else _labels(plan, (*at, "b"), given.b)
     a, claim = _labels(plan, (*at, "a"), given.a), _claim(plan, (*at, "claim"), given.claim)
     hypothesis = given.model_copy(update={"claim": claim, "a": a, "b": b})
@@ -124,13 +127,18 @@ def _checked(plan: Plan, arms: Sequence[Trial], index: int, given: Hypothesis) -
     return hypothesis.model_copy(update={"over": _over(plan, (*at, "over"), hypothesis)})
 
 
+def default_metric(plan: Plan) -> str:
+    """The selected metric on the test split, which chose nothing."""
+    return on_test(curve_metric(plan.select.metric))
+
+
 def _over(plan: Plan, at: KeyPath, given: Hypothesis) -> Over | None:
     """What its verdict generalises over: as it says, else as all do, where its figure can."""
     can = all(_is_of_images(figure) for figure in figures(given.metric))
     if given.over not in (None, "seeds") and not can:
         message = (
             f"images have no scores of {given.metric}: use over: seeds, or a figure that is a mean "
-            f"over images, such as {on_test(curve_metric(plan.select.metric))}"
+            f"over images, such as {default_metric(plan)}"
         )
         raise _error(plan, at, message)
     default = plan.spec.sweep.statistics.over
@@ -140,7 +148,7 @@ def _over(plan: Plan, at: KeyPath, given: Hypothesis) -> Over | None:
 def _is_of_images(figure: MetricTerm) -> bool:
     """Whether a figure can be a mean over images."""
     column = MetricColumn.parse(figure.column)
-    return column is not None and column.kind in (MetricKind.CURVE, *SCORES)
+    return column is not None and column.kind in (MetricKind.CURVE, *FIGURES)
 
 
 def _claim(plan: Plan, at: KeyPath, given: str) -> str:
@@ -221,15 +229,35 @@ def _check_figure(plan: Plan, at: KeyPath, figure: MetricTerm, arms: Sequence[Tr
         also = f", or name best_val_{instead} or final_val_{instead}" if instead else ""
         raise _error(plan, at, f"{name} is a curve: say at which epoch ({name}@10){also}")
     if epoch is None:
-        known = columns(plan.metrics, _closing(arms))
+        known = columns(plan.metrics, curve_metric(plan.select.metric), _closing(arms))
         if name not in known:
             raise _error(plan, at, f"unknown metric {name!r}{did_you_mean(name, known)}")
+        _check_epochs(plan, at, name, arms)
         return
     if name not in curves:
         raise _error(plan, at, f"unknown curve {name!r}{did_you_mean(name, curves)}")
-    epochs = min(trial.settings.train.epochs for trial in arms)
+    epochs = _fewest_epochs(arms)
     if epoch > epochs:
         raise _error(plan, at, f"there is no epoch {epoch} where train.epochs is {epochs}")
+
+
+def _check_epochs(plan: Plan, at: KeyPath, name: str, arms: Sequence[Trial]) -> None:
+    """A figure that is made of several epochs' can be had."""
+    column = MetricColumn.parse(name)
+    if column is None:
+        return
+    if column.kind is MetricKind.LAST_TEN and _fewest_epochs(arms) < LAST_EPOCHS:
+        message = f"is the mean of {LAST_EPOCHS} epochs, and train.epochs is {_fewest_epochs(arms)}"
+        raise _error(plan, at, f"{name} {message}; take {final_val(column.metric)}")
+    if column.kind is MetricKind.CROSS_FITTED and any(
+        getattr(trial.settings.task, "average", None) == "split" for trial in arms
+    ):
+        message = "needs a score of every image, which task.average: split does not have"
+        raise _error(plan, at, f"{name} {message}; take {on_test(column.metric)}")
+
+
+def _fewest_epochs(arms: Sequence[Trial]) -> int:
+    return min(trial.settings.train.epochs for trial in arms)
 
 
 def _closing(arms: Sequence[Trial]) -> list[str]:
@@ -260,7 +288,7 @@ def _underlying(hypothesis: Hypothesis) -> Iterator[str]:
         if figure.column in _OF_THE_LOSS:
             yield "loss"
         column = MetricColumn.parse(figure.column)
-        if column and column.kind in (MetricKind.CURVE, *SCORES):
+        if column and column.kind in (MetricKind.CURVE, *FIGURES):
             yield column.metric
 
 

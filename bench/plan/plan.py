@@ -20,6 +20,15 @@ from bench.spec.schema import Machine, SelectSettings
 from bench.tasks.settings import Mode
 
 
+def claims_digest(record: Mapping[str, Any]) -> str:
+    """Of what is to be tested, and how, in the form of plan.json: no change goes unnoticed."""
+    hypotheses = record.get("hypotheses", [])
+    how = [record.get("repeats"), record.get("statistics")]
+    while how and not how[-1]:
+        how.pop()
+    return digest([hypotheses, *how] if how else hypotheses)
+
+
 @dataclass(frozen=True)
 class Plan:
     """What a spec asks for.
@@ -99,7 +108,12 @@ class Plan:
     def record(self) -> dict[str, Any]:
         """The content of plan.json, without the time."""
         hypotheses = [hypothesis.record() for hypothesis in self.hypotheses]
-        repeats = None if self.repeats is None else self.repeats.record()
+        over = self.spec.sweep.statistics.over
+        tested = {
+            "hypotheses": hypotheses,
+            **({} if self.repeats is None else {"repeats": self.repeats.record()}),
+            **({"statistics": {"over": over}} if over else {}),
+        }
         return {
             "experiment": self.experiment,
             "task": self.trials[0].settings.task.name,
@@ -110,10 +124,8 @@ class Plan:
             "select": self.select.model_dump(),
             "metrics": self.metrics,
             "scoring": scoring(self.trials[0].settings),
-            "hypotheses": hypotheses,
-            "hypotheses_digest": digest([hypotheses, repeats] if repeats else hypotheses),
-            **({"repeats": repeats} if repeats else {}),
-            **({"statistics": {"over": over}} if (over := self.spec.sweep.statistics.over) else {}),
+            **tested,
+            "hypotheses_digest": claims_digest(tested),
             **({} if self.design is None else {"design": self.design.record()}),
             "incomparable": {metric: list(axes) for metric, axes in self.incomparable.items()},
             "cautions": list(mismatch_warnings(self.trials)),

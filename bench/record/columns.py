@@ -32,14 +32,15 @@ HISTORY: tuple[str, ...] = (
     "peak_memory_mb",  # so far, MB = 10^6 bytes: the allocator's on CUDA, resident set on a CPU
 )
 
-# runs.csv: one row per trial, of cross-validation with `fold` behind `seed`.
-# <axes> expands to axis.<name>, <best>, <final> and <test> to a column
-# per metric of the task (best_val_dice, final_val_dice, test_dice), <scored> to how much the scores
-# are means of (test_scored_images; val_scored_images in the best epoch), <baseline> to the best
-# constant prediction's figures (baseline_dice on the test split, baseline_val_dice on validation)
-# and what it predicts (constant_dice: a class), <closing> to what the task finds out of the best
-# model alone (frechet, frechet_extractor). `compile_seconds` is the part of `train_seconds` that
-# torch.compile took, empty where nothing was compiled.
+# runs.csv: one row per trial, of cross-validation with `fold` behind `seed`. <axes> expands to
+# axis.<name>; <best>, <final>, <last> and <test> to a column per metric of the task
+# (best_val_dice, final_val_dice, last10_val_dice, test_dice); <cross> to the cross-fitted figure
+# of the selected metric (cross_val_dice) where images have scores by epoch; <scored> to how much
+# the scores are means of (test_scored_images; val_scored_images in the best epoch); <baseline> to
+# the best constant prediction's figures (baseline_dice on the test split, baseline_val_dice on
+# validation) and what it predicts (constant_dice: a class); <closing> to what the task finds out
+# of the best model alone (frechet, frechet_extractor). `compile_seconds` is the part of
+# `train_seconds` that torch.compile took, empty where nothing was compiled.
 # `micro_batch` is how many images went through the model at once at most, empty where whole batches
 # did; `skipped_steps` how many steps were passed over, empty where `train.bad_steps` allows none.
 # `health` is `healthy` or the kinds of what was found wrong (bench.health), empty where nothing was
@@ -47,6 +48,7 @@ HISTORY: tuple[str, ...] = (
 RUNS: tuple[str, ...] = (
     "id", "experiment", "status", "failure", "message", "health", "source", "seed",
     "<axes>", "params", "trainable_params", "macs", "epochs", "best_epoch", "<best>", "<final>",
+    "<last>", "<cross>",
     "final_train_loss", "overfit_gap", "epochs_to_95pct", "seconds_to_95pct", "epoch_seconds",
     "train_seconds", "compile_seconds", "peak_memory_mb", "memory_kind", "<test>", "<scored>",
     "<baseline>", "<closing>", "device", "threads", "precision", "micro_batch", "skipped_steps",

@@ -81,7 +81,7 @@ def page_view(
     records: Records = context["records"]
     limit = LARGE if (large := is_large(context, search)) else LONG
     ranked = ranking(summary, subject.best_column, subject.select.mode)
-    order = f"by best val {display_name(subject.select.metric)}"
+    order = f"by {display_name(subject.best_column)}"
 
     def whole(name: str, file: str) -> FoldedTable:
         return fold_table(context[name], ranked, "arms", file, order=order, limit=limit)

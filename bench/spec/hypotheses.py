@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Discriminator, Field, Tag, ValidationInfo, WithJsonSchema, field_validator
 
-from bench.metric_columns import SCORES
+from bench.metric_columns import FIGURES, MetricKind, cross_val
 from bench.settings import Settings
 
 Expect = Literal["higher", "lower", "equivalent", "not_higher", "not_lower"]
@@ -59,9 +59,11 @@ class Hypothesis(Settings):
     )
     claim: str = Field(min_length=1, description="what is claimed, in plain words")
     metric: str = Field(
-        description="a figure of every trial: a numeric column of runs.csv (best_val_dice, "
+        "",
+        description="a figure of every trial: a numeric column of runs.csv (test_dice, "
         "overfit_gap, epoch_seconds, macs, …), a curve at an epoch (val/loss@20), or one of these "
-        "minus another (final_val_dice - best_val_dice)"
+        "minus another (final_val_dice - best_val_dice); default: the selected metric on the test "
+        "split, such as test_dice",
     )
     a: Labels = Field(
         description="axis: label, for one axis or several; every arm that has these labels"
@@ -143,11 +145,14 @@ def _figure(text: str) -> MetricTerm:
     )
 
 
-def columns(metrics: Iterable[str], closing: Iterable[str] = ()) -> list[str]:
+def columns(metrics: Iterable[str], selected: str, closing: Iterable[str] = ()) -> list[str]:
     """The columns of runs.csv that a hypothesis can be about.
 
     Args:
         metrics: the task's validation metrics, without `val/`.
+        selected: the one that chooses the best epoch.
         closing: what the task finds out of the best model alone (`frechet`).
     """
-    return [*COLUMNS, *(kind.column(m) for m in metrics for kind in SCORES), *closing]
+    kinds = [kind for kind in FIGURES if kind is not MetricKind.CROSS_FITTED]
+    of_metrics = [kind.column(metric) for metric in metrics for kind in kinds]
+    return [*COLUMNS, *of_metrics, cross_val(selected), *closing]

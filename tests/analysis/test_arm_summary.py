@@ -9,12 +9,11 @@ from bench.analysis.arm_summary import (
     arm_summary,
     baseline_column,
     best_trials,
-    by_seed,
     interval_of,
     ranking,
     write_csvs,
 )
-from bench.analysis.arms import arm_numbers, arms_of
+from bench.analysis.arms import arms_of
 from bench.analysis.load import load
 from bench.record.store import Store
 from tests.builders.records import MadeTrial, study, write_experiment
@@ -94,11 +93,6 @@ def test_ranking_both_ways(records):
 def test_best_trial_of_each_arm(records):
     ids = records.runs["id"]
     assert best_trials(records, arms_of(records)) == {0: ids[2], 1: ids[4]}
-
-
-def test_by_seed_takes_finished_trials_only(records):
-    numbers = arm_numbers(records, arms_of(records))
-    assert by_seed(records, numbers, 0, "best_val_dice").to_dict() == {0: 0.8, 1: 0.9, 2: 1.0}
 
 
 @pytest.mark.parametrize(

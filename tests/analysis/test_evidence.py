@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
+from statsmodels.stats.weightstats import ttost_paired
 
 from bench.analysis.evidence import (
     UNTESTED,
@@ -95,3 +96,47 @@ def test_equivalence_by_scipy() -> None:
     low = stats.ttest_1samp(X - 0.03, -0.02, alternative="greater").pvalue
     high = stats.ttest_1samp(X - 0.03, 0.02, alternative="less").pvalue
     assert near.p == pytest.approx(max(low, high))
+
+
+# Differences 0.1, 0.2, 0.3: mean 0.2, standard deviation 0.1, error 0.1/√3 = 0.057735. With two
+# degrees of freedom the distribution is known in closed form: P(T > t) = 1/2 − t / (2 √(2 + t²)).
+THREE = Sample(0.2, 0.1, 3)
+
+
+def upper_tail_of_two(t: float) -> float:
+    return 0.5 - t / (2 * math.sqrt(2 + t * t))
+
+
+def test_t_test_by_hand() -> None:
+    t = 2 * math.sqrt(3)  # 0.2 / 0.057735
+    found = of_sample(THREE, Bounds(0, 0))
+    assert found.above == pytest.approx(upper_tail_of_two(t))
+    assert found.p == pytest.approx(0.0741799, abs=1e-7)
+    assert of_sample(THREE, Bounds(0.2, 0.2)).p == 1.0
+    assert of_sample(THREE, Bounds(0.4, 0.4)).p == pytest.approx(found.p)  # as far beyond it
+
+
+def test_margins_by_hand() -> None:
+    # to the margin of 0.4 it is as far as to 0; the other margin, −0.4, is further
+    within = of_sample(THREE, Bounds(-0.4, 0.4))
+    assert (within.claim, within.p) == (Claim.WITHIN, pytest.approx(upper_tail_of_two(2 * 3**0.5)))
+    outside = of_sample(THREE, Bounds(-0.1, 0.1))
+    assert (outside.claim, outside.p) == (
+        Claim.ABOVE, pytest.approx(2 * upper_tail_of_two(math.sqrt(3)))
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("n", [3, 5, 10, 40])
+def test_t_tests_agree_with_scipy_and_statsmodels(n: int) -> None:
+    rng = np.random.default_rng(n)
+    a = rng.normal(0.9, 0.02, n)
+    b = a - rng.normal(0.006, 0.01, n)
+    found = sample(a - b)
+    assert of_sample(found, Bounds(0, 0)).p == pytest.approx(stats.ttest_rel(a, b).pvalue)
+    for margin in (0.002, 0.01, 0.03):
+        both, low, high = ttost_paired(a, b, -margin, margin)
+        within = of_sample(found, Bounds(-margin, margin)).within
+        assert max(within or ()) == pytest.approx(both)
+        assert (within or (0, 0)) == pytest.approx((low[1], high[1]))
+        shifted = stats.ttest_1samp(a - b, margin).pvalue
+        assert of_sample(found, Bounds(margin, margin)).p == pytest.approx(shifted)

@@ -49,7 +49,7 @@ hypotheses:
 PER_MODEL = 24  # arms
 WITH_PICTURES = 12  # trials
 CHILD = """
-import json, resource, sys, time
+import json, sys, time
 from pathlib import Path
 from bench.record.store import Store
 from bench.report.page import write_report, write_together
@@ -58,7 +58,8 @@ if len(names) > 1:
     page = write_together(store, names, "all", out)
 else:
     page = write_report(store, names, out)
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+# of this program: ru_maxrss would have that of the process that started it, which imports torch
+peak = int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
 print(json.dumps({"seconds": time.process_time(), "peak": peak, "page": str(page)}))
 """
 

@@ -98,6 +98,11 @@ def test_edited_hypotheses_are_not_tested(tampered: TamperedCopy) -> None:
     assert len(records.hypotheses) == 2
     edit_json(path, notes=["a note"])  # anything else
     assert load(tampered.store, "quickstart").hypotheses == plan.hypotheses
+    planned = path.read_text()
+    edit_json(path, statistics={"over": "seeds"})
+    assert load(tampered.store, "quickstart").hypotheses == ()
+    assert load(tampered.store, "quickstart").over is None
+    path.write_text(planned)
     hypotheses = json.loads(path.read_text())["hypotheses"]
     for changed in (
         hypotheses[:1],

@@ -41,13 +41,13 @@ def test_the_page_is_light(large):
 
 def test_tables_show_the_best_and_the_worst(large):
     path = large[0]
-    arms = pd.read_csv(path.parent / "tables" / "arms.csv").sort_values("best_val_dice")
+    arms = pd.read_csv(path.parent / "tables" / "arms.csv").sort_values("test_dice")
     assert len(arms) == ARMS
     text = path.read_text()
     shown = text.split('<section id="arms">')[1].split("</section>")[0]
     rows = re.findall(r"<tr", shown.split("</table>")[0])
     assert len(rows) == 1 + 100
-    assert "the 50 best and the 50 worst of 150 arms, by best val Dice; 50 are not" in shown
+    assert "the 50 best and the 50 worst of 150 arms, by test Dice; 50 are not" in shown
     levels = zip(arms["axis.model"], arms["axis.augment"], strict=True)
     there = [re.search(rf"</span>{m}</td>\s*<td[^>]*>{a}<", shown) is not None for m, a in levels]
     assert there == [True] * 50 + [False] * 50 + [True] * 50

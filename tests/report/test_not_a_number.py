@@ -49,7 +49,6 @@ def test_verdicts(expect, metric, differences):
 def test_intervals(values):
     found = mean_interval(values)
     assert not found.known
-    assert not found.disjoint(mean_interval([9.0, 9.1, 9.2]))
 
 
 @pytest.mark.parametrize(("mode", "order"), [("max", [2, 0, 1, 4]), ("min", [0, 2, 1, 4])])

@@ -129,7 +129,7 @@ def test_markdown_tables_are_whole(whole):
 def test_verdicts_come_first(whole):
     for name in ("report.html", "report.md"):
         text = whole[0].with_name(name).read_text().replace("\\", "")
-        verdict, headline = text.index("inconclusive"), text.index("has the highest validation")
+        verdict, headline = text.index("inconclusive"), text.index("has the highest test")
         assert verdict < headline
         assert "1 hypothesis: 1 inconclusive." in text
         assert "3 complete seeds are the least that can settle it" in text

@@ -38,7 +38,7 @@ def parts(root, trials, plan):
 def test_the_best_classifier_is_the_highest(tmp_path):
     found = parts(tmp_path, classification(), CLASSIFICATION)
     first = headline(*found)
-    assert first.title.startswith("residual has the highest validation top-1 accuracy: 0.7")
+    assert first.title.startswith("residual has the highest test top-1 accuracy: 0.7")
     check = baseline_check(*found)
     assert check is not None
     assert check.text == (
@@ -51,7 +51,7 @@ def test_the_best_classifier_is_the_highest(tmp_path):
 def test_the_best_diffusion_model_is_the_lowest(tmp_path):
     found = parts(tmp_path, diffusion(), DIFFUSION)
     first = headline(*found)
-    assert first.title.startswith("unfrozen has the lowest validation loss: 0.0")
+    assert first.title.startswith("unfrozen has the lowest test loss: 0.0")
     assert "the lowest there too" in " ".join(first.sentences)
     check = baseline_check(*found)
     assert check is not None
@@ -97,7 +97,7 @@ def test_tables_show_the_tasks_metrics_and_what_is_frozen(tmp_path):
     records, summary, _ = parts(tmp_path, diffusion(), DIFFUSION)
     titles = [column.title for column in arm_table(records, summary).columns]
     assert titles == [
-        "Arm", "Seeds", "Best val loss", "Test loss", "Fréchet distance",
+        "Arm", "Seeds", "Test loss", "Best val loss", "Fréchet distance",
         "Params", "Trainable", "MACs", "Epoch", "Memory",
     ]  # fmt: skip
     frozen = next(c for c in arm_table(records, summary).columns if c.title == "Trainable")
@@ -180,15 +180,15 @@ def noised(levels=("linear", "cosine"), models=("a",), seeds=3):
 
 
 NOISED = DIFFUSION | {"incomparable": {"loss": ["task.noise"], "loss_t1": ["task.noise"]}}
-CANNOT = "Validation loss cannot rank the levels of task.noise."
+CANNOT = "Test loss cannot rank the levels of task.noise."
 
 
 def test_a_loss_under_other_noise_names_no_best_arm(tmp_path):
     records, summary, arms = parts(tmp_path, noised(), NOISED)
     first = headline(records, summary, arms)
     assert first.title == CANNOT
-    assert first.sentences[1].startswith("linear reaches 0.051")
-    assert first.sentences[2].startswith("cosine reaches 0.081")
+    assert first.sentences[1].startswith("linear reaches 0.050")
+    assert first.sentences[2].startswith("cosine reaches 0.080")
     drawing = by_arm.scores(ExperimentData.of(records))
     assert drawing is not None
     assert "Losses on different levels of task.noise cannot be compared." in drawing.caption
@@ -198,10 +198,10 @@ def test_arms_under_the_same_noise_are_compared(tmp_path):
     found = headline(*parts(tmp_path, noised(models=("a", "b")), NOISED))
     assert found.title == CANNOT
     text = " ".join(found.sentences)
-    assert "With task.noise linear, a · linear has the lowest: 0.051" in text
-    assert "With task.noise cosine, a · cosine has the lowest: 0.081" in text
+    assert "With task.noise linear, a · linear has the lowest: 0.050" in text
+    assert "With task.noise cosine, a · cosine has the lowest: 0.080" in text
     assert text.count("in all 3 pairs") == 2  # the made figures differ by the same in every seed
-    # 0.06 on test, and not cosine's 0.08: each arm against those of its own noise
+    # each arm against those of its own noise
     assert text.count("the lowest there too") == 2
 
 
@@ -209,7 +209,7 @@ def test_one_noise_alone_is_a_matter_of_models(tmp_path):
     trials = noised(levels=("linear",), models=("a", "b"))
     records, summary, arms = parts(tmp_path, trials, NOISED)
     assert records.incomparable == {}
-    assert headline(records, summary, arms).title.startswith("a has the lowest validation loss")
+    assert headline(records, summary, arms).title.startswith("a has the lowest test loss")
 
 
 def test_the_page_says_what_the_loss_cannot_tell(tmp_path):

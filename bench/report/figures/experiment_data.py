@@ -12,15 +12,14 @@ from bench.analysis.arm_summary import arm_summary, ranking
 from bench.analysis.arms import Arm, arm_numbers, arms_of
 from bench.analysis.hypotheses import HypothesisOutcome
 from bench.analysis.image_scores import (
-    ImageFigure,
     ScoresByTrial,
-    ScoreTable,
     by_trial,
     figures_of,
     read_image_scores,
 )
 from bench.analysis.measurement_conditions import MEMORY, TIMES, measurement_conditions
 from bench.analysis.records import Records
+from bench.analysis.score_reader import ImageFigure, ScoreTable
 from bench.report.format.folding import LARGE, best_and_worst, evenly_spaced
 from bench.report.tables.ablation import AblationView
 from bench.report.tables.effects import EffectTables
@@ -62,7 +61,7 @@ class ExperimentData:
 
     @cached_property
     def order(self) -> list[int]:
-        """Numbers of the arms by the best validation value of the selected metric, best first."""
+        """Numbers of the arms by the figure that ranks them, best first."""
         return ranking(self.summary, self.records.best_column, self.records.select.mode)
 
     def trials_of(self, number: int) -> list[str]:

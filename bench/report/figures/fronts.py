@@ -41,8 +41,8 @@ _SIZES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 def cost_points(experiment: ExperimentData, cost: str, members: pd.Series[bool]) -> pd.DataFrame:
     """The arms that know a cost and the selected metric, cheapest first.
 
-    Columns: arm; cost; mean, low, high (95% t-interval of the best validation value) and n; member:
-    whether it is on the front; group: equal for arms that compete.
+    Columns: arm; cost; mean, low, high (95% t-interval of the figure that ranks arms) and n;
+    member: whether it is on the front; group: equal for arms that compete.
     """
     column = experiment.records.best_column
     group_columns = [f"axis.{axis}" for axis in incomparable_axes(experiment.records, column)]
@@ -121,7 +121,7 @@ def _scale(ax: Axes, costs: pd.Series[float]) -> None:
 
 
 def fronts(experiment: ExperimentData) -> Drawing | None:
-    """The best validation value against each cost that was measured under the same conditions."""
+    """The figure that ranks arms against each cost that was measured under the same conditions."""
     members = pareto_members(experiment.records, experiment.summary)
     column = experiment.records.best_column
     points = {

@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 
 from bench.analysis.arms import Arm
 from bench.analysis.hypotheses import HypothesisOutcome
-from bench.analysis.image_scores import ImageFigure, PairedImages, by_trial, paired_images
+from bench.analysis.image_scores import PairedImages, by_trial, paired_images
+from bench.analysis.score_reader import ImageFigure
 from bench.analysis.stats import Floats
 from bench.record.directions import Mode
 from bench.report.figures.arm_style import arm_color
@@ -29,6 +30,7 @@ from bench.report.figures.look import (
 )
 from bench.report.format import numbers
 from bench.report.format.display_names import display_name, title
+from bench.report.narrative.figure_notes import figure_words
 from bench.texts import visible
 
 MOST_WORST = 15
@@ -141,7 +143,9 @@ def draw_differences(ax: Axes, pairs: Sequence[ImagePair], named: Sequence[Image
     ends = (low - margin, high + margin)
     ax.plot(ends, ends, color=MUTED, lw=0.8, zorder=1)
     crowded = len(pairs) > _SMALL
-    ax.plot(b, a, "o", color=MUTED, ms=2 if crowded else 3.5, alpha=0.4 if crowded else 0.7, mew=0)
+    # as pixels where there are many: thousands of shapes make a page slow
+    ax.plot(b, a, "o", color=MUTED, ms=2 if crowded else 3.5, alpha=0.4 if crowded else 0.7, mew=0,
+            rasterized=crowded)  # fmt: skip
     for above in (True, False):  # numbers stand away from the line of equal scores
         numbered = [(n, p) for n, p in enumerate(named, 1) if (p.difference > 0) == above]
         heights = spread([pair.a for _, pair in numbered], 0.055 * (ends[1] - ends[0]))
@@ -173,8 +177,9 @@ def worst(experiment: ExperimentData) -> Drawing | None:
     count = int(np.isfinite(scores.values).all(axis=0).sum())
     caption = (
         f"The {len(images)} of {count:,} {_split(figure)} images with the worst "
-        f"{display_name(figure.metric)} of {arm.label}, the best arm by validation "
-        f"{display_name(experiment.metric)}: a point for each seed, the diamond is their mean."
+        f"{display_name(figure.metric)} of {arm.label}, the best arm by "
+        f"{figure_words(experiment.records.best_column)}: a point for each seed, the diamond is "
+        "their mean."
     )
     if len(others):
         caption += " Pale: the means of other arms; where they fail, too, the image is hard."
@@ -207,11 +212,13 @@ def differences(experiment: ExperimentData) -> Drawing | None:
     for outcome in experiment.tested:
         if not isinstance(outcome.hypothesis.b, dict):
             continue
-        pairs = paired_images(experiment.records, outcome.hypothesis, experiment.image_scores)
-        if pairs is None or not (found := image_pairs(pairs)):
-            continue
         if len(pages) == MOST_PAGES:
-            left += 1
+            left += outcome.seen.sources is not None
+            continue
+        pairs = paired_images(
+            experiment.records, outcome.hypothesis, experiment.image_scores, outcome.pairs
+        )
+        if pairs is None or not (found := image_pairs(pairs)):
             continue
         page, line = _difference_page(outcome, pairs, found)
         pages.append(page)

@@ -19,8 +19,8 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from bench.analysis.arms import NO_LABEL, Arm
-from bench.analysis.records import Records
+from bench.analysis.arms import Arm
+from bench.analysis.records import NO_LABEL, Records
 from bench.analysis.stats import Interval
 from bench.report.figures.arm_style import PALETTE, arm_color, arm_dashes, arm_marker
 from bench.states import BENCH_SOURCE

@@ -13,9 +13,9 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from bench.analysis.arms import NO_LABEL
 from bench.analysis.effects import grid, summarized
 from bench.analysis.measurement_conditions import comparable_axes
+from bench.analysis.records import NO_LABEL
 from bench.analysis.stats import Interval, mean_interval
 from bench.report.figures.arm_style import MARKERS
 from bench.report.figures.experiment_data import ExperimentData
@@ -129,7 +129,7 @@ def pair_difference(
 def frozen_pairs(experiment: ExperimentData) -> list[Drawing]:
     """For each axis that freezes something: what freezing changes, pair by pair."""
     columns = {
-        experiment.records.best_column: f"Best val {display_name(experiment.metric)}",
+        experiment.records.best_column: title(experiment.records.best_column),
         "epoch_seconds": "Seconds per epoch",
         "peak_memory_mb": "Peak memory (MB)",
     }
@@ -144,7 +144,7 @@ def _frozen(
     tables = {
         column: level_pairs(experiment, found.axis, levels, column)
         for column in columns
-        if experiment.comparable(column) or column.startswith("best_")
+        if experiment.comparable(column) or column == experiment.records.best_column
     }
     tables = {column: table for column, table in tables.items() if len(table)}
     if not tables:
@@ -277,7 +277,7 @@ def _by_two(experiment: ExperimentData, column: str, one: str, other: str) -> Dr
     heading = f"{title(one)} by {display_name(other)}"
     name = f"{_plain(one)}_by_{_plain(other)}"
     caption = (
-        f"Best validation {display_name(experiment.metric)}, averaged over any other axes within a "
+        f"{title(column)}, averaged over any other axes within a "
         "seed; a seed counts where it has all their planned levels. "
     )
     if len(lines) > MOST_LINES or len(places) > MOST_PLACES:
@@ -322,7 +322,7 @@ def _map(experiment: ExperimentData, values: pd.DataFrame, one: str, other: str)
     small = means.shape[1] <= 12
     sns.heatmap(means, ax=axes[0], cmap="cividis", annot=small, fmt=f".{decimals}f", linewidths=0.4,
                 annot_kws={"fontsize": 6.5},
-                cbar_kws={"label": f"Best val {display_name(experiment.metric)}"},
+                cbar_kws={"label": title(experiment.records.best_column)},
                 xticklabels=True, yticklabels=True)  # fmt: skip
     axes[0].set_xlabel(title(across))
     axes[0].set_ylabel(title(down))

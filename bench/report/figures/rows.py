@@ -37,6 +37,7 @@ from bench.report.format import numbers
 from bench.report.format.folding import best_and_worst
 
 ROWS = 40  # on one page
+MOST_SHAPES = 400  # of more points the SVG has pixels
 MOST_PAGES = 6
 
 
@@ -108,7 +109,7 @@ def _draw_arms(
     for marker, rows in here.groupby(markers):
         ax.scatter(rows["value"], rows["arm"].map(places) + 0.22, s=13, marker=str(marker),
                    c=list(rows["arm"].map(colors)), edgecolors=PAPER, linewidths=0.4,
-                   zorder=3)  # fmt: skip
+                   zorder=3, rasterized=len(here) > MOST_SHAPES)  # fmt: skip
     for reference in (False, True):
         shown = [a for a in arms if is_reference(a) == reference and a.number in means]
         known = [(a, means[a.number]) for a in shown if means[a.number].known]

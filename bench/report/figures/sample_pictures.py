@@ -64,8 +64,7 @@ def sample_pictures(
     At most `MOST_ARMS` arms, the best by the selected metric, in the arms' order; in a large
     experiment half of them are the worst.
     """
-    column = records.best_column
-    order = ranking(summary, column, records.select.mode)
+    order = ranking(summary, records.best_column, records.select.mode)
     trials = best_trials(records, arms)
     ranked = [number for number in order if number in trials]
     best, worst = best_and_worst(ranked, MOST_ARMS)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from bench.metric_columns import MetricKind
+
 
 @dataclass(frozen=True)
 class TaskWords:
@@ -55,6 +57,10 @@ _NAMES = {
     "ddpm": "DDPM",
     "ddim": "DDIM",
 }
+_PREFIXES = {
+    MetricKind.CROSS_FITTED: "cross-fitted val",
+    MetricKind.LAST_TEN: "last-10 val",
+}
 _QUARTERS = {
     f"loss_t{number}": f"loss ({which} quarter of steps)"
     for number, which in enumerate(("least noisy", "second", "third", "noisiest"), start=1)
@@ -71,6 +77,9 @@ def display_name(name: str) -> str:
     for quarter, text in _QUARTERS.items():
         if name == quarter or name.endswith((f"_{quarter}", f"/{quarter}")):
             return f"{display_name(name.removesuffix(quarter))} {text}".strip()
+    for prefix, text in _PREFIXES.items():
+        if name.startswith(prefix):
+            return f"{text} {display_name(name.removeprefix(prefix))}"
     if name in _NAMES:
         return _NAMES[name]
     words = name.replace("/", " ").replace("_", " ").split()

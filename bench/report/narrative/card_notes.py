@@ -12,9 +12,10 @@ from bench.analysis.hypotheses import HypothesisOutcome
 from bench.analysis.sample_size import Scatter
 from bench.analysis.strata import SIDES
 from bench.analysis.two_sources import Over
-from bench.metric_columns import SCORES, MetricColumn, MetricKind
+from bench.metric_columns import FIGURES, MetricColumn, MetricKind
 from bench.report.format import numbers
 from bench.report.narrative.contrast_notes import p_equals, statement_lines
+from bench.report.narrative.figure_notes import CHOSEN_ON_THESE
 from bench.report.narrative.folds_note import scope_of_folds
 from bench.spec.hypotheses import figures
 
@@ -80,7 +81,7 @@ def _scope(outcome: HypothesisOutcome) -> str:
 def _of_images(outcome: HypothesisOutcome) -> bool:
     """Whether the figure is one of images, be it that they have scores or not."""
     parsed = [MetricColumn.parse(term.column) for term in figures(outcome.hypothesis.metric)]
-    return any(one is not None and one.kind in (*SCORES, MetricKind.CURVE) for one in parsed)
+    return any(one is not None and one.kind in (*FIGURES, MetricKind.CURVE) for one in parsed)
 
 
 def _components(result: Result) -> list[str]:
@@ -126,8 +127,5 @@ def _cautions(outcome: HypothesisOutcome) -> list[str]:
         found.append(f"Seed {outcome.pairs.complete[place]} has over half of all differences.")
     parsed = [MetricColumn.parse(term.column) for term in figures(outcome.hypothesis.metric)]
     if any(one is not None and one.kind is MetricKind.BEST for one in parsed):
-        found.append(
-            "Chosen on these images: the best epoch is scored on the images that chose it, which "
-            "favours arms whose curves fluctuate."
-        )
+        found.append(CHOSEN_ON_THESE)
     return found

@@ -60,7 +60,7 @@ def why_open(result: Result, a: str, b: str) -> str:
     images these are; about 300 images would settle it, no number of seeds would.
     """
     found = result.sources
-    is_open = result.word in (Word.INCONCLUSIVE, Word.NOT_CLEAR) and result.basis is Basis.TEST
+    is_open = result.word is Word.INCONCLUSIVE and result.basis is Basis.TEST
     if found is None or not is_open or result.is_withheld or result.contrast.over is not Over.BOTH:
         return ""
     by_over = {statement.over: statement for statement in result.statements}

@@ -11,7 +11,7 @@ import pandas as pd
 
 from bench.analysis.records import Records
 from bench.analysis.score_definitions import scores_sentence
-from bench.metric_columns import SCORES, SPLIT, MetricColumn, class_columns
+from bench.metric_columns import FIGURES, SPLIT, MetricColumn, class_columns
 from bench.states import BENCH_SOURCE
 from bench.tasks.settings import SUPPORT
 
@@ -42,7 +42,7 @@ def definition(records: Records) -> str:
 
 def definition_of(records: Records, column: str) -> str:
     """The sentence under a table of one figure, a column of runs.csv; empty for times and costs."""
-    scored = column.startswith(SCORES) or column == "overfit_gap"
+    scored = column.startswith(FIGURES) or column == "overfit_gap"
     is_loss = column.endswith("_loss") or column == "overfit_gap"
     if not scored or (is_loss and records.task == "segmentation"):
         return ""  # only the sentences of other tasks say what a loss is

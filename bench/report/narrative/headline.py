@@ -33,6 +33,13 @@ from bench.report.format.display_names import display_name, task_words
 from bench.report.narrative.contrast_notes import explored_words, p_equals
 from bench.report.narrative.definitions import constant_prediction
 from bench.report.narrative.diagnostics import below_baseline
+from bench.report.narrative.figure_notes import (
+    choice_notes,
+    figure_words,
+    first_words,
+    optimism_note,
+    other_split,
+)
 from bench.states import BENCH_SOURCE
 
 _HARDWARE = ("gpu", "cpu", "trials_per_device")
@@ -69,7 +76,7 @@ def headline(
     arms: list[Arm],
     explored: Exploration | None = None,
 ) -> Headline:
-    """Which arm has the best selected metric, by how much, and whether that means anything.
+    """Which arm is best, by how much, and whether that means anything.
 
     Where a hypothesis tests the best against the runner-up, its verdict says so.
     """
@@ -77,20 +84,20 @@ def headline(
     compared = summary[summary["source"] == records.protocol]
     verdicts = (explore(records) if explored is None else explored).leading
     found = _headline(records, compared, arms, column, verdicts)
-    return dataclasses.replace(
-        found, sentences=found.sentences + _references(records, summary, arms, column)
-    )
+    references = _references(records, summary, arms, column)
+    optimism = optimism_note(records, arms)
+    return dataclasses.replace(found, sentences=found.sentences + references + optimism)
 
 
 def _headline(
     records: Records, summary: pd.DataFrame, arms: list[Arm], column: str, verdicts: Leading
 ) -> Headline:
     """What there is to say of the arms of one protocol."""
-    metric, mode = records.select.metric, records.select.mode
+    mode = records.select.mode
     order = ranking(summary, column, mode)
     if not order:
         done = len(records.done)
-        text = f"No finished trial has a validation {display_name(metric)}." if done else ""
+        text = f"No finished trial has a {figure_words(column)}." if done else ""
         return Headline(text or "No trial is finished yet.", [progress(records)])
     strata = _strata(records, arms, order)
     if len(strata) > 1:
@@ -98,23 +105,23 @@ def _headline(
         sentences = [
             s for group in strata for s in _within(records, summary, arms, group, column, verdicts)
         ]
-        title = f"Validation {display_name(metric)} cannot rank the levels of {axes}."
+        words = figure_words(column)
+        title = f"{words[:1].upper()}{words[1:]} cannot rank the levels of {axes}."
         return Headline(
             title, [_seeds(records, interval_of(summary, order[0], column)), *sentences]
         )
     first = interval_of(summary, order[0], column)
-    best = f"{first_words(mode)} validation {display_name(metric)}"
+    best = f"{first_words(mode)} {figure_words(column)}"
     value = numbers.interval(first, numbers.metric_decimals(summary, column))
     if len(order) == 1:
-        title = f"{arms[order[0]].label} reaches a validation {display_name(metric)} of {value}."
-        return Headline(
-            title, [_seeds(records, first), "There is no second arm to compare it with."]
-        )
+        title = f"{arms[order[0]].label} reaches a {figure_words(column)} of {value}."
+        alone = "There is no second arm to compare it with."
+        return Headline(title, [_seeds(records, first), alone, *choice_notes(records, order)])
     title = f"{arms[order[0]].label} has the {best}: {value}."
     sentences = [_seeds(records, first)]
     sentences += _against(summary, arms, order, column, verdicts)
-    sentences += _on_test(records, summary, arms, order[0])
-    return Headline(title, sentences)
+    sentences += other_split(records, summary, arms, order[0])
+    return Headline(title, sentences + choice_notes(records, order))
 
 
 def _strata(records: Records, arms: Sequence[Arm], order: Sequence[int]) -> list[list[int]]:
@@ -144,7 +151,8 @@ def _within(
     where = ", ".join(f"{axis} {best.levels[axis]}" for axis in incomparable_axes(records, column))
     sentences = [f"With {where}, {best.label} has the {first_words(mode)}: {value}."]
     sentences += _against(summary, arms, order, column, verdicts)
-    return sentences + _on_test(records, summary.loc[order], arms, best.number)
+    sentences += other_split(records, summary.loc[order], arms, best.number)
+    return sentences + choice_notes(records, order)
 
 
 def _references(
@@ -166,11 +174,6 @@ def _references(
             f"{which}{value} ({count})."
         )
     return sentences
-
-
-def first_words(mode: str) -> str:
-    """`highest` or `lowest`."""
-    return "highest" if mode == "max" else "lowest"
 
 
 def progress(records: Records) -> str:
@@ -359,21 +362,6 @@ def _paired(result: Result, decimals: int) -> str:
         f"{numbers.fixed(paired.high, decimals)}] over {paired.n} seeds{over}: {words}, "
         f"{p_equals(result.p_corrected)} after Holm over all that no hypothesis declares."
     )
-
-
-def _on_test(records: Records, summary: pd.DataFrame, arms: Sequence[Arm], best: int) -> list[str]:
-    """What the test split says of the same choice."""
-    column = on_test(records.select.metric)
-    order = ranking(summary, column, records.select.mode)
-    if not order:
-        return ["No trial has been evaluated on the test split."]
-    decimals = numbers.metric_decimals(summary, column)
-    own = numbers.interval(interval_of(summary, best, column), decimals)
-    text = f"On the test split it has {own}"
-    if order[0] == best:
-        return [f"{text}, the {first_words(records.select.mode)} there too."]
-    top = numbers.interval(interval_of(summary, order[0], column), decimals)
-    return [f"{text}; there {arms[order[0]].label} leads with {top}."]
 
 
 def unused_image_scores(problems: Mapping[str, str]) -> str:

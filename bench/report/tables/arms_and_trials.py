@@ -12,7 +12,7 @@ from pandas.api.types import is_numeric_dtype
 from bench.analysis.arm_summary import baseline_column, interval_of, result_columns, value_of
 from bench.analysis.leaderboard import Mark
 from bench.analysis.records import Records
-from bench.metric_columns import MetricColumn, MetricKind, best_val, on_test
+from bench.metric_columns import MetricColumn, MetricKind, best_val, cross_val, on_test
 from bench.report.format import numbers
 from bench.report.format.cells import Cell, Column, Table, integer_column, sort_key, text_column
 from bench.report.format.display_names import display_name, title
@@ -50,7 +50,8 @@ def arm_table(
     columns = label_columns(records, summary)
     columns.append(_seeds_column(summary))
     for name in result_columns(records):
-        if summary[name].notna().any() and not name.startswith("final_"):
+        at_the_end = name.startswith((MetricKind.FINAL, MetricKind.LAST_TEN))
+        if summary[name].notna().any() and not at_the_end:
             columns.append(metric_column(summary, name, (marks or {}).get(name, {})))
     columns += _baseline_columns(records, summary)
     columns += _cost_columns(summary)
@@ -83,7 +84,8 @@ def trial_table(records: Records) -> Table:
             "Best epoch", f"The epoch with the best val {display_name(metric)}.", runs["best_epoch"]
         )
     )
-    names = [best_val(metric), on_test(metric), "best_val_loss", "overfit_gap"]
+    names = [records.best_column, on_test(metric), cross_val(metric), records.selection_column]
+    names += ["best_val_loss", "overfit_gap"]
     for name in dict.fromkeys([*names, *records.closing]):
         if name in runs and runs[name].notna().any():
             columns.append(_result(name, runs[name]))
@@ -128,6 +130,9 @@ METRIC_MEANINGS = {
     MetricKind.BASELINE_TEST: "{} of the trivial prediction on the test split.",
     MetricKind.BEST: "Best validation {} over the epochs.",
     MetricKind.FINAL: "Validation {} after the last epoch.",
+    MetricKind.LAST_TEN: "Mean validation {} of the last ten epochs: no epoch is chosen.",
+    MetricKind.CROSS_FITTED: "Validation {}, each image scored at the epoch that the other half of "
+    "the images chose.",
     MetricKind.TEST: "{} on the test split, with the checkpoint of the best epoch.",
 }
 
@@ -231,7 +236,7 @@ def _front_column(records: Records, fronts: pd.DataFrame) -> Column:
         cells.append(Cell(text, len(names) if known else None, ", ".join(names)))
     about = (
         f"On how many fronts, of those against {', '.join(titles)}: no other arm has as good a "
-        f"best val {display_name(records.select.metric)} at as low a cost. Point at a number for "
+        f"{display_name(records.best_column)} at as low a cost. Point at a number for "
         "which. By means and medians, so a description and no test. A cost that was not measured "
         "under the same conditions is left out."
     )

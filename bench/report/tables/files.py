@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from bench.analysis.arm_summary import write_csv
-from bench.analysis.hypotheses import HypothesisOutcome
+from bench.analysis.hypotheses import HypothesisOutcome, verdict_frame
 from bench.analysis.image_frame import MOST_ROWS, image_frame, out_of_fold_frame
 from bench.analysis.records import Records
 from bench.atomic_files import replacing
@@ -63,8 +63,7 @@ def table_files(
     found = {"arms": TableFile(numbers, context["arm_table"], context["mark_notes"])}
     found["learning"] = TableFile(context["learning"], context["learning_table"])
     if tested:
-        rows = [{k: v for k, v in o.record().items() if k not in _NESTED} for o in tested]
-        frame = pd.DataFrame(rows).astype({"needs_seeds": "Int64", "needs_images": "Int64"})
+        frame = verdict_frame(tested).drop(columns=sorted(_NESTED))
         found["verdicts"] = TableFile(frame, verdict_table(tested))
     for name in ("differences", "interactions", "effects"):
         if any(name in each.frames for each in effects):

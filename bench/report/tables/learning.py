@@ -7,7 +7,7 @@ import math
 import pandas as pd
 
 from bench.analysis.records import Records
-from bench.metric_columns import final_val
+from bench.metric_columns import final_val, last_ten
 from bench.report.format import numbers
 from bench.report.format.cells import Cell, Column, Table, sort_key
 from bench.report.format.display_names import display_name
@@ -29,7 +29,7 @@ def learning_table(
         _figure(
             f"Best val {metric} @ epoch",
             f"Mean over seeds, and at which epoch: {EPOCHS}",
-            records.best_column,
+            records.selection_column,
             found,
             "best_epoch",
         )
@@ -42,7 +42,8 @@ def learning_table(
     columns.append(_epochs("Epochs to 95%", about, "epochs_to_95pct", found))
     about = "After the last epoch, mean over seeds."
     columns.append(_figure("Final train loss", about, "final_train_loss", found))
-    for name in dict.fromkeys(("final_val_loss", final_val(records.select.metric))):
+    chosen = records.select.metric
+    for name in dict.fromkeys(("final_val_loss", final_val(chosen), last_ten(chosen))):
         if name in summary and summary[name].notna().any():
             columns.append(metric_column(summary, name, (marks or {}).get(name, {})))
     return Table(columns)

@@ -7,11 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from bench.analysis.arms import NO_LABEL
 from bench.analysis.contrasts import Word
 from bench.analysis.hypotheses import HypothesisOutcome
-from bench.analysis.pairing import labels_of
-from bench.analysis.records import Records
+from bench.analysis.records import NO_LABEL, Records
 from bench.analysis.stats import Interval
 from bench.analysis.two_sources import Over
 from bench.plan.sides import sides
@@ -246,7 +244,7 @@ def _amount(found: Interval) -> tuple[str, str]:
 
 def _trials(records: Records, outcome: HypothesisOutcome) -> list[tuple[str, list[str]]]:
     """Every planned trial of either side: those that lack the figure too."""
-    found = sides(outcome.hypothesis, labels_of(records), records.design)
+    found = sides(outcome.hypothesis, records.labels, records.design)
     ids, seeds = list(records.runs["id"]), records.runs["seed"]
     last = math.inf if outcome.look is None else outcome.look.n_seeds
     judged = (seeds.isna() | (seeds < last)).fillna(True).tolist()

@@ -115,10 +115,28 @@ def test_nothing_finished(tmp_path):
     assert text == "2 trials: 2 planned."
 
 
-def test_another_leader_on_the_test_split_is_reported(tmp_path):
+def test_the_test_split_says_which_is_best(tmp_path):
     trials = arm("a", [0.8] * 3, test_dice=0.7) + arm("b", [0.7] * 3, test_dice=0.75)
+    title, text = words(tmp_path, trials)
+    assert title == "b has the highest test Dice: 0.750 [0.750, 0.750]."
+    own = "Its best validation Dice, which chose the epochs, is 0.700 [0.700, 0.700]"
+    assert f"{own}; there a leads with 0.800 [0.800, 0.800]." in text
+    assert "Chosen" not in text
+
+
+def test_an_arm_without_test_figures_is_not_left_out(tmp_path):
+    trials = arm("a", [0.8] * 3, test_dice=0.7) + arm("b", [0.7] * 3)
+    title, text = words(tmp_path, trials)
+    assert title == "a has the highest validation Dice: 0.800 [0.800, 0.800]."
+    assert "On the test split it has 0.700 [0.700, 0.700], the highest there too." in text
+    assert "Chosen on these images: the best epoch is scored on the images that chose it" in text
+
+
+def test_the_best_of_many_arms_is_chosen(tmp_path):
+    trials = [trial for n, m in enumerate("abcde")
+              for trial in arm(m, [0.7] * 3, test_dice=0.7 + n / 100)]  # fmt: skip
     _, text = words(tmp_path, trials)
-    assert "On the test split it has 0.700 [0.700, 0.700]; there b leads with 0.750" in text
+    assert "Chosen among 5 arms by this figure, which makes it too good" in text
 
 
 def test_no_test_split(tmp_path):

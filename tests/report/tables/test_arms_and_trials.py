@@ -43,7 +43,7 @@ def test_meanings():
 def test_arm_table(tmp_path):
     table = arm_table(*made(tmp_path, study(models=("unet",), seeds=3, epochs=5, failed=(1,))))
     assert [c.title for c in table.columns] == [
-        "Model", "Augment", "Seeds", "Best val Dice", "Test Dice", "Best val loss", "Params",
+        "Model", "Augment", "Seeds", "Test Dice", "Best val Dice", "Best val loss", "Params",
         "MACs", "Epoch", "Memory",
     ]  # fmt: skip
     assert [(c.text, c.detail) for c in column(table, "Seeds").cells] == [
