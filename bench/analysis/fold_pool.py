@@ -21,11 +21,14 @@ from bench.metric_columns import MetricKind
 from bench.plan.trial import make_id
 from bench.record.columns import Status
 from bench.states import Failure
+from bench.tasks.settings import SUPPORT
 
 Floats = npt.NDArray[np.float64]
 _TELLING = (Failure.DIVERGED, Failure.OUT_OF_MEMORY, Failure.TIMEOUT)
 """Of several folds' failures, the one that says most of the arm stands for all."""
 _WEIGHT = "val_scored_images"
+_SUPPORT = tuple(f"val_{name}" for name in SUPPORT)
+"""How many validation images, pairs and classes a score is a mean of: all folds' together."""
 _OF_VALIDATION = (
     MetricKind.BEST,
     MetricKind.FINAL,
@@ -144,6 +147,8 @@ def _pooled_runs(records: Records, pools: Sequence[_Pool], alone: Sequence[int])
     for name in map(str, runs.columns):
         if name in done:
             columns[name] = done[name]
+        elif name in _SUPPORT[:2]:
+            columns[name] = of_folds[name].groupby(codes).sum(min_count=1)
         elif name != "fold":
             weight = weights if name.startswith(_OF_VALIDATION) else None
             columns[name] = _pooled(of_folds[name], codes, weight)

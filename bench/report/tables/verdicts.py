@@ -245,13 +245,13 @@ def _amount(found: Interval) -> tuple[str, str]:
 def _trials(records: Records, outcome: HypothesisOutcome) -> list[tuple[str, list[str]]]:
     """Every planned trial of either side: those that lack the figure too."""
     found = sides(outcome.hypothesis, records.labels, records.design)
-    ids, seeds = list(records.runs["id"]), records.runs["seed"]
+    ids, seeds, of_row = list(records.runs["id"]), records.runs["seed"], records.trials_of
     last = math.inf if outcome.look is None else outcome.look.n_seeds
     judged = (seeds.isna() | (seeds < last)).fillna(True).tolist()
     a, b = outcome.hypothesis.a, outcome.hypothesis.b
     named = [("a", a, found.a)] + ([("b", b, found.b)] if isinstance(b, dict) else [])
     return [
         (f"{side}: {', '.join(f'{axis} {label}' for axis, label in labels.items())}",
-         [ids[row] for row in rows if judged[row]])
+         [name for row in rows if judged[row] for name in of_row.get(ids[row], (ids[row],))])
         for side, labels, rows in named
     ]  # fmt: skip
