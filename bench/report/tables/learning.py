@@ -75,5 +75,6 @@ def _span(found: pd.DataFrame, name: str, row: int) -> str:
     )
     if math.isnan(middle):
         return ""
+    middle, least, most = (round(value, 1) for value in (middle, least, most))  # over folds: a mean
     text = f"{middle:g}"
     return text if least == most else f"{text} ({least:g}–{most:g})"
