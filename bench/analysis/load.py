@@ -116,7 +116,7 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
         over=_over(plan, store.plan_path(experiment)),
         repeats=repeats_in(plan, store.plan_path(experiment)),
         folds=_folds(members, plan),
-        reported=_reported(store.looks(experiment)),
+        reported=_reported(store.looks(experiment), planned="repeats" in plan),
         scores=reader,
     )
     return with_path(records)
@@ -215,12 +215,19 @@ def _design(plan: Mapping[str, Any], path: Path) -> Design | None:
         raise damaged(path, f"its design: {error!r}") from error
 
 
-def _reported(looks: Mapping[str, Any]) -> tuple[dict[str, int], ...]:
-    """What reports have tested on how many seeds; what is no such thing is left out."""
-    reports = looks.get("reports")
+def _reported(looks: Mapping[str, Any], *, planned: bool) -> tuple[dict[str, int], ...]:
+    """On how many seeds reports have tested what; what is no such thing is left out.
+
+    So have looks, which cost nothing only where they are `planned`.
+    """
+    reports, taken = looks.get("reports"), looks.get("taken")
+    known = [*reports] if isinstance(reports, list) else []
+    for look in taken if isinstance(taken, list) and not planned else ():
+        if isinstance(look, dict) and isinstance(look.get("hypotheses"), dict):
+            known.append(dict.fromkeys(look["hypotheses"], look.get("seeds")))
     return tuple(
         {str(name): n for name, n in report.items() if type(n) is int}
-        for report in (reports if isinstance(reports, list) else ())
+        for report in known
         if isinstance(report, dict)
     )
 

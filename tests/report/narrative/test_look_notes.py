@@ -12,6 +12,7 @@ from bench.analysis.load import load
 from bench.commands.inspect import plan_rows
 from bench.commands.look_lines import plan_look_lines, status_look_lines, with_further
 from bench.commands.reporting import make_report
+from bench.experiment.looks_log import keep_log
 from bench.plan.trial import Trial
 from bench.report.narrative.look_notes import look_cautions
 from bench.report.tables.verdicts import verdict_cards
@@ -106,6 +107,18 @@ def test_a_fixed_number_that_grew_prints_what_its_looks_cost(tmp_path: Path) -> 
     records = load(study.store, "settled")
     (caution,) = look_cautions(records, outcomes(records))
     assert caution.startswith("reports tested hypotheses at 5 and 10 seeds, at the full level")
+
+
+def test_looks_cost_once_seeds_are_fixed(tmp_path: Path) -> None:
+    """Those taken until all was settled were at levels of their own; now each has all of it."""
+    study = Study(tmp_path)
+    plan, found = study.plan()
+    study.train(plan, plan.trials)
+    plan, found = study.plan()
+    keep_log(study.store, "settled", found.log)
+    fixed(tmp_path, 5)
+    page = (tmp_path / "reports" / "settled" / "report.md").read_text()
+    assert "looked at 3 and at 5 seeds: up to 8" in page
 
 
 def test_edited_looks_test_nothing(tmp_path: Path) -> None:
