@@ -18,7 +18,7 @@ from bench.plan.fraction import Fraction, effect_name
 from bench.report.format import numbers
 from bench.report.format.cells import Cell, Column, Table, p_value_column, sort_key, text_column
 from bench.report.format.display_names import title
-from bench.report.tables.effects import conclusion_words
+from bench.report.narrative.contrast_notes import explored_words
 
 TICK, NO_TICK = "✓", "–"
 _ABOUT = {
@@ -219,7 +219,6 @@ def _comparisons(design: Design, frame: pd.DataFrame) -> list[Column]:
 
 
 def _tests(rows: list[dict[Any, Any]]) -> list[Column]:
-    texts = [conclusion_words(row) if row["conclusion"] else "" for row in rows]
     return [
         p_value_column(
             "p (Holm)",
@@ -228,11 +227,19 @@ def _tests(rows: list[dict[Any, Any]]) -> list[Column]:
         ),
         Column(
             "Verdict",
-            "Of the hypothesis that tests it, with its id; clear or not where none does.",
-            [Cell(text, text or None) for text in texts],
+            "Of the hypothesis that tests it; clear or not where none does.",
+            [_conclusion(row) for row in rows],
             "left",
         ),
     ]
+
+
+def _conclusion(row: Mapping[Any, Any]) -> Cell:
+    """The verdict, with the id of its hypothesis as a remark; else whether it is clear."""
+    if row["hypothesis"]:
+        return Cell(row["verdict"], row["verdict"], f"tested as the hypothesis {row['hypothesis']}")
+    text = explored_words(row["conclusion"]) if row["conclusion"] else ""
+    return Cell(text, text or None)
 
 
 def _amount(row: Mapping[Any, Any], decimals: int) -> Cell:
