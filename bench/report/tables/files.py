@@ -22,18 +22,9 @@ from bench.report.tables.effects import EffectTables, table_together, together
 from bench.report.tables.verdicts import verdict_table
 from bench.texts import formula_caution
 
-NAMES = (
-    "arms",
-    "learning",
-    "verdicts",
-    "differences",
-    "interactions",
-    "effects",
-    "failures",
-    "ablation",
-    "ablation_effects",
-)
+NAMES = ("arms", "learning", "verdicts", "differences", "interactions", "effects", "failures")
 OF_SEARCH = ("chosen", "points")
+OF_DESIGN = ("ablation", "ablation_effects")
 _NESTED = frozenset({"strata", "shortages", "trials", "failures", "statements", "components"})
 """What verdicts.json has of a hypothesis and a row of verdicts.csv cannot."""
 
@@ -126,7 +117,7 @@ def _write_scores(frame: pd.DataFrame, folder: Path, name: str) -> ImageScoresFi
 
 def write_tables(files: Mapping[str, TableFile], folder: Path) -> None:
     """Write each as .csv, .md and .tex, and remove those of an earlier report that are gone."""
-    for name in (*NAMES, *OF_SEARCH):
+    for name in (*NAMES, *OF_SEARCH, *OF_DESIGN):
         paths = {ending: folder / f"{name}.{ending}" for ending in ("csv", "md", "tex")}
         if name in files:
             write_csv(files[name].frame, paths["csv"])
