@@ -9,8 +9,8 @@ from bench.plan.axes import Axis
 from bench.spec.load import Spec
 from bench.spec.schema import TrialSettings
 
-SCORE_DEFINING_SETTINGS = ("task.average", "task.empty_mask", "data.background")
-"""Settings that decide what Dice and IoU are a measure of."""
+SCORE_DEFINING_SETTINGS = ("task.average", "task.empty_mask", "task.metrics", "data.background")
+"""Settings that decide which scores there are, and what Dice and IoU are a measure of."""
 
 
 def scoring(settings: TrialSettings) -> dict[str, Any] | None:

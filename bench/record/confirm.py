@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 from bench.errors import DamagedError, UnconfirmedError
 from bench.history_row import HistoryRow
-from bench.metric_columns import MetricColumn, MetricKind, curve_metric
+from bench.metric_columns import MetricColumn, MetricKind, curve_metric, val_curve
 from bench.plan.recorded import check_identity, identity_hash, is_imported
 from bench.record.columns import ENVIRONMENT_DIGEST, HISTORY_DIGEST, SUMMARY_DIGEST, Status
 from bench.record.directions import Mode, direction
@@ -31,8 +31,12 @@ from bench.record.files import read_text
 from bench.record.score_files import why_incomplete
 from bench.record.summary import summarise
 from bench.record.trial_files import TrialFiles, TrialStatus
+from bench.tasks.metric_settings import measure_of
 
-_UNIT = re.compile(r"(dice|iou|accuracy|top[0-9]+)(_.+)?")  # of one class: dice_cat
+_UNIT = re.compile(
+    r"(dice|iou|accuracy|top[0-9]+|nsd|cldice|precision|recall|miou|auroc|f1|balanced_accuracy"
+    r"|calibration_error)(_.+)?"  # of one class: dice_cat
+)
 _ROUNDING = 1e-6  # a mean over float32 scores of 1 can come out above 1
 _NOT_NEGATIVE = frozenset(
     {"lr", "epoch_seconds", "val_seconds", "between_seconds", "images_per_second", "peak_memory_mb"}
@@ -180,10 +184,20 @@ def summarised(
         return {}
     best = MetricKind.BEST
     names = [best.metric_of(name) for name in summary if name.startswith(best)]
+    at_end = _metrics_at_end(config)
+    names = [name for name in names if not name.startswith(at_end) or val_curve(name) in history[0]]
     recorded = config.get("metrics") or {}
     modes = {name: recorded.get(name) or metrics.get(name) or direction(name) for name in names}
     chosen = curve_metric(column)
     return summarise(history, column, modes | {chosen: select.get("mode") or direction(chosen)})
+
+
+def _metrics_at_end(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """How the columns of metrics begin that the trial computes at its end: no history has them."""
+    task = (config.get("settings") or {}).get("task") or {}
+    asked = task.get("metrics") or () if isinstance(task, Mapping) else ()
+    found = [each for each in asked if isinstance(each, Mapping) and each.get("when") == "end"]
+    return tuple(measure_of(each) for each in found)
 
 
 def history_digest(trial: str, history: Sequence[HistoryRow]) -> str:
@@ -339,6 +353,8 @@ def range_of(name: str) -> Range | None:
     column = MetricColumn.parse(name)
     if column is None or column.kind is MetricKind.TRAIN_CURVE:
         return None
+    if re.fullmatch(r"hd95(_.+)?", column.metric):
+        return Range(0, sys.float_info.max, "negative or infinite")
     return Range(0, 1, "outside 0 to 1") if _UNIT.fullmatch(column.metric) else None
 
 

@@ -42,7 +42,7 @@ def _declared() -> Mapping[str, Mode]:
     """The metrics of all tasks, with two classes."""
     known: dict[str, Mode] = {}
     for name in TASKS.names():
-        known |= TASKS.entry(name).settings().metrics(("background", "foreground"))
+        known |= TASKS.entry(name).settings().metric_modes(("background", "foreground"))
     return known
 
 

@@ -18,7 +18,7 @@ from pydantic import (
 from bench.augment.settings import AugmentSettings
 from bench.data.settings import DATASETS, CustomData, DataSettings
 from bench.errors import did_you_mean
-from bench.metric_columns import val_curve
+from bench.metric_columns import curve_metric, val_curve
 from bench.models.settings import MODELS
 from bench.registry import Custom, Registry
 from bench.settings import Settings, machine_local
@@ -104,7 +104,7 @@ def target_classes(task: TaskSettings, data: DataSettings) -> tuple[str, ...]:
 
 
 def _metrics(task: TaskSettings, data: DataSettings) -> dict[str, Mode]:
-    return task.metrics(target_classes(task, data), background=data.background == "first")
+    return task.metric_modes(target_classes(task, data), background=data.background == "first")
 
 
 class TrialSettings(Settings):
@@ -247,6 +247,11 @@ class TrialSettings(Settings):
         metric = value.get("metric", val_curve(task.default_metric()))
         if not isinstance(metric, str):  # reported as the wrong type
             return {"mode": "max"} | value
+        if curve_metric(metric) in task.end_metrics():
+            raise error_at(
+                f"{metric} is computed at the end only: give it `when: epoch` in task.metrics",
+                "metric",
+            )
         if metric not in metrics:
             raise error_at(f"unknown metric {metric!r}{did_you_mean(metric, metrics)}", "metric")
         if value.get("mode") not in (None, metrics[metric]):

@@ -132,8 +132,12 @@ class Task(Protocol):
         """
         ...
 
-    def meter(self) -> Meter:
-        """A fresh meter."""
+    def meter(self, *, final: bool = False) -> Meter:
+        """A fresh meter.
+
+        `final`: with the metrics that are for the end only; given where the task's settings have
+        any (`TaskSettings.end_metrics`).
+        """
         ...
 
     def weight_classes(self, weights: Tensor, /) -> None:

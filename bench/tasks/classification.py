@@ -10,12 +10,10 @@ from torch.nn import functional as F
 
 from bench.image_scores import ImageScores
 from bench.tasks.base import Baseline, Batch, FinalEvaluation, LossPart, Picture, Samples
-from bench.tasks.classification_loss import (
-    LabelCrossEntropy,
-    LabelLoss,
-    classification_loss,
-)
+from bench.tasks.classification_loss import LabelLoss, classification_loss
+from bench.tasks.extra_metrics import ExtraMetrics, ScoredClasses, with_further
 from bench.tasks.loss_settings import LossName, LossTerm
+from bench.tasks.metric_settings import AnyMetric
 from bench.tasks.outputs import as_classes, loss_of_heads, main_output
 from bench.tasks.pictures import Caption, captioned, confusion_matrix
 from bench.tasks.sum_of_losses import amount_of, state_of, weight_classes
@@ -33,11 +31,13 @@ class Classification:
         loss: LossName | LossTerm | tuple[LossTerm, ...] = "cross_entropy",
         label_smoothing: float = 0.0,
         head_weights: tuple[float, ...] | None = None,
+        metrics: tuple[AnyMetric, ...] = (),
     ) -> None:
         self.classes = classes
         self.label_smoothing = label_smoothing
         self.criterion = classification_loss(loss, label_smoothing)
         self._head_weights = head_weights
+        self._further = metrics
         self.state = state_of(self.criterion)
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
@@ -68,9 +68,11 @@ class Classification:
         """(N, K) int64: 1 at the class of each label, (N,)."""
         return F.one_hot(targets.long(), len(self.classes))
 
-    def meter(self) -> ClassificationMeter:
-        """A fresh meter."""
-        return ClassificationMeter(len(self.classes), self.criterion)
+    def meter(self, *, final: bool = False) -> ClassificationMeter:
+        """A fresh meter; `final`: with the metrics for the end only."""
+        scored = ScoredClasses(len(self.classes), 0, ())
+        further = ExtraMetrics(self._further, scored, masks=False, final=final)
+        return ClassificationMeter(len(self.classes), self.criterion, further)
 
     def predict(
         self, model: nn.Module, images: Tensor, _size: tuple[int, int] | None = None
@@ -141,9 +143,9 @@ def _labels(batch: Batch) -> Tensor:
 class ClassificationMeter:
     """The loss of images, cross-entropy without smoothing and class weights, and accuracies."""
 
-    def __init__(self, classes: int, criterion: LabelLoss | None = None) -> None:
+    def __init__(self, classes: int, criterion: LabelLoss, further: ExtraMetrics) -> None:
         self._top_ks = top_ks(classes)
-        self._criterion = criterion or LabelCrossEntropy()
+        self._criterion, self._further = criterion, further
         self._losses: list[Tensor] = []
         self._ranks: list[Tensor] = []
         self._scores: ImageScores | None = None
@@ -153,6 +155,7 @@ class ClassificationMeter:
         scores, labels = main_output(model(batch.images)).detach().float(), _labels(batch)
         self._losses.append(self._criterion.each(scores, labels))
         scores = as_classes(scores)
+        self._further.update(scores, labels)
         self._ranks.append(ranks(scores, labels))
 
     def compute(self) -> dict[str, float | None]:
@@ -163,12 +166,13 @@ class ClassificationMeter:
         found |= {f"top{k}": (rank < k).double() for k in self._top_ks}
         self._scores = ImageScores.of({k: v.numpy() for k, v in found.items()}, set(found))
         means: dict[str, float | None] = {k: float(v.mean()) for k, v in found.items()}
-        return means | {"loss": float(losses.mean())}  # added up on the device
+        # the loss: added up on the device
+        return means | {"loss": float(losses.mean())} | self._further.compute()
 
     def by_image(self) -> ImageScores:
         """The loss of each image, and whether its class is among the k best scored: 1 or 0."""
         assert self._scores is not None, "compute comes first"
-        return self._scores
+        return with_further(self._scores, self._further.by_image())
 
 
 def ranks(scores: Tensor, labels: Tensor) -> Tensor:

@@ -23,8 +23,10 @@ from bench.tasks.dice_iou import (
     pixels,
     scores,
 )
+from bench.tasks.extra_metrics import ExtraMetrics, ScoredClasses, with_further
 from bench.tasks.foreign_loss import ForeignLoss
 from bench.tasks.loss_settings import MEANS, LossName, LossTerm
+from bench.tasks.metric_settings import AnyMetric
 from bench.tasks.outputs import at_size, loss_of_heads, main_output
 from bench.tasks.pictures import side_by_side
 from bench.tasks.segmentation_loss import segmentation_loss
@@ -63,12 +65,14 @@ class Segmentation:
         head_weights: tuple[float, ...] | None = None,
         average: ScoreAverage = "image",
         empty_mask: EmptyMask = "one",
+        metrics: tuple[AnyMetric, ...] = (),
     ) -> None:
         self.classes = classes
         self.scored = scored_classes(classes, background=background)
         self._columns = class_columns(self.scored)
         self.criterion = segmentation_loss(loss, focal_gamma, len(classes) - len(self.scored))
         self._head_weights = head_weights
+        self._further = metrics
         self._average = average
         self._empty_mask: EmptyMask = "missing" if len(self.scored) > 1 else empty_mask
         self._loss_name = loss if isinstance(loss, str) else ""
@@ -106,9 +110,11 @@ class Segmentation:
 
         return [share(part) for part in batch.parts(size)]
 
-    def meter(self) -> SegmentationMeter:
-        """A fresh meter."""
-        return SegmentationMeter(self)
+    def meter(self, *, final: bool = False) -> SegmentationMeter:
+        """A fresh meter; `final`: with the metrics for the end only."""
+        first = len(self.classes) - len(self.scored)
+        scored = ScoredClasses(len(self.classes), first, self._columns)
+        return SegmentationMeter(self, ExtraMetrics(self._further, scored, masks=True, final=final))
 
     def predict(
         self, model: nn.Module, images: Tensor, size: tuple[int, int] | None = None
@@ -236,8 +242,8 @@ class SegmentationMeter:
     The split's figures are the same whatever the batches.
     """
 
-    def __init__(self, task: Segmentation) -> None:
-        self._task = task
+    def __init__(self, task: Segmentation, further: ExtraMetrics) -> None:
+        self._task, self._further = task, further
         self._sums: list[Tensor] = []
         self._losses: list[Tensor] = []
         self._counts: list[Counts] = []
@@ -250,6 +256,7 @@ class SegmentationMeter:
         self._sums.append(loss.sums.detach())
         self._losses.append(loss.images.detach())
         self._counts.append(count(predict_labels(found.detach()), masks, len(self._task.classes)))
+        self._further.update(found, masks)
 
     def compute(self) -> Found:
         """The loss, Dice and IoU, each class's own if several are scored, and `support`."""
@@ -260,9 +267,9 @@ class SegmentationMeter:
         # without a pixel to score the loss is not defined; else NaN means that training diverged
         nothing = math.isnan(loss) and bool(sums.isfinite().all())
         measures, support = self._task.measures(counts), self._task.support(counts)
-        return {"loss": None if nothing else loss} | measures | support
+        return {"loss": None if nothing else loss} | measures | self._further.compute() | support
 
     def by_image(self) -> ImageScores:
         """Loss, Dice and IoU of each image, and of each class in it if several are scored."""
         assert self._read is not None, "compute comes first"
-        return self._task.image_scores(*self._read)
+        return with_further(self._task.image_scores(*self._read), self._further.by_image())

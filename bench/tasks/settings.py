@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterable, Sequence
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -11,8 +12,9 @@ from bench.metric_columns import SPLIT, class_columns
 from bench.registry import Registry
 from bench.settings import Settings, added_later, machine_local
 from bench.tasks.frechet_settings import FrechetSettings
+from bench.tasks.metric_settings import AnyMetric, WithMetrics
+from bench.tasks.metric_settings import Mode as Mode
 
-Mode = Literal["min", "max"]
 Target = Literal["mask", "label", "none"]
 EmptyMask = Literal["one", "missing"]
 ScoreAverage = Literal["image", "split", "both"]
@@ -47,11 +49,16 @@ class TaskSettings(Settings):
     pictured: ClassVar[int] = 4
 
     @abstractmethod
-    def metrics(self, classes: tuple[str, ...], *, background: bool = True) -> dict[str, Mode]:
+    def metric_modes(self, classes: tuple[str, ...], *, background: bool = True) -> dict[str, Mode]:
         """The validation metrics (`dice`, not `val/dice`) and the direction of each.
 
         `background`: whether the first class of a mask has no score of its own.
         """
+
+    def end_metrics(self) -> frozenset[str]:
+        """The metrics that are computed at the end only."""
+        metrics: tuple[AnyMetric, ...] = getattr(self, "metrics", ())
+        return frozenset(metric.measure for metric in metrics if metric.when == "end")
 
     @abstractmethod
     def default_metric(self) -> str:
@@ -66,6 +73,19 @@ class TaskSettings(Settings):
         return (1, self.out_channels(classes), *size)
 
 
+def further_modes(metrics: Iterable[AnyMetric], columns: Sequence[str]) -> dict[str, Mode]:
+    """The columns of metrics that a spec asks for, and the direction of each.
+
+    `columns`: of the scored classes; each has one of its own where there are several.
+    """
+    found: dict[str, Mode] = {}
+    for metric in metrics:
+        found[metric.measure] = metric.mode
+        if metric.per_class and len(columns) > 1:
+            found |= {f"{metric.measure}_{name}": metric.mode for name in columns}
+    return found
+
+
 def scored_classes(classes: tuple[str, ...], *, background: bool) -> tuple[str, ...]:
     """The classes of a mask that have scores: all but the background."""
     return classes[1:] if background else classes
@@ -78,7 +98,7 @@ TASKS: Registry[TaskSettings] = Registry("task")
 
 
 @TASKS.register("bench.tasks.segmentation:Segmentation")
-class SegmentationSettings(TaskSettings):
+class SegmentationSettings(WithMetrics, TaskSettings):
     """A class for every pixel."""
 
     losses: ClassVar[tuple[str, ...]] = ("cross_entropy", "dice", "cross_entropy+dice", "focal")
@@ -96,7 +116,7 @@ class SegmentationSettings(TaskSettings):
         "(in no mean); with several scored classes it is always missing",
     )
 
-    def metrics(self, classes: tuple[str, ...], *, background: bool = True) -> dict[str, Mode]:
+    def metric_modes(self, classes: tuple[str, ...], *, background: bool = True) -> dict[str, Mode]:
         """Loss, mean Dice and IoU, and with more than one scored class each class's own."""
         names: list[str] = []
         scored = scored_classes(classes, background=background)
@@ -105,7 +125,8 @@ class SegmentationSettings(TaskSettings):
             if len(scored) > 1:
                 own = class_columns(scored)
                 names += [f"{prefix}{kind}_{name}" for kind in ("dice", "iou") for name in own]
-        return {"loss": "min", **dict.fromkeys(names, "max")}
+        further = further_modes(self.metrics, class_columns(scored))
+        return {"loss": "min", **dict.fromkeys(names, "max"), **further}
 
     def default_metric(self) -> str:
         """Mean Dice."""
@@ -117,17 +138,18 @@ class SegmentationSettings(TaskSettings):
 
 
 @TASKS.register("bench.tasks.classification:Classification")
-class ClassificationSettings(TaskSettings):
+class ClassificationSettings(WithMetrics, TaskSettings):
     """A class for every image."""
 
     target: ClassVar[Target] = "label"
     losses: ClassVar[tuple[str, ...]] = ("cross_entropy",)
     name: Literal["classification"] = "classification"
 
-    def metrics(self, classes: tuple[str, ...], *, background: bool = True) -> dict[str, Mode]:  # noqa: ARG002 - of masks
+    def metric_modes(self, classes: tuple[str, ...], *, background: bool = True) -> dict[str, Mode]:  # noqa: ARG002 - of masks
         """Loss and top-1 accuracy; top-5 where it says something, with more than five classes."""
         found: dict[str, Mode] = {"loss": "min", "top1": "max"}
-        return found | {"top5": "max"} if len(classes) > 5 else found
+        found |= {"top5": "max"} if len(classes) > 5 else {}
+        return found | further_modes(self.metrics, ())
 
     def default_metric(self) -> str:
         """Top-1 accuracy."""
@@ -173,7 +195,7 @@ class DiffusionSettings(TaskSettings):
         None, description="whether the best epoch's Fréchet distance is computed, and how"
     )
 
-    def metrics(self, classes: tuple[str, ...], *, background: bool = True) -> dict[str, Mode]:  # noqa: ARG002 - it has none
+    def metric_modes(self, classes: tuple[str, ...], *, background: bool = True) -> dict[str, Mode]:  # noqa: ARG002 - it has none
         """The loss, and the loss in each quarter of the time steps: `loss_t1` is least noisy."""
         return dict.fromkeys(("loss", *DIFFUSION_QUARTERS), "min")
 

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from bench.plan.trial import Trial
+from bench.tasks.extra_metrics import require
 from bench.tasks.foreign_loss import check_loss
 from bench.tasks.loss_settings import CustomLoss, loss_terms
 from bench.train.custom_optimizer import check_optimizer
@@ -25,6 +26,8 @@ def check_parts(trial: Trial, *, one_logit: bool = False) -> None:
     """
     settings = trial.settings
     masks = settings.task.target == "mask"
+    for metric in getattr(settings.task, "metrics", ()):
+        require(metric)
     for term in loss_terms(settings.train.loss):
         if isinstance(term, CustomLoss):
             check_loss(term, len(settings.classes), masks=masks, one_logit=one_logit)

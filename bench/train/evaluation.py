@@ -37,14 +37,23 @@ def evaluate_images(
     grad: bool = False,
     watch: ProgressWatch | None = None,
     what: str = "validation",
+    final: bool = False,
 ) -> Evaluated:
     """The task's metrics over every sample, in evaluation mode; the model's mode stays evaluation.
 
-    `grad` leaves autograd on (a published mistake, to be measured).
+    Args:
+        model: the model.
+        task: whose metrics.
+        batches: of the split.
+        precision: of the forward passes.
+        grad: leaves autograd on (a published mistake, to be measured).
+        watch: is told how far this is.
+        what: what it is called.
+        final: whether to compute the metrics for the end only, too.
     """
     model.eval()
     task_state(task).eval()
-    meter = task.meter()
+    meter = task.meter(final=True) if final else task.meter()
     with nullcontext() if grad else torch.inference_mode():
         with precision.autocast():  # once, so that weights are cast once
             for batch in (watch or ProgressWatch()).iterate(

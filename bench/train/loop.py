@@ -13,16 +13,15 @@ from torch import nn
 
 from bench.errors import DataError, StoreError, first_line
 from bench.history_row import HistoryRow
-from bench.image_scores import ImageScores
 from bench.measure.clock import Stopwatch
 from bench.measure.memory import PeakMemory
-from bench.metric_columns import curve_metric, val_curve
+from bench.metric_columns import MetricKind, curve_metric, val_curve
 from bench.plan.trial import Trial, digest
 from bench.tasks.base import Picture, Samples, Task
 from bench.train import checkpoint
 from bench.train.batches import Batches
 from bench.train.compiling import CompileClock
-from bench.train.evaluation import evaluate_images
+from bench.train.evaluation import Evaluated, evaluate_images
 from bench.train.graphs import graphs_for
 from bench.train.health_checks import HealthMonitor
 from bench.train.image_scores import ScoreLog
@@ -33,6 +32,8 @@ from bench.train.recorder import Recorder
 from bench.train.schedules import make_schedule
 from bench.train.seeding import seed_globals
 from bench.train.train_state import TrainState
+
+BEST, FINAL = MetricKind.BEST, MetricKind.FINAL
 
 
 class Diverged(Exception):  # noqa: N818 - the field's word
@@ -119,6 +120,8 @@ class Training:
         self.states = checkpoint.RotatingCheckpoint(
             recorder.last, recorder.previous, recorder.check
         )
+        self.end_figures: dict[str, float | None] = {}
+        """Columns of runs.csv that the history does not give: metrics for the end only."""
         self.memory = PeakMemory(device)
         self.watch = ProgressWatch(signals, stops=False)
         self._has_weights = True  # but where only the records of a finished trial are made again
@@ -276,17 +279,36 @@ class Training:
         if not self._has_weights or self.progress.best_epoch in (0, self.progress.epoch):
             return
         model, precision = self.train_state.eval_model, self.precision
+        final = bool(self.trial.settings.task.end_metrics())
 
-        def measure(batches: Batches, split: str) -> ImageScores | None:
+        def measure(batches: Batches, split: str) -> Evaluated:
             what = f"{split} split, last epoch"
             return evaluate_images(
-                model, self.task, batches, precision, watch=watch, what=what
-            ).images
+                model, self.task, batches, precision, watch=watch, what=what, final=final
+            )
 
-        if self.scores.last is None:
-            self.scores.last = measure(self.val_batches, "val")
+        if self.scores.last is None or final:
+            validated = measure(self.val_batches, "val")
+            self.scores.last = validated.images
+            self.end_figures = self._end_figures(FINAL, validated)
         if test is not None:
-            self.scores.test_last = measure(test, "test")
+            self.scores.test_last = measure(test, "test").images
+
+    def add_end_figures(self, validated: Evaluated) -> None:
+        """Keep what is computed at the end only, of the selected epoch's weights."""
+        self.scores.selected = validated.images
+        if self.progress.best_epoch == self.progress.epoch:
+            self.end_figures = self._end_figures(FINAL, validated)
+        self.end_figures |= self._end_figures(BEST, validated)
+
+    def _end_figures(self, kind: MetricKind, found: Evaluated) -> dict[str, float | None]:
+        """Columns of the metrics that no epoch's validation has."""
+        known = self.progress.history[-1]
+        return {
+            kind.column(name): value
+            for name, value in found.metrics.items()
+            if val_curve(name) not in known
+        }
 
     def _record_pictures(self) -> None:
         """Pictures of this epoch, where the task wants them."""
@@ -334,7 +356,8 @@ class Training:
         state = self._state()
         steps = None if self.average is None else self.average.steps
         weights = ("model", "optimizer", "scaler", "average", "task_state", "schedule")
-        return {k: v for k, v in state.items() if k not in weights} | {"average_steps": steps}
+        kept = {k: v for k, v in state.items() if k not in weights} | {"average_steps": steps}
+        return kept | ({"end_figures": self.end_figures} if self.end_figures else {})
 
     def resume(self, state: Mapping[str, Any]) -> None:
         """Put everything as it was after a saved epoch: `bench.train.resuming` chooses which.
@@ -369,6 +392,7 @@ class Training:
         if "model" not in state:
             # a finished trial: no step follows, and what is scored are the best epoch's weights
             self._has_weights = False
+            self.end_figures = dict(state.get("end_figures", {}))
             self.train_state.begin(progress.epoch)
             if self.average is not None:
                 self.average.steps = state["average_steps"]

@@ -102,6 +102,8 @@ def _finish(
             "delete last.pt, previous.pt and finished.pt there, and `run --retry-failed` starts "
             "the trial again"
         )
+    if parts.trial.settings.task.end_metrics():
+        training.add_end_figures(parts.score("val", watch))
     with watch.forward_passes(parts.model, "final evaluation, forward pass"):
         final_evaluation = evaluate_finally(parts, watch) if test else FinalEvaluation()
         made = pictures(parts) | final_evaluation.pictures
@@ -272,6 +274,7 @@ def _facts(
     best = training.progress.history[training.progress.best_epoch - 1]
     return {
         **{on_test(name): value for name, value in (tested or {}).items()},
+        **training.end_figures,
         **{f"val_{name}": best[val_curve(name)] for name in SUPPORT if val_curve(name) in best},
         **baselines,
         **health.record(_findings(training, baselines)),

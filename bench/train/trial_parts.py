@@ -133,7 +133,13 @@ class TrialParts:
         """The task's metrics of the model as it is on one split, and on each of its images."""
         batches, what = self.batches(split), f"{split} split"
         return evaluate_images(
-            self.model, self.task, batches, self.precision(), watch=watch, what=what
+            self.model,
+            self.task,
+            batches,
+            self.precision(),
+            watch=watch,
+            what=what,
+            final=bool(self.trial.settings.task.end_metrics()),
         )
 
     def samples(self, split: str, count: int = PICTURES) -> Samples:

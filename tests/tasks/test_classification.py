@@ -104,7 +104,7 @@ def test_accuracies_by_hand() -> None:
 def test_metrics_are_those_the_settings_promise(classes: int, names: int) -> None:
     labels, settings = SEVEN[:classes], ClassificationSettings()
     found = metrics(Classification(classes=labels), torch.zeros(1, classes), 1)
-    assert list(found) == list(settings.metrics(labels))
+    assert list(found) == list(settings.metric_modes(labels))
     assert len(found) == names
     assert settings.default_metric() in found
     assert (settings.out_channels(labels), settings.output_shape(labels, (64, 64))) == (

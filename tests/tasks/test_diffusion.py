@@ -189,8 +189,8 @@ def test_closing_says_the_distance_and_whose_features(tmp_path: Path) -> None:
 
 def test_settings() -> None:
     settings = DiffusionSettings()
-    assert list(settings.metrics(())) == ["loss", *DIFFUSION_QUARTERS]
-    assert set(settings.metrics(()).values()) == {"min"}
+    assert list(settings.metric_modes(())) == ["loss", *DIFFUSION_QUARTERS]
+    assert set(settings.metric_modes(()).values()) == {"min"}
     assert settings.default_metric() == "loss"
     assert settings.output_shape((), (64, 64)) == (1, 3, 64, 64)
     assert settings.losses == ("mse",)

@@ -149,7 +149,7 @@ def test_metrics_are_those_that_the_settings_tell(
     task = Segmentation(classes=classes, background=background, average=average)
     found = score(task, mask([0, 1]), mask([0, 1]))
     settings = SegmentationSettings(average=average)
-    named = list(settings.metrics(classes, background=background))
+    named = list(settings.metric_modes(classes, background=background))
     assert [name for name in found if name not in SUPPORT] == named
 
 

@@ -48,6 +48,12 @@ _WORDS = {
 _NAMES = {
     "dice": "Dice",
     "iou": "IoU",
+    "hd95": "HD95",
+    "nsd": "NSD",
+    "cldice": "clDice",
+    "miou": "mIoU",
+    "auroc": "AUROC",
+    "f1": "F1",
     "lr": "learning rate",
     "macs": "MACs",
     "top1": "top-1 accuracy",

@@ -174,7 +174,7 @@ def test_what_the_page_says_stands_in_the_documentation() -> None:
 
 
 def test_every_measure_and_every_setting_of_the_scores_is_documented() -> None:
-    names = {name for task in TASKS.names() for name in _settings(task).metrics(("a", "b"))}
+    names = {name for task in TASKS.names() for name in _settings(task).metric_modes(("a", "b"))}
     names |= set(SUPPORT) | set(SCORE_DEFINING_SETTINGS) | {"split_dice", "split_iou", "top5"}
     names |= {column for column in RUNS if column in MEASURES}
     names |= {f"train.{name}" for name in ("ema", "micro_batch", "focal_gamma", "val_batch_size")}
