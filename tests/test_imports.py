@@ -27,6 +27,7 @@ ALLOWED = {
     "search": {"spec", "plan", "run", "record", "experiment"},
 }
 STAGES = {*ALLOWED, "commands", "api", "cli"}
+ALLOWED |= {"testing": {"spec", "plan", "train"}}
 ALLOWED |= {"commands": STAGES - {"api", "cli"}, "api": STAGES - {"cli"}, "cli": STAGES - {"api"}}
 # the report's own order, from what every page needs to the page
 REPORT = ["format", "narrative", "tables", "figures", "search"]

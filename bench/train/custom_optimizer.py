@@ -75,7 +75,7 @@ def check_optimizer(settings: TrainSettings) -> None:
         )
         copy.load_state_dict(layer.state_dict())
         resumed = custom_optimizer(_groups(copy, settings), chosen, settings)
-        resumed.load_state_dict(_through_a_file(optimizer.state_dict()))
+        resumed.load_state_dict(through_a_file(optimizer.state_dict()))
         _steps(layer, optimizer, 1)
         _steps(copy, resumed, 1)
     except SpecError:
@@ -115,7 +115,7 @@ def _steps(layer: nn.Module, optimizer: torch.optim.Optimizer, count: int) -> No
         optimizer.step()
 
 
-def _through_a_file(state: dict[str, Any]) -> dict[str, Any]:
+def through_a_file(state: dict[str, Any]) -> dict[str, Any]:
     """As a checkpoint takes it: plain data and tensors only."""
     file = io.BytesIO()
     torch.save(state, file)

@@ -32,7 +32,10 @@ model: {name: unet, width: 0.05}
 train: {epochs: 1, batch_size: 32}
 machine: {device: cpu, threads: 1}
 zip:
-  train.loss: [dice, {target: "monai.losses:TverskyLoss", to_onehot_y: true, softmax: true}, {target: "own_parts:soft_iou"}]
+  train.loss:
+  - dice
+  - {target: "monai.losses:TverskyLoss", to_onehot_y: true, softmax: true}
+  - {target: "own_parts:soft_iou"}
   train.optimizer: [adam, adam, {target: "own_parts:Lion", betas: [0.9, 0.99]}]
 seeds: 1
 hypotheses:
@@ -60,7 +63,13 @@ def test_figures_are_the_libraries_own(
     trial = make_trial(
         task={"name": "segmentation", "metrics": ["hd95"]},
         data={"name": "oxford_pet", "root": str(pets_root), "image_size": 48},
-        train={"epochs": 1, "batch_size": 8, "loss": loss, "optimizer": {"target": f"{OWN}:Lion"}},
+        train={
+            "epochs": 4,
+            "batch_size": 8,
+            "lr": 3e-4,
+            "loss": loss,
+            "optimizer": {"target": f"{OWN}:Lion"},
+        },
     )
     recorder = MemoryRecorder(tmp_path)
     train_trial(trial, recorder, Silent())
@@ -90,7 +99,7 @@ def test_axes_of_losses_and_optimizers_run_to_a_report(pets_root: Path, tmp_path
     (tmp_path / "spec.yaml").write_text(SPEC.replace("ROOT", str(pets_root)))
     found = subprocess.run(
         [sys.executable, "-m", "bench", "run", "spec.yaml", "-j", "1"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=280, check=False,
+        cwd=tmp_path, capture_output=True, text=True, timeout=290, check=False,
     )  # fmt: skip
     assert found.returncode == 0, found.stdout + found.stderr
     runs = pd.read_csv(tmp_path / "reports/parts/runs.csv")
