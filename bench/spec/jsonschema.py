@@ -47,6 +47,7 @@ def spec_schema(settings: Schema, sweep: Schema, roots: Sequence[str]) -> Schema
     about = own["seeds"].pop("description")
     own["seeds"] = _any_of({"type": "integer", "minimum": 1}, own["seeds"]) | {"description": about}
     _add_short_spellings(definitions["SearchSettings"]["properties"], definitions)
+    _add_names_of_parts(definitions)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A spec of bench",
@@ -69,6 +70,27 @@ def _add_short_spellings(search: Schema, definitions: Schema) -> None:
     seeds = search["confirm_seeds"]
     about = {key: seeds.pop(key) for key in ("description", "default")}
     search["confirm_seeds"] = _any_of({"type": "integer", "minimum": 0}, seeds) | about
+
+
+def _add_names_of_parts(definitions: Schema) -> None:
+    """A part's name stands for the part with its defaults: schedules, losses, metrics."""
+    train = definitions["TrainSettings"]["properties"]
+    listed = [kind for kind in train["loss"]["oneOf"] if "items" in kind]
+    places = [train["schedule"], *(kind["items"] for kind in listed)]
+    places += [
+        properties["metrics"]["items"]
+        for definition in definitions.values()
+        if "oneOf"
+        in (properties := definition.get("properties", {})).get("metrics", {}).get("items", {})
+    ]
+    for place in places:
+        names = [
+            name
+            for kind in alternatives(place, definitions)
+            if (said := kind.get("properties", {}).get("name"))
+            for name in said.get("enum", [said.get("const")])
+        ]
+        place["oneOf"].append({"enum": names, "type": "string"})
 
 
 def _axes(sections: Schema, definitions: Schema, roots: Sequence[str]) -> Schema:

@@ -22,6 +22,7 @@ from bench.tasks.dice_iou import mean_of_classes, mean_over_pairs
 from bench.tasks.metric_settings import METRICS, AnyMetric, CustomMetric, MetricSettings
 from bench.tasks.outputs import as_classes
 
+_ROUNDING = 1e-6
 Found = dict[str, float | None]
 
 
@@ -174,14 +175,15 @@ def check_bounds(found: Found, metric: AnyMetric) -> None:
     Raises:
         DataError: one is outside the bounds that were said.
     """
-    if metric.bounds is None:
-        return
     low, high = metric.bounds
     for name, value in found.items():
-        if value is not None and math.isfinite(value) and not low - 1e-6 <= value <= high + 1e-6:
-            raise DataError(
-                f"task.metrics: {name} is {value:g}, outside its bounds {low:g} to {high:g}"
-            )
+        if value is None or not math.isfinite(value):
+            continue
+        if (low is not None and value < low - _ROUNDING) or (
+            high is not None and value > high + _ROUNDING
+        ):
+            said = " to ".join("…" if bound is None else f"{bound:g}" for bound in (low, high))
+            raise DataError(f"task.metrics: {name} is {value:g}, outside its bounds {said}")
 
 
 def with_further(scores: ImageScores, further: ByImage) -> ImageScores:

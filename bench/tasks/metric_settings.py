@@ -13,7 +13,7 @@ from bench.settings import Settings, added_later, excluded_from_builder
 
 Mode = Literal["min", "max"]
 When = Literal["epoch", "end"]
-Bounds = tuple[float, float]
+Bounds = tuple[float | None, float | None]
 COLUMN_PATTERN = r"^[a-z][a-z0-9_]*$"
 _EVERY_EPOCH = "epoch: in every validation; end: of the selected and the last epoch's weights only"
 
@@ -57,7 +57,7 @@ class HD95Settings(MetricSettings):
 
     tasks: ClassVar[frozenset[str]] = _SEGMENTATION
     mode: ClassVar[Mode] = "min"
-    bounds: ClassVar[Bounds] = (0.0, float("inf"))
+    bounds: ClassVar[Bounds] = (0.0, None)
     per_class: ClassVar[bool] = True
     package: ClassVar[str | None] = "monai"
 
@@ -173,8 +173,10 @@ class CustomMetric(Custom):
     """
 
     mode: Mode = Field(description="min or max: whether less or more of it is better")
-    bounds: tuple[float, float] | None = Field(
-        None, strict=False, description="the least and the greatest value that it can have"
+    bounds: tuple[float | None, float | None] = Field(
+        (None, None),
+        strict=False,
+        description="the least and the greatest value that it can have; null: none",
     )
     when: When = Field("epoch", description=_EVERY_EPOCH)
     column: str | None = Field(

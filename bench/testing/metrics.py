@@ -74,8 +74,8 @@ class _Suite:
     def is_best_where_predictions_are_right(self) -> None:
         target = self._target(1)
         value = self._figure(target, target)
-        if self.metric.bounds is not None:
-            best = self.metric.bounds[1 if self.metric.mode == "max" else 0]
+        best = self.metric.bounds[1 if self.metric.mode == "max" else 0]
+        if best is not None:
             require(abs(value - best) < 1e-4, f"right predictions give {best:g}, not {value:g}")
 
     def is_worse_where_they_are_wrong(self) -> None:
