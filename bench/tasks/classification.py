@@ -11,8 +11,9 @@ from torch.nn import functional as F
 from bench.image_scores import ImageScores
 from bench.tasks.base import Baseline, Batch, FinalEvaluation, LossPart, Picture, Samples
 from bench.tasks.classification_loss import LabelLoss, classification_loss
-from bench.tasks.extra_metrics import ExtraMetrics, ScoredClasses, with_further
+from bench.tasks.extra_metrics import ScoredClasses
 from bench.tasks.loss_settings import LossName, LossTerm
+from bench.tasks.metric_set import ExtraMetrics, with_further
 from bench.tasks.metric_settings import AnyMetric
 from bench.tasks.outputs import as_classes, loss_of_heads, main_output
 from bench.tasks.pictures import Caption, captioned, confusion_matrix

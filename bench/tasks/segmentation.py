@@ -23,9 +23,10 @@ from bench.tasks.dice_iou import (
     pixels,
     scores,
 )
-from bench.tasks.extra_metrics import ExtraMetrics, ScoredClasses, with_further
+from bench.tasks.extra_metrics import ScoredClasses
 from bench.tasks.foreign_loss import ForeignLoss
 from bench.tasks.loss_settings import MEANS, LossName, LossTerm
+from bench.tasks.metric_set import ExtraMetrics, with_further
 from bench.tasks.metric_settings import AnyMetric
 from bench.tasks.outputs import at_size, loss_of_heads, main_output
 from bench.tasks.pictures import side_by_side

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.tasks.extra_metrics import ExtraMetrics, Found, ScoredClasses
+from bench.tasks.extra_metrics import Found, ScoredClasses
+from bench.tasks.metric_set import ExtraMetrics
 from bench.tasks.metric_settings import AnyMetric, WithMetrics
 from bench.tasks.settings import ClassificationSettings, SegmentationSettings
 from bench.testing.cases import as_test, require

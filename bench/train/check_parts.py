@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from bench.plan.trial import Trial
-from bench.tasks.extra_metrics import require
 from bench.tasks.foreign_loss import check_loss
 from bench.tasks.loss_settings import CustomLoss, loss_terms
+from bench.tasks.metric_set import require
 from bench.train.custom_optimizer import check_optimizer
 from bench.train.optim import make_optimizer
 from bench.train.schedules import make_schedule

@@ -20,7 +20,7 @@ from tests.builders.training import MemoryRecorder, Silent, make_trial
 
 monai_losses = pytest.importorskip("monai.losses")
 monai_metrics = pytest.importorskip("monai.metrics")
-pytestmark = [pytest.mark.pets, pytest.mark.slow]
+pytestmark = [pytest.mark.pets, pytest.mark.slow, pytest.mark.timeout(900)]
 
 OWN = "tests.builders.own_parts"
 TVERSKY = {"target": "monai.losses:TverskyLoss", "to_onehot_y": True, "softmax": True}
@@ -63,12 +63,13 @@ def test_figures_are_the_libraries_own(
     trial = make_trial(
         task={"name": "segmentation", "metrics": ["hd95"]},
         data={"name": "oxford_pet", "root": str(pets_root), "image_size": 48},
+        model={"name": "unet", "width": 0.1},
         train={
-            "epochs": 4,
-            "batch_size": 8,
-            "lr": 3e-4,
+            "epochs": 2,
+            "batch_size": 32,
+            "lr": 3e-3,
             "loss": loss,
-            "optimizer": {"target": f"{OWN}:Lion"},
+            "optimizer": {"target": "torch.optim:NAdam"},
         },
     )
     recorder = MemoryRecorder(tmp_path)
@@ -84,7 +85,8 @@ def test_figures_are_the_libraries_own(
         )
         for s, m in zip(scores, masks, strict=True)
     ]
-    assert recorder.rows[0]["val/loss"] == pytest.approx(np.mean(each), abs=1e-6)
+    best = max(recorder.rows, key=lambda row: row["val/dice"] or 0)
+    assert best["val/loss"] == pytest.approx(np.mean(each), abs=1e-6)
     scores, masks = outputs(parts, "test")
     one_hot = [torch.nn.functional.one_hot(labels.long(), 2).permute(0, 3, 1, 2)
                for labels in (scores.argmax(1), masks)]  # fmt: skip
@@ -99,7 +101,7 @@ def test_axes_of_losses_and_optimizers_run_to_a_report(pets_root: Path, tmp_path
     (tmp_path / "spec.yaml").write_text(SPEC.replace("ROOT", str(pets_root)))
     found = subprocess.run(
         [sys.executable, "-m", "bench", "run", "spec.yaml", "-j", "1"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=290, check=False,
+        cwd=tmp_path, capture_output=True, text=True, timeout=850, check=False,
     )  # fmt: skip
     assert found.returncode == 0, found.stdout + found.stderr
     runs = pd.read_csv(tmp_path / "reports/parts/runs.csv")
