@@ -192,16 +192,16 @@ def _together(
     done = sum(status == Status.DONE for status in ends.values())
     if done == count:
         return str(Status.DONE), None, None
-    said = f"{done} of {count} folds done"
     failed = [fold for fold, status in ends.items() if status == Status.FAILED]
-    if failed:
-        kinds = sorted(set(failures.values()), key=lambda k: (k not in _TELLING, k))
-        which = ", ".join(f"fold {fold}: {failures.get(fold, 'failed')}" for fold in failed)
-        return str(Status.FAILED), kinds[0] if kinds else None, f"{said} ({which})"
+    which = ", ".join(f"fold {fold}: {failures.get(fold, 'failed')}" for fold in failed)
+    said = f"{done} of {count} folds done{f' ({which})' if failed else ''}"
+    if done + len(failed) == count:  # not before: the others may say more of the arm
+        kinds = sorted(set(failures.values()), key=lambda kind: (kind not in _TELLING, kind))
+        return str(Status.FAILED), kinds[0] if kinds else None, said
     for status in (Status.RUNNING, Status.INTERRUPTED):
         if status in ends.values():
             return str(status), None, said
-    return str(Status.INTERRUPTED if done else Status.PLANNED), None, said
+    return str(Status.INTERRUPTED if done or failed else Status.PLANNED), None, said
 
 
 def _pooled(

@@ -241,3 +241,18 @@ def test_experiments_together_keep_their_folds(tmp_path: Path) -> None:
     for _, row in found.runs.iterrows():
         exact = float(dice(row["axis.model"], row["seed"]).mean())
         assert row["final_val_dice"] == pytest.approx(exact, abs=1e-7)
+
+
+def test_a_seed_has_failed_when_all_its_folds_have_ended(tmp_path: Path) -> None:
+    def is_lost(trial: Trial) -> bool:
+        return trial.seed == 0 and trial.axes["model"] == "a" and trial.fold != 0
+
+    store, plan = crossed(tmp_path, dice, lost=is_lost)
+    failed, other = filter(is_lost, plan.trials)
+    _fail(store, failed, "diverged")
+    row = pooled(store).runs.query("status != 'done'").iloc[0]
+    said = "1 of 3 folds done (fold 1: diverged)"
+    assert (row["status"], row["message"]) == ("interrupted", said)
+    _fail(store, other, "crash")
+    row = pooled(store).runs.query("status != 'done'").iloc[0]
+    assert (row["status"], row["failure"]) == ("failed", "diverged")

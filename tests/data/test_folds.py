@@ -397,3 +397,25 @@ def test_rows_are_like_an_array() -> None:
     assert (rows[:, 0] == array[[7, 1, 3], 0]).all()
     assert (np.asarray(rows.view(np.int16)) == array[[7, 1, 3]].view(np.int16)).all()
     assert not is_mapped(rows)
+
+
+def test_deep_images_are_seen_through_the_window_of_their_fold(tmp_path: Path) -> None:
+    """16 bits: the least and the greatest value of a fold's own training images."""
+    for name in ("images", "masks"):
+        (tmp_path / name).mkdir()
+    for i in range(12):
+        pixels = np.full((16, 16), 1000 * (i + 1), np.uint16)
+        pixels[0, 0] += 500
+        Image.fromarray(pixels).save(tmp_path / "images" / f"p{i:02d}.png")
+        Image.fromarray(np.eye(16, dtype=np.uint8)).save(tmp_path / "masks" / f"p{i:02d}.png")
+    settings = FolderSettings.model_validate(
+        {"root": str(tmp_path), "image_size": 16, "folds": {"k": 3, "of": "all"}}
+    )
+    whole = DATASETS.build(settings).prepare()
+    for one in check_folds(whole, settings, {f"p{i:02d}" for i in range(12)}):
+        numbers = [int(name[1:]) for name in one.splits["train"].names]
+        low, high = 1000 * (min(numbers) + 1), 1000 * (max(numbers) + 1) + 500
+        assert (one.window.low, one.window.high) == (low, high)
+    given = settings.model_copy(update={"window": (0.0, 20_000.0)})
+    whole = DATASETS.build(given).prepare()
+    assert in_folds(whole, given, 0, 0).window == whole.window
