@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.data.base import Progress, Splits
-from bench.data.folds import described_with_folds
+from bench.data.folds import first_fold
 from bench.data.settings import DATASETS, CustomData, DataSettings
 from bench.data.survey import Survey, data_set_name
 from bench.data.survey_cache import kept_survey, look
@@ -90,7 +90,7 @@ def _read(settings: DataSettings, progress: Progress | None) -> Splits:
     try:
         splits: Splits = DATASETS.build(settings).prepare(progress)
         check_splits(splits, settings.size, settings.channel_count)
-        splits = described_with_folds(splits, settings, seed=0)
+        splits = first_fold(splits, settings, seed=0)
     except (BenchError, _TooLongError):
         raise
     except Exception as error:  # a data set of the user's own may raise anything

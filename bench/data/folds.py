@@ -148,16 +148,16 @@ def in_folds(splits: Splits, data: DataSettings, fold: int | None, seed: int) ->
     )
 
 
-def described_with_folds(splits: Splits, data: DataSettings, seed: int) -> Splits:
-    """The data set's own splits, with what is to be known of its folds.
+def first_fold(splits: Splits, data: DataSettings, seed: int) -> Splits:
+    """What a survey looks at: of cross-validation the first fold, which its notes say.
 
     Raises:
         DataError: as `in_folds`.
     """
     if data.folds is None:
         return splits
-    first = in_folds(splits, data, 0, seed)
-    return replace(splits, fingerprint=first.fingerprint, notes=first.notes)
+    found = in_folds(splits, data, 0, seed)
+    return replace(found, notes=(*found.notes, "what is counted here is the first fold"))
 
 
 def check_whole(numbers: Sequence[int], groups: Sequence[str]) -> None:

@@ -37,6 +37,11 @@ class Rows:
         return self.array.ndim
 
     @property
+    def size(self) -> int:
+        """How many values these rows have."""
+        return int(np.prod(self.shape))
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """As the array's."""
         return self.array.dtype
@@ -44,7 +49,7 @@ class Rows:
     @property
     def nbytes(self) -> int:
         """Of these rows."""
-        return int(np.prod(self.shape)) * self.dtype.itemsize
+        return self.size * self.dtype.itemsize
 
     def __getitem__(self, index: Any) -> Any:
         """Rows by place, slice or array of places, copied unless it is one place."""

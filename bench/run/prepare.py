@@ -107,7 +107,7 @@ def _prepare_all(
 ) -> Prepared:
     from bench.augment.check_custom import check_custom_transforms
     from bench.data.cache import verified_caches
-    from bench.data.folds import described_with_folds, in_folds
+    from bench.data.folds import first_fold, in_folds
     from bench.data.settings import DATASETS
     from bench.data.survey import data_set_name
     from bench.data.survey_cache import look
@@ -143,7 +143,7 @@ def _prepare_all(
             notes |= dict.fromkeys(ready[key].notes)
             if survey:
                 report(f"survey of {what}", 0, 0)
-                surveys[key] = look(described_with_folds(whole, data, trial.seed), data)
+                surveys[key] = look(first_fold(whole, data, trial.seed), data)
         check_batches(trial.settings.train, len(ready[key].splits["train"]))
         check_custom_transforms(trial.settings.augment, data.size, data.channel_count)
         if (parts := _own_parts(trial)) not in tried:

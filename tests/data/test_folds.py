@@ -12,7 +12,7 @@ from PIL import Image
 
 from bench.data.base import Split, Splits
 from bench.data.cache import cache_root
-from bench.data.folds import check_whole, described_with_folds, fold_numbers, in_folds
+from bench.data.folds import check_whole, first_fold, fold_numbers, in_folds
 from bench.data.rows import Rows, in_one_piece, is_mapped
 from bench.data.settings import (
     DATASETS,
@@ -201,7 +201,7 @@ def test_folds_again_with_every_seed() -> None:
 def test_without_folds_nothing_changes() -> None:
     whole = DATASETS.build(ShapesSettings(image_size=16, train=5, val=2, test=2)).prepare()
     assert in_folds(whole, ShapesSettings(), None, 0) is whole
-    assert described_with_folds(whole, ShapesSettings(), 0) is whole
+    assert first_fold(whole, ShapesSettings(), 0) is whole
 
 
 def test_folder_with_groups(tmp_path: Path) -> None:
@@ -295,9 +295,9 @@ def test_class_folder_is_stratified_and_rare_classes_are_told(classes: Path) -> 
         counts = Counter(labels.tolist())
         assert counts[0] == 3
         assert counts[1] in (2, 3)
-    notes = described_with_folds(whole, settings, 0).notes
-    assert "24 images are shared out in 4 folds of 6 images" in notes[-2]
-    assert notes[-1] == (
+    notes = first_fold(whole, settings, 0).notes
+    assert "24 images are shared out in 4 folds of 6 images" in notes[-3]
+    assert notes[-2] == (
         "1 of 3 classes have fewer images than there are folds, so that some folds have none of "
         "them (emu: 2)"
     )
@@ -318,7 +318,7 @@ def test_class_folder_is_stratified_and_rare_classes_are_told(classes: Path) -> 
 def test_more_folds_than_there_can_be(folds: dict[str, Any], message: str) -> None:
     whole, settings = shapes(**folds)
     with pytest.raises(DataError, match=message) as caught:
-        described_with_folds(whole, settings, 0)
+        first_fold(whole, settings, 0)
     assert "\n" not in str(caught.value)
 
 
