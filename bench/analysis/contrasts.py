@@ -8,7 +8,7 @@ or not, never supported.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -147,7 +147,7 @@ class ContrastBook:
         ]
         if decisions:
             found = [_decided(one, decisions.get(one.id)) for one in found]
-        found = _corrected(found)
+        found = _corrected(found, decisions or None)
         level = _open_level(found)
         self.declared = tuple(
             _with_needs(_with_verdict(one, q, seen), q, seen, level)
@@ -221,10 +221,17 @@ def _decided(result: Result, decision: Decision | None) -> Result:
     return replace(result, p=decision.p, claim=claim, basis=Basis.TEST if claim else result.basis)
 
 
-def _corrected(results: Sequence[Result]) -> list[Result]:
-    """By Holm. What is exact is no test; what lacks data counts all the same, so that the others
-    do not pass for want of it."""
-    tests = [i for i, one in enumerate(results) if one.basis is not Basis.EXACT]
+def _corrected(results: Sequence[Result], among: Container[str] | None = None) -> list[Result]:
+    """By Holm, `among` these hypotheses; None: among all.
+
+    What is exact is no test; what lacks data counts all the same, so that the others do not pass
+    for want of it.
+    """
+    tests = [
+        i
+        for i, one in enumerate(results)
+        if one.basis is not Basis.EXACT and (among is None or one.id in among)
+    ]
     found = list(results)
     for i, p in zip(tests, holm([results[i].p for i in tests]), strict=True):
         found[i] = replace(results[i], p_corrected=float(p))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from bench.analysis.hypotheses import HypothesisOutcome
 from bench.analysis.looks import ALPHA, HypothesisLook, Looks
+from bench.analysis.records import NO_LABEL
 from bench.analysis.repeats import State
 from bench.analysis.sequential import error_of_looks
 from bench.durations import format_duration
@@ -76,7 +77,8 @@ def next_line(looks: Looks, tested: Sequence[HypothesisOutcome]) -> str:
         for each in tested
         if each.look is not None and each.look.decision.state is State.OPEN
     ]
-    arms = [" · ".join(arm) or "the arm" for arm in looks.arms_going_on]
+    labels = [[label for label in arm if label != NO_LABEL] for arm in looks.arms_going_on]
+    arms = [" · ".join(arm) or "the arm" for arm in labels]
     named = ", ".join(arms[:_MOST_NAMED])
     named += f" and {len(arms) - _MOST_NAMED} more" if len(arms) > _MOST_NAMED else ""
     ids = ", ".join(goes_on[:_MOST_NAMED]) + (" …" if len(goes_on) > _MOST_NAMED else "")

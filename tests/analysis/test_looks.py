@@ -189,6 +189,21 @@ def test_an_exact_figure_needs_no_look(tmp_path: Path) -> None:
     assert ("look" in clear, clear["verdict"]) == (False, "refuted")
 
 
+def test_what_needs_no_look_does_not_count_where_it_lacks_data(tmp_path: Path) -> None:
+    """Else what a look has settled would not be significant on the page."""
+    text = SPEC.replace("metric: test_dice, a: {train.lr: d}", "metric: params, a: {train.lr: d}")
+
+    def figure(trial: Trial) -> float | Failure:
+        return Failure.CRASH if trial.axes["train.lr"] == "d" else dice(trial)
+
+    study = Study(tmp_path, text.replace("max: 10", "max: 5"), figure)
+    study.run()
+    clear, slow, same = json.loads(study.verdicts())
+    assert (same["verdict"], same["p_corrected"]) == ("inconclusive", None)
+    assert clear["p_corrected"] == pytest.approx(2 * clear["p"])
+    assert slow["p_corrected"] is not None
+
+
 def test_against_a_number_runs_are_counted(tmp_path: Path) -> None:
     text = SPEC.replace("a: {train.lr: b}, b: {train.lr: a}", "a: {train.lr: b}, b: 0.5")
     study = Study(tmp_path, text.replace("max: 10", "max: 20"))
