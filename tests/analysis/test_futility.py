@@ -9,12 +9,14 @@ from scipy import stats
 from bench.analysis.evidence import Bounds
 from bench.analysis.futility import (
     LastLook,
+    chance_of_runs,
     chance_over_both,
+    chance_over_images,
     chance_over_seeds,
     predictive_power,
 )
 from bench.analysis.stats import Sample
-from bench.analysis.two_sources import two_sources
+from bench.analysis.two_sources import Over, two_sources
 
 from .simulated import DEFAULT, Table
 
@@ -70,3 +72,41 @@ def test_without_images_both_are_alike() -> None:
     assert chance_over_both(two_sources(tables), Bounds(0, 0), LAST) == pytest.approx(
         over_seeds, abs=0.02
     )
+
+
+@pytest.mark.parametrize(
+    ("runs", "last", "chance"),
+    [
+        ([1.0] * 4, 5, 4.5 / 5),  # the fifth of five must be beyond, too: P = (4 + ½)/(4 + 1)
+        ([1.0] * 5, 5, 1.0),
+        ([1.0] * 4 + [-1.0], 5, 0.0),
+        ([-1.0] * 4, 5, 4.5 / 5),  # under the number is a claim as well
+        ([0.0] * 5, 6, 0.0),  # equal to it counts for neither side
+    ],
+)
+def test_chance_of_runs_against_a_number(runs: list[float], last: int, chance: float) -> None:
+    found = chance_of_runs(runs, Bounds(0.0, 0.0), LastLook(last, 0.025, 0.05))
+    assert found == pytest.approx(chance, abs=1e-9)
+
+
+def test_chance_of_runs_within_margins() -> None:
+    inside, outside = ([value] * 4 for value in (0.0, 2.0))
+    last = LastLook(5, 0.01, 0.05)
+    assert chance_of_runs(inside, Bounds(-1.0, 1.0), last) == pytest.approx(0.9)
+    # beyond the margins is a two-sided claim: five runs never have P ≤ 0.01
+    assert chance_of_runs(outside, Bounds(-1.0, 1.0), last) == 0.0
+
+
+@pytest.mark.parametrize("mean", [0.01, 0.2])
+def test_over_images_the_last_look_itself_is_certain(mean: float) -> None:
+    rng = np.random.default_rng(0)
+    found = two_sources(mean + rng.normal(0, 0.2, (1, 60)) + rng.normal(0, 0.05, (6, 60)))
+    last = LastLook(6, 0.025, 0.05)
+    significant = found.p_above(0.0, Over.IMAGES) <= 0.025
+    assert chance_over_images(found, Bounds(0.0, 0.0), last) == float(significant)
+
+
+def test_over_images_more_seeds_hardly_help() -> None:
+    rng = np.random.default_rng(1)
+    found = two_sources(0.01 + rng.normal(0, 0.2, (1, 60)) + rng.normal(0, 0.01, (5, 60)))
+    assert chance_over_images(found, Bounds(0.0, 0.0), LastLook(20, 0.013, 0.026)) < 0.1
