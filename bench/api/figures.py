@@ -10,12 +10,14 @@ from pathlib import Path
 
 from bench.analysis.arm_summary import arm_summary
 from bench.analysis.arms import arms_of
+from bench.analysis.explored import explore
 from bench.analysis.hypotheses import HypothesisOutcome
 from bench.analysis.records import Records
 from bench.report.figures import Drawing, ExperimentData, draw_all
 from bench.report.search.figures.draw_all import draw_search
 from bench.report.search.search_record import SearchRecord
 from bench.report.search.sections import subject_records
+from bench.report.tables.ablation import ablation_view
 from bench.report.tables.effects import all_effect_tables
 from bench.texts import visible
 
@@ -80,7 +82,10 @@ class Figures(Mapping[str, Figure]):
             records, effects = self._records, all_effect_tables(self._records, tested)
         else:
             records, effects = subject_records(self._records, search), []
-        data = ExperimentData(records, arm_summary(records), arms_of(records), tested, effects)
+        has_design = search is None and records.design is not None
+        ablation = ablation_view(records, explore(records, tested)) if has_design else None
+        arms = arms_of(records)
+        data = ExperimentData(records, arm_summary(records), arms, tested, effects, ablation)
         drawings = draw_all(data) if search is None else draw_search(search, data)
         return {drawing.name: Figure(drawing) for drawing in drawings}
 

@@ -326,9 +326,7 @@ class Sweep(Settings):
         (), strict=False, description="arms to leave out, by the labels on one axis or several"
     )
     design: DesignSettings | None = Field(
-        None,
-        description="instead of every combination: the configurations of an ablation, each with "
-        "every combination of the axes of grid and zip",
+        None, description="an ablation: its configurations, each with every combination of axes"
     )
     seeds: Seeds = Field(
         (0,),

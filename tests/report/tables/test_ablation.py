@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+import bench
 from bench.report.page import write_report
 from tests.builders.designs import COMPONENTS, built
 
@@ -67,3 +68,12 @@ def test_a_grid_has_no_ablation(tmp_path: Path) -> None:
     page = write_report(store, [plan.experiment], tmp_path / "b" / "reports")
     assert 'id="ablation"' not in page.read_text()
     assert not (page.parent / "tables/ablation.md").exists()
+
+
+def test_python_has_the_table_and_the_waterfall(tmp_path: Path) -> None:
+    store, plan = built(tmp_path, f"design:\n  cumulative:\n{COMPONENTS}")
+    experiment = bench.load(plan.experiment, results=store.root)
+    assert experiment.ablation is not None
+    labels = ["base", "plus flips", "plus weight decay", "plus average"]
+    assert list(experiment.ablation["configuration"]) == labels
+    assert "waterfall" in experiment.figures
