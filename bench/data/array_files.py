@@ -1,4 +1,4 @@
-"""Arrays of NumPy (.npy) as images and masks."""
+"""Arrays as images and masks: NumPy's (.npy), and slices of medical volumes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.data.endings import ARRAY_ENDINGS
 from bench.data.pages import MAX_PIXELS, UnreadableError, Values, one_line
 from bench.data.plain import open_plain
+from bench.data.volumes import is_dicom, is_volume, read_dicom, read_slice
 from bench.errors import DataError, first_line
 
 _MOST_CHANNELS = 64
@@ -16,8 +18,21 @@ _REMEDY = "save one image a file, by np.save of an array (H, W) or (H, W, C) of 
 
 
 def is_array(file: Path) -> bool:
-    """Whether a file is one of NumPy's, by its ending."""
-    return file.suffix.lower() == ".npy"
+    """Whether a file holds an array rather than an image, by its ending."""
+    return file.name.lower().endswith(ARRAY_ENDINGS)
+
+
+def read_array(file: Path, page: int | None = None) -> Values:
+    """The values (H, W, C) of an array; of a volume the slice `page`, counted from 1.
+
+    Raises:
+        UnreadableError: it cannot be read, or is none of numbers.
+    """
+    if is_volume(file):
+        return of_known_type(read_slice(file, (page or 1) - 1))
+    if is_dicom(file):
+        return of_known_type(read_dicom(file))
+    return read_npy(file)
 
 
 def read_npy(file: Path) -> Values:

@@ -58,6 +58,24 @@ class DataSettings(Settings):
         """The images' height and width."""
         return as_size(self.image_size)
 
+    crop: ImageSize | None = added_later(
+        None,
+        argument=False,
+        description="train on random parts of this size, of one side or [height, width], and "
+        "evaluate and predict by overlapping tiles of it; null: whole images",
+    )
+
+    @property
+    def network_size(self) -> Size:
+        """Height and width of what the network sees at once."""
+        return self.size if self.crop is None else as_size(self.crop)
+
+    @model_validator(mode="after")
+    def _crops_what_there_is(self) -> DataSettings:
+        if any(part > whole for part, whole in zip(self.network_size, self.size, strict=True)):
+            raise ValueError(f"crop: {self.crop} is more than `image_size:` {self.image_size}")
+        return self
+
     def class_names(self) -> tuple[str, ...]:
         """Names of the mask's classes 0…K-1; see `background`. Empty: no masks."""
         return ("background", "foreground")

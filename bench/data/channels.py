@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.data.array_files import is_array, read_npy
+from bench.data.array_files import is_array, read_array
 from bench.data.pages import (
     MAX_PIXELS,
     Opening,
@@ -32,7 +32,7 @@ def count_channels(file: Path) -> int:
         UnreadableError: it cannot be read.
     """
     if is_array(file):
-        return int(read_npy(file).shape[2])
+        return int(read_array(file).shape[2])
     if file.suffix.lower() in _TIFF_ENDINGS:
         return int(_tiff(file, None, only_shape=True)[2])
     return opened(file, Opening(page=1), lambda page: len(_bands(page)))

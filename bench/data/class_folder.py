@@ -10,7 +10,7 @@ from bench.data import share_out
 from bench.data.assemble import Labelling, Names, assemble
 from bench.data.base import Progress, Splits
 from bench.data.channels import count_of, indices_of, names_of
-from bench.data.decode import Reading, Single, load_images
+from bench.data.decode import Reading, load_images
 from bench.data.fitting import Fit, as_size
 from bench.data.folder_settings import HuggingFaceLabels, LabelTable, SplitFiles
 from bench.data.found_files import FoundFiles, labelled_files
@@ -57,6 +57,7 @@ class ClassFolder:
             DataError: a folder, file or name is missing, or a class has no image.
         """
         found, root = self._found(Path(self.root).expanduser())
+        found = found.in_slices()
         groups = found.groups
         if groups is None:
             groups = share_out.groups_of(found.images, self.groups, root)
@@ -78,10 +79,7 @@ class ClassFolder:
             root, as_size(self.image_size), skip, progress, opening, self.window,
             follow_links=self.follow_links, channel_count=count_of(self.channels), fit=self.fit,
         )  # fmt: skip
-        arrays = load_images(
-            [Single(name, found.images[name], found.bands.get(name, ())) for name in everyone],
-            reading,
-        )
+        arrays = load_images([found.single(name) for name in everyone], reading)
         labelling = Labelling.of_names(
             self.classes, {name: found.labels[name] for name in everyone}, several=several
         )

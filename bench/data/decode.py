@@ -58,12 +58,14 @@ class KindsError(DataError):
 
 @dataclass(frozen=True)
 class Pair:
-    """One sample's files; `bands`: those of channels after the first, where each has its own."""
+    """One sample's files; `bands`: those of channels after the first, where each has its own;
+    `plane`: which slice of a volume, from 0."""
 
     name: str
     image: Path
     mask: Path | AnnotatedMask
     bands: tuple[Path, ...] = ()
+    plane: int | None = None
 
     @property
     def mask_file(self) -> Path:
@@ -78,6 +80,7 @@ class Single:
     name: str
     image: Path
     bands: tuple[Path, ...] = ()
+    plane: int | None = None
 
 
 @dataclass(frozen=True)
@@ -260,7 +263,7 @@ def decode_pair(pair: Pair, reading: Reading, labels: Labels) -> Decoded:
 
 def _pixels(sample: Pair | Single, reading: Reading) -> Pixels:
     """A sample's pixels, of one file or of one for each channel."""
-    first = read_pixels(sample.image, reading.opening)
+    first = read_pixels(sample.image, _at_plane(reading.opening, sample))
     if not sample.bands:
         return first
     parts = [first, *(read_pixels(file, reading.opening) for file in sample.bands)]
@@ -283,9 +286,14 @@ def _pixels(sample: Pair | Single, reading: Reading) -> Pixels:
     return Pixels(values, first.facts._replace(low=low, high=high))
 
 
+def _at_plane(opening: Opening, sample: Pair | Single) -> Opening:
+    return opening if sample.plane is None else replace(opening, page=sample.plane + 1)
+
+
 def _mask(pair: Pair, labels: Labels) -> Mask:
     if isinstance(pair.mask, Path):
-        return read_mask(pair.mask, labels.reading)
+        opening = _at_plane(labels.reading.opening, pair)
+        return read_mask(pair.mask, replace(labels.reading, opening=opening))
     values, facts = pair.mask.draw()
     return Mask(values, facts, lossy=False)
 

@@ -9,7 +9,7 @@ ENDINGS = (
     ".ppm", ".pgm", ".pbm", ".pnm",
 )  # fmt: skip
 """Of files that are taken for images, in any case; what is in them decides how they are read."""
-ARRAY_ENDINGS = (".npy",)
+ARRAY_ENDINGS = (".npy", ".nii", ".nii.gz", ".dcm")
 READABLE = (*ENDINGS, *ARRAY_ENDINGS)
 """Of files that can be read where a pattern, a table or annotations name them."""
 

@@ -8,6 +8,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from bench.labels import IGNORE_LABEL
+
 Fit = Literal["stretch", "letterbox", "crop"]
 Size = tuple[int, int]
 """Height and width, in pixels."""
@@ -31,7 +33,16 @@ class Canvas(NamedTuple):
     left: int
 
     def cut_out(self, values: npt.NDArray[Any], size: Size) -> npt.NDArray[Any]:
-        """The image's part (H, W), of this size, of values (h, w) of all that the network saw."""
+        """The image's part (H, W), of this size, of classes (h, w) of all that the network saw.
+
+        What it has not seen of the image is `IGNORE_LABEL`.
+        """
+        if self.top < 0 or self.left < 0:
+            found = np.full(size, IGNORE_LABEL, values.dtype)
+            top, left = max(0, -self.top), max(0, -self.left)
+            part = values[max(0, self.top) :, max(0, self.left) :][: size[0], : size[1]]
+            found[top : top + part.shape[0], left : left + part.shape[1]] = part
+            return found
         return values[self.top : self.top + size[0], self.left : self.left + size[1]]
 
 

@@ -10,7 +10,7 @@ from bench.data.assemble import Names, assemble
 from bench.data.base import Progress, Splits
 from bench.data.cache import Arrays
 from bench.data.channels import count_of, indices_of, names_of
-from bench.data.decode import Pair, Reading, Single, load_images, load_pairs
+from bench.data.decode import Pair, Reading, load_images, load_pairs
 from bench.data.endings import ENDINGS
 from bench.data.fitting import Fit, as_size
 from bench.data.folder_settings import HuggingFaceMasks, MaskTable, SplitFiles, as_tuple
@@ -82,6 +82,7 @@ class Folder:
             DataError: a folder, file, pair or name is missing, or a mask has an unexpected value.
         """
         found, root = self._found(Path(self.root).expanduser())
+        found = found.in_slices()
         groups = found.groups
         if groups is None:
             groups = share_out.groups_of(found.images, self.groups, root)
@@ -100,9 +101,7 @@ class Folder:
             arrays, classes, way = self._with_masks(found, everyone, root, reading)
             notes += way
         else:
-            singles = [
-                Single(name, found.images[name], found.bands.get(name, ())) for name in everyone
-            ]
+            singles = [found.single(name) for name in everyone]
             arrays, classes = load_images(singles, reading), ()
         notes = found.notes + notes + share_out.notes(names, groups, None)
         return assemble(arrays, names, classes, notes, None, self.window, opening, groups)
@@ -160,6 +159,7 @@ class Folder:
                 found.images[name],
                 _mask_of(name, found, folder, masks),
                 found.bands.get(name, ()),
+                found.planes.get(name),
             )
             for name in everyone
         ]

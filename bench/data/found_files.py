@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 from bench.data.assemble import Names
 from bench.data.coco import AnnotatedMask, read_annotations
+from bench.data.decode import Single
 from bench.data.names import images_by_stem, masks_of, normal, what_is_there
 from bench.data.pages import one_line
 from bench.data.patterns import Match, Pattern
 from bench.data.placeholders import SPLIT, is_pattern
+from bench.data.volumes import count_slices, is_volume
 from bench.errors import DataError, did_you_mean
 
 MaskSource = Path | AnnotatedMask
@@ -32,6 +35,7 @@ class FoundFiles:
         labels: each image's labels by name; empty: nothing is said of them.
         expected: where the mask of an image that has none would be.
         notes: what a reader should know.
+        planes: of samples that are slices of a volume: which, from 0.
         bands: where each channel is a file of its own: those of the other channels, in order.
     """
 
@@ -43,6 +47,36 @@ class FoundFiles:
     expected: dict[str, str] = field(default_factory=dict)
     notes: Names = ()
     bands: dict[str, tuple[Path, ...]] = field(default_factory=dict)
+    planes: dict[str, int] = field(default_factory=dict)
+
+    def single(self, name: str) -> Single:
+        """A sample without its mask."""
+        return Single(name, self.images[name], self.bands.get(name, ()), self.planes.get(name))
+
+    def in_slices(self) -> FoundFiles:
+        """With a sample for each slice of volumes, `name/003`; the slices of one are a group.
+
+        Raises:
+            UnreadableError: a volume cannot be read.
+        """
+        if not any(is_volume(file) for file in self.images.values()):
+            return self
+        slices = {name: self._slices(name, file) for name, file in self.images.items()}
+
+        def of_each(values: Mapping[str, Any]) -> dict[str, Any]:
+            return {new: v for name, v in values.items() for new in slices.get(name, (name,))}
+
+        splits = {s: tuple(n for m in names for n in slices[m]) for s, names in self.splits.items()}
+        groups = self.groups or {name: name for name in self.images}
+        planes = {n: k for names in slices.values() for k, n in enumerate(names) if len(names) > 1}
+        return replace(
+            self, images=of_each(self.images), masks=of_each(self.masks), splits=splits,
+            groups=of_each(groups), labels=of_each(self.labels), planes=planes,
+        )  # fmt: skip
+
+    def _slices(self, name: str, file: Path) -> Names:
+        count = count_slices(file) if is_volume(file) else 1
+        return tuple(f"{name}/{k:03}" for k in range(count)) if count > 1 else (name,)
 
 
 def described_files(

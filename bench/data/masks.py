@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from bench.data.array_files import is_array, one_channel, read_npy
+from bench.data.array_files import is_array, one_channel, read_array
 from bench.data.base import Array, FileFacts
 from bench.data.pages import AS_SEEN, Opening, Page, UnreadableError, Values, opened
 from bench.data.pixels import array_facts, array_of, deep_grey, facts, is_signed_byte, wide_colours
@@ -174,7 +174,7 @@ def read_mask(file: Path, reading: MaskReading = AS_STORED) -> Mask:
     """
 
     if is_array(file):
-        values = _whole(one_channel(read_npy(file), file))
+        values = _whole(one_channel(read_array(file, reading.opening.page), file))
         return Mask(values, array_facts(values), lossy=False)
 
     def read(page: Page) -> Mask:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from bench.data.array_files import is_array, of_known_type, read_npy
+from bench.data.array_files import is_array, of_known_type, read_array
 from bench.data.base import FileFacts
 from bench.data.channels import chosen_channels, is_tiff, read_tiff
 from bench.data.pages import (
@@ -55,7 +55,7 @@ def read_pixels(file: Path, opening: Opening = AS_SEEN) -> Pixels:
         DataError: the machine is at fault.
     """
     if is_array(file):
-        values = read_npy(file)
+        values = read_array(file, opening.page)
     elif opening.channels is not None and is_tiff(file):
         values = of_known_type(read_tiff(file, opening))
     else:

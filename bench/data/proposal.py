@@ -71,7 +71,10 @@ def proposals(root: Path) -> list[Proposal]:
     if not tree.entries:
         endings = Counter(Path(path).suffix.lower() or "other" for path in tree.others)
         there = ", ".join(f"{count} {ending} files" for ending, count in endings.most_common(3))
-        raise DataError(f"{root}: has no images{f', but {there}' if there else ''}")
+        raise DataError(
+            f"{root}: has no images{f', but {there}' if there else ''}: put images there, with "
+            "masks of the same names in another folder, or one folder for each class"
+        )
     found = _annotated(tree) or _with_masks(tree)
     tables = [
         Proposal(

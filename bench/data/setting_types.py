@@ -56,7 +56,7 @@ LabelNames = Annotated[
 ]
 
 
-_Side = Annotated[int, Field(ge=8, le=4096)]
+_Side = Annotated[int, Field(ge=8, le=16_384)]
 ImageSize = Annotated[
     Annotated[_Side, Tag("single")]
     | Annotated[tuple[_Side, _Side], Field(strict=False), Tag("list")],

@@ -127,9 +127,9 @@ class Predictor:
             for parts, each in zip(self.members, image, strict=True)
         ]
         if len(self.members) == 1:
-            return self.members[0].model.eval(), batches[0]
+            return self.members[0].whole_image_model.eval(), batches[0]
         scores = [
-            main_output(parts.model.eval()(batch))
+            main_output(parts.whole_image_model.eval()(batch))
             for parts, batch in zip(self.members, batches, strict=True)
         ]
         return _Known(mean_scores(scores)), batches[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from bench.data.base import Images
 from bench.data.base_settings import OwnFilesSettings
 from bench.data.channels import indices_of, names_of
-from bench.data.decode import fitted, resized
+from bench.data.decode import resized
 from bench.data.fitting import Canvas, Fitting
 from bench.data.pages import AS_SEEN, Opening, UnreadableError
 from bench.data.pixels import Pixels, read_pixels
@@ -65,6 +65,9 @@ class ImageReader:
             names = names_of(data.channels)
             chosen = tuple(range(len(names))) if names else indices_of(data.channels)
             self._opening = replace(self._opening, channels=chosen)
+        # masks of images that were cropped in training are predicted tile by tile
+        learns_masks = parts.trial.settings.task.target == "mask"
+        self._sees_all = self._fitting.fit == "crop" and learns_masks
         self._window = parts.window or EIGHT_BITS
 
     def of_values(self, values: npt.NDArray[np.uint8]) -> Image:
@@ -83,7 +86,8 @@ class ImageReader:
                 f"the trial was trained on {self._window.kind} values: predict from files, whose "
                 "depth is known"
             )
-        return self._image(fitted(values, self._fitting), self._window, self._window.shown(values))
+        small = self._whole(resized(values, self._inner(values)))
+        return self._image(small, self._window, self._window.shown(values))
 
     def read(self, path: Path) -> Image:
         """The image of a file.
@@ -95,20 +99,31 @@ class ImageReader:
         pixels = read_pixels(path, self._opening)
         window = self._window_for(pixels, path)
         if pixels.facts.kind == "uint8" and self._window.kind == "uint8":
-            small = fitted(pixels.values, self._fitting)
+            small = self._whole(resized(pixels.values, self._inner(pixels.values)))
             return self._image(small, window, window.shown(pixels.values))
         kind: Kind = "uint8" if self._window.kind == "uint8" else "uint16"
         values = pixels.values.astype(np.float64)
-        inner = encode(resized(values, self._fitting.inner(*values.shape[:2])), kind, window)
+        inner = encode(resized(values, self._inner(values)), kind, window)
         small, whole = (
             np.broadcast_to(stored, (*stored.shape[:2], self._channels))
-            for stored in (self._fitting.place(inner, 0), encode(values, kind, window))
+            for stored in (self._whole(inner), encode(values, kind, window))
         )
         return self._image(small, self._window, self._window.shown(whole))
 
+    def _inner(self, values: npt.NDArray[Any]) -> tuple[int, int]:
+        height, width = values.shape[:2]
+        return self._fitting.inner(height, width)
+
+    def _whole(self, inner: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """An image at the size that the network sees, with its bars; nothing is cut off."""
+        return inner if self._sees_all else self._fitting.place(inner, 0)
+
     def _image(self, values: Images, window: Window, shown: Picture) -> Image:
         height, width = shown.shape[:2]
-        return Image(values[None], window, shown, self._fitting.canvas(height, width))
+        canvas = self._fitting.canvas(height, width)
+        if self._sees_all:
+            canvas = Canvas((height, width), 0, 0)
+        return Image(values[None], window, shown, canvas)
 
     def _window_for(self, pixels: Pixels, path: Path) -> Window:
         """How the file's values become those of the trial's arrays."""

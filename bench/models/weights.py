@@ -47,8 +47,10 @@ def load(model: nn.Module, weights: ResolvedWeights) -> str:
     """
     found = read(Path(weights.file), weights.owner)
     match = match_weights(model, found, weights)
-    model.load_state_dict({own: found[name] for own, name in match.names.items()}, strict=False)
-    return f"Starting from {weights.exactly}: {match.what} ({len(match.names)} tensors)."
+    state, how = with_adapted_input(model.state_dict(), found)
+    model.load_state_dict({own: state[name] for own, name in match.names.items()}, strict=False)
+    loaded = f"{match.what} ({len(match.names)} tensors)"
+    return f"Starting from {weights.exactly}: {loaded}{f', {how}' if how else ''}."
 
 
 def read(path: Path, owner: str | None = None) -> dict[str, Tensor]:
@@ -120,6 +122,8 @@ def fetch_imagenet(encoder: str) -> None:
 def match_weights(model: nn.Module, found: State, weights: ResolvedWeights) -> Match:
     """What of `found` goes into the model: all of it, all but the output layer, or the encoder.
 
+    A first convolution of other channels is adapted (`with_adapted_input`).
+
     The whole model is taken where all names and shapes agree, which ImageNet's classifier never
     does. The encoder's names agree with or without `encoder.` in front, so that a classifier's
     trunk goes into the encoder of another model.
@@ -129,6 +133,7 @@ def match_weights(model: nn.Module, found: State, weights: ResolvedWeights) -> M
             or has another shape; names the first.
     """
     own = model.state_dict()
+    found, _ = with_adapted_input(own, found)
     encoder = encoder_names(model)
     if weights.source != "imagenet" or not encoder:
         left = [name for name in _needed(own) if not _fits(own, found, name, name)]
@@ -151,6 +156,33 @@ def match_weights(model: nn.Module, found: State, weights: ResolvedWeights) -> M
         if not _fits(own, found, name, names[name]):
             raise _mismatch_error(own, found, name, names[name], weights)
     return Match({name: names[name] for name in encoder if names[name] in found}, "the encoder")
+
+
+def with_adapted_input(own: State, found: State) -> tuple[State, str]:
+    """`found` with a first convolution of as many input channels as the model's; and how, if so.
+
+    The source's channels are repeated in order and scaled by their share, so that equal channels
+    give what they gave before; one channel gets the sum of all (as timm's `adapt_input_conv`).
+    """
+    first = next((name for name, tensor in own.items() if tensor.dim() == 4), None)
+    if first is None:
+        return found, ""
+    for there in (first, first.removeprefix(_PREFIX), _PREFIX + first):
+        if there not in found or found[there].dim() != 4:
+            continue
+        wanted, weight = own[first].shape[1], found[there]
+        given = weight.shape[1]
+        same = weight.shape[0] == own[first].shape[0] and weight.shape[2:] == own[first].shape[2:]
+        if given == wanted or not same:
+            return found, ""
+        if wanted == 1:
+            adapted, how = weight.sum(1, keepdim=True), "summed"
+        else:
+            repeated = weight.repeat(1, -(-wanted // given), 1, 1)[:, :wanted]
+            adapted, how = repeated * (given / wanted), f"repeated, times {given}/{wanted}"
+        line = f"the first layer adapted from {given} to {wanted} channels ({how})"
+        return {**found, there: adapted}, line
+    return found, ""
 
 
 def encoder_names(model: nn.Module) -> list[str]:

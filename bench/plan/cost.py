@@ -39,7 +39,7 @@ def model_costs(
         if key not in known:
             if report is not None:
                 data = trial.settings.data
-                height, width = data.size
+                height, width = data.network_size
                 report(f"{model_name(trial)}, {data.channel_count}×{height}×{width}")
             known[key] = _cost(trial)
         costs[trial.id] = known[key]
@@ -66,7 +66,7 @@ def model_identity(settings: TrialSettings) -> dict[str, Any]:
     return {
         "model": {key: value for key, value in model.items() if key not in apart},
         "task": settings.task.name,  # its own settings change neither input nor output
-        "size": [settings.data.channel_count, *settings.data.size],
+        "size": [settings.data.channel_count, *settings.data.network_size],
         "classes": len(settings.classes),
         "freeze": settings.train.identity()["freeze"],
     }
@@ -76,7 +76,7 @@ def _cost(trial: Trial) -> Cost:
     from bench.measure.cost import model_cost
 
     task, data = trial.settings.task, trial.settings.data
-    shape = (1, data.channel_count, *data.size)
+    shape = (1, data.channel_count, *data.network_size)
     try:
         model = MODELS.build(
             trial.settings.model, in_channels=data.channel_count, out_channels=num_outputs(trial)
@@ -103,7 +103,7 @@ def _check_output(model: nn.Module, shape: tuple[int, ...], trial: Trial) -> nn.
     if not isinstance(model, torch.nn.Module):
         raise SpecError(f"it is a {type(model).__name__}, not a torch.nn.Module")
     task = trial.settings.task
-    expected = task.output_shape(trial.settings.classes, trial.settings.data.size)
+    expected = task.output_shape(trial.settings.classes, trial.settings.data.network_size)
     # evaluation mode: BatchNorm refuses a single image in training
     with torch.inference_mode():
         output = model.eval()(*example_inputs(shape, task.takes_time, torch.empty(0)))

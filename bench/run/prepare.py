@@ -145,7 +145,7 @@ def _prepare_all(
                 report(f"survey of {what}", 0, 0)
                 surveys[key] = look(first_fold(whole, data, trial.seed), data)
         check_batches(trial.settings.train, len(ready[key].splits["train"]))
-        check_custom_transforms(trial.settings.augment, data.size, data.channel_count)
+        check_custom_transforms(trial.settings.augment, data.network_size, data.channel_count)
         if (parts := _own_parts(trial)) not in tried:
             tried.add(parts)
             check_parts(trial)

@@ -169,6 +169,8 @@ class TrialSettings(Settings):
             raise ValueError(f"has no {task.target}s of two classes or more, as {task.name} needs")
         if task is not None and task.name == "classification" and value.several_labels:
             raise ValueError("has images of several labels, which classification cannot learn")
+        if task is not None and value.crop is not None and task.target != "mask":
+            raise error_at(f"{task.name} sees whole images: remove it", "crop")
         if task is not None and task.name == "diffusion" and value.channel_count != 3:
             raise ValueError(f"has {value.channel_count} channels, diffusion draws three")
         if task is not None and task.normalize and value.normalize not in task.normalize:

@@ -15,7 +15,7 @@ from bench.data.window import EIGHT_BITS, Window
 from bench.plan.trial import Trial
 from bench.spec.train_parts import CustomSampler
 from bench.tasks.base import Batch
-from bench.train.placement import SampleSource, StoredBatch
+from bench.train.placement import Crops, SampleSource, StoredBatch
 from bench.train.samplers import EpochSampler
 from bench.train.seeding import generator
 
@@ -41,10 +41,9 @@ class Normalize:
         self._is_identity = set(scale) == {1.0} and set(offset) == {0.0}
         # rows of pixels as they lie in memory: a loop over three channels is 6 times as slow
         shape = (-1,) if channels_last else (-1, 1, 1)
-        width = data.size[1] if channels_last else 1
-        self._scale, self._offset = (
-            torch.tensor(values, device=device).repeat(width).view(shape)
-            for values in (scale, offset)
+        self._rows_of_width: dict[int, tuple[Tensor, Tensor]] = {}
+        self._channel_values = tuple(
+            torch.tensor(values, device=device).view(shape) for values in (scale, offset)
         )
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -52,11 +51,20 @@ class Normalize:
         images = images.to(torch.float32, memory_format=self._layout)
         if not self._is_identity:
             rows = images
-            if self._scale.dim() == 1:  # channels last: (B, H, W·C), sharing the images' memory
+            scale, offset = self._channel_values
+            if scale.dim() == 1:  # channels last: (B, H, W·C), sharing the images' memory
                 rows = images.permute(0, 2, 3, 1)
                 rows = rows.view(*rows.shape[:2], -1)
-            torch.addcmul(self._offset, rows, self._scale, out=rows)
+                scale, offset = self._of_rows(images.shape[3])
+            torch.addcmul(offset, rows, scale, out=rows)
         return images
+
+    def _of_rows(self, width: int) -> tuple[Tensor, Tensor]:
+        """Scale and offset of a row of so many pixels, (W·C,); made once."""
+        if width not in self._rows_of_width:
+            scale, offset = (values.repeat(width) for values in self._channel_values)
+            self._rows_of_width[width] = scale, offset
+        return self._rows_of_width[width]
 
 
 class ApplyWindow:
@@ -109,6 +117,8 @@ class Batches:
             trial.settings.augment, paired="unpaired_masks" not in trial.settings.mistakes
         )
         self._normalize = Normalize(trial, device)
+        data = trial.settings.data
+        self._size, self.tile = data.size, None if data.crop is None else data.network_size
 
     def __len__(self) -> int:
         return len(self._source)
@@ -177,7 +187,7 @@ class Batches:
 
     def training(self, plan: EpochPlan, epoch: int) -> Iterator[Batch]:
         """Shuffled and augmented batches; the last one may be smaller."""
-        batches = self._source.read(plan.order, self._batch_size)
+        batches = self._source.read(plan.order, self._batch_size, self._crops(plan, epoch))
         if plan.chosen.shape[1] == 0:  # there is no augmentation
             yield from map(self._as_is, batches)
             return
@@ -190,13 +200,31 @@ class Batches:
             target = moved if self._target_is_mask else stored.target
             yield Batch(self._normalize(images), target, stored.indices)
 
+    def _crops(self, plan: EpochPlan, epoch: int) -> Crops | None:
+        """Which part of each of an epoch's samples is trained on; None: all of it."""
+        if self.tile is None:
+            return None
+        draws = torch.rand(
+            (len(plan.order), 2), generator=generator(self._seed, "crop", epoch),
+            dtype=torch.float64,
+        )  # fmt: skip
+        free = torch.tensor([w - t + 1 for w, t in zip(self._size, self.tile, strict=True)])
+        return Crops(self.tile, (draws * free).long())
+
     def in_order(self) -> Iterator[Batch]:
         """Every sample once, as it is."""
         return map(self._as_is, self._source.read(torch.arange(len(self)), self._batch_size))
 
     def at_indices(self, indices: Tensor) -> Batch:
-        """The samples at these places (N,), which are on the CPU, as they are."""
-        (stored,) = self._source.read(indices, len(indices))
+        """The samples at these indices (N,), which are on the CPU, as they are.
+
+        Where parts of images are trained on, the part in their middle.
+        """
+        crops = None
+        if self.tile is not None:
+            middle = [(w - t) // 2 for w, t in zip(self._size, self.tile, strict=True)]
+            crops = Crops(self.tile, torch.tensor([middle] * len(indices)))
+        (stored,) = self._source.read(indices, len(indices), crops)
         return self._as_is(stored)
 
     def _as_is(self, stored: StoredBatch) -> Batch:

@@ -10,6 +10,7 @@ from torch import nn
 
 from bench.image_scores import ImageScores
 from bench.tasks.base import Task, task_state
+from bench.tasks.tiles import TiledModel
 from bench.train.batches import Batches
 from bench.train.image_scores import scores_of
 from bench.train.precision import Precision
@@ -54,12 +55,13 @@ def evaluate_images(
     model.eval()
     task_state(task).eval()
     meter = task.meter(final=True) if final else task.meter()
+    seen = model if batches.tile is None else TiledModel(model, batches.tile)
     with nullcontext() if grad else torch.inference_mode():
         with precision.autocast():  # once, so that weights are cast once
             for batch in (watch or ProgressWatch()).iterate(
                 batches.in_order(), what, batches.count
             ):
-                meter.update(model, batch)
+                meter.update(seen, batch)
         return Evaluated(meter.compute(), scores_of(meter))
 
 

@@ -9,7 +9,7 @@ Wherever samples rest, every batch is the same to the bit.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
@@ -47,13 +47,27 @@ class StoredBatch(NamedTuple):
     indices: Tensor
 
 
+class Crops(NamedTuple):
+    """Which part of each sample is read.
+
+    Attributes:
+        size: height and width of the parts.
+        starts: (N, 2) int64 on the CPU, top and left of each.
+    """
+
+    size: tuple[int, int]
+    starts: Tensor
+
+
 class SampleSource(Protocol):
     """One split's samples, wherever they rest."""
 
     def __len__(self) -> int: ...
 
-    def read(self, order: Tensor, batch_size: int) -> Iterator[StoredBatch]:
-        """The samples at these places (N,) on the CPU, in order, batch by batch.
+    def read(
+        self, order: Tensor, batch_size: int, crops: Crops | None = None
+    ) -> Iterator[StoredBatch]:
+        """The samples at these indices (N,) on the CPU, in order, batch by batch; or parts of them.
 
         To end early, close the iterator: what reads ahead for it ends too.
         """
@@ -156,8 +170,16 @@ class DeviceSource:
     def __len__(self) -> int:
         return self._count
 
-    def read(self, order: Tensor, batch_size: int) -> Iterator[StoredBatch]:
+    def read(
+        self, order: Tensor, batch_size: int, crops: Crops | None = None
+    ) -> Iterator[StoredBatch]:
         """See `SampleSource`."""
+        if crops is not None:
+            for indices, part in _batches_of_crops(order, batch_size, crops):
+                target = None if self._target is None else self._target.parts(indices, part)
+                images = self._images.parts(indices, part).permute(0, 3, 1, 2)
+                yield StoredBatch(images, target, _to_device(indices, self._device))
+            return
         for indices in torch.split(_to_device(order, self._device), batch_size):
             target = None if self._target is None else self._target.select(indices)
             images = self._images.select(indices)
@@ -180,6 +202,31 @@ class _OnDevice:
         # index_select copies whole samples: 27 times as fast on a CPU as indexing is
         return self._tensor.index_select(0, rows)
 
+    def parts(self, indices: Tensor, crops: Crops) -> Tensor:
+        """Copies of parts of the samples at these indices, which are on the CPU."""
+        rows = indices if self._rows is None else self._rows.index_select(0, indices)
+        starts = crops.starts.tolist()
+        found = [
+            _part(self._tensor[row], start, crops.size)
+            for row, start in zip(rows.tolist(), starts, strict=True)
+        ]
+        return torch.stack(found)
+
+
+def _batches_of_crops(
+    order: Tensor, batch_size: int, crops: Crops
+) -> Iterator[tuple[Tensor, Crops]]:
+    """Batches of indices, each with its part of the crops."""
+    starts = torch.split(crops.starts, batch_size)
+    for indices, own in zip(torch.split(order, batch_size), starts, strict=True):
+        yield indices, Crops(crops.size, own)
+
+
+def _part(sample: Any, start: Sequence[int], size: tuple[int, int]) -> Any:
+    """A sample's (H, W, …) part that begins at top and left."""
+    (top, left), (height, width) = start, size
+    return sample[top : top + height, left : left + width]
+
 
 class PrefetchingSource:
     """Samples in memory or on disk, gathered in threads before they are asked for."""
@@ -196,11 +243,17 @@ class PrefetchingSource:
     def __len__(self) -> int:
         return len(self._arrays[0])
 
-    def read(self, order: Tensor, batch_size: int) -> Iterator[StoredBatch]:
+    def read(
+        self, order: Tensor, batch_size: int, crops: Crops | None = None
+    ) -> Iterator[StoredBatch]:
         """See `SampleSource`; one batch for each thread is read ahead, and one more."""
-        parts = torch.split(order, batch_size)
         there = torch.split(_to_device(order, self._device), batch_size)
-        ahead = in_threads(self._gather, parts, threads=self._threads, ahead=self._threads + 1)
+        jobs: list[tuple[Tensor, Crops | None]] = [
+            (indices, None) for indices in torch.split(order, batch_size)
+        ]
+        if crops is not None:
+            jobs = list(_batches_of_crops(order, batch_size, crops))
+        ahead = in_threads(self._gather, jobs, threads=self._threads, ahead=self._threads + 1)
         with closing(ahead):
             for (tensors, copied), indices in zip(ahead, there, strict=True):
                 # the copy runs on a stream of its own: wait, and keep its memory until used
@@ -214,9 +267,12 @@ class PrefetchingSource:
                     images.permute(0, 3, 1, 2), target[0] if target else None, indices
                 )
 
-    def _gather(self, indices: Tensor) -> tuple[list[Tensor], torch.cuda.Event | None]:
+    def _gather(
+        self, job: tuple[Tensor, Crops | None]
+    ) -> tuple[list[Tensor], torch.cuda.Event | None]:
         """A batch on the device, there once the event has happened. Called in a thread."""
-        staged = [self._staged(array, indices.numpy()) for array in self._arrays]
+        indices, crops = job
+        staged = [self._staged(array, indices.numpy(), crops) for array in self._arrays]
         if self._stream is None:
             return staged, None
         # The pinned buffers may go at once: their allocator waits for the copies before reuse.
@@ -224,13 +280,19 @@ class PrefetchingSource:
             moved = [tensor.to(self._device, non_blocking=True) for tensor in staged]
             return moved, self._stream.record_event()
 
-    def _staged(self, array: Array, indices: npt.NDArray[np.int64]) -> Tensor:
-        """`array[indices]`, in pinned memory where there is CUDA."""
+    def _staged(self, array: Array, indices: npt.NDArray[np.int64], crops: Crops | None) -> Tensor:
+        """`array[indices]`, or parts of them, in pinned memory where there is CUDA."""
         if isinstance(array, Rows):
             indices = array.rows[indices]
             array = array.array
-        shape, kind = (len(indices), *array.shape[1:]), _TYPES[array.dtype.name]
+        sample = array.shape[1:] if crops is None else (*crops.size, *array.shape[3:])
+        shape, kind = (len(indices), *sample), _TYPES[array.dtype.name]
         staged = torch.empty(shape, dtype=kind, pin_memory=self._on_cuda)
+        if crops is not None:  # no more than these parts is read from disk
+            rows = zip(indices.tolist(), crops.starts.tolist(), strict=True)
+            for own, (index, start) in zip(staged.numpy(), rows, strict=True):
+                own[:] = _part(array[index], start, crops.size)
+            return staged
         # NumPy's, as torch's would start as many threads again in each of ours; both release the
         # interpreter. `clip`: without a detour through a buffer; there is nothing to be clipped.
         np.take(array, indices, axis=0, out=staged.numpy(), mode="clip")

@@ -22,6 +22,7 @@ from bench.models.settings import MODELS
 from bench.plan.trial import Trial, digest
 from bench.tasks.base import Picture, Samples, Task, task_state
 from bench.tasks.settings import TASKS
+from bench.tasks.tiles import TiledModel
 from bench.train import checkpoint
 from bench.train.batches import ApplyWindow, Batches, Normalize
 from bench.train.classifier import load_classifier
@@ -69,10 +70,20 @@ class TrialParts:
         """One split of the data, batch by batch on the device."""
         train = self.trial.settings.train
         size = batch_size or train.val_batch_size or train.batch_size
+        if batch_size is None and self.trial.settings.data.crop is not None:
+            size = 1  # whole images are large where parts of them are trained on
         sampler = self._sampler(split) if train.sampler != "shuffle" else None
         return Batches(
             self.placement[split], self.trial, size, self.device, self.data.window, sampler=sampler
         )
+
+    @property
+    def whole_image_model(self) -> nn.Module:
+        """The model for images of any size; by tiles where it was trained on parts of them."""
+        data = self.trial.settings.data
+        by_tiles = data.crop is not None or getattr(data, "fit", "") == "crop"
+        by_tiles = by_tiles and self.trial.settings.task.target == "mask"
+        return TiledModel(self.model, data.network_size) if by_tiles else self.model
 
     def _sampler(self, split: str) -> EpochSampler | None:
         """What draws the samples of training's epochs."""
@@ -146,9 +157,12 @@ class TrialParts:
         """A few samples of one split, evenly spaced."""
         found = self.data.splits[split]
         chosen = np.unique(np.linspace(0, len(found) - 1, count).astype(int))
+        (height, width), whole = self.trial.settings.data.network_size, found.images.shape[1:3]
+        top, left = (whole[0] - height) // 2, (whole[1] - width) // 2  # as `at_indices`
+        images = found.images[chosen, top : top + height, left : left + width]
         return Samples(
             tuple(found.names[index] for index in chosen),
-            self.data.window.shown(found.images[chosen]),
+            self.data.window.shown(images),
             self.batches(split).at_indices(torch.from_numpy(chosen)),
         )
 
@@ -192,7 +206,8 @@ def predict(
     """Labels (N, h, w) at `size` for (N, H, W, C) images of the trial's size."""
     parts.model.eval()
     with torch.inference_mode(), parts.precision().autocast():
-        labels = parts.task.predict(parts.model, to_network_input(parts, images, window), size)
+        inputs = to_network_input(parts, images, window)
+        labels = parts.task.predict(parts.whole_image_model, inputs, size)
     found: Picture = labels.cpu().numpy()
     return found
 

@@ -91,13 +91,19 @@ def test_a_search_s_data(workspace: Path) -> None:
 def test_what_is_no_spec_is_one_clear_line(workspace: Path, argument: str) -> None:
     found = bench("data", argument)
     assert isinstance(found.exception, BenchError)  # `main` makes it a line and exit code 2
-    assert str(found.exception).startswith(f"{argument}: ")
+    assert str(found.exception).startswith(argument)
     assert len(str(found.exception).splitlines()) == 1
 
 
-def test_a_folder_gets_advice_how_to_be_read(workspace: Path) -> None:
+def test_a_folder_is_looked_at(workspace: Path) -> None:
     message = str(bench("data", "pets").exception)
-    assert "data: {name: folder, root: pets}" in message
+    assert message == "pets/masks: all masks have the one value 0: there is nothing to learn"
+    mask = np.zeros((32, 32), np.uint8)
+    mask[:16] = 255
+    Image.fromarray(mask).save(workspace / "pets/masks/p03.png")
+    printed = bench("data", "pets").stdout
+    assert "values: [0, 255]" in printed
+    assert "root: pets" in printed
 
 
 def test_data_that_cannot_be_read(workspace: Path) -> None:

@@ -181,10 +181,10 @@ def test_a_file_that_is_there_stays(tmp_path: Path) -> None:
         ("mlruns", "shapes", "is reserved for a store"),
         ("nul", "shapes", "cannot name a folder on Windows"),
         ("a", "shape", r"neither shapes nor pets nor a folder \(did you mean 'shapes'\?\)"),
-        ("a", "empty", "empty: has no images"),
+        ("a", "empty", r"empty: has no images: put images there, with masks"),
         ("a", "file.txt", "no such folder"),
         ("a", "one value", "all masks have the one value 7"),
-        ("a", "no masks", "no mask there can be read"),
+        ("a", "no masks", "no masks: has no images: put images there"),
     ],
 )
 def test_what_cannot_be_written_is_one_line(

@@ -170,3 +170,5 @@ def test_what_is_fitted_has_the_size_and_comes_back(shape: tuple[int, int], fit:
         assert canvas.top + shape[0] <= canvas.size[0]
         assert canvas.left + shape[1] <= canvas.size[1]
         assert canvas.top == 0 or canvas.left == 0
+    labels = canvas.cut_out(np.ones(canvas.size, np.uint8), shape)
+    assert labels.shape == shape
