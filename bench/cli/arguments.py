@@ -17,6 +17,14 @@ class DeviceName(StrEnum):
     CUDA = "cuda"
 
 
+class FlipsName(StrEnum):
+    """Which mirrors of an image are predicted, too."""
+
+    NONE = "none"
+    HORIZONTAL = "horizontal"
+    BOTH = "both"
+
+
 Results = Annotated[Path, typer.Option("--results", help="Folder of all records.")]
 Spec = Annotated[Path, typer.Argument(help="The spec, a YAML file.", show_default=False)]
 Overrides = Annotated[

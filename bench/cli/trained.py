@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.arguments import RESULTS, Device, DeviceName, Results, TrustCode
+from bench.cli.arguments import RESULTS, Device, DeviceName, FlipsName, Results, TrustCode
 from bench.commands.exit_codes import ExitCode
 from bench.errors import BenchError, printable
 
@@ -75,6 +75,18 @@ def predict(
             "trained on it.",
         ),
     ] = False,
+    probabilities: Annotated[
+        bool,
+        typer.Option(
+            "--probabilities", help="Probabilities of all classes, too: .npy files, or columns."
+        ),
+    ] = False,
+    flips: Annotated[
+        FlipsName,
+        typer.Option(
+            "--flips", help="Take the mean over the image and its mirrors (test-time augmentation)."
+        ),
+    ] = FlipsName.NONE,
     device: Device = DeviceName.AUTO,
     trust_code: TrustCode = False,
     results: Results = RESULTS,
@@ -84,6 +96,8 @@ def predict(
 
     if out_of_fold == bool(images):
         raise BenchError("predict: name images, or say --out-of-fold, and not both")
+    if out_of_fold and (probabilities or flips is not FlipsName.NONE):
+        raise BenchError("predict: --out-of-fold takes neither --probabilities nor --flips")
     if out_of_fold:
         from bench.inference.out_of_fold import predict_out_of_fold
 
@@ -92,7 +106,14 @@ def predict(
         from bench.inference.predict import predict_files
 
         predicted = predict_files(
-            Store(results), trial, images or [], out, device, trust_code=trust_code
+            Store(results),
+            trial,
+            images or [],
+            out,
+            device,
+            trust_code=trust_code,
+            probabilities=probabilities,
+            flips=flips.value,
         )
     for path in predicted.written:
         print(printable(path))

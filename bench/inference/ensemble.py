@@ -6,20 +6,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from bench.errors import BenchError, StoreError
+from bench.inference.flips import FlipAveraged, Flips
 from bench.inference.images import Image, ImageReader
+from bench.inference.mean_scores import mean_scores as mean_scores
 from bench.inference.trained import trained_parts
 from bench.record.confirm import checked_config
 from bench.record.store import Store, TrialFiles
 from bench.tasks.base import Picture
 from bench.tasks.classification import Classification
-from bench.tasks.outputs import as_classes, as_logit, main_output
+from bench.tasks.outputs import as_classes, at_size, main_output
 from bench.train.trial_parts import TrialParts, to_network_input
-
-_LEAST = 1e-30  # probabilities that a logarithm is taken of, in fp32
 
 
 def fold_members(store: Store, text: str) -> list[TrialFiles]:
@@ -51,18 +53,6 @@ def fold_members(store: Store, text: str) -> list[TrialFiles]:
             )
     order = sorted(range(len(found)), key=lambda i: (configs[i]["seed"], configs[i]["fold"]))
     return [found[i] for i in order]
-
-
-def mean_scores(scores: Sequence[Tensor]) -> Tensor:
-    """Scores (B, K, …) whose softmax is the mean of that of the given ones, of equal shape.
-
-    One logit of two classes stays one logit.
-    """
-    if len(scores) == 1:
-        return scores[0]
-    shares = torch.stack([as_classes(each.float()).softmax(1) for each in scores]).mean(0)
-    found = shares.clamp_min(_LEAST).log()
-    return as_logit(found) if scores[0].shape[1] == 1 else found
 
 
 class Ensemble(nn.Module):
@@ -120,6 +110,15 @@ class Predictor:
             model, batch = self._known(image)
             return self.task.probabilities(model, batch)[0]
 
+    def class_probabilities(self, image: Sequence[Image]) -> npt.NDArray[np.float32]:
+        """(K, H, W) probabilities of the classes of pixels, at the image's own size."""
+        parts, canvas = self.members[0], image[0].canvas
+        with torch.inference_mode(), parts.precision().autocast():
+            model, batch = self._known(image)
+            scores = as_classes(main_output(model(batch)).float())
+        whole = at_size(scores, canvas.size).softmax(1)[0].cpu().numpy()
+        return np.stack([canvas.cut_out(each, image[0].size) for each in whole])
+
     def _known(self, image: Sequence[Image]) -> tuple[nn.Module, Tensor]:
         """A model that gives the mean of the members', and what it takes."""
         batches = [
@@ -135,14 +134,19 @@ class Predictor:
         return _Known(mean_scores(scores)), batches[0]
 
 
-def predictor(store: Store, name: str, device: str, *, trust_code: bool = False) -> Predictor:
-    """Of a trial, or of the folds of an arm; see `fold_members`.
+def predictor(
+    store: Store, name: str, device: str, *, trust_code: bool = False, flips: Flips = "none"
+) -> Predictor:
+    """Of a trial, or of the folds of an arm; see `fold_members`. `flips`: averaged over these.
 
     Raises:
         StoreError: as `trained_parts`.
     """
     files = fold_members(store, name)
-    return Predictor([trained_parts(each, device, trust_code=trust_code) for each in files])
+    members = [trained_parts(each, device, trust_code=trust_code) for each in files]
+    if flips != "none":
+        members = [replace(each, model=FlipAveraged(each.model, flips)) for each in members]
+    return Predictor(members)
 
 
 def joined_parts(members: Sequence[TrialParts], name: str, split: str) -> TrialParts:

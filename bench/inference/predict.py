@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import PIL.Image
 
 from bench.atomic_files import replacing
@@ -16,6 +17,7 @@ from bench.data.endings import is_image
 from bench.data.names import what_is_there
 from bench.errors import BenchError, DataError
 from bench.inference.ensemble import Predictor, predictor
+from bench.inference.flips import Flips
 from bench.inference.images import Image
 from bench.record.files import write_text
 from bench.record.store import Store
@@ -49,6 +51,8 @@ def predict_files(
     device: str,
     *,
     trust_code: bool = False,
+    probabilities: bool = False,
+    flips: Flips = "none",
 ) -> Predicted:
     """Write what the trial's best checkpoint makes of each image; of a folder, of its images.
 
@@ -58,6 +62,8 @@ def predict_files(
     Classification writes `predictions.csv` (file, label, probability). Segmentation writes
     `<name>_mask.png` and `<name>_overlay.png` at the image's own size, turned as its EXIF
     orientation says; a mask's pixel values are the class numbers, its palette shows them in colour.
+    With `probabilities` it also writes `<name>_probabilities.npy`, (K, H, W) float16, and
+    classification has a column for each class. `flips`: the mean over mirrored images is taken.
     An image that cannot be read does not keep the others from being predicted.
 
     Raises:
@@ -65,7 +71,7 @@ def predict_files(
             each other.
     """
     names = _result_names(_files(images))
-    model = predictor(store, trial, device, trust_code=trust_code)
+    model = predictor(store, trial, device, trust_code=trust_code, flips=flips)
     failed: list[str] = []
 
     def readable() -> Iterator[tuple[Path, list[Image]]]:
@@ -76,15 +82,19 @@ def predict_files(
                 failed.append(str(error))
 
     if isinstance(model.task, Classification):
-        rows = list(_labels(model, model.task, readable()))
+        rows = list(_labels(model, model.task, readable(), probabilities=probabilities))
         if not rows:
             return Predicted([], failed)
-        _write_rows(rows, out / "predictions.csv")
-        caution = formula_caution(cell for file, label, _ in rows for cell in (file, label))
+        classes = model.task.classes if probabilities else ()
+        _write_rows([("file", "label", "probability", *classes), *rows], out / "predictions.csv")
+        cells = [*classes, *(cell for file, label, *_ in rows for cell in (file, label))]
+        caution = formula_caution(cells)
         return Predicted([out / "predictions.csv"], failed, caution)
-    written = [
-        file for path, image in readable() for file in _segment(model, image, out / names[path])
-    ]
+    written: list[Path] = []
+    for path, image in readable():
+        written += _segment(model, image, out / names[path])
+        if probabilities:
+            written.append(_write_probabilities(model, image, out / names[path]))
     return Predicted(written, failed)
 
 
@@ -118,17 +128,24 @@ def _result_names(images: Sequence[Path]) -> dict[Path, str]:
 
 
 def _labels(
-    model: Predictor, task: Classification, images: Iterable[tuple[Path, list[Image]]]
-) -> Iterator[tuple[str, str, str]]:
-    """File, most probable label and its probability of each image."""
+    model: Predictor,
+    task: Classification,
+    images: Iterable[tuple[Path, list[Image]]],
+    *,
+    probabilities: bool,
+) -> Iterator[tuple[str, ...]]:
+    """File, most probable label and its probability of each image, then those of all classes."""
     for path, image in images:
-        probability, label = model.probabilities(image).max(0)
-        yield str(path), task.classes[int(label)], f"{float(probability):.6f}"
+        chances = model.probabilities(image)
+        probability, label = chances.max(0)
+        every = chances.tolist() if probabilities else []
+        figures = [f"{chance:.6f}" for chance in (float(probability), *every)]
+        yield str(path), task.classes[int(label)], *figures
 
 
-def _write_rows(rows: Sequence[tuple[str, str, str]], path: Path) -> None:
+def _write_rows(rows: Sequence[tuple[str, ...]], path: Path) -> None:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([("file", "label", "probability"), *rows])
+    csv.writer(text, lineterminator="\n").writerows(rows)
     write_text(path, text.getvalue())
 
 
@@ -139,6 +156,13 @@ def _segment(model: Predictor, image: Sequence[Image], results: Path) -> tuple[P
     write_mask(labels, mask)
     _write(PIL.Image.fromarray(overlay(image[0].shown, labels)), tinted)
     return mask, tinted
+
+
+def _write_probabilities(model: Predictor, image: Sequence[Image], results: Path) -> Path:
+    path = results.with_name(f"{results.name}_probabilities.npy")
+    with replacing(path) as temporary, temporary.open("xb") as file:
+        np.save(file, model.class_probabilities(image).astype(np.float16), allow_pickle=False)
+    return path
 
 
 def write_mask(labels: Picture, path: Path) -> None:

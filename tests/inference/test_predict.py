@@ -17,6 +17,7 @@ from bench.errors import BenchError, DataError
 from bench.inference import ensemble
 from bench.inference import predict as module
 from bench.inference.ensemble import Predictor
+from bench.inference.flips import FlipAveraged
 from bench.inference.predict import Predicted, predict_files
 from bench.record.store import Store
 from bench.train.trial_parts import TrialParts, build
@@ -30,11 +31,14 @@ TWELVE_BITS = Window(0, 4095, "uint16", "auto")
 def predict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Predict:
     """Predicts with an untrained net that is said to have been trained with some window."""
 
-    def call(*files: Path, window: Window = EIGHT_BITS, **data: Any) -> Predicted:
+    def call(
+        *files: Path, window: Window = EIGHT_BITS, probabilities: bool = False, **data: Any
+    ) -> Predicted:
         folder = {"name": "folder", "root": str(tmp_path), "image_size": 32, **data}
         parts = replace(build(make_trial(data=folder)), window=window)
         monkeypatch.setattr(module, "predictor", lambda *_, **__: Predictor([parts]))
-        return predict_files(Store(tmp_path), "t", files, tmp_path / "out", "cpu")
+        store, out = Store(tmp_path), tmp_path / "out"
+        return predict_files(store, "t", files, out, "cpu", probabilities=probabilities)
 
     return call
 
@@ -175,3 +179,40 @@ def test_what_was_trained_on_is_evaluated_with_its_window(tmp_path: Path):
     assert replace(parts, window=recorded).data.window == recorded
     # before windows were recorded, all 16 bits were squeezed into 8
     assert replace(parts, window=EIGHT_BITS).data.window.limits == (0, 65535)
+
+
+def test_probabilities_are_written_at_the_images_own_size(predict: Predict, tmp_path: Path) -> None:
+    found = predict(photo(tmp_path / "a.png"), probabilities=True)
+    chances = np.load(tmp_path / "out/a_probabilities.npy")
+    assert [path.name for path in found.written][-1] == "a_probabilities.npy"
+    assert (chances.shape, chances.dtype) == ((2, 32, 48), np.float16)
+    np.testing.assert_allclose(chances.astype(float).sum(0), 1, atol=2e-3)
+    mask = np.asarray(Image.open(tmp_path / "out/a_mask.png"))
+    apart = abs(chances[1].astype(float) - 0.5) > 1e-2  # float16 rounds what is nearly even
+    assert ((chances[1] > 0.5) == mask)[apart].all()
+
+
+class Ramp(torch.nn.Module):
+    """Scores that depend on the place alone."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        size = images.shape[-2:]
+        ramp = torch.linspace(-2, 2, size[0] * size[1]).view(1, 1, *size)
+        return torch.cat([torch.zeros_like(ramp), ramp], 1).expand(len(images), -1, -1, -1)
+
+
+@pytest.mark.parametrize(("flips", "count"), [("none", 1), ("horizontal", 2), ("both", 4)])
+def test_flips_average_the_probabilities_of_mirrors(flips: Any, count: int) -> None:
+    images = torch.zeros(1, 3, 4, 6)
+    found = FlipAveraged(Ramp(), flips)(images).softmax(1)
+    one = Ramp()(images).softmax(1)
+    mirrors = [one, one.flip(-1), one.flip(-2), one.flip(-2, -1)][:count]
+    torch.testing.assert_close(found, torch.stack(mirrors).mean(0))
+
+
+def test_flips_of_a_model_that_sees_no_side_change_nothing() -> None:
+    images = torch.rand(2, 3, 8, 8)
+    layer = torch.nn.Conv2d(3, 2, 1)
+    torch.testing.assert_close(
+        FlipAveraged(layer, "both")(images).softmax(1), layer(images).softmax(1)
+    )
