@@ -1,4 +1,4 @@
-"""Seeds that are added until the hypotheses are settled, as a spec asks for them."""
+"""The seeds that a spec asks for: fixed ones, or as many as its hypotheses take."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ import math
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    field_validator,
+)
 
 from bench.durations import SPELLINGS, seconds_of
 from bench.settings import Settings
@@ -75,7 +82,9 @@ class RepeatSettings(Settings):
     max: int = Field(
         20, ge=FEWEST, le=MOST, validate_default=True, description="seeds at the last look"
     )
-    budget: Annotated[float | None, BeforeValidator(_seconds)] = Field(
+    budget: Annotated[
+        float | None, BeforeValidator(_seconds, json_schema_input_type=float | str | None)
+    ] = Field(
         None,
         description="training time of all trials together (seconds, or 90m, 8h, 2d), after which "
         "no further seeds are begun; asked between looks",
@@ -120,6 +129,22 @@ class RepeatSettings(Settings):
     def all_looks(self) -> tuple[int, ...]:
         """Numbers of seeds at which hypotheses are tested."""
         return self.looks or looks(self.min, self.max)
+
+
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+MAX_SEEDS = 10_000  # a larger count is a seed that was meant as a list
+
+
+def _kind_of_seeds(value: Any) -> str:
+    return "mapping" if isinstance(value, dict | RepeatSettings) else "list"
+
+
+Seeds = Annotated[
+    Annotated[tuple[Seed, ...], Field(strict=False, min_length=1), Tag("list")]
+    | Annotated[RepeatSettings, Tag("mapping")],
+    Discriminator(_kind_of_seeds),
+]
+"""The seeds of every arm, or as many as it takes."""
 
 
 class EarlierLooks(Settings):

@@ -25,7 +25,7 @@ from bench.settings import Settings, machine_local
 from bench.spec.design import DesignSettings
 from bench.spec.hypotheses import Hypothesis, StatisticsSettings
 from bench.spec.jsonschema import spec_schema
-from bench.spec.repeats import RepeatSettings
+from bench.spec.repeats import MAX_SEEDS, RepeatSettings, Seeds
 from bench.spec.revisions import with_revisions
 from bench.spec.search import SearchSettings
 from bench.spec.train_settings import FreezeUpTo, TrainSettings, error_at
@@ -285,20 +285,6 @@ Levels = Annotated[
 """The levels of one axis: `{label: value}`, or values that label themselves."""
 
 Axes = Annotated[dict[str, Levels], Field(min_length=1)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
-MAX_SEEDS = 10_000  # a larger count is a seed that was meant as a list
-
-
-def _kind_of_seeds(value: Any) -> str:
-    return "mapping" if isinstance(value, dict | RepeatSettings) else "list"
-
-
-Seeds = Annotated[
-    Annotated[tuple[Seed, ...], Field(strict=False, min_length=1), Tag("list")]
-    | Annotated[RepeatSettings, Tag("mapping")],
-    Discriminator(_kind_of_seeds),
-]
-"""The seeds of every arm, or as many as it takes."""
 
 
 class Sweep(Settings):

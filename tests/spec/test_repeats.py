@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jsonschema
 import pytest
 
 from bench.errors import SpecError
@@ -143,8 +144,17 @@ def test_a_plan_whose_looks_contradict_each_other_is_refused() -> None:
         RepeatPlan.model_validate(record | {"earlier": [{"looks": [4, 5], "taken": 1}]})
 
 
-def test_the_schema_knows_it() -> None:
-    schema = json_schema()
-    assert set(schema["$defs"]["RepeatSettings"]["properties"]) == {
-        "until", "min", "max", "budget", "futility", "looks"
-    }  # fmt: skip
+@pytest.mark.parametrize(
+    ("seeds", "valid"),
+    [
+        ({"until": "settled"}, True),
+        ({"until": "settled", "min": 4, "budget": "8h", "looks": [4, 6]}, True),
+        ({"until": "settled", "budget": 90}, True),
+        (3, True),
+        ({"min": 3}, False),
+        ({"until": "settled", "maxx": 3}, False),
+        ("settled", False),
+    ],
+)
+def test_the_schema_knows_it(seeds: Any, valid: bool) -> None:
+    assert jsonschema.Draft202012Validator(json_schema()).is_valid(SPEC | {"seeds": seeds}) is valid
