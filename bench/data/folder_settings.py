@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from bench.data.base_settings import DATASETS, OwnFilesSettings
 from bench.data.mask_settings import MaskSettings
@@ -110,9 +110,20 @@ def with_group_spelled(values: Any) -> Any:
     return kept | {"groups": values["group"]}
 
 
+def _describe_group(schema: dict[str, Any]) -> None:
+    """Tell editors of that spelling."""
+    properties = schema["properties"]
+    properties["group"] = properties["groups"] | {"description": "another spelling of `groups`"}
+
+
+_EDITORS = ConfigDict(json_schema_extra=_describe_group)
+
+
 @DATASETS.register("bench.data.folder:Folder")
 class FolderSettings(MaskSettings):
     """Images and their masks, in folders, or as patterns, a table or annotations describe."""
+
+    model_config = _EDITORS
 
     name: Literal["folder"] = "folder"
     root: str = machine_local(...)
@@ -181,6 +192,8 @@ class FolderSettings(MaskSettings):
 @DATASETS.register("bench.data.class_folder:ClassFolder")
 class ClassFolderSettings(OwnFilesSettings):
     """Images in a folder per class: `root/cat/1.jpg`, or `root/train/cat/1.jpg`; or a table."""
+
+    model_config = _EDITORS
 
     name: Literal["class_folder"] = "class_folder"
     root: str = machine_local(...)

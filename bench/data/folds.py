@@ -186,7 +186,9 @@ def _partition(
         check_apart(members, named, Path("data.folds"))
     labels = None
     if settings.stratify != "none":
-        labels = None if pool.labels is None else [splits.labels[label] for label in pool.labels]
+        labels = (
+            None if pool.labels is None else [", ".join(each) for each in _labels_of(pool, splits)]
+        )
         if labels is None and settings.stratify == "label":
             raise DataError(
                 "data.folds.stratify: the images have no labels: leave it out, or say none"
@@ -260,6 +262,14 @@ def _with_groups(split: Split, data: DataSettings) -> Split:
     return replace(split, groups=tuple(found[name] for name in split.names))
 
 
+def _labels_of(pool: Split, splits: Splits) -> list[list[str]]:
+    """Each image's label; its labels, where it can have several, or none."""
+    assert pool.labels is not None
+    if pool.labels.ndim == 1:
+        return [[splits.labels[label]] for label in pool.labels]
+    return [[splits.labels[label] for label in np.flatnonzero(row)] for row in pool.labels]
+
+
 def _rows_of(pool: Split, rows: npt.NDArray[np.int64]) -> Split:
     """Some of the pool's images, whose arrays are not copied."""
 
@@ -317,10 +327,11 @@ def _rare_labels(splits: Splits, settings: FoldSettings, pool: Split) -> tuple[s
     if pool.labels is None:
         return ()
     units = list(_groups_or_names(pool))
-    having: dict[int, set[str]] = {}
-    for unit, label in zip(units, pool.labels.tolist(), strict=True):
-        having.setdefault(label, set()).add(unit)
-    rare = {splits.labels[key]: len(v) for key, v in having.items() if len(v) < settings.k}
+    having: dict[str, set[str]] = {}
+    for unit, labels in zip(units, _labels_of(pool, splits), strict=True):
+        for label in labels:
+            having.setdefault(label, set()).add(unit)
+    rare = {label: len(v) for label, v in having.items() if len(v) < settings.k}
     if not rare:
         return ()
     what = "groups" if pool.groups else "images"

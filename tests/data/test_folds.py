@@ -146,7 +146,7 @@ def _same_images(split: Split, whole: Splits) -> None:
             assert (np.asarray(split.masks[place]) == np.asarray(source.masks[row])).all()
         if source.labels is not None:
             assert split.labels is not None
-            assert split.labels[place] == source.labels[row]
+            assert (split.labels[place] == source.labels[row]).all()
 
 
 def check_folds(whole: Splits, settings: DataSettings, pool: set[str]) -> list[Splits]:
@@ -330,6 +330,35 @@ def test_labels_to_stratify_by_have_to_be_there(tmp_path: Path) -> None:
     whole = DATASETS.build(settings).prepare()
     with pytest.raises(DataError, match=r"data\.folds\.stratify: the images have no labels"):
         in_folds(whole, settings, 0, 0)
+
+
+def test_images_of_several_labels(tmp_path: Path) -> None:
+    """Stratified by which labels an image has; one that too few images have is told."""
+    (tmp_path / "images").mkdir()
+    lines = ["image,label"]
+    for i in range(16):
+        Image.fromarray(np.full((8, 8, 3), 10 * i, np.uint8)).save(tmp_path / "images" / f"{i}.png")
+        labels = ["a"] * (i % 2 == 0) + ["b"] * (i % 4 < 2) + ["c"] * (i == 0)
+        lines.append(f"images/{i}.png,{'|'.join(labels)}")
+    (tmp_path / "labels.csv").write_text("\n".join(lines))
+    settings = ClassFolderSettings.model_validate(
+        {
+            "root": str(tmp_path),
+            "classes": ["a", "b", "c"],
+            "table": {"file": "labels.csv", "separator": "|"},
+            "image_size": 8,
+            "folds": {"k": 4, "of": "all"},
+        }
+    )
+    whole = DATASETS.build(settings).prepare()
+    found = check_folds(whole, settings, {n for s in whole.splits.values() for n in s.names})
+    for one in found:
+        labels = one.splits["val"].labels
+        assert labels is not None
+        assert labels.shape == (4, 3)
+        assert 1 <= labels[:, 0].sum() <= 3
+    notes = first_fold(whole, settings, 0).notes
+    assert any("(c: 1)" in note for note in notes)
 
 
 def test_pets(pets_root: Path) -> None:

@@ -141,3 +141,5 @@ def test_editors_know_them() -> None:
     assert schema["$defs"]["FoldSettings"]["properties"].keys() == {
         "k", "stratify", "group", "of", "repartition",
     }  # fmt: skip
+    for name in ("FolderSettings", "ClassFolderSettings"):
+        assert {"group", "groups"} <= schema["$defs"][name]["properties"].keys()

@@ -20,6 +20,13 @@ def test_params_are_the_axes_and_the_flattened_settings() -> None:
     }
 
 
+def test_a_fold_is_a_param_and_a_tag() -> None:
+    recorded = {"id": "unet-s0-f2-1a2b3c4d", "seed": 0, "fold": 2, "axes": {}}
+    assert fields.params(recorded) == {"seed": "0", "fold": "2"}
+    assert fields.trial_tags(recorded, TrialStatus(Status.DONE))["bench.fold"] == "2"
+    assert "fold" not in fields.params({"seed": 0})
+
+
 def test_params_keep_within_mlflows_limits() -> None:
     found = fields.params({"axes": {"a%b (c)": "x" * 501}, "seed": 0, "settings": {}})
     assert list(found) == ["a_b _c_", "seed"]
