@@ -15,6 +15,7 @@ from bench.analysis.records import Records
 from bench.image_scores import TrialScores
 from bench.plan.trial import Trial
 from bench.record.store import Store
+from bench.report.narrative.figure_notes import optimism_note
 from tests.builders.image_scores import build_scored, scores_of
 from tests.builders.records import MadeTrial, write_experiment
 
@@ -90,6 +91,13 @@ def test_optimism_is_measured_by_arm(tmp_path: Path) -> None:
     expected = (done["best_val_dice"] - done["cross_val_dice"]).groupby(done["axis.augment"]).mean()
     found = measured_optimism(records, arms_of(records))
     assert found.to_list() == pytest.approx([expected["none"], expected["flip"]])
+    (text,) = optimism_note(records, arms_of(records))
+    assert text.startswith(
+        "Measured optimism: judged by images that did not choose the epoch, the best epoch's "
+        f"validation Dice is too good by {found.mean():.4f} on average ("
+    )
+    assert f"{found.min():.4f} of " in text
+    assert f"to {found.max():.4f} of " in text
 
 
 def made(folder: Path, **figures: tuple[float | None, float | None]) -> Records:

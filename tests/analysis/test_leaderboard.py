@@ -88,7 +88,7 @@ def test_notes_say_which_arms_may_be_the_best(tmp_path):
     low = {"low": (0.1, 0.12, 0.11, 0.1)}
     notes, marks = compared(tmp_path / "two", {"top": TOP, "far": FAR} | low)
     assert marks == {"top": "may be best", "far": "may be best"}
-    assert notes == ["best val Dice: 2 of 3 arms may be the best: top, far."]
+    assert notes == ["Best val Dice: 2 of 3 arms may be the best: top, far."]
     notes, marks = compared(tmp_path / "one", {"top": TOP, "near": NEAR} | low)
     assert notes == ["best val Dice: top is the best of 3 arms."]
     notes, marks = compared(tmp_path / "few", {"top": TOP, "near": NEAR, "far": FAR[:2]})

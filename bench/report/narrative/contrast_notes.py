@@ -30,9 +30,9 @@ def statement_lines(result: Result) -> list[str]:
 
 def _statement(statement: Statement, found: TwoSources) -> str:
     scopes = {
-        Over.BOTH: "new seeds and new images",
-        Over.SEEDS: f"new seeds on these {found.n_images} images",
-        Over.IMAGES: "new images with these trained models",
+        Over.BOTH: "New seeds and new images",
+        Over.SEEDS: f"New seeds on these {found.n_images} images",
+        Over.IMAGES: "New images with these trained models",
     }
     if found.correction:
         scopes[Over.BOTH] = "new training sets of this size and new images"
@@ -64,7 +64,7 @@ def why_open(result: Result, a: str, b: str) -> str:
     if found is None or not is_open or result.is_withheld or result.contrast.over is not Over.BOTH:
         return ""
     by_over = {statement.over: statement for statement in result.statements}
-    images, seeds = _percent(found.shares().images), _percent(found.shares().seeds)
+    images, seeds, both = map(_percent, _of_uncertainty(found))
     higher = f"{a} is {'higher' if found.mean > 0 else 'lower'} than {b}"
     needs = _needs(result)
     if by_over[Over.SEEDS].p <= ALPHA < by_over[Over.IMAGES].p:
@@ -75,7 +75,16 @@ def why_open(result: Result, a: str, b: str) -> str:
         p = p_equals(by_over[Over.IMAGES].p)
         known = f"with these trained models {higher} ({p})"
         return f"{known}, but {seeds} of the uncertainty is which seeds these are; {needs}"
-    return f"{seeds} of the uncertainty is due to seeds, {images} to images; {needs}"
+    return (
+        f"{seeds} of the uncertainty is due to seeds, {images} to images, {both} to their "
+        f"interaction; {needs}"
+    )
+
+
+def _of_uncertainty(found: TwoSources) -> tuple[float, float, float]:
+    """Shares of images, seeds and their interaction."""
+    shares = found.shares()
+    return shares.images, shares.seeds, shares.interaction
 
 
 def _needs(result: Result) -> str:

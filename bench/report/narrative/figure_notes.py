@@ -78,17 +78,17 @@ def optimism_note(records: Records, arms: list[Arm]) -> list[str]:
         return []
     metric = display_name(records.select.metric)
     mean, least, most = (
-        numbers.signed(float(v), 4) for v in (found.mean(), found.min(), found.max())
+        numbers.fixed(float(v), 4) for v in (found.mean(), found.min(), found.max())
     )
     text = (
-        f"Measured optimism: the best epoch's validation {metric} is {mean} from the one that is "
-        "cross-fitted, whose epoch was chosen on the other half of the images"
+        "Measured optimism: judged by images that did not choose the epoch, the best epoch's "
+        f"validation {metric} is too good by {mean}"
     )
     if len(found) == 1:
         return [f"{text}."]
     places = found.to_numpy().argsort(kind="stable")
     first, last = (arms[int(found.index.to_numpy()[place])].label for place in places[[0, -1]])
-    return [f"{text} (mean over arms; {least} of {first} to {most} of {last})."]
+    return [f"{text} on average ({least} of {first} to {most} of {last})."]
 
 
 def first_words(mode: str) -> str:

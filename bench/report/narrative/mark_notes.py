@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bench.analysis.arms import Arm
 from bench.analysis.leaderboard import Leaderboard, LeaderboardsByColumn
-from bench.report.format.display_names import display_name
+from bench.report.format.display_names import title
 
 _MOST = 6  # arms that a sentence names
 
@@ -14,7 +14,7 @@ _MOST = 6  # arms that a sentence names
 def mark_notes(found: LeaderboardsByColumn, arms: Sequence[Arm]) -> list[str]:
     """A sentence for each column, and each group of arms that compare in it."""
     return [
-        f"{display_name(column)}: {_best_words(board, arms)}."
+        f"{title(column)}: {_best_words(board, arms)}."
         for column, boards in found.items()
         for board in boards
     ]
@@ -30,5 +30,6 @@ def _best_words(board: Leaderboard, arms: Sequence[Arm]) -> str:
         return f"nothing tells the {board.ranked} arms apart{left_out}"
     if len(labels) == 1:
         return f"{labels[0]} is the best of {board.ranked} arms{left_out}"
-    shown = ", ".join(labels[:_MOST]) + (", …" if len(labels) > _MOST else "")
+    more = f" and {len(labels) - _MOST} more" if len(labels) > _MOST else ""
+    shown = ", ".join(labels[:_MOST]) + more
     return f"{len(labels)} of {board.ranked} arms may be the best: {shown}{left_out}"

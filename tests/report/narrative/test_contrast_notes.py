@@ -37,17 +37,17 @@ def result(table: np.ndarray, over: Over = Over.BOTH, **given: object) -> Result
 
 def test_three_statements() -> None:
     both, seeds, images = statement_lines(result(crossed(0.005, 0.1, 0.02)))
-    assert both.startswith("new seeds and new images: +0.020 [")
-    assert seeds.startswith("new seeds on these 60 images: +0.020 [0.014, 0.026], p < 0.001")
+    assert both.startswith("New seeds and new images: +0.020 [")
+    assert seeds.startswith("New seeds on these 60 images: +0.020 [0.014, 0.026], p < 0.001")
     assert images.startswith(
-        "new images with these trained models: +0.020 [−0.006, 0.046], p = 0.1"
+        "New images with these trained models: +0.020 [−0.006, 0.046], p = 0.1"
     )
 
 
 def test_statements_that_cannot_be_made() -> None:
     lines = statement_lines(result(crossed(0.005, 0.1, 0.02)[:2]))
-    assert lines[0] == "new seeds and new images: no test below 3 complete seeds"
-    assert lines[2].startswith("new images with these trained models: +")
+    assert lines[0] == "New seeds and new images: no test below 3 complete seeds"
+    assert lines[2].startswith("New images with these trained models: +")
     lines = statement_lines(result(crossed(0.005, 0.1, 0.02)[:, :4]))
     assert lines[2].endswith("no test below 5 images, or groups of images")
 
