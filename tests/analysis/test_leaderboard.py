@@ -90,10 +90,10 @@ def test_notes_say_which_arms_may_be_the_best(tmp_path):
     assert marks == {"top": "may be best", "far": "may be best"}
     assert notes == ["Best val Dice: 2 of 3 arms may be the best: top, far."]
     notes, marks = compared(tmp_path / "one", {"top": TOP, "near": NEAR} | low)
-    assert notes == ["best val Dice: top is the best of 3 arms."]
+    assert notes == ["Best val Dice: top is the best of 3 arms."]
     notes, marks = compared(tmp_path / "few", {"top": TOP, "near": NEAR, "far": FAR[:2]})
     assert (notes, marks) == (
-        ["best val Dice: top is the best of 2 arms; 1 without all seeds not ranked."],
+        ["Best val Dice: top is the best of 2 arms; 1 without all seeds not ranked."],
         {"top": "best"},
     )
     notes, _ = compared(tmp_path / "none", {"top": TOP[:2], "near": NEAR[:2]})
