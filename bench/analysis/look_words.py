@@ -77,12 +77,11 @@ def next_line(looks: Looks, tested: Sequence[HypothesisOutcome]) -> str:
         for each in tested
         if each.look is not None and each.look.decision.state is State.OPEN
     ]
-    labels = [[label for label in arm if label != NO_LABEL] for arm in looks.arms_going_on]
-    arms = [" · ".join(arm) or "the arm" for arm in labels]
-    named = ", ".join(arms[:_MOST_NAMED])
-    named += f" and {len(arms) - _MOST_NAMED} more" if len(arms) > _MOST_NAMED else ""
+    named = _named(looks.arms_going_on)
     ids = ", ".join(goes_on[:_MOST_NAMED]) + (" …" if len(goes_on) > _MOST_NAMED else "")
-    return f"On to {progress.n_next} seeds with {named}, for {ids}."
+    stopped = looks.arms_stopped
+    stops = f"; {_named(stopped)} {'stops' if len(stopped) == 1 else 'stop'}" if stopped else ""
+    return f"On to {progress.n_next} seeds with {named}, for {ids}{stops}."
 
 
 def looks_cost(looks: Sequence[int]) -> str:
@@ -139,6 +138,13 @@ def _needs_images(outcome: HypothesisOutcome) -> str:
 def _is_new(outcome: HypothesisOutcome, looks: Looks) -> bool:
     """Whether the last look said something of it."""
     return outcome.look is not None and outcome.look.look == looks.progress.looks_taken
+
+
+def _named(arms: Sequence[tuple[str, ...]]) -> str:
+    labels = [[label for label in arm if label != NO_LABEL] for arm in arms[:_MOST_NAMED]]
+    found = ", ".join(" · ".join(arm) or "the arm" for arm in labels)
+    more = len(arms) - _MOST_NAMED
+    return f"{found} and {more} more" if more > 0 else found
 
 
 def _significant(value: float) -> str:

@@ -129,6 +129,12 @@ class Looks:
         return sorted(arm for arm in self.progress.arms if isinstance(arm, tuple))
 
     @property
+    def arms_stopped(self) -> list[tuple[str, ...]]:
+        """Those that the last look waited for, and the next does not."""
+        last = frozenset[Arm]().union(*self.progress.arms_of_looks[-1:])
+        return sorted(arm for arm in last - self.progress.arms if isinstance(arm, tuple))
+
+    @property
     def seeds_of_arms(self) -> dict[Arm, int]:
         """How many seeds the looks taken rest on, and the next waits for, by arm."""
         progress, found = self.progress, dict[Arm, int]()

@@ -146,6 +146,20 @@ def test_the_budget_is_asked_between_looks(tmp_path: Path) -> None:
     assert seeds_of(halfway.run()) == seeds_of(plan)
 
 
+def test_lines_say_who_goes_on_for_what_and_who_stops(tmp_path: Path) -> None:
+    study = Study(tmp_path)
+    plan, before = study.plan()
+    assert before.lines == ("First of 6 looks at 3 seeds.",)
+    study.train(plan, plan.trials)
+    _, decided = study.plan()
+    first, *said, last = decided.lines
+    assert first == "Look 1 of 6 (3 seeds): 1 settled, 2 open."
+    assert said[0] == "  clear: supported, stopped at look 1 of 6 (3 seeds)."
+    assert all("p must fall below" in line for line in said[1:])
+    assert last == "On to 4 seeds with a, c, d, for slow, same; b stops."
+    assert decided.summary == "look 1 of 6 (3 seeds): 1 settled, 2 open"
+
+
 def test_a_larger_budget_goes_on(tmp_path: Path) -> None:
     Study(tmp_path, SPEC.replace("max: 10", "max: 10, budget: 45s")).run()
     assert seeds_of(Study(tmp_path).run())["a"] == 10

@@ -108,45 +108,43 @@ def verdict_table(outcomes: Sequence[HypothesisOutcome]) -> Table:
     hypotheses = [outcome.hypothesis for outcome in outcomes]
     found = [outcome.result for outcome in outcomes]
     lost = [sum(outcome.pairs.count(what) for what in _COUNTED) for outcome in outcomes]
-    return Table(
-        [
-            text_column("Hypothesis", "Its id in the spec.", [h.id for h in hypotheses]),
-            text_column("Claim", "What is claimed.", [h.claim for h in hypotheses], wide=True),
-            text_column(
-                "Verdict", "What the records say of it.", [str(o.verdict) for o in outcomes]
-            ),
-            text_column(
-                "Figure", "What is compared.", [metric_words(h.metric) for h in hypotheses]
-            ),
-            _amounts(
-                "Difference",
-                "Mean paired difference a − b; of the median run where b is a number [95% "
-                "interval, not corrected].",
-                [f.estimate for f in found],
-            ),
-            text_column(
-                "Over", "What the verdict generalises over.", [scope_word(o) for o in outcomes]
-            ),
-            _seeds_column(outcomes),
-            p_value_column("p", "Of the hypothesis's test.", [f.p for f in found]),
-            p_value_column(
-                "p (Holm)",
-                "Corrected by Holm over the experiment's hypotheses.",
-                [f.p_corrected for f in found],
-            ),
-            integer_column(
-                "Needs seeds",
-                "Seeds that would settle it with 80% power, if the truth is as found.",
-                [f.needs_seeds for f in found],
-            ),
-            integer_column(
-                "Needs images",
-                "Images that would settle it with 80% power, if the truth is as found.",
-                [f.needs_images for f in found],
-            ),
-            integer_column("Lost", f"{', '.join(_COUNTED.values())}.".capitalize(), lost),
-        ]
-    )
+    columns = [
+        text_column("Hypothesis", "Its id in the spec.", [h.id for h in hypotheses]),
+        text_column("Claim", "What is claimed.", [h.claim for h in hypotheses], wide=True),
+        text_column("Verdict", "What the records say of it.", [str(o.verdict) for o in outcomes]),
+        text_column("Figure", "What is compared.", [metric_words(h.metric) for h in hypotheses]),
+        _amounts(
+            "Difference",
+            "Mean paired difference a − b; of the median run where b is a number [95% "
+            "interval, not corrected].",
+            [f.estimate for f in found],
+        ),
+        text_column(
+            "Over", "What the verdict generalises over.", [scope_word(o) for o in outcomes]
+        ),
+        _seeds_column(outcomes),
+        p_value_column("p", "Of the hypothesis's test.", [f.p for f in found]),
+        p_value_column(
+            "p (Holm)",
+            "Corrected by Holm over the experiment's hypotheses.",
+            [f.p_corrected for f in found],
+        ),
+        integer_column(
+            "Needs seeds",
+            "Seeds that would settle it with 80% power, if the truth is as found.",
+            [f.needs_seeds for f in found],
+        ),
+        integer_column(
+            "Needs images",
+            "Images that would settle it with 80% power, if the truth is as found.",
+            [f.needs_images for f in found],
+        ),
+        integer_column("Lost", f"{', '.join(_COUNTED.values())}.".capitalize(), lost),
+    ]
+    if any(outcome.look is not None for outcome in outcomes):
+        stood = [after_verdict(outcome).removeprefix(", ") for outcome in outcomes]
+        columns.append(text_column("Look", "The planned look that its verdict is of.", stood))
+    return Table(columns)
 
 
 def _seeds_column(outcomes: Sequence[HypothesisOutcome]) -> Column:

@@ -15,7 +15,7 @@ from bench.commands.reporting import make_report
 from bench.experiment.looks_log import keep_log
 from bench.plan.trial import Trial
 from bench.report.narrative.look_notes import look_cautions
-from bench.report.tables.verdicts import verdict_cards
+from bench.report.tables.verdicts import verdict_cards, verdict_table
 from tests.builders.experiments import finish, planned
 from tests.builders.settled import SPEC, Study, dice
 
@@ -42,6 +42,12 @@ def test_cards_say_at_which_look_they_stopped(study: Study) -> None:
     assert slow.look == ", open after look 6 of 6 (10 seeds)"
     assert same.notes[0] == "Stopped early: the interval allows for it."
     assert look_cautions(records, outcomes(records)) == ()
+
+
+def test_the_table_of_verdicts_has_their_looks(study: Study) -> None:
+    table = verdict_table(outcomes(load(study.store, "settled")))
+    (column,) = (each for each in table.columns if each.title == "Look")
+    assert column.cells[0].text == "stopped at look 1 of 6 (3 seeds)"
 
 
 def test_status_says_where_every_hypothesis_stands(study: Study) -> None:
