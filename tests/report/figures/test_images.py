@@ -140,4 +140,4 @@ def test_damaged_scores_are_reported_on_the_page(tmp_path: Path) -> None:
     (files.scores / "test.npy").write_bytes(b"\x93NUMPY")
     page = write_report(store, ["scored"], tmp_path / "reports").read_text()
     assert "Scores of single images of 1 trial are not used; their other figures are:" in page
-    assert "test.npy: cannot be used" in page
+    assert "test.npy: cannot be read" in page
