@@ -12,6 +12,7 @@ from bench.analysis.pairing import figures_by_trial
 from bench.analysis.records import Records
 from bench.analysis.stats import Floats
 from bench.analysis.strata import Pairs
+from bench.analysis.two_sources import FEWEST_SEEDS
 from bench.metric_columns import MetricColumn
 from bench.spec.hypotheses import Hypothesis, figures
 
@@ -33,8 +34,11 @@ def have_folds(records: Records, columns: list[str], n_seeds: int) -> bool:
 def differences_by_fold(records: Records, hypothesis: Hypothesis, pairs: Pairs) -> Floats | None:
     """(seeds, folds), a − b of the complete seeds, means over the planned strata.
 
-    None where there are no folds, or they say nothing.
+    None where there are no folds, or they say nothing; or where three seeds or more are planned,
+    of which images will be counted: the test must not depend on which of them are complete.
     """
+    if len(pairs.seeds) >= FEWEST_SEEDS:
+        return None
     columns = [figure.column for figure in figures(hypothesis.metric)]
     if not pairs.complete or not have_folds(records, columns, len(pairs.complete)):
         return None

@@ -19,7 +19,7 @@ from bench.analysis.measurement_conditions import comparable_axes, measurement_c
 from bench.analysis.observations import ImageFigureScores, failures_that_count
 from bench.analysis.records import Records
 from bench.analysis.strata import Side
-from bench.analysis.two_sources import TwoSources, paired_table, two_sources
+from bench.analysis.two_sources import FEWEST_SEEDS, TwoSources, paired_table, two_sources
 from bench.plan.design import CONFIGURATION, DesignKind
 from bench.record.directions import Mode
 from bench.spec.hypotheses import EXACT
@@ -156,7 +156,9 @@ def _explored(
         seen = Observed(
             found.by_seed[complete, i],
             sources=_by_image(table, cells[i], signs, strata, complete, scores),
-            by_fold=contrast_by_fold(records, table, cells[i], signs, strata, complete, by_fold),
+            by_fold=None
+            if found.seeds[i] >= FEWEST_SEEDS
+            else contrast_by_fold(records, table, cells[i], signs, strata, complete, by_fold),
             failed=failed_trials(records, table, cells[i], signs, compared[:, i]),
             mode=mode,
             is_exact=column in EXACT,

@@ -256,3 +256,19 @@ def test_a_seed_has_failed_when_all_its_folds_have_ended(tmp_path: Path) -> None
     _fail(store, other, "crash")
     row = pooled(store).runs.query("status != 'done'").iloc[0]
     assert (row["status"], row["failure"]) == ("failed", "diverged")
+
+
+def test_two_seeds_left_of_four_are_too_few(tmp_path: Path) -> None:
+    """Which test it is follows from the plan, not from which seeds are complete."""
+
+    def is_lost(trial: Trial) -> bool:
+        return (trial.seed, trial.fold) in ((0, 1), (2, 0))
+
+    store, _ = crossed(tmp_path, dice, k=5, seeds=4, lost=is_lost)
+    found = pooled(store)
+    (outcome,) = outcomes(found)
+    assert outcome.pairs.complete == [1, 3]
+    assert outcome.result.basis is Basis.FEW
+    found.runs[["test_dice", "cross_val_dice"]] = np.nan
+    frame = explore(found).differences["best_val_dice"]
+    assert np.isnan(frame["p"]).all()
