@@ -1,7 +1,7 @@
 """Decoded samples on disk: built once, then memory-mapped by every process that trains on them.
 
 A cache is a folder: `images.npy` (N, H, W, C) uint8 or uint16, `masks.npy` (N, H, W) uint8 where
-there are masks, and `meta.json`. It is built beside its place and renamed into it, so it is there
+there are masks, and `meta.json`. It is built under another name and renamed, so it is there
 whole or not at all. Its name is a hash of everything its content depends on; it is never changed,
 only replaced when damaged. The whole folder may be deleted at any time. Labels are not in it: they
 are read with the names, every time. Samples that were skipped have no place in the arrays; the

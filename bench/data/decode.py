@@ -91,7 +91,7 @@ class Reading:
         root: the folder they are in; links lead nowhere else.
         size: height and width that every image gets, in pixels.
         skip: whether samples that cannot be read are left out, and named in `Arrays.skipped`.
-        progress: told how far it is.
+        progress: called with how far it is.
         opening: orientation and pages.
         window: `data.window`: values of 32 bits need one to be stored.
         mixed: whether files of 8 and of 16 bits go together, each over its full range.
@@ -219,9 +219,9 @@ def _samples(
                 raise found
             raise DataError(
                 f"{reading.root}: more than {most} of {len(files)} samples cannot be read, the "
-                f"last one {found.told}: data.on_error: skip is for single ones; mend them"
+                f"last one {found.in_short}: data.on_error: skip is for single ones; mend them"
             )
-        yield Skipped(found.told)
+        yield Skipped(found.in_short)
 
 
 class _Alike:

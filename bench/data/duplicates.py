@@ -29,6 +29,7 @@ that differs in up to 8 bits by more than 0.53."""
 _HEIGHT, _WIDTH = 16, 18  # two by two, 8×9: of which dHash compares neighbours
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 _AT_ONCE = 32
+_MOST_PIXELS = 32 * 512 * 512  # at once; images of up to 512 pixels are taken 32 at a time
 
 Floats = npt.NDArray[np.float32]
 
@@ -86,7 +87,7 @@ def look(images: Images, window: Window = EIGHT_BITS) -> Looks:
     rows, columns = _averaging(images.shape[1], _HEIGHT), _averaging(images.shape[2], _WIDTH).T
 
     def work(start: int) -> tuple[list[int], Floats]:
-        part = np.ascontiguousarray(images[start : start + _AT_ONCE])
+        part = np.ascontiguousarray(images[start : start + at_once])
         checks = [zlib.crc32(image.data) for image in part]
         count, height, width, channels = part.shape
         levels = part.astype(np.float32) if window.is_plain else window.levels(part)
@@ -95,7 +96,10 @@ def look(images: Images, window: Window = EIGHT_BITS) -> Looks:
         grey = lines.reshape(count, _HEIGHT, width, channels) @ weights
         return checks, (grey @ columns).astype(np.float32)
 
-    found = list(in_threads(work, range(0, len(images), _AT_ONCE)))
+    # in floats an image of 24 megapixels takes 288 MB
+    at_once = max(1, min(_AT_ONCE, _MOST_PIXELS // max(1, images.shape[1] * images.shape[2])))
+    threads = 1 if at_once == 1 else None
+    found = list(in_threads(work, range(0, len(images), at_once), threads=threads))
     thumbnails = np.concatenate([part for _, part in found])
     checks = [check for part, _ in found for check in part]
     return Looks(checks, _dhash(thumbnails), _unit(thumbnails))

@@ -114,7 +114,7 @@ def _fingerprint(data: Any) -> Any:
 
 
 def _export(folder: Path, setting: HuggingFace, splits: dict[str, Any]) -> None:
-    """Write the files, and last the list of them, beside the folder's place; then move it there."""
+    """Write the files, and last the list of them, next to the folder; then rename it."""
     part = folder.with_suffix(f".part{uuid.uuid4().hex}")
     try:
         index = {split: list(_rows(part, split, setting, data)) for split, data in splits.items()}

@@ -143,7 +143,7 @@ def masks_of(images: Iterable[str], masks: Mapping[str, Path]) -> tuple[dict[str
         if all(f"{prefix}{name.removesuffix(own)}{suffix}" in masks for name in names):
             found = {name: f"{prefix}{name.removesuffix(own)}{suffix}" for name in names}
             if all(found != other for _, other in fitting):
-                fitting.append((_told(prefix, suffix, own), found))
+                fitting.append((_naming(prefix, suffix, own), found))
     if len(fitting) > 1:
         ways = " and ".join(way for way, _ in fitting)
         folder = next(iter(masks.values())).parent
@@ -181,7 +181,7 @@ def _affixes(name: str, own: str, masks: Iterable[str]) -> Iterator[tuple[str, s
             yield mask[: match.start()], mask[match.end() :]
 
 
-def _told(prefix: str, suffix: str, own: str) -> str:
+def _naming(prefix: str, suffix: str, own: str) -> str:
     return f"masks named {prefix}{{name}}{suffix}" + (f" for images {{name}}{own}" if own else "")
 
 

@@ -33,7 +33,7 @@ OF_THE_MACHINE = frozenset(
     {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT}
 )
 
-# Pillow's own check sees frames and tiles within a file, too; `opened` tells of it.
+# Pillow's own check sees frames and tiles within a file, too; `opened` reports it.
 Image.MAX_IMAGE_PIXELS = MAX_PIXELS
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 # `_orientation` copes
@@ -48,12 +48,12 @@ class UnreadableError(DataError):
 
     Attributes:
         file, wrong, remedy: which file, what is wrong with it, and what to do about that.
-        told: what is wrong, with the file's name alone.
+        in_short: what is wrong, with the file's name alone.
     """
 
     def __init__(self, file: Path, wrong: str, remedy: str) -> None:
         self.file, self.wrong, self.remedy = file, wrong, remedy
-        self.told = f"{one_line(file.name)}: {wrong}"
+        self.in_short = f"{one_line(file.name)}: {wrong}"
         super().__init__(f"{one_line(file)}: {wrong}: {remedy}")
 
 
@@ -189,7 +189,7 @@ def opened(file: Path, opening: Opening, read: Callable[[Page], T]) -> T:
     except (MemoryError, DataError):
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        # Pillow tells of its own limit, too, which is another one
+        # Pillow reports its own limit, too, which is another one
         found = re.search(r"\d+", str(error))
         size = f"{int(found[0]):,} pixels" if found else "its pixels"
         wrong = f"{size} are more than the {MAX_PIXELS:,} allowed"
@@ -231,8 +231,8 @@ def _reason(error: Exception, file: Path) -> str:
 
 def _page(image: Image.Image, file: Path, opening: Opening) -> Page:
     """The page that is to be read; the file's only one, or the one chosen."""
-    places = _pages(image)
-    count, number = len(places), opening.page
+    positions = _pages(image)
+    count, number = len(positions), opening.page
     if count > 1 and number is None:
         raise UnreadableError(
             file,
@@ -242,9 +242,9 @@ def _page(image: Image.Image, file: Path, opening: Opening) -> Page:
     if count > 1 and number is not None and number > count:
         wrong = f"has {count} pages, data.page is {number}"
         raise UnreadableError(file, wrong, f"choose 1 to {count}")
-    place = places[number - 1 if number and count > 1 else 0]
-    if place != image.tell():
-        image.seek(place)
+    position = positions[number - 1 if number and count > 1 else 0]
+    if position != image.tell():
+        image.seek(position)
     tiles = getattr(image, "tile", [])
     arguments = tiles[0][3] if tiles else ""
     raw = arguments if isinstance(arguments, str) else str(arguments[0] if arguments else "")
@@ -259,10 +259,10 @@ def _pages(image: Image.Image) -> list[int]:
     if image.format != "TIFF":
         return list(range(count))
     found = []
-    for place in range(count):
-        image.seek(place)
+    for position in range(count):
+        image.seek(position)
         if not int(image.tag_v2.get(_SUBFILE, 0)) & _NO_PAGE:  # type: ignore[attr-defined]  # a TIFF's
-            found.append(place)
+            found.append(position)
     image.seek(0)
     return found or [0]
 

@@ -104,7 +104,7 @@ def _within(family: tuple[str, list[Entry]]) -> Iterator[Pairing]:
 def _by_affixes(
     image_folder: str, images: Sequence[Entry], mask_folder: str, masks: Sequence[Entry]
 ) -> Iterator[Pairing]:
-    """Pairings for every beginning and end that masks (and images) can have beside the name."""
+    """Pairings for every beginning and end that masks (and images) can have around the name."""
     there = {(entry.split, entry.stem): entry for entry in masks}
     having = {entry.split for entry in masks}
     wanted = [entry for entry in images if entry.split in having]

@@ -1,4 +1,4 @@
-"""Surveys on disk, beside the cached samples: what was counted once is not counted again.
+"""Surveys on disk, next to the cached samples: what was counted once is not counted again.
 
 A survey is found by the fingerprint of the content and everything else it follows from. A data set
 of the user's own says its fingerprint itself, and may be wrong, so it is counted each time.
