@@ -43,7 +43,7 @@ class Planned:
         self.axes: dict[str, tuple[str, ...]] = dict(plan.axes)
         self.warnings: tuple[str, ...] = plan.warnings
         self.looks: tuple[int, ...] = () if plan.repeats is None else plan.repeats.looks
-        self.most: int = len(plan.trials) + len(plan.further if plan.repeats else ())
+        self.most: int = plan.most_trials
 
     def __len__(self) -> int:
         return len(self._plan.trials)

@@ -51,10 +51,9 @@ def design_lines(plan: Plan) -> list[str]:
     )
     lines = [f"Design {str(design.kind).replace('_', ' ')}: {of_all}."]
     if design.kind is DesignKind.PATH:
-        most = design.most_configurations
         lines.append(
-            f"That is the first round of the path; with all rounds it has {most} configurations, "
-            f"{most * repeats} trials."
+            "That is the first round of the path; with all rounds it has "
+            f"{design.most_configurations} configurations, {plan.most_trials} trials."
         )
     if design.fraction is not None:
         generators = "; ".join(design.fraction.generators)

@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.data.fold_settings import FoldSettings
 from bench.plan.comparable import incomparable, loss_warnings
-from bench.plan.design import Design
+from bench.plan.design import CONFIGURATION, Design
 from bench.plan.scoring import scoring
 from bench.plan.trial import Trial, digest
 from bench.plan.weights_mismatch import mismatch_warnings
@@ -68,6 +68,16 @@ class Plan:
     def repeating(self, repeats: RepeatPlan | None) -> Plan:
         """With other looks."""
         return replace(self, repeats=repeats)
+
+    @property
+    def most_trials(self) -> int:
+        """How many there may be once it has grown; as many as there are where it does not."""
+        if self.repeats is not None:
+            return len(self.trials) + len(self.further)
+        if self.design is None or not self.further:
+            return len(self.trials)
+        each = len(self.trials) // len(self.axes[CONFIGURATION])  # of a path's configurations
+        return each * self.design.most_configurations
 
     @property
     def experiment(self) -> str:
