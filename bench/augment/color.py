@@ -1,12 +1,14 @@
-"""Brightness, contrast, saturation and gamma. Factors of 1 change no bit."""
+"""Brightness, contrast, saturation, hue and gamma. Factors of 1 change no bit."""
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor
 
 from bench.augment.base import Size
-from bench.augment.draws import Range, log_uniform, uniform
+from bench.augment.draws import Range, log_uniform, symmetric, uniform
 
 _WHITE = 255.0
 
@@ -54,6 +56,34 @@ class Saturation(_Factor):
     def adjust(self, images: Tensor, factor: Tensor, /) -> Tensor:
         """Factor 0 is the picture in black and white."""
         return torch.addcmul(grey(images) * (1 - factor), images, factor)
+
+
+class Hue:
+    """Colours turned about the grey axis by an angle (in YIQ, whose Y is the grey of BT.601)."""
+
+    def __init__(self, p: float, degrees: float) -> None:
+        self.p = p
+        self.degrees = degrees
+
+    def draw(self, n: int, _size: Size, generator: torch.Generator, /) -> Tensor:
+        """(n, 3, 3) matrices from old to new colours."""
+        angles = symmetric(n, generator) * math.radians(self.degrees)
+        to_yiq = torch.tensor(_TO_YIQ, dtype=torch.float64)
+        turn = torch.zeros(n, 3, 3, dtype=torch.float64)
+        turn[:, 0, 0] = 1
+        turn[:, 1, 1] = turn[:, 2, 2] = angles.cos()
+        turn[:, 1, 2], turn[:, 2, 1] = -angles.sin(), angles.sin()
+        matrices: Tensor = torch.linalg.inv(to_yiq) @ turn @ to_yiq
+        return matrices.float()
+
+    def adjust(self, images: Tensor, matrices: Tensor, /) -> Tensor:
+        """Grey stays what it is; images of other than three channels have no hue."""
+        if images.shape[1] != 3:
+            return images.clone()
+        return torch.einsum("kij,kjhw->kihw", matrices, images)
+
+
+_TO_YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
 
 
 class Gamma:

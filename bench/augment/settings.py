@@ -15,7 +15,9 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
+from bench.augment.presets import PRESETS
 from bench.augment.short_spellings import ShortSpellings, object_or_list
+from bench.errors import did_you_mean
 from bench.registry import Custom, Registry
 from bench.settings import Settings
 
@@ -152,6 +154,14 @@ class SaturationSettings(TransformSettings):
     factor: Annotated[Pair, _between(0, None)] = _range(0.7, 1.3, "uniform, of the factor")
 
 
+@AUGMENTATIONS.register("bench.augment.color:Hue")
+class HueSettings(TransformSettings):
+    """Colours turned about grey by an angle uniform in [-degrees, degrees]; brightness stays."""
+
+    name: Literal["hue"] = "hue"
+    degrees: float = Field(15.0, ge=0, le=180, description="largest angle either way, in degrees")
+
+
 @AUGMENTATIONS.register("bench.augment.color:Gamma")
 class GammaSettings(TransformSettings):
     """255 · (value / 255)^exponent: above 1 the middle tones get darker."""
@@ -179,6 +189,16 @@ class BlurSettings(TransformSettings):
     name: Literal["blur"] = "blur"
     sigma: Annotated[Pair, _between(0, 50)] = _range(
         0.3, 2.0, "uniform, of its standard deviation in pixels"
+    )
+
+
+@AUGMENTATIONS.register("bench.augment.texture:Downscale")
+class DownscaleSettings(TransformSettings):
+    """A lower resolution, enlarged again: blocks of one colour."""
+
+    name: Literal["downscale"] = "downscale"
+    factor: Annotated[Pair, _between(0, 1, open_below=True)] = _range(
+        0.25, 0.75, "uniform, of the lower resolution / full"
     )
 
 
@@ -263,10 +283,28 @@ class AugmentSettings(Settings):
     @model_validator(mode="before")
     @classmethod
     def _from_list(cls, value: Any) -> Any:
-        return {"transforms": value} if isinstance(value, list | tuple) else value
+        if isinstance(value, str):
+            return {"transforms": _preset(value)}
+        if isinstance(value, list | tuple):
+            return {"transforms": value}
+        if isinstance(value, dict) and isinstance(value.get("transforms"), str):
+            return {**value, "transforms": _preset(value["transforms"])}
+        return value
 
     @classmethod
     def __get_pydantic_json_schema__(
         cls, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        return object_or_list(schema, handler, "transforms")
+        found = object_or_list(schema, handler, "transforms")
+        found["anyOf"].append({"enum": list(PRESETS), "type": "string"})
+        return found
+
+
+def _preset(name: str) -> list[Any]:
+    if name not in PRESETS:
+        hint = did_you_mean(name, PRESETS)
+        words = ", ".join(PRESETS)
+        raise ValueError(
+            f"must be a list of augmentations or a mapping, or one of {words}, not {name!r}{hint}"
+        )
+    return PRESETS[name]

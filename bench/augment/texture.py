@@ -106,6 +106,33 @@ def _smoothed(images: Tensor, weights: Tensor, dim: int) -> Tensor:
     return result
 
 
+class Downscale:
+    """A lower resolution, enlarged again by the nearest pixel."""
+
+    def __init__(self, p: float, factor: Range) -> None:
+        self.p = p
+        self.factor = factor
+
+    def draw(self, n: int, _size: Size, generator: torch.Generator, /) -> Tensor:
+        """(n, 1) the lower resolution as a part of the full one."""
+        return uniform(n, self.factor, generator).float().view(n, 1)
+
+    def adjust(self, images: Tensor, factor: Tensor, /) -> Tensor:
+        """Each pixel takes the value in the middle of the block that it falls into."""
+        rows, columns = (_in_blocks(length, factor) for length in images.shape[2:])
+        wide = rows[:, None, :, None].expand(-1, images.shape[1], -1, images.shape[3])
+        found = images.gather(2, wide)
+        high = columns[:, None, None, :].expand(-1, images.shape[1], images.shape[2], -1)
+        return found.gather(3, high)
+
+
+def _in_blocks(length: int, factor: Tensor) -> Tensor:
+    """(k, length) int64: which place each place of a line looks at, for k factors (k, 1)."""
+    places = torch.arange(length, device=factor.device)
+    blocks = (places * factor + 1e-4).floor()  # a factor of 1 leaves every place alone
+    return ((blocks + 0.5) / factor).floor().long().clamp(max=length - 1)
+
+
 class Cutout:
     """A box of the image's shape in the image's mean colour; the mask stays as it is.
 

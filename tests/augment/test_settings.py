@@ -107,7 +107,8 @@ def test_errors_say_where_and_what(value: Any, where: tuple[Any, ...], what: str
 
 def test_json_schema_knows_the_short_spellings():
     schema = AugmentSettings.model_json_schema()
-    as_object, as_list = schema["anyOf"]
+    as_object, as_list, as_word = schema["anyOf"]
+    assert as_word["enum"] == ["none", "light", "medium", "heavy"]
     assert as_object["properties"]["transforms"] == as_list
     name, short, *full = as_list["items"]["anyOf"]
     assert name["enum"] == sorted({*AUGMENTATIONS.names()} - {"one_of"})
