@@ -39,11 +39,6 @@ class BestArms:
     seeds: tuple[int, ...]
     critical: float
 
-    @property
-    def tells_apart(self) -> bool:
-        """Whether any arm is excluded; if not, there is nothing to mark."""
-        return 0 < len(self.arms) < len(self.ranked)
-
 
 def may_be_best(values: npt.ArrayLike, mode: Mode = "max", alpha: float = 0.05) -> BestArms:
     """The confidence set of the best arm, for new seeds on these images.
