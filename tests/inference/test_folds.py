@@ -85,8 +85,8 @@ def test_names_of_folds(folded: bench.Experiment, place: Path) -> None:
         fold_members(store, "folded/x")
 
 
-def photo(path: Path) -> Path:
-    values = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+def photo(path: Path, size: tuple[int, int] = (20, 30)) -> Path:
+    values = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
     Image.fromarray(values).save(path)
     return path
 
@@ -94,7 +94,8 @@ def photo(path: Path) -> Path:
 def test_the_mean_of_the_folds_probabilities(
     folded: bench.Experiment, place: Path, tmp_path: Path
 ) -> None:
-    store, file = Store(place / "results"), photo(tmp_path / "photo.png")
+    store = Store(place / "results")
+    file = photo(tmp_path / "photo.png", (32, 32))  # the network's own size: nothing is resized
     members = fold_members(store, "folded/s0")
     parts = [trained_parts(files, "cpu", trust_code=False) for files in members]
     model = predictor(store, "folded/s0", "cpu")
@@ -103,9 +104,10 @@ def test_the_mean_of_the_folds_probabilities(
         shares = torch.stack(
             [torch.softmax(p.model.eval()(folded_input(p, seen[0])), 1) for p in parts]
         ).mean(0)
-    assert (model.labels(seen, (32, 32)) == shares.argmax(1)[0].numpy()).all()
-    written = predict_files(store, "folded/s0", [file], tmp_path / "out", "cpu").written
-    assert Image.open(written[0]).size == (30, 20)
+    assert (model.labels(seen) == shares.argmax(1)[0].numpy()).all()
+    other = photo(tmp_path / "other.png")
+    written = predict_files(store, "folded/s0", [file, other], tmp_path / "out", "cpu").written
+    assert Image.open(written[2]).size == (30, 20)
     together = folded.ensemble("s0")
     assert (together.predict(file) == np.asarray(Image.open(written[0]))).all()
     assert len(together.trials) == 2
