@@ -153,7 +153,7 @@ def cached(recipe: Recipe, progress: Progress | None = None) -> Arrays:
         return found
     try:
         return _build(folder, recipe, progress)
-    except BrokenPipeError:  # whoever is told of the progress is gone
+    except BrokenPipeError:  # who listens to the progress is gone
         raise
     except OSError as error:
         warnings.warn(
@@ -289,11 +289,11 @@ def _write_headers(
 
     `depth` is that of the images, the first of the files.
     """
-    for place, (file, shape) in enumerate(
+    for index, (file, shape) in enumerate(
         zip(files, recipe.shapes(len(skipped)).values(), strict=True)
     ):
         file.seek(0)
-        descr = np.lib.format.dtype_to_descr(depth if place == 0 else np.dtype(np.uint8))
+        descr = np.lib.format.dtype_to_descr(depth if index == 0 else np.dtype(np.uint8))
         header = {"descr": descr, "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(file, header)
 

@@ -257,7 +257,7 @@ def decode_pair(pair: Pair, reading: Reading, labels: Labels) -> Decoded:
         array, facts = stored_image(image, pair.image, reading)
         height, width = image.values.shape[:2]
         small = labels.apply(shrink_mask(checked, reading.fitting.inner(height, width)))
-        classes = reading.fitting.place(small, IGNORE_LABEL)
+        classes = reading.fitting.pad_or_cut(small, IGNORE_LABEL)
     return Decoded((array, classes), (facts, mask.facts))
 
 
@@ -351,13 +351,13 @@ def stored_image(pixels: Pixels, file: Path, reading: Reading) -> tuple[Images, 
             "or 16 bits",
         ) from error
     inner = resized(values, reading.fitting.inner(*values.shape[:2]))
-    small = reading.fitting.place(encode(inner, "uint16", window), 0)
+    small = reading.fitting.pad_or_cut(encode(inner, "uint16", window), 0)
     return np.broadcast_to(small, (*small.shape[:2], reading.channel_count)), facts
 
 
 def fitted(values: Values, fitting: Fitting) -> Values:
     """(H, W, C) at the fitting's size; bars are 0. uint8 as such, anything else as float64."""
-    return fitting.place(resized(values, fitting.inner(*values.shape[:2])), 0)
+    return fitting.pad_or_cut(resized(values, fitting.inner(*values.shape[:2])), 0)
 
 
 def resized(values: Values, size: Size) -> Values:

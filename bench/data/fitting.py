@@ -71,7 +71,7 @@ class Fitting:
             for wanted, own, side in zip(self.size, scales, (height, width), strict=True)
         )
 
-    def place(self, values: npt.NDArray[Any], fill: int) -> npt.NDArray[Any]:
+    def pad_or_cut(self, values: npt.NDArray[Any], fill: int) -> npt.NDArray[Any]:
         """Values (h, w, …) of the inner size as (H, W, …) of `size`, in the middle.
 
         Args:

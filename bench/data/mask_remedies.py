@@ -178,8 +178,8 @@ def _mapping(values: Sequence[float], names: Sequence[str]) -> str:
     return "{" + ", ".join(f"{value}: {_class(i, names)}" for i, value in enumerate(values)) + "}"
 
 
-def _class(place: int, names: Sequence[str]) -> str:
-    return names[min(place, len(names) - 1)]
+def _class(index: int, names: Sequence[str]) -> str:
+    return names[min(index, len(names) - 1)]
 
 
 def _span(values: Sequence[float]) -> str:

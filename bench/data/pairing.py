@@ -83,7 +83,7 @@ def _of_two(images: tuple[str, list[Entry]], masks: tuple[str, list[Entry]]) -> 
 
 
 def _within(family: tuple[str, list[Entry]]) -> Iterator[Pairing]:
-    """Images and masks in one folder, told apart by what masks have before or after the name."""
+    """Images and masks in one folder, distinguished by what masks have before or after the name."""
     folder, entries = family
     by_key = {(entry.split, entry.stem): entry for entry in entries}
     suffixes: Counter[str] = Counter()

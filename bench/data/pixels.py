@@ -129,8 +129,8 @@ def is_signed_byte(page: Page) -> bool:
 def _read_as(page: Page, raw: str) -> Values:
     """Decode the page anew, its pixels taken to be stored like `raw`."""
     with open_image(page.file) as image:
-        if (place := page.image.tell()) != image.tell():
-            image.seek(place)
+        if (position := page.image.tell()) != image.tell():
+            image.seek(position)
         image.tile = [
             tile._replace(args=(raw, *tile.args[1:]) if isinstance(tile.args, tuple) else raw)
             for tile in image.tile

@@ -45,7 +45,7 @@ def propose(root: Path) -> Proposal:
     """How to read the images in a folder.
 
     Raises:
-        DataError: it cannot be told; says what is there, or between which readings it cannot be
+        DataError: it cannot be decided; says what is there, or between which readings it cannot be
             decided.
     """
     found = proposals(root)

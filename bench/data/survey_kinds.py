@@ -44,7 +44,7 @@ class Advice:
     Attributes:
         meaning: why it matters.
         remedy: what to do about it.
-        serious: whether it can make results worthless, so that it is told first; else a remark.
+        serious: whether it can make results worthless, so that it comes first; else a remark.
     """
 
     meaning: str

@@ -55,14 +55,14 @@ def _mask_line(train: SplitSurvey, background: bool) -> str:
     assert train.masks is not None
     masks, classes = train.masks, list(train.masks.classes.items())
     shown = classes[1:3] if background else classes[:3]
-    told = [f"{name} {percent(c.share)}" for name, c in shown]
+    shown_parts = [f"{name} {percent(c.share)}" for name, c in shown]
     more = len(classes) - len(shown) - int(background)
-    told += [f"{more} more class{'es' if more > 1 else ''}"] if more else []
+    shown_parts += [f"{more} more class{'es' if more > 1 else ''}"] if more else []
     if masks.empty:
-        told.append(f"{masks.empty:,} of {train.images:,} masks are empty")
+        shown_parts.append(f"{masks.empty:,} of {train.images:,} masks are empty")
     if masks.ignored:
-        told.append(f"{percent(masks.ignored / masks.pixels)} ignored")
-    return f"Pixels of train: {', '.join(told)}."
+        shown_parts.append(f"{percent(masks.ignored / masks.pixels)} ignored")
+    return f"Pixels of train: {', '.join(shown_parts)}."
 
 
 def _values(found: Survey) -> str:
@@ -126,8 +126,8 @@ def _counts(found: Mapping[str, int], words: Mapping[str, str] | None = None) ->
 
 def _some(found: Mapping[str, int], words: Mapping[str, str] | None = None) -> str:
     """Of images that are unlike the others: how many, and of which kind."""
-    told = ", ".join(f"{n:,} ({(words or {}).get(key, key)})" for key, n in found.items())
-    return told or "0"
+    shown_parts = ", ".join(f"{n:,} ({(words or {}).get(key, key)})" for key, n in found.items())
+    return shown_parts or "0"
 
 
 def _size(files: FilesSurvey) -> str:

@@ -116,7 +116,7 @@ class ImageReader:
 
     def _whole(self, inner: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """An image at the size that the network sees, with its bars; nothing is cut off."""
-        return inner if self._sees_all else self._fitting.place(inner, 0)
+        return inner if self._sees_all else self._fitting.pad_or_cut(inner, 0)
 
     def _image(self, values: Images, window: Window, shown: Picture) -> Image:
         height, width = shown.shape[:2]

@@ -160,7 +160,7 @@ def read_sized(root: Path, **settings: Any) -> Any:
 def test_what_is_fitted_has_the_size_and_comes_back(shape: tuple[int, int], fit: Any) -> None:
     fitting = Fitting((16, 24), fit)
     inner = fitting.inner(*shape)
-    placed = fitting.place(np.ones((*inner, 2), np.uint8), 7)
+    placed = fitting.pad_or_cut(np.ones((*inner, 2), np.uint8), 7)
     assert placed.shape == (16, 24, 2)
     assert (7 in placed) == (fit == "letterbox" and inner != (16, 24))
     canvas = fitting.canvas(*shape)
