@@ -236,6 +236,10 @@ def _check_figure(plan: Plan, at: KeyPath, figure: MetricTerm, arms: Sequence[Tr
         return
     if name not in curves:
         raise _error(plan, at, f"unknown curve {name!r}{did_you_mean(name, curves)}")
+    at_end = arms[0].settings.task.end_metrics()
+    if name.startswith(tuple(map(val_curve, at_end))):
+        instead = f"name {MetricKind.BEST.column(curve_metric(name))}, or give it when: epoch"
+        raise _error(plan, at, f"{name} is computed at the end only (task.metrics): {instead}")
     epochs = _fewest_epochs(arms)
     if epoch > epochs:
         raise _error(plan, at, f"there is no epoch {epoch} where train.epochs is {epochs}")

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import nn
@@ -31,33 +31,12 @@ from bench.train.progress_watch import Interrupted as Interrupted
 from bench.train.recorder import Recorder
 from bench.train.schedules import make_schedule
 from bench.train.seeding import seed_globals
+from bench.train.signals import Signals as Signals
 from bench.train.train_state import TrainState
-
-BEST, FINAL = MetricKind.BEST, MetricKind.FINAL
 
 
 class Diverged(Exception):  # noqa: N818 - the field's word
     """The training loss is no longer a number, or was none in too many steps."""
-
-
-class Signals(Protocol):
-    """How training talks to whoever started it."""
-
-    def stopping(self) -> bool:
-        """Whether to stop at the next step. Called every step: must be cheap."""
-        ...
-
-    def tick(self, epoch: int, step: int, steps: int) -> None:
-        """Called about twice a second within an epoch."""
-        ...
-
-    def working(self, what: str, step: int, steps: int) -> None:
-        """Called about twice a second in validation and other work that is no step of training."""
-        ...
-
-    def epoch(self, row: HistoryRow) -> None:
-        """One epoch is recorded."""
-        ...
 
 
 @dataclass
@@ -290,7 +269,7 @@ class Training:
         if self.scores.last is None or final:
             validated = measure(self.val_batches, "val")
             self.scores.last = validated.images
-            self.end_figures = self._end_figures(FINAL, validated)
+            self.end_figures = self._end_figures(MetricKind.FINAL, validated)
         if test is not None:
             self.scores.test_last = measure(test, "test").images
 
@@ -298,8 +277,8 @@ class Training:
         """Keep what is computed at the end only, of the selected epoch's weights."""
         self.scores.selected = validated.images
         if self.progress.best_epoch == self.progress.epoch:
-            self.end_figures = self._end_figures(FINAL, validated)
-        self.end_figures |= self._end_figures(BEST, validated)
+            self.end_figures = self._end_figures(MetricKind.FINAL, validated)
+        self.end_figures |= self._end_figures(MetricKind.BEST, validated)
 
     def _end_figures(self, kind: MetricKind, found: Evaluated) -> dict[str, float | None]:
         """Columns of the metrics that no epoch's validation has."""

@@ -173,3 +173,14 @@ grid: {train.lr: [1e-3, 1e-4]}
     assert planned(tmp_path, hypothesis, text=text % ", frechet: {}").hypotheses
     with pytest.raises(SpecError, match="unknown metric 'frechet'"):
         planned(tmp_path, hypothesis, text=text % "")
+
+
+def test_a_metric_of_the_end_has_no_curve(tmp_path: Path) -> None:
+    text = SPEC.replace("task: segmentation", "task: {name: segmentation, metrics: [hd95]}")
+    planned(tmp_path, GOOD.replace("best_val_dice", "test_hd95"), text=text)
+    with pytest.raises(SpecError, match=r"val/hd95 is computed at the end only .* best_val_hd95"):
+        planned(tmp_path, GOOD.replace("best_val_dice", "val/hd95@2"), text=text)
+    every = text.replace("[hd95]", "[{name: hd95, when: epoch}]")
+    planned(tmp_path, GOOD.replace("best_val_dice", "val/hd95@2"), text=every)
+    with pytest.raises(SpecError, match="give it `when: epoch`"):
+        planned(tmp_path, GOOD, text=text + "select: {metric: val/hd95}\n")

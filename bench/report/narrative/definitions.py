@@ -18,7 +18,7 @@ from bench.tasks.settings import SUPPORT
 ELSEWHERE = "Scores were logged elsewhere: how they were computed is not recorded"
 OTHER_TASKS = {
     "classification": "Accuracies are shares of the split's images; the validation loss is "
-    "cross-entropy without label smoothing",
+    "without label smoothing and class weights",
     "diffusion": "The validation loss is the mean squared error of the predicted noise, with noise "
     "and step fixed for each image of the split",
 }
