@@ -18,7 +18,7 @@ import numpy as np
 from bench.analysis.records import Records
 from bench.metric_columns import on_test
 from bench.plan.component_hypotheses import component_hypotheses
-from bench.plan.design import CONFIGURATION, DesignKind
+from bench.plan.design import CONFIGURATION, TO, DesignKind
 from bench.record.columns import Status
 
 _FINAL = (str(Status.DONE), str(Status.FAILED))
@@ -64,7 +64,9 @@ def with_path(records: Records) -> Records:
     if design is None or design.kind is not DesignKind.PATH:
         return records
     design = design.with_steps([r.taken for r in path_rounds(records) if r.taken is not None])
-    metric = design.metric or on_test(records.select.metric)
+    whole = [h.metric for h in records.hypotheses if h.a == {CONFIGURATION: TO}]
+    default = whole[-1] if whole else on_test(records.select.metric)  # the plan's own comes last
+    metric = design.metric or default
     declared = {(h.metric, *_labels(h.a), *_labels(h.b)) for h in records.hypotheses}
     ids = [h.id for h in records.hypotheses]
     made = component_hypotheses(design, metric, records.select.mode, ids)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from rich.table import Table
 from rich.text import Text
 
@@ -43,17 +45,21 @@ def design_lines(plan: Plan) -> list[str]:
     if design is None:
         return []
     configurations = len(plan.axes[CONFIGURATION])
-    repeats = len(plan.trials) // configurations  # seeds, folds and combinations of other axes
+    counts = Counter(trial.axes[CONFIGURATION] for trial in plan.trials)
+    repeats = max(counts.values())  # seeds, folds and combinations of other axes; some may exclude
+    components = len(design.components)
     of_all = (
-        f"{configurations * repeats} trials of {configurations} configurations; a full factorial "
-        f"of the {len(design.components)} components has {design.combinations}, which would be "
+        f"{len(plan.trials)} trials of {configurations} "
+        f"configuration{'s' * (configurations > 1)}; a full factorial of the {components} "
+        f"component{'s' * (components > 1)} has {design.combinations}, which would be "
         f"{design.combinations * repeats} trials"
     )
     lines = [f"Design {str(design.kind).replace('_', ' ')}: {of_all}."]
-    if design.kind is DesignKind.PATH:
+    most = design.most_configurations
+    if design.kind is DesignKind.PATH and most > configurations:
         lines.append(
             "That is the first round of the path; with all rounds it has "
-            f"{design.most_configurations} configurations, {plan.most_trials} trials."
+            f"{most} configurations, {plan.most_trials} trials."
         )
     if design.fraction is not None:
         generators = "; ".join(design.fraction.generators)

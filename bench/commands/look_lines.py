@@ -21,6 +21,8 @@ def plan_look_lines(plan: Plan) -> list[str]:
     lines = [
         f"{fewest} to {most} trials: {looks[0]} seeds of every arm, then as many as hypotheses "
         f"take that are not settled, at most {looks[-1]}; looks at {listed} seeds."
+        if most > fewest
+        else f"{fewest} trials: {looks[0]} seeds of every arm, and no hypothesis asks for more."
     ]
     if repeats.budget is not None:
         lines.append(f"No further seeds after {format_duration(repeats.budget)} of training.")

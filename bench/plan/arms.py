@@ -16,7 +16,7 @@ from bench.plan.axes import (
     format_label,
     read_groups,
 )
-from bench.plan.design import DesignKind
+from bench.plan.design import CONFIGURATION, Design, DesignKind
 from bench.plan.design_spec import ConfigurationAxis, read_design
 from bench.plan.folds import NO_AXIS, names_folds
 from bench.spec.load import Spec
@@ -55,7 +55,19 @@ def make_arms(spec: Spec) -> tuple[dict[str, Axis], list[ArmLabels]]:
     arms += _included(spec, axes, arms)
     if not arms:
         raise spec.document.error(("exclude",), "removes every arm; nothing is left to run")
+    if configurations is not None:
+        _refuse_nothing_to_compare_with(spec, configurations.design, arms)
     return axes, arms
+
+
+def _refuse_nothing_to_compare_with(spec: Spec, design: Design, arms: list[ArmLabels]) -> None:
+    """A configuration that is left keeps the one that its component is tested against."""
+    left = {arm[CONFIGURATION] for arm in arms}
+    for contrast in design.contrasts:
+        a, b = contrast.a.get(CONFIGURATION), contrast.b.get(CONFIGURATION)
+        if a in left and b not in left and b is not None:
+            message = f"leaves no {b!r} to compare {a!r} with; keep it, or exclude {a!r}, too"
+            raise spec.document.error(("exclude",), message)
 
 
 def _refuse_broken_design(spec: Spec, axis: ConfigurationAxis) -> None:

@@ -18,6 +18,7 @@ from bench.plan.design import (
     DesignKind,
     configurations_of,
 )
+from bench.plan.folds import NO_AXIS, names_folds
 from bench.plan.fraction import Fraction
 from bench.plan.trial import canonical_json
 from bench.spec.document import Document
@@ -309,6 +310,8 @@ def _check_settings(
                     "not which it is"
                 )
                 raise document.error(value.where, message)
+            if names_folds(value.axis):
+                raise document.error(value.where, NO_AXIS)
             if kind is DesignKind.ONE_AT_A_TIME:
                 continue  # no two alternatives are ever taken together
             other, before = first.setdefault(value.axis, (component, value))

@@ -12,6 +12,7 @@ from bench.metric_columns import (
     LAST_EPOCHS,
     MetricColumn,
     MetricKind,
+    cross_val,
     curve_metric,
     final_val,
     on_test,
@@ -59,7 +60,7 @@ def _of_components(
         return ()
     if design.kind is DesignKind.PATH:
         _check_choice(plan)
-    metric = design.metric or on_test(curve_metric(plan.select.metric))
+    metric = design.metric or default_metric(plan)
     labels = [trial.axes for trial in arms]
     compared = {_compared(one, sides(one, labels, design)) for one in declared}
     found = []
@@ -128,8 +129,25 @@ def _checked(plan: Plan, arms: Sequence[Trial], index: int, given: Hypothesis) -
 
 
 def default_metric(plan: Plan) -> str:
-    """The selected metric on the test split, which chose nothing."""
-    return on_test(curve_metric(plan.select.metric))
+    """The selected metric on the test split, which chose nothing; without one, on other images."""
+    return _chosen_elsewhere(curve_metric(plan.select.metric), plan.trials)
+
+
+def _chosen_elsewhere(metric: str, arms: Sequence[Trial]) -> str:
+    """The figure of a metric whose epoch was not chosen on the images that it is scored on."""
+    if not _without_test_split(arms):
+        return on_test(metric)
+    return final_val(metric) if _scored_by_split(arms) else cross_val(metric)
+
+
+def _without_test_split(arms: Sequence[Trial]) -> bool:
+    """Whether folds share out all images."""
+    return any((folds := trial.settings.data.folds) and folds.of == "all" for trial in arms)
+
+
+def _scored_by_split(arms: Sequence[Trial]) -> bool:
+    """Whether single images have no scores."""
+    return any(getattr(trial.settings.task, "average", None) == "split" for trial in arms)
 
 
 def _over(plan: Plan, at: KeyPath, given: Hypothesis) -> Over | None:
@@ -246,18 +264,22 @@ def _check_figure(plan: Plan, at: KeyPath, figure: MetricTerm, arms: Sequence[Tr
 
 
 def _check_epochs(plan: Plan, at: KeyPath, name: str, arms: Sequence[Trial]) -> None:
-    """A figure that is made of several epochs' can be had."""
+    """A figure that is made of several epochs', or of the test split, can be had."""
     column = MetricColumn.parse(name)
     if column is None:
         return
     if column.kind is MetricKind.LAST_TEN and _fewest_epochs(arms) < LAST_EPOCHS:
         message = f"is the mean of {LAST_EPOCHS} epochs, and train.epochs is {_fewest_epochs(arms)}"
         raise _error(plan, at, f"{name} {message}; take {final_val(column.metric)}")
-    if column.kind is MetricKind.CROSS_FITTED and any(
-        getattr(trial.settings.task, "average", None) == "split" for trial in arms
-    ):
+    if column.kind is MetricKind.CROSS_FITTED and _scored_by_split(arms):
         message = "needs a score of every image, which task.average: split does not have"
-        raise _error(plan, at, f"{name} {message}; take {on_test(column.metric)}")
+        instead = _chosen_elsewhere(column.metric, arms)
+        raise _error(plan, at, f"{name} {message}; take {instead}")
+    if column.kind is MetricKind.TEST and _without_test_split(arms):
+        selected = column.metric == curve_metric(plan.select.metric)
+        instead = _chosen_elsewhere(column.metric, arms) if selected else final_val(column.metric)
+        message = "needs a test split, and data.folds.of: all shares out its images"
+        raise _error(plan, at, f"{name} {message}; take {instead}, or of: trainval")
 
 
 def _fewest_epochs(arms: Sequence[Trial]) -> int:

@@ -79,3 +79,18 @@ def test_runs_count_all_strata_and_seeds(grid: str, tmp_path: Path) -> None:
     plan = planned(tmp_path, f"{HEAD}{grid}design:\n  add_one:\n{COMPONENTS}")
     trials = 32 if grid else 16
     assert design_lines(plan)[0].startswith(f"Design add one: {trials} trials of 4 configurations;")
+
+
+def test_excluded_arms_are_not_counted(tmp_path: Path) -> None:
+    exclude = "exclude: [{configuration: base, model: b}]\n"
+    plan = planned(tmp_path, f"{HEAD}{MODELS}{exclude}design:\n  add_one:\n{COMPONENTS}")
+    assert design_lines(plan)[0] == (
+        "Design add one: 28 trials of 4 configurations; a full factorial of the 3 components has "
+        "8, which would be 64 trials."
+    )
+
+
+def test_a_path_of_one_component_has_one_round(tmp_path: Path) -> None:
+    plan = planned(tmp_path, f"{HEAD}design: {{path: {{to: {{train.ema: 0.9}}}}}}\n")
+    (line,) = design_lines(plan)
+    assert "a full factorial of the 1 component has 2" in line

@@ -322,6 +322,19 @@ WRONG = {
         f"exclude: [{{configuration: with flips}}]\n{FRACTION}",
         "6: exclude.0: a fractional design stays whole; remove this entry",
     ),
+    "nothing left to compare with": (
+        "exclude: [{configuration: base}]\ndesign: {add_one: {a: {train.ema: 0.9}}}",
+        "6: exclude: leaves no 'base' to compare 'with a' with; keep it, or exclude 'with a', too",
+    ),
+    "a step left out": (
+        "exclude: [{configuration: plus a}]\n"
+        "design: {cumulative: {a: {train.ema: 0.9}, b: {train.lr: 0.1}}}",
+        "6: exclude: leaves no 'plus a' to compare 'plus b' with",
+    ),
+    "folds": (
+        "design: {add_one: {a: {data.folds: {k: 3}}}}",
+        "6: design.add_one.a.data.folds: is no axis",
+    ),
     "unused": (
         "design: {add_one: {a: {train.focal_gamma: 3}}}",
         "6: design.add_one.a.train.focal_gamma: has no effect",

@@ -131,6 +131,43 @@ def test_what_folds_can_be(folds: dict[str, Any], message: str) -> None:
         plan(data={**TREE["data"], "folds": folds})
 
 
+HYPOTHESIS = {
+    "id": "h",
+    "claim": "c",
+    "a": {"train.lr": 0.1},
+    "b": {"train.lr": 0.2},
+    "expect": "higher",
+}
+
+
+@pytest.mark.parametrize(
+    ("task", "figure"),
+    [
+        ("segmentation", "cross_val_dice"),
+        ({"name": "segmentation", "average": "split"}, "final_val_dice"),
+    ],
+)
+def test_without_a_test_split_no_figure_is_of_it(task: Any, figure: str) -> None:
+    data = TREE["data"] | {"folds": {"k": 3, "of": "all"}}
+    assert plan(task=task, data=data, hypotheses=[HYPOTHESIS]).hypotheses[0].metric == figure
+    message = rf"metric: test_dice needs a test split, and .*; take {figure}, or of: trainval"
+    with pytest.raises(SpecError, match=message):
+        plan(task=task, data=data, hypotheses=[HYPOTHESIS | {"metric": "test_dice"}])
+    with pytest.raises(SpecError, match="take final_val_iou"):
+        plan(data=data, hypotheses=[HYPOTHESIS | {"metric": "test_iou"}])
+
+
+def test_components_have_no_figure_of_the_test_split_either() -> None:
+    tree = {key: value for key, value in TREE.items() if key != "grid"}
+    data = TREE["data"] | {"folds": {"k": 3, "of": "all"}}
+    tree |= {"data": data, "design": {"add_one": {"average": {"train.ema": 0.9}}}}
+    found = make_plan(spec_of(tree, "spec"))
+    assert [each.metric for each in found.hypotheses] == ["cross_val_dice"]
+    tree["design"] = {"path": {"to": {"train.ema": 0.9}}}
+    found = make_plan(spec_of(tree, "spec"))
+    assert [each.metric for each in found.hypotheses] == ["cross_val_dice"]
+
+
 def test_too_many_trials() -> None:
     with pytest.raises(SpecError, match=r"data\.folds: makes 200000 trials of 2 arms"):
         plan(data={**TREE["data"], "folds": {"k": 1000}}, seeds=100)

@@ -80,6 +80,13 @@ def test_plan_says_how_many_trials_there_may_be(tmp_path: Path) -> None:
     assert json.dumps(rows)
 
 
+def test_plan_does_not_name_a_range_where_no_seed_is_asked_for(tmp_path: Path) -> None:
+    plan = planned(tmp_path, SPEC.replace("max: 10", "looks: [3]"))
+    assert plan_look_lines(plan) == [
+        "12 trials: 3 seeds of every arm, and no hypothesis asks for more."
+    ]
+
+
 def test_plans_of_fixed_seeds_say_nothing_of_it(tmp_path: Path) -> None:
     plan = planned(tmp_path, SPEC.replace("{until: settled, max: 10}", "3"))
     assert plan_look_lines(plan) == []
