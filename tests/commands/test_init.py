@@ -69,7 +69,7 @@ def test_shapes_are_the_default_and_run(tmp_path: Path) -> None:
     plan = make_plan(load_spec(spec))
     assert (len(plan.trials), plan.experiment) == (12, "first")
     report = run(spec, *NARROW, "data.train=8", "data.val=4", "data.test=4")
-    assert "Flips raise the best validation Dice" in report
+    assert "Flips raise the Dice on the test split" in report
 
 
 def test_a_folder_with_masks_runs(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_a_folder_per_class_runs(tmp_path: Path) -> None:
     assert settings.task.name == "classification"
     assert settings.data.label_names() == ("Katze grau", "yes")
     models = "grid.model={small: {name: resnet, depth: 18, width: 0.1}}"
-    assert "Flips raise the best validation accuracy" in run(spec, models)
+    assert "Flips raise the accuracy on the test split" in run(spec, models)
 
 
 @pytest.mark.pets
