@@ -97,11 +97,7 @@ def draw_verdicts(ax: Axes, rows: pd.DataFrame) -> None:
         _draw_margin(ax, y, row, (left, right))
         _draw_estimate(ax, y, row)
     ax.axvline(0, color=MUTED, lw=0.9, zorder=1)
-    labels = [
-        f"{row['id']}\n{fitted(row['label'], 40)}" if row["verdict"] else fitted(row["label"], 36)
-        for row in _dicts(rows)
-    ]
-    ax.set_yticks(range(len(rows)), labels)
+    ax.set_yticks(range(len(rows)), _labels(rows))
     for text, row in zip(ax.get_yticklabels(), _dicts(rows), strict=True):
         text.set_color(INK if row["verdict"] else MUTED)
         text.set_fontsize(8 if row["verdict"] else 7)
@@ -113,6 +109,20 @@ def draw_verdicts(ax: Axes, rows: pd.DataFrame) -> None:
     few_ticks(ax)
     if max(abs(left), abs(right)) >= LARGE:
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.scaled(value)))
+
+
+def _labels(rows: pd.DataFrame) -> list[str]:
+    """What stands beside each row: in two lines or more for a hypothesis."""
+    return [
+        f"{row['id']}\n{fitted(row['label'], 40)}" if row["verdict"] else fitted(row["label"], 36)
+        for row in _dicts(rows)
+    ]
+
+
+def _height(rows: pd.DataFrame) -> float:
+    """Of a panel, in inches: no label reaches into the next row."""
+    lines = max(label.count("\n") + 1 for label in _labels(rows))
+    return 0.75 + (0.3 if lines <= 2 else 0.17 * lines) * len(rows)
 
 
 def _draw_margin(ax: Axes, y: int, row: dict[str, Any], ends: tuple[float, float]) -> None:
@@ -149,7 +159,7 @@ def verdicts(experiment: ExperimentData) -> Drawing | None:
     groups = [group for _, group in rows.groupby("metric", sort=False)]
     if not groups:
         return None
-    heights = [0.75 + 0.3 * len(group) for group in groups]
+    heights = [_height(group) for group in groups]
     pages = [_verdict_page(groups[i : i + 6], heights[i : i + 6]) for i in range(0, len(groups), 6)]
     caption = (
         "Mean paired difference a − b (median run minus the number where b is one) with its 95% "

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import itertools
 import math
 
+import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
@@ -79,3 +81,17 @@ def test_significant_differences_are_filled(tmp_path):
     assert mark.get_xdata()[0] == pytest.approx(0.201)
     assert mark.get_markerfacecolor() == forest.INK
     assert len(forest.differences(study).pages) == 1
+
+
+def test_a_label_of_three_lines_does_not_reach_into_the_next_row() -> None:
+    long = "imagenet · frozen · held − random · trained · moving"
+    row = {"metric": "test_dice", "id": "frozen_beats_random", "unit": "seed", "label": long,
+           "estimate": 0.1, "low": 0.0, "high": 0.2, "n": 3, "margin_low": math.nan,
+           "margin_high": math.nan, "verdict": "supported"}  # fmt: skip
+    rows = pd.DataFrame([row | {"id": f"claim_{number}"} for number in range(12)])
+    figure, (ax,) = forest.panels(1, 1, height=forest._height(rows))
+    forest.draw_verdicts(ax, rows)
+    figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in ax.get_yticklabels()]
+    for above, below in itertools.pairwise(boxes):
+        assert above.y0 >= below.y1
