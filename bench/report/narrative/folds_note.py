@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from bench.analysis.contrast_tests import Basis, has_folds_alone
 from bench.analysis.hypotheses import HypothesisOutcome
 from bench.analysis.records import Records
@@ -13,14 +15,26 @@ def folds_note(records: Records) -> str:
     """How the numbers of an arm come about; empty without folds."""
     if records.folds is None:
         return ""
-    seeds = records.runs["seed"].nunique()
-    k = records.folds.k
-    again = "each seed has other folds" if records.folds.repartition else "the same folds for all"
+    trials = records.trial_records.runs
+    trials = trials[trials["fold"].notna()]  # neither imported ones nor other experiments'
+    if records.combined_from:
+        of_each = trials.groupby("experiment", sort=False)
+        size = "; ".join(f"{name}: {_size(own, 0)}" for name, own in of_each)
+    else:
+        other = records.folds.repartition
+        again = "each seed has other folds" if other else "the same folds for all"
+        size = f"{_size(trials, records.folds.k)} ({again})"
     return (
-        f"Cross-validation: {numbers.plural(seeds, 'seed')} × {k} folds ({again}). A number of an "
-        f"arm and seed is over all {k} folds; of validation it is out of fold, every image being "
-        "scored by the one model that was not trained on it. A seed counts with all its folds."
+        f"Cross-validation: {size}. A number of an arm and seed is over all its folds; of "
+        "validation it is out of fold, every image being scored by the one model that was not "
+        "trained on it. A seed counts with all its folds."
     )
+
+
+def _size(trials: pd.DataFrame, planned: int) -> str:
+    """`3 seeds × 5 folds`: those that are planned, where that is known, and at least those begun."""
+    seeds = numbers.plural(trials["seed"].nunique(), "seed")
+    return f"{seeds} × {max(planned, int(trials['fold'].max()) + 1)} folds"
 
 
 def scope_of_folds(outcome: HypothesisOutcome) -> str:
