@@ -32,7 +32,7 @@ def folds_note(records: Records) -> str:
 
 
 def _size(trials: pd.DataFrame, planned: int) -> str:
-    """`3 seeds × 5 folds`: those that are planned, where that is known, and at least those begun."""
+    """`3 seeds × 5 folds`: those planned, where that is known, and at least those begun."""
     seeds = numbers.plural(trials["seed"].nunique(), "seed")
     return f"{seeds} × {max(planned, int(trials['fold'].max()) + 1)} folds"
 
