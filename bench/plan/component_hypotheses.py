@@ -55,20 +55,20 @@ def _words(
     """A name and a claim."""
     component = contrast.component
     if not component:
-        return "whole path", f"At the end of the path {metric} is {expect} than at its beginning"
+        return "whole path", f"At the end of the path, {metric} is {expect} than at its beginning"
     if contrast.removes:
-        return f"without {component}", f"Without {component} {metric} is {expect}"
+        return f"without {component}", f"Without {component}, {metric} is {expect}"
     if contrast.level:
         of_base = design.levels[component][0]
         instead = "that of the base" if of_base == design.reference else of_base
         return (
             f"{component} {contrast.level}",
-            f"With {contrast.level} as {component} instead of {instead} {metric} is {expect}",
+            f"With {contrast.level} as {component} instead of {instead}, {metric} is {expect}",
         )
     if design.kind in (DesignKind.CUMULATIVE, DesignKind.PATH):
         before = contrast.b[CONFIGURATION]
         return f"plus {component}", f"Adding {component} to {before!r} makes {metric} {expect}"
-    return f"with {component}", f"With {component} {metric} is {expect}"
+    return f"with {component}", f"With {component}, {metric} is {expect}"
 
 
 def _unused_id(name: str, taken: set[str]) -> str:

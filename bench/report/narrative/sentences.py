@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from bench.analysis import power
 from bench.analysis.contrast_tests import Basis, has_folds_alone
 from bench.analysis.contrasts import Word
@@ -53,6 +55,12 @@ def sentence(outcome: HypothesisOutcome) -> str:
 def metric_words(metric: str) -> str:
     """A hypothesis's metric for people: `val/loss@20` → `validation loss after epoch 20`."""
     return " minus ".join(_figure_words(figure) for figure in figures(metric))
+
+
+def claim_words(hypothesis: Hypothesis) -> str:
+    """The claim, with the figure named for people: `Without EMA, test Dice is lower`."""
+    metric = re.escape(hypothesis.metric)
+    return re.sub(rf"(?<!\w){metric}(?!\w)", metric_words(hypothesis.metric), hypothesis.claim)
 
 
 def side_words(hypothesis: Hypothesis) -> tuple[str, str]:

@@ -27,7 +27,7 @@ from bench.report.format.cells import (
 from bench.report.narrative.card_notes import card_notes, needs_fact, scope_word
 from bench.report.narrative.completeness import failure_counts, reason_words
 from bench.report.narrative.look_notes import after_verdict, look_notes
-from bench.report.narrative.sentences import metric_words, sentence
+from bench.report.narrative.sentences import claim_words, metric_words, sentence
 
 SYMBOLS = {
     Word.SUPPORTED: "✓",
@@ -48,7 +48,8 @@ class VerdictCard:
     """One hypothesis on the page.
 
     Attributes:
-        id, claim: as declared.
+        id: as declared.
+        claim: as declared, but for the figure's name.
         verdict, symbol: in a word and as a sign.
         look: what follows the verdict: `, stopped at look 3 of 9 (5 seeds)`; empty of fixed seeds.
         sentence: the outcome in words.
@@ -76,7 +77,7 @@ def verdict_cards(records: Records, outcomes: Iterable[HypothesisOutcome]) -> li
     return [
         VerdictCard(
             id=outcome.hypothesis.id,
-            claim=outcome.hypothesis.claim,
+            claim=claim_words(outcome.hypothesis),
             verdict=str(outcome.verdict),
             symbol=SYMBOLS[outcome.verdict],
             look=after_verdict(outcome),
@@ -110,7 +111,7 @@ def verdict_table(outcomes: Sequence[HypothesisOutcome]) -> Table:
     lost = [sum(outcome.pairs.count(what) for what in _COUNTED) for outcome in outcomes]
     columns = [
         text_column("Hypothesis", "Its id in the spec.", [h.id for h in hypotheses]),
-        text_column("Claim", "What is claimed.", [h.claim for h in hypotheses], wide=True),
+        text_column("Claim", "What is claimed.", [claim_words(h) for h in hypotheses], wide=True),
         text_column("Verdict", "What the records say of it.", [str(o.verdict) for o in outcomes]),
         text_column("Figure", "What is compared.", [metric_words(h.metric) for h in hypotheses]),
         _amounts(

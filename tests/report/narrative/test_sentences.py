@@ -9,12 +9,12 @@ import pytest
 from bench.analysis.contrast_tests import Observed
 from bench.analysis.hypotheses import HypothesisOutcome
 from bench.analysis.strata import NO_FIGURE, OTHER_CONDITIONS, SIDES, Gap, Pairs, Side, Stratum
-from bench.report.narrative.sentences import metric_words, sentence
+from bench.report.narrative.sentences import claim_words, metric_words, sentence
 from bench.spec.hypotheses import Hypothesis
 from tests.builders.contrasts import results_of
 
 
-def describe_exception(
+def sentence_of(
     differences: list[float],
     needs: int | None = None,
     along: dict[str, tuple[str, str]] | None = None,
@@ -48,74 +48,71 @@ LOWER = [-0.06, -0.07, -0.08]  # half the interval: 4.303 · 0.01 / √3 = 0.024
 
 def test_supported_and_refuted() -> None:
     start = "resnet34_unet's final validation loss is lower than unet's by 0.070 [0.045, 0.095]"
-    assert describe_exception(LOWER) == f"{start}, 3 seeds: supported."
-    assert describe_exception(LOWER, expect="higher") == f"{start}, 3 seeds: refuted."
+    assert sentence_of(LOWER) == f"{start}, 3 seeds: supported."
+    assert sentence_of(LOWER, expect="higher") == f"{start}, 3 seeds: refuted."
 
 
 def test_inconclusive_says_what_is_needed() -> None:
-    few = describe_exception([0.1, 0.2])
+    few = sentence_of([0.1, 0.2])
     assert few.endswith("[−0.485, 0.785], 2 seeds: inconclusive; 3 complete seeds are the least "
                         "that can settle it.")  # fmt: skip
-    assert (
-        "final validation loss is higher than unet's by 0.100, 1 seed: inconc"
-        in describe_exception([0.1])
+    assert "final validation loss is higher than unet's by 0.100, 1 seed: inconc" in sentence_of(
+        [0.1]
     )
-    assert describe_exception([0.1, 0.2, 0.3], needs=7).endswith(
+    assert sentence_of([0.1, 0.2, 0.3], needs=7).endswith(
         "3 seeds: inconclusive; about 7 seeds would be needed."
     )
-    assert describe_exception([0.1, 0.2, 0.3]).endswith(
+    assert sentence_of([0.1, 0.2, 0.3]).endswith(
         "inconclusive; more than 1000 seeds would be needed."
     )
-    assert describe_exception([0.5] * 3) == (
+    assert sentence_of([0.5] * 3) == (
         "resnet34_unet's final validation loss is higher than unet's by 0.500, 3 seeds: "
         "inconclusive; every seed gives the same difference, so there is no scatter to judge it by."
     )
 
 
 def test_equivalent() -> None:
-    assert describe_exception(LOWER, expect="equivalent", margin=0.2) == (
+    assert sentence_of(LOWER, expect="equivalent", margin=0.2) == (
         "resnet34_unet's final validation loss differs from unet's by −0.070 [−0.095, −0.045] "
         "(margin 0.2), 3 seeds: equivalent."
     )
-    assert "by +0.070 [0.045, 0.095]" in describe_exception(
+    assert "by +0.070 [0.045, 0.095]" in sentence_of(
         [-d for d in LOWER], expect="equivalent", margin=1
     )
 
 
 def test_margin_of_one_side() -> None:
-    text = describe_exception(LOWER, expect="not_lower", margin=0.2)
+    text = sentence_of(LOWER, expect="not_lower", margin=0.2)
     assert "is lower than unet's by 0.070 [0.045, 0.095] (margin 0.2), 3 seeds: supported" in text
 
 
 def test_exact_and_large() -> None:
-    assert describe_exception([-22_886_744_064.0] * 3, metric="macs") == (
+    assert sentence_of([-22_886_744_064.0] * 3, metric="macs") == (
         "resnet34_unet's MACs are lower than unet's by exactly 22.9 G, 3 seeds: supported."
     )
-    assert "are exactly as high as unet's, 3 seeds: refuted" in describe_exception(
+    assert "are exactly as high as unet's, 3 seeds: refuted" in sentence_of(
         [0.0] * 3, metric="params"
     )
 
 
 def test_against_a_number_and_with_shared_labels() -> None:
     runs = [0.1, 0.11, 0.12, 0.1, 0.11]
-    text = describe_exception(runs, metric="overfit_gap", b=0.05, expect="higher")
+    text = sentence_of(runs, metric="overfit_gap", b=0.05, expect="higher")
     assert text == (
         "resnet34_unet's median overfitting gap is higher than 0.05 by 0.110, 5 seeds: supported; "
         "in all 5 runs the overfitting gap is over 0.05."
     )
-    few = describe_exception(runs[:4], metric="overfit_gap", b=0.05, expect="higher")
+    few = sentence_of(runs[:4], metric="overfit_gap", b=0.05, expect="higher")
     assert few.endswith("4 seeds: inconclusive; 5 runs are the least that can settle it.")
     sides = {"a": {"model": "unet", "augment": "none"}, "b": {"model": "unet", "augment": "crop"}}
-    assert describe_exception(LOWER, **sides).startswith(
+    assert sentence_of(LOWER, **sides).startswith(
         "With unet, none's final validation loss is lower than"
     )
 
 
 def test_what_to_know_besides() -> None:
     gaps = (Gap(3, "a", "out_of_memory"), Gap(4, None, OTHER_CONDITIONS), Gap(5, "b", NO_FIGURE))
-    text = describe_exception(
-        LOWER, along={"train.batch_size": ("60", "20")}, unpaired=2, gaps=gaps
-    )
+    text = sentence_of(LOWER, along={"train.batch_size": ("60", "20")}, unpaired=2, gaps=gaps)
     assert text.endswith(
         "supported; the sides also differ in train.batch_size 60 against 20; 3 of 6 seeds are "
         "complete: resnet34_unet lacks seed 3 (out of memory), the pair was measured under other "
@@ -126,7 +123,7 @@ def test_what_to_know_besides() -> None:
 def test_too_few_complete_seeds_say_what_would_help() -> None:
     gaps = tuple(Gap(seed, "a", reason) for seed, reason in
                  ((2, "crash"), (3, "crash"), (4, "diverged"), (5, "planned")))  # fmt: skip
-    assert describe_exception([0.1, 0.2], gaps=gaps).endswith(
+    assert sentence_of([0.1, 0.2], gaps=gaps).endswith(
         "2 seeds: inconclusive; 3 complete seeds are the least that can settle it; 2 of 6 seeds "
         "are complete: resnet34_unet lacks seeds 2 and 3 (crash), resnet34_unet lacks seed 4 "
         "(diverged), resnet34_unet lacks seed 5 (not started); the same `run` goes on with what is "
@@ -141,16 +138,16 @@ def test_failures_that_are_results_are_counted_for_each_side() -> None:
         "b": {"done": 4, "crash": 1},
     }
     gaps = (Gap(3, "a", "diverged"), Gap(4, "a", "diverged"))
-    text = describe_exception(LOWER, gaps=gaps, ends=ends)
+    text = sentence_of(LOWER, gaps=gaps, ends=ends)
     assert text.endswith("; diverged: resnet34_unet 2 of 5 trials, unet 0 of 5.")
     assert "crash" not in text
-    alone = describe_exception(LOWER, gaps=gaps, ends={"a": ends["a"]}, b=0.5)
+    alone = sentence_of(LOWER, gaps=gaps, ends={"a": ends["a"]}, b=0.5)
     assert alone.endswith("; diverged: resnet34_unet 2 of 5 trials.")
 
 
 def test_no_pair_at_all() -> None:
     gaps = tuple(Gap(seed, side, "planned") for seed in range(3) for side in SIDES)
-    assert describe_exception([], gaps=gaps) == (
+    assert sentence_of([], gaps=gaps) == (
         "resnet34_unet and unet have no pair to compare in final validation loss: inconclusive; "
         "3 complete seeds are the least that can settle it; 0 of 3 seeds are complete: "
         "resnet34_unet lacks seeds 0, 1 and 2 (not started), unet lacks seeds 0, 1 and 2 (not "
@@ -171,3 +168,12 @@ def test_no_pair_at_all() -> None:
 )
 def test_metric_words(metric: str, words: str) -> None:
     assert metric_words(metric) == words
+
+
+def test_a_claim_names_its_figure_for_people() -> None:
+    claim = "Without EMA, test_dice is lower; best_test_dice is no figure"
+    sides = {"a": {"configuration": "without EMA"}, "b": {"configuration": "full"}}
+    hypothesis = Hypothesis(id="h", claim=claim, metric="test_dice", expect="lower", **sides)
+    assert claim_words(hypothesis) == (
+        "Without EMA, test Dice is lower; best_test_dice is no figure"
+    )
