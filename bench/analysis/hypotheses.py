@@ -18,6 +18,7 @@ import pandas as pd
 
 from bench.analysis.contrast_tests import Basis, Observed, Tested, run_test
 from bench.analysis.contrasts import ALPHA, ContrastBook, Question, Result, Word
+from bench.analysis.fold_pool import over_folds
 from bench.analysis.looks import HypothesisLook, Looks, looks_of
 from bench.analysis.observations import (
     contrast_of,
@@ -143,7 +144,8 @@ def verdict_frame(tested: Iterable[HypothesisOutcome]) -> pd.DataFrame:
 
 
 def outcomes(records: Records) -> list[HypothesisOutcome]:
-    """Test every hypothesis of the records, in the spec's order."""
+    """Test every hypothesis of the records, in the spec's order, over all folds of a seed."""
+    records = over_folds(records)
     table = read_scores_of(records, records.hypotheses)
     return tested_outcomes(records, table, looks_of(records, table))
 

@@ -100,7 +100,8 @@ def _message(kind: str, value: Any, context: dict[str, Any], text: str) -> str:
     if kind == "literal_error":
         choices = [text or bare for text, bare in _CHOICE.findall(context["expected"])]
         hint = did_you_mean(value, choices) if isinstance(value, str) else ""
-        return f"must be one of {', '.join(choices)}, not {format_value(value)}" + (
+        one_of = "one of " if len(choices) > 1 else ""
+        return f"must be {one_of}{', '.join(choices)}, not {format_value(value)}" + (
             hint if "mean" in hint else ""
         )
     if kind == "union_tag_not_found":

@@ -74,9 +74,15 @@ def _parent(document: Document, segments: list[str], source: SourceLocation) -> 
             child = {"name": child}
             node["task"] = child
         if not isinstance(child, dict | list):
-            message = f"is {format_value(child)}, so that nothing in it can be set"
+            message = f"is {format_value(child)}, so that nothing in it can be set{_remedy(path)}"
             raise SpecError(message, source=source.source, key=dotted(path))
         node = child
+
+
+def _remedy(path: KeyPath) -> str:
+    """What to write instead, where a short spelling stands for settings that are meant."""
+    instead = "; to add seeds until all is settled: 'seeds={until: settled, max: 5}'"
+    return instead if path == ("seeds",) else ""
 
 
 def _next_key(

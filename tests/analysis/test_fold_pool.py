@@ -128,6 +128,13 @@ def test_from_three_seeds_on_the_variance_pays_for_shared_training_images(tmp_pa
     assert outcome.result.estimate.n == 3
 
 
+def test_hypotheses_are_over_folds_whoever_asks(tmp_path: Path) -> None:
+    store, _ = crossed(tmp_path, dice)
+    (outcome,), (of_trials,) = outcomes(pooled(store)), outcomes(load(store, "crossed"))
+    assert of_trials.result.p == outcome.result.p
+    assert of_trials.result.estimate == outcome.result.estimate
+
+
 def test_images_alone_are_about_these_models(tmp_path: Path) -> None:
     store, _ = crossed(tmp_path, dice)
     (outcome,) = outcomes(pooled(store))

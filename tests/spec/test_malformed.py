@@ -116,3 +116,10 @@ def test_a_module_that_fails_is_no_traceback(spec: Path, monkeypatch: pytest.Mon
         f"{spec}:10: grid.model.unet.target: target 'broken_part:Net' cannot be imported: "
         "RuntimeError: out of luck"
     )
+
+
+def test_a_range_of_seeds_in_place_of_a_count_names_its_whole_spelling(spec: Path) -> None:
+    spec.write_text(GOOD.replace("[0, 1]", "3"))
+    text = fault(spec, "seeds.max=5")
+    assert text.startswith("override 'seeds.max=5': seeds: is 3, so that nothing in it can be set")
+    assert text.endswith("'seeds={until: settled, max: 5}'")

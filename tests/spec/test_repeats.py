@@ -74,7 +74,7 @@ def test_overrides() -> None:
     [
         ("settled", "seeds: write {until: settled}, a number of seeds or a list of them"),
         ({"min": 3}, "seeds.until: is missing"),
-        ({"until": "done"}, "seeds.until: must be one of settled, not 'done'"),
+        ({"until": "done"}, "seeds.until: must be settled, not 'done'"),
         ({"until": "settled", "min": 2}, "seeds.min: must be at least 3, not 2"),
         ({"until": "settled", "max": 201}, "seeds.max: must be at most 200, not 201"),
         (

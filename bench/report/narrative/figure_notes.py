@@ -35,6 +35,16 @@ def figure_words(column: str) -> str:
     return f"{_SPLIT[parsed.kind]} {display_name(parsed.metric)}"
 
 
+def leaders(summary: pd.DataFrame, arms: Sequence[Arm], order: Sequence[int], column: str) -> str:
+    """`unet has`; where others have exactly the same mean, `unet and 2 other arms have`.
+
+    `order` are the arms that compare, best first.
+    """
+    means = [interval_of(summary, number, column).mean for number in order]
+    first, others = arms[order[0]].label, means.count(means[0]) - 1
+    return f"{first} and {numbers.plural(others, 'other arm')} have" if others else f"{first} has"
+
+
 def choice_notes(records: Records, order: Sequence[int]) -> list[str]:
     """What choosing an epoch, and the best of many arms, did to the figure that is told.
 

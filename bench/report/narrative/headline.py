@@ -37,6 +37,7 @@ from bench.report.narrative.figure_notes import (
     choice_notes,
     figure_words,
     first_words,
+    leaders,
     optimism_note,
     other_split,
 )
@@ -117,7 +118,7 @@ def _headline(
         title = f"{arms[order[0]].label} reaches a {figure_words(column)} of {value}."
         alone = "There is no second arm to compare it with."
         return Headline(title, [_seeds(records, first), alone, *choice_notes(records, order)])
-    title = f"{arms[order[0]].label} has the {best}: {value}."
+    title = f"{leaders(summary, arms, order, column)} the {best}: {value}."
     sentences = [_seeds(records, first)]
     sentences += _against(summary, arms, order, column, verdicts)
     sentences += other_split(records, summary, arms, order[0])
@@ -149,7 +150,8 @@ def _within(
     if len(order) == 1:
         return [f"{best.label} reaches {value}."]
     where = ", ".join(f"{axis} {best.levels[axis]}" for axis in incomparable_axes(records, column))
-    sentences = [f"With {where}, {best.label} has the {first_words(mode)}: {value}."]
+    leading = leaders(summary, arms, order, column)
+    sentences = [f"With {where}, {leading} the {first_words(mode)}: {value}."]
     sentences += _against(summary, arms, order, column, verdicts)
     sentences += other_split(records, summary.loc[order], arms, best.number)
     return sentences + choice_notes(records, order)
@@ -325,8 +327,9 @@ def _against(
     first, second = (interval_of(summary, number, column) for number in order[:2])
     decimals = numbers.metric_decimals(summary, column)
     gap = numbers.fixed(abs(first.mean - second.mean), decimals)
+    behind = f"{gap} behind" if first.mean != second.mean else "exactly as good"
     runner = f"The runner-up, {arms[order[1]].label}, has {numbers.interval(second, decimals)}"
-    text = f"{runner} (n = {second.n}), {gap} behind."
+    text = f"{runner} (n = {second.n}), {behind}."
     shown = verdicts.get((order[0], order[1]), ())
     declared = [each for each in shown if each.outcome is not None]
     if declared:

@@ -43,6 +43,13 @@ def test_clear_difference(tmp_path):
     assert CONCLUDED not in text
 
 
+def test_an_exact_tie_has_no_runner_up_behind(tmp_path):
+    trials = arm("a", [0.5, 0.51, 0.52]) + arm("b", [0.52, 0.51, 0.5]) + arm("c", [0.1, 0.2, 0.1])
+    title, text = words(tmp_path, trials)
+    assert title.startswith("a and 1 other arm have the highest validation Dice: 0.510 [")
+    assert "The runner-up, b, has 0.510 [0.485, 0.535] (n = 3), exactly as good." in text
+
+
 def test_without_scatter_nothing_is_concluded(tmp_path):
     _, text = words(tmp_path, arm("a", [0.5, 0.51, 0.52]) + arm("b", [0.8, 0.81, 0.82]))
     assert "difference is +0.300 in all 3 pairs: without scatter nothing can be concluded" in text
