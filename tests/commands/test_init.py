@@ -184,7 +184,7 @@ def test_a_file_that_is_there_stays(tmp_path: Path) -> None:
         ("a", "empty", r"empty: has no images: put images there, with masks"),
         ("a", "file.txt", "no such folder"),
         ("a", "one value", "all masks have the one value 7"),
-        ("a", "no masks", "no masks: has no images: put images there"),
+        ("a", "no masks", "no masks/masks: no mask there can be read: store masks as PNG"),
     ],
 )
 def test_what_cannot_be_written_is_one_line(
