@@ -150,7 +150,7 @@ class ContrastBook:
         found = _corrected(found, decisions or None)
         level = _open_level(found)
         self.declared = tuple(
-            _with_needs(_with_verdict(one, q, seen), q, seen, level)
+            _with_needs(decide_verdict(one, q, seen), q, seen, level)
             for one, q, seen in zip(found, questions, seen_of, strict=True)
         )
         self.explored = tuple(self._explore(explored, {q.contrast for q in questions}))
@@ -244,7 +244,11 @@ def _open_level(results: Sequence[Result]) -> float:
     return ALPHA / max(1, n_open)
 
 
-def _with_verdict(result: Result, question: Question, seen: Observed) -> Result:
+def decide_verdict(result: Result, question: Question, seen: Observed) -> Result:
+    """The same result with its verdict: supported, refuted, equivalent, or inconclusive as it was.
+
+    Withheld where it would favour a side of which trials failed in a way that says something.
+    """
     if result.basis is Basis.EXACT:
         claim = _exact_claim(result.estimate.mean, question.bounds)
     elif result.p_corrected <= ALPHA and result.claim is not None:
