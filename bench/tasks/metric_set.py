@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -46,16 +47,12 @@ def require(metric: MetricSettings | CustomMetric) -> None:
         SpecError: it is not.
     """
     package = None if isinstance(metric, CustomMetric) else metric.package
-    if package is None:
-        return
-    try:
-        __import__(package)
-    except ImportError as error:
+    if package is not None and find_spec(package) is None:
         raise SpecError(
             f"{metric.measure} needs {package}, which is not installed: pip install "
             "'bench[metrics]'",
             key="task.metrics",
-        ) from error
+        )
 
 
 def check_bounds(found: Found, metric: AnyMetric) -> None:

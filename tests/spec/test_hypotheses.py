@@ -63,8 +63,9 @@ def test_columns_are_those_of_runs() -> None:
         "channels_last", "deterministic", "data_fingerprint", "torch", "git_commit",
     }  # fmt: skip
     assert set(COLUMNS) == {c for c in RUNS if not c.startswith("<")} - words
-    assert columns(["dice"], ["frechet"])[len(COLUMNS) :] == [
-        "best_val_dice", "final_val_dice", "test_dice", "frechet",
+    assert columns(["dice"], "dice", ["frechet"])[len(COLUMNS) :] == [
+        "best_val_dice", "final_val_dice", "test_dice", "last10_val_dice", "cross_val_dice",
+        "frechet",
     ]  # fmt: skip
 
 

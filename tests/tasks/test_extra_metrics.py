@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from bench.errors import DataError, SpecError
 from bench.labels import IGNORE_LABEL
 from bench.tasks.base import Batch
 from bench.tasks.classification import Classification
-from bench.tasks.metric_settings import METRICS
+from bench.tasks.metric_set import require
+from bench.tasks.metric_settings import METRICS, CLDiceSettings
 from bench.tasks.segmentation import Segmentation
 from bench.tasks.settings import ClassificationSettings, SegmentationSettings
 
@@ -329,3 +331,10 @@ def test_metrics_of_every_epoch_are_in_validation_and_others_at_the_end() -> Non
     found = meter.compute()
     assert "precision_cat" in found
     assert "hd95" not in found
+
+
+def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    require(CLDiceSettings())
+    monkeypatch.setitem(sys.modules, "skimage", None)
+    with pytest.raises(SpecError, match=r"cldice needs skimage, .*pip install 'bench\[metrics\]'"):
+        require(CLDiceSettings())
