@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 DEPENDENCIES = (
     "alembic", "filelock", "fvcore", "jinja2", "MarkupSafe", "matplotlib", "mlflow", "numpy",
     "nvidia-ml-py", "optuna", "pandas", "pillow", "psutil", "pyarrow", "pydantic",
-    "pydantic-core", "PyYAML", "rich", "ruamel.yaml", "scipy", "seaborn", "SQLAlchemy", "torch",
-    "torchvision", "tqdm", "typer",
+    "pydantic-core", "pyDOE3", "PyYAML", "rich", "ruamel.yaml", "scipy", "seaborn", "SQLAlchemy",
+    "tifffile", "torch", "torchvision", "tqdm", "typer",
 )  # fmt: skip
 # Only what changes results or speed: other variables may hold secrets.
 _RECORDED_VARIABLES = (

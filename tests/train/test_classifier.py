@@ -45,7 +45,7 @@ def test_it_gives_what_it_gave_in_its_trial(tmp_path: Path) -> None:
 
 def test_another_trial_than_the_settled_one_is_refused(tmp_path: Path) -> None:
     file = put(tmp_path, classifier()).best
-    assert load_classifier(resolved(classifier(), file)).size == 32
+    assert load_classifier(resolved(classifier(), file)).size == (32, 32)
     with pytest.raises(DataError, match=r"best\.pt: its trial has changed since"):
         load_classifier(resolved(classifier(seed=1), file))
 
