@@ -25,7 +25,7 @@ COMPARED = (
 
 
 def ablation_column(records: Records) -> str:
-    """The figure in which the components of a design are told about: a column of runs.csv."""
+    """The figure in which the components of a design are compared: a column of runs.csv."""
     asked = records.design.metric if records.design is not None else None
     wanted = (asked, on_test(records.select.metric), records.best_column)
     known = [name for name in wanted if name is not None and name in records.runs]

@@ -158,8 +158,10 @@ def run_test(
         found = _over_images(contrast.over, seen, sources, bounds, level)
     if sources is None:
         return found
-    told = tuple(_statement(sources, bounds, over, level) for over in Over) if statements else ()
-    return replace(found, statements=told, sources=sources)
+    all_three = (
+        tuple(_statement(sources, bounds, over, level) for over in Over) if statements else ()
+    )
+    return replace(found, statements=all_three, sources=sources)
 
 
 def _statement(sources: TwoSources, bounds: Bounds, over: Over, level: float) -> Statement:

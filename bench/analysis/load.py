@@ -199,9 +199,9 @@ def _hypotheses(plan: Mapping[str, Any], path: Path) -> tuple[Hypothesis, ...]:
 
 def _over(plan: Mapping[str, Any], path: Path) -> Over | None:
     """What the planned spec wants all verdicts to generalise over."""
-    told = {} if _edited_hypotheses(plan) else plan.get("statistics") or {}
+    recorded = {} if _edited_hypotheses(plan) else plan.get("statistics") or {}
     try:
-        return StatisticsSettings.model_validate(told).over
+        return StatisticsSettings.model_validate(recorded).over
     except ValidationError as error:
         raise damaged(path, f"its statistics: {error.errors()[0]['msg']}") from error
 

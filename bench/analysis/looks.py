@@ -289,7 +289,7 @@ class _Tests:
         return test.evidence if test.basis is Basis.TEST else None
 
     def chance(self, i: int, n: int, last: LastLook) -> float:
-        """Chance that it is settled at the last look; 1 where that cannot be told yet."""
+        """Chance that it is settled at the last look; 1 where that is not known yet."""
         seen, test, over = self._test(i, n)
         bounds, sources = _bounds(self.hypotheses[i]), seen.sources
         if test.basis is Basis.FEW:

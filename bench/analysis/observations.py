@@ -154,9 +154,9 @@ def _equal_machines(records: Records, rows: Sequence[int]) -> bool:
     found: set[tuple[Any, ...]] = set()
     for trial in records.runs["id"].iloc[list(rows)]:
         environment = records.environments.get(trial, {})
-        told = tuple(environment.get(name) for name in _RESOURCES)
-        if any(value is not None for value in told):
-            found.add(told)
+        resources = tuple(environment.get(name) for name in _RESOURCES)
+        if any(value is not None for value in resources):
+            found.add(resources)
     return len(found) <= 1
 
 

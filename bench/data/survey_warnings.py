@@ -75,8 +75,8 @@ def data_warnings(found: Survey, target: Target) -> list[DataWarning]:
     """Everything suspicious, the serious things first; of masks and labels what the task learns."""
     of_target = {"mask": _of_masks, "label": _of_labels, "none": _of_nothing}[target]
     crossings = [_crossing(crossing, found.splits) for crossing in found.crossings]
-    told = [*of_target(found), *crossings, *_of_images(found)]
-    return sorted(told, key=lambda warning: not warning.serious)
+    parts = [*of_target(found), *crossings, *_of_images(found)]
+    return sorted(parts, key=lambda warning: not warning.serious)
 
 
 def _of_nothing(_found: Survey) -> Iterator[DataWarning]:
@@ -88,22 +88,22 @@ def _of_masks(found: Survey) -> Iterator[DataWarning]:
     images = {name: found.splits[name].images for name in masks}
     yield from _without_foreground(masks)
     empty = {name: mask.empty or 0 for name, mask in masks.items()}
-    if told := [
+    if parts := [
         _of(empty[name], images[name], name)
         for name in masks
         if images[name] > empty[name] > MOSTLY * images[name]
     ]:
-        yield DataWarning(Kind.MOSTLY_EMPTY, f"{listed(told)} masks are empty")
-    if told := [_of(m.unscored, images[name], name) for name, m in masks.items() if m.unscored]:
-        yield DataWarning(Kind.NOTHING_SCORED, f"every pixel is ignored in {listed(told)} masks")
-    if told := [
+        yield DataWarning(Kind.MOSTLY_EMPTY, f"{listed(parts)} masks are empty")
+    if parts := [_of(m.unscored, images[name], name) for name, m in masks.items() if m.unscored]:
+        yield DataWarning(Kind.NOTHING_SCORED, f"every pixel is ignored in {listed(parts)} masks")
+    if parts := [
         f"{percent(mask.ignored / mask.pixels)} of {name}"
         for name, mask in masks.items()
         if mask.ignored > MOSTLY * mask.pixels
     ]:
-        yield DataWarning(Kind.MOSTLY_IGNORED, f"{listed(told)} pixels are ignored")
-    if told := [f"{mask.unknown:,} {name}" for name, mask in masks.items() if mask.unknown]:
-        text = f"{listed(told)} pixels of masks have a value that is no class"
+        yield DataWarning(Kind.MOSTLY_IGNORED, f"{listed(parts)} pixels are ignored")
+    if parts := [f"{mask.unknown:,} {name}" for name, mask in masks.items() if mask.unknown]:
+        text = f"{listed(parts)} pixels of masks have a value that is no class"
         yield DataWarning(Kind.UNKNOWN_VALUES, text)
     yield from _of_classes(masks, found.background)
 
@@ -133,8 +133,8 @@ def _of_classes(masks: Mapping[str, MaskSurvey], background: bool) -> Iterator[D
     scored = {name: sum(found.values()) for name, found in pixels.items()}
     for label in list(next(iter(pixels.values()), ()))[first:] if background else ():
         shares = {name: found[label] / scored[name] for name, found in pixels.items()}
-        if told := [f"{percent(s)} of {name}" for name, s in shares.items() if s > INVERTED_SHARE]:
-            yield DataWarning(Kind.INVERTED, f"{label!r} fills {listed(told)} pixels")
+        if parts := [f"{percent(s)} of {name}" for name, s in shares.items() if s > INVERTED_SHARE]:
+            yield DataWarning(Kind.INVERTED, f"{label!r} fills {listed(parts)} pixels")
     labels = list(pixels.get("train", ()))[first:]
     rare = [k for k in labels if 0 < pixels["train"][k] < RARE_SHARE * scored["train"]]
     if rare:
@@ -146,9 +146,9 @@ def _of_labels(found: Survey) -> Iterator[DataWarning]:
     labels = {name: split.labels for name, split in found.splits.items() if split.labels}
     yield from _missing({name: of for name, of in labels.items() if any(of.values())})
     unknown = {name: s.unknown_labels for name, s in found.splits.items() if s.unknown_labels}
-    if told := [_of(count, found.splits[name].images, name) for name, count in unknown.items()]:
+    if parts := [_of(count, found.splits[name].images, name) for name, count in unknown.items()]:
         yield DataWarning(
-            Kind.UNKNOWN_VALUES, f"{listed(told)} images have a label that is no class"
+            Kind.UNKNOWN_VALUES, f"{listed(parts)} images have a label that is no class"
         )
     there = {label: count for label, count in labels.get("train", {}).items() if count}
     if there and max(there.values()) >= IMBALANCE * min(there.values()):
@@ -158,7 +158,7 @@ def _of_labels(found: Survey) -> Iterator[DataWarning]:
 
 
 def _missing(counts: Mapping[str, Mapping[str, int]]) -> Iterator[DataWarning]:
-    """The classes that splits lack; splits that lack the same ones are told together."""
+    """The classes that splits lack; splits that lack the same ones are named together."""
     lacking: dict[tuple[str, ...], list[str]] = {}
     for name, found in counts.items():
         if missing := tuple(label for label, count in found.items() if not count):
@@ -201,8 +201,8 @@ def _of_images(found: Survey) -> Iterator[DataWarning]:
         yield DataWarning(Kind.FEW_IMAGES, f"only {listed(counts)}")
     blank = {n: s.values.blank for n, s in found.splits.items() if s.values and s.values.blank}
     if blank:
-        told = [_of(count, found.splits[name].images, name) for name, count in blank.items()]
-        yield DataWarning(Kind.BLANK_IMAGES, f"{listed(told)} images are of one value")
+        parts = [_of(count, found.splits[name].images, name) for name, count in blank.items()]
+        yield DataWarning(Kind.BLANK_IMAGES, f"{listed(parts)} images are of one value")
     yield from _of_values(found)
     yield from _of_colour(found.splits)
     yield from _of_files(found)
@@ -224,17 +224,17 @@ def _of_values(found: Survey) -> Iterator[DataWarning]:
         yield DataWarning(Kind.NARROW_RANGE, text)
     bright = {name: found.bright for name, found in values.items()}
     level = {name: max(value - window.low, whole / 255) for name, value in bright.items()}
-    if told := [
+    if parts := [
         f"{number(bright[name])} in {name}"
         for name in values
         if max(level[name], level["train"]) > TIMES_DARKER * min(level[name], level["train"])
     ]:
-        text = f"the brightest pixels have {listed(told)}, and {number(train.bright)} in train"
+        text = f"the brightest pixels have {listed(parts)}, and {number(train.bright)} in train"
         yield DataWarning(Kind.SPLITS_DIFFER_IN_RANGE, text)
     if window.origin == "given" and (
-        told := [n for n, v in values.items() if v.dark < window.low or v.bright > window.high]
+        parts := [n for n, v in values.items() if v.dark < window.low or v.bright > window.high]
     ):
-        text = f"more than 0.1% of the values in {listed(told)} are outside data.window"
+        text = f"more than 0.1% of the values in {listed(parts)} are outside data.window"
         yield DataWarning(Kind.CLIPPED, text)
 
 
@@ -243,8 +243,8 @@ def _of_colour(splits: Mapping[str, SplitSurvey]) -> Iterator[DataWarning]:
     if not grey:
         return
     if max(grey.values()) - min(grey.values()) > MOSTLY:
-        told = ", ".join(f"{percent(share)} of {name}" for name, share in grey.items())
-        yield DataWarning(Kind.SPLITS_DIFFER_IN_COLOUR, f"grey images are {told}")
+        parts = ", ".join(f"{percent(share)} of {name}" for name, share in grey.items())
+        yield DataWarning(Kind.SPLITS_DIFFER_IN_COLOUR, f"grey images are {parts}")
     modes = {mode for split in splits.values() if split.files for mode in split.files.modes}
     if min(grey.values()) == 1 and modes & {"RGB", "RGBA", "P", "CMYK", "YCbCr"}:
         text = "all images are grey and stored in colour"
@@ -265,9 +265,9 @@ def _of_files(found: Survey) -> Iterator[DataWarning]:
         (orientation, turned, "have an EXIF orientation"),
         (Kind.SEVERAL_PAGES, stacks, "have several pages"),
     ):
-        told = [f"{n:,} of {files[name].count:,} {name}" for name, n in counts.items() if n]
-        if told:
-            yield DataWarning(kind, f"{listed(told)} images {what}")
+        parts = [f"{n:,} of {files[name].count:,} {name}" for name, n in counts.items() if n]
+        if parts:
+            yield DataWarning(kind, f"{listed(parts)} images {what}")
     yield from _of_sizes(found.splits, files)
 
 
