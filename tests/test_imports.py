@@ -23,12 +23,16 @@ ALLOWED = {
     "importing": {"spec", "plan", "record"},
     "inference": {"spec", "plan", "train", "record"},
     "report": {"spec", "plan", "record", "analysis"},
-    "experiment": {"spec", "plan", "train", "run", "record", "analysis"},
+    "experiment": {"spec", "plan", "train", "run", "record", "analysis", "report"},
     "search": {"spec", "plan", "run", "record", "experiment"},
 }
 STAGES = {*ALLOWED, "commands", "api", "cli"}
 ALLOWED |= {"testing": {"spec", "plan", "train"}}
-ALLOWED |= {"commands": STAGES - {"api", "cli"}, "api": STAGES - {"cli"}, "cli": STAGES - {"api"}}
+ALLOWED |= {
+    "commands": STAGES - {"api", "cli"},
+    "api": STAGES - {"cli", "commands"},
+    "cli": STAGES - {"api"},
+}
 # the report's own order, from what every page needs to the page
 REPORT = ["format", "narrative", "tables", "figures", "search"]
 
@@ -155,7 +159,7 @@ LIGHT = {
         "PIL",
     },
     "bench.report.page": {"torch", "mlflow", "optuna"},
-    "bench.commands.run": {"torch", "optuna"},
+    "bench.experiment.running": {"torch", "optuna"},
     "bench.commands.search": {"torch", "optuna"},
     "bench.search.driver": {"torch", "mlflow"},
 }

@@ -168,9 +168,9 @@ def run(
         KeyboardInterrupt: it was interrupted; the same call goes on.
     """
     from bench.api.experiment import load
-    from bench.commands.current_run import RunOptions
-    from bench.commands.exit_codes import ExitCode
-    from bench.commands.run import run_plan
+    from bench.exit_codes import ExitCode
+    from bench.experiment.current_run import RunOptions
+    from bench.experiment.running import run_plan
     from bench.home import find_home
 
     if jobs is not None and (not isinstance(jobs, int) or jobs < 1):

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from bench.cli.app import RaisedError, app
-from bench.commands.exit_codes import ExitCode
 from bench.errors import BenchError, WorkerStartError, describe_exception, printable
+from bench.exit_codes import ExitCode
 from bench.interruption import OutputError, leave, unprinted
 from bench.masking import masked
 

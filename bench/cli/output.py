@@ -6,8 +6,8 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
-from bench.commands.exit_codes import ExitCode
 from bench.errors import StoreError, printable
+from bench.exit_codes import ExitCode
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -52,7 +52,8 @@ def report(
     results: Results = RESULTS,
 ) -> None:
     """Make the report of an experiment from its records."""
-    from bench.commands.reporting import make_report, named, report_together
+    from bench.commands.reporting import named, report_together
+    from bench.experiment.reports import make_report
     from bench.record.store import Store
 
     store = Store(results)

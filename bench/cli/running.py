@@ -24,8 +24,8 @@ from bench.cli.arguments import (
     TrustCode,
 )
 from bench.cli.output import print_table
-from bench.commands.exit_codes import ExitCode
 from bench.errors import BenchError
+from bench.exit_codes import ExitCode
 from bench.interruption import ending_at_once
 
 if TYPE_CHECKING:
@@ -67,8 +67,8 @@ def run(
     with ending_at_once():
         from rich.console import Console
 
-        from bench.commands.current_run import RunOptions
-        from bench.commands.run import run_plan
+        from bench.experiment.current_run import RunOptions
+        from bench.experiment.running import run_plan
         from bench.run.limits import Limits, parse_duration
 
         changes = [*(overrides or ()), *([f"machine.device={device}"] if device else [])]

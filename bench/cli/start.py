@@ -11,7 +11,7 @@ import typer
 
 from bench.cli.arguments import RESULTS, Results
 from bench.cli.output import print_table
-from bench.commands.exit_codes import ExitCode
+from bench.exit_codes import ExitCode
 
 
 def doctor(results: Results = RESULTS) -> None:

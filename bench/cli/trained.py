@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from bench.cli.arguments import RESULTS, Device, DeviceName, FlipsName, Results, TrustCode
-from bench.commands.exit_codes import ExitCode
 from bench.errors import BenchError, printable
+from bench.exit_codes import ExitCode
 
 
 def evaluate(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,22 +13,6 @@ from bench.record.store import Store
 from bench.spec.hypotheses import Hypothesis
 from bench.spec.load import load_spec
 from bench.texts import formula_caution
-
-
-def make_report(
-    store: Store,
-    experiment: str,
-    reports: Path,
-    hypotheses: tuple[Hypothesis, ...] | None = None,
-) -> Path:
-    """Write the experiment's report; returns the path of its page.
-
-    `hypotheses` stand instead of those that were planned.
-    """
-    from bench.report.page import write_report
-
-    changed = {} if hypotheses is None else {experiment: hypotheses}
-    return write_report(store, [experiment], reports, changed)
 
 
 def report_together(store: Store, texts: Sequence[str], name: str, reports: Path) -> Path:
@@ -55,22 +38,6 @@ def named(store: Store, text: str) -> tuple[str, tuple[Hypothesis, ...] | None]:
             return experiment, None  # its hypotheses follow from the rounds that were run
         return experiment, make_plan(spec).hypotheses
     return experiment, make_plan(spec).hypotheses if sweep.hypotheses else ()
-
-
-def check_writable(folder: Path) -> None:
-    """Make the folder, and a file in it for a moment.
-
-    Raises:
-        BenchError: it cannot be written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise BenchError(
-            f"{folder}: cannot be written ({error.strerror}): choose another --out folder"
-        ) from error
 
 
 def export(

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from bench.commands.exit_codes import ExitCode
-from bench.commands.reporting import check_writable, make_report
 from bench.errors import BenchError, UnwritableError
+from bench.exit_codes import ExitCode
 from bench.experiment.mirroring import finish_mirror
+from bench.experiment.reports import check_writable, make_report
 from bench.experiment.resolving import ResolvePlan
 from bench.experiment.shared_trials import REPORT, kept_in_place
 from bench.interruption import interruptible

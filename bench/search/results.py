@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
-from bench.experiment.report_age import is_current
+from bench.experiment.reports import is_current
 from bench.plan.expand import make_plan
 from bench.record.files import read_json, write_json, write_text
 from bench.search.context import SearchContext

@@ -17,7 +17,7 @@ import torch
 import bench
 from bench.api import running
 from bench.api.specs import plain, read_spec
-from bench.commands.exit_codes import ExitCode
+from bench.exit_codes import ExitCode
 from bench.plan.expand import make_plan
 from bench.spec.load import load_spec
 from bench.spec.yaml12 import dump
@@ -116,7 +116,7 @@ def test_a_second_run_trains_nothing(
 def test_an_interrupted_run_raises(
     spec: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.commands.run.run_plan", lambda *_: ExitCode.INTERRUPTED)
+    monkeypatch.setattr("bench.experiment.running.run_plan", lambda *_: ExitCode.INTERRUPTED)
     main = sys.modules["__main__"]
     with pytest.raises(KeyboardInterrupt):
         bench.run(spec, results=tmp_path)

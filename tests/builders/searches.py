@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 from bench.commands import search as search_command
-from bench.commands.exit_codes import ExitCode
+from bench.exit_codes import ExitCode
 from bench.plan.plan import Plan
 from bench.plan.trial import Trial
 from bench.run.events import Ended, EpochDone, Event, Started

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.commands.exit_codes import ExitCode
 from bench.errors import BenchError
+from bench.exit_codes import ExitCode
 from bench.experiment.changed_data import moved_trials
 from bench.plan.expand import make_plan
 from bench.record.store import Store

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from bench.commands.inspect import outlook_lines
-from bench.commands.reporting import make_report, named
+from bench.commands.reporting import named
 from bench.errors import BenchError
+from bench.experiment.reports import make_report
 from bench.plan.expand import make_plan
 from bench.record.store import Store
 from bench.spec.load import load_spec

@@ -11,13 +11,13 @@ import pytest
 from rich.console import Console
 
 from bench.analysis.records import Records
-from bench.commands.current_run import RunOptions
-from bench.commands.exit_codes import ExitCode
-from bench.commands.run import run_plan
+from bench.exit_codes import ExitCode
 from bench.experiment import kinds_of_growth
+from bench.experiment.current_run import RunOptions
 from bench.experiment.growth import Round, grown
 from bench.experiment.kinds_of_growth import growth_of
 from bench.experiment.rounds import Rounds
+from bench.experiment.running import run_plan
 from bench.plan.expand import trial_config
 from bench.plan.plan import Plan
 from bench.plan.trial import Trial

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.analysis.records import Records
-from bench.commands.exit_codes import ExitCode
+from bench.exit_codes import ExitCode
 from bench.plan.plan import Plan
 from tests.builders.experiments import build
 from tests.faults.tampering import TamperedCopy

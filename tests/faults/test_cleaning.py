@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.commands.exit_codes import ExitCode
 from bench.errors import BenchError
+from bench.exit_codes import ExitCode
 from bench.record import clean as module
 from bench.record.clean import CleanOptions, clean
 from bench.record.store import Store

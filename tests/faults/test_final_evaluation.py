@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.commands.exit_codes import ExitCode
+from bench.exit_codes import ExitCode
 from tests.builders.classifier import classifier, put
 from tests.faults.tiny import run
 from tests.faults.workspace import ROOT, Record, record

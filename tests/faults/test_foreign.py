@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from bench.analysis.load import load
-from bench.commands.exit_codes import ExitCode
 from bench.errors import BenchError, StoreError
+from bench.exit_codes import ExitCode
 from bench.experiment.mirroring import holds, sync_confirmed
 from bench.inference.evaluate import evaluate
 from bench.measure.environment import git_state

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from bench.analysis.load import load
-from bench.commands.exit_codes import ExitCode
 from bench.errors import BenchError
+from bench.exit_codes import ExitCode
 from bench.inference.evaluate import evaluate
 from bench.record.store import Store, TrialFiles
 from bench.train import checkpoint

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from bench.analysis.load import load
-from bench.commands.exit_codes import ExitCode
 from bench.commands.inspect import status_rows
+from bench.exit_codes import ExitCode
 from bench.record.mlflow import Mirror
 from bench.record.store import Store
 from tests.faults.tiny import SPEC, facts, run, trials

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.commands.exit_codes import ExitCode
+from bench.exit_codes import ExitCode
 from bench.record.files import read_json
 from bench.record.mlflow import Mirror
 from bench.record.mlflow_record import LACKING

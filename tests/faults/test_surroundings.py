@@ -20,10 +20,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.commands.exit_codes import ExitCode
 from bench.commands.inspect import status_rows
 from bench.data import cache as module
 from bench.errors import BenchError
+from bench.exit_codes import ExitCode
 from bench.plan.expand import make_plan
 from bench.record.mlflow import Mirror, MirrorError
 from bench.record.owners import Owner

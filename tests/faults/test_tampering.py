@@ -12,8 +12,9 @@ from ruamel.yaml import YAML
 
 from bench.analysis.load import load
 from bench.analysis.records import Records
-from bench.commands.reporting import export, make_report
+from bench.commands.reporting import export
 from bench.errors import UnconfirmedError
+from bench.experiment.reports import make_report
 from bench.record.confirm import recorded_window
 from bench.record.files import read_yaml, write_yaml
 from tests.faults.tampering import (

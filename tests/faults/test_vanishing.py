@@ -16,8 +16,8 @@ import psutil
 import pytest
 
 from bench import folders
-from bench.commands.exit_codes import ExitCode
 from bench.errors import UnwritableError, WorkerStartError
+from bench.exit_codes import ExitCode
 from bench.run.executors import local
 from tests.faults.test_surroundings import Said, disk, mount
 from tests.faults.tiny import SPEC, facts, run, trials

@@ -8,10 +8,10 @@ from typing import Any
 
 from rich.console import Console
 
-from bench.commands.current_run import RunOptions
-from bench.commands.exit_codes import ExitCode
-from bench.commands.run import run_plan
+from bench.exit_codes import ExitCode
+from bench.experiment.current_run import RunOptions
 from bench.experiment.resolving import resolver
+from bench.experiment.running import run_plan
 from bench.plan.expand import make_plan
 from bench.record.store import Store, TrialFiles
 from bench.spec.load import load_spec

@@ -12,8 +12,8 @@ from bench.analysis.arms import arms_of
 from bench.analysis.learning import learning_summary
 from bench.analysis.load import load
 from bench.analysis.records import Records
-from bench.commands.reporting import make_report
 from bench.errors import BenchError
+from bench.experiment.reports import make_report
 from bench.importing.csv_log import MOST_BYTES, read_log
 from bench.record.store import Store
 from bench.report.tables.learning import learning_table

@@ -15,13 +15,13 @@ from bench.analysis.hypotheses import outcomes
 from bench.analysis.leaderboard import marks_in_column
 from bench.analysis.load import load
 from bench.analysis.records import Records
-from bench.commands import run as commands_run
-from bench.commands.current_run import RunOptions
 from bench.commands.inspect import status_rows
 from bench.commands.reporting import export
-from bench.commands.run import run_plan
 from bench.errors import BenchError, StoreError
+from bench.experiment import running as experiment_running
+from bench.experiment.current_run import RunOptions
 from bench.experiment.earlier_experiments import lookup
+from bench.experiment.running import run_plan
 from bench.inference.evaluate import evaluate
 from bench.plan.expand import make_plan
 from bench.record.mlflow import Mirror
@@ -130,7 +130,7 @@ def test_run_leaves_them_alone_and_reports_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With --force at that, and a second run has nothing to do."""
-    monkeypatch.setattr(commands_run, "make_report", lambda *_: tmp_path / "report.html")
+    monkeypatch.setattr(experiment_running, "make_report", lambda *_: tmp_path / "report.html")
     spec = tmp_path / "exp.yaml"
     spec.write_text(SPEC)
     results = tmp_path / "results"

@@ -11,9 +11,9 @@ from typing import Any
 import optuna
 import pytest
 
-from bench.commands.exit_codes import ExitCode
 from bench.commands.search import STUDY
 from bench.errors import BenchError
+from bench.exit_codes import ExitCode
 from bench.measure.footprint import Footprint
 from bench.plan.expand import make_plan
 from bench.plan.trial import Trial

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.commands.exit_codes import ExitCode
 from bench.errors import BenchError
+from bench.exit_codes import ExitCode
 from bench.plan.trial import Trial
 from bench.search import execution
 from tests.builders.searches import Lab, bowl, pretend_to_prepare

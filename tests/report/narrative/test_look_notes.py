@@ -11,8 +11,8 @@ from bench.analysis.hypotheses import outcomes
 from bench.analysis.load import load
 from bench.commands.inspect import plan_rows
 from bench.commands.look_lines import plan_look_lines, status_look_lines, with_further
-from bench.commands.reporting import make_report
 from bench.experiment.looks_log import keep_log
+from bench.experiment.reports import make_report
 from bench.plan.trial import Trial
 from bench.report.narrative.look_notes import look_cautions
 from bench.report.tables.verdicts import verdict_cards, verdict_table

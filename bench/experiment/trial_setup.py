@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from bench.commands.current_run import CurrentRun
 from bench.data.survey import Survey
 from bench.errors import DamagedError
 from bench.experiment import changed_data
+from bench.experiment.current_run import CurrentRun
 from bench.experiment.shared_trials import SETUP, SharedTrials
 from bench.experiment.surveys import keep_surveys
 from bench.plan.expand import trial_config

@@ -9,20 +9,19 @@ from typing import Any
 
 from rich.console import Console
 
-from bench.commands.current_run import CurrentRun, RunOptions
-from bench.commands.exit_codes import ExitCode
-from bench.commands.reporting import check_writable, make_report
-from bench.commands.trial_setup import TrialSetup
 from bench.errors import DamagedError, UnwritableError
+from bench.exit_codes import ExitCode
 from bench.experiment import changed_data, renamed_trials
+from bench.experiment.current_run import CurrentRun, RunOptions
 from bench.experiment.growth import Growth, grown
 from bench.experiment.kinds_of_growth import growth_of
 from bench.experiment.looks_log import keep_log
 from bench.experiment.mirroring import behind, finish_mirror, mirrored
 from bench.experiment.recording import observer
-from bench.experiment.report_age import is_current
+from bench.experiment.reports import check_writable, is_current, make_report
 from bench.experiment.rounds import Rounds
 from bench.experiment.shared_trials import REPORT, SETUP, kept_in_place, refuse_force
+from bench.experiment.trial_setup import TrialSetup
 from bench.experiment.until_settled import changed_looks, continued
 from bench.interruption import interruptible
 from bench.plan.plan import Plan
