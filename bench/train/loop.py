@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -17,15 +17,17 @@ from bench.measure.clock import Stopwatch
 from bench.measure.memory import PeakMemory
 from bench.metric_columns import MetricKind, curve_metric, val_curve
 from bench.plan.trial import Trial, digest
-from bench.tasks.base import Picture, Samples, Task
+from bench.tasks.base import Samples, Task
 from bench.train import checkpoint
 from bench.train.batches import Batches
 from bench.train.compiling import CompileClock
+from bench.train.epoch_writer import EpochWriter, host_copy, writes_in_background
 from bench.train.evaluation import Evaluated, evaluate_images
 from bench.train.graphs import graphs_for
 from bench.train.health_checks import HealthMonitor
 from bench.train.image_scores import ScoreLog
-from bench.train.precision import Precision
+from bench.train.pictures import make_pictures
+from bench.train.progress import Progress
 from bench.train.progress_watch import TICK_SECONDS, ProgressWatch
 from bench.train.progress_watch import Interrupted as Interrupted
 from bench.train.recorder import Recorder
@@ -37,29 +39,6 @@ from bench.train.train_state import TrainState
 
 class Diverged(Exception):  # noqa: N818 - the field's word
     """The training loss is no longer a number, or was none in too many steps."""
-
-
-@dataclass
-class Progress:
-    """What changes from epoch to epoch besides the weights."""
-
-    history: list[dict[str, float | int | None]] = field(default_factory=list)
-    best: float | None = None
-    best_epoch: int = 0
-    reference: float | None = None
-    """What early stopping wants improved: the best value by steps of `min_delta` at least."""
-    waited: int = 0
-    compile_seconds: float = 0.0
-    """Part of the epochs' training time."""
-    micro_batch: int | None = None
-    """How many images of a batch went through the model at once; None: all."""
-    skipped_steps: int = 0
-    """Steps passed over, `train.bad_steps` at most."""
-
-    @property
-    def epoch(self) -> int:
-        """Epochs done."""
-        return len(self.history)
 
 
 class Training:
@@ -103,6 +82,7 @@ class Training:
         """Columns of runs.csv that the history does not give: metrics for the end only."""
         self.memory = PeakMemory(device)
         self.watch = ProgressWatch(signals, stops=False)
+        self._writes_in_background = writes_in_background(device)
         self._has_weights = True  # but where only the records of a finished trial are made again
         self._validated_at: float | None = None
         """When this process ended its last epoch's validation."""
@@ -110,14 +90,14 @@ class Training:
     def run(self) -> None:
         """Train to the last epoch, or until early stopping."""
         self._warn_about_batchnorm()
-        while self.progress.epoch < self.settings.epochs and not self._stops_early():
-            row = self._epoch(self.progress.epoch + 1)
-            self.progress.history.append(row)
-            self.schedule.after_epoch(self.progress.history)
-            self._record_pictures()  # first: what is behind the checkpoint is not made again
-            self._save_epoch(row)
-            self.recorder.record_epoch(row)
-            self.signals.epoch(row)
+        with EpochWriter(background=self._writes_in_background) as writer:
+            while self.progress.epoch < self.settings.epochs and not self._stops_early():
+                row = self._epoch(self.progress.epoch + 1)
+                self.progress.history.append(row)
+                self.schedule.after_epoch(self.progress.history)
+                self._record_pictures()  # first: what is behind the checkpoint is not made again
+                self._note_best(row)
+                writer.submit(self._epoch_record(row))
 
     def _epoch(self, epoch: int) -> dict[str, float | int | None]:
         began = time.perf_counter()
@@ -220,11 +200,26 @@ class Training:
             )
         return metrics
 
-    def _save_epoch(self, row: HistoryRow) -> None:
-        """Note whether this is the best epoch, and write the checkpoints.
+    def _epoch_record(self, row: HistoryRow) -> Callable[[], None]:
+        """What puts this epoch on record: its checkpoints, and then the row that says it is done.
 
         The state first: going on from it, the best epoch's weights can be written again.
         """
+        keep = host_copy if self._writes_in_background else dict
+        state = keep(self._state())
+        best = self._best_weights()
+        best = None if best is None else keep(best)
+
+        def write() -> None:
+            self.states.save(state)
+            self._save_best(best)
+            self.recorder.record_epoch(row)
+            self.signals.epoch(row)
+
+        return write
+
+    def _note_best(self, row: HistoryRow) -> None:
+        """Note whether this is the best epoch, and how long early stopping has waited."""
         progress = self.progress
         value = row[self.trial.settings.select.metric]
         if value is not None and self._better(value, progress.best):
@@ -236,18 +231,20 @@ class Training:
             progress.reference, progress.waited = float(value), 0
         else:
             progress.waited += 1
-        self.states.save(self._state())
-        self._save_if_best()
 
-    def _save_if_best(self) -> None:
-        """Where this is the best epoch so far, keep its weights."""
-        if self.progress.best_epoch == self.progress.epoch:
-            weights = {
-                "model": self.train_state.eval_model.state_dict(),
-                "epoch": self.progress.epoch,
-                "identity": digest(self.trial.identity),
-                **self._task_state(),
-            }
+    def _best_weights(self) -> dict[str, Any] | None:
+        """What is kept of this epoch where it is the best so far."""
+        if self.progress.best_epoch != self.progress.epoch:
+            return None
+        return {
+            "model": self.train_state.eval_model.state_dict(),
+            "epoch": self.progress.epoch,
+            "identity": digest(self.trial.identity),
+            **self._task_state(),
+        }
+
+    def _save_best(self, weights: dict[str, Any] | None) -> None:
+        if weights is not None:
             checkpoint.save(self.recorder.best, weights, check=self.recorder.check)
 
     def score_last_epoch(self, test: Batches | None, watch: ProgressWatch) -> None:
@@ -359,7 +356,7 @@ class Training:
                 "anew"
             ) from error
         if "model" in state:
-            self._save_if_best()
+            self._save_best(self._best_weights())
         if self.progress.best_epoch == 0:
             self.recorder.best.unlink(missing_ok=True)  # of an epoch that is void
         self.recorder.resume(self.progress.history)
@@ -389,12 +386,3 @@ class Training:
             self.average.load_state_dict(state["average"])
         self.progress, self.step.micro_batch = progress, progress.micro_batch
         self.health.resume(state.get("health"))
-
-
-def make_pictures(
-    model: nn.Module, task: Task, samples: Samples, precision: Precision
-) -> dict[str, Picture]:
-    """The task's pictures of the model, in evaluation mode."""
-    model.eval()
-    with torch.inference_mode(), precision.autocast():
-        return task.pictures(model, samples)

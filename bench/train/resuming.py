@@ -12,7 +12,7 @@ from torch import nn
 from bench.errors import DamagedError, StoreError
 from bench.plan.trial import Trial, digest
 from bench.train import checkpoint
-from bench.train.loop import Progress
+from bench.train.progress import Progress
 from bench.train.recorder import Recorder
 
 SavedState = dict[str, Any]

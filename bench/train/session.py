@@ -24,7 +24,8 @@ from bench.train.classifier import check_extractor
 from bench.train.compiling import check_compiler
 from bench.train.evaluation import Evaluated
 from bench.train.image_scores import trial_scores
-from bench.train.loop import Diverged, Signals, Training, make_pictures
+from bench.train.loop import Diverged, Signals, Training
+from bench.train.pictures import make_pictures
 from bench.train.placement import check_placement
 from bench.train.precision import check_precision
 from bench.train.progress_watch import ProgressWatch
