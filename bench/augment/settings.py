@@ -227,7 +227,9 @@ class OneOfSettings(TransformSettings):
 
     name: Literal["one_of"] = "one_of"
     p: float = Field(1.0, ge=0, le=1, description="probability that one is drawn at all")
-    of: tuple[Transform, ...] = Field(min_length=1, strict=False)
+    of: tuple[Transform, ...] = Field(
+        min_length=1, strict=False, description="the augmentations to choose from"
+    )
 
     @model_validator(mode="after")
     def _sum(self) -> OneOfSettings:
@@ -271,7 +273,9 @@ class AugmentSettings(Settings):
     change values follow, in order, on the image alone.
     """
 
-    transforms: tuple[Transform, ...] = Field((), strict=False)
+    transforms: tuple[Transform, ...] = Field(
+        (), strict=False, description="names, `{name: settings}`, or `target:`; or a preset's name"
+    )
     mode: Literal["replace", "append"] = Field(
         "replace",
         description="append: the original stays in the epoch along with its deformed copy",

@@ -19,15 +19,15 @@ class SplitFiles(Settings):
     A split without one is taken from the training images.
     """
 
-    train: str
-    val: str | None = None
-    test: str | None = None
+    train: str = Field(description="the file that lists the training images")
+    val: str | None = Field(None, description="that of the validation images")
+    test: str | None = Field(None, description="that of the test images")
 
 
 class Table(Settings):
     """A file under `root` with a line for each image: CSV, or JSON lines (.jsonl, .ndjson)."""
 
-    file: str
+    file: str = Field(description="its path under `root`")
     image: str = Field("image", description="the column of paths to images, or their names")
     split: str | None = Field(None, description="the column that says train, val or test")
     group: str | None = Field(
@@ -126,7 +126,7 @@ class FolderSettings(MaskSettings):
     model_config = _EDITORS
 
     name: Literal["folder"] = "folder"
-    root: str = machine_local(...)
+    root: str = machine_local(..., description="the folder that holds the data")
     images: OneOrMore = Field(
         "images",
         description="the folder of images, or a pattern, 'scans/{split}/{stem}_img.*'; {split} is "
@@ -148,7 +148,7 @@ class FolderSettings(MaskSettings):
     huggingface: HuggingFaceMasks | None = added_later(
         None, description="a data set of the `datasets` library instead of files under `root`"
     )
-    splits: SplitFiles | None = None
+    splits: SplitFiles | None = Field(None, description="files that list images by split")
     groups: Groups | None = added_later(None, description=GROUPS)
 
     @model_validator(mode="before")
@@ -196,7 +196,7 @@ class ClassFolderSettings(OwnFilesSettings):
     model_config = _EDITORS
 
     name: Literal["class_folder"] = "class_folder"
-    root: str = machine_local(...)
+    root: str = machine_local(..., description="the folder that holds the data")
     classes: LabelNames = Field(
         min_length=2, description="the folders' names, which are the classes' too"
     )

@@ -10,7 +10,10 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 from bench.settings import Settings
 
 Normalize = Literal["none", "unit", "symmetric", "imagenet"]
-Border = Literal["foreground", "ignore", "background"]
+Border = Annotated[
+    Literal["foreground", "ignore", "background"],
+    Field(description="what the pixels along outlines are; ignore: neither trained on nor scored"),
+]
 OnError = Literal["fail", "skip"]
 Background = Literal["first", "none"]
 Exif = Literal["apply", "ignore"]
@@ -45,7 +48,12 @@ CLASS_PATTERN = r"^\S(.*\S)?$"
 """Any characters; `metric_columns.class_columns` names the metrics' columns after them."""
 ClassNames = Annotated[
     tuple[Annotated[str, Field(pattern=CLASS_PATTERN)], ...],
-    Field(min_length=2, max_length=255, strict=False),
+    Field(
+        min_length=2,
+        max_length=255,
+        strict=False,
+        description="names of the masks' classes, in the order of their values",
+    ),
     AfterValidator(_distinct),
 ]
 # No metric is named after a label; a label may be a folder's name.
@@ -134,7 +142,7 @@ def number_of(value: int | str) -> int:
 class GroupColumn(Settings):
     """A CSV file under `root` that names each image's group."""
 
-    file: str
+    file: str = Field(description="its path under `root`")
     name: str = Field("name", description="the column of the images' names, or paths to them")
     group: str = Field("group", description="the column of their groups")
 

@@ -35,7 +35,7 @@ class OxfordPetSettings(FilesSettings):
 
     name: Literal["oxford_pet"] = "oxford_pet"
     root: str = machine_local("data", description="folder that holds (or gets) oxford-iiit-pet/")
-    download: bool = machine_local(True)
+    download: bool = machine_local(True, description="download it if it is not there")
     border: Border = "foreground"
 
     def label_names(self) -> tuple[str, ...]:
@@ -48,14 +48,14 @@ class ShapesSettings(DataSettings):
     """Procedural textured animals on textured backgrounds; needs no download."""
 
     name: Literal["shapes"] = "shapes"
-    image_size: int = Field(64, ge=8, le=1024)
+    image_size: int = Field(64, ge=8, le=1024, description="pixels of both sides")
     train: int = Field(200, ge=1, description="number of training images")
-    val: int = Field(50, ge=1)
-    test: int = Field(50, ge=1)
+    val: int = Field(50, ge=1, description="number of validation images")
+    test: int = Field(50, ge=1, description="number of test images")
     kinds: int = Field(1, ge=1, le=8, description="kinds of animals, each a class of the mask")
     difficulty: float = Field(0.5, ge=0, le=1, description="0: animals stand out; 1: camouflaged")
     border: Border = "foreground"
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, description="which images are drawn; not the trials' seed")
 
     def class_names(self) -> tuple[str, ...]:
         """Background and one class per kind."""
@@ -75,7 +75,7 @@ class CustomData(Custom, DataSettings):
     model_config = ConfigDict(extra="allow")
 
     classes: ClassNames = ("background", "foreground")
-    labels: LabelNames = ()
+    labels: LabelNames = Field((), description="names of the images' labels, in order")
 
     def class_names(self) -> tuple[str, ...]:
         """As given."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -12,7 +12,10 @@ from bench.models.weights_settings import Weights
 from bench.registry import Registry
 from bench.settings import Settings, excluded_from_builder
 
-Upsample = Literal["bilinear", "transposed"]
+Upsample = Annotated[
+    Literal["bilinear", "transposed"],
+    Field(description="how the decoder enlarges: interpolation, or transposed convolutions"),
+]
 
 
 class ModelSettings(Settings):

@@ -20,7 +20,7 @@ PartWeight = Annotated[float, Field(gt=0)]
 class NamedLoss(Settings):
     """One of ours in a sum of losses."""
 
-    name: LossName
+    name: LossName = Field(description="which")
     weight: PartWeight = Field(1.0, description="factor of this loss in the sum")
 
 
