@@ -27,3 +27,19 @@ def format_duration(seconds: float) -> str:
         count, left = divmod(left, size)
         text += f"{count}{unit}" if count else ""
     return text or "0s"
+
+
+def rough_duration(seconds: float) -> str:
+    """About: `45s`, `2m30s`, `1h05m`, `2d 3h`."""
+    if seconds < 60:
+        return f"{seconds:.0f}s" if seconds >= 9.95 else f"{seconds:.1f}s"
+    if seconds < 600:
+        minutes, rest = divmod(round(seconds), 60)
+        return f"{minutes}m{rest:02}s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes}m"
+    if minutes < 48 * 60:
+        return f"{minutes // 60}h{minutes % 60:02}m"
+    days, hours = divmod(round(seconds / 3600), 24)
+    return f"{days}d {hours}h"

@@ -31,6 +31,19 @@ Overrides = Annotated[
     list[str] | None, typer.Argument(help="Settings to change: key=value, as in train.epochs=2.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        "-j",
+        "--jobs",
+        min=1,
+        help="Trials at a time; default: one per GPU, or one per CPU core. With more than there "
+        "are GPUs, several share each.",
+    ),
+]
+OtherDevice = Annotated[
+    DeviceName | None, typer.Option("--device", help="Device to train on, instead of the spec's.")
+]
 Device = Annotated[DeviceName, typer.Option(help="Device to train on.")]
 TrustCode = Annotated[
     bool,

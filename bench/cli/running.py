@@ -9,21 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.arguments import (
-    REPORTS,
-    RESULTS,
-    AsJson,
-    DeviceName,
-    HungAfter,
-    KeepLast,
-    Overrides,
-    Reports,
-    Results,
-    Retries,
-    Spec,
-    TrustCode,
-)
-from bench.cli.output import print_table
+from bench.cli import arguments as cli
+from bench.cli.output import print_note, print_table
 from bench.errors import BenchError
 from bench.exit_codes import ExitCode
 from bench.interruption import ending_at_once
@@ -33,19 +20,10 @@ if TYPE_CHECKING:
 
 
 def run(
-    spec: Spec,
-    overrides: Overrides = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option(
-            "-j",
-            "--jobs",
-            min=1,
-            help="Trials at a time; default: one per GPU, or one per CPU core. With more than "
-            "there are GPUs, several share each.",
-        ),
-    ] = None,
-    device: Annotated[DeviceName | None, typer.Option(help="Device to train on.")] = None,
+    spec: cli.Spec,
+    overrides: cli.Overrides = None,
+    jobs: cli.Jobs = None,
+    device: cli.OtherDevice = None,
     retry_failed: Annotated[bool, typer.Option(help="Run failed trials again.")] = False,
     force: Annotated[bool, typer.Option(help="Delete the results of these trials first.")] = False,
     fail_fast: Annotated[bool, typer.Option(help="Stop at the first failure.")] = False,
@@ -56,12 +34,12 @@ def run(
             "or 90m, 2h. 0: no limit."
         ),
     ] = "0",
-    hung_after: HungAfter = "30m",
-    retries: Retries = 2,
-    trust_code: TrustCode = False,
-    keep_last: KeepLast = False,
-    reports: Reports = REPORTS,
-    results: Results = RESULTS,
+    hung_after: cli.HungAfter = "30m",
+    retries: cli.Retries = 2,
+    trust_code: cli.TrustCode = False,
+    keep_last: cli.KeepLast = False,
+    reports: cli.Reports = cli.REPORTS,
+    results: cli.Results = cli.RESULTS,
 ) -> None:
     """Train every trial that is not finished, and make the report."""
     with ending_at_once():
@@ -83,8 +61,8 @@ def run(
 
 
 def plan(
-    spec: Spec,
-    overrides: Overrides = None,
+    spec: cli.Spec,
+    overrides: cli.Overrides = None,
     cost: Annotated[bool, typer.Option("--cost", help="Measure parameters and MACs.")] = False,
     memory: Annotated[
         bool,
@@ -92,54 +70,43 @@ def plan(
             "--memory", help="Predict each trial's peak memory from a few steps on its data."
         ),
     ] = False,
-    as_json: AsJson = False,
-    trust_code: TrustCode = False,
-    results: Results = RESULTS,
+    time: Annotated[
+        bool,
+        typer.Option(
+            "--time", help="Predict how long it takes, from finished trials or a few steps."
+        ),
+    ] = False,
+    jobs: cli.Jobs = None,
+    device: cli.OtherDevice = None,
+    as_json: cli.AsJson = False,
+    trust_code: cli.TrustCode = False,
+    results: cli.Results = cli.RESULTS,
 ) -> None:
     """Show the trials of a spec; nothing runs."""
-    from bench.commands.data_sets import plan_lines
-    from bench.commands.design_table import design_lines, design_table
-    from bench.commands.disk import disk_lines
-    from bench.commands.inspect import (
-        count_words,
-        memory_lines,
-        outlook_lines,
-        plan_rows,
-        plan_table,
-    )
-    from bench.commands.look_lines import plan_look_lines, with_further
-    from bench.run.forecast import forecast
+    from bench.commands.plan_view import PlanQuestions, plan_view, search_times
+    from bench.spec.load import load_spec
 
-    planned = _plan(spec, overrides, results, trust_code=trust_code)
-    footprints = forecast(planned.trials) if memory else None
-    rows = plan_rows(planned, cost=cost, memory=footprints)
-    peaks = [] if footprints is None else memory_lines(planned, footprints)
-    lines = [
-        *plan_look_lines(planned),
-        *peaks,
-        *design_lines(planned),
-        *outlook_lines(planned),
-        *disk_lines(planned, results),
-        *plan_lines(planned, spec),
-    ]
+    changes = [*(overrides or ()), *([f"machine.device={device}"] if device else [])]
+    read = load_spec(spec, changes)
+    if read.sweep.search is not None and time:
+        for line in search_times(read, spec, results, jobs, print_note, trust_code=trust_code):
+            print(line)
+        return
+    planned = _plan(spec, changes, results, trust_code=trust_code)
+    view = plan_view(planned, spec, results, PlanQuestions(cost, memory, time, jobs), print_note)
     if as_json:
-        print(json.dumps(with_further(rows, planned), indent=2))
-        for line in lines:
+        print(json.dumps(view.records, indent=2))
+        for line in view.lines:
             print(line, file=sys.stderr)
         return
-    if (ticks := design_table(planned)) is not None:
-        print_table(ticks)
+    for table in view.tables:
+        print_table(table)
         print()
-    print_table(plan_table(rows, list(planned.axes), cost=cost))
-    epochs = sum(trial.settings.train.epochs for trial in planned.trials)
-    print(f"{count_words(planned)}, {epochs} epochs")
-    for caution in planned.warnings:
-        print(f"Warning: {caution}.")
-    for line in lines:
+    for line in (*view.summary, *view.lines):
         print(line)
 
 
-def data(spec: Spec, overrides: Overrides = None, as_json: AsJson = False) -> None:
+def data(spec: cli.Spec, overrides: cli.Overrides = None, as_json: cli.AsJson = False) -> None:
     """Show what the data of a spec are like, split by split, and what is suspicious in them.
 
     Of a folder of images, print the `data:` that reads it; exit code 1 where that is not decided.

@@ -8,19 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.cli.arguments import (
-    REPORTS,
-    RESULTS,
-    DeviceName,
-    HungAfter,
-    KeepLast,
-    Overrides,
-    Reports,
-    Results,
-    Retries,
-    Spec,
-    TrustCode,
-)
+from bench.cli import arguments as cli
 from bench.interruption import ending_at_once
 
 if TYPE_CHECKING:
@@ -28,8 +16,8 @@ if TYPE_CHECKING:
 
 
 def search(
-    spec: Spec,
-    overrides: Overrides = None,
+    spec: cli.Spec,
+    overrides: cli.Overrides = None,
     trials: Annotated[
         int | None, typer.Option(min=1, help="Points to try in total, instead of the spec's.")
     ] = None,
@@ -39,20 +27,17 @@ def search(
             help="Start no new point after this: seconds, or 90m, 2h; then choose. 0: the spec's."
         ),
     ] = "0",
-    jobs: Annotated[
-        int | None,
-        typer.Option("-j", "--jobs", min=1, help="Trials at a time; default: as for `run`."),
-    ] = None,
-    device: Annotated[DeviceName | None, typer.Option(help="Device to train on.")] = None,
+    jobs: cli.Jobs = None,
+    device: cli.OtherDevice = None,
     retry_failed: Annotated[
         bool, typer.Option(help="Retrain trials that failed in an earlier study.")
     ] = False,
-    hung_after: HungAfter = "30m",
-    retries: Retries = 2,
-    keep_last: KeepLast = False,
-    reports: Reports = REPORTS,
-    trust_code: TrustCode = False,
-    results: Results = RESULTS,
+    hung_after: cli.HungAfter = "30m",
+    retries: cli.Retries = 2,
+    keep_last: cli.KeepLast = False,
+    reports: cli.Reports = cli.REPORTS,
+    trust_code: cli.TrustCode = False,
+    results: cli.Results = cli.RESULTS,
 ) -> None:
     """Search for the best settings, confirm them with fresh seeds, and make the report."""
     with ending_at_once():

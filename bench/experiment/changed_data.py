@@ -73,6 +73,11 @@ def _stamps(plan: Plan) -> dict[str, str | None]:
     return {kind: of_folder[folder] for kind, folder in folders.items()}
 
 
+def data_stamp(data: DataSettings) -> str | None:
+    """A digest of the names, sizes and times of a data set's files; None: of no files known."""
+    return _stamp(_folder(data))
+
+
 def _folder(data: DataSettings) -> Path | None:
     """Where a data set's files are; None: it has none, or only its own code knows."""
     if not isinstance(data, FilesSettings):

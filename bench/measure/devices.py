@@ -136,6 +136,21 @@ def _uuids_by_cuda() -> list[str]:
     return done.stdout.split() if done.returncode == 0 else []
 
 
+def gpu_names() -> list[str]:
+    """What the machine's GPUs are called; empty without a driver."""
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return []
+    try:
+        handles = map(pynvml.nvmlDeviceGetHandleByIndex, range(pynvml.nvmlDeviceGetCount()))
+        return [str(pynvml.nvmlDeviceGetName(handle)) for handle in handles]
+    except pynvml.NVMLError:
+        return []
+    finally:
+        pynvml.nvmlShutdown()
+
+
 def driver_version() -> str | None:
     """The NVIDIA driver's version, or None without one."""
     try:

@@ -165,7 +165,7 @@ def refuse_foreign_code(name: str, settings: Settings, known: Collection[str] = 
     Raises:
         StoreError: names the first such target, and what to do.
     """
-    for target in _targets(settings):
+    for target in targets_in(settings):
         if target not in known:
             raise StoreError(
                 f"{name}: is built by {target}, which its config.yaml names: if you know this code "
@@ -185,7 +185,7 @@ def check_targets(plan: Plan) -> None:
         SpecError: one cannot be imported or is not callable; names its line.
     """
     arms = {id(trial.settings): trial.settings for trial in plan.trials}  # shared by all seeds
-    used = {target for settings in arms.values() for target in _targets(settings)}
+    used = {target for settings in arms.values() for target in targets_in(settings)}
     document = plan.spec.document
     for path, target in _written_targets(document.tree, ()):
         if target in used:
@@ -199,16 +199,16 @@ def check_targets(plan: Plan) -> None:
                 raise document.error(path, message) from error
 
 
-def _targets(value: Any) -> Iterator[str]:
+def targets_in(value: Any) -> Iterator[str]:
     """Every `target` in settings, however deep."""
     if isinstance(value, Custom):
         yield value.target
     if isinstance(value, Settings):
         for _name, item in value:
-            yield from _targets(item)
+            yield from targets_in(item)
     elif isinstance(value, tuple):
         for item in value:
-            yield from _targets(item)
+            yield from targets_in(item)
 
 
 def _written_targets(tree: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:

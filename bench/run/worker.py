@@ -122,7 +122,7 @@ def work(job: Job, resources: WorkerResources, connection: Connection) -> None:
     ignore_signals()
     line = ParentConnection(job.trial.id, connection)
     try:
-        _redirect_output(job.log)
+        redirect_output(job.log)
     except StoreError as error:  # a link: what it leads to is nobody's log
         line.ended(Status.FAILED, Failure.CRASH, str(error), recorded=False)
         _exit_now()
@@ -182,7 +182,7 @@ def _train(
     return Status.DONE, None, None
 
 
-def _redirect_output(log: Path) -> None:
+def redirect_output(log: Path) -> None:
     """Send what the process prints, C libraries included, to the trial's log."""
     try:
         target = open_log(log)

@@ -82,7 +82,7 @@ class Training:
         """Columns of runs.csv that the history does not give: metrics for the end only."""
         self.memory = PeakMemory(device)
         self.watch = ProgressWatch(signals, stops=False)
-        self._writes_in_background = writes_in_background(device)
+        self.writes_in_background = writes_in_background(device)
         self._has_weights = True  # but where only the records of a finished trial are made again
         self._validated_at: float | None = None
         """When this process ended its last epoch's validation."""
@@ -90,14 +90,14 @@ class Training:
     def run(self) -> None:
         """Train to the last epoch, or until early stopping."""
         self._warn_about_batchnorm()
-        with EpochWriter(background=self._writes_in_background) as writer:
+        with EpochWriter(background=self.writes_in_background) as writer:
             while self.progress.epoch < self.settings.epochs and not self._stops_early():
                 row = self._epoch(self.progress.epoch + 1)
                 self.progress.history.append(row)
                 self.schedule.after_epoch(self.progress.history)
                 self._record_pictures()  # first: what is behind the checkpoint is not made again
-                self._note_best(row)
-                writer.submit(self._epoch_record(row))
+                self.note_best(row)
+                writer.submit(self.epoch_record(row))
 
     def _epoch(self, epoch: int) -> dict[str, float | int | None]:
         began = time.perf_counter()
@@ -200,13 +200,13 @@ class Training:
             )
         return metrics
 
-    def _epoch_record(self, row: HistoryRow) -> Callable[[], None]:
+    def epoch_record(self, row: HistoryRow) -> Callable[[], None]:
         """What puts this epoch on record: its checkpoints, and then the row that says it is done.
 
         The state first: going on from it, the best epoch's weights can be written again.
         """
-        keep = host_copy if self._writes_in_background else dict
-        state = keep(self._state())
+        keep = host_copy if self.writes_in_background else dict
+        state = keep(self.state())
         best = self._best_weights()
         best = None if best is None else keep(best)
 
@@ -218,7 +218,7 @@ class Training:
 
         return write
 
-    def _note_best(self, row: HistoryRow) -> None:
+    def note_best(self, row: HistoryRow) -> None:
         """Note whether this is the best epoch, and how long early stopping has waited."""
         progress = self.progress
         value = row[self.trial.settings.select.metric]
@@ -306,7 +306,8 @@ class Training:
         stopping = self.settings.early_stopping
         return stopping is not None and self.progress.waited >= stopping.patience
 
-    def _state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, Any]:
+        """What `resume` goes on from: plain data and tensors."""
         return {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -329,7 +330,7 @@ class Training:
 
     def finished_state(self) -> dict[str, Any]:
         """What a finished trial's records can be made of again, with the best epoch's weights."""
-        state = self._state()
+        state = self.state()
         steps = None if self.average is None else self.average.steps
         weights = ("model", "optimizer", "scaler", "average", "task_state", "schedule")
         kept = {k: v for k, v in state.items() if k not in weights} | {"average_steps": steps}

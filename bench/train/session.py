@@ -51,6 +51,18 @@ def train_trial(
         Interrupted: asked to stop, in training or after it; resumable.
         Diverged: no finite training loss, or never a finite selected metric.
     """
+    parts, training, manifest = begin_training(
+        trial, recorder, signals, trials_per_device=trials_per_device
+    )
+    training.run()
+    test = test and "test" in parts.data.splits
+    _finish(parts, training, manifest, ProgressWatch(signals), test=test)
+
+
+def begin_training(
+    trial: Trial, recorder: Recorder, signals: Signals, *, trials_per_device: int = 1
+) -> tuple[TrialParts, Training, Mapping[str, Any]]:
+    """A trial before its first step, or where it goes on: parts, training, what it runs with."""
     check_machine(trial)
     parts = replace(build(trial), trials_per_device=trials_per_device)
     manifest = _manifest(parts)
@@ -77,9 +89,7 @@ def train_trial(
     if saved is not None:
         training.resume(saved)
         del saved  # as large as the weights and the optimizer's state together
-    training.run()
-    test = test and "test" in parts.data.splits
-    _finish(parts, training, manifest, ProgressWatch(signals), test=test)
+    return parts, training, manifest
 
 
 def _finish(

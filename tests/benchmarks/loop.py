@@ -79,7 +79,9 @@ class Ours:
     def keep(self) -> None:
         """Write the checkpoints: what `epoch` leaves out, since the bare loop does."""
         self.training.progress.best = None
-        self.training._save_epoch({self.training.trial.settings.select.metric: 0.5})
+        row = {self.training.trial.settings.select.metric: 0.5}
+        self.training.note_best(row)
+        self.training.epoch_record(row)()
 
 
 class Bare:

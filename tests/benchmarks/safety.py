@@ -71,8 +71,8 @@ class Epochs:
             middle = time.perf_counter()
             if best:
                 training.progress.best = None
-            training._save_epoch(row)
-            training.recorder.record_epoch(row)
+            training.note_best(row)
+            training.epoch_record(row)()
             self.kept[-1] += time.perf_counter() - middle
         return time.perf_counter() - begun
 

@@ -214,7 +214,7 @@ def test_slow_progress_counts_as_progress(tmp_path: Path) -> None:
     waited = []
     for value in (0.0, 0.4, 0.8, 1.2):
         training.progress.history.append({"val/dice": value})
-        training._save_epoch({"val/dice": value})
+        training.note_best({"val/dice": value})
         waited.append(training.progress.waited)
     assert waited == [0, 1, 0, 1]
     assert (training.progress.best, training.progress.best_epoch) == (1.2, 4)
