@@ -17,6 +17,21 @@ class DeviceName(StrEnum):
     CUDA = "cuda"
 
 
+class ExecutorName(StrEnum):
+    """What runs the trials."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
+class FilesName(StrEnum):
+    """How the files of a cluster's trials come into the results folder."""
+
+    AUTO = "auto"
+    SHARED = "shared"
+    COPIED = "copied"
+
+
 class FlipsName(StrEnum):
     """Which mirrors of an image are predicted, too."""
 
@@ -64,6 +79,24 @@ Retries = Annotated[
 KeepLast = Annotated[
     bool,
     typer.Option("--keep-last", help="Keep the state to resume from (last.pt) of finished trials."),
+]
+Executor = Annotated[
+    ExecutorName,
+    typer.Option(help="Where trials run: on this machine, or on a Ray cluster (docs/cluster.md)."),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        help="The Ray cluster's; auto: the one that this machine belongs to. Default: auto.",
+        show_default=False,
+    ),
+]
+Files = Annotated[
+    FilesName,
+    typer.Option(
+        help="Whether the trials of a cluster write into the results folder (shared), or are "
+        "copied into it (copied); auto: whether a node sees it decides."
+    ),
 ]
 Reports = Annotated[Path, typer.Option("--out", help="Folder of reports.")]
 RESULTS = Path("results")

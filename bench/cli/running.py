@@ -38,6 +38,9 @@ def run(
     retries: cli.Retries = 2,
     trust_code: cli.TrustCode = False,
     keep_last: cli.KeepLast = False,
+    executor: cli.Executor = cli.ExecutorName.LOCAL,
+    address: cli.Address = None,
+    files: cli.Files = cli.FilesName.AUTO,
     reports: cli.Reports = cli.REPORTS,
     results: cli.Results = cli.RESULTS,
 ) -> None:
@@ -47,6 +50,7 @@ def run(
 
         from bench.experiment.current_run import RunOptions
         from bench.experiment.running import run_plan
+        from bench.run.executor_options import ExecutorOptions
         from bench.run.limits import Limits, parse_duration
 
         changes = [*(overrides or ()), *([f"machine.device={device}"] if device else [])]
@@ -54,7 +58,16 @@ def run(
             parse_duration(timeout, "--timeout"), parse_duration(hung_after, "--hung-after")
         )
         options = RunOptions(
-            results, reports, jobs, retry_failed, force, fail_fast, limits, retries, keep_last
+            results,
+            reports,
+            jobs,
+            retry_failed,
+            force,
+            fail_fast,
+            limits,
+            retries,
+            keep_last,
+            ExecutorOptions(executor.value, address, files.value),
         )
         planned = _plan(spec, changes, results, trust_code=trust_code)
     sys.exit(run_plan(planned, options, Console(stderr=True)))

@@ -35,12 +35,16 @@ def search(
     hung_after: cli.HungAfter = "30m",
     retries: cli.Retries = 2,
     keep_last: cli.KeepLast = False,
+    executor: cli.Executor = cli.ExecutorName.LOCAL,
+    address: cli.Address = None,
+    files: cli.Files = cli.FilesName.AUTO,
     reports: cli.Reports = cli.REPORTS,
     trust_code: cli.TrustCode = False,
     results: cli.Results = cli.RESULTS,
 ) -> None:
     """Search for the best settings, confirm them with fresh seeds, and make the report."""
     with ending_at_once():
+        from bench.run.executor_options import ExecutorOptions
         from bench.run.limits import Limits, parse_duration
         from bench.search.context import SearchOptions
 
@@ -58,6 +62,7 @@ def search(
             limits=Limits(None, parse_duration(hung_after, "--hung-after")),
             retries=retries,
             keep_last=keep_last,
+            executor=ExecutorOptions(executor.value, address, files.value),
         )
     sys.exit(_search(spec, changes, options, trust_code=trust_code))
 

@@ -16,6 +16,7 @@ from bench.plan.trial import Trial
 from bench.record.confirmed_index import ConfirmedIndex
 from bench.record.leases import Leases
 from bench.record.store import Store, TrialFiles, TrialStatus
+from bench.run.executor_options import ExecutorOptions
 from bench.run.limits import Limits
 from bench.run.progress import print_line
 from bench.run.retries import RETRIES
@@ -36,6 +37,7 @@ class RunOptions:
     limits: Limits = field(default_factory=Limits)
     retries: int = RETRIES
     keep_last: bool = False
+    executor: ExecutorOptions = field(default_factory=ExecutorOptions)
 
 
 @dataclass

@@ -28,9 +28,8 @@ from bench.plan.plan import Plan
 from bench.plan.pretrained import fetch_weights
 from bench.plan.trial import Trial
 from bench.record.store import Store, TrialStatus
+from bench.run.backend import opened_backend
 from bench.run.events import Decided
-from bench.run.executors.local import LocalExecutor
-from bench.run.forecast import divide_machine
 from bench.run.progress import display
 from bench.run.runner import Outcome, TrialSelection, run, unrecordable
 from bench.states import Status
@@ -129,15 +128,25 @@ def _train_left(
     plan, options = here.plan, here.options
     fetch_weights(todo)
     count = len(todo) + len(plan.further)
-    resources = divide_machine(plan.machine, todo, count, options.jobs, here.say)
     epochs = {trial.id: trial.settings.train.epochs for trial in todo}
     # importing MLflow and making its database takes seconds, as preparing does: side by side
     shown_on = display(here.console, epochs, plan.select.metric)
-    with shown_on as shown, mirrored(here.store, plan.experiment, here.say) as changed:
+    with (
+        opened_backend(
+            options.executor,
+            plan.machine,
+            todo,
+            count,
+            options.jobs,
+            here.say,
+            shared=here.leases.own_file,
+        ) as backend,
+        shown_on as shown,
+        mirrored(here.store, plan.experiment, here.say) as changed,
+    ):
         for files in behind(here.store, plan.experiment):
             changed(files)
-        trials_per_device = max((resources.trials_per_device for resources in resources), default=1)
-        jobs = TrialSetup(here, shown.preparing, trials_per_device, epochs)
+        jobs = TrialSetup(here, shown.preparing, backend, epochs)
         first = jobs.first(todo, moved, before)
         here.setup.close()
         observe, source = observer(jobs.recorders, changed, shown.observe), None
@@ -147,7 +156,7 @@ def _train_left(
             shown.observe(Decided((), here.decided))
         return run(
             first,
-            LocalExecutor(resources, options.limits),
+            backend.executor(options.limits),
             observe,
             claims=jobs.claims,
             source=source,

@@ -16,7 +16,8 @@ from bench.plan.pretrained import fetch_weights
 from bench.plan.trial import Trial
 from bench.record.recorder import TrialRecorder
 from bench.record.store import TrialStatus
-from bench.run.prepare import Costs, Prepared, Report, prepare
+from bench.run.backend import Backend
+from bench.run.prepare import Costs, Prepared, Report
 from bench.run.worker import Job
 
 
@@ -26,7 +27,7 @@ class TrialSetup:
     Args:
         here: the run.
         report: called with what is being prepared.
-        trials_per_device: how many trials a device will have at a time.
+        backend: where they are prepared and run.
         epochs: by trial, for the display; filled as rounds come.
 
     Attributes:
@@ -35,10 +36,10 @@ class TrialSetup:
     """
 
     def __init__(
-        self, here: CurrentRun, report: Report, trials_per_device: int, epochs: dict[str, int]
+        self, here: CurrentRun, report: Report, backend: Backend, epochs: dict[str, int]
     ) -> None:
         self._here, self._report, self._epochs = here, report, epochs
-        self._trials_per_device = trials_per_device
+        self._backend = backend
         self._costs: dict[str, Costs] = {}  # by arm
         self._surveys: dict[str, Survey] = {}
         self._notes: dict[str, None] = {}
@@ -89,7 +90,7 @@ class TrialSetup:
     def _prepare(self, trials: Sequence[Trial]) -> list[str]:
         """Prepare what these trials share; returns what to say of it."""
         here = self._here
-        prepared: Prepared = prepare(trials, self._report, self._trials_per_device)
+        prepared: Prepared = self._backend.prepare(trials, self._report)
         if not here.options.force:
             changed_data.refuse_changed_data(here.plan, prepared.fingerprints, here.store)
         self._costs |= {trial.arm: prepared.costs[trial.id] for trial in trials}

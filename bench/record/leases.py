@@ -206,6 +206,11 @@ class Leases:
         finally:
             self.release(found)
 
+    @property
+    def own_file(self) -> tuple[Path, str]:
+        """A file that says that we are here, and what only it says."""
+        return self._heartbeat_file(self.owner), self.owner.token
+
     def others(self) -> list[Owner]:
         """Who else takes part now, so far as is known."""
         return [owner for owner in self._present() if not self._is_dead(owner)]

@@ -95,6 +95,10 @@ class TrialRecorder:
         """Raises UnwritableError where the trial's folder has vanished or is read-only."""
         folders.check(self.files.folder)
 
+    def relocated(self, folder: Path) -> TrialRecorder:
+        """One that writes the same into another folder, whose name is the trial's, too."""
+        return replace(self, files=TrialFiles(folder), lease=None, _history=[])
+
     def begin(self, environment: Mapping[str, Any]) -> None:
         """The trial starts, or goes on if there is a state to go on from."""
         self.check()

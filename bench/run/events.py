@@ -10,9 +10,10 @@ from bench.states import Failure, Status
 
 @dataclass(frozen=True)
 class Started:
-    """A worker has begun with a trial."""
+    """A worker has begun with a trial; on which node of a cluster, if it is on one."""
 
     trial: str
+    node: str | None = None
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,7 @@ class _Line:
     pace: TrialPace
     metric_texts: Sequence[str] = ()
     doing: str = "starting"
+    node: str | None = None
 
 
 @dataclass(frozen=True)
@@ -126,9 +127,9 @@ class LiveDisplay:
     def _take(self, event: Event) -> None:
         now = self._clock()
         match event:
-            case Started(trial):
+            case Started(trial, node):
                 self._waiting = ""
-                self._lines[trial] = _Line(TrialPace(self._epochs[trial], now))
+                self._lines[trial] = _Line(TrialPace(self._epochs[trial], now), node=node)
                 self._workers = max(self._workers, len(self._lines))
             case Ticked() | Working() | EpochDone():
                 if event.trial in self._lines:  # else what it does is void
@@ -248,7 +249,8 @@ class LiveDisplay:
 
     def _row(self, name: str, line: _Line) -> _Row:
         now, pace = self._clock(), line.pace
-        note = [*([line.doing] if line.doing else []), *line.metric_texts]
+        where = [f"on {line.node}"] if line.node else []
+        note = [*([line.doing] if line.doing else []), *where, *line.metric_texts]
         part = pace.progress / max(1, pace.epochs)
         count = f"{int(pace.progress)}/{pace.epochs}"
         return _Row(name, part, count, now - pace.started, pace.left(now), note)

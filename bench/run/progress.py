@@ -92,8 +92,8 @@ class PlainDisplay:
     def observe(self, event: Event) -> None:
         """Print starts, ends, and about ten epochs of each trial."""
         match event:
-            case Started(trial):
-                self._line(f"{trial}: started")
+            case Started(trial, node):
+                self._line(f"{trial}: started" + (f" on {node}" if node else ""))
             case EpochDone(trial, row):
                 self._rows[trial] = row
                 self._epoch(trial, row)

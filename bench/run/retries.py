@@ -1,17 +1,21 @@
-"""Which trials start again by themselves: those whose worker was killed, a few times each."""
+"""Which trials start again by themselves: those whose worker was killed, a few times in a row."""
 
 from __future__ import annotations
 
 from collections import Counter
 
-from bench.run.events import Ended, Event, Retried
+from bench.run.events import Ended, EpochDone, Event, Retried
 from bench.states import Failure
 
 RETRIES = 2
 
 
 class Retries:
-    """Counts them. A trial that was killed may pass the next time; other failures repeat."""
+    """Counts them. A trial that was killed may pass the next time; other failures repeat.
+
+    An epoch that was done since begins the count anew: nodes of a cluster that come and go do not
+    make a long trial fail that gets on all the time.
+    """
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -23,6 +27,8 @@ class Retries:
 
     def instead_of(self, event: Event) -> Event:
         """A `Retried` for a trial that was killed and may start again, else the event itself."""
+        if isinstance(event, EpochDone):
+            self._used.pop(event.trial, None)
         if not isinstance(event, Ended) or event.failure is not Failure.KILLED:
             return event
         if self._used[event.trial] >= self._most:

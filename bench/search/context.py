@@ -12,6 +12,7 @@ from bench.experiment.resolving import ResolvePlan
 from bench.plan.plan import Plan
 from bench.record.leases import Leases
 from bench.record.store import Store
+from bench.run.executor_options import ExecutorOptions
 from bench.run.limits import Limits
 from bench.run.progress import print_line
 from bench.run.retries import RETRIES
@@ -38,6 +39,7 @@ class SearchOptions:
     limits: Limits = field(default_factory=Limits)
     retries: int = RETRIES
     keep_last: bool = False
+    executor: ExecutorOptions = field(default_factory=ExecutorOptions)
 
 
 @dataclass(frozen=True)

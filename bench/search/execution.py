@@ -18,14 +18,12 @@ from bench.plan.pretrained import fetch_weights
 from bench.plan.trial import Trial
 from bench.record.confirm import verified_status
 from bench.record.store import TrialFiles
+from bench.run.backend import Backend, opened_backend
 from bench.run.events import Ended, Event
 from bench.run.executors.buffering import BufferingExecutor
-from bench.run.executors.local import LocalExecutor
-from bench.run.forecast import divide_machine
-from bench.run.prepare import prepare
 from bench.run.progress import Display, display
 from bench.run.runner import JobSource, Outcome, run
-from bench.run.worker import Job, WorkerResources
+from bench.run.worker import Job
 from bench.search.context import SearchContext
 from bench.search.trial_factory import SearchTrialFactory
 from bench.states import Failure, Status
@@ -159,18 +157,29 @@ class SearchExecution:
     def _workers(self, total: int) -> Iterator[tuple[BufferingExecutor, Callable[[Event], None]]]:
         """Workers for so many trials, everything prepared, and what is done about each event."""
         context, self.worked = self._context, True
-        samples, jobs = context.samples, context.options.jobs
-        resources = divide_machine(
-            samples.machine, samples.trials, max(1, total), jobs, context.say
+        samples, options = context.samples, context.options
+        backend_opened = opened_backend(
+            options.executor,
+            samples.machine,
+            samples.trials,
+            max(1, total),
+            options.jobs,
+            context.say,
+            shared=context.leases.own_file,
         )
         select = context.samples.select.metric
         shown_on = display(context.console, self._factory.epochs, select, total)
         self._factory.epochs.clear()
-        with shown_on as shown, mirrored(context.store, context.experiment, context.say) as changed:
-            self._prepare(shown, resources)
+        with (
+            backend_opened as backend,
+            shown_on as shown,
+            mirrored(context.store, context.experiment, context.say) as changed,
+        ):
+            self._factory.backend = backend
+            self._prepare(shown, backend)
             for files in behind(context.store, context.experiment):
                 changed(files)
-            self._executor = BufferingExecutor(LocalExecutor(resources, context.options.limits))
+            self._executor = BufferingExecutor(backend.executor(options.limits))
             self._study.study_storage.retry_policy.wait = self._executor.wait
             record = observer(self._factory.recorders, changed, shown.observe)
 
@@ -184,7 +193,7 @@ class SearchExecution:
             finally:
                 self._study.study_storage.retry_policy.wait = time.sleep
 
-    def _prepare(self, shown: Display, resources: Sequence[WorkerResources]) -> None:
+    def _prepare(self, shown: Display, backend: Backend) -> None:
         """What all trials need, before the first of them; once."""
         if self._ready:
             return
@@ -196,10 +205,7 @@ class SearchExecution:
                 context.leases.hold(SETUP, lambda who: context.say(starting.format(who)))
             )
             fetch_weights(samples.trials)
-            self._factory.trials_per_device = max(
-                (resources.trials_per_device for resources in resources), default=1
-            )
-            prepared = prepare(samples.trials, shown.preparing, self._factory.trials_per_device)
+            prepared = backend.prepare(samples.trials, shown.preparing)
             self._factory.add_prepared(samples.trials, prepared)
             self.replan()
             known = Plan(samples.spec, {}, (*samples.trials, *self._factory.planned))

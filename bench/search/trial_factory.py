@@ -14,8 +14,9 @@ from bench.plan.space import Space, Value
 from bench.plan.trial import NO_LEVEL, Trial, digest
 from bench.record.recorder import TrialRecorder
 from bench.record.store import Store, TrialFiles, TrialStatus
-from bench.run.forecast import MEMORY_NEUTRAL_SETTINGS, ForecastError, forecast
-from bench.run.prepare import Costs, Prepared, prepare
+from bench.run.backend import Backend, LocalBackend
+from bench.run.forecast import MEMORY_NEUTRAL_SETTINGS, ForecastError
+from bench.run.prepare import Costs, Prepared
 from bench.run.worker import Job
 from bench.spec import yaml12
 from bench.spec.search import without_password
@@ -41,7 +42,7 @@ class SearchTrialFactory:
     Attributes:
         recorders, epochs: of the jobs that were made, by id.
         notes: what a reader of the results should know of the data.
-        trials_per_device: how many trials a device has at a time.
+        backend: where trials are prepared and measured; set before the first job is asked for.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class SearchTrialFactory:
         self.recorders: dict[str, TrialRecorder] = {}
         self.epochs: dict[str, int] = {}
         self.notes: tuple[str, ...] = ()
-        self.trials_per_device = 1
+        self.backend: Backend = LocalBackend(())
 
     @property
     def planned(self) -> tuple[Trial, ...]:
@@ -93,7 +94,7 @@ class SearchTrialFactory:
         """What its model costs; what it needs is prepared, once for all trials that need it."""
         key = _preparation_key(trial)
         if key not in self._costs:
-            prepared = prepare([trial], lambda *_: None, self.trials_per_device, survey=False)
+            prepared = self.backend.prepare([trial], lambda *_: None, survey=False)
             self._costs[key] = prepared.costs[trial.id]
         return self._costs[key]
 
@@ -102,7 +103,7 @@ class SearchTrialFactory:
         key = _preparation_key(trial)
         if key not in self._footprints:
             try:
-                self._footprints[key] = forecast([trial])[trial.id]
+                self._footprints[key] = self.backend.forecast([trial])[trial.id]
             except ForecastError as error:
                 self._footprints[key] = Footprint(None, None, None, problem=str(error))
         return self._footprints[key]

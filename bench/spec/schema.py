@@ -26,6 +26,7 @@ from bench.spec.design import DesignSettings
 from bench.spec.hypotheses import Hypothesis, StatisticsSettings
 from bench.spec.jsonschema import spec_schema
 from bench.spec.repeats import MAX_SEEDS, RepeatSettings, Seeds
+from bench.spec.resources import ClusterResources
 from bench.spec.revisions import with_revisions
 from bench.spec.search import SearchSettings
 from bench.spec.train_settings import FreezeUpTo, TrainSettings, error_at
@@ -91,6 +92,9 @@ class Machine(Settings):
         "auto",
         description="replay whole training steps as CUDA graphs; "
         "auto: unet, resnet34_unet, ddpm_unet and resnet, where memory allows",
+    )
+    resources: ClusterResources = machine_local(
+        ClusterResources(), description="what each trial takes of a cluster (--executor ray)"
     )
 
 

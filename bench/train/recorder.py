@@ -42,6 +42,10 @@ class Recorder(Protocol):
         """Before anything is put into place: raises where the trial is another process's by now."""
         ...
 
+    def relocated(self, folder: Path) -> Recorder:
+        """One that writes the same into another folder, as nobody else does."""
+        ...
+
     def begin(self, environment: Mapping[str, Any]) -> None:
         """The trial starts or goes on; `environment` describes the machine and the versions."""
         ...

@@ -6,7 +6,7 @@ import io
 import json
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,13 @@ from rich.console import Console
 
 from bench.commands import search as search_command
 from bench.exit_codes import ExitCode
+from bench.measure.footprint import Footprint
 from bench.plan.plan import Plan
 from bench.plan.trial import Trial
 from bench.run.events import Ended, EpochDone, Event, Started
 from bench.run.prepare import Prepared
 from bench.run.worker import Job
-from bench.search import execution, importance, storages, trial_factory
+from bench.search import execution, importance, storages
 from bench.search.context import SearchOptions
 from bench.search.storages import StudyStorage
 from bench.spec.load import load_spec
@@ -132,6 +133,25 @@ def pretend_to_prepare(trials: Sequence[Trial], *_: object, **_more: object) -> 
     return Prepared({t.id: costs(t) for t in trials}, {t.id: "f" for t in trials}, (), ())
 
 
+@dataclass
+class PretendedBackend:
+    """Where nothing is prepared or measured; `footprint` is of every trial."""
+
+    pretender: Pretender
+    trials_per_device: int = 1
+    footprint: Callable[[Trial], Footprint] | None = None
+
+    def prepare(self, trials: Sequence[Trial], *_: object, **_more: object) -> Prepared:
+        return pretend_to_prepare(trials)
+
+    def forecast(self, trials: Sequence[Trial]) -> dict[str, Footprint]:
+        measure = self.footprint or (lambda _: Footprint(None, None, None, problem="pretended"))
+        return {trial.id: measure(trial) for trial in trials}
+
+    def executor(self, _limits: object) -> Pretender:
+        return self.pretender
+
+
 def in_memory() -> StudyStorage:
     return StudyStorage(optuna.storages.InMemoryStorage(), "memory", shared=False)
 
@@ -144,6 +164,7 @@ class Lab:
     patch: pytest.MonkeyPatch
     said: list[str] = field(default_factory=list)
     study_storage: StudyStorage | None = field(default_factory=in_memory)
+    footprint: Callable[[Trial], Footprint] | None = None
 
     def search(
         self, dice: Dice, *overrides: str, spec: str = SPEC, slots: int = 1, **options: Any
@@ -154,9 +175,8 @@ class Lab:
         path = self.folder / "spec.yaml"
         path.write_text(spec)
         pretender = Pretender(dice, slots)
-        self.patch.setattr(execution, "LocalExecutor", lambda *_: pretender)
-        self.patch.setattr(execution, "prepare", pretend_to_prepare)
-        self.patch.setattr(trial_factory, "prepare", pretend_to_prepare)
+        backend = PretendedBackend(pretender, footprint=self.footprint)
+        self.patch.setattr(execution, "opened_backend", lambda *_, **__: nullcontext(backend))
         self.patch.setattr(execution, "mirrored", unmirrored)
         self.patch.setattr(search_command, "finish_mirror", lambda *_: None)
         self.patch.setattr(importance, "REPEATS", 1)

@@ -67,6 +67,9 @@ class MemoryRecorder:
     def check(self) -> None:
         pass
 
+    def relocated(self, folder: Path) -> MemoryRecorder:
+        return MemoryRecorder(folder)
+
     def begin(self, environment: Mapping[str, Any]) -> None:
         self.environment = dict(environment)
 

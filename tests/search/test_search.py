@@ -18,7 +18,6 @@ from bench.measure.footprint import Footprint
 from bench.plan.expand import make_plan
 from bench.plan.trial import Trial
 from bench.record.store import Store
-from bench.search import trial_factory
 from bench.spec.load import load_spec
 from bench.states import Status
 from tests.builders.searches import SPEC, Dies, Lab, bowl
@@ -147,11 +146,11 @@ def test_a_failed_point_is_passed_over(lab: Lab) -> None:
 
 
 def test_what_is_predicted_to_be_too_large_is_never_started(lab: Lab) -> None:
-    def predicted(trials: list[Trial]) -> dict[str, Footprint]:
-        large = trials[0].settings.train.batch_size > 8
-        return {trials[0].id: Footprint(9000.0 if large else 100.0, "resident", 20000.0)}
+    def predicted(trial: Trial) -> Footprint:
+        large = trial.settings.train.batch_size > 8
+        return Footprint(9000.0 if large else 100.0, "resident", 20000.0)
 
-    lab.patch.setattr(trial_factory, "forecast", predicted)
+    lab.footprint = predicted
     space = "search.space={train.batch_size: {int: [1, 12]}, train.lr: {float: [1e-4, 1e-2]}}"
     _, ran = lab.search(bowl, space, "search.constraints=[memory_mb < 8000, macs <= 1e9]")
     record = lab.record()
