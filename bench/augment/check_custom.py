@@ -1,14 +1,18 @@
-"""Transforms of the user's own, tried once before any training."""
+"""Transforms of the user's own and of other libraries, tried once before any training."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from bench.augment.base import Affine, Displacement, Photometric, Size
+from bench.augment.foreign import OwnFunction
 from bench.augment.pipeline import Pipeline
+from bench.augment.samples import SampleBatch, SampleTransform, change_samples
 from bench.augment.settings import (
     AUGMENTATIONS,
     AugmentSettings,
@@ -17,20 +21,52 @@ from bench.augment.settings import (
     TransformSettings,
 )
 from bench.errors import SpecError, describe_exception
+from bench.labels import IGNORE_LABEL
 
 _SAMPLES = 2
+_TRIES = 8
+"""Images that a transform of single samples is tried on: some of its parts apply now and then."""
 
 
-def check_custom_transforms(settings: AugmentSettings, size: Size, channels: int = 3) -> None:
-    """Try each transform named by `target:` on two grey images of `size`.
+@dataclass(frozen=True)
+class SampleCost:
+    """What a transform of single samples takes.
+
+    Attributes:
+        name: the transform's.
+        seconds: for an image, on one thread.
+        left_out: what of it is not done, for people; empty: nothing.
+    """
+
+    name: str
+    seconds: float
+    left_out: str
+
+
+def check_custom_transforms(
+    settings: AugmentSettings,
+    size: Size,
+    channels: int = 3,
+    *,
+    classes: int = 2,
+    masks: bool = True,
+) -> list[SampleCost]:
+    """Try each transform named by `target:` on images of `size`; what those of samples cost.
 
     A shape that is wrong only for some batches would end a trial in the middle of an epoch; one
     that torch stretches to fit would train, on something else.
 
+    Args:
+        settings: which transforms.
+        size: of the images.
+        channels: of the images.
+        classes: of masks or labels.
+        masks: whether images have masks.
+
     Raises:
         SpecError: it is no transform at all; or the target, the method and what came back instead.
     """
-    Pipeline(settings)
+    pipeline = Pipeline(settings, size=size, classes=classes, masks=masks)
     for own in _custom_transforms(settings.transforms):
         transform = AUGMENTATIONS.build(own)
         try:
@@ -41,6 +77,55 @@ def check_custom_transforms(settings: AugmentSettings, size: Size, channels: int
             raise SpecError(
                 f"{own.target!r} fails on {_SAMPLES} images: {describe_exception(error)}"
             ) from error
+    batch = example_samples(_TRIES, size, channels, classes if masks else None)
+    transforms = pipeline.sample_transforms.values()
+    return [_try_samples(transform, batch, classes) for transform in transforms]
+
+
+def example_samples(n: int, size: Size, channels: int, classes: int | None) -> SampleBatch:
+    """Images of random patches, and masks of random classes and ignored pixels, of patches too."""
+    draws = torch.Generator().manual_seed(0)
+    height, width = size
+
+    def patches(values: Tensor) -> Tensor:
+        """(n, c, 4, 4) values enlarged to `size`."""
+        rows = torch.arange(height) * 4 // height
+        return values[:, :, rows][:, :, :, torch.arange(width) * 4 // width]
+
+    images = torch.randint(256, (n, channels, 4, 4), generator=draws, dtype=torch.uint8)
+    images = patches(images).contiguous(memory_format=torch.channels_last)
+    if classes is None:
+        return SampleBatch(images, None)
+    labels = torch.randint(classes + 1, (n, 1, 4, 4), generator=draws)
+    labels = torch.where(labels == classes, IGNORE_LABEL, labels).to(torch.uint8)
+    return SampleBatch(images, patches(labels)[:, 0])
+
+
+def _try_samples(transform: SampleTransform, batch: SampleBatch, classes: int) -> SampleCost:
+    """Try it on all samples, and on one of them once more."""
+    rows, seeds = range(len(batch.images)), [97 * row + 1 for row in range(len(batch.images))]
+    change_samples(transform, batch, rows[:1], seeds[:1], classes=classes)  # what is made once
+    began = time.perf_counter()
+    whole = [
+        change_samples(transform, batch, [row], [seed], classes=classes)
+        for row, seed in zip(rows, seeds, strict=True)
+    ]
+    seconds = (time.perf_counter() - began) / len(rows)
+    again = change_samples(transform, batch, rows[:1], seeds[:1], classes=classes)
+    for one, other in zip(again, whole[0], strict=True):
+        if one is not None and other is not None and not torch.equal(one, other):
+            raise SpecError(
+                f"{transform.name} gives another image for the same seed, so that no trial could "
+                f"be repeated or resumed: {_remedy(transform)}"
+            )
+    left_out = "its Normalize, which data.normalize does" if transform.left_out else ""
+    return SampleCost(transform.name, seconds, left_out)
+
+
+def _remedy(transform: SampleTransform) -> str:
+    if isinstance(transform, OwnFunction):
+        return "give it an argument `rng` and draw from it, and keep nothing from call to call"
+    return "it must draw from its library's own generators, and keep nothing from call to call"
 
 
 def _custom_transforms(transforms: Sequence[TransformSettings]) -> Iterator[CustomTransform]:

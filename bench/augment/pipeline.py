@@ -1,18 +1,31 @@
-"""A spec's augmentations, applied to a batch: one resampling, then what changes values."""
+"""A spec's augmentations, applied to a batch: other libraries' transforms, one resampling, then
+what changes values, then mixing.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from bench.augment.base import Affine, Displacement, Photometric, Size, Transform
 from bench.augment.compose import AffineDraw, DisplacementDraw, Draw, Route, compose_routes
+from bench.augment.foreign import foreign_pipeline, is_of_a_library
+from bench.augment.mixing import MixedBatch, Mixing, as_shares
 from bench.augment.resample import ResampledBatch, pieces, put, resample, take, to_device
-from bench.augment.settings import AUGMENTATIONS, AugmentSettings, TransformSettings
+from bench.augment.samples import SampleBatch, SampleTransform, change_samples
+from bench.augment.settings import (
+    AUGMENTATIONS,
+    AugmentSettings,
+    CustomTransform,
+    TransformSettings,
+)
+from bench.augment.threads import run_jobs
 from bench.errors import SpecError
+from bench.labels import IGNORE_LABEL
 
 
 class OneOf:
@@ -21,6 +34,10 @@ class OneOf:
     def __init__(self, p: float, of: tuple[TransformSettings, ...]) -> None:
         self.p = p
         self.members = tuple(_build(settings) for settings in of)
+
+
+Leaf = Transform | SampleTransform | Mixing
+Node = Leaf | OneOf
 
 
 @dataclass(frozen=True)
@@ -35,6 +52,8 @@ class _Change:
 class Pipeline:
     """Random transforms, drawn per sample; image and mask move together.
 
+    Those of other libraries come first (`change_samples`), sample by sample on the CPU.
+
     All geometric transforms of a sample compose into one sampling grid, in the order of the
     settings: the first one is the first to act on the image. Outside the frame the image goes on
     reflected.
@@ -43,14 +62,34 @@ class Pipeline:
     pixels are interpolated once, from the values they had, and neither noise nor the edges of a
     cutout are blurred by it. Values are cut off at 0 and 255 after each.
 
+    Mixing with other samples of the batch is last (`mix`).
+
     Args:
         settings: the transforms.
         paired: False makes a published mistake: the mask gets a transform drawn afresh.
+        classes: of masks or labels; at most as many as there are labels.
+        size: of the images, for a pipeline that wants to know it; None: not known.
+        masks: whether images have masks.
     """
 
-    def __init__(self, settings: AugmentSettings, *, paired: bool = True) -> None:
-        self._nodes = tuple(_build(part) for part in settings.transforms)
+    def __init__(
+        self,
+        settings: AugmentSettings,
+        *,
+        paired: bool = True,
+        classes: int = IGNORE_LABEL + 1,
+        size: Size | None = None,
+        masks: bool = True,
+    ) -> None:
+        nodes: list[Node] = [_build(part) for part in settings.transforms]
+        if settings.pipeline is not None:
+            own = foreign_pipeline(settings.pipeline, size=size, classes=classes, masks=masks)
+            nodes.insert(0, own)
+        self._nodes = tuple(nodes)
         leaves = list(enumerate(leaf for node in self._nodes for leaf in _leaves(node)))
+        self.sample_transforms = {i: t for i, t in leaves if isinstance(t, SampleTransform)}
+        self._mixing = {i: leaf for i, leaf in leaves if isinstance(leaf, Mixing)}
+        self._classes = classes
         # by their column; distinguished once, because to ask a class for a protocol takes long
         self._affine = {i: leaf for i, leaf in leaves if isinstance(leaf, Affine)}
         self._displacing = {i: leaf for i, leaf in leaves if isinstance(leaf, Displacement)}
@@ -70,6 +109,60 @@ class Pipeline:
             hit = torch.rand(n, generator=generator) < node.p
             columns += _columns(node, hit, generator)
         return torch.stack(columns, 1) if columns else torch.zeros(n, 0, dtype=torch.bool)
+
+    @property
+    def mixes(self) -> bool:
+        """Whether samples are mixed, so that labels are shares of classes."""
+        return bool(self._mixing)
+
+    def change_samples(
+        self, batch: SampleBatch, chosen: Tensor, generator: torch.Generator
+    ) -> SampleBatch:
+        """Transforms of other libraries, one sample after the other, on the CPU.
+
+        Args:
+            batch: uint8 or float 0–255.
+            chosen: (B, T), rows that `choose` drew for these samples.
+            generator: gives each sample a seed of its own.
+
+        Raises:
+            SpecError: a transform fails, or gives what is no image or mask.
+        """
+        found = batch
+        for column, transform in self.sample_transforms.items():
+            rows = chosen[:, column].nonzero().flatten().tolist()
+            if not rows:
+                continue
+            seeds = _seeds(len(rows), generator)
+            changed = change_samples(transform, found, rows, seeds, classes=self._classes)
+            if not self._paired and found.masks is not None:
+                seeds = _seeds(len(rows), generator)
+                other = change_samples(transform, found, rows, seeds, classes=self._classes)
+                changed = SampleBatch(changed.images, other.masks)
+            found = changed
+        return found
+
+    @torch.no_grad()
+    def mix(
+        self, images: Tensor, target: Tensor | None, chosen: Tensor, generator: torch.Generator
+    ) -> MixedBatch:
+        """Mix samples of a batch, (B, C, H, W) floats.
+
+        Args:
+            images: of any values.
+            target: (B,) labels, (B, K) labels of several, (B, H, W) masks, or None.
+            chosen: (B, T), rows that `choose` drew for these samples.
+            generator: on the CPU.
+
+        Returns:
+            Labels as (B, K) shares of classes, where anything mixes: whether or not in this batch.
+        """
+        if target is not None and target.dim() < 3 and self.mixes:
+            target = as_shares(target, self._classes)
+        found = MixedBatch(images, target)
+        for column, mixing in self._mixing.items():
+            found = mixing(found, chosen[:, column], generator)
+        return found
 
     @torch.no_grad()
     def apply(
@@ -143,9 +236,19 @@ def _applying(chosen: Tensor) -> list[Tensor]:
     return [column.nonzero().flatten() for column in chosen.unbind(1)]
 
 
-def _build(settings: TransformSettings) -> Transform | OneOf:
+def _seeds(n: int, generator: torch.Generator) -> list[int]:
+    seeds: list[int] = torch.randint(2**63 - 1, (n,), generator=generator).tolist()
+    return seeds
+
+
+def _build(settings: TransformSettings) -> Node:
+    if isinstance(settings, CustomTransform) and is_of_a_library(settings.target):
+        raise SpecError(
+            f"{settings.target!r} is of another library: write `augment: {{target: …}}`, or "
+            "`augment: {pipeline: {target: …}, transforms: […]}` to have others after it"
+        )
     built = AUGMENTATIONS.build(settings)
-    if isinstance(built, OneOf | Affine | Displacement | Photometric):
+    if isinstance(built, OneOf | Affine | Displacement | Photometric | SampleTransform | Mixing):
         return built
     target = getattr(settings, "target", type(built).__name__)
     raise SpecError(
@@ -154,7 +257,7 @@ def _build(settings: TransformSettings) -> Transform | OneOf:
     )
 
 
-def _leaves(node: Transform | OneOf) -> Iterator[Transform]:
+def _leaves(node: Node) -> Iterator[Leaf]:
     if isinstance(node, OneOf):
         for member in node.members:
             yield from _leaves(member)
@@ -162,7 +265,7 @@ def _leaves(node: Transform | OneOf) -> Iterator[Transform]:
         yield node
 
 
-def _columns(node: Transform | OneOf, hit: Tensor, generator: torch.Generator) -> list[Tensor]:
+def _columns(node: Node, hit: Tensor, generator: torch.Generator) -> list[Tensor]:
     """For each leaf of `node`, which samples it applies to; `hit` (n,): those that got `node`."""
     if not isinstance(node, OneOf):
         return [hit]
@@ -179,8 +282,12 @@ def _changed(images: Tensor, given: Tensor, changes: list[_Change]) -> Tensor:
     if changes and images is given:
         images = images.clone()
     size: Size = (images.shape[-2], images.shape[-1])
-    for change in changes:
-        for part in pieces(len(change.rows), size, images.device):
-            rows, drawn = change.rows[part], to_device(change.drawn[part], images.device)
-            put(images, rows, change.transform.adjust(take(images, rows), drawn).clamp(0, 255))
+
+    def adjust(change: _Change, part: slice) -> None:
+        rows, drawn = change.rows[part], to_device(change.drawn[part], images.device)
+        put(images, rows, change.transform.adjust(take(images, rows), drawn).clamp(0, 255))
+
+    for change in changes:  # one after the other, each on many samples at a time
+        parts = pieces(len(change.rows), size, images.device)
+        run_jobs([partial(adjust, change, part) for part in parts], images.device)
     return images

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Literal
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from bench.augment.base import Linear, Size
 from bench.augment.compose import DisplacementStep, PixelMap, Route
+from bench.augment.threads import run_jobs
 
 Sampling = Literal["nearest", "bilinear", "bicubic"]
 
@@ -53,20 +54,26 @@ class ResampledBatch:
 def resample(layers: Sequence[ResampledBatch], routes: Sequence[Route], size: Size) -> None:
     """Let all layers look along the routes that they were made for, at the same points."""
     device = layers[0].result.device
+
+    def fill(route: Route, on_device: _DeviceRoute, part: slice) -> None:
+        points = on_device.points(part)
+        for layer in layers:
+            layer.fill(route.rows[part], points, route.exact)
+
+    jobs = []
     for route in routes:
         on_device = _DeviceRoute(route, size, device)
-        for part in pieces(len(route.rows), size, device):
-            points = on_device.points(part)
-            for layer in layers:
-                layer.fill(route.rows[part], points, route.exact)
+        parts = pieces(len(route.rows), size, device)
+        jobs += [partial(fill, route, on_device, part) for part in parts]
+    run_jobs(jobs, device)
 
 
 def pieces(n: int, size: Size, device: torch.device) -> Iterator[slice]:
-    """Cuts `n` samples: on a CPU, so that they stay in its cache, a few at a time; else not."""
+    """Cuts `n` samples: on a CPU a few at a time, which stay in its cache; else not."""
     step = n
     if device.type == "cpu":
         height, width = size
-        step = torch.get_num_threads() * max(1, _PIXELS // (height * width))
+        step = max(1, _PIXELS // (height * width))
     for start in range(0, n, max(step, 1)):
         yield slice(start, min(start + step, n))
 

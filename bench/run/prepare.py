@@ -105,7 +105,6 @@ def _prepare(
 def _prepare_all(
     trials: list[Trial], trials_per_device: int, report: Report, *, survey: bool = True
 ) -> Prepared:
-    from bench.augment.check_custom import check_custom_transforms
     from bench.data.cache import verified_caches
     from bench.data.folds import first_fold, in_folds
     from bench.data.settings import DATASETS
@@ -145,7 +144,8 @@ def _prepare_all(
                 report(f"survey of {what}", 0, 0)
                 surveys[key] = look(first_fold(whole, data, trial.seed), data)
         check_batches(trial.settings.train, len(ready[key].splits["train"]))
-        check_custom_transforms(trial.settings.augment, data.network_size, data.channel_count)
+        augmented = _augmentation_notes(trial, len(ready[key].splits["train"]), tried)
+        notes |= dict.fromkeys(augmented)
         if (parts := _own_parts(trial)) not in tried:
             tried.add(parts)
             check_parts(trial)
@@ -153,6 +153,27 @@ def _prepare_all(
     costs = model_costs(trials, lambda what: report(f"cost of {what}", 0, 0))
     measured = {key: asdict(cost) for key, cost in costs.items()}
     return Prepared(measured, fingerprints, tuple(notes), tuple(placements), surveys)
+
+
+def _augmentation_notes(trial: Trial, images: int, tried: set[str]) -> list[str]:
+    """Try a trial's augmentation, unless one like it was tried; what takes time in it."""
+    from bench.augment.check_custom import check_custom_transforms
+    from bench.durations import format_duration
+
+    settings = trial.settings
+    size, channels = settings.data.network_size, settings.data.channel_count
+    classes, masks = len(settings.classes), settings.task.target == "mask"
+    key = digest([settings.augment.identity(), size, channels, classes, masks, images])
+    if key in tried:
+        return []
+    tried.add(key)
+    costs = check_custom_transforms(settings.augment, size, channels, classes=classes, masks=masks)
+    return [
+        f"augmentation by {cost.name} takes {1000 * cost.seconds:.1f} ms per image on one CPU "
+        f"thread, {format_duration(cost.seconds * images)} in an epoch of {images} images"
+        + (f"; left out: {cost.left_out}" if cost.left_out else "")
+        for cost in costs
+    ]
 
 
 def _own_parts(trial: Trial) -> str:

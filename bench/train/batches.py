@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator
-from typing import NamedTuple
+from functools import cached_property
+from typing import NamedTuple, overload
 
 import torch
 from torch import Tensor
 
 from bench.augment.pipeline import Pipeline
+from bench.augment.resample import to_device
+from bench.augment.samples import SampleBatch
 from bench.data.normalize import scale_and_offset
 from bench.data.window import EIGHT_BITS, Window
 from bench.plan.trial import Trial
@@ -113,15 +117,32 @@ class Batches:
         self._steps, self._epochs = train.steps, train.epochs
         self._custom_sampler = train.sampler
         self._append = trial.settings.augment.mode == "append"
-        self._pipeline = Pipeline(
-            trial.settings.augment, paired="unpaired_masks" not in trial.settings.mistakes
-        )
+        self._trial, self._device = trial, device
+        self.sample_seconds = 0.0
+        """What transforms of other libraries took since the epoch's beginning."""
         self._normalize = Normalize(trial, device)
         data = trial.settings.data
         self._size, self.tile = data.size, None if data.crop is None else data.network_size
 
     def __len__(self) -> int:
         return len(self._source)
+
+    @cached_property
+    def _pipeline(self) -> Pipeline:
+        """Made when it is first needed: validation needs none."""
+        settings = self._trial.settings
+        return Pipeline(
+            settings.augment,
+            paired="unpaired_masks" not in settings.mistakes,
+            classes=len(settings.classes),
+            size=settings.data.network_size,
+            masks=self._target_is_mask,
+        )
+
+    @property
+    def sample_transforms(self) -> str:
+        """Names of the transforms that take one image after the other, on the CPU; mostly none."""
+        return " and ".join(t.name for t in self._pipeline.sample_transforms.values())
 
     @property
     def count(self) -> int:
@@ -191,14 +212,44 @@ class Batches:
         if plan.chosen.shape[1] == 0:  # there is no augmentation
             yield from map(self._as_is, batches)
             return
+        self.sample_seconds = 0.0
         parts = zip(batches, torch.split(plan.chosen, self._batch_size), strict=True)
         for step, (stored, chosen) in enumerate(parts):
-            draws = generator(self._seed, "augment", epoch, step)
-            target = stored.target if self._target_is_mask else None
-            levels = self._apply_window(stored.images)
-            images, moved = self._pipeline.apply(levels, target, chosen, draws)
-            target = moved if self._target_is_mask else stored.target
-            yield Batch(self._normalize(images), target, stored.indices)
+            yield self._augmented(stored, chosen, generator(self._seed, "augment", epoch, step))
+
+    def _augmented(self, stored: StoredBatch, chosen: Tensor, draws: torch.Generator) -> Batch:
+        levels = SampleBatch(
+            self._apply_window(stored.images), stored.target if self._target_is_mask else None
+        )
+        if self._pipeline.sample_transforms:
+            levels = self._changed_samples(levels, chosen, draws)
+        images, masks = self._pipeline.apply(*levels, chosen, draws)
+        target = masks if self._target_is_mask else self._on_device(stored.target)
+        if self._pipeline.mixes:
+            images, target = self._pipeline.mix(images, target, chosen, draws)
+        return Batch(self._normalize(images), target, self._on_device(stored.indices))
+
+    def _changed_samples(
+        self, levels: SampleBatch, chosen: Tensor, draws: torch.Generator
+    ) -> SampleBatch:
+        """Transforms of other libraries, on the CPU; the result is on the device."""
+        began = time.perf_counter()
+        images, masks = levels
+        there = SampleBatch(images.cpu(), None if masks is None else masks.cpu())
+        changed = self._pipeline.change_samples(there, chosen, draws)
+        self.sample_seconds += time.perf_counter() - began
+        return SampleBatch(self._on_device(changed.images), self._on_device(changed.masks))
+
+    @overload
+    def _on_device(self, values: Tensor) -> Tensor: ...
+
+    @overload
+    def _on_device(self, values: Tensor | None) -> Tensor | None: ...
+
+    def _on_device(self, values: Tensor | None) -> Tensor | None:
+        if values is None or values.device.type == self._device.type:
+            return values
+        return to_device(values, self._device)
 
     def _crops(self, plan: EpochPlan, epoch: int) -> Crops | None:
         """Which part of each of an epoch's samples is trained on; None: all of it."""
@@ -228,5 +279,5 @@ class Batches:
         return self._as_is(stored)
 
     def _as_is(self, stored: StoredBatch) -> Batch:
-        images = self._apply_window(stored.images)
-        return Batch(self._normalize(images), stored.target, stored.indices)
+        images, target, indices = map(self._on_device, stored)
+        return Batch(self._normalize(self._apply_window(images)), target, indices)

@@ -148,6 +148,13 @@ class Placement:
             self._placed[split] = self._place(*_arrays(self._splits[split], self._target))
         return self._placed[split]
 
+    def on_host(self, split: str) -> SampleSource:
+        """The split for what works on a CPU: batches come in its memory, not the device's."""
+        host, arrays = torch.device("cpu"), _arrays(self._splits[split], self._target)
+        if self.choice.kind == "device":
+            return DeviceSource(*_with_target(arrays), host)
+        return PrefetchingSource(*_with_target(arrays), host, self._threads)
+
     def _place(self, images: Array, target: Array | None = None) -> SampleSource:
         match self.choice.kind:
             case "device":
@@ -315,6 +322,11 @@ def _arrays(split: Split, target: Target) -> tuple[Array, ...]:
     if array is None:
         raise DataError(f"the data set has no {target}s, which the task needs")
     return (images, array)
+
+
+def _with_target(arrays: tuple[Array, ...]) -> tuple[Array, Array | None]:
+    images, *target = arrays
+    return images, target[0] if target else None
 
 
 def _pinned(array: Array) -> npt.NDArray[Any]:

@@ -73,9 +73,10 @@ class TrialParts:
         if batch_size is None and self.trial.settings.data.crop is not None:
             size = 1  # whole images are large where parts of them are trained on
         sampler = self._sampler(split) if train.sampler != "shuffle" else None
-        return Batches(
-            self.placement[split], self.trial, size, self.device, self.data.window, sampler=sampler
-        )
+        is_training = split == "train" and batch_size is not None
+        by_sample = is_training and self.trial.settings.augment.by_sample
+        source = self.placement.on_host(split) if by_sample else self.placement[split]
+        return Batches(source, self.trial, size, self.device, self.data.window, sampler=sampler)
 
     @property
     def whole_image_model(self) -> nn.Module:

@@ -9,11 +9,13 @@ from pydantic import ValidationError
 from bench.augment.settings import (
     AUGMENTATIONS,
     AugmentSettings,
-    CropSettings,
     CustomTransform,
+    OneOfSettings,
+)
+from bench.augment.transform_settings import (
+    CropSettings,
     ElasticSettings,
     HorizontalFlipSettings,
-    OneOfSettings,
 )
 
 EVERYTHING = [

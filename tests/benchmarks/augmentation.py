@@ -32,7 +32,8 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from bench.augment.pipeline import Pipeline
-from bench.augment.settings import AugmentSettings, ElasticSettings
+from bench.augment.settings import AugmentSettings
+from bench.augment.transform_settings import ElasticSettings
 from tests.benchmarks.timing import Line, alternate, peer, table
 
 ALL = ("hflip", "rotate", "crop", "elastic")
