@@ -106,6 +106,9 @@ def load_target(target: str) -> Callable[..., Any]:
             found = getattr(found, part)
     except (ImportError, AttributeError) as error:
         raise SpecError(f"target {target!r} cannot be imported: {error}") from error
+    except Exception as error:  # a module of the user's own may raise anything
+        why = f"{type(error).__name__}: {error}"
+        raise SpecError(f"target {target!r} cannot be imported: {why}") from error
     if not callable(found):
         raise SpecError(f"target {target!r} is not callable")
     builder: Callable[..., Any] = found

@@ -45,20 +45,17 @@ def foreign_pipeline(
     name = repr(settings.target)
     if _is_of(found, "albumentations"):
         return Albumentations(found, name)
-    if isinstance(found, nn.Module):
-        return TorchvisionV2(found, name)
-    if _is_of(found, "torchvision"):
-        if masks:
-            raise SpecError(
-                f"{name} is of torchvision.transforms, which moves images without their masks: "
-                "use torchvision.transforms.v2"
-            )
+    if masks and _is_of(found, "torchvision") and not _is_of(found, "torchvision.transforms.v2"):
+        raise SpecError(
+            f"{name} is of torchvision.transforms, which moves images without their masks: "
+            "use torchvision.transforms.v2"
+        )
+    if isinstance(found, nn.Module) or _is_of(found, "torchvision"):
         return TorchvisionV2(found, name)
     if not callable(found):
         raise SpecError(
-            f"{name} gives a {type(found).__name__}, which cannot be called: it must give a "
-            "Compose of albumentations or torchvision.transforms.v2, or a function of image and "
-            "mask"
+            f"{name} gives {found!r}, which cannot be called: it must be or give a Compose of "
+            "albumentations or torchvision.transforms.v2, or a function of image and mask"
         )
     if hasattr(found, "p") and any(hasattr(found, method) for method in ("matrices", "draw")):
         raise SpecError(f"{name} is a single transform: list it, `augment: [{{target: …}}]`")
@@ -171,7 +168,8 @@ def is_of_a_library(target: str) -> bool:
 
 
 def _is_of(part: object, package: str) -> bool:
-    return any(kind.__module__.split(".")[0] == package for kind in type(part).__mro__)
+    modules = (kind.__module__ for kind in type(part).__mro__)
+    return any(f"{module}.".startswith(f"{package}.") for module in modules)
 
 
 def _all_transforms(pipeline: Any) -> Iterator[Any]:

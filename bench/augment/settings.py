@@ -170,7 +170,10 @@ class AugmentSettings(Settings):
     ) -> dict[str, Any]:
         found = object_or_list(schema, handler, "transforms")
         found["anyOf"].append({"enum": list(PRESETS), "type": "string"})
-        found["anyOf"].append({"type": "object", "required": ["target"]})
+        target = {"type": "string", "pattern": TARGET_PATTERN, "description": "package.module:name"}
+        found["anyOf"].append(
+            {"type": "object", "required": ["target"], "properties": {"target": target}}
+        )
         return found
 
 

@@ -179,7 +179,9 @@ def _augmentation_notes(trial: Trial, images: int, tried: set[str]) -> list[str]
 def _own_parts(trial: Trial) -> str:
     """What decides whether a trial's parts of the user's own work: the same for all its seeds."""
     settings = trial.settings
-    return digest([settings.train.identity(), settings.task.identity(), list(settings.classes)])
+    mixing = list(settings.augment.mixing)  # the loss is of shares of classes then
+    parts = [settings.train.identity(), settings.task.identity(), list(settings.classes), mixing]
+    return digest(parts)
 
 
 def check_splits(splits: Splits, size: tuple[int, int], channels: int) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from bench.augment.settings import AugmentSettings
 from bench.errors import SpecError
 from bench.spec.document import Document
 from bench.spec.fields import known_keys
@@ -83,6 +84,8 @@ def _put(tree: dict[str, Any], axis_value: AxisValue, document: Document) -> Non
         # short spellings become the mappings that they stand for
         if parent == "augment" and depth == 0 and isinstance(child, list):
             child = {"transforms": child}
+        elif parent == "augment" and depth == 0 and _is_pipeline(child, axis_value.target[1]):
+            child = {"pipeline": child}
         elif parent == "task" and depth == 0 and isinstance(child, str):
             child = {"name": child}
         if child is None:
@@ -92,6 +95,12 @@ def _put(tree: dict[str, Any], axis_value: AxisValue, document: Document) -> Non
         node[str(parent)] = child
         node = child
     node[str(last)] = copy.deepcopy(axis_value.value)
+
+
+def _is_pipeline(augment: Any, key: str | int) -> bool:
+    """Whether `augment` is the short spelling of a pipeline, and `key` none of its arguments."""
+    is_short = isinstance(augment, dict) and "target" in augment
+    return is_short and key not in augment and key in AugmentSettings.model_fields
 
 
 def _no_mapping(axis_value: AxisValue, depth: int, found: Any, document: Document) -> SpecError:

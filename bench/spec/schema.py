@@ -22,6 +22,7 @@ from bench.metric_columns import curve_metric, val_curve
 from bench.models.settings import MODELS
 from bench.registry import Custom, Registry
 from bench.settings import Settings, machine_local
+from bench.spec.augmentation import check_augmentation
 from bench.spec.design import DesignSettings
 from bench.spec.hypotheses import Hypothesis, StatisticsSettings
 from bench.spec.jsonschema import spec_schema
@@ -180,6 +181,13 @@ class TrialSettings(Settings):
         if task is not None and task.normalize and value.normalize not in task.normalize:
             fitting = " or ".join(sorted(task.normalize))
             raise error_at(f"{task.name} needs {fitting}, not {value.normalize}", "normalize")
+        return value
+
+    @field_validator("augment")
+    @classmethod
+    def _suits_the_task(cls, value: AugmentSettings, info: ValidationInfo) -> AugmentSettings:
+        if (task := info.data.get("task")) is not None:
+            check_augmentation(value, task)
         return value
 
     @field_validator("model")

@@ -17,8 +17,10 @@ from bench.spec.train_parts import part_text
 from bench.spec.train_settings import FreezeUpTo
 from bench.tasks.loss_settings import loss_terms, loss_text
 
-_CHANGES_VALUES = ("bench.augment.color:", "bench.augment.texture:")
-"""Where the transforms are that move no pixel."""
+_MOVES_NOTHING = tuple(
+    f"bench.augment.{module}:" for module in ("auto", "color", "jpeg", "mixing", "texture")
+)
+"""Where the transforms are that move no pixel, or not by `interpolation`."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ def _of_training(settings: TrialSettings) -> Iterator[UnusedSetting]:
 
 def _of_augmentation(settings: TrialSettings) -> Iterator[UnusedSetting]:
     augment, because_of = settings.augment, ("augment.transforms",)
-    if not augment.transforms and _is_set(augment, "mode"):
+    if not augment.transforms and augment.pipeline is None and _is_set(augment, "mode"):
         yield UnusedSetting("augment.mode", "without transforms", because_of)
     if not _moves(augment.transforms) and _is_set(augment, "interpolation"):
         yield UnusedSetting("augment.interpolation", "where no transform moves a pixel", because_of)
@@ -131,7 +133,7 @@ def _mistakes(settings: TrialSettings) -> Iterator[UnusedSetting]:
             yield UnusedSetting(
                 "mistakes", f"in {task.name}: there are no masks", (), "unpaired_masks"
             )
-        elif not _moves(settings.augment.transforms):
+        elif settings.augment.pipeline is None and not _moves(settings.augment.transforms):
             why = "where no transform moves a pixel"
             yield UnusedSetting("mistakes", why, ("augment.transforms",), "unpaired_masks")
     if "eval_mode_leak" in mistakes and settings.train.epochs == 1:
@@ -148,7 +150,7 @@ def _moves(transforms: Iterable[TransformSettings]) -> bool:
             found = True
         else:
             name = str(part.name)  # type: ignore[attr-defined]  # every registered one has it
-            found = not AUGMENTATIONS.entry(name).target.startswith(_CHANGES_VALUES)
+            found = not AUGMENTATIONS.entry(name).target.startswith(_MOVES_NOTHING)
         if found:
             return True
     return False

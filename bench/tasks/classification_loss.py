@@ -1,4 +1,7 @@
-"""Losses of classification. Scores are (B, K) or one logit (B, 1), labels (B,) int64."""
+"""Losses of classification. Scores are (B, K) or one logit (B, 1), labels (B,) int64.
+
+Where samples are mixed, labels are (B, K) shares of classes.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bench.tasks.foreign_loss import ForeignLoss
-from bench.tasks.loss_settings import LossName, LossTerm, NamedLoss, loss_terms
+from bench.tasks.loss_settings import CustomLoss, LossName, LossTerm, NamedLoss, loss_terms
 from bench.tasks.outputs import as_classes
 from bench.tasks.sum_of_losses import factor_of
 
@@ -51,8 +54,8 @@ class LabelCrossEntropy:
         return F.cross_entropy(scores, labels, self.class_weights, label_smoothing=self._smoothing)
 
     def amount(self, labels: Tensor) -> Tensor:
-        """See `LabelLoss`."""
-        if self.class_weights is None:
+        """See `LabelLoss`; shares of classes leave images unweighted in the mean, as torch's do."""
+        if self.class_weights is None or labels.dim() > 1:
             return torch.full((), len(labels), device=labels.device)
         self.class_weights = weights = self.class_weights.to(labels.device)
         return weights[labels].sum()
@@ -64,6 +67,9 @@ class LabelCrossEntropy:
 
 class ForeignLabelLoss(ForeignLoss):
     """Another's loss, of labels."""
+
+    def __init__(self, settings: CustomLoss) -> None:
+        super().__init__(settings, pixels=False)
 
     def each(self, scores: Tensor, labels: Tensor) -> Tensor:
         """See `LabelLoss`."""

@@ -37,11 +37,15 @@ class ForeignLoss:
         function: the loss.
     """
 
-    def __init__(self, settings: CustomLoss) -> None:
-        """Raises SpecError where it is not there or refuses its arguments."""
+    def __init__(self, settings: CustomLoss, *, pixels: bool = True) -> None:
+        """Raises SpecError where it is not there or refuses its arguments.
+
+        Of images' labels, with `pixels` false, none is ignored: 255 is a class like others.
+        """
         self._settings = settings
-        self.function = _build(settings)
-        self._sees_ignored = _has_ignore_index(settings) or _given(settings, "ignore_index")
+        self.function = _build(settings, pixels=pixels)
+        given = _has_ignore_index(settings) or _given(settings, "ignore_index")
+        self._sees_ignored = given or not pixels
 
     def __call__(self, scores: Tensor, target: Tensor) -> Tensor:
         """See `Loss`."""
@@ -67,7 +71,10 @@ class ForeignLoss:
         return sums[0] / sums[1]
 
     def inputs(self, scores: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """What the loss is called with."""
+        """What the loss is called with; shares of classes (B, K) as they are."""
+        if target.is_floating_point():
+            predictions = self.predictions(scores)
+            return predictions, target[:, 1:] if predictions.shape[1] == 1 else target
         if not self._sees_ignored and target.dim() > 1:
             scores, target = _without_ignored(scores, target)
         predictions = self.predictions(scores)
@@ -103,7 +110,14 @@ class ForeignLoss:
         return "labels"
 
 
-def check_loss(settings: CustomLoss, classes: int, *, masks: bool, one_logit: bool = False) -> None:
+def check_loss(
+    settings: CustomLoss,
+    classes: int,
+    *,
+    masks: bool,
+    one_logit: bool = False,
+    shares: bool = False,
+) -> None:
     """Try a loss on two small images before hours are spent on it.
 
     Args:
@@ -111,23 +125,32 @@ def check_loss(settings: CustomLoss, classes: int, *, masks: bool, one_logit: bo
         classes: of the data.
         masks: whether they are of pixels; else of images.
         one_logit: whether the model gives one logit for two classes.
+        shares: whether labels are shares of classes, samples being mixed.
 
     Raises:
         SpecError: it fails, gives no number or has no gradient; says which argument would help.
     """
-    loss = ForeignLoss(settings)
+    loss = ForeignLoss(settings, pixels=masks)
     noise = torch.Generator().manual_seed(0)
     size = (8, 8) if masks else ()
     scores = torch.randn(2, 1 if one_logit else classes, *size, generator=noise)
     target = torch.randint(classes, (2, *size), generator=noise)
     target = target.to(torch.uint8) if masks else target
+    if shares:
+        target = (
+            torch.nn.functional.one_hot(target, classes)
+            .float()
+            .lerp(torch.tensor(1 / classes), 0.3)
+        )
     _check_activation(settings, loss, scores)
     found = _tried(loss, scores.requires_grad_(), target)
     if isinstance(found, Exception):
         predictions, wanted = loss.inputs(scores, target)
+        remedy = "; leave out mixup and cutmix, which give it shares of classes for labels"
+        remedy = remedy if shares else _what_works(settings, scores, target)
         raise SpecError(
             f"{settings.target!r} fails on predictions {_shape(predictions)} and targets "
-            f"{_shape(wanted)}: {describe_exception(found)}{_what_works(settings, scores, target)}",
+            f"{_shape(wanted)}: {describe_exception(found)}{remedy}",
             key=KEY,
         ) from found
     _check_value(settings, found)
@@ -182,7 +205,8 @@ def _what_works(settings: CustomLoss, scores: Tensor, target: Tensor) -> str:
         for targets in ("labels", "channel", "one_hot"):
             changes = {"predictions": predictions, "targets": targets}
             other = settings.model_copy(update=changes)
-            found = _tried(ForeignLoss(other), scores, target)
+            pixels = target.dim() > 1
+            found = _tried(ForeignLoss(other, pixels=pixels), scores, target)
             if isinstance(found, Tensor) and found.requires_grad:
                 named = [f"targets: {targets}"]
                 if predictions != settings.predictions:
@@ -192,8 +216,8 @@ def _what_works(settings: CustomLoss, scores: Tensor, target: Tensor) -> str:
     return f"; set {works[0]}, with which it works" if works else ""
 
 
-def _build(settings: CustomLoss) -> Callable[[Tensor, Tensor], Tensor]:
-    context: dict[str, Any] = {"ignore_index": IGNORE_LABEL}
+def _build(settings: CustomLoss, *, pixels: bool) -> Callable[[Tensor, Tensor], Tensor]:
+    context: dict[str, Any] = {"ignore_index": IGNORE_LABEL} if pixels else {}
     if isinstance(settings.weight, tuple):
         context["weight"] = torch.tensor(settings.weight)
     try:

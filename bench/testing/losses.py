@@ -47,7 +47,7 @@ class _Suite:
 
     def _loss(self) -> ForeignLoss:
         torch.manual_seed(0)
-        return ForeignLoss(self.settings)
+        return ForeignLoss(self.settings, pixels=self.masks)
 
     def _sample(self, device: str = "cpu") -> tuple[Tensor, Tensor]:
         noise, size = torch.Generator().manual_seed(1), (16, 16) if self.masks else ()

@@ -23,6 +23,9 @@ from bench.train.placement import Crops, SampleSource, StoredBatch
 from bench.train.samplers import EpochSampler
 from bench.train.seeding import generator
 
+MUCH = 0.25
+"""The share of the training time from which on augmentation on the CPU is worth a word."""
+
 
 class EpochPlan(NamedTuple):
     """What one epoch goes through: indices of samples in order, and what happens to each."""
@@ -119,7 +122,7 @@ class Batches:
         self._append = trial.settings.augment.mode == "append"
         self._trial, self._device = trial, device
         self.sample_seconds = 0.0
-        """What transforms of other libraries took since the epoch's beginning."""
+        """What transforms of other libraries took since the epoch began."""
         self._normalize = Normalize(trial, device)
         data = trial.settings.data
         self._size, self.tile = data.size, None if data.crop is None else data.network_size
@@ -139,10 +142,22 @@ class Batches:
             masks=self._target_is_mask,
         )
 
-    @property
-    def sample_transforms(self) -> str:
-        """Names of the transforms that take one image after the other, on the CPU; mostly none."""
-        return " and ".join(t.name for t in self._pipeline.sample_transforms.values())
+    def slow_augmentation(self, seconds: float, images: int) -> str | None:
+        """Words for transforms of other libraries that took much of an epoch's training.
+
+        Args:
+            seconds: that training took in the last epoch.
+            images: how many it had.
+        """
+        if self.sample_seconds < MUCH * seconds:
+            return None
+        names = " and ".join(t.name for t in self._pipeline.sample_transforms.values())
+        own, whole = (1000 * part / images for part in (self.sample_seconds, seconds))
+        return (
+            f"augmentation by {names} takes {self.sample_seconds / seconds:.0%} of the training "
+            f"time, {own:.1f} of {whole:.1f} ms per image, on {torch.get_num_threads()} CPU "
+            "threads; transforms by name work on whole batches (docs/augmentation.md)"
+        )
 
     @property
     def count(self) -> int:
@@ -279,5 +294,6 @@ class Batches:
         return self._as_is(stored)
 
     def _as_is(self, stored: StoredBatch) -> Batch:
-        images, target, indices = map(self._on_device, stored)
-        return Batch(self._normalize(self._apply_window(images)), target, indices)
+        images = self._apply_window(self._on_device(stored.images))
+        target, indices = self._on_device(stored.target), self._on_device(stored.indices)
+        return Batch(self._normalize(images), target, indices)

@@ -30,7 +30,13 @@ def check_parts(trial: Trial, *, one_logit: bool = False) -> None:
         require(metric)
     for term in loss_terms(settings.train.loss):
         if isinstance(term, CustomLoss):
-            check_loss(term, len(settings.classes), masks=masks, one_logit=one_logit)
+            check_loss(
+                term,
+                len(settings.classes),
+                masks=masks,
+                one_logit=one_logit,
+                shares=bool(settings.augment.mixing) and not masks,
+            )
     check_optimizer(settings.train)
     if not isinstance(settings.train.schedule, str):
         weight = nn.Parameter(torch.zeros(1))

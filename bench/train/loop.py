@@ -84,6 +84,7 @@ class Training:
         self.watch = ProgressWatch(signals, stops=False)
         self.writes_in_background = writes_in_background(device)
         self._has_weights = True  # but where only the records of a finished trial are made again
+        self._warns_about_augmentation = True
         self._validated_at: float | None = None
         """When this process ended its last epoch's validation."""
 
@@ -120,6 +121,7 @@ class Training:
         if not math.isfinite(loss):
             raise Diverged(f"the training loss of epoch {epoch} is {loss}")
         seconds = training.seconds()
+        self._warn_about_augmentation(seconds, len(plan.order))
         return {
             "epoch": epoch,
             "train/loss": loss,
@@ -183,6 +185,13 @@ class Training:
                 f"batches of {self.settings.batch_size} (train.micro_batch)",
                 flush=True,
             )
+
+    def _warn_about_augmentation(self, seconds: float, images: int) -> None:
+        """Once, after the first epoch of a process."""
+        if self._warns_about_augmentation:
+            self._warns_about_augmentation = False
+            if (warning := self.train_batches.slow_augmentation(seconds, images)) is not None:
+                print(f"warning: {warning}", flush=True)
 
     def _validate(self) -> dict[str, float | None]:
         leak = "grad_in_validation" in self.trial.settings.mistakes

@@ -22,9 +22,15 @@ H, W = 40, 56
 LABELS = (0, 1, 7, 255)
 
 
-def pipeline(*transforms: Any, paired: bool = True, **options: Any) -> Pipeline:
+def pipeline(
+    *transforms: Any,
+    paired: bool = True,
+    classes: int = 256,
+    masks: bool = True,
+    **options: Any,
+) -> Pipeline:
     settings = AugmentSettings.model_validate({"transforms": list(transforms), **options})
-    return Pipeline(settings, paired=paired)
+    return Pipeline(settings, paired=paired, classes=classes, masks=masks)
 
 
 def seeded(seed: int = 0) -> torch.Generator:

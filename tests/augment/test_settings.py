@@ -109,9 +109,11 @@ def test_errors_say_where_and_what(value: Any, where: tuple[Any, ...], what: str
 
 def test_json_schema_knows_the_short_spellings():
     schema = AugmentSettings.model_json_schema()
-    as_object, as_list, as_word = schema["anyOf"]
+    as_object, as_list, as_word, as_pipeline = schema["anyOf"]
     assert as_word["enum"] == ["none", "light", "medium", "heavy"]
     assert as_object["properties"]["transforms"] == as_list
+    assert as_pipeline["required"] == ["target"]
+    assert as_pipeline["properties"]["target"]["pattern"]
     name, short, *full = as_list["items"]["anyOf"]
     assert name["enum"] == sorted({*AUGMENTATIONS.names()} - {"one_of"})
     assert short["properties"]["elastic"]["anyOf"][0] == {"$ref": "#/$defs/ElasticSettings"}
@@ -124,3 +126,52 @@ def test_json_schema_knows_the_short_spellings():
 def test_settings_are_read_without_torch():
     code = "import sys, bench.augment.settings; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_target_in_place_of_the_list_is_a_pipeline():
+    short = parse({"target": "my.module:make", "mode": "hard", "transforms": [{"target": "a:B"}]})
+    long = parse({"pipeline": {"target": "my.module:make", "mode": "hard",
+                               "transforms": [{"target": "a:B"}]}})  # fmt: skip
+    assert short == long
+    assert short.transforms == ()
+    assert short.mode == "replace"
+    assert short.pipeline.model_extra == {"mode": "hard", "transforms": [{"target": "a:B"}]}
+    both = parse({"pipeline": {"target": "m:f"}, "transforms": ["hflip"], "mode": "append"})
+    assert both.transforms == (HorizontalFlipSettings(),)
+
+
+def test_a_pipeline_enters_the_identity_and_none_leaves_it_as_it_was():
+    assert set(parse(["hflip"]).identity()) == {"transforms", "mode", "interpolation"}
+    found = parse({"target": "m:f", "p": 0.5}).identity()
+    assert found["pipeline"] == {"target": "m:f", "p": 0.5}
+    assert parse(found) == parse({"target": "m:f", "p": 0.5}), "as it is read from a record"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"target": "no colon"},
+        {"target": 3},
+        {"target": "m:f", "transforms": [{"target": "flip"}]},
+    ],
+)
+def test_targets_are_modules_and_names(value: Any):
+    with pytest.raises(ValidationError, match="target"):
+        parse(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"rand_augment": {"magnitude": 31}},
+        {"rand_augment": {"ops": 0}},
+        {"trivial_augment": {"interpolation": "cubic"}},
+        {"mixup": {"alpha": 0}},
+        {"cutmix": {"p": 2}},
+        {"jpeg": {"quality": [0, 50]}},
+        {"jpeg": {"quality": [80, 50]}},
+    ],
+)
+def test_settings_of_the_newer_transforms_are_checked(value: dict[str, Any]):
+    with pytest.raises(ValidationError):
+        parse([value])
