@@ -21,7 +21,7 @@ from bench.analysis.contrasts import ContrastBook, Result, Word
 from bench.analysis.fraction_effects import fraction_effects
 from bench.analysis.hypotheses import HypothesisOutcome
 from bench.analysis.level_contrasts import Explored, interactions, level_differences
-from bench.analysis.measurement_conditions import comparable_axes, incomparable_axes
+from bench.analysis.measurement_conditions import comparable_axes, measured_on
 from bench.analysis.observations import observed, read_scores_of, scores_of_column
 from bench.analysis.pairing import pairs_of
 from bench.analysis.records import Records
@@ -239,10 +239,10 @@ def _leading(records: Records, table: ScoreTable) -> dict[tuple[int, int], Explo
     column, arms, summary = records.best_column, arms_of(records), arm_summary(records)
     compared = summary[summary["source"] == records.protocol]
     order = ranking(compared, column, records.select.mode)
-    axes = incomparable_axes(records, column)
     groups: dict[tuple[str, ...], list[int]] = {}
     for number in order:
-        groups.setdefault(tuple(arms[number].levels[axis] for axis in axes), []).append(number)
+        group = measured_on(records, column, arms[number].levels)
+        groups.setdefault(group, []).append(number)
     trials = _trials_of_arms(records, arms)
     return {
         (best, second): _between(records, column, arms[best], arms[second], trials, table)

@@ -8,7 +8,7 @@ from bench.analysis.contrast_tests import Observed, Trials
 from bench.analysis.effects import Grid, Integers, grid
 from bench.analysis.figure_directions import figure_direction
 from bench.analysis.level_contrasts import Explored, Scores, failed_trials, trials_of_levels
-from bench.analysis.measurement_conditions import comparable_axes
+from bench.analysis.measurement_conditions import comparable_axes, incomparable_axes
 from bench.analysis.records import Records
 from bench.analysis.two_sources import TwoSources, paired_table, two_sources
 from bench.plan.design import CONFIGURATION
@@ -30,6 +30,7 @@ def fraction_effects(records: Records, column: str, scores: Scores = None) -> li
     fraction = None if design is None else design.fraction
     if design is None or fraction is None or CONFIGURATION not in comparable_axes(records, column):
         return []
+    is_loss = CONFIGURATION in incomparable_axes(records, column)
     labels = list(records.axes[CONFIGURATION])
     if not set(design.configurations) <= set(labels):
         return []
@@ -38,6 +39,8 @@ def fraction_effects(records: Records, column: str, scores: Scores = None) -> li
     mode = figure_direction(records, column)
     found = []
     for effects in fraction.alias_sets:
+        if is_loss and any(name in design.losses for effect in effects for name in effect):
+            continue  # one half has another loss than the other
         signs = _signs(design.components, fraction.signs, effects[0])
         a, b = (
             frozenset[int]().union(

@@ -15,7 +15,7 @@ from bench.analysis.best_arms import BestArms, may_be_best
 from bench.analysis.explored import Shown, contrasts_between_arms
 from bench.analysis.figure_directions import figure_direction
 from bench.analysis.hypotheses import HypothesisOutcome
-from bench.analysis.measurement_conditions import incomparable_axes
+from bench.analysis.measurement_conditions import measured_on
 from bench.analysis.records import Records
 from bench.record.directions import Mode
 
@@ -75,12 +75,10 @@ def leaderboards(
     with its own 5%; but an arm that a verdict calls worse than another has no mark, and two between
     which a verdict is inconclusive both keep it.
     """
-    incomparable = incomparable_axes(records, column)
     groups: dict[tuple[str, ...], list[int]] = {}
     for arm in arms:
         if arm.source == records.protocol:
-            levels = tuple(arm.levels[axis] for axis in incomparable)
-            groups.setdefault(levels, []).append(arm.number)
+            groups.setdefault(measured_on(records, column, arm.levels), []).append(arm.number)
     table = _by_seed(records, arms, column)
     verdicts = contrasts_between_arms(records, column, tested, arms)
     found = [[number for number in numbers if number in table] for numbers in groups.values()]

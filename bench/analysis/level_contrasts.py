@@ -15,7 +15,11 @@ from bench.analysis.contrast_tests import Observed, Trials
 from bench.analysis.effects import Flags, Grid, Integers, grid
 from bench.analysis.figure_directions import figure_direction
 from bench.analysis.fold_differences import column_by_fold, contrast_by_fold
-from bench.analysis.measurement_conditions import comparable_axes, measurement_conditions
+from bench.analysis.measurement_conditions import (
+    comparable_axes,
+    measured_on,
+    measurement_conditions,
+)
 from bench.analysis.observations import ImageFigureScores, failures_that_count
 from bench.analysis.records import Records
 from bench.analysis.strata import Side
@@ -72,6 +76,9 @@ def level_differences(records: Records, column: str, scores: Scores = None) -> l
             pairs = _pairs_of_design(records, levels)
         else:
             pairs = _pairs(len(levels), all_of_them=len(levels) <= MOST_LEVELS)
+        pairs = _comparable(records, column, axis, pairs)
+        if not pairs:
+            continue
         cells = np.array([(later, earlier) for earlier, later in pairs])
         names = [(axis, levels[later], levels[earlier]) for earlier, later in pairs]
         sides = [tuple(trials[axis, level] for level in name[1:]) for name in names]
@@ -91,6 +98,11 @@ def interactions(records: Records, column: str, scores: Scores = None) -> list[E
         mine, others = records.axes[one], records.axes[other]
         of_a_design = any(is_of_a_design(records, axis) for axis in (one, other))
         both = _pairs_of_pairs(len(mine), len(others), all_of_them=not of_a_design)
+        kept = [{*_comparable(records, column, axis, [pair[i] for pair in both])}
+                for i, axis in enumerate((one, other))]  # fmt: skip
+        both = [(b_a, d_c) for b_a, d_c in both if b_a in kept[0] and d_c in kept[1]]
+        if not both:
+            continue
         width = len(others)
         cells = np.array(
             [(a * width + c, b * width + c, a * width + d, b * width + d)
@@ -206,6 +218,12 @@ def _pairs(levels: int, all_of_them: bool) -> list[Pair]:
     """(earlier, later) for every two levels, or for the first and every other one."""
     pairs = list(itertools.combinations(range(levels), 2))
     return pairs if all_of_them else pairs[: levels - 1]
+
+
+def _comparable(records: Records, column: str, axis: str, pairs: Sequence[Pair]) -> list[Pair]:
+    """The pairs of levels on which `column` measures the same."""
+    of = [measured_on(records, column, {axis: level}) for level in records.axes[axis]]
+    return [(one, other) for one, other in pairs if of[one] == of[other]]
 
 
 def _pairs_of_design(records: Records, levels: Sequence[str]) -> list[Pair]:

@@ -119,7 +119,7 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
         reported=_reported(store.looks(experiment), planned="repeats" in plan),
         scores=reader,
     )
-    return with_path(records)
+    return records if _edited_hypotheses(plan) else with_path(records)
 
 
 def _finished(
@@ -179,11 +179,13 @@ def _plan_of(members: list[dict[str, Any]], histories: Mapping[str, Curves]) -> 
 
 def _edited_hypotheses(plan: Mapping[str, Any]) -> tuple[str, ...]:
     """A sentence where what is tested is not what was planned; none in older records."""
-    if plan.get("hypotheses_digest") in (None, claims_digest(plan)):
+    known = (None, claims_digest(plan), claims_digest(plan, with_design=False))
+    if plan.get("hypotheses_digest") in known:
         return ()
     return (
-        "the hypotheses or looks in plan.json were changed after they were planned, or what they "
-        "generalise over, and no hypothesis is tested: `bench report SPEC` tests those of a spec",
+        "the hypotheses, looks or design in plan.json were changed after they were planned, or "
+        "what they generalise over, and no hypothesis is tested: `bench report SPEC` tests those "
+        "of a spec",
     )
 
 

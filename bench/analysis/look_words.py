@@ -105,6 +105,11 @@ def earlier_looks(repeats: RepeatPlan) -> list[str]:
     if not repeats.earlier:
         return []
     taken = repeats.looks[: repeats.earlier[-1].taken]
+    if not taken:
+        return [
+            "the looks were changed after some of the path's steps: their levels stand, and what "
+            "they left of the 5% of a step is spread over its looks to come"
+        ]
     at = f"{', '.join(map(str, taken[:-1]))} and {taken[-1]}" if len(taken) > 1 else f"{taken[0]}"
     return [
         f"the looks were changed after those at {at} seeds: their levels stand, and what they left "

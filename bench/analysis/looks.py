@@ -6,7 +6,8 @@ in which order trials ended, or how often a run was interrupted.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+import itertools
+from collections.abc import Hashable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -23,12 +24,14 @@ from bench.analysis.futility import (
 )
 from bench.analysis.observations import contrast_of, observed
 from bench.analysis.pairing import pairs_of
+from bench.analysis.path_round import seeds_of_path
 from bench.analysis.records import Records
 from bench.analysis.repeats import Arm, Decision, Progress, State, replay
 from bench.analysis.score_reader import ScoreTable
 from bench.analysis.sequential import RHO, Boundaries
 from bench.analysis.stats import Sample
 from bench.analysis.two_sources import FEWEST_GROUPS, Over
+from bench.plan.design import CONFIGURATION, DesignKind
 from bench.plan.repeats import compared_arms
 from bench.record.columns import Status
 from bench.spec.hypotheses import Hypothesis
@@ -191,7 +194,7 @@ def looks_of(records: Records, table: ScoreTable) -> Looks | None:
         return None
     boundaries = boundaries_of(records.repeats)
     hypotheses = [each for each in records.hypotheses if not each.exact]
-    tests = _Tests(records, hypotheses, table)
+    tests = LookTests(records, hypotheses, table)
     chances: dict[int, float] = {}
 
     def predicted(i: int, n: int, last: LastLook) -> float:
@@ -202,7 +205,7 @@ def looks_of(records: Records, table: ScoreTable) -> Looks | None:
         boundaries,
         [tests.arms(each) for each in hypotheses],
         tests.evidence,
-        tests.are_final,
+        lambda arms, n: is_path_over(records) and tests.are_final(arms, n),
         predicted,
         ALPHA,
         records.repeats.futility,
@@ -217,6 +220,15 @@ def looks_of(records: Records, table: ScoreTable) -> Looks | None:
         training_seconds(records, boundaries.looks[taken - 1]) if taken else 0.0,
         tuple(records.axes),
     )
+
+
+def is_path_over(records: Records) -> bool:
+    """Whether the steps of an ablation path are known; before, not all of its hypotheses are."""
+    design = records.design
+    if design is None or design.kind is not DesignKind.PATH:
+        return True
+    is_stuck = bool(records.path) and records.path[-1].is_final and records.path[-1].taken is None
+    return is_stuck or len(design.steps) == len(design.components)
 
 
 def boundaries_of(repeats: RepeatPlan) -> Boundaries:
@@ -237,14 +249,34 @@ def of_first_seeds(records: Records, n: int) -> Records:
 
 
 def training_seconds(records: Records, n: int) -> float:
-    """Seconds of training and validation of all our trials of the first n seeds."""
-    ids = of_first_seeds(records, n).runs["id"]
+    """Seconds of training and validation of all our trials of the first n seeds.
+
+    Of a path also those of the later seeds that its steps rest on.
+    """
+    ids = {*of_first_seeds(records, n).runs["id"]}
+    return _seconds(records, ids | _ids_of(records, seeds_of_path(records.path)))
+
+
+def seconds_of(records: Records, seeds: Mapping[str, int]) -> float:
+    """The same of so many first seeds of each configuration of a design."""
+    return _seconds(records, _ids_of(records, seeds))
+
+
+def _ids_of(records: Records, seeds: Mapping[str, int]) -> set[str]:
+    if not seeds:
+        return set()
+    runs = records.runs[records.runs["source"] == BENCH_SOURCE]
+    most = runs[f"axis.{CONFIGURATION}"].map(seeds).fillna(0)
+    return {*runs["id"][(runs["seed"] < most).fillna(False).astype(bool)]}
+
+
+def _seconds(records: Records, ids: Set[str]) -> float:
     rows = records.history[records.history["id"].isin(ids)]
     return float(rows[["epoch_seconds", "val_seconds"]].sum().sum())
 
 
 @dataclass
-class _Tests:
+class LookTests:
     """The tests of hypotheses on the first n seeds, each made once."""
 
     records: Records
@@ -265,13 +297,12 @@ class _Tests:
         return list(planned & (runs["source"] == BENCH_SOURCE))
 
     @cached_property
-    def _final(self) -> set[tuple[Arm, int]]:
-        """Arms and seeds whose trials are done, or have failed for good."""
-        runs = self.records.runs
-        final = runs["status"].isin([str(Status.DONE), str(Status.FAILED)])
-        ours = final & (runs["source"] == BENCH_SOURCE) & runs["seed"].notna()
-        labels = self.records.labels
-        return {(_arm(labels[i]), int(runs["seed"].iloc[i])) for i in np.flatnonzero(ours)}
+    def _statuses(self) -> dict[tuple[Arm, int], str]:
+        """Of our trials by arm and seed."""
+        runs, labels = self.records.runs, self.records.labels
+        ours = (runs["source"] == BENCH_SOURCE) & runs["seed"].notna()
+        seeds, statuses = runs["seed"].tolist(), runs["status"].tolist()
+        return {(_arm(labels[i]), int(seeds[i])): statuses[i] for i in np.flatnonzero(ours)}
 
     def arms(self, hypothesis: Hypothesis) -> frozenset[Arm]:
         """The planned arms of a hypothesis, in the strata that both sides have."""
@@ -279,9 +310,20 @@ class _Tests:
         found = compared_arms(hypothesis, planned, self.records.design)
         return frozenset(_arm(planned[i]) for i in found)
 
+    def arms_with(self, axis: str, label: str) -> frozenset[Arm]:
+        """All planned arms with a label."""
+        return frozenset(_arm(own) for own in self._planned_arms if own.get(axis) == label)
+
     def are_final(self, arms: frozenset[Arm], n: int) -> bool:
-        """Whether the first n seeds of these arms are."""
-        return all((arm, seed) in self._final for arm in arms for seed in range(n))
+        """Whether the first n seeds of these arms are done, or have failed for good."""
+        final = (Status.DONE, Status.FAILED)
+        return all(self._statuses.get(one) in final for one in itertools.product(arms, range(n)))
+
+    def has_failed(self, arms: frozenset[Arm], n: int) -> bool:
+        """Whether a trial among the first n seeds of these arms has."""
+        return any(
+            self._statuses.get(one) == Status.FAILED for one in itertools.product(arms, range(n))
+        )
 
     def evidence(self, i: int, n: int) -> Evidence | None:
         """By the hypothesis's own test; None where it cannot be made."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import pandas as pd
 
 from bench.analysis.environments import EnvironmentFact, merge
 from bench.analysis.records import Records
 from bench.metric_columns import FIGURES, MetricColumn
+from bench.plan.design import CONFIGURATION
 from bench.states import BENCH_SOURCE
 
 TIMES = frozenset({"epoch_seconds", "train_seconds", "seconds_to_95pct", "compile_seconds"})
@@ -76,19 +77,35 @@ def run_facts(records: Records, known: Collection[str] = ()) -> list[Environment
 
 
 def comparable_axes(records: Records, column: str) -> list[str]:
-    """The axes along which `column` measures the same, with several levels each."""
-    incomparable = incomparable_axes(records, column)
+    """The axes along which `column` measures the same on two levels at least."""
     return [
         axis
         for axis, levels in records.axes.items()
-        if len(levels) > 1 and axis not in incomparable
+        if len({measured_on(records, column, {axis: level}) for level in levels}) < len(levels)
     ]
 
 
-def incomparable_axes(records: Records, column: str) -> tuple[str, ...]:
-    """The axes along which a column of runs.csv cannot be compared.
+def measured_on(records: Records, column: str, levels: Mapping[str, str]) -> tuple[str, ...]:
+    """Equal where `column` measures the same on these levels of axes.
 
-    Those whose levels give the metric behind it another meaning, and
+    Configurations of a design whose components leave the loss alone have it in common.
+    """
+    found: list[str] = []
+    for axis in incomparable_axes(records, column):
+        if axis not in levels:
+            continue
+        is_design = axis == CONFIGURATION and axis not in records.uncompared_axes
+        if is_design and records.design is not None:
+            found += records.design.loss_of(levels[axis])
+        else:
+            found.append(levels[axis])
+    return tuple(found)
+
+
+def incomparable_axes(records: Records, column: str) -> tuple[str, ...]:
+    """The axes along which a column of runs.csv cannot be compared between all levels.
+
+    Those of which some levels give the metric behind it another meaning (`measured_on`), and
     `records.uncompared_axes`.
     """
     parsed = MetricColumn.parse(column)

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bench.analysis.measurement_conditions import incomparable_axes, same_conditions
-from bench.analysis.records import Records
+from bench.analysis.measurement_conditions import measured_on, same_conditions
+from bench.analysis.records import NO_LABEL, Records
 from bench.record.directions import Mode
 
 COSTS = ("macs", "epoch_seconds", "peak_memory_mb", "params")
@@ -46,11 +46,14 @@ def pareto_members(records: Records, summary: pd.DataFrame) -> pd.DataFrame:
     """
     column, mode = records.best_column, records.select.mode
     found = pd.DataFrame(index=summary.index)
-    group_columns = [f"axis.{axis}" for axis in incomparable_axes(records, column)]
-    groups = (
-        summary.groupby(group_columns, sort=False).ngroup()
-        if group_columns
-        else pd.Series(0, summary.index)
+    labels = {axis: summary[f"axis.{axis}"].fillna(NO_LABEL).astype(str) for axis in records.axes}
+    groups = pd.Series(
+        [
+            measured_on(records, column, {axis: of[arm] for axis, of in labels.items()})
+            for arm in summary.index
+        ],
+        summary.index,
+        dtype=object,
     )
     for cost in COSTS:
         known = summary[cost].notna() & summary[column].notna()

@@ -13,6 +13,7 @@ import pandas as pd
 from bench import health
 from bench.analysis.imported_trials import ImportedFile
 from bench.analysis.membership import LeftOut
+from bench.analysis.path_round import PathRound
 from bench.analysis.score_reader import ScoreReader
 from bench.errors import StoreError
 from bench.metric_columns import best_val, cross_val, on_test
@@ -82,6 +83,7 @@ class Records:
         fold_records: where a row of `runs` is an arm and seed over all its folds, the records with
             a row for each of these; else None. See `bench.analysis.fold_pool`.
         trials_of: by the id of such a row, its trials by fold.
+        path: of an ablation path, its rounds as far as the records decide them.
         reported: by hypothesis, on how many seeds each earlier report has tested it.
         scores: reads the scores of single images.
     """
@@ -115,6 +117,7 @@ class Records:
     folds: Folds | None = None
     fold_records: Records | None = None
     trials_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    path: tuple[PathRound, ...] = ()
     reported: tuple[Mapping[str, int], ...] = ()
 
     @property

@@ -100,7 +100,7 @@ def replay(
         futility: the chance under which a hypothesis is futile; not binding, so that it never adds
             to the error.
     """
-    tests = [_Test(boundaries) for _ in arms_of]
+    tests = [SequentialTest(boundaries) for _ in arms_of]
     last = len(boundaries.looks) - 1
     history: list[tuple[Decision, ...]] = []
     arms_of_looks: list[frozenset[Arm]] = []
@@ -119,7 +119,7 @@ def replay(
         tested = [i for i, test in enumerate(tests) if not test.is_settled and arms_of[i] <= arms]
         for i in tested:
             tests[i].add(look, evidence(i, n))
-        _settle(tests, alpha)
+        settle(tests, alpha)
         if predicted is not None and n >= FEWEST_FOR_FUTILITY and look < last:
             n_open = sum(not test.is_settled for test in tests)
             last_look = LastLook.of(boundaries, alpha / max(1, n_open))
@@ -130,7 +130,7 @@ def replay(
     return progress(None, frozenset())
 
 
-class _Test:
+class SequentialTest:
     """A hypothesis as its looks go by."""
 
     def __init__(self, boundaries: Boundaries) -> None:
@@ -189,7 +189,9 @@ class _Test:
         return float(np.fmin(so_far, max(found, p)))
 
 
-def _arms_to_train(tests: Sequence[_Test], arms_of: Sequence[frozenset[Arm]]) -> frozenset[Arm]:
+def _arms_to_train(
+    tests: Sequence[SequentialTest], arms_of: Sequence[frozenset[Arm]]
+) -> frozenset[Arm]:
     open_ones = [
         arms
         for test, arms in zip(tests, arms_of, strict=True)
@@ -198,7 +200,7 @@ def _arms_to_train(tests: Sequence[_Test], arms_of: Sequence[frozenset[Arm]]) ->
     return frozenset[Arm]().union(*open_ones)
 
 
-def _settle(tests: Sequence[_Test], alpha: float) -> None:
+def settle(tests: Sequence[SequentialTest], alpha: float) -> None:
     """Holm over all hypotheses, settled ones included (Maurer and Bretz 2013)."""
     for test, p in zip(tests, holm([test.p for test in tests]), strict=True):
         test.p_corrected = float(p)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.durations import format_duration
+from bench.plan.design import DesignKind
 from bench.plan.plan import Plan
 from bench.record.store import Store
 
@@ -16,10 +17,12 @@ def plan_look_lines(plan: Plan) -> list[str]:
     if repeats is None:
         return []
     looks = repeats.looks
-    fewest, most = len(plan.trials), len(plan.trials) + len(plan.further)
+    fewest, most = len(plan.trials), plan.most_trials
+    is_path = plan.design is not None and plan.design.kind is DesignKind.PATH
+    who = "steps of the path and hypotheses" if is_path else "hypotheses"
     listed = f"{', '.join(map(str, looks[:-1]))} and {looks[-1]}" if len(looks) > 1 else looks[0]
     lines = [
-        f"{fewest} to {most} trials: {looks[0]} seeds of every arm, then as many as hypotheses "
+        f"{fewest} to {most} trials: {looks[0]} seeds of every arm, then as many as {who} "
         f"take that are not settled, at most {looks[-1]}; looks at {listed} seeds."
         if most > fewest
         else f"{fewest} trials: {looks[0]} seeds of every arm, and no hypothesis asks for more."
@@ -41,6 +44,7 @@ def with_further(rows: Sequence[Mapping[str, Any]], plan: Plan) -> list[dict[str
     later = [
         {**of_arm[tuple(trial.axes.values())], "id": trial.id, "seed": trial.seed}
         for trial in plan.further
+        if tuple(trial.axes.values()) in of_arm  # what a path may come by is not known
     ]
     return [{**row, "look": next(n for n in looks if row["seed"] < n)} for row in (*rows, *later)]
 
@@ -58,11 +62,15 @@ def status_look_lines(store: Store, experiment: str) -> list[str]:
     from bench.analysis.look_words import look_lines
     from bench.analysis.looks import looks_of
     from bench.analysis.observations import read_scores_of
+    from bench.analysis.path_words import path_lines
 
     records = load(store, experiment)
     table = read_scores_of(records, records.hypotheses)
     looks = looks_of(records, table)
     if looks is None:
         return []
-    lines = look_lines(looks, tested_outcomes(records, table, looks), every=True)
+    lines = [
+        *path_lines(records),
+        *look_lines(looks, tested_outcomes(records, table, looks), every=True),
+    ]
     return [f"{experiment}: {lines[0]}", *lines[1:]]

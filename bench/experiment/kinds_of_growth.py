@@ -9,8 +9,8 @@ from bench.experiment.path_growth import path_growth
 from bench.experiment.until_settled import until_settled
 from bench.plan.plan import Plan
 
-KINDS: list[Callable[[Plan], Growth | None]] = [until_settled, path_growth]
-"""Each is None for plans that do not grow by it."""
+KINDS: list[Callable[[Plan], Growth | None]] = [path_growth, until_settled]
+"""Each is None for plans that do not grow by it; a path's seeds are its own affair."""
 
 
 def growth_of(plan: Plan) -> Growth | None:

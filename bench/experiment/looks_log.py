@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.record.store import Store
@@ -14,7 +14,10 @@ def keep_log(store: Store, experiment: str, log: Mapping[str, Any] | None) -> li
     if log is None:
         return []
     before = store.looks(experiment)
-    changed = _differences(before.get("taken"), log["taken"])
+    changed = [
+        *_other_steps(before.get("path"), log.get("path", ())),
+        *_differences(before.get("taken"), log["taken"]),
+    ]
     record = {**({"reports": before["reports"]} if "reports" in before else {}), **log}
     if record != before:
         store.write_looks(experiment, record)
@@ -47,6 +50,20 @@ def _differences(before: object, now: list[Mapping[str, Any]]) -> list[str]:
                     f"{now_is}"
                 )
     return found
+
+
+def _other_steps(before: object, now: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Where a step of a path took another component on the same seeds."""
+    for number, (old, new) in enumerate(
+        zip(before if isinstance(before, list) else [], now, strict=False), start=1
+    ):
+        if not isinstance(old, dict) or old.get("taken") is None:
+            break
+        if (old.get("seeds"), old.get("state")) != (new["seeds"], new["state"]):
+            break
+        if old["taken"] != new["taken"]:
+            return [f"step {number} of the path took {old['taken']} and takes {new['taken']}"]
+    return []
 
 
 def _says(said: Mapping[str, Any]) -> tuple[Any, Any]:

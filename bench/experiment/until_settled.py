@@ -51,12 +51,13 @@ def continued(plan: Plan, store: Store) -> Plan:
         return plan
     if before is None:
         return plan
-    taken = 0
+    taken, steps = 0, list[int]()
     if before.asked != plan.repeats.asked:
         records = load(store, plan.experiment, recorded)
         looks = looks_of(records, read_scores_of(records, records.hypotheses))
         taken = 0 if looks is None else looks.progress.looks_taken
-    return plan.repeating(plan.repeats.continuing(before, taken))
+        steps = [one.looks for one in records.path]
+    return plan.repeating(plan.repeats.continuing(before, taken, steps))
 
 
 def changed_looks(plan: Plan) -> list[str]:

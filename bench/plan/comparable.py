@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bench.metric_columns import val_curve
-from bench.plan.design import CONFIGURATION
+from bench.plan.design import CONFIGURATION, Design
 from bench.plan.trial import Trial
 
 LOSS_DEFINING_SETTINGS = ("train.loss", "train.focal_gamma", "task.noise", "task.steps")
@@ -35,7 +35,10 @@ def incomparable(metrics: Iterable[str], trials: Sequence[Trial]) -> dict[str, t
 
 
 def loss_warnings(
-    incomparable: Mapping[str, Sequence[str]], metrics: Iterable[str], several: Iterable[str]
+    incomparable: Mapping[str, Sequence[str]],
+    metrics: Iterable[str],
+    several: Iterable[str],
+    design: Design | None = None,
 ) -> tuple[str, ...]:
     """What has to be known before comparing arms by loss, in a sentence, or nothing.
 
@@ -43,8 +46,11 @@ def loss_warnings(
         incomparable: as the function of this name gives it.
         metrics: all metrics.
         several: the axes that have several levels.
+        design: whose components are named instead of its axis.
     """
     axes = [axis for axis in incomparable.get("loss", ()) if axis in set(several)]
+    if design is not None and design.losses and CONFIGURATION in axes:
+        axes = [*(axis for axis in axes if axis != CONFIGURATION), *design.losses]
     others = [val_curve(name) for name in metrics if name not in incomparable]
     if not axes:
         return ()

@@ -74,6 +74,8 @@ class Design:
         varied: the settings that components change, as dotted paths.
         metric: the figure that the spec wants components tested in; None: the default.
         resolution: of a fraction.
+        losses: by component that changes what the loss is a measure of, a text for each level,
+            equal where it leaves the loss the same.
         steps: of a path, the components in the order in which they were taken, as far as the
             records decide it; no part of the plan's record.
     """
@@ -84,6 +86,7 @@ class Design:
     varied: tuple[str, ...]
     metric: str | None = None
     resolution: Resolution | None = None
+    losses: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     steps: tuple[str, ...] = field(default=())
 
     @property
@@ -150,6 +153,13 @@ class Design:
                 return label
         raise KeyError(dict(levels))
 
+    def loss_of(self, label: str) -> tuple[str, ...]:
+        """Equal for configurations whose loss is a measure of the same."""
+        if not self.losses or label not in self.configurations:
+            return (label,)  # of earlier records, where no two of a design's were compared
+        own = self.configurations[label]
+        return tuple(by_level[own[name]] for name, by_level in self.losses.items())
+
     def candidates(self, taken: Sequence[str]) -> dict[str, str]:
         """Of a path on which these components are taken: what each other one leads to, by label."""
         base = {name: TO if name in taken else FROM for name in self.components}
@@ -186,6 +196,7 @@ class Design:
             "varied": list(self.varied),
             **({"metric": self.metric} if self.metric else {}),
             **({"resolution": self.resolution} if self.resolution else {}),
+            **({"losses": {c: dict(own) for c, own in self.losses.items()}} if self.losses else {}),
         }
 
     @classmethod
@@ -207,9 +218,15 @@ class Design:
             tuple(map(str, record["varied"])),
             record.get("metric"),
             record.get("resolution"),
+            {
+                str(name): {str(level): str(text) for level, text in own.items()}
+                for name, own in record.get("losses", {}).items()
+            },
         )
         if any(len(own) < 2 for own in levels.values()) or not levels:
             raise ValueError("a component with one level")
+        if any(own.keys() != set(levels.get(name, ())) for name, own in design.losses.items()):
+            raise ValueError("losses of other components or levels")
         if configurations != configurations_of(design.kind, levels, design.fraction):
             raise ValueError("configurations that are not of these components")
         return design

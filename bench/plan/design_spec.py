@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.errors import did_you_mean
 from bench.plan.axes import Axis, canonical_label, default_label, format_label
+from bench.plan.comparable import LOSS_DEFINING_SETTINGS
 from bench.plan.design import (
     CONFIGURATION,
     FROM,
@@ -138,11 +139,42 @@ def read_design(spec: Spec, axes: Mapping[str, Axis]) -> ConfigurationAxis | Non
         tuple(dict.fromkeys(value.axis for c in components for value in c.settings)),
         settings.metric,
         settings.fractional,
+        losses_of(components),
     )
     where: KeyPath = ("design", _listed_under(kind))
     by_name = {component.name: component for component in components}
     axis = ConfigurationAxis(CONFIGURATION, where, design=design, components=by_name)
     return axis.with_design(design)
+
+
+def losses_of(components: Iterable[Component]) -> dict[str, dict[str, str]]:
+    """The components that change what the loss is a measure of: a text for each level.
+
+    A level that leaves such a setting as it is is taken to differ from one that sets it.
+    """
+    found = {}
+    for component in components:
+        texts = {
+            level: canonical_json([_of_loss(value) for value in settings if _of_loss(value)])
+            for level, settings in component.levels.items()
+        }
+        if len(set(texts.values())) > 1:
+            found[component.name] = texts
+    return found
+
+
+def _of_loss(value: AxisValue) -> dict[str, Any]:
+    """What of a component's setting, or section of settings, decides the loss."""
+    found = {}
+    for setting in LOSS_DEFINING_SETTINGS:
+        if value.axis == setting or value.axis.startswith(f"{setting}."):
+            found[value.axis] = value.value
+        elif setting.startswith(f"{value.axis}."):
+            node: Any = value.value
+            for key in setting.removeprefix(f"{value.axis}.").split("."):
+                node = node.get(key) if isinstance(node, dict) else None
+            found |= {} if node is None else {setting: node}
+    return found
 
 
 def design_of(axes: Mapping[str, Axis]) -> Design | None:

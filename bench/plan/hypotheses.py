@@ -20,7 +20,7 @@ from bench.metric_columns import (
 )
 from bench.plan.axes import canonical_label, format_label
 from bench.plan.component_hypotheses import component_hypotheses
-from bench.plan.design import CONFIGURATION, DesignKind
+from bench.plan.design import CONFIGURATION, Design, DesignKind
 from bench.plan.folds import NO_AXIS, names_folds
 from bench.plan.plan import Plan
 from bench.plan.sides import Sides, sides
@@ -52,8 +52,7 @@ def _of_components(
 ) -> tuple[Hypothesis, ...]:
     """A design's, but for what a declared hypothesis compares already.
 
-    None where the levels of what it changes cannot be compared by the selected metric, of which the
-    plan warns.
+    None of a component that changes what the figure is a measure of, of which the plan warns.
     """
     design = plan.design
     if design is None:
@@ -64,29 +63,31 @@ def _of_components(
     labels = [trial.axes for trial in arms]
     compared = {_compared(one, sides(one, labels, design)) for one in declared}
     found = []
+    unlike: list[tuple[Hypothesis, Sides]] = []
+    at: KeyPath = ("design", "metric")
     for made in component_hypotheses(design, metric, plan.select.mode, [h.id for h in declared]):
         apart = sides(made, labels, design)
         if not apart.a or not apart.b or _compared(made, apart) in compared:
             continue
-        if design.metric is None and CONFIGURATION in plan.incomparable.get(
-            curve_metric(plan.select.metric), ()
-        ):
+        if any(_unlike_axes(plan, figure, made, apart) for figure in _underlying(made)):
+            unlike.append((made, apart))
             continue
-        at: KeyPath = ("design", "metric")
         for figure in figures(metric):
             _check_figure(plan, at, figure, [arms[i] for i in (*apart.a, *apart.b)])
-        _check_comparable(plan, at, made, apart)
         found.append(made.model_copy(update={"over": _over(plan, at, made)}))
+    if design.metric is not None and not found and unlike:
+        _check_comparable(plan, at, *unlike[0])
     return tuple(found)
 
 
 def _check_choice(plan: Plan) -> None:
     """A path chooses by a validation score that all its configurations share."""
-    metric = curve_metric(plan.select.metric)
-    if CONFIGURATION in plan.incomparable.get(metric, ()):
+    metric, design = curve_metric(plan.select.metric), plan.design
+    if design is not None and CONFIGURATION in plan.incomparable.get(metric, ()):
         message = (
-            f"the path would choose by {plan.select.metric}, which is not comparable across its "
-            "configurations; select another metric, or leave that component out"
+            f"the path would choose by {plan.select.metric}, which is not comparable across the "
+            f"levels of {', '.join(design.losses) or CONFIGURATION}; select another metric, or "
+            "leave that component out"
         )
         raise _error(plan, ("design", "path"), message)
 
@@ -296,16 +297,41 @@ def _check_comparable(plan: Plan, at: KeyPath, hypothesis: Hypothesis, found: Si
     """What is compared means the same on both sides."""
     if not isinstance(hypothesis.b, dict):
         return
-    differing = {axis for axis, label in hypothesis.a.items() if hypothesis.b[axis] != label}
-    if plan.design is not None and differing & plan.design.levels.keys():
-        differing.add(CONFIGURATION)
     for metric in _underlying(hypothesis):
-        axes = [a for a in plan.incomparable.get(metric, ()) if a in differing | {*found.along}]
-        if axes:
+        if axes := _unlike_axes(plan, metric, hypothesis, found):
             instead = [name for name in plan.metrics if name not in plan.incomparable]
             hint = f"; take another, such as best_val_{instead[0]}" if instead else ""
             message = f"is not comparable across the levels of {', '.join(axes)}{hint}"
             raise _error(plan, at, message)
+
+
+def _unlike_axes(plan: Plan, metric: str, hypothesis: Hypothesis, found: Sides) -> list[str]:
+    """The axes and components in which its sides differ and that change what a metric measures."""
+    assert isinstance(hypothesis.b, dict)
+    sides = {axis: (label, hypothesis.b[axis]) for axis, label in hypothesis.a.items()}
+    differing = {axis for axis, (a, b) in {**sides, **found.along}.items() if a != b}
+    axes = plan.incomparable.get(metric, ())
+    unlike = [axis for axis in axes if axis in differing and axis != CONFIGURATION]
+    if CONFIGURATION not in axes or plan.design is None:
+        return unlike
+    design = plan.design
+    if CONFIGURATION in differing:
+        a, b = {**sides, **found.along}[CONFIGURATION]
+        return unlike + [c for c, of in _losses(design, a, b).items() if of[0] != of[1]]
+    return unlike + [
+        name
+        for name, by_level in design.losses.items()
+        if name in differing and by_level[sides[name][0]] != by_level[sides[name][1]]
+    ]
+
+
+def _losses(design: Design, a: str, b: str) -> dict[str, tuple[str, str]]:
+    """By component that changes the loss, what it is in two configurations."""
+    levels = design.configurations[a], design.configurations[b]
+    return {
+        name: (by_level[levels[0][name]], by_level[levels[1][name]])
+        for name, by_level in design.losses.items()
+    }
 
 
 def _underlying(hypothesis: Hypothesis) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.data.fold_settings import FoldSettings
 from bench.plan.comparable import incomparable, loss_warnings
-from bench.plan.design import CONFIGURATION, Design
+from bench.plan.design import CONFIGURATION, Design, DesignKind
 from bench.plan.scoring import scoring
 from bench.plan.trial import Trial, digest
 from bench.plan.weights_mismatch import mismatch_warnings
@@ -20,10 +20,14 @@ from bench.spec.schema import Machine, SelectSettings
 from bench.tasks.settings import Mode
 
 
-def claims_digest(record: Mapping[str, Any]) -> str:
-    """Of what is to be tested, and how, in the form of plan.json: no change goes unnoticed."""
+def claims_digest(record: Mapping[str, Any], *, with_design: bool = True) -> str:
+    """Of what is to be tested, and how, in the form of plan.json: no change goes unnoticed.
+
+    Earlier records have that `with_design=False`, of all but the design.
+    """
     hypotheses = record.get("hypotheses", [])
     how = [record.get("repeats"), record.get("statistics")]
+    how += [record.get("design")] if with_design else []
     while how and not how[-1]:
         how.pop()
     return digest([hypotheses, *how] if how else hypotheses)
@@ -72,11 +76,10 @@ class Plan:
     @property
     def most_trials(self) -> int:
         """How many there may be once it has grown; as many as there are where it does not."""
-        if self.repeats is not None:
+        if self.design is None or self.design.kind is not DesignKind.PATH:
             return len(self.trials) + len(self.further)
-        if self.design is None or not self.further:
-            return len(self.trials)
-        each = len(self.trials) // len(self.axes[CONFIGURATION])  # of a path's configurations
+        known = {trial.axes[CONFIGURATION]: 0 for trial in (*self.trials, *self.further)}
+        each = (len(self.trials) + len(self.further)) // len(known)  # of a configuration
         return each * self.design.most_configurations
 
     @property
@@ -111,9 +114,9 @@ class Plan:
     def warnings(self) -> tuple[str, ...]:
         """What to know before comparing the arms, a sentence each."""
         several = [axis for axis, labels in self.axes.items() if len(labels) > 1]
-        return loss_warnings(self.incomparable, self.metrics, several) + mismatch_warnings(
-            self.trials
-        )
+        return loss_warnings(
+            self.incomparable, self.metrics, several, self.design
+        ) + mismatch_warnings(self.trials)
 
     def record(self) -> dict[str, Any]:
         """The content of plan.json, without the time."""
@@ -123,6 +126,7 @@ class Plan:
             "hypotheses": hypotheses,
             **({} if self.repeats is None else {"repeats": self.repeats.record()}),
             **({"statistics": {"over": over}} if over else {}),
+            **({} if self.design is None else {"design": self.design.record()}),
         }
         return {
             "experiment": self.experiment,
@@ -136,7 +140,6 @@ class Plan:
             "scoring": scoring(self.trials[0].settings),
             **tested,
             "hypotheses_digest": claims_digest(tested),
-            **({} if self.design is None else {"design": self.design.record()}),
             "incomparable": {metric: list(axes) for metric, axes in self.incomparable.items()},
             "cautions": list(mismatch_warnings(self.trials)),
             **_folds(self.trials[0].settings.data.folds),

@@ -39,6 +39,8 @@ def with_repeats(plan: Plan) -> Plan:
         i for each in plan.hypotheses if not each.exact
         for i in compared_arms(each, arms, plan.design)
     }  # fmt: skip
+    if _is_path(plan):  # any configuration may become a step's candidate
+        return replace(plan, repeats=RepeatPlan.of(repeats))
     compared = {tuple(arms[i].items()) for i in named}
     further = tuple(t for t in plan.further if tuple(t.axes.items()) in compared)
     return replace(plan, repeats=RepeatPlan.of(repeats), further=further)
@@ -48,14 +50,11 @@ def _refuse(plan: Plan) -> None:
     """Refuse to add seeds until all is settled where that means nothing, or is not valid.
 
     Raises:
-        SpecError: there are no hypotheses, or there are folds or a path.
+        SpecError: there are neither hypotheses nor steps of a path, or there are folds.
     """
     at, document = ("seeds", "until"), plan.spec.document
     fixed = "or give a number of seeds (seeds: 5)"
-    if plan.design is not None and plan.design.kind is DesignKind.PATH:
-        message = "cannot be combined with design.path, whose rounds compare equally many seeds"
-        raise document.error(at, f"{message}: give a number of seeds (seeds: 5)")
-    if not plan.hypotheses:
+    if not plan.hypotheses and not _is_path(plan):
         raise document.error(at, f"there is nothing to settle: add `hypotheses:`, {fixed}")
     if any(getattr(trial.settings.data, "folds", None) is not None for trial in plan.trials):
         raise document.error(
@@ -63,3 +62,7 @@ def _refuse(plan: Plan) -> None:
             "cannot be combined with data.folds, for which no looks are known to be valid: remove "
             f"data.folds, {fixed}",
         )
+
+
+def _is_path(plan: Plan) -> bool:
+    return plan.design is not None and plan.design.kind is DesignKind.PATH

@@ -198,7 +198,9 @@ def page_context(
         "cards": verdict_cards(records, tested),
         "tally": verdict_counts(tested) if tested else "",
         "headline": findings.headline(records, summary, arms, explored),
-        "cautions": loss_warnings(records.incomparable, records.metrics, records.axes)
+        "cautions": loss_warnings(
+            records.incomparable, records.metrics, records.axes, records.design
+        )
         + records.cautions
         + look_cautions(records, tested)
         + ((formulas,) if (formulas := formula_caution(texts_of(records))) else ()),

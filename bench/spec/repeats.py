@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -148,10 +148,23 @@ Seeds = Annotated[
 
 
 class EarlierLooks(Settings):
-    """Looks that were in force before the spec was changed, and how many of them were taken."""
+    """Looks that were in force before the spec was changed, and how many of them were taken.
+
+    Attributes:
+        looks: all of them.
+        taken: how many were taken of the hypotheses.
+        asked: the looks of that spec, of a path.
+        steps: how many were taken of each step of a path.
+    """
 
     looks: tuple[int, ...] = Field(strict=False)
-    taken: int = Field(ge=1)
+    taken: int = Field(ge=0)
+    asked: tuple[int, ...] = Field((), strict=False)
+    steps: tuple[int, ...] = Field((), strict=False)
+
+    def record(self) -> dict[str, Any]:
+        """As plan.json has it; what concerns paths only of these."""
+        return self.model_dump(mode="json", exclude=None if self.steps else {"asked", "steps"})
 
 
 class RepeatPlan(Settings):
@@ -192,20 +205,37 @@ class RepeatPlan(Settings):
         asked = settings.all_looks
         return cls(asked=asked, looks=asked, budget=settings.budget, futility=settings.futility)
 
-    def continuing(self, before: RepeatPlan, taken: int) -> RepeatPlan:
-        """The same after `taken` looks under another spec's plan: these stand."""
+    def continuing(self, before: RepeatPlan, taken: int, steps: Sequence[int] = ()) -> RepeatPlan:
+        """The same after looks under another spec's plan: these stand.
+
+        Args:
+            before: the other plan.
+            taken: how many of its looks were taken.
+            steps: the same of each step of an ablation path.
+        """
         if before.asked == self.asked:
             return self.model_copy(update={"looks": before.looks, "earlier": before.earlier})
-        if not taken:
+        if not taken and not any(steps):
             return self
         past = before.looks[:taken]
+        asked = before.asked if any(steps) else ()
+        stopped = EarlierLooks(looks=before.looks, taken=taken, asked=asked, steps=tuple(steps))
         return self.model_copy(
             update={
-                "looks": (*past, *(n for n in self.asked if n > past[-1])),
-                "earlier": (*before.earlier, EarlierLooks(looks=before.looks, taken=taken)),
+                "looks": (*past, *(n for n in self.asked if n > max(past, default=0))),
+                "earlier": (*before.earlier, stopped),
             }
         )
 
+    def of_step(self, step: int) -> RepeatPlan:
+        """The looks of a step of an ablation path (0, 1, …), whose own looks stand."""
+        asked = [*(one.asked for one in self.earlier), self.asked]
+        found = self.model_copy(update={"asked": asked[0], "looks": asked[0], "earlier": ()})
+        for one, following in zip(self.earlier, asked[1:], strict=True):
+            new = self.model_copy(update={"asked": following, "looks": following, "earlier": ()})
+            found = new.continuing(found, one.steps[step] if step < len(one.steps) else 0)
+        return found
+
     def record(self) -> dict[str, Any]:
         """As plain data."""
-        return self.model_dump(mode="json")
+        return self.model_dump(mode="json") | {"earlier": [one.record() for one in self.earlier]}

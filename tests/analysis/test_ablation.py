@@ -11,11 +11,14 @@ import pytest
 import statsmodels.formula.api as smf
 
 from bench.analysis.ablation import ablation_column, configurations, steps
+from bench.analysis.arms import arms_of
 from bench.analysis.explored import explore
 from bench.analysis.hypotheses import HypothesisOutcome, outcomes
+from bench.analysis.leaderboard import leaderboards
 from bench.analysis.load import load
 from bench.analysis.records import Records
 from bench.plan.design import CONFIGURATION
+from bench.plan.plan import claims_digest
 from tests.builders.designs import COMPONENTS, EFFECTS, built
 
 ADD_ONE = f"design:\n  add_one:\n{COMPONENTS}"
@@ -160,3 +163,50 @@ def test_a_fraction_is_read_back_from_its_record(tmp_path: Path) -> None:
     assert records.design is not None
     assert records.design.fraction is not None
     assert records.design.fraction.generators == ("average = flips × weight decay",)
+
+
+def test_losses_are_compared_only_where_no_component_changes_them(tmp_path: Path) -> None:
+    of_loss = "    dice loss: {train.loss: dice}\n"
+    store, plan = built(tmp_path / "one", ADD_ONE + of_loss)
+    records = load(store, plan.experiment)
+    explored = explore(records, outcomes(records))
+    losses, dice = explored.differences["final_val_loss"], explored.differences["test_dice"]
+    assert set(losses["a"]) == {"with flips", "with weight decay", "with average"}
+    assert set(dice["a"]) == {*losses["a"], "with dice loss"}
+    boards = leaderboards(records, arms_of(records), "final_val_loss", "min")
+    assert [len(board.numbers) for board in boards] == [4]
+    assert [
+        len(b.numbers) for b in leaderboards(records, arms_of(records), "test_dice", "max")
+    ] == [5]
+
+    store, plan = built(tmp_path / "fraction", FRACTION.replace("III", "IV") + of_loss)
+    records = load(store, plan.experiment)
+    explored = explore(records, outcomes(records))
+    by_loss = set(explored.components["final_val_loss"]["effect"])
+    assert by_loss == {"flips", "weight decay", "average"}
+    assert {"dice loss", "flips × weight decay"} <= {*explored.components["test_dice"]["effect"]}
+    assert (
+        "final_val_loss" not in explored.differences or explored.differences["final_val_loss"].empty
+    )
+
+
+def test_of_older_records_no_two_configurations_are_compared_by_the_loss(tmp_path: Path) -> None:
+    store, plan = built(tmp_path, ADD_ONE + "    dice loss: {train.loss: dice}\n")
+    record = store.plan(plan.experiment)
+    assert record is not None
+    del record["design"]["losses"]
+    records = load(store, plan.experiment, record | {"hypotheses_digest": None})
+    assert "final_val_loss" not in explore(records).differences
+
+
+def test_what_a_changed_design_would_test_is_not_tested(tmp_path: Path) -> None:
+    store, plan = built(tmp_path, ADD_ONE)
+    record = store.plan(plan.experiment)
+    assert record is not None
+    design = record["design"] | {"metric": "final_val_iou"}
+    assert load(store, plan.experiment, record | {"design": design}).hypotheses == ()
+    without = claims_digest(record, with_design=False)  # as earlier versions wrote it
+    assert without != record["hypotheses_digest"]
+    assert (
+        len(load(store, plan.experiment, record | {"hypotheses_digest": without}).hypotheses) == 3
+    )

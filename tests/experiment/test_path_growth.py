@@ -170,12 +170,6 @@ def test_a_path_may_not_be_too_long(tmp_path: Path) -> None:
         planned(tmp_path, SPEC_HEAD + text)
 
 
-def test_a_path_has_a_fixed_number_of_seeds(tmp_path: Path) -> None:
-    text = SPEC_HEAD.replace("seeds: 4", "seeds: {until: settled}") + PATH
-    with pytest.raises(SpecError, match=r"seeds\.until: cannot be combined with design\.path"):
-        planned(tmp_path, text)
-
-
 def test_seeds_of_other_designs_are_added_until_all_is_settled(tmp_path: Path) -> None:
     text = SPEC_HEAD.replace("seeds: 4", "seeds: {until: settled, max: 5}")
     plan = planned(tmp_path, text + f"design:\n  add_one:\n{COMPONENTS}")

@@ -1,11 +1,13 @@
-"""A study that repeats seeds until all is settled, killed at random: the verdicts are the same.
+"""Studies that grow, or have folds, killed at random: the verdicts are the same.
 
-    python -m tests.faults.settled_kills [--kills 10] [--seed 0] [--together]
+    python -m tests.faults.settled_kills [--study path] [--kills 10] [--seed 0] [--together]
 
-The study is run undisturbed, one trial at a time. Then in another folder, two at a time, while its
-worker or all of its processes are killed at random instants and the command is started again.
-verdicts.json must be the same to the byte, looks.json and the planned trials too, and no look may
-ever be decided otherwise than before. With `--together` two commands share a third folder, too.
+Of `seeds` the hypotheses are repeated until all is settled, of `path` the steps of an ablation
+path, too; `folds` cross-validates. The study is run undisturbed, one trial at a time. Then in
+another folder, two at a time, while its worker or all of its processes are killed at random
+instants and the command is started again. verdicts.json must be the same to the byte, looks.json
+and the planned trials too, and no look may ever be decided otherwise than before. With `--together`
+two commands share a third folder, too.
 Exits with 1 on any difference.
 """
 
@@ -29,21 +31,44 @@ from tests.faults.workspace import ROOT
 
 LIMIT_SECONDS = 1800.0
 FOLDERS = ("alone", "killed", "together")
-SPEC = """\
+_HEAD = """\
 experiment: settled
 task: segmentation
-data: {name: shapes, image_size: 32, train: 12, val: 4, test: 12}
 train: {epochs: EPOCHS, batch_size: 6}
 model: {name: unet, width: 0.05}
-grid: {train.lr: {low: 0.0001, middle: 0.003, high: 0.01}}
-seeds: {until: settled, max: MAX}
 machine: {threads: 1, device: cpu}
+"""
+_SHAPES = "data: {name: shapes, image_size: 32, train: 12, val: 4, test: 12}\n"
+_RATES = """\
+grid: {train.lr: {low: 0.0001, middle: 0.003, high: 0.01}}
 hypotheses:
   - {id: low, claim: "A low rate is too low", metric: final_train_loss, a: {train.lr: low},
      b: {train.lr: middle}, expect: higher}
   - {id: high, claim: "A high rate is better", metric: test_dice, a: {train.lr: high},
      b: {train.lr: middle}, expect: higher}
 """
+_PATH = """\
+design:
+  path:
+    from: {train.lr: 0.00001, train.ema: 0.9}
+    to: {train.lr: 0.01, train.ema: null, flips: {augment: [{hflip: {p: 0.5}}]}}
+"""
+_FOLDS = """\
+grid: {train.lr: {low: 0.0001, high: 0.01}}
+seeds: 1
+hypotheses:
+  - {id: low, claim: "A low rate is too low", metric: final_train_loss, a: {train.lr: low},
+     b: {train.lr: high}, expect: higher}
+  - {id: dice, claim: "A high rate is better", metric: cross_val_dice, a: {train.lr: high},
+     b: {train.lr: low}, expect: higher}
+"""
+_REPEATED = "seeds: {until: settled, max: MAX}\n"
+SPECS = {
+    "seeds": _HEAD + _SHAPES + _REPEATED + _RATES,
+    "path": _HEAD + _SHAPES + _REPEATED + _PATH,
+    "folds": _HEAD + _SHAPES.replace("test: 12", "test: 12, folds: {k: 5}") + _FOLDS,
+}
+"""Each by the name of its study."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +78,10 @@ class Folder:
     path: Path
     jobs: int
 
-    def write(self, epochs: int, most: int) -> None:
+    def write(self, study: str, epochs: int, most: int) -> None:
         """The spec."""
         self.path.mkdir(parents=True)
-        text = SPEC.replace("EPOCHS", str(epochs)).replace("MAX", str(most))
+        text = SPECS[study].replace("EPOCHS", str(epochs)).replace("MAX", str(most))
         (self.path / "spec.yaml").write_text(text)
 
     def start(self) -> subprocess.Popen[bytes]:
@@ -92,9 +117,12 @@ class Folder:
         """What must not depend on what happened to the processes."""
         results, reports = self.path / "results" / "settled", self.path / "reports" / "settled"
         plan = json.loads((results / "plan.json").read_text())
+        path = results / "looks.json"
+        looks = json.loads(path.read_text()) if path.exists() else {}
+        looks.pop("reports", None)  # two commands may make two
         return {
             "verdicts": (reports / "verdicts.json").read_bytes(),
-            "looks": (results / "looks.json").read_bytes(),
+            "looks": looks,
             "trials": [trial["id"] for trial in plan["trials"]],
         }
 
@@ -128,7 +156,8 @@ def disturbed(folder: Folder, kills: int, draw: random.Random) -> dict[str, obje
             run = folder.start()
         if run.wait(max(1.0, until - time.monotonic())) != 0:  # interrupted with the last one
             run = folder.start()
-            run.wait(max(1.0, until - time.monotonic()))
+            if run.wait(max(1.0, until - time.monotonic())) != 0:
+                raise SystemExit(folder.said)
     finally:
         if run.poll() is None:
             os.killpg(run.pid, signal.SIGKILL)
@@ -145,12 +174,19 @@ def together(folder: Folder) -> dict[str, object]:
 
 
 def differences(
-    root: Path, kills: int, seed: int, epochs: int, most: int, *, shared: bool = False
+    root: Path,
+    kills: int,
+    seed: int,
+    epochs: int,
+    most: int,
+    *,
+    study: str = "seeds",
+    shared: bool = False,
 ) -> list[str]:
     """What was not the same, in words."""
     alone, killed, both = (Folder(root / name, 1 + (name == "killed")) for name in FOLDERS)
     for folder in (alone, killed, both):
-        folder.write(epochs, most)
+        folder.write(study, epochs, most)
     expected = undisturbed(alone)
     found = {}
     if kills:
@@ -170,6 +206,7 @@ def differences(
 def main(arguments: Sequence[str] | None = None) -> int:
     """The long form; 1 where anything was different."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--study", choices=SPECS, default="seeds")
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, default=6)
@@ -179,7 +216,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     counts = options.kills, options.seed, options.epochs, options.max
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        found = differences(root, *counts, shared=options.together)
+        found = differences(root, *counts, study=options.study, shared=options.together)
         said = "".join(path.read_text() for path in root.glob("*/said.txt"))
     starts, looks = said.count("Starting: loading"), said.count("Look ")
     print(f"{options.kills} kills, {starts} starts, {looks} looks said")

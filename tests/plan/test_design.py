@@ -257,7 +257,45 @@ def test_components_of_the_loss_are_not_compared_by_it(tmp_path: Path) -> None:
     assert [h.metric for h in plan.hypotheses] == ["test_dice"]
     assert planned(tmp_path, text + "select: {metric: val/loss}\n").hypotheses == ()
     chosen = fault(tmp_path, text[:-2] + ", metric: best_val_loss}\n")
-    assert "is not comparable across the levels of configuration" in chosen
+    assert "is not comparable across the levels of dice; take another" in chosen
+
+
+def test_only_the_component_of_the_loss_is_not_compared_by_it(tmp_path: Path) -> None:
+    components = "{dice: {train.loss: dice}, rate: {train.lr: 0.1}}"
+    text = f"design: {{leave_one_out: {components}}}\n"
+    plan = planned(tmp_path, text + "select: {metric: val/loss}\n")
+    assert [h.id for h in plan.hypotheses] == ["without_rate"]
+    assert plan.design is not None
+    assert set(plan.design.losses) == {"dice"}
+    assert plan.design.loss_of("full") == plan.design.loss_of("without rate")
+    assert plan.design.loss_of("full") != plan.design.loss_of("without dice")
+    assert Design.of(plan.design.record()) == plan.design
+    assert plan.warnings[0].startswith("val/loss is not comparable across the levels of dice:")
+    own = "hypotheses: [{id: r, claim: c, metric: best_val_loss, a: {X}, b: {Y}, expect: lower}]\n"
+    same = own.replace("X", "rate: on").replace("Y", "rate: off")
+    assert planned(tmp_path, text + same).hypotheses[0].id == "r"
+    other = own.replace("X", "dice: on").replace("Y", "dice: off")
+    assert "is not comparable across the levels of dice" in fault(tmp_path, text + other)
+    by_label = own.replace("X", "configuration: full")
+    of_rate = by_label.replace("Y", "configuration: without rate")
+    assert planned(tmp_path, text + of_rate).hypotheses[0].id == "r"
+    of_dice = by_label.replace("Y", "configuration: without dice")
+    assert "is not comparable across the levels of dice" in fault(tmp_path, text + of_dice)
+
+
+def test_alternatives_that_keep_the_loss_are_compared_by_it(tmp_path: Path) -> None:
+    text = (
+        "design: {one_at_a_time: {recipe: {slow: {train.lr: 0.1},"
+        " focal: {train.loss: focal, train.lr: 0.2}}}}\nselect: {metric: val/loss}\n"
+    )
+    assert [h.id for h in planned(tmp_path, text).hypotheses] == ["recipe_slow"]
+
+
+def test_a_section_that_says_nothing_of_the_loss_changes_none(tmp_path: Path) -> None:
+    text = "design: {add_one: {sgd: {train: {optimizer: sgd, lr: 0.1}}}}\n"
+    plan = planned(tmp_path, text)
+    assert plan.design is not None
+    assert plan.design.losses == {}
 
 
 WRONG = {

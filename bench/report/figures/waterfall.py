@@ -72,6 +72,8 @@ def waterfall(experiment: ExperimentData) -> Drawing | None:
     if frame.empty:
         return None
     figure, (ax,) = panels(1, 1, height=0.9 + 0.34 * len(frame))
+    unsettled = {one.taken for one in experiment.records.path if one.is_unsettled}
+    frame["label"] = [f"{x} (not settled)" if x in unsettled else x for x in frame["label"]]
     draw_waterfall(ax, frame)
     ax.set_title(title(view.column), loc="left")
     caption = (
@@ -80,6 +82,8 @@ def waterfall(experiment: ExperimentData) -> Drawing | None:
         "corrected. Filled: the test of the step is settled; hollow: it is not. The axis need not "
         "begin at 0."
     )
+    if unsettled:
+        caption += " Not settled: another component may have been as good a choice at this step."
     return Drawing("waterfall", "Step by step", caption, (picture(figure),))
 
 

@@ -11,6 +11,8 @@ import pandas as pd
 
 from bench.analysis.ablation import ablation_column, configurations
 from bench.analysis.explored import Exploration
+from bench.analysis.path_round import StepState
+from bench.analysis.path_words import path_frame, path_lines
 from bench.analysis.records import Records
 from bench.analysis.stats import Interval
 from bench.plan.design import ON, TO, Design, DesignKind
@@ -27,8 +29,8 @@ _ABOUT = {
     DesignKind.CUMULATIVE: "The base, to which one component after the other is added.",
     DesignKind.ONE_AT_A_TIME: "The base, and each alternative to one of its parts.",
     DesignKind.PATH: (
-        "An ablation path (Fawcett and Hoos 2016): in each round the component is taken whose best "
-        "validation score is the highest on average; the other candidates of a round stand below."
+        "An ablation path (Fawcett and Hoos 2016): in each step the component is taken whose best "
+        "validation score is the best on average; the other candidates of a step stand below."
     ),
     DesignKind.FRACTIONAL: (
         "A fraction of all combinations: an effect is the mean of the half of the runs that has a "
@@ -47,6 +49,8 @@ class AblationView:
         frame, table: the configurations, as numbers and as texts.
         effects_frame, effects_table: of a fraction, its effects; else None.
         aliases: of a fraction, what is confounded with what.
+        steps: of a path, what each of its steps took and how that came about.
+        path_frame, path_table: of a path, the candidates of all steps; else None.
     """
 
     column: str
@@ -56,6 +60,9 @@ class AblationView:
     effects_frame: pd.DataFrame | None = None
     effects_table: Table | None = None
     aliases: tuple[str, ...] = ()
+    steps: tuple[str, ...] = ()
+    path_frame: pd.DataFrame | None = None
+    path_table: Table | None = None
 
     @property
     def heading(self) -> str:
@@ -79,6 +86,9 @@ def ablation_view(records: Records, explored: Exploration) -> AblationView | Non
         effects,
         None if effects is None else fraction_table(effects),
         () if design.fraction is None else alias_lines(design.fraction),
+        tuple(path_lines(records)),
+        path := path_frame(records) if records.path else None,
+        None if path is None else path_table(path, records.selection_column),
     )
 
 
@@ -115,6 +125,40 @@ def fraction_table(found: pd.DataFrame) -> Table:
             ),
         ]
     )
+
+
+def path_table(found: pd.DataFrame, column: str) -> Table:
+    """The candidates of every step of a path, and which was taken."""
+    rows = found.to_dict("records")
+    decimals = numbers.decimals_for(found["mean"], found["mean"] * math.nan)
+    return Table(
+        [
+            Column("Step", "In order.", [Cell(str(row["step"]), row["step"]) for row in rows]),
+            text_column("Component", "A candidate.", found["component"]),
+            Column(
+                title(column),
+                "Mean over the seeds that it was compared on.",
+                [Cell(numbers.fixed(row["mean"], decimals), sort_key(row["mean"])) for row in rows],
+            ),
+            Column("Seeds", "How many it was given.", [_count(row["seeds"]) for row in rows]),
+            Column(
+                "Taken",
+                "Whether the step took it, and whether its race was settled.",
+                [Cell(_taken(row), row["taken"]) for row in rows],
+                "left",
+            ),
+        ]
+    )
+
+
+def _count(value: Any) -> Cell:
+    return Cell("") if pd.isna(value) else Cell(str(value), int(value))
+
+
+def _taken(row: Mapping[Any, Any]) -> str:
+    if not row["taken"]:
+        return ""
+    return TICK if row["state"] in ("", StepState.SETTLED) else f"{TICK} ({row['state']})"
 
 
 def alias_lines(fraction: Fraction) -> tuple[str, ...]:

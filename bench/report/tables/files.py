@@ -24,7 +24,7 @@ from bench.texts import formula_caution
 
 NAMES = ("arms", "learning", "verdicts", "differences", "interactions", "effects", "failures")
 OF_SEARCH = ("chosen", "points")
-OF_DESIGN = ("ablation", "ablation_effects")
+OF_DESIGN = ("ablation", "ablation_effects", "path")
 _NESTED = frozenset({"strata", "shortages", "trials", "failures", "statements", "components"})
 """What verdicts.json has of a hypothesis and a row of verdicts.csv cannot."""
 
@@ -67,6 +67,8 @@ def table_files(
             found["ablation_effects"] = TableFile(
                 ablation.effects_frame, ablation.effects_table, notes
             )
+        if ablation.path_frame is not None and ablation.path_table is not None:
+            found["path"] = TableFile(ablation.path_frame, ablation.path_table, ablation.steps)
     if context["failures"]:
         runs = records.trial_records.runs
         failed = runs[runs["status"] == Status.FAILED]

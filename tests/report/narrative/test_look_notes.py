@@ -144,7 +144,7 @@ def test_edited_looks_test_nothing(tmp_path: Path) -> None:
     path.write_text(json.dumps(record))
     records = load(study.store, "settled")
     assert records.hypotheses == ()
-    assert "hypotheses or looks in plan.json were changed" in " ".join(records.cautions)
+    assert "hypotheses, looks or design in plan.json were changed" in " ".join(records.cautions)
 
 
 def test_futility_and_budget_are_told(tmp_path: Path) -> None:
