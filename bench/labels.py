@@ -1,4 +1,6 @@
-"""The one label that every mask may have besides its classes."""
+"""Values of targets besides their classes."""
 
 IGNORE_LABEL = 255
-"""Pixels with it are neither trained on nor scored."""
+"""Pixels with it are neither trained on nor scored; every mask may have it."""
+MISSING_LABEL = -1
+"""Where an image can have several labels, of 0 and 1: it is not known whether it has this one."""

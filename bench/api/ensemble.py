@@ -36,12 +36,10 @@ class Ensemble:
         trust_code: bool = False,
     ) -> Any:
         """What the models make of an image together, or of each in a list; as `Trial.predict`."""
-        import pandas as pd
-
+        from bench.api.predicted import predicted
         from bench.api.trained import Trained
         from bench.inference.ensemble import Predictor
         from bench.record.store import TrialFiles
-        from bench.tasks.classification import Classification
 
         members = [
             Trained(TrialFiles(trial.folder), device, trust_code=trust_code)
@@ -50,11 +48,7 @@ class Ensemble:
         model = Predictor([member.parts for member in members])
 
         def one(image: ImageLike) -> Any:
-            seen = [member.read(image) for member in members]
-            if not isinstance(model.task, Classification):
-                return model.labels(seen)
-            shares = model.probabilities(seen).cpu().numpy()
-            return pd.Series(shares, index=list(model.task.classes), name="probability")
+            return predicted(model, [member.read(image) for member in members])
 
         if isinstance(images, list | tuple):
             return [one(image) for image in images]

@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import PIL.Image
 import PIL.ImageOps
 import torch
 
 from bench.api.images import ImageLike
+from bench.api.predicted import predicted
 from bench.errors import BenchError
-from bench.inference.images import Image, ImageReader, labels_of
+from bench.inference.ensemble import Predictor
+from bench.inference.images import Image, ImageReader
 from bench.inference.trained import score, trained_parts
 from bench.record.trial_files import TrialFiles
-from bench.tasks.classification import Classification
 from bench.train.trial_parts import TrialParts, to_network_input
 
 
@@ -39,14 +39,7 @@ class Trained:
 
     def predict(self, image: ImageLike) -> Any:
         """Class numbers (H, W) at the image's size, or probabilities by class."""
-        read, task = self.read(image), self.parts.task
-        if not isinstance(task, Classification):
-            return labels_of(self.parts, read)
-        self.parts.model.eval()
-        with torch.inference_mode(), self.parts.precision().autocast():
-            batch = to_network_input(self.parts, read.values, read.window)
-            found = task.probabilities(self.parts.model, batch)[0].cpu().numpy()
-        return pd.Series(found, index=list(task.classes), name="probability")
+        return predicted(Predictor([self.parts]), [self.read(image)])
 
     def score(self, split: str) -> dict[str, float | None]:
         """The metrics on one split."""

@@ -137,8 +137,8 @@ def spec_text(name: str, path: Path, start: Start) -> str:
         size=start.size,
         train=start.train,
         slim=start.slim,
-        metric={"segmentation": "dice", "classification": "top1"}[task],
-        figure={"segmentation": "Dice", "classification": "accuracy"}[task],
+        metric=_METRICS[task][0],
+        figure=_METRICS[task][1],
     )
 
 
@@ -173,7 +173,16 @@ _CLASSIFICATION = """\
     residual: {name: resnet, depth: 18$slim}
     plain: {name: resnet, depth: 18, residual: false$slim}
 """
-_ARMS = {"segmentation": _SEGMENTATION, "classification": _CLASSIFICATION}
+_ARMS = {
+    "segmentation": _SEGMENTATION,
+    "classification": _CLASSIFICATION,
+    "multi_label": _CLASSIFICATION,
+}
+_METRICS = {
+    "segmentation": ("dice", "Dice"),
+    "classification": ("top1", "accuracy"),
+    "multi_label": ("map", "mAP"),
+}
 _TAIL = """\
   augment:
     none: []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 
 import numpy as np
@@ -18,6 +18,7 @@ from bench.data.pages import AS_SEEN, Opening
 from bench.data.window import EIGHT_BITS, FULL, Setting, Window, coding, derive
 from bench.data.window import notes as window_notes
 from bench.errors import DataError
+from bench.labels import MISSING_LABEL
 
 Names = tuple[str, ...]
 _SHOWN = 20
@@ -30,28 +31,43 @@ class Labelling:
     Attributes:
         names: of the labels 0…K-1.
         of: a sample's name → its label; or its labels, where it can have several, or none.
+        unknown: a sample's name → labels of which it is not known whether it has them.
     """
 
     names: Names
     of: Mapping[str, int] | Mapping[str, tuple[int, ...]]
+    unknown: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     @classmethod
-    def of_names(cls, names: Names, of: Mapping[str, Names], *, several: bool) -> Labelling:
+    def of_names(
+        cls,
+        names: Names,
+        of: Mapping[str, Names],
+        *,
+        several: bool,
+        unknown: Mapping[str, Names] | None = None,
+    ) -> Labelling:
         """From the samples' labels by name; `several`: they can have more than one, or none."""
         number = {name: label for label, name in enumerate(names)}
-        numbers = {name: tuple(sorted(number[label] for label in own)) for name, own in of.items()}
+
+        def numbered(labels: Mapping[str, Names]) -> dict[str, tuple[int, ...]]:
+            return {name: tuple(sorted(number[n] for n in own)) for name, own in labels.items()}
+
+        numbers = numbered(of)
         if several:
-            return cls(names, numbers)
+            return cls(names, numbers, numbered(unknown or {}))
         return cls(names, {name: own[0] for name, own in numbers.items()})
 
     def array(self, samples: Names) -> npt.NDArray[np.int64]:
-        """The labels of these samples: (N,), or (N, K) of 0 and 1 where one can have several."""
+        """The labels of these samples: (N,), or (N, K) where one can have several; see `Split`."""
         labels = [self.of[name] for name in samples]
         if all(isinstance(label, int) for label in labels):
             return np.array(labels, np.int64)
         found = np.zeros((len(samples), len(self.names)), np.int64)
         for row, label in zip(found, labels, strict=True):
             row[list(label if isinstance(label, tuple) else (label,))] = 1
+        for row, name in zip(found, samples, strict=True):
+            row[list(self.unknown.get(name, ()))] = MISSING_LABEL
         return found
 
 
@@ -137,6 +153,7 @@ def assemble(
     described: list[object] = [arrays.content, dict(names), classes]
     if labelling is not None:
         described += [labelling.names, dict(labelling.of)]
+        described += [["unknown", dict(labelling.unknown)]] if labelling.unknown else []
     if not found.is_plain:
         described.append(["window", *found.limits])
     fingerprint = hashlib.sha256(json.dumps(described).encode()).hexdigest()[:16]

@@ -54,8 +54,8 @@ class Split:
             values are black and white.
         masks: (N, H, W) uint8, class 0…K-1, or `IGNORE_LABEL` where not scored; None: has none.
         names: N names, unique in the data set.
-        labels: (N,) int64, one label per image; (N, K) int64 of 0 and 1 where an image can have
-            several of K labels, or none; None: has none.
+        labels: (N,) int64, one label per image; where an image can have several of K labels, or
+            none, (N, K) int64: 1, 0, or `MISSING_LABEL` where it is not known; None: has none.
         facts: of the N image files; empty: not read from files.
         mask_facts: of the N mask files, likewise.
         groups: N names of groups that are not split (`data.groups`); empty: there are none.

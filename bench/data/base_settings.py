@@ -49,8 +49,8 @@ class DataSettings(Settings):
         return 3
 
     @property
-    def several_labels(self) -> bool:
-        """Whether an image can have more labels than one, or none."""
+    def several_labels(self) -> bool | None:
+        """Whether an image can have more labels than one, or none; None: that is not known."""
         return False
 
     @property

@@ -81,7 +81,10 @@ class ClassFolder:
         )  # fmt: skip
         arrays = load_images([found.single(name) for name in everyone], reading)
         labelling = Labelling.of_names(
-            self.classes, {name: found.labels[name] for name in everyone}, several=several
+            self.classes,
+            {name: found.labels[name] for name in everyone},
+            several=several,
+            unknown=found.unknown,
         )
         notes = found.notes + notes + share_out.notes(names, groups, by_class)
         return assemble(arrays, names, (), notes, labelling, self.window, opening, groups)

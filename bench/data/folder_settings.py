@@ -52,6 +52,11 @@ class LabelTable(Table):
     separator: str | None = Field(
         None, min_length=1, description="between the labels of one image, which may have several"
     )
+    empty: Literal["missing", "zero"] = added_later(
+        "missing",
+        description="an empty cell in columns of 0 and 1. missing: it is not known whether the "
+        "image has the label; zero: it has not",
+    )
     images: str = Field(
         ".", description="the folder under `root` that the paths in the table start from"
     )

@@ -267,7 +267,7 @@ def _labels_of(pool: Split, splits: Splits) -> list[list[str]]:
     assert pool.labels is not None
     if pool.labels.ndim == 1:
         return [[splits.labels[label]] for label in pool.labels]
-    return [[splits.labels[label] for label in np.flatnonzero(row)] for row in pool.labels]
+    return [[splits.labels[label] for label in np.flatnonzero(row == 1)] for row in pool.labels]
 
 
 def _rows_of(pool: Split, rows: npt.NDArray[np.int64]) -> Split:

@@ -33,6 +33,7 @@ class FoundFiles:
         splits: what folders or a column say of splits; empty: nothing.
         groups: each image's group; None: nothing is said of them.
         labels: each image's labels by name; empty: nothing is said of them.
+        unknown: the labels by name that an image may have or not; empty: none.
         expected: where the mask of an image that has none would be.
         notes: what a reader should know.
         planes: of samples that are slices of a volume: which, from 0.
@@ -48,6 +49,7 @@ class FoundFiles:
     notes: Names = ()
     bands: dict[str, tuple[Path, ...]] = field(default_factory=dict)
     planes: dict[str, int] = field(default_factory=dict)
+    unknown: dict[str, Names] = field(default_factory=dict)
 
     def single(self, name: str) -> Single:
         """A sample without its mask."""
@@ -72,6 +74,7 @@ class FoundFiles:
         return replace(
             self, images=of_each(self.images), masks=of_each(self.masks), splits=splits,
             groups=of_each(groups), labels=of_each(self.labels), planes=planes,
+            unknown=of_each(self.unknown),
         )  # fmt: skip
 
     def _slices(self, name: str, file: Path) -> Names:

@@ -77,6 +77,11 @@ class CustomData(Custom, DataSettings):
     classes: ClassNames = ("background", "foreground")
     labels: LabelNames = Field((), description="names of the images' labels, in order")
 
+    @property
+    def several_labels(self) -> None:
+        """Its samples say."""
+        return
+
     def class_names(self) -> tuple[str, ...]:
         """As given."""
         return self.classes

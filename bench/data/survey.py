@@ -228,7 +228,9 @@ def mask_survey(split: Split, classes: Sequence[str], background: bool) -> MaskS
 
 
 def _label_counts(found: Ints, labels: Sequence[str]) -> dict[str, int]:
-    of_label = found.T if found.ndim == 2 else (found == label for label in range(len(labels)))
+    of_label = (
+        (found == 1).T if found.ndim == 2 else (found == label for label in range(len(labels)))
+    )
     return {name: int(own.sum()) for name, own in zip(labels, of_label, strict=True)}
 
 

@@ -108,7 +108,7 @@ def _with_labels(
     found = dict(table)
     if folder != ".":
         found["images"] = folder
-    ones = [column for column in columns if _all(rows, column, lambda text: text in _NUMBERS)]
+    ones = [column for column in columns if _says_zero_or_one(rows, column)]
     single = next((c for c in columns if _LABEL_WORDS.match(c) and c not in ones), None)
     if single is None:
         named = [c for c in ones if _LABEL_WORDS.match(c)]
@@ -117,6 +117,8 @@ def _with_labels(
     if single is None and len(ones) >= 2:
         classes = ones
         found["label"] = ones
+        if not all(_all(rows, column, _is_number) or _has_zero(rows, column) for column in ones):
+            found["empty"] = "zero"
         task, note = "multi_label", f"{len(ones)} columns of 0 and 1: an image has several labels"
     elif single is not None:
         separator = _separator(rows, single)
@@ -166,6 +168,20 @@ def _is_split(text: str) -> bool:
 def _all(rows: Sequence[Row], column: str, is_so: Any) -> bool:
     texts = [row.text(column) for row in rows]
     return bool(texts) and all(map(is_so, texts)) and len(set(texts)) > 1
+
+
+def _is_number(text: str) -> bool:
+    return text in _NUMBERS
+
+
+def _has_zero(rows: Sequence[Row], column: str) -> bool:
+    return any(row.text(column) in ("0", "0.0") for row in rows)
+
+
+def _says_zero_or_one(rows: Sequence[Row], column: str) -> bool:
+    """Whether it has 0 and 1 only, or nothing, and both of two of them."""
+    texts = {row.text(column) for row in rows}
+    return texts <= {*_NUMBERS, "", "-1", "-1.0"} and bool(texts & {"1", "1.0"}) and len(texts) > 1
 
 
 def _repeats(rows: Sequence[Row], column: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,9 @@ from bench.errors import DataError, did_you_mean
 
 _JSON_LINES = (".jsonl", ".ndjson", ".json")
 _ONE = {"1", "1.0", "true", "yes"}
-_ZERO = {"0", "0.0", "false", "no", ""}
+_ZERO = {"0", "0.0", "false", "no"}
+_UNKNOWN = {"", "-1", "-1.0", "?", "nan", "na", "n/a", "null", "none"}
+"""Not known; -1 is CheXpert's `uncertain`."""
 
 
 @dataclass(frozen=True)
@@ -189,6 +191,7 @@ def files_with_labels(
     rows = read_rows(file, _columns(table, columns))
     finder = PathFinder(root, (table.images, "."), follow_links=follow_links)
     labels = {id(row): _labels(row, table) for row in rows}
+    _check_zeros(file, rows, table)
     others: dict[str, None] = {}
     kept = []
     for row in rows:
@@ -200,14 +203,14 @@ def files_with_labels(
     found, names = _listed(table, kept, finder, root)
     for name, row in names.items():
         found.labels[name] = labels[id(row)]
-    notes: tuple[str, ...] = ()
+        if unknown := _unknown(row, table):
+            found.unknown[name] = unknown
+    notes = _notes_of_unknown(found, len(classes))
     if others:
         shown = ", ".join(map(one_line, sorted(others)[:5])) + (", …" if len(others) > 5 else "")
         lost = f" with their {len(rows) - len(kept):,} images" if len(kept) < len(rows) else ""
-        notes = (f"labels that are no class of the spec are left out{lost}: {shown}",)
-    return FoundFiles(
-        found.images, splits=found.splits, groups=found.groups, labels=found.labels, notes=notes
-    )
+        notes += (f"labels that are no class of the spec are left out{lost}: {shown}",)
+    return replace(found, notes=notes)
 
 
 def _columns(table: Table, own: Sequence[str]) -> list[str]:
@@ -272,7 +275,7 @@ def _split(row: Row, column: str) -> str:
 def _labels(row: Row, table: LabelTable) -> tuple[str, ...]:
     """The labels of a line's image."""
     if not isinstance(table.label, str):
-        return tuple(column for column in table.label if _is_one(row, column))
+        return tuple(column for column in table.label if _cell(row, column, table) == 1)
     value = row.values.get(table.label)
     if isinstance(value, list):
         if table.separator is None:
@@ -290,8 +293,40 @@ def _labels(row: Row, table: LabelTable) -> tuple[str, ...]:
     return (text,)
 
 
-def _is_one(row: Row, column: str) -> bool:
+def _cell(row: Row, column: str, table: LabelTable) -> int | None:
+    """Whether an image has the label of a column of 0 and 1; None: that is not known."""
     text = row.text(column).lower()
-    if text not in _ONE | _ZERO:
-        raise row.error(f"the column {column!r} says {one_line(text)!r}: write 0 or 1")
-    return text in _ONE
+    if text in _ONE or text in _ZERO:
+        return int(text in _ONE)
+    if not text and table.empty == "zero":
+        return 0
+    if text not in _UNKNOWN:
+        raise row.error(
+            f"the column {column!r} says {one_line(text)!r}: write 0 or 1, or nothing where it is "
+            "not known"
+        )
+    return None
+
+
+def _unknown(row: Row, table: LabelTable) -> tuple[str, ...]:
+    """The labels of which it is not known whether a line's image has them."""
+    columns = () if isinstance(table.label, str) else table.label
+    return tuple(column for column in columns if _cell(row, column, table) is None)
+
+
+def _check_zeros(file: Path, rows: Sequence[Row], table: LabelTable) -> None:
+    """Refuse a column that says of no image that it has not the label: nothing can be learnt."""
+    for column in () if isinstance(table.label, str) else table.label:
+        if all(_cell(row, column, table) != 0 for row in rows):
+            raise DataError(
+                f"{file}: the column {column!r} has no 0: set `empty: zero` in `table:` if an "
+                "empty cell means that the image has not the label, or leave the column out"
+            )
+
+
+def _notes_of_unknown(found: FoundFiles, classes: int) -> tuple[str, ...]:
+    count = sum(map(len, found.unknown.values()))
+    if not count:
+        return ()
+    every = classes * len(found.images)
+    return (f"{count:,} of {every:,} labels are not known: neither trained on nor scored",)

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from bench.errors import BenchError, StoreError
 from bench.inference.flips import FlipAveraged, Flips
 from bench.inference.images import Image, ImageReader
-from bench.inference.mean_scores import mean_scores as mean_scores
+from bench.inference.mean_scores import MeanScores, mean_scores, mean_scores_of
 from bench.inference.trained import trained_parts
 from bench.record.confirm import checked_config
 from bench.record.store import Store, TrialFiles
-from bench.tasks.base import Picture
-from bench.tasks.classification import Classification
+from bench.tasks.base import LabelsImages, Picture
 from bench.tasks.outputs import as_classes, at_size, main_output
+from bench.tasks.settings import TaskSettings
 from bench.train.trial_parts import TrialParts, to_network_input
 
 
@@ -58,13 +58,13 @@ def fold_members(store: Store, text: str) -> list[TrialFiles]:
 class Ensemble(nn.Module):
     """Several models as one, which gives the mean of their probabilities as scores."""
 
-    def __init__(self, models: Sequence[nn.Module]) -> None:
+    def __init__(self, models: Sequence[nn.Module], mean: MeanScores = mean_scores) -> None:
         super().__init__()
-        self.models = nn.ModuleList(models)
+        self.models, self._mean = nn.ModuleList(models), mean
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, K, …) scores of images (B, 3, H, W)."""
-        return mean_scores([main_output(model(images)) for model in self.models])
+        return self._mean([main_output(model(images)) for model in self.models])
 
 
 class _Known(nn.Module):
@@ -86,6 +86,12 @@ class Predictor:
         self.task = members[0].task
         self._readers = [ImageReader(parts) for parts in members]
 
+    @property
+    def task_settings(self) -> TaskSettings:
+        """Those of its task."""
+        found: TaskSettings = self.members[0].trial.settings.task
+        return found
+
     def read(self, path: Path) -> list[Image]:
         """The image of a file, as each of the models sees it.
 
@@ -103,8 +109,8 @@ class Predictor:
         return image[0].canvas.cut_out(found, image[0].size)
 
     def probabilities(self, image: Sequence[Image]) -> Tensor:
-        """(K,) fp32, of a task that classifies images."""
-        assert isinstance(self.task, Classification)
+        """(K,) fp32, of a task that labels images."""
+        assert isinstance(self.task, LabelsImages)
         parts = self.members[0]
         with torch.inference_mode(), parts.precision().autocast():
             model, batch = self._known(image)
@@ -131,7 +137,7 @@ class Predictor:
             main_output(parts.whole_image_model.eval()(batch))
             for parts, batch in zip(self.members, batches, strict=True)
         ]
-        return _Known(mean_scores(scores)), batches[0]
+        return _Known(mean_scores_of(self.task)(scores)), batches[0]
 
 
 def predictor(
@@ -145,7 +151,10 @@ def predictor(
     files = fold_members(store, name)
     members = [trained_parts(each, device, trust_code=trust_code) for each in files]
     if flips != "none":
-        members = [replace(each, model=FlipAveraged(each.model, flips)) for each in members]
+        members = [
+            replace(each, model=FlipAveraged(each.model, flips, mean_scores_of(each.task)))
+            for each in members
+        ]
     return Predictor(members)
 
 
@@ -165,4 +174,5 @@ def joined_parts(members: Sequence[TrialParts], name: str, split: str) -> TrialP
         raise BenchError(
             f"{name}: its folds see the images' values through different windows: set data.window"
         )
-    return replace(first, model=Ensemble([parts.model for parts in members]).eval())
+    models = [parts.model for parts in members]
+    return replace(first, model=Ensemble(models, mean_scores_of(first.task)).eval())

@@ -6,7 +6,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from bench.inference.mean_scores import mean_scores
+from bench.inference.mean_scores import MeanScores, mean_scores
 from bench.tasks.outputs import main_output
 
 Flips = Literal["none", "horizontal", "both"]
@@ -24,13 +24,13 @@ class FlipAveraged(nn.Module):
     Scores of pixels are mirrored back first; those of whole images need not be.
     """
 
-    def __init__(self, model: nn.Module, flips: Flips) -> None:
+    def __init__(self, model: nn.Module, flips: Flips, mean: MeanScores = mean_scores) -> None:
         super().__init__()
-        self.model, self._passes = model, AXES[flips]
+        self.model, self._passes, self._mean = model, AXES[flips], mean
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, K, …) scores of images (B, C, H, W)."""
-        return mean_scores([self._once(images, axes) for axes in self._passes])
+        return self._mean([self._once(images, axes) for axes in self._passes])
 
     def _once(self, images: Tensor, axes: tuple[int, ...]) -> Tensor:
         if not axes:

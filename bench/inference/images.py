@@ -20,7 +20,7 @@ from bench.data.settings import DataSettings, FilesSettings
 from bench.data.window import DEPTH, EIGHT_BITS, FULL, Kind, Window, encode
 from bench.errors import DataError
 from bench.tasks.base import Picture
-from bench.train.trial_parts import TrialParts, predict
+from bench.train.trial_parts import TrialParts
 
 
 class Image(NamedTuple):
@@ -66,7 +66,7 @@ class ImageReader:
             chosen = tuple(range(len(names))) if names else indices_of(data.channels)
             self._opening = replace(self._opening, channels=chosen)
         # masks of images that were cropped in training are predicted tile by tile
-        learns_masks = parts.trial.settings.task.target == "mask"
+        learns_masks = parts.trial.settings.task.target_form == "mask"
         self._sees_all = self._fitting.fit == "crop" and learns_masks
         self._window = parts.window or EIGHT_BITS
 
@@ -142,9 +142,3 @@ class ImageReader:
             f"on {trained.kind} ones from {trained.low:g} to {trained.high:g}",
             "predict images of the same kind",
         )
-
-
-def labels_of(parts: TrialParts, image: Image) -> Picture:
-    """What the model makes of an image: labels (H, W) at the image's own size."""
-    labels: Picture = predict(parts, image.values, image.canvas.size, image.window)[0]
-    return image.canvas.cut_out(labels, image.size)

@@ -14,11 +14,11 @@ from bench.data.base import FileFacts, Split
 from bench.errors import BenchError, StoreError
 from bench.inference.ensemble import fold_members
 from bench.inference.images import fitting_of
-from bench.inference.predict import Predicted, write_mask
+from bench.inference.predict import SEPARATOR, Predicted, label_cells, write_mask
 from bench.inference.trained import trained_parts
 from bench.record.files import write_text
 from bench.record.store import Store, TrialFiles
-from bench.tasks.classification import Classification
+from bench.tasks.base import LabelsImages
 from bench.texts import formula_caution
 from bench.train.trial_parts import TrialParts, predict, to_network_input
 
@@ -34,7 +34,7 @@ def predict_out_of_fold(
     Segmentation writes `s<seed>/<image>.png`, a mask at the size of the image's file (of data
     without files, of the network's images) whose pixel values are the class numbers. Every task
     writes `out_of_fold.csv`: image, seed, fold and trial; of classification also the label, the
-    predicted one and its probability.
+    predicted one and its probability; of several labels all of them and the predicted ones.
 
     Raises:
         BenchError: the trial is of no fold, folds are missing, the data have changed, …
@@ -48,8 +48,8 @@ def predict_out_of_fold(
         parts = trained_parts(files, device, trust_code=trust_code)
         _refuse_changed_data(files, parts)
         rows += _predicted(files, parts, out, written)
-    classifies = len(rows[0]) > _FIXED
-    header = ("image", "seed", "fold", "trial", *(_OF_LABELS if classifies else ()))
+    labels = {_FIXED: (), _FIXED + 2: _OF_SEVERAL, _FIXED + 3: _OF_LABELS}[len(rows[0])]
+    header = ("image", "seed", "fold", "trial", *labels)
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([header, *rows])
     write_text(out / TABLE, text.getvalue())
@@ -58,6 +58,7 @@ def predict_out_of_fold(
 
 _FIXED = 4
 _OF_LABELS = ("label", "prediction", "probability")
+_OF_SEVERAL = ("labels", "predictions")
 
 
 def _refuse_changed_data(files: TrialFiles, parts: TrialParts) -> None:
@@ -77,12 +78,12 @@ def _predicted(
     for place, name in enumerate(val.names):
         row = (name, str(trial.seed), str(trial.fold), files.id)
         images = val.images[place : place + 1]
-        if isinstance(parts.task, Classification):
+        if isinstance(parts.task, LabelsImages):
             with torch.inference_mode(), parts.precision().autocast():
                 batch = to_network_input(parts, images, parts.data.window)
-                share, label = parts.task.probabilities(parts.model, batch).max(1)
-            truth = "" if val.labels is None else parts.task.classes[int(val.labels[place])]
-            yield (*row, truth, parts.task.classes[int(label)], f"{float(share):.6f}")
+                (chances,) = parts.task.probabilities(parts.model, batch)
+            cells = label_cells(parts.task, trial.settings.task, chances)
+            yield (*row, _truth(val, place, parts.task.classes), *cells)
             continue
         size = _size(val, place)
         canvas = fitting_of(trial.settings.data).canvas(*size)
@@ -91,6 +92,16 @@ def _predicted(
         write_mask(np.ascontiguousarray(canvas.cut_out(labels, size)), path)
         written.append(path)
         yield row
+
+
+def _truth(split: Split, place: int, classes: Sequence[str]) -> str:
+    """The name of an image's label, or those of its labels."""
+    if split.labels is None:
+        return ""
+    own = split.labels[place]
+    if own.ndim == 0:
+        return classes[int(own)]
+    return SEPARATOR.join(name for name, label in zip(classes, own, strict=True) if label == 1)
 
 
 def _size(split: Split, place: int) -> tuple[int, int]:

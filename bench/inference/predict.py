@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import PIL.Image
+from torch import Tensor
 
 from bench.atomic_files import replacing
 from bench.data.endings import is_image
@@ -21,11 +22,14 @@ from bench.inference.flips import Flips
 from bench.inference.images import Image
 from bench.record.files import write_text
 from bench.record.store import Store
-from bench.tasks.base import Picture
-from bench.tasks.classification import Classification
+from bench.tasks.base import LabelsImages, Picture
 from bench.tasks.palette import PALETTE
 from bench.tasks.pictures import overlay
+from bench.tasks.settings import TaskSettings
 from bench.texts import formula_caution
+
+SEPARATOR = "|"
+"""Between the labels of one image."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,8 @@ def predict_files(
     Where `trial` is the beginning of the ids of one arm's folds, it is what these make together:
     the class of the greatest mean of their probabilities.
 
-    Classification writes `predictions.csv` (file, label, probability). Segmentation writes
+    Classification writes `predictions.csv` (file, label, probability), multi_label one with all
+    predicted labels (file, labels, then the probability of each). Segmentation writes
     `<name>_mask.png` and `<name>_overlay.png` at the image's own size, turned as its EXIF
     orientation says; a mask's pixel values are the class numbers, its palette shows them in colour.
     With `probabilities` it also writes `<name>_probabilities.npy`, (K, H, W) float16, and
@@ -81,14 +86,15 @@ def predict_files(
             except DataError as error:
                 failed.append(str(error))
 
-    if isinstance(model.task, Classification):
-        rows = list(_labels(model, model.task, readable(), probabilities=probabilities))
+    if isinstance(model.task, LabelsImages):
+        every = probabilities or model.task_settings.target_form == "labels"
+        rows = list(_labels(model, model.task, readable(), probabilities=every))
         if not rows:
             return Predicted([], failed)
-        classes = model.task.classes if probabilities else ()
-        _write_rows([("file", "label", "probability", *classes), *rows], out / "predictions.csv")
-        cells = [*classes, *(cell for file, label, *_ in rows for cell in (file, label))]
-        caution = formula_caution(cells)
+        classes = model.task.classes if every else ()
+        header = (*label_header(model.task_settings), *classes)
+        _write_rows([("file", *header), *rows], out / "predictions.csv")
+        caution = formula_caution([*classes, *(cell for row in rows for cell in row[:2])])
         return Predicted([out / "predictions.csv"], failed, caution)
     written: list[Path] = []
     for path, image in readable():
@@ -129,18 +135,29 @@ def _result_names(images: Sequence[Path]) -> dict[Path, str]:
 
 def _labels(
     model: Predictor,
-    task: Classification,
+    task: LabelsImages,
     images: Iterable[tuple[Path, list[Image]]],
     *,
     probabilities: bool,
 ) -> Iterator[tuple[str, ...]]:
-    """File, most probable label and its probability of each image, then those of all classes."""
+    """File and predicted labels of each image, then the probabilities of all classes."""
     for path, image in images:
         chances = model.probabilities(image)
-        probability, label = chances.max(0)
-        every = chances.tolist() if probabilities else []
-        figures = [f"{chance:.6f}" for chance in (float(probability), *every)]
-        yield str(path), task.classes[int(label)], *figures
+        every = [f"{chance:.6f}" for chance in chances.tolist()] if probabilities else []
+        yield str(path), *label_cells(task, model.task_settings, chances), *every
+
+
+def label_header(task: TaskSettings) -> tuple[str, ...]:
+    """The columns of `label_cells`."""
+    return ("labels",) if task.target_form == "labels" else ("label", "probability")
+
+
+def label_cells(task: LabelsImages, settings: TaskSettings, chances: Tensor) -> tuple[str, ...]:
+    """The label of an image and its probability; or all its labels, joined by `|`."""
+    names = task.names_of(chances)
+    if settings.target_form == "labels":
+        return (SEPARATOR.join(names),)
+    return names[0], f"{float(chances.max()):.6f}"
 
 
 def _write_rows(rows: Sequence[tuple[str, ...]], path: Path) -> None:

@@ -72,7 +72,7 @@ class ResNetSettings(ModelSettings):
     """ResNet (He et al. 2015) as torchvision has it, and what its parts are good for."""
 
     replayable: ClassVar[bool] = True
-    supported_tasks: ClassVar[frozenset[str]] = frozenset({"classification"})
+    supported_tasks: ClassVar[frozenset[str]] = frozenset({"classification", "multi_label"})
     _stages: ClassVar[tuple[str, ...]] = RESNET_STAGES
 
     name: Literal["resnet"] = "resnet"

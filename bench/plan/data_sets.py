@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.data.settings import DataSettings
+from bench.data.survey_warnings import Target
 from bench.plan.trial import Trial, digest
-from bench.tasks.settings import Target
+from bench.tasks.settings import TargetForm
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,16 @@ def data_set_uses(trials: Sequence[Trial]) -> dict[str, DataSetUse]:
     return {
         key: DataSetUse(
             members[0].settings.data,
-            members[0].settings.task.target,
+            _kind(members[0].settings.task.target_form),
             _label(levels, key),
             tuple(trial.id for trial in members),
         )
         for key, members in users.items()
     }
+
+
+def _kind(form: TargetForm) -> Target:
+    return "label" if form == "labels" else form
 
 
 def _label(levels: Mapping[str, Mapping[str, str]], key: str) -> str:

@@ -9,7 +9,13 @@ from bench.plan.axes import Axis
 from bench.spec.load import Spec
 from bench.spec.schema import TrialSettings
 
-SCORE_DEFINING_SETTINGS = ("task.average", "task.empty_mask", "task.metrics", "data.background")
+SCORE_DEFINING_SETTINGS = (
+    "task.average",
+    "task.empty_mask",
+    "task.metrics",
+    "task.threshold",
+    "data.background",
+)
 """Settings that decide which scores there are, and what Dice and IoU are a measure of."""
 
 
@@ -19,7 +25,7 @@ def scoring(settings: TrialSettings) -> dict[str, Any] | None:
     `average` and `empty_mask` as in effect, the `classes` that are scored, and the `background`,
     the class that is not, or None.
     """
-    if settings.task.target != "mask":
+    if settings.task.target_form != "mask":
         return None
     scored = settings.scored_classes
     return {

@@ -136,7 +136,7 @@ def _prepare_all(
                 whole = DATASETS.build(data).prepare(partial(report, what))
             check_splits(whole, data.size, data.channel_count)
             ready[key] = in_folds(whole, data, trial.fold, trial.seed)
-            splits, target = ready[key].splits, trial.settings.task.target
+            splits, target = ready[key].splits, trial.settings.task.target_form
             choice = choose_placement(machine, splits, target, device, trials_per_device)
             placements.append(f"{what}: {choice}")
             notes |= dict.fromkeys(ready[key].notes)

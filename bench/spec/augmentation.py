@@ -14,7 +14,7 @@ def check_augmentation(augment: AugmentSettings, task: TaskSettings) -> None:
     """
     task_name = type(task).model_fields["name"].default
     names = [part.name for part in named_transforms(augment.transforms)]
-    if task.target == "mask":
+    if task.target_form == "mask":
         for name in BY_SAMPLE:
             if name in names:
                 raise ValueError(
@@ -26,7 +26,8 @@ def check_augmentation(augment: AugmentSettings, task: TaskSettings) -> None:
                 f"mixup has no meaning in {task_name}: a pixel would have shares of several "
                 "classes, and ignored pixels none; use cutmix, which mixes masks as they are"
             )
-    elif task.target == "none" and augment.mixing:
+    elif task.target_form in ("none", "labels") and augment.mixing:
+        why = "there are none" if task.target_form == "none" else "some may not be known"
         raise ValueError(
-            f"{augment.mixing[0]} mixes labels, and in {task_name} there are none: leave it out"
+            f"{augment.mixing[0]} mixes labels, and in {task_name} {why}: leave it out"
         )

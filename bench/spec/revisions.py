@@ -45,7 +45,7 @@ def _revised(
     """Section and key of each."""
     if getattr(model, "name", None) == "ddpm_unet" and getattr(model, "attention", False):
         yield "model", "name"  # its attention starts otherwise
-    if task.target != "mask":
+    if task.target_form != "mask":
         return
     if len(classes) > 2:
         yield from (("data", key) for key in _OF_CLASSES)  # absent classes have no score

@@ -105,7 +105,9 @@ def _expand_task(value: Any) -> Any:
 
 def target_classes(task: TaskSettings, data: DataSettings) -> tuple[str, ...]:
     """Names of the classes of what `task` learns from `data`."""
-    return {"mask": data.class_names, "label": data.label_names, "none": tuple}[task.target]()
+    if task.target_form == "none":
+        return ()
+    return data.class_names() if task.target_form == "mask" else data.label_names()
 
 
 def _metrics(task: TaskSettings, data: DataSettings) -> dict[str, Mode]:
@@ -170,11 +172,15 @@ class TrialSettings(Settings):
     @classmethod
     def _has_the_target(cls, value: DataSettings, info: ValidationInfo) -> DataSettings:
         task = info.data.get("task")
-        if task is not None and task.target != "none" and len(target_classes(task, value)) < 2:
-            raise ValueError(f"has no {task.target}s of two classes or more, as {task.name} needs")
-        if task is not None and task.name == "classification" and value.several_labels:
-            raise ValueError("has images of several labels, which classification cannot learn")
-        if task is not None and value.crop is not None and task.target != "mask":
+        form = "none" if task is None else task.target_form
+        if task is not None and form != "none" and len(target_classes(task, value)) < 2:
+            kind = "masks" if form == "mask" else "labels"
+            raise ValueError(f"has no {kind} of two classes or more, as {task.name} needs")
+        if form == "label" and value.several_labels:
+            raise ValueError("has images of several labels: use task: multi_label")
+        if form == "labels" and value.several_labels is False:
+            raise ValueError("has one label for each image: use task: classification")
+        if task is not None and value.crop is not None and task.target_form != "mask":
             raise error_at(f"{task.name} sees whole images: remove it", "crop")
         if task is not None and task.name == "diffusion" and value.channel_count != 3:
             raise ValueError(f"has {value.channel_count} channels, diffusion draws three")
@@ -232,7 +238,7 @@ class TrialSettings(Settings):
             )
         if not task.open_loss and not isinstance(value.loss, str):
             raise error_at(f"is {' or '.join(task.losses)} in {task.name}", "loss")
-        if value.sampler == "balanced" and task.target == "none":
+        if value.sampler == "balanced" and task.target_form == "none":
             raise error_at(f"cannot be balanced: {task.name} has no classes", "sampler")
         return value
 

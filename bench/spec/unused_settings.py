@@ -63,7 +63,7 @@ def _of_folds(settings: TrialSettings) -> Iterator[UnusedSetting]:
 
 def _of_scores(settings: TrialSettings) -> Iterator[UnusedSetting]:
     task, data = settings.task, settings.data
-    if task.target != "mask":
+    if task.target_form != "mask":
         if _is_set(data, "background"):
             yield UnusedSetting("data.background", f"in {task.name}: there are no masks", ())
         return
@@ -86,7 +86,12 @@ def _of_training(settings: TrialSettings) -> Iterator[UnusedSetting]:
             f"with loss: {loss_text(train.loss)}",
             ("train.loss",),
         ),
-        ("label_smoothing", task.target != "label", f"in {task.name}: images have no labels", ()),
+        (
+            "label_smoothing",
+            task.target_form not in ("label", "labels"),
+            f"in {task.name}: images have no labels",
+            (),
+        ),
         (
             "micro_batch",
             isinstance(train.micro_batch, int) and train.micro_batch >= train.batch_size,
@@ -129,7 +134,7 @@ def _of_augmentation(settings: TrialSettings) -> Iterator[UnusedSetting]:
 def _mistakes(settings: TrialSettings) -> Iterator[UnusedSetting]:
     task, mistakes = settings.task, settings.mistakes
     if "unpaired_masks" in mistakes:
-        if task.target != "mask":
+        if task.target_form != "mask":
             yield UnusedSetting(
                 "mistakes", f"in {task.name}: there are no masks", (), "unpaired_masks"
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,7 @@ class Batch(NamedTuple):
     Attributes:
         images: (B, 3, H, W) float, normalised.
         target: masks (B, H, W) uint8, class 0…K-1 or the ignore label; or labels (B,) int64; or
-            None where the task needs neither.
+            several labels (B, K) int64 of 1, 0 and missing ones; or None where the task needs none.
         places: (B,) int64, each sample's place in its split.
     """
 
@@ -100,6 +100,21 @@ class Meter(Protocol):
         ...
 
 
+@runtime_checkable
+class LabelsImages(Protocol):
+    """What a task also is whose predictions are names of labels, with probabilities."""
+
+    classes: tuple[str, ...]
+
+    def probabilities(self, model: nn.Module, images: Tensor) -> Tensor:
+        """(B, K) fp32 of normalised images."""
+        ...
+
+    def names_of(self, probabilities: Tensor) -> list[str]:
+        """The labels that are predicted of an image with these probabilities, (K,)."""
+        ...
+
+
 def task_state(task: object) -> nn.Module:
     """What of a task has parameters or buffers (a loss of one's own), as a module; mostly empty.
 
@@ -151,7 +166,8 @@ class Task(Protocol):
     def predict(self, model: nn.Module, images: Tensor, size: tuple[int, int] | None) -> Tensor:
         """Labels for normalised images, uint8 or int64 on the device.
 
-        (B,) where images are classified, else (B, h, w) at `size` (default: the images').
+        (B,) where images are classified; (B, K) of 0 and 1 where they can have several labels; else
+        (B, h, w) at `size` (default: the images').
         """
         ...
 

@@ -8,15 +8,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.image_scores import ImageScores
 from bench.tasks.base import Baseline, Batch, FinalEvaluation, LossPart, Picture, Samples
 from bench.tasks.classification_loss import LabelLoss, classification_loss
 from bench.tasks.extra_metrics import ScoredClasses
 from bench.tasks.loss_settings import LossName, LossTerm
-from bench.tasks.metric_set import ExtraMetrics, with_further
+from bench.tasks.metric_set import ExtraMetrics
 from bench.tasks.metric_settings import AnyMetric
 from bench.tasks.outputs import as_classes, loss_of_heads, main_output
 from bench.tasks.pictures import Caption, captioned, confusion_matrix
+from bench.tasks.scored_meter import ScoredMeter
 from bench.tasks.sum_of_losses import amount_of, state_of, weight_classes
 
 TOP = 5  # ImageNet's second figure
@@ -85,6 +85,10 @@ class Classification:
         """(B, K) fp32, summing to one over the classes."""
         return as_classes(main_output(model(images)).float()).softmax(1)
 
+    def names_of(self, probabilities: Tensor) -> list[str]:
+        """The name of the most probable class of an image, (K,)."""
+        return [self.classes[int(probabilities.argmax())]]
+
     def baseline(self, batches: Iterable[Batch]) -> Baseline:
         """Always the same scores: the best ones rank classes by their frequency in these samples.
 
@@ -141,15 +145,18 @@ def _labels(batch: Batch) -> Tensor:
     return batch.target
 
 
-class ClassificationMeter:
-    """The loss of images, cross-entropy without smoothing and class weights, and accuracies."""
+class ClassificationMeter(ScoredMeter):
+    """The loss of images, cross-entropy without smoothing and class weights, and accuracies.
+
+    Of an image an accuracy is whether its class is among the k best scored: 1 or 0.
+    """
 
     def __init__(self, classes: int, criterion: LabelLoss, further: ExtraMetrics) -> None:
+        super().__init__(further)
         self._top_ks = top_ks(classes)
-        self._criterion, self._further = criterion, further
+        self._criterion = criterion
         self._losses: list[Tensor] = []
         self._ranks: list[Tensor] = []
-        self._scores: ImageScores | None = None
 
     def update(self, model: nn.Module, batch: Batch) -> None:
         """Score one batch; nothing is read back from the device."""
@@ -165,15 +172,10 @@ class ClassificationMeter:
         losses = torch.cat(self._losses).double()
         found: dict[str, Tensor] = {"loss": losses.cpu()}
         found |= {f"top{k}": (rank < k).double() for k in self._top_ks}
-        self._scores = ImageScores.of({k: v.numpy() for k, v in found.items()}, set(found))
+        self.keep(found, set(found))
         means: dict[str, float | None] = {k: float(v.mean()) for k, v in found.items()}
         # the loss: added up on the device
         return means | {"loss": float(losses.mean())} | self._further.compute()
-
-    def by_image(self) -> ImageScores:
-        """The loss of each image, and whether its class is among the k best scored: 1 or 0."""
-        assert self._scores is not None, "compute comes first"
-        return with_further(self._scores, self._further.by_image())
 
 
 def ranks(scores: Tensor, labels: Tensor) -> Tensor:

@@ -6,14 +6,14 @@ Where samples are mixed, labels are (B, K) shares of classes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from bench.tasks.foreign_loss import ForeignLoss
-from bench.tasks.loss_settings import CustomLoss, LossName, LossTerm, NamedLoss, loss_terms
+from bench.tasks.loss_settings import LossName, LossTerm, NamedLoss, loss_terms
 from bench.tasks.outputs import as_classes
 from bench.tasks.sum_of_losses import factor_of
 
@@ -66,10 +66,9 @@ class LabelCrossEntropy:
 
 
 class ForeignLabelLoss(ForeignLoss):
-    """Another's loss, of labels."""
+    """Another's loss, of labels, of which none is ignored: 255 is a class like others."""
 
-    def __init__(self, settings: CustomLoss) -> None:
-        super().__init__(settings, pixels=False)
+    ignored: ClassVar[int | None] = None
 
     def each(self, scores: Tensor, labels: Tensor) -> Tensor:
         """See `LabelLoss`."""

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.errors import BenchError
-from bench.image_scores import ImageScores
 from bench.tasks.base import Baseline, Batch, FinalEvaluation, LossPart, Picture, Samples
 from bench.tasks.frechet import (
     LoadClassifier,
@@ -26,6 +25,7 @@ from bench.tasks.frechet_settings import FrechetSettings, ResolvedExtractor
 from bench.tasks.noise import fixed_noise, fixed_steps, schedule
 from bench.tasks.palette import GAP
 from bench.tasks.sampling import ddim, ddpm, start_noise
+from bench.tasks.scored_meter import ScoredMeter
 from bench.tasks.settings import DIFFUSION_QUARTERS
 
 
@@ -175,14 +175,14 @@ class _ZeroNoise(nn.Module):
         return torch.zeros_like(images)
 
 
-class DiffusionMeter:
-    """The loss with each image's own noise and step, also by quarters of the steps."""
+class DiffusionMeter(ScoredMeter):
+    """The loss with each image's own noise and step, once more in the quarter of its step."""
 
     def __init__(self, task: Diffusion) -> None:
+        super().__init__()
         self._task = task
         self._errors: list[Tensor] = []
         self._times: list[Tensor] = []
-        self._scores: ImageScores | None = None
 
     def update(self, model: nn.Module, batch: Batch) -> None:
         """Score one batch; nothing is read back from the device."""
@@ -204,13 +204,8 @@ class DiffusionMeter:
             name: torch.where(quarters == number, errors, torch.nan)
             for number, name in enumerate(DIFFUSION_QUARTERS)
         }
-        self._scores = ImageScores.of({k: v.numpy() for k, v in each.items()}, set(each))
+        self.keep(each, set(each))
         return found
-
-    def by_image(self) -> ImageScores:
-        """The loss of each image, once more in the quarter that its step falls into."""
-        assert self._scores is not None, "compute comes first"
-        return self._scores
 
 
 def grid(images: Tensor) -> Picture:

@@ -1,7 +1,7 @@
 """Metrics beside those that a task always has: what the meters ask of them.
 
-Targets are masks (B, H, W) uint8 with the ignore label, or labels (B,) int64; scores (B, K, H, W)
-or (B, K) are those before softmax.
+Targets are masks (B, H, W) uint8 with the ignore label, labels (B,) int64, or several labels (B, K)
+int64 of 0, 1 and missing ones; scores (B, K, H, W) or (B, K) are those before softmax or sigmoid.
 """
 
 from __future__ import annotations
@@ -28,11 +28,15 @@ class ScoredClasses(NamedTuple):
         number: of all.
         first: the first that has scores: 1 where class 0 is background.
         columns: what columns call those that have scores.
+        several: whether an image can have several labels, or none: targets are (B, K).
+        threshold: the probability above which it is given one then.
     """
 
     number: int
     first: int
     columns: tuple[str, ...]
+    several: bool = False
+    threshold: float = 0.5
 
 
 class ByImage(NamedTuple):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
-from bench.errors import SpecError, describe_exception
+from bench.errors import SpecError
 from bench.labels import IGNORE_LABEL
 from bench.registry import accepted, build_custom, load_target
 from bench.tasks.loss_settings import CustomLoss
@@ -18,7 +18,6 @@ from bench.tasks.outputs import as_classes, as_logit
 KEY = "train.loss"
 CERTAIN = 20.0
 """Scores of an ignored pixel: its first class is as good as certain, exp(-40), without overflow."""
-_ACTIVATIONS = ("sigmoid", "softmax", "other_act")
 Targets = Literal["labels", "channel", "one_hot"]
 
 
@@ -34,18 +33,19 @@ class ForeignLoss:
     batch size, whatever the loss. An image of which no pixel counts has none.
 
     Attributes:
+        ignored: the target that does not count, which a loss is given; None: it is given none.
+        settings: which loss.
         function: the loss.
     """
 
-    def __init__(self, settings: CustomLoss, *, pixels: bool = True) -> None:
-        """Raises SpecError where it is not there or refuses its arguments.
+    ignored: ClassVar[int | None] = IGNORE_LABEL
 
-        Of images' labels, with `pixels` false, none is ignored: 255 is a class like others.
-        """
-        self._settings = settings
-        self.function = _build(settings, pixels=pixels)
+    def __init__(self, settings: CustomLoss) -> None:
+        """Raises SpecError where it is not there or refuses its arguments."""
+        self.settings = settings
+        self.function = _build(settings, self.ignored)
         given = _has_ignore_index(settings) or _given(settings, "ignore_index")
-        self._sees_ignored = given or not pixels
+        self._sees_ignored = given or self.ignored is None
 
     def __call__(self, scores: Tensor, target: Tensor) -> Tensor:
         """See `Loss`."""
@@ -60,15 +60,19 @@ class ForeignLoss:
         """(2,): the sum of the images' losses, and how many images have one."""
         each = [self(scores[i : i + 1], target[i : i + 1]) for i in range(len(scores))]
         losses = torch.stack(each).double().view(len(scores))
-        counted = (target.view(len(target), -1) != IGNORE_LABEL).any(1)
-        if target.dim() == 1:
-            counted = torch.ones_like(counted)  # of labels none is ignored
+        counted = self.counted(target)
         sums = torch.stack([torch.where(counted, losses, 0.0).sum(), counted.sum().double()])
         return Measured(sums, torch.where(counted, losses, torch.nan))
 
     def of_split(self, sums: Tensor) -> Tensor:
         """See `Loss`."""
         return sums[0] / sums[1]
+
+    def counted(self, target: Tensor) -> Tensor:
+        """(B,) whether anything of an image counts: of single labels none is ignored."""
+        if target.dim() == 1:
+            return torch.ones_like(target, dtype=torch.bool)
+        return (target.flatten(1) != IGNORE_LABEL).any(1)
 
     def inputs(self, scores: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """What the loss is called with; shares of classes (B, K) as they are."""
@@ -88,7 +92,7 @@ class ForeignLoss:
 
     def predictions(self, scores: Tensor) -> Tensor:
         """The model's scores in the form that the loss wants."""
-        match self._settings.predictions:
+        match self.settings.predictions:
             case "auto":
                 return scores
             case "scores":
@@ -100,7 +104,7 @@ class ForeignLoss:
 
     def targets_for(self, predictions: Tensor) -> Targets:
         """In which form the loss is given its targets."""
-        wanted = self._settings.targets
+        wanted = self.settings.targets
         if wanted != "auto":
             return wanted
         if predictions.shape[1] == 1:
@@ -110,114 +114,8 @@ class ForeignLoss:
         return "labels"
 
 
-def check_loss(
-    settings: CustomLoss,
-    classes: int,
-    *,
-    masks: bool,
-    one_logit: bool = False,
-    shares: bool = False,
-) -> None:
-    """Try a loss on two small images before hours are spent on it.
-
-    Args:
-        settings: which loss.
-        classes: of the data.
-        masks: whether they are of pixels; else of images.
-        one_logit: whether the model gives one logit for two classes.
-        shares: whether labels are shares of classes, samples being mixed.
-
-    Raises:
-        SpecError: it fails, gives no number or has no gradient; says which argument would help.
-    """
-    loss = ForeignLoss(settings, pixels=masks)
-    noise = torch.Generator().manual_seed(0)
-    size = (8, 8) if masks else ()
-    scores = torch.randn(2, 1 if one_logit else classes, *size, generator=noise)
-    target = torch.randint(classes, (2, *size), generator=noise)
-    target = target.to(torch.uint8) if masks else target
-    if shares:
-        target = (
-            torch.nn.functional.one_hot(target, classes)
-            .float()
-            .lerp(torch.tensor(1 / classes), 0.3)
-        )
-    _check_activation(settings, loss, scores)
-    found = _tried(loss, scores.requires_grad_(), target)
-    if isinstance(found, Exception):
-        predictions, wanted = loss.inputs(scores, target)
-        remedy = "; leave out mixup and cutmix, which give it shares of classes for labels"
-        remedy = remedy if shares else _what_works(settings, scores, target)
-        raise SpecError(
-            f"{settings.target!r} fails on predictions {_shape(predictions)} and targets "
-            f"{_shape(wanted)}: {describe_exception(found)}{remedy}",
-            key=KEY,
-        ) from found
-    _check_value(settings, found)
-
-
-def _tried(loss: ForeignLoss, scores: Tensor, target: Tensor) -> Any:
-    try:
-        return loss(scores, target)
-    except Exception as error:  # code of others may raise anything
-        return error
-
-
-def _check_value(settings: CustomLoss, found: Any) -> None:
-    builder, target = load_target(settings.target), settings.target
-    if not isinstance(found, Tensor):
-        raise SpecError(f"{target!r} must give a tensor, not a {type(found).__name__}", key=KEY)
-    if found.numel() != 1 or found.dim() > 1:
-        hint = "set reduction: mean" if accepted(builder, {"reduction": 0}) else "give their mean"
-        raise SpecError(f"{target!r} gives {_shape(found)}, not one number: {hint}", key=KEY)
-    if not found.requires_grad:
-        raise SpecError(f"{target!r} gives a number without a gradient", key=KEY)
-    if not found.isfinite():
-        raise SpecError(f"{target!r} gives {float(found)} for random scores", key=KEY)
-
-
-def _check_activation(settings: CustomLoss, loss: ForeignLoss, scores: Tensor) -> None:
-    """MONAI's losses take scores for probabilities unless they are told, without a word."""
-    if settings.predictions == "probabilities" or not isinstance(loss.function, nn.Module):
-        return
-    one_channel = loss.predictions(scores).shape[1] == 1
-    for module in loss.function.modules():
-        if not all(hasattr(module, name) for name in _ACTIVATIONS):
-            continue
-        if not any(getattr(module, name) for name in _ACTIVATIONS):
-            remedy = "sigmoid: true" if one_channel else "softmax: true"
-            raise SpecError(
-                f"{settings.target!r} takes the model's scores for probabilities: set {remedy}",
-                key=KEY,
-            )
-        if one_channel and getattr(module, "softmax", False):
-            raise SpecError(
-                f"{settings.target!r} gets one logit, of which softmax is always 1: set "
-                "sigmoid: true instead of softmax, or predictions: scores",
-                key=KEY,
-            )
-
-
-def _what_works(settings: CustomLoss, scores: Tensor, target: Tensor) -> str:
-    """Which other form the loss takes, as the end of an error."""
-    works = []
-    for predictions in (settings.predictions, "scores", "logit"):
-        for targets in ("labels", "channel", "one_hot"):
-            changes = {"predictions": predictions, "targets": targets}
-            other = settings.model_copy(update=changes)
-            pixels = target.dim() > 1
-            found = _tried(ForeignLoss(other, pixels=pixels), scores, target)
-            if isinstance(found, Tensor) and found.requires_grad:
-                named = [f"targets: {targets}"]
-                if predictions != settings.predictions:
-                    named.append(f"predictions: {predictions}")
-                works.append(" and ".join(named))
-    # the fewest changes come first
-    return f"; set {works[0]}, with which it works" if works else ""
-
-
-def _build(settings: CustomLoss, *, pixels: bool) -> Callable[[Tensor, Tensor], Tensor]:
-    context: dict[str, Any] = {"ignore_index": IGNORE_LABEL} if pixels else {}
+def _build(settings: CustomLoss, ignored: int | None) -> Callable[[Tensor, Tensor], Tensor]:
+    context: dict[str, Any] = {} if ignored is None else {"ignore_index": ignored}
     if isinstance(settings.weight, tuple):
         context["weight"] = torch.tensor(settings.weight)
     try:
@@ -263,7 +161,3 @@ def _any(function: Any, name: str) -> bool:
     """Whether a module or one inside it has something switched on."""
     modules = function.modules() if isinstance(function, nn.Module) else [function]
     return any(bool(getattr(module, name, False)) for module in modules)
-
-
-def _shape(tensor: Tensor) -> str:
-    return f"{tuple(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from bench.errors import SpecError, describe_exception
-from bench.labels import IGNORE_LABEL
+from bench.labels import IGNORE_LABEL, MISSING_LABEL
 from bench.registry import accepted, build_custom, load_target
 from bench.tasks.extra_metrics import ByImage, Found, ScoredClasses
 from bench.tasks.metric_settings import CustomMetric
@@ -22,13 +22,16 @@ class ForeignMetric:
     """An object with `update` and `compute`, one of MONAI's, or a function of single images.
 
     Ignored pixels: a metric with an argument `ignore_index` is given the ignore label, 255, and
-    targets that have it; to any other they are pixels of class 0, predicted as such.
+    targets that have it; to any other they are pixels of class 0, predicted as such. Of several
+    labels a missing one is -1 likewise; to any other it is not there, and not predicted.
     """
 
     def __init__(self, settings: CustomMetric, classes: ScoredClasses, *, masks: bool) -> None:
         """Raises SpecError where it is not there or refuses its arguments."""
         self._settings, self._classes, self._masks = settings, classes, masks
-        context = {"ignore_index": IGNORE_LABEL, "num_classes": classes.number}
+        ignored = MISSING_LABEL if classes.several else IGNORE_LABEL
+        count = "num_labels" if classes.several else "num_classes"
+        context = {"ignore_index": ignored, count: classes.number}
         try:
             self.metric: Any = build_custom(settings, **context)
         except SpecError as error:
@@ -50,7 +53,8 @@ class ForeignMetric:
 
     def update(self, scores: Tensor, target: Tensor) -> None:
         """See `ExtraMetric`."""
-        predictions, wanted = self.inputs(as_classes(scores).cpu(), target.cpu())
+        scores = scores if self._classes.several else as_classes(scores)
+        predictions, wanted = self.inputs(scores.cpu(), target.cpu())
         try:
             if self._collects:
                 self.metric.update(predictions, wanted)
@@ -96,6 +100,8 @@ class ForeignMetric:
 
     def inputs(self, scores: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """What the metric is given of (B, K, …) scores and (B, …) targets."""
+        if self._classes.several:
+            return self._of_labels(scores, target)
         if self._masks and not self._sees_ignored:
             ignored = target == IGNORE_LABEL
             target = target.where(~ignored, 0)
@@ -110,6 +116,24 @@ class ForeignMetric:
         if form == "one_hot":
             return _one_hot(labels, scores.shape[1]), _one_hot(target.long(), scores.shape[1])
         return (scores.softmax(1) if form == "probabilities" else scores), target.long()
+
+    def _of_labels(self, scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """The same of several labels, (B, K) both."""
+        if not self._sees_ignored:
+            missing = labels == MISSING_LABEL
+            scores, labels = scores.masked_fill(missing, -torch.inf), labels.masked_fill(missing, 0)
+        match self._settings.predictions:
+            case "scores":
+                return scores, labels
+            case "auto" | "probabilities":
+                return scores.sigmoid(), labels
+            case form:
+                predicted = scores.sigmoid() > self._classes.threshold
+                return (
+                    (predicted.float(), labels.float())
+                    if form == "one_hot"
+                    else (predicted.long(), labels)
+                )
 
     def _of_images(self, found: Any, count: int) -> Tensor:
         """(B,) of what a call gave: (B,), or (B, C), of which the mean of the known counts."""

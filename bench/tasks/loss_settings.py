@@ -9,10 +9,12 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag
 from bench.registry import Custom
 from bench.settings import Settings, added_later
 
-LossName = Literal["cross_entropy", "dice", "cross_entropy+dice", "focal", "mse"]
-MEANS = frozenset({"cross_entropy", "focal", "mse"})
-"""Those that are means over pixels or images, so that parts of a batch add up to the whole."""
-WEIGHTED = frozenset({"cross_entropy", "cross_entropy+dice", "focal"})
+LossName = Literal[
+    "cross_entropy", "dice", "cross_entropy+dice", "focal", "binary_cross_entropy", "mse"
+]
+MEANS = frozenset({"cross_entropy", "focal", "binary_cross_entropy", "mse"})
+"""Those that are means over pixels, labels or images: parts of a batch add up to the whole."""
+WEIGHTED = frozenset({"cross_entropy", "cross_entropy+dice", "focal", "binary_cross_entropy"})
 """Those that `train.class_weights` weights."""
 PartWeight = Annotated[float, Field(gt=0)]
 

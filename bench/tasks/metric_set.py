@@ -100,6 +100,11 @@ class ExtraMetrics:
         makers = metric_makers(self._metrics, classes, masks=masks)
         self._made: Mapping[str, ExtraMetric] = {name: make() for name, (make, _) in makers.items()}
 
+    @classmethod
+    def none(cls) -> ExtraMetrics:
+        """No metric at all."""
+        return cls((), ScoredClasses(0, 0, ()), masks=False, final=False)
+
     def update(self, scores: Tensor, target: Tensor) -> None:
         """Take a batch."""
         for metric in self._made.values():

@@ -49,6 +49,7 @@ class MetricSettings(Settings):
 METRICS: Registry[MetricSettings] = Registry("metric")
 _SEGMENTATION = frozenset({"segmentation"})
 _CLASSIFICATION = frozenset({"classification"})
+_LABELS = frozenset({"classification", "multi_label"})
 
 
 @METRICS.register("bench.tasks.surface_metrics:HausdorffDistance")
@@ -127,7 +128,8 @@ class MIoUSettings(MetricSettings):
 class AUROCSettings(MetricSettings):
     """Area under the ROC curve of each class against the others, averaged (torchmetrics)."""
 
-    tasks: ClassVar[frozenset[str]] = _CLASSIFICATION
+    tasks: ClassVar[frozenset[str]] = _LABELS
+    per_class: ClassVar[bool] = True
     package: ClassVar[str | None] = "torchmetrics"
 
     name: Literal["auroc"] = "auroc"
@@ -155,9 +157,10 @@ class BalancedAccuracySettings(MetricSettings):
 
 @METRICS.register("bench.tasks.label_metrics:CalibrationError")
 class CalibrationErrorSettings(MetricSettings):
-    """Expected calibration error (Guo et al. 2017) (torchmetrics)."""
+    """Expected calibration error (Guo et al. 2017), of several labels each one's (torchmetrics)."""
 
-    tasks: ClassVar[frozenset[str]] = _CLASSIFICATION
+    tasks: ClassVar[frozenset[str]] = _LABELS
+    per_class: ClassVar[bool] = True
     mode: ClassVar[Mode] = "min"
     package: ClassVar[str | None] = "torchmetrics"
 
@@ -233,7 +236,13 @@ Metrics = tuple[Metric, ...]
 
 
 class WithMetrics(Settings):
-    """A task that further metrics can be asked of."""
+    """A task that further metrics can be asked of.
+
+    Attributes:
+        recorded: metrics that it always has, beside the loss.
+    """
+
+    recorded: ClassVar[frozenset[str]] = frozenset()
 
     metrics: Metrics = added_later(
         (),
@@ -246,19 +255,16 @@ class WithMetrics(Settings):
     def _are_of_the_task(cls, value: tuple[AnyMetric, ...]) -> tuple[AnyMetric, ...]:
         task, seen = cls.model_fields["name"].default, set[str]()
         for metric in value:
+            if metric.measure in cls.recorded | _ALWAYS:
+                raise ValueError(f"{metric.measure!r} is recorded anyhow: give it a `column:`")
             if isinstance(metric, MetricSettings) and task not in metric.tasks:
                 name = str(metric.name)  # type: ignore[attr-defined]  # every registered one has it
                 fitting = [n for n in METRICS.names() if task in METRICS.entry(n).settings.tasks]
                 raise ValueError(f"{name!r} is not a metric of {task}; use {', '.join(fitting)}")
             if metric.measure in seen:
                 raise ValueError(f"two metrics are called {metric.measure!r}: give one a `column:`")
-            if metric.measure in _TAKEN:
-                raise ValueError(f"{metric.measure!r} is recorded anyhow: give it a `column:`")
             seen.add(metric.measure)
         return value
 
 
-_TAKEN = frozenset(
-    {"loss", "dice", "iou", "split_dice", "split_iou", "top1", "top5", "scored_images",
-     "scored_pairs", "scored_classes"}
-)  # fmt: skip
+_ALWAYS = frozenset({"loss", "scored_images", "scored_pairs", "scored_classes"})

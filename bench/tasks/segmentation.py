@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.image_scores import ImageScores
 from bench.metric_columns import SPLIT, class_columns
 from bench.tasks.base import Baseline, Batch, FinalEvaluation, LossPart, Picture, Samples
 from bench.tasks.dice_iou import (
@@ -26,10 +25,11 @@ from bench.tasks.dice_iou import (
 from bench.tasks.extra_metrics import ScoredClasses
 from bench.tasks.foreign_loss import ForeignLoss
 from bench.tasks.loss_settings import MEANS, LossName, LossTerm
-from bench.tasks.metric_set import ExtraMetrics, with_further
+from bench.tasks.metric_set import ExtraMetrics
 from bench.tasks.metric_settings import AnyMetric
 from bench.tasks.outputs import at_size, loss_of_heads, main_output
 from bench.tasks.pictures import side_by_side
+from bench.tasks.scored_meter import ScoredMeter
 from bench.tasks.segmentation_loss import segmentation_loss
 from bench.tasks.settings import EmptyMask, ScoreAverage, scored_classes
 from bench.tasks.sum_of_losses import amount_of, state_of, weight_classes
@@ -184,8 +184,8 @@ class Segmentation:
                 means |= {f"{kind}_{n}": mean for n, mean in zip(self._columns, own, strict=True)}
         return {f"{prefix}{name}": _known(mean) for name, mean in means.items()}
 
-    def image_scores(self, losses: Tensor, counts: Counts) -> ImageScores:
-        """The scores of a split's images, (N,) losses and counts of which are given.
+    def image_scores(self, losses: Tensor, counts: Counts) -> tuple[dict[str, Tensor], set[str]]:
+        """The scores (N,) of a split's images by metric, of losses (N,) and counts; the means.
 
         With `average: split` the recorded Dice and IoU are none of their means. The loss is, where
         it is a mean over pixels and every image has as many that count.
@@ -205,7 +205,7 @@ class Segmentation:
             self._loss_name in MEANS and bool((counted == counted[0]).all())
         ):
             means.add("loss")
-        return ImageScores.of({k: v.double().numpy() for k, v in found.items()}, means)
+        return found, means
 
     def pictures(self, model: nn.Module, samples: Samples) -> dict[str, Picture]:
         """Image, truth, prediction and error map side by side, by the sample's name."""
@@ -237,18 +237,18 @@ def _known(value: Tensor) -> float | None:
     return None if value.isnan() else float(value)
 
 
-class SegmentationMeter:
+class SegmentationMeter(ScoredMeter):
     """Loss, Dice and IoU of a split and of its images, from sums and counts.
 
     The split's figures are the same whatever the batches.
     """
 
     def __init__(self, task: Segmentation, further: ExtraMetrics) -> None:
-        self._task, self._further = task, further
+        super().__init__(further)
+        self._task = task
         self._sums: list[Tensor] = []
         self._losses: list[Tensor] = []
         self._counts: list[Counts] = []
-        self._read: tuple[Tensor, Counts] | None = None
 
     def update(self, model: nn.Module, batch: Batch) -> None:
         """Score one batch; nothing is read back from the device."""
@@ -263,14 +263,9 @@ class SegmentationMeter:
         """The loss, Dice and IoU, each class's own if several are scored, and `support`."""
         sums = torch.stack(self._sums).sum(0).cpu()
         counts = Counts(*(torch.cat(part).cpu() for part in zip(*self._counts, strict=True)))
-        self._read = torch.cat(self._losses).cpu(), counts
+        self.keep(*self._task.image_scores(torch.cat(self._losses).cpu(), counts))
         loss = float(self._task.criterion.of_split(sums))
         # without a pixel to score the loss is not defined; else NaN means that training diverged
         nothing = math.isnan(loss) and bool(sums.isfinite().all())
         measures, support = self._task.measures(counts), self._task.support(counts)
         return {"loss": None if nothing else loss} | measures | self._further.compute() | support
-
-    def by_image(self) -> ImageScores:
-        """Loss, Dice and IoU of each image, and of each class in it if several are scored."""
-        assert self._read is not None, "compute comes first"
-        return with_further(self._task.image_scores(*self._read), self._further.by_image())

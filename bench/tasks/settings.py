@@ -15,7 +15,8 @@ from bench.tasks.frechet_settings import FrechetSettings
 from bench.tasks.metric_settings import AnyMetric, WithMetrics
 from bench.tasks.metric_settings import Mode as Mode
 
-Target = Literal["mask", "label", "none"]
+TargetForm = Literal["mask", "label", "labels", "none"]
+"""What of the data set's samples is learnt: a mask, one label, any number of labels, or nothing."""
 EmptyMask = Literal["one", "missing"]
 ScoreAverage = Literal["image", "split", "both"]
 
@@ -31,7 +32,6 @@ class TaskSettings(Settings):
     """Common to every task. `classes` are the names of its target's classes.
 
     Attributes:
-        target: what of the data set's samples is learnt.
         classes_at_end: whether models give scores of classes, of which one logit does for two.
         takes_time: whether models are called with a time step (B,) int64 besides the images.
         losses: those that it can minimise, the default first.
@@ -40,13 +40,17 @@ class TaskSettings(Settings):
         pictured: how many validation samples its closing pictures show.
     """
 
-    target: ClassVar[Target] = "mask"
     classes_at_end: ClassVar[bool] = True
     takes_time: ClassVar[bool] = False
     losses: ClassVar[tuple[str, ...]] = ()
     open_loss: ClassVar[bool] = True
     normalize: ClassVar[frozenset[str] | None] = None
     pictured: ClassVar[int] = 4
+
+    @property
+    def target_form(self) -> TargetForm:
+        """What of the data set's samples is learnt."""
+        return "mask"
 
     @abstractmethod
     def metric_modes(self, classes: tuple[str, ...], *, background: bool = True) -> dict[str, Mode]:
@@ -91,6 +95,8 @@ def scored_classes(classes: tuple[str, ...], *, background: bool) -> tuple[str, 
     return classes[1:] if background else classes
 
 
+MULTI_LABEL_SCORES = ("map", "f1", "micro_f1", "samples_f1", "subset_accuracy")
+"""What is always recorded of images with several labels, beside the loss."""
 DIFFUSION_QUARTERS = ("loss_t1", "loss_t2", "loss_t3", "loss_t4")
 """The loss by quarters of the time steps, from the least noise to the most."""
 
@@ -102,6 +108,7 @@ class SegmentationSettings(WithMetrics, TaskSettings):
     """A class for every pixel."""
 
     losses: ClassVar[tuple[str, ...]] = ("cross_entropy", "dice", "cross_entropy+dice", "focal")
+    recorded: ClassVar[frozenset[str]] = frozenset({"dice", "iou", "split_dice", "split_iou"})
     pictured: ClassVar[int] = 12  # enough for a worst, a median and a best one among them
     name: Literal["segmentation"] = "segmentation"
     average: ScoreAverage = added_later(
@@ -141,9 +148,15 @@ class SegmentationSettings(WithMetrics, TaskSettings):
 class ClassificationSettings(WithMetrics, TaskSettings):
     """A class for every image."""
 
-    target: ClassVar[Target] = "label"
     losses: ClassVar[tuple[str, ...]] = ("cross_entropy",)
+    recorded: ClassVar[frozenset[str]] = frozenset({"top1", "top5"})
+
     name: Literal["classification"] = "classification"
+
+    @property
+    def target_form(self) -> TargetForm:
+        """One label."""
+        return "label"
 
     def metric_modes(self, classes: tuple[str, ...], *, background: bool = True) -> dict[str, Mode]:  # noqa: ARG002 - of masks
         """Loss and top-1 accuracy; top-5 where it says something, with more than five classes."""
@@ -164,11 +177,52 @@ class ClassificationSettings(WithMetrics, TaskSettings):
         return (1, len(classes))
 
 
+@TASKS.register("bench.tasks.multi_label:MultiLabel")
+class MultiLabelSettings(WithMetrics, TaskSettings):
+    """Any number of labels for every image, each there or not, or not known."""
+
+    classes_at_end: ClassVar[bool] = False  # a score of each label: two are never one logit
+    losses: ClassVar[tuple[str, ...]] = ("binary_cross_entropy", "focal")
+    recorded: ClassVar[frozenset[str]] = frozenset(MULTI_LABEL_SCORES)
+
+    name: Literal["multi_label"] = "multi_label"
+    threshold: float = Field(
+        0.5, gt=0, lt=1, description="the probability above which an image is given a label"
+    )
+
+    @property
+    def target_form(self) -> TargetForm:
+        """Any number of labels."""
+        return "labels"
+
+    def metric_modes(self, classes: tuple[str, ...], *, background: bool = True) -> dict[str, Mode]:  # noqa: ARG002 - of masks
+        """Loss, mean average precision and each label's own, F1 in three averages, subset accuracy.
+
+        `f1` is averaged over labels, `micro_f1` is of all labels together, `samples_f1` is averaged
+        over images.
+        """
+        columns = class_columns(classes)
+        own = [f"ap_{name}" for name in columns]
+        found: dict[str, Mode] = {"loss": "min", **dict.fromkeys(MULTI_LABEL_SCORES, "max")}
+        return found | dict.fromkeys(own, "max") | further_modes(self.metrics, columns)
+
+    def default_metric(self) -> str:
+        """Mean average precision, which needs no threshold."""
+        return "map"
+
+    def out_channels(self, classes: tuple[str, ...]) -> int:
+        """A score per label."""
+        return len(classes)
+
+    def output_shape(self, classes: tuple[str, ...], _size: tuple[int, int], /) -> tuple[int, ...]:
+        """A score per label and image."""
+        return (1, len(classes))
+
+
 @TASKS.register("bench.tasks.diffusion:Diffusion")
 class DiffusionSettings(TaskSettings):
     """Predicting the noise in images: denoising diffusion (Ho et al. 2020)."""
 
-    target: ClassVar[Target] = "none"
     classes_at_end: ClassVar[bool] = False
     takes_time: ClassVar[bool] = True
     losses: ClassVar[tuple[str, ...]] = ("mse",)
@@ -194,6 +248,11 @@ class DiffusionSettings(TaskSettings):
     frechet: FrechetSettings | None = Field(
         None, description="whether the best epoch's Fréchet distance is computed, and how"
     )
+
+    @property
+    def target_form(self) -> TargetForm:
+        """Nothing: images alone."""
+        return "none"
 
     def metric_modes(self, classes: tuple[str, ...], *, background: bool = True) -> dict[str, Mode]:  # noqa: ARG002 - it has none
         """The loss, and the loss in each quarter of the time steps: `loss_t1` is least noisy."""

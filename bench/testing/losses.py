@@ -9,14 +9,21 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.labels import IGNORE_LABEL
-from bench.tasks.foreign_loss import ForeignLoss, check_loss
+from bench.labels import IGNORE_LABEL, MISSING_LABEL
+from bench.tasks.check_loss import check_loss, loss_of, sample
+from bench.tasks.foreign_loss import ForeignLoss
 from bench.tasks.loss_settings import CustomLoss
+from bench.tasks.settings import TargetForm
 from bench.testing.cases import Check, as_test, require
 
 
 def loss_conforms(
-    target: str, *, classes: int = 3, masks: bool = True, **arguments: Any
+    target: str,
+    *,
+    classes: int = 3,
+    masks: bool = True,
+    several_labels: bool = False,
+    **arguments: Any,
 ) -> Callable[..., None]:
     """A test of a loss in all its duties.
 
@@ -24,10 +31,12 @@ def loss_conforms(
         target: `module:Name`, as in `train.loss`.
         classes: how many it is tried with.
         masks: whether it is of pixels; else of labels of images.
+        several_labels: whether it is of images with any number of labels.
         arguments: the others of `train.loss`, such as `targets`.
     """
     settings = CustomLoss.model_validate({"target": target, **arguments})
-    suite = _Suite(settings, classes, masks)
+    form: TargetForm = "labels" if several_labels else "mask" if masks else "label"
+    suite = _Suite(settings, classes, form)
     checks: list[Check] = [
         suite.works_as_it_is_called,
         suite.falls_along_its_gradient,
@@ -36,29 +45,27 @@ def loss_conforms(
         suite.comes_back_from_its_state,
         suite.does_not_wait_for_the_device,
     ]
-    if masks:
+    if form == "mask":
         checks.append(suite.sends_no_gradient_to_ignored_pixels)
+    if form == "labels":
+        checks.append(suite.sends_no_gradient_to_missing_labels)
     return as_test(checks)
 
 
 class _Suite:
-    def __init__(self, settings: CustomLoss, classes: int, masks: bool) -> None:
-        self.settings, self.classes, self.masks = settings, classes, masks
+    def __init__(self, settings: CustomLoss, classes: int, form: TargetForm) -> None:
+        self.settings, self.classes, self.form = settings, classes, form
 
     def _loss(self) -> ForeignLoss:
         torch.manual_seed(0)
-        return ForeignLoss(self.settings, pixels=self.masks)
+        return loss_of(self.settings, self.form)
 
     def _sample(self, device: str = "cpu") -> tuple[Tensor, Tensor]:
-        noise, size = torch.Generator().manual_seed(1), (16, 16) if self.masks else ()
-        scores = torch.randn(4, self.classes, *size, generator=noise)
-        target = torch.randint(self.classes, (4, *size), generator=noise)
-        if self.masks:
-            target = target.to(torch.uint8)
+        scores, target = sample(self.classes, self.form, count=4, size=16, seed=1)
         return scores.to(device), target.to(device)
 
     def works_as_it_is_called(self) -> None:
-        check_loss(self.settings, self.classes, masks=self.masks)
+        check_loss(self.settings, self.classes, self.form)
 
     def falls_along_its_gradient(self) -> None:
         loss, (scores, target) = self._loss(), self._sample()
@@ -82,6 +89,13 @@ class _Suite:
         target[:, 4:8] = IGNORE_LABEL
         (gradient,) = torch.autograd.grad(loss(scores.requires_grad_(), target), scores)
         require(not gradient[:, :, 4:8].any(), "ignored pixels have no gradient")
+        require(gradient.any(), "others have one")
+
+    def sends_no_gradient_to_missing_labels(self) -> None:
+        loss, (scores, target) = self._loss(), self._sample()
+        target[:, 0] = MISSING_LABEL
+        (gradient,) = torch.autograd.grad(loss(scores.requires_grad_(), target), scores)
+        require(gradient[:, 0].abs().max() < 1e-6, "missing labels have no gradient")
         require(gradient.any(), "others have one")
 
     def changes_nothing_in_evaluation(self) -> None:

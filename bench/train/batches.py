@@ -111,7 +111,7 @@ class Batches:
         self._source = source
         self._apply_window = ApplyWindow(window)
         self._target_is_mask = (
-            trial.settings.task.target == "mask"
+            trial.settings.task.target_form == "mask"
         )  # with the image, when augmented
         self._seed = trial.seed
         self._batch_size = batch_size

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from bench.plan.trial import Trial
-from bench.tasks.foreign_loss import check_loss
+from bench.tasks.check_loss import check_loss
 from bench.tasks.loss_settings import CustomLoss, loss_terms
 from bench.tasks.metric_set import require
 from bench.train.custom_optimizer import check_optimizer
@@ -25,7 +25,6 @@ def check_parts(trial: Trial, *, one_logit: bool = False) -> None:
         SpecError: one of them does not work; says which argument would help.
     """
     settings = trial.settings
-    masks = settings.task.target == "mask"
     for metric in getattr(settings.task, "metrics", ()):
         require(metric)
     for term in loss_terms(settings.train.loss):
@@ -33,9 +32,9 @@ def check_parts(trial: Trial, *, one_logit: bool = False) -> None:
             check_loss(
                 term,
                 len(settings.classes),
-                masks=masks,
+                settings.task.target_form,
                 one_logit=one_logit,
-                shares=bool(settings.augment.mixing) and not masks,
+                shares=bool(settings.augment.mixing) and settings.task.target_form == "label",
             )
     check_optimizer(settings.train)
     if not isinstance(settings.train.schedule, str):

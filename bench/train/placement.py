@@ -25,7 +25,7 @@ from bench.data.threads import in_threads
 from bench.errors import DataError, DeviceError
 from bench.measure.free_memory import free_host_memory
 from bench.spec.schema import Machine
-from bench.tasks.settings import Target
+from bench.tasks.settings import TargetForm
 
 PlacementKind = Literal["device", "pinned", "stream"]
 Array = npt.NDArray[Any] | Rows
@@ -97,7 +97,7 @@ def check_placement(placement: str, device: torch.device) -> None:
 def choose_placement(
     machine: Machine,
     splits: Mapping[str, Split],
-    target: Target,
+    target: TargetForm,
     device: torch.device,
     trials_per_device: int = 1,
 ) -> PlacementChoice:
@@ -134,7 +134,7 @@ class Placement:
         self,
         choice: PlacementChoice,
         splits: Mapping[str, Split],
-        target: Target,
+        target: TargetForm,
         machine: Machine,
         device: torch.device,
     ) -> None:
@@ -313,14 +313,19 @@ def _to_device(order: Tensor, device: torch.device) -> Tensor:
     return order.to(device)
 
 
-def _arrays(split: Split, target: Target) -> tuple[Array, ...]:
+def _arrays(split: Split, target: TargetForm) -> tuple[Array, ...]:
     """The images, and what the task learns where it learns something."""
     images = split.images.view(np.int16) if split.images.dtype == np.uint16 else split.images
     if target == "none":
         return (images,)
     array = split.masks if target == "mask" else split.labels
     if array is None:
-        raise DataError(f"the data set has no {target}s, which the task needs")
+        kind = "masks" if target == "mask" else "labels"
+        raise DataError(f"the data set has no {kind}, which the task needs")
+    if target != "mask" and (array.ndim == 2) != (target == "labels"):
+        several = ("one label for each image", "several labels for an image")[array.ndim - 1]
+        other = "multi_label" if array.ndim == 2 else "classification"
+        raise DataError(f"the data set has {several}, as the task {other} learns them")
     return (images, array)
 
 

@@ -26,7 +26,7 @@ CountClasses = Callable[[Tensor], Tensor]
 
 def class_counts(split: Split, target: str, count: CountClasses) -> Tensor:
     """(N, K) int64: how often each class is in each sample of a split."""
-    if target == "label":
+    if target in ("label", "labels"):
         assert split.labels is not None, "planned on data with labels only"
         return count(torch.from_numpy(np.array(split.labels)))
     masks = split.masks
@@ -59,7 +59,7 @@ class EpochSampler:
     Attributes:
         chosen: `balanced`, or a sampler of one's own.
         split: the training split.
-        target: what of its samples is learnt: `mask` or `label`.
+        target: what of its samples is learnt: `mask`, `label` or `labels`.
         count: counts classes in them.
         seed: the trial's.
     """
@@ -77,6 +77,19 @@ class EpochSampler:
             return torch.empty((len(self.split), 0), dtype=torch.int64)
         return class_counts(self.split, self.target, self.count)
 
+    @property
+    def weights(self) -> Tensor:
+        """(N,) how often `balanced` draws each sample, relatively; no label at all is as a class.
+
+        Without classes every sample has the same weight.
+        """
+        if self.target == "none":
+            return torch.ones(len(self.split), dtype=torch.float64)
+        counts = self.counts
+        if self.target == "labels":
+            counts = torch.cat([counts, (counts.sum(1, keepdim=True) == 0).long()], 1)
+        return balanced_sample_weights(counts)
+
     def draw(self, epoch: int) -> Tensor:
         """(M,) int64 places of samples.
 
@@ -85,7 +98,7 @@ class EpochSampler:
         """
         stream = generator(self.seed, "sampler", epoch)
         if not isinstance(self.chosen, CustomSampler):
-            weights = balanced_sample_weights(self.counts)
+            weights = self.weights
             return torch.multinomial(weights, len(weights), replacement=True, generator=stream)
         return self._own(self.chosen, epoch, stream)
 
@@ -96,7 +109,7 @@ class EpochSampler:
             "num_samples": size,
             "labels": None if labels is None else torch.from_numpy(np.array(labels)),
             "class_counts": self.counts,
-            "weights": None if self.target == "none" else balanced_sample_weights(self.counts),
+            "weights": self.weights,
             "generator": stream,
             "seed": stream_seed(self.seed, "sampler", epoch),
             "epoch": epoch,

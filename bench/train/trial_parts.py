@@ -21,6 +21,7 @@ from bench.models.onednn import avoid_faulty_convolutions
 from bench.models.settings import MODELS
 from bench.plan.trial import Trial, digest
 from bench.tasks.base import Picture, Samples, Task, task_state
+from bench.tasks.multi_label_loss import positive_weights
 from bench.tasks.settings import TASKS
 from bench.tasks.tiles import TiledModel
 from bench.train import checkpoint
@@ -62,7 +63,7 @@ class TrialParts:
     def placement(self) -> Placement:
         """Where the data rests."""
         settings, splits = self.trial.settings, self.data.splits
-        target, machine = settings.task.target, settings.machine
+        target, machine = settings.task.target_form, settings.machine
         choice = choose_placement(machine, splits, target, self.device, self.trials_per_device)
         return Placement(choice, splits, target, machine, self.device)
 
@@ -83,7 +84,7 @@ class TrialParts:
         """The model for images of any size; by tiles where it was trained on parts of them."""
         data = self.trial.settings.data
         by_tiles = data.crop is not None or getattr(data, "fit", "") == "crop"
-        by_tiles = by_tiles and self.trial.settings.task.target == "mask"
+        by_tiles = by_tiles and self.trial.settings.task.target_form == "mask"
         return TiledModel(self.model, data.network_size) if by_tiles else self.model
 
     def _sampler(self, split: str) -> EpochSampler | None:
@@ -94,7 +95,7 @@ class TrialParts:
         return EpochSampler(
             settings.train.sampler,
             self.data.splits[split],
-            settings.task.target,
+            settings.task.target_form,
             getattr(self.task, "count_classes", _no_classes),
             self.trial.seed,
         )
@@ -109,15 +110,18 @@ class TrialParts:
         weights = settings.train.class_weights
         if weights == "none":
             return
-        if weights == "balanced":
-            split, target = self.data.splits["train"], settings.task.target
-            counts = class_counts(split, target, self.task.count_classes)
-            found = balanced_class_weights(counts)
-        else:
-            found = torch.tensor(weights)
+        found = self._balanced_weights() if weights == "balanced" else torch.tensor(weights)
         self.task.weight_classes(found)
         named = zip(settings.classes, found.tolist(), strict=True)
         print("class weights: " + ", ".join(f"{n} {w:.4g}" for n, w in named), flush=True)
+
+    def _balanced_weights(self) -> torch.Tensor:
+        """(K,) of the training split's classes; of several labels the weight where it is there."""
+        split, form = self.data.splits["train"], self.trial.settings.task.target_form
+        if form == "labels":
+            assert split.labels is not None, "planned on data with labels only"
+            return positive_weights(torch.from_numpy(np.array(split.labels)))
+        return balanced_class_weights(class_counts(split, form, self.task.count_classes))
 
     def load(self, weights: Path) -> int:
         """Put a checkpoint's weights into the model; the epoch that they are of.

@@ -330,3 +330,34 @@ def test_images_of_several_labels(form: str, tmp_path: Path) -> None:
         for name, own in zip(split.names, split.labels, strict=True):
             assert [c for c, one in zip(classes, own, strict=True) if one] == labels[int(name)]
     assert found.splits["train"].labels.shape == (len(found.splits["train"]), 3)
+
+
+def test_labels_that_are_not_known(tmp_path: Path) -> None:
+    rows = ["id,a,b"]
+    for i in range(12):
+        image(tmp_path / f"{i}.png", 10 * i)
+        rows.append(f"{i}.png,{i % 2},{('0', '1', '', '-1')[i % 4]}")
+    table(tmp_path, "\n".join(rows))
+    columns = {"file": "list.csv", "image": "id", "label": ("a", "b")}
+    found = read_labels(tmp_path, ("a", "b"), table=columns)
+    for split in found.splits.values():
+        assert split.labels is not None
+        for name, own in zip(split.names, split.labels, strict=True):
+            assert own.tolist() == [int(name) % 2, (0, 1, -1, -1)[int(name) % 4]]
+    assert "6 of 24 labels are not known: neither trained on nor scored" in found.notes
+    other = read_labels(tmp_path, ("a", "b"), table=columns | {"empty": "zero"})
+    assert other.fingerprint != found.fingerprint
+    assert "3 of 24 labels are not known: neither trained on nor scored" in other.notes
+
+
+def test_a_column_without_a_zero_says_what_empty_cells_may_mean(tmp_path: Path) -> None:
+    for i in range(6):
+        image(tmp_path / f"{i}.png", 10 * i)
+    table(
+        tmp_path,
+        "\n".join(["id,a,b", *(f"{i}.png,{i % 2},{'1' if i % 3 else ''}" for i in range(6))]),
+    )
+    columns = {"file": "list.csv", "image": "id", "label": ("a", "b")}
+    with pytest.raises(DataError, match="'b' has no 0: set `empty: zero`"):
+        read_labels(tmp_path, ("a", "b"), table=columns)
+    assert read_labels(tmp_path, ("a", "b"), table=columns | {"empty": "zero"}).splits

@@ -124,9 +124,9 @@ def random_batch(trial: Trial, device: torch.device, seed: int = 0) -> Batch:
 def _target(trial: Trial, draws: torch.Generator) -> Tensor | None:
     settings = trial.settings
     count, size = settings.train.batch_size, settings.data.image_size
-    if settings.task.target == "none":
+    if settings.task.target_form == "none":
         return None
-    if settings.task.target == "label":
+    if settings.task.target_form == "label":
         return torch.randint(0, 3, (count,), device=draws.device, generator=draws)
     shape = (count, size, size)
     return torch.randint(0, 2, shape, device=draws.device, generator=draws, dtype=torch.uint8)

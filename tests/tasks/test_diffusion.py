@@ -194,7 +194,7 @@ def test_settings() -> None:
     assert settings.default_metric() == "loss"
     assert settings.output_shape((), (64, 64)) == (1, 3, 64, 64)
     assert settings.losses == ("mse",)
-    assert (settings.target, settings.takes_time) == ("none", True)
+    assert (settings.target_form, settings.takes_time) == ("none", True)
     assert settings.normalize == {"symmetric"}
     # what only pictures depend on is no part of a trial's identity
     assert settings.identity() == DiffusionSettings(samples=4, show_every=1).identity()

@@ -320,7 +320,7 @@ def test_every_metric_has_bounds_and_a_task() -> None:
         settings = METRICS.entry(name).settings
         assert settings.bounds[0] == 0
         assert settings.bounds[1] == (None if name == "hd95" else 1)
-        assert settings.tasks <= {"segmentation", "classification"}
+        assert settings.tasks <= {"segmentation", "classification", "multi_label"}
 
 
 def test_metrics_of_every_epoch_are_in_validation_and_others_at_the_end() -> None:

@@ -12,8 +12,9 @@ from torch.nn import functional as F
 from bench.errors import SpecError
 from bench.labels import IGNORE_LABEL
 from bench.tasks.base import Batch
+from bench.tasks.check_loss import check_loss
 from bench.tasks.classification import Classification
-from bench.tasks.foreign_loss import ForeignLoss, check_loss
+from bench.tasks.foreign_loss import ForeignLoss
 from bench.tasks.loss_settings import CustomLoss, NamedLoss
 from bench.tasks.losses import PixelCrossEntropy, SoftDice
 from bench.tasks.segmentation import Segmentation
@@ -71,7 +72,7 @@ def test_monais_tversky_is_its_own_value() -> None:
 def test_losses_of_others_are_taken_as_they_are(target: str, arguments: dict[str, Any]) -> None:
     pytest.importorskip(target.split(".")[0])
     chosen = settings(target, **arguments)
-    check_loss(chosen, 3, masks=True)
+    check_loss(chosen, 3, "mask")
     loss = ForeignLoss(chosen)
     scores, masks = sample(3, ignored=True)
     value = loss(scores.requires_grad_(), masks)
@@ -124,7 +125,7 @@ def test_an_image_without_a_counted_pixel_has_no_loss() -> None:
 def test_errors_name_the_argument_to_set(arguments: dict[str, Any], says: str) -> None:
     pytest.importorskip(arguments["target"].split(".")[0])
     with pytest.raises(SpecError) as caught:
-        check_loss(CustomLoss.model_validate(arguments), 2, masks=True)
+        check_loss(CustomLoss.model_validate(arguments), 2, "mask")
     assert caught.value.key == "train.loss"
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -133,7 +134,7 @@ def test_errors_name_the_argument_to_set(arguments: dict[str, Any], says: str) -
 def test_softmax_of_one_logit_is_refused() -> None:
     pytest.importorskip("monai")
     with pytest.raises(SpecError, match="sigmoid: true instead of softmax"):
-        check_loss(CustomLoss.model_validate(TVERSKY), 2, masks=True, one_logit=True)
+        check_loss(CustomLoss.model_validate(TVERSKY), 2, "mask", one_logit=True)
 
 
 def test_one_logit_is_two_classes_to_our_losses_and_itself_to_others() -> None:
@@ -224,7 +225,7 @@ def test_class_weights_of_labels() -> None:
 def test_a_loss_of_labels_by_target() -> None:
     scores, labels = torch.randn(5, 3), torch.tensor([0, 1, 1, 2, 0])
     chosen = settings("torch.nn:MultiMarginLoss")
-    check_loss(chosen, 3, masks=False)
+    check_loss(chosen, 3, "label")
     task = Classification(classes=THREE, loss=chosen)
     batch = Batch(scores, labels, torch.arange(5))
     each = F.multi_margin_loss(scores, labels, reduction="none")

@@ -38,6 +38,12 @@ _WORDS = {
         "validation images with the predicted class and its probability (right blue, wrong "
         "orange).",
     ),
+    "multi_label": TaskWords(
+        "Always predicting the most frequent labels",
+        "Predictions",
+        "Validation images, each with its labels and the predicted ones (all right blue, else "
+        "orange).",
+    ),
     "diffusion": TaskWords(
         "Predicting zero noise",
         "Generated images",
@@ -54,6 +60,8 @@ _NAMES = {
     "miou": "mIoU",
     "auroc": "AUROC",
     "f1": "F1",
+    "map": "mAP",
+    "ap": "AP",
     "lr": "learning rate",
     "macs": "MACs",
     "top1": "top-1 accuracy",
@@ -95,6 +103,8 @@ def display_name(name: str) -> str:
 def title(name: str) -> str:
     """`display_name` with a capital first letter."""
     text = display_name(name)
+    if text[1:2].isupper():  # mAP, mIoU
+        return text
     return text[:1].upper() + text[1:]
 
 

@@ -19,6 +19,9 @@ ELSEWHERE = "Scores were logged elsewhere: how they were computed is not recorde
 OTHER_TASKS = {
     "classification": "Accuracies are shares of the split's images; the validation loss is "
     "without label smoothing and class weights",
+    "multi_label": "mAP is the mean of the labels' average precision, F1 that of their F1; micro "
+    "F1 is of all labels together, samples F1 a mean over images; a label that the split lacks "
+    "has no score; the validation loss is without label smoothing and class weights",
     "diffusion": "The validation loss is the mean squared error of the predicted noise, with noise "
     "and step fixed for each image of the split",
 }
@@ -31,7 +34,7 @@ def definition(records: Records) -> str:
     if not (records.runs["source"] == BENCH_SOURCE).any():
         return f"{ELSEWHERE}."
     if records.task in OTHER_TASKS:
-        return f"{OTHER_TASKS[records.task]}."
+        return f"{'; '.join([OTHER_TASKS[records.task], *support(records.done)])}."
     if "dice" not in records.metrics:
         return ""
     if records.scoring is None and records.combined_from:

@@ -234,9 +234,9 @@ def _trivial(records: Records, column: str) -> str:
     constant = constant_prediction(records, column)
     if constant is None:
         return "The best constant prediction"
-    if constant == "no noise" or constant.startswith("each class's share"):
+    if constant == "no noise" or constant.startswith(("each class's share", "each label's share")):
         named = f"Predicting {constant}"
-    elif records.task == "classification":
+    elif records.task in ("classification", "multi_label"):
         named = f"Always predicting {constant}"
     else:
         named = f"Predicting {constant} everywhere"
