@@ -162,7 +162,7 @@ def _augmentation_notes(trial: Trial, images: int, tried: set[str]) -> list[str]
 
     settings = trial.settings
     size, channels = settings.data.network_size, settings.data.channel_count
-    classes, masks = len(settings.classes), settings.task.target == "mask"
+    classes, masks = len(settings.classes), settings.task.target_form == "mask"
     key = digest([settings.augment.identity(), size, channels, classes, masks, images])
     if key in tried:
         return []

@@ -107,7 +107,7 @@ class PixelCrossEntropy:
         each = _pixelwise(scores, masks, "none")
         if self._gamma == 0:
             return each
-        return _power(-torch.expm1(-each), self._gamma) * each
+        return power(-torch.expm1(-each), self._gamma) * each
 
 
 class SoftDice:
@@ -204,7 +204,7 @@ def _of_pixels(weights: Tensor, masks: Tensor) -> Tensor:
     return weights[masks.where(counted, 0).long()] * counted
 
 
-def _power(base: Tensor, exponent: float) -> Tensor:
+def power(base: Tensor, exponent: float) -> Tensor:
     """`base` ≥ 0 to an exponent > 0, with gradient 0 at 0.
 
     Autograd's own is infinite there for an exponent below 1, and becomes NaN in a product with 0:

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from bench.labels import MISSING_LABEL
 from bench.tasks.foreign_loss import CERTAIN, ForeignLoss
 from bench.tasks.loss_settings import LossName, LossTerm, NamedLoss, loss_terms
-from bench.tasks.losses import Loss, Measured
+from bench.tasks.losses import Loss, Measured, power
 from bench.tasks.sum_of_losses import SumOfLosses, factor_of
 
 
@@ -123,4 +123,4 @@ def _focus(scores: Tensor, wanted: Tensor, gamma: float) -> Tensor | float:
     if gamma == 0:
         return 1.0
     # sigmoid of the negated score of what is true: 1 - p without cancellation
-    return torch.sigmoid(scores * (1 - 2 * wanted)) ** gamma
+    return power(torch.sigmoid(scores * (1 - 2 * wanted)), gamma)
