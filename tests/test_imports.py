@@ -23,7 +23,8 @@ ALLOWED = {
     "importing": {"spec", "plan", "record"},
     "inference": {"spec", "plan", "train", "record"},
     "report": {"spec", "plan", "record", "analysis"},
-    "experiment": {"spec", "plan", "train", "run", "record", "analysis", "report"},
+    "slurm": set[str](),
+    "experiment": {"slurm", "spec", "plan", "train", "run", "record", "analysis", "report"},
     "search": {"spec", "plan", "run", "record", "experiment"},
 }
 STAGES = {*ALLOWED, "commands", "api", "cli"}

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from bench.cli import results, running, search, start, trained
+from bench.cli import results, running, search, start, submit, trained
 from bench.interruption import interruptible
 from bench.version import __version__
 
@@ -42,6 +42,7 @@ app = typer.Typer(
 
 for command in (
     running.run,
+    submit.submit,
     search.search,
     running.plan,
     running.data,

@@ -41,6 +41,16 @@ def run(
     executor: cli.Executor = cli.ExecutorName.LOCAL,
     address: cli.Address = None,
     files: cli.Files = cli.FilesName.AUTO,
+    wait: Annotated[
+        bool,
+        typer.Option(
+            help="Whether to wait for trials that others run; if not, the report is theirs."
+        ),
+    ] = True,
+    requeue: Annotated[
+        bool,
+        typer.Option("--requeue", help="In a Slurm job: back into the queue where it is stopped."),
+    ] = False,
     reports: cli.Reports = cli.REPORTS,
     results: cli.Results = cli.RESULTS,
 ) -> None:
@@ -68,6 +78,8 @@ def run(
             retries,
             keep_last,
             ExecutorOptions(executor.value, address, files.value),
+            waits=wait,
+            requeue=requeue,
         )
         planned = _plan(spec, changes, results, trust_code=trust_code)
     sys.exit(run_plan(planned, options, Console(stderr=True)))

@@ -18,6 +18,7 @@ from bench.plan.cost import model_costs
 from bench.plan.folds import tested_over_folds
 from bench.plan.plan import Plan
 from bench.record.confirm import confirmed
+from bench.record.owners import Owner
 from bench.record.store import Store, TrialFiles
 from bench.states import BENCH_SOURCE, Status
 
@@ -175,14 +176,14 @@ def status_rows(store: Store, experiment: str) -> list[dict[str, Any]]:
     running = store.running(experiment)
     select = plan["select"]
     return [
-        _status_row(recorded.get(key) or store.trial(experiment, key), key in running, select)
+        _status_row(recorded.get(key) or store.trial(experiment, key), running.get(key), select)
         | {"in_plan": key in planned}
         for key in ids
     ]
 
 
 def _status_row(
-    files: TrialFiles, running: bool, select: Mapping[str, str] | None
+    files: TrialFiles, owner: Owner | None, select: Mapping[str, str] | None
 ) -> dict[str, Any]:
     status, problem, left_out = files.status(), None, None
     history: Sequence[HistoryRow] = []
@@ -197,7 +198,7 @@ def _status_row(
     except DamagedError as error:
         problem = str(error)
     # nobody holds the trial, so whoever was running it is gone
-    lost = status.status is Status.RUNNING and not running
+    lost = status.status is Status.RUNNING and owner is None
     if select is None and status.source != BENCH_SOURCE:
         select = imported_select([files.config()])
     metric = select["metric"] if select else None
@@ -214,6 +215,7 @@ def _status_row(
         "metric": metric,
         "best": best,
         "updated": status.updated,
+        "run_by": None if owner is None else str(owner),
         "source": status.source,
         "left_out": left_out,
     }
@@ -231,6 +233,8 @@ def status_table(rows: Sequence[Mapping[str, Any]]) -> Table:
             pass
         elif row["source"] != BENCH_SOURCE:
             why = f"imported: {row['source']}"
+        elif row["run_by"] is not None:
+            why = f"by {row['run_by']}" + (f"; before: {why}" if why else "")
         elif not row["in_plan"]:
             why = "not in the latest plan"
         _add(table, row["experiment"], row["id"], row["status"], str(row["epoch"]), best, why)

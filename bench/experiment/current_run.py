@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,6 +16,7 @@ from bench.plan.trial import Trial
 from bench.record.confirmed_index import ConfirmedIndex
 from bench.record.leases import Leases
 from bench.record.store import Store, TrialFiles, TrialStatus
+from bench.run.events import EpochDone, Event
 from bench.run.executor_options import ExecutorOptions
 from bench.run.limits import Limits
 from bench.run.progress import print_line
@@ -26,7 +27,13 @@ from bench.states import Status
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What the command line says besides the spec."""
+    """What the command line says besides the spec.
+
+    Attributes:
+        waits: for trials that others run; else the run ends when there are no others left, and
+            the report is theirs.
+        requeue: whether an interrupted Slurm job is put back into the queue.
+    """
 
     results: Path
     reports: Path
@@ -38,6 +45,30 @@ class RunOptions:
     retries: int = RETRIES
     keep_last: bool = False
     executor: ExecutorOptions = field(default_factory=ExecutorOptions)
+    waits: bool = True
+    requeue: bool = False
+
+
+@dataclass
+class JobProgress:
+    """What decides whether the job that a run is of is put back into the queue.
+
+    Attributes:
+        stopped: whether a person or a scheduler stopped it.
+        progressed: whether an epoch of any of its trials ended in it.
+    """
+
+    stopped: bool = False
+    progressed: bool = False
+
+    def observing(self, observe: Callable[[Event], None]) -> Callable[[Event], None]:
+        """`observe`, noting epochs."""
+
+        def noting(event: Event) -> None:
+            self.progressed |= isinstance(event, EpochDone)
+            observe(event)
+
+        return noting
 
 
 @dataclass
@@ -50,6 +81,7 @@ class CurrentRun:
         selection: which of the plan's trials are to be run, and which were done or failed before.
         refused: trials of which nothing that is recorded is counted.
         decided: of an experiment that grows, what its records decided at the start, in short.
+        job: how far the scheduler's job is that it may be.
     """
 
     plan: Plan
@@ -61,6 +93,7 @@ class CurrentRun:
     selection: TrialSelection = field(default_factory=lambda: TrialSelection((), (), ()))
     refused: int = 0
     decided: str = ""
+    job: JobProgress = field(default_factory=JobProgress)
 
     @cached_property
     def confirmed(self) -> ConfirmedIndex:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from rich.console import Console
 from bench.errors import DamagedError, UnwritableError
 from bench.exit_codes import ExitCode
 from bench.experiment import changed_data, renamed_trials
-from bench.experiment.current_run import CurrentRun, RunOptions
+from bench.experiment.current_run import CurrentRun, JobProgress, RunOptions
 from bench.experiment.growth import Growth, grown
 from bench.experiment.kinds_of_growth import growth_of
 from bench.experiment.looks_log import keep_log
@@ -30,8 +31,9 @@ from bench.plan.trial import Trial
 from bench.record.store import Store, TrialStatus
 from bench.run.backend import opened_backend
 from bench.run.events import Decided
-from bench.run.progress import display
+from bench.run.progress import display, print_line
 from bench.run.runner import Outcome, TrialSelection, run, unrecordable
+from bench.slurm.requeue import put_back
 from bench.states import Status
 
 
@@ -51,17 +53,32 @@ def run_plan(plan: Plan, options: RunOptions, console: Console) -> ExitCode:
     store = Store(options.results)
     check_writable(options.reports / plan.experiment)  # now, not after hours
     with (
+        _put_back_if_stopped(options, console) as job,
         store.leases(plan.experiment) as leases,
         kept_in_place(store, plan.experiment),
         ExitStack() as setup,
         interruptible(),
     ):
-        here = CurrentRun(plan, options, console, store, leases, setup)
+        here = CurrentRun(plan, options, console, store, leases, setup, job=job)
         try:
             return _run(here)
         except UnwritableError as error:  # before the first trial, after the last, in the report
             here.say(f"Interrupted: {unrecordable(error)}. The same command goes on from here.")
             return ExitCode.INTERRUPTED
+
+
+@contextmanager
+def _put_back_if_stopped(options: RunOptions, console: Console) -> Iterator[JobProgress]:
+    """Put the Slurm job back into the queue, last of all, if it is to be: Slurm then ends it."""
+    job = JobProgress()
+    try:
+        yield job
+    except KeyboardInterrupt:
+        job.stopped = True
+        raise
+    finally:
+        if options.requeue and job.stopped:
+            put_back(progressed=job.progressed, say=partial(print_line, console))
 
 
 def _run(here: CurrentRun) -> ExitCode:
@@ -150,6 +167,7 @@ def _train_left(
         first = jobs.first(todo, moved, before)
         here.setup.close()
         observe, source = observer(jobs.recorders, changed, shown.observe), None
+        observe = here.job.observing(observe)
         if growth is not None:
             source = Rounds(plan, growth, here.store, jobs.further, (trial.id for trial in todo))
             observe = source.observing(observe)
@@ -162,6 +180,7 @@ def _train_left(
             source=source,
             fail_fast=options.fail_fast,
             retries=options.retries,
+            waits=options.waits,
         )
 
 
@@ -182,6 +201,7 @@ def _conclude(here: CurrentRun, outcome: Outcome) -> ExitCode:
         if outcome.reason:
             here.say(f"{outcome.reason[0].upper()}{outcome.reason[1:]}.")
         here.say(f"Interrupted with {left} trials left: the same command goes on from here.")
+        here.job.stopped = not outcome.reason
         return ExitCode.INTERRUPTED
     failed = outcome.count(Status.FAILED) + len(selection.failed_before)
     done = outcome.count(Status.DONE) + len(selection.finished)
@@ -189,17 +209,25 @@ def _conclude(here: CurrentRun, outcome: Outcome) -> ExitCode:
         here.say(f"{done} of {len(here.plan.trials)} trials done, {failed} failed.")
     if failed:
         here.say("Failed trials keep their log.txt; --retry-failed runs them again.")
-    print(_report(here, anew=bool(selection.todo or refused)))
+    if outcome.left:
+        here.say(f"{outcome.left} trials are run by others: the last one makes the report.")
+    else:
+        print(_report(here, anew=bool(refused)))
     return ExitCode.SOME_FAILED if failed or refused else ExitCode.OK
 
 
 def _report(here: CurrentRun, *, anew: bool) -> Path:
-    """Make the report, unless another run does just now; without `anew`, only an outdated one."""
+    """Make the report, unless another run does just now; without `anew`, only an outdated one.
+
+    Of several runs that end at a time, one makes it.
+    """
     experiment, reports = here.plan.experiment, here.options.reports
     before = _changed_at(here.page)
     with here.leases.hold(REPORT):
         others_did = _changed_at(here.page) != before
         if others_did or (not anew and is_current(here.store, experiment, reports)):
+            if here.selection.todo:
+                here.say("Another run has made the report.")
             return here.page
         return make_report(here.store, experiment, reports)
 

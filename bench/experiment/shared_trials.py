@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -113,6 +113,15 @@ class SharedTrials:
         if recorder.lease is not None:
             self._leases.release(recorder.lease)
             recorder.lease = None
+
+    def in_good_hands(self, trials: Collection[str]) -> bool:
+        """Whether others have each of these, and are alive for certain.
+
+        Waits for a sign of those on other machines, at most as long as leases last.
+        """
+        alive = {owner.token for owner in self._leases.certain_others()}
+        holders = map(self._leases.holder, trials)
+        return all(owner is not None and owner.token in alive for owner in holders)
 
     def _take(self, trial: str, lease: Lease) -> None:
         recorder = self._recorders[trial]

@@ -114,7 +114,9 @@ class TrialSetup:
         ahead = {trial["id"] for trial in found.get("trials", ())} > {t.id for t in plan.trials}
         if (same and ahead and plan.further) or (later and found and not same):
             return
-        store.write_plan(plan.experiment, record | {"notes": list(self._notes)})
+        record |= {"notes": list(self._notes)}
+        if any(found.get(key) != value for key, value in record.items()):
+            store.write_plan(plan.experiment, record)  # else reports stay up to date
 
     def _put_on_record(
         self,
@@ -124,7 +126,7 @@ class TrialSetup:
     ) -> SharedTrials:
         """Write what is asked for, but for trials that other runs have, or had since `before`."""
         here, force = self._here, self._here.options.force
-        theirs = here.store.running(here.plan.experiment)
+        theirs = set(here.store.running(here.plan.experiment))
         now, refused = here.verified_statuses(todo)
         theirs |= {key for key, status in now.items() if status != before[key]}
         theirs |= set() if force else refused.keys()

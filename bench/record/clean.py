@@ -98,7 +98,7 @@ def _clean(
     store: Store, experiment: str, trials: Sequence[TrialFiles], options: CleanOptions
 ) -> Cleaned:
     cleaned = Cleaned(experiment, len(trials))
-    running = store.running(experiment) if options.dry_run else set()
+    running = store.running(experiment) if options.dry_run else {}
     candidates = [files for files in trials if any(_to_delete(store, files, options))]
     with ExitStack() as stack:
         leases = None

@@ -110,7 +110,13 @@ def update_data(path: Path, found: Sequence[DataSetRecord], planned: Collection[
         for entry in before
         if (trials := tuple(t for t in entry.trials if t in planned and t not in now))
     ]
-    write_json(path, {"datasets": [entry.record() for entry in [*kept, *found]]})
+    after = [*kept, *found]
+    if not before or _by_trial(before) != _by_trial(after):  # else reports stay up to date
+        write_json(path, {"datasets": [entry.record() for entry in after]})
+
+
+def _by_trial(entries: Sequence[DataSetRecord]) -> dict[str, dict[str, Any]]:
+    return {t: entry.record() | {"trials": ()} for entry in entries for t in entry.trials}
 
 
 def _entry(path: Path, entry: Any) -> DataSetRecord:

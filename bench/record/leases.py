@@ -180,6 +180,14 @@ class Leases:
                 _append(lease.path, _RELEASED)
         return held
 
+    def holder(self, name: str) -> Owner | None:
+        """Who has the lease on `name` now, so far as is known; None: nobody who is alive."""
+        folder = self._folder / name
+        try:
+            return self._owner(folder / str(max(_generations(folder), default=0)))
+        except (OSError, StoreError):
+            return None
+
     @contextmanager
     def hold(
         self,
@@ -315,19 +323,19 @@ class Leases:
                     self._heartbeat_file(owner).unlink()
 
 
-def held_names(folder: Path) -> set[str]:
-    """What somebody holds just now in a `.leases` folder, at one look; without writing anything.
+def holders(folder: Path) -> dict[str, Owner]:
+    """What is held just now in a `.leases` folder, and by whom, at one look; nothing is written.
 
     Of other machines one look can only tell by the clock: silent for twice its expiry is dead.
     """
-    names = set()
+    found = {}
     for path in folder.iterdir() if folder.is_dir() else ():
         with suppress(OSError, StoreError):
             generations = _generations(path) if path.name != "runs" else []
             owner, released = _read(path / str(max(generations, default=0)))
             if owner and not released and not _looks_dead(owner, folder / "runs" / owner.token):
-                names.add(path.name)
-    return names
+                found[path.name] = owner
+    return found
 
 
 def _read(path: Path) -> tuple[Owner | None, bool]:

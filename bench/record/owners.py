@@ -14,6 +14,7 @@ from typing import Any, Self
 import psutil
 
 from bench.record.trial_files import now
+from bench.slurm_job import current_job
 
 _PROC = Path("/proc")
 _TOKEN = re.compile(r"\w*")
@@ -34,6 +35,7 @@ class Owner:
         process_start: when it started, on a clock that nobody sets.
         since: ISO 8601, UTC; for people.
         expiry: seconds of silence after which it is taken for dead by other machines.
+        job: the scheduler's job that it is of, for people; empty: of none.
     """
 
     token: str
@@ -43,24 +45,27 @@ class Owner:
     process_start: float | None
     since: str
     expiry: float
+    job: str = ""
 
     @classmethod
     def here(cls, expiry: float) -> Self:
         """This process, under a new token."""
         pid = os.getpid()
         token = uuid.uuid4().hex
+        job = f"Slurm job {found}" if (found := current_job()) else ""
         return cls(
-            token, pid, socket.gethostname(), _machine_id(), _process_start(pid), now(), expiry
+            token, pid, socket.gethostname(), _machine_id(), _process_start(pid), now(), expiry, job
         )
 
     @classmethod
     def read(cls, record: object) -> Self | None:
         """From what `record()` gave; None where it is anything else."""
         names = {field: _RECORDED_AS.get(field, field) for field in cls.__dataclass_fields__}
-        if not isinstance(record, dict) or not record.keys() >= set(names.values()):
+        if not isinstance(record, dict) or not record.keys() >= {*names.values()} - {"job"}:
             return None
-        owner = cls(**{field: record[name] for field, name in names.items()})
-        texts = (owner.token, owner.host, owner.machine_id, owner.since)
+        known = {field: record[name] for field, name in names.items() if name in record}
+        owner = cls(**known)
+        texts = (owner.token, owner.host, owner.machine_id, owner.since, owner.job)
         numbers = (
             owner.pid,
             owner.expiry,
@@ -88,7 +93,8 @@ class Owner:
         return self.is_local() and _process_start(self.pid) != self.process_start
 
     def __str__(self) -> str:
-        return f"process {self.pid} on {self.host}"
+        who = f"process {self.pid} on {self.host}"
+        return f"{self.job} ({who})" if self.job else who
 
 
 @cache

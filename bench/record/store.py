@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from bench.errors import DamagedError, StoreError, did_you_mean
 from bench.record.files import read_json, write_json
-from bench.record.leases import Leases, held_names
+from bench.record.leases import Leases, holders
+from bench.record.owners import Owner
 from bench.record.plan_file import read_plan
 from bench.record.trial_files import TrialFiles, TrialStatus, now
 from bench.safe_files import refuse_link_out
@@ -188,12 +189,12 @@ class Store:
         """Our part in who runs what of an experiment, once it is entered."""
         return Leases(self.experiment(experiment) / LEASES)
 
-    def running(self, experiment: str) -> set[str]:
-        """Ids of the trials that somebody runs just now; any other `running` one was interrupted.
+    def running(self, experiment: str) -> dict[str, Owner]:
+        """Who runs which trial just now, by its id; any other `running` one was interrupted.
 
-        Of other machines this can only tell by the clock (see `held_names`).
+        Of other machines this can only tell by the clock (see `holders`).
         """
-        return held_names(self.experiment(experiment) / LEASES)
+        return holders(self.experiment(experiment) / LEASES)
 
 
 def _folders(path: Path) -> list[Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -53,6 +53,8 @@ class Outcome:
     interrupted: bool = False
     reason: str | None = None
     """Why it was interrupted, if not by a person."""
+    left: int = 0
+    """Trials that were left to others, who run them."""
 
     def count(self, status: Status) -> int:
         """How many ended so."""
@@ -72,6 +74,10 @@ class Claims(Protocol):
 
     def release(self, trial: str) -> None:
         """We have done with a trial."""
+        ...
+
+    def in_good_hands(self, trials: Collection[str]) -> bool:
+        """Whether others have each of these, and are alive for certain. May take a minute."""
         ...
 
 
@@ -118,6 +124,10 @@ class NoOtherRuns:
     def release(self, _trial: str) -> None:
         """Nobody waits for it."""
 
+    def in_good_hands(self, _trials: Collection[str]) -> bool:
+        """They are ours."""
+        return False
+
 
 def run(
     jobs: Iterable[Job],
@@ -128,11 +138,13 @@ def run(
     source: JobSource | None = None,
     fail_fast: bool = False,
     retries: int = RETRIES,
+    waits: bool = True,
 ) -> Outcome:
     """Run every job, and those of `source`, as many at a time as the executor takes.
 
     A trial that another run has is put aside, and waited for in the end: when that run ends it,
-    its end is told like one of ours; when it gives it up or dies, the trial is ours.
+    its end is told like one of ours; when it gives it up or dies, the trial is ours. Without
+    `waits` this one ends, once there is nothing else and those others are known to be alive.
 
     A trial whose worker was killed starts again, `retries` times at most: that is told as a
     `Retried`. A failed trial is passed over, or with `fail_fast` ends the run. KeyboardInterrupt
@@ -141,8 +153,9 @@ def run(
     """
     more = source or NoJobs()
     work = _RunState(
-        deque(jobs), more, executor, observe, claims or NoOtherRuns(), Retries(retries), fail_fast
-    )
+        deque(jobs), more, executor, observe, claims or NoOtherRuns(), Retries(retries), fail_fast,
+        waits,
+    )  # fmt: skip
     try:
         work.run_all()
     except KeyboardInterrupt:
@@ -170,6 +183,7 @@ class _RunState:
     claims: Claims
     retries: Retries
     fail_fast: bool
+    waits: bool = True
     outcome: Outcome = field(default_factory=Outcome)
     ours: dict[str, Job] = field(default_factory=dict)
     stopping: bool = False
@@ -214,6 +228,8 @@ class _RunState:
                 holders[who] += 1
         if holders:
             self.last_look = time.monotonic()
+            if not self.waits and not self.executor.busy:
+                self._leave_to_others()
             self._announce_waiting(holders)
 
     def _claim(self, job: Job) -> str | None:
@@ -229,6 +245,13 @@ class _RunState:
             self.pending.append(job)
             return found
         return None
+
+    def _leave_to_others(self) -> None:
+        """End, where others have all that is left."""
+        if self.claims.in_good_hands([job.trial.id for job in self.pending]):
+            self.outcome.left = len(self.pending)
+            self.pending.clear()
+            self.source.stop()
 
     def _announce_waiting(self, holders: Counter[str]) -> None:
         """Say whom we wait for, once there is nothing else to do."""

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bench.errors import StoreError
-from bench.record.leases import Lease, Leases, held_names
+from bench.record.leases import Lease, Leases, holders
 from bench.record.owners import Owner
 
 
@@ -73,7 +73,7 @@ def test_a_heartbeat_file_that_is_a_fifo_is_not_waited_for(tmp_path: Path) -> No
     os.mkfifo(folder / "runs" / ("a" * 32))
 
     def work() -> object:
-        assert held_names(folder) == set()
+        assert holders(folder) == {}
         with Leases(folder, expiry=0.2) as leases:
             while not isinstance(found := leases.claim("trial"), Lease):
                 pass
@@ -89,7 +89,7 @@ def test_a_token_that_leads_elsewhere_is_nobody_s(tmp_path: Path, token: str) ->
     os.mkfifo(fifo)
     folder = tmp_path / "results" / ".leases"
     signed(folder, token=token.format(name=fifo.name, path=fifo))
-    assert in_time(lambda: held_names(folder)) == set()
+    assert in_time(lambda: holders(folder)) == {}
 
     def work() -> object:
         with Leases(folder, expiry=0.2) as leases:
@@ -109,4 +109,4 @@ def test_a_copied_folder_s_leases_are_free_at_once_or_after_their_time(tmp_path:
     shutil.copytree(folder, tmp_path / "copied" / ".leases")
     copied = tmp_path / "copied" / ".leases"
     with Leases(copied, expiry=0.2) as leases, leases.hold("trial", timeout=20):
-        assert held_names(copied) == {"trial"}
+        assert holders(copied).keys() == {"trial"}

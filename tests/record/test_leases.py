@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from bench.errors import BenchError, StoreError
-from bench.record.leases import Lease, Leases, LostLeaseError, held_names
+from bench.record.leases import Lease, Leases, LostLeaseError, holders
 from bench.record.owners import Owner
 
 ROOT = Path(__file__).parents[2]
@@ -67,7 +67,7 @@ def test_one_has_it_until_it_is_given_back(folder: Path) -> None:
         with pytest.raises(LostLeaseError, match="a: another process has taken over"):
             lease.check()
         assert ours.others() == [theirs.owner]
-    assert held_names(folder) == set()
+    assert holders(folder) == {}
     assert list((folder / "runs").iterdir()) == []
 
 
@@ -75,7 +75,7 @@ def test_leaving_gives_everything_back(folder: Path) -> None:
     with Leases(folder) as ours:
         claimed(ours, "a")
         claimed(ours, "b")
-        assert held_names(folder) == {"a", "b"}
+        assert holders(folder).keys() == {"a", "b"}
     with Leases(folder) as others:
         assert others.others() == []
         claimed(others, "a")
@@ -150,7 +150,7 @@ def test_a_killed_process_is_dead_at_once_even_unburied(folder: Path) -> None:
     with Leases(folder) as ours:
         found = ours.claim("a")
         assert str(found).startswith(f"process {process.pid} on ")
-        assert held_names(folder) == {"a"}
+        assert holders(folder).keys() == {"a"}
         process.kill()
         until(lambda: isinstance(ours.claim("a"), Lease), 20)  # nobody has waited for it: a zombie
         process.communicate()
@@ -333,11 +333,11 @@ def test_certain_others_are_those_who_give_a_sign(folder: Path) -> None:
 
 def test_at_one_look_from_another_machine(folder: Path) -> None:
     owner = leave_behind(folder)
-    assert held_names(folder) == {"a"}
+    assert holders(folder).keys() == {"a"}
     long_ago = time.time() - 100
     os.utime(folder / "runs" / owner.token, (long_ago, long_ago))
-    assert held_names(folder) == set()
-    assert held_names(folder / "nowhere") == set()
+    assert holders(folder) == {}
+    assert holders(folder / "nowhere") == {}
 
 
 def test_a_card_that_somebody_tidied_up_is_written_again(folder: Path) -> None:

@@ -100,14 +100,14 @@ def test_is_picklable_and_relative_roots_work(
 
 
 def test_who_runs_what(store: Store) -> None:
-    assert store.running("pets") == set()
+    assert store.running("pets") == {}
     with store.leases("pets") as ours:
         lease = ours.claim("unet-s0")
-        assert store.running("pets") == {"unet-s0"}
-        assert store.running("others") == set()
+        assert store.running("pets").keys() == {"unet-s0"}
+        assert store.running("others") == {}
         assert isinstance(lease, Lease)
         ours.release(lease)
-        assert store.running("pets") == set()
+        assert store.running("pets") == {}
     assert store.experiments() == []
 
 

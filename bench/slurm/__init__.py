@@ -1,0 +1,1 @@
+"""Slurm: job arrays that share an experiment's trials by its leases."""
