@@ -8,6 +8,7 @@ Each function gives a test for pytest, a case for each duty of the part; what it
 stands in a spec. Without pytest the test, called, runs all cases.
 """
 
+from bench.testing.augmentations import augmentation_conforms
 from bench.testing.losses import loss_conforms
 from bench.testing.metrics import metric_conforms
 from bench.testing.models import model_conforms
@@ -16,6 +17,7 @@ from bench.testing.samplers import sampler_conforms
 from bench.testing.schedules import schedule_conforms
 
 __all__ = [
+    "augmentation_conforms",
     "loss_conforms",
     "metric_conforms",
     "model_conforms",

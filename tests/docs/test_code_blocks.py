@@ -24,6 +24,7 @@ from bench.spec.schema import Sweep, TrialSettings
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 OWN_TESTS = {
+    "augmentation.md": "tests/test_augmentation_guide.py",
     "own-parts.md": "tests/test_own_parts_guide.py",
     "python.md": "tests/api/test_documentation.py",
 }
