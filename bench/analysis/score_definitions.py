@@ -20,6 +20,10 @@ EMPTY_IS_MISSING = "an image whose mask and prediction are both empty has no sco
 ABSENT_IS_MISSING = "a class in neither mask nor prediction of an image has no score there"
 SPLIT_LACKS = "a class that the split lacks has no score"
 NOT_SCORED = "the background has no score of its own"
+OWN_SIZE = (
+    "test scores are of predictions at the size of each image's own mask, validation scores of "
+    "those at data.image_size"
+)
 NO_BACKGROUND = "no class is background"
 EARLIER_VERSIONS = (
     "Dice and IoU are as earlier versions of bench defined them: averaged over images and "
@@ -44,4 +48,5 @@ def scores_sentence(scoring: Mapping[str, Any] | None) -> str:
     background = scoring["background"]
     named = "" if background in (None, "background") else f" ({background})"
     parts.append(NO_BACKGROUND if background is None else f"{NOT_SCORED}{named}")
+    parts += [OWN_SIZE] if scoring.get("evaluate_at") == "original" else []
     return "; ".join(parts)

@@ -159,7 +159,7 @@ def assemble(
     fingerprint = hashlib.sha256(json.dumps(described).encode()).hexdigest()[:16]
     notes += window_notes(found, splits["train"].images) + _file_notes(arrays, opening)
     labels = labelling.names if labelling else ()
-    return Splits(splits, classes, fingerprint, notes, labels, found)
+    return Splits(splits, classes, fingerprint, notes, labels, found, arrays.originals)
 
 
 def _file_notes(arrays: Arrays, opening: Opening) -> Names:

@@ -16,6 +16,7 @@ Array = npt.NDArray[np.uint8]
 Images = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 Progress = Callable[[int, int], None]
 """Called with (images done, images in all) while a cache is built."""
+_EXCHANGES_SIDES = 5  # EXIF orientations from here on
 
 
 class FileFacts(NamedTuple):
@@ -42,6 +43,11 @@ class FileFacts(NamedTuple):
     high: float
     kind: Kind
     remark: str = ""
+
+    def size(self, exif: str = "apply") -> tuple[int, int]:
+        """Height and width as the file is read: turned as EXIF says, unless that is to `ignore`."""
+        turned = exif == "apply" and self.orientation >= _EXCHANGES_SIDES
+        return (self.width, self.height) if turned else (self.height, self.width)
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,18 @@ class Split:
         return len(self.names)
 
 
+class OwnSizes(Protocol):
+    """The samples of a data set at their own sizes, by name, read when they are asked for."""
+
+    def mask(self, name: str) -> Array:
+        """Classes (H, W), or the ignore label, of all pixels of a mask."""
+        ...
+
+    def image(self, name: str) -> Images:
+        """(1, h, w, C) as in the data set's arrays, but without bars and with nothing cut off."""
+        ...
+
+
 @dataclass(frozen=True)
 class Splits:
     """A data set, ready to train on.
@@ -107,6 +125,8 @@ class Splits:
     """Names of the labels 0…K-1; empty: no labels."""
     window: Window = EIGHT_BITS
     """Which of the images' values become 0 and 1; 16-bit images need one of their own."""
+    originals: OwnSizes | None = None
+    """The samples at their own sizes; None: they have none but that of the arrays."""
 
     def __post_init__(self) -> None:
         wide = any(split.images.dtype == np.uint16 for split in self.splits.values())

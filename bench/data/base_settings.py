@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from bench.data.fitting import Fit, Size, as_size
+from bench.data.fitting import Fit, Fitting, Size, as_size
 from bench.data.fold_settings import FoldSettings
 from bench.data.setting_types import (
     Background,
     Channels,
+    EvaluateAt,
     Exif,
     ImageSize,
     Normalize,
@@ -58,6 +59,16 @@ class DataSettings(Settings):
         """The images' height and width."""
         return as_size(self.image_size)
 
+    @property
+    def fitting(self) -> Fitting:
+        """How its images get their size."""
+        return Fitting(self.size)
+
+    @property
+    def scores_own_size(self) -> bool:
+        """Whether finished models are scored at the images' own sizes."""
+        return False
+
     crop: ImageSize | None = added_later(
         None,
         argument=False,
@@ -88,6 +99,13 @@ class DataSettings(Settings):
 class FilesSettings(DataSettings):
     """Common to every data set that is read from files."""
 
+    evaluate_at: EvaluateAt = added_later(
+        "image_size",
+        argument=False,
+        description="the size at which `evaluate` and the test split of a finished trial are "
+        "scored. original: predictions are resized to their masks' own sizes; validation in "
+        "training stays at image_size",
+    )
     on_error: OnError = Field(
         "fail",
         description="a file that cannot be read ends the run (fail), or its sample is left out, "
@@ -98,6 +116,12 @@ class FilesSettings(DataSettings):
         description="turn images and masks as their EXIF orientation says, like viewers do; "
         "ignore: as stored",
     )
+
+    @property
+    def scores_own_size(self) -> bool:
+        """Whether finished models are scored at the images' own sizes."""
+        return self.evaluate_at == "original"
+
     page: int | None = added_later(
         None,
         ge=1,
@@ -135,6 +159,11 @@ class OwnFilesSettings(FilesSettings):
     def channel_count(self) -> int:
         """As many as are chosen."""
         return 3 if self.channels is None else len(self.channels)
+
+    @property
+    def fitting(self) -> Fitting:
+        """As `fit` says."""
+        return Fitting(self.size, self.fit)
 
     @model_validator(mode="after")
     def _normalizes_its_channels(self) -> OwnFilesSettings:

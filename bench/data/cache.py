@@ -27,7 +27,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from bench.data.base import Array, FileFacts, Images, Progress
+from bench.data.base import Array, FileFacts, Images, OwnSizes, Progress
 from bench.data.locks import alone
 
 FORMAT = 2
@@ -69,6 +69,7 @@ class Arrays:
         skipped: samples that are not in the arrays, by name, and why.
         facts: of the N image files; empty: the samples were not read from files.
         mask_facts: of the N mask files, likewise.
+        originals: the samples at their own sizes; None: there are no files of masks.
     """
 
     images: Images
@@ -77,6 +78,7 @@ class Arrays:
     skipped: Mapping[str, str] = field(default_factory=dict)
     facts: tuple[FileFacts, ...] = ()
     mask_facts: tuple[FileFacts, ...] = ()
+    originals: OwnSizes | None = None
 
 
 @dataclass(frozen=True)
@@ -184,9 +186,10 @@ def _load(folder: Path, recipe: Recipe) -> Arrays | None:
             depths = (np.uint8, np.uint16) if name == "images.npy" else (np.uint8,)
             if arrays[name].shape != shape or arrays[name].dtype not in depths:
                 return None
-        facts = (tuple(FileFacts(*row) for row in rows) for rows in meta["facts"])
+        known = (tuple(FileFacts(*row) for row in rows) for rows in meta["facts"])
+        facts, of_masks, *_ = (*known, (), ())  # of what there is
         images, masks = arrays["images.npy"], arrays.get("masks.npy")
-        found = Arrays(images, masks, str(meta["content"]), skipped, *facts)
+        found = Arrays(images, masks, str(meta["content"]), skipped, facts, of_masks)
         return found if not _verify.get() or _is_unchanged(found, folder) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -317,7 +320,8 @@ def _build_in_memory(recipe: Recipe, progress: Progress | None) -> Arrays:
     kept = kept or [np.empty(shape, np.uint8) for shape in recipe.shapes().values()]
     images, *masks = (whole[: len(whole) - len(skipped)] for whole in kept)
     mask = masks[0] if masks else None
-    return Arrays(images, mask, content.hexdigest(), skipped, *_by_file(facts))
+    of_images, of_masks, *_ = (*_by_file(facts), (), ())
+    return Arrays(images, mask, content.hexdigest(), skipped, of_images, of_masks)
 
 
 def _checked(recipe: Recipe, progress: Progress | None) -> Iterator[tuple[str, Decoded | Skipped]]:

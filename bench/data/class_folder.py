@@ -10,7 +10,7 @@ from bench.data import share_out
 from bench.data.assemble import Labelling, Names, assemble
 from bench.data.base import Progress, Splits
 from bench.data.channels import count_of, indices_of, names_of
-from bench.data.decode import Reading, load_images
+from bench.data.decode import load_images
 from bench.data.fitting import Fit, as_size
 from bench.data.folder_settings import HuggingFaceLabels, LabelTable, SplitFiles
 from bench.data.found_files import FoundFiles, labelled_files
@@ -18,6 +18,7 @@ from bench.data.hugging_face import exported_files
 from bench.data.names import images_by_stem, normal, what_is_there
 from bench.data.pages import Opening, one_line
 from bench.data.placeholders import SPELLINGS
+from bench.data.sample_files import Reading
 from bench.data.setting_types import Exif, GroupColumn, Normalize, OnError, WindowSetting
 from bench.data.tables import files_with_labels
 from bench.errors import DataError, did_you_mean

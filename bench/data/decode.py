@@ -1,46 +1,31 @@
 """Image files to arrays of one size, decoded in threads.
 
-Images are stretched with torch's bilinear filter, which widens with the reduction (antialiased);
-masks take the nearest pixel (of the centre). 8 bits are worked on in whole numbers, more bits in
-float64 and then rounded, so the bits are the same on every machine. Pillow's faster, coarser JPEG
-decoding (`draft`) is not used.
+Images are stretched as `bench.data.resizing` says; masks take the nearest pixel (of the centre).
+Pillow's faster, coarser JPEG decoding (`draft`) is not used.
 """
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import PIL
 import torch
-from torch.nn.functional import interpolate
 
-from bench.data.base import FileFacts, Images, Progress
+from bench.data.base import Array, FileFacts, Images
 from bench.data.cache import Arrays, Decoded, Recipe, Skipped, cached, existing
-from bench.data.coco import AnnotatedMask
-from bench.data.fitting import Fit, Fitting, Size
 from bench.data.mask_remedies import with_remedy
 from bench.data.masks import Labels, Mask, MaskError, read_mask, shrink_mask
-from bench.data.pages import (
-    AS_SEEN,
-    LARGE_PIXELS,
-    MISSING,
-    OF_THE_MACHINE,
-    STRIP_PIXELS,
-    Opening,
-    UnreadableError,
-    Values,
-    one_line,
-    one_sample,
-)
+from bench.data.pages import Opening, UnreadableError, one_line, one_sample
 from bench.data.pixels import Pixels, read_pixels
+from bench.data.resizing import resized
+from bench.data.sample_files import Pair, Reading, Single, image_identity, mask_identity
 from bench.data.threads import in_threads
-from bench.data.window import FULL, Setting, coding, encode
+from bench.data.window import FULL, coding, encode
 from bench.errors import DataError
 from bench.labels import IGNORE_LABEL
 
@@ -56,67 +41,6 @@ class KindsError(DataError):
     """Images that store their values in different ways."""
 
 
-@dataclass(frozen=True)
-class Pair:
-    """One sample's files; `bands`: those of channels after the first, where each has its own;
-    `plane`: which slice of a volume, from 0."""
-
-    name: str
-    image: Path
-    mask: Path | AnnotatedMask
-    bands: tuple[Path, ...] = ()
-    plane: int | None = None
-
-    @property
-    def mask_file(self) -> Path:
-        """Where the mask is described, for errors."""
-        return self.mask if isinstance(self.mask, Path) else self.mask.file
-
-
-@dataclass(frozen=True)
-class Single:
-    """One sample's only file, or the files of its channels."""
-
-    name: str
-    image: Path
-    bands: tuple[Path, ...] = ()
-    plane: int | None = None
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How the files of a data set are read.
-
-    Attributes:
-        root: the folder they are in; links lead nowhere else.
-        size: height and width that every image gets, in pixels.
-        skip: whether samples that cannot be read are left out, and named in `Arrays.skipped`.
-        progress: called with how far it is.
-        opening: orientation and pages.
-        window: `data.window`: values of 32 bits need one to be stored.
-        mixed: whether files of 8 and of 16 bits go together, each over its full range.
-        follow_links: whether links may lead out of the root.
-        channel_count: how many channels arrays get.
-        fit: how images get their size; see `Fitting`.
-    """
-
-    root: Path
-    size: Size
-    skip: bool = False
-    progress: Progress | None = None
-    opening: Opening = AS_SEEN
-    window: Setting = "auto"
-    mixed: bool = False
-    follow_links: bool = False
-    channel_count: int = 3
-    fit: Fit = "stretch"
-
-    @property
-    def fitting(self) -> Fitting:
-        """How images get their size."""
-        return Fitting(self.size, self.fit)
-
-
 def load_pairs(pairs: Sequence[Pair], labels: Labels, reading: Reading) -> Arrays:
     """All pairs, from the cache where they are unchanged since.
 
@@ -126,7 +50,7 @@ def load_pairs(pairs: Sequence[Pair], labels: Labels, reading: Reading) -> Array
         DataError: a file is missing, unreadable or has an unexpected value; or too many are; or
             images of different depth are mixed. A link leads out of the root.
     """
-    files = [[*_image_identity(pair, reading), _mask_identity(pair, reading)] for pair in pairs]
+    files = [[*image_identity(pair, reading), mask_identity(pair, reading)] for pair in pairs]
     meaning = (
         sorted(labels.classes.items()), labels.threshold, labels.reading.alpha,
         labels.reading.palette, labels.reading.colours,
@@ -137,10 +61,46 @@ def load_pairs(pairs: Sequence[Pair], labels: Labels, reading: Reading) -> Array
         return decode_pair(pair, reading, labels)
 
     try:
-        return _load(key, pairs, decode, reading, masks=True)
+        arrays = _load(key, pairs, decode, reading, masks=True)
     except MaskError as error:
         files_of_masks = [pair.mask for pair in pairs if isinstance(pair.mask, Path)]
         raise with_remedy(error, files_of_masks, labels) from error
+    mixed = len({fact.kind for fact in arrays.facts}) > 1
+    by_name = {pair.name: pair for pair in pairs}
+    return replace(arrays, originals=FilesAtOwnSize(by_name, labels, replace(reading, mixed=mixed)))
+
+
+@dataclass(frozen=True)
+class FilesAtOwnSize:
+    """Images and masks that are read from their files once more, neither stretched nor cut off.
+
+    Attributes:
+        pairs: by the sample's name.
+        labels: what the masks' values mean.
+        reading: how the files are read.
+    """
+
+    pairs: Mapping[str, Pair]
+    labels: Labels
+    reading: Reading
+
+    def mask(self, name: str) -> Array:
+        """Classes (H, W) of all pixels of a mask.
+
+        Raises:
+            UnreadableError: the file has changed since it was read first.
+        """
+        pair = self.pairs[name]
+        with one_sample():
+            mask = _mask(pair, self.labels)
+            return self.labels.apply(self.labels.check(mask.values, pair.mask_file))
+
+    def image(self, name: str) -> Images:
+        """(1, h, w, C) as in the data set's arrays, without bars and with nothing cut off."""
+        pair = self.pairs[name]
+        with one_sample():
+            inner, _ = _inner_image(_pixels(pair, self.reading), pair.image, self.reading)
+        return cast("Images", np.ascontiguousarray(inner)[None])
 
 
 def load_images(files: Sequence[Single], reading: Reading) -> Arrays:
@@ -150,7 +110,7 @@ def load_images(files: Sequence[Single], reading: Reading) -> Arrays:
         DataError: a file is missing or unreadable; or too many are; or images of different depth
             are mixed. A link leads out of the root.
     """
-    key = {"files": [part for file in files for part in _image_identity(file, reading)]}
+    key = {"files": [part for file in files for part in image_identity(file, reading)]}
 
     def decode(reading: Reading, file: Single) -> Decoded:
         with one_sample():
@@ -324,6 +284,9 @@ def _check_shapes(pair: Pair, image: Pixels, mask: Mask) -> None:
 
 
 def _fits(width: int, height: int, mask_width: int, mask_height: int) -> bool:
+    rounded = abs(mask_height - height * mask_width / width) < 1  # 16 rows of 33, halved
+    if rounded and 2 * mask_height <= height and 2 * mask_width <= width:
+        return True
     return abs(width * mask_height - height * mask_width) <= _SAME_SHAPE * width * mask_height
 
 
@@ -333,9 +296,16 @@ def stored_image(pixels: Pixels, file: Path, reading: Reading) -> tuple[Images, 
     Raises:
         UnreadableError: values of 32 bits without a window.
     """
+    inner, facts = _inner_image(pixels, file, reading)
+    return reading.fitting.pad_or_cut(inner, 0), facts
+
+
+def _inner_image(pixels: Pixels, file: Path, reading: Reading) -> tuple[Images, FileFacts]:
+    """The same before bars are added or ends are cut off."""
     values, facts = pixels
+    size = reading.fitting.inner(*values.shape[:2])
     if facts.kind == "uint8" and not reading.mixed:
-        return fitted(values, reading.fitting), facts
+        return resized(values, size), facts
     given = isinstance(reading.window, tuple)
     if facts.kind == "int32" and not given and facts.low >= 0 and facts.high <= 65_535:
         facts = facts._replace(kind="uint16")
@@ -350,35 +320,8 @@ def stored_image(pixels: Pixels, file: Path, reading: Reading) -> tuple[Images, 
             "give the values that become black and white, `data.window: [low, high]`, or store 8 "
             "or 16 bits",
         ) from error
-    inner = resized(values, reading.fitting.inner(*values.shape[:2]))
-    small = reading.fitting.pad_or_cut(encode(inner, "uint16", window), 0)
+    small = encode(resized(values, size), "uint16", window)
     return np.broadcast_to(small, (*small.shape[:2], reading.channel_count)), facts
-
-
-def fitted(values: Values, fitting: Fitting) -> Values:
-    """(H, W, C) at the fitting's size; bars are 0. uint8 as such, anything else as float64."""
-    return fitting.pad_or_cut(resized(values, fitting.inner(*values.shape[:2])), 0)
-
-
-def resized(values: Values, size: Size) -> Values:
-    """(H, W, C) stretched to `size`: uint8 as such, anything else as float64."""
-    height, width = values.shape[:2]
-    if values.dtype == np.uint8 or height * width <= LARGE_PIXELS:
-        return _stretched(values, *size)
-    # float64 of the whole would take four times its memory; columns first, as torch has it
-    rows = max(1, STRIP_PIXELS // width)
-    strips = (values[top : top + rows] for top in range(0, height, rows))
-    narrow = np.concatenate([_stretched(strip, len(strip), size[1]) for strip in strips])
-    return _stretched(narrow, *size)
-
-
-def _stretched(values: Values, height: int, width: int) -> Values:
-    exact = values if values.dtype == np.uint8 else values.astype(np.float64)
-    # a batch of one, channels last in memory: so is what comes back
-    pixels = torch.from_numpy(exact)[None].permute(0, 3, 1, 2)
-    small = interpolate(pixels, (height, width), mode="bilinear", antialias=True)
-    found: Values = small[0].permute(1, 2, 0).numpy()
-    return found
 
 
 def _decoder(reading: Reading) -> dict[str, Any]:
@@ -395,40 +338,3 @@ def _decoder(reading: Reading) -> dict[str, Any]:
         "window": reading.window if isinstance(reading.window, tuple) else None,
         "mixed": reading.mixed,
     }
-
-
-def _identity(file: Path, reading: Reading) -> list[str | int | None]:
-    """What tells whether a file has changed."""
-    try:
-        found = file.lstat()
-        if stat.S_ISLNK(found.st_mode):
-            found = file.stat()
-            check_link(file, reading.root, follow_links=reading.follow_links)
-    except OSError as error:
-        if reading.skip and error.errno not in OF_THE_MACHINE:
-            return [file.name, None, None]
-        raise UnreadableError(file, f"cannot be read ({error.strerror})", MISSING) from error
-    return [file.name, found.st_size, found.st_mtime_ns]
-
-
-def _image_identity(sample: Pair | Single, reading: Reading) -> list[list[str | int | None]]:
-    return [_identity(file, reading) for file in (sample.image, *sample.bands)]
-
-
-def _mask_identity(pair: Pair, reading: Reading) -> list[str | int | None]:
-    if isinstance(pair.mask, Path):
-        return _identity(pair.mask, reading)
-    return [pair.mask.image, pair.mask.digest]
-
-
-def check_link(file: Path, root: Path, *, follow_links: bool = False) -> None:
-    """Raise a DataError where a link leads neither into the data's root nor into its own folder."""
-    if follow_links:
-        return
-    target = file.resolve()
-    if not any(target.is_relative_to(folder.resolve()) for folder in (root, file.parent)):
-        raise DataError(
-            f"{one_line(file)}: is a link to {one_line(target)}, which is not in {root}: set "
-            "`data.follow_links: true` if it is meant, copy the file there, or set data.root to a "
-            "folder that holds both"
-        )

@@ -8,8 +8,6 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from bench.labels import IGNORE_LABEL
-
 Fit = Literal["stretch", "letterbox", "crop"]
 Size = tuple[int, int]
 """Height and width, in pixels."""
@@ -20,30 +18,13 @@ def as_size(image_size: int | Size) -> Size:
     return (image_size, image_size) if isinstance(image_size, int) else image_size
 
 
-class Canvas(NamedTuple):
-    """Where an image lies in what the network saw of it, at the image's own scale.
+class Region(NamedTuple):
+    """Where an image lies in what the network sees of it, in pixels of the latter."""
 
-    Attributes:
-        size: of all that the network saw.
-        top, left: where the image begins in it.
-    """
-
-    size: Size
     top: int
     left: int
-
-    def cut_out(self, values: npt.NDArray[Any], size: Size) -> npt.NDArray[Any]:
-        """The image's part (H, W), of this size, of classes (h, w) of all that the network saw.
-
-        What it has not seen of the image is `IGNORE_LABEL`.
-        """
-        if self.top < 0 or self.left < 0:
-            found = np.full(size, IGNORE_LABEL, values.dtype)
-            top, left = max(0, -self.top), max(0, -self.left)
-            part = values[max(0, self.top) :, max(0, self.left) :][: size[0], : size[1]]
-            found[top : top + part.shape[0], left : left + part.shape[1]] = part
-            return found
-        return values[self.top : self.top + size[0], self.left : self.left + size[1]]
+    height: int
+    width: int
 
 
 @dataclass(frozen=True)
@@ -92,12 +73,14 @@ class Fitting:
                 values = np.pad(values, widths, constant_values=fill)
         return np.ascontiguousarray(values)
 
-    def canvas(self, height: int, width: int) -> Canvas:
-        """Where an image lies in what a network saw of it; `crop` sees less than all of it."""
+    def region(self, height: int, width: int) -> Region:
+        """Where an image of this size lies in what it was fitted to; `crop` sees its middle only.
+
+        Raises:
+            ValueError: with `crop`, for an image of another shape.
+        """
         inner = self.inner(height, width)
-        scales = height / inner[0], width / inner[1]
-        size = tuple(round(side * scale) for side, scale in zip(self.size, scales, strict=True))
-        if self.fit == "letterbox":  # never smaller than the image that is cut out of it
-            size = max(size[0], height), max(size[1], width)
-        top, left = ((whole - own) // 2 for whole, own in zip(size, (height, width), strict=True))
-        return Canvas((size[0], size[1]), top, left)
+        top, left = ((whole - own) // 2 for whole, own in zip(self.size, inner, strict=True))
+        if min(top, left) < 0:
+            raise ValueError(f"{self.fit} does not see all of an image of {width}×{height}")
+        return Region(top, left, *inner)

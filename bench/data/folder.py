@@ -10,7 +10,7 @@ from bench.data.assemble import Names, assemble
 from bench.data.base import Progress, Splits
 from bench.data.cache import Arrays
 from bench.data.channels import count_of, indices_of, names_of
-from bench.data.decode import Pair, Reading, load_images, load_pairs
+from bench.data.decode import load_images, load_pairs
 from bench.data.endings import ENDINGS
 from bench.data.fitting import Fit, as_size
 from bench.data.folder_settings import HuggingFaceMasks, MaskTable, SplitFiles, as_tuple
@@ -26,6 +26,7 @@ from bench.data.masks import Labels, MaskReading
 from bench.data.names import images_by_stem, masks_of, what_is_there
 from bench.data.pages import Opening, one_line
 from bench.data.placeholders import is_pattern
+from bench.data.sample_files import Pair, Reading
 from bench.data.setting_types import (
     Alpha,
     Exif,

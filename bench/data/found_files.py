@@ -10,11 +10,11 @@ from typing import Any
 
 from bench.data.assemble import Names
 from bench.data.coco import AnnotatedMask, read_annotations
-from bench.data.decode import Single
 from bench.data.names import images_by_stem, masks_of, normal, what_is_there
 from bench.data.pages import one_line
 from bench.data.patterns import Match, Pattern
 from bench.data.placeholders import SPLIT, is_pattern
+from bench.data.sample_files import Single
 from bench.data.volumes import count_slices, is_volume
 from bench.errors import DataError, did_you_mean
 

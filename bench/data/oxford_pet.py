@@ -11,11 +11,12 @@ from pathlib import Path
 
 from bench.data.assemble import Labelling, Names, assemble, check_names
 from bench.data.base import Progress, Splits
-from bench.data.decode import Pair, Reading, load_pairs
+from bench.data.decode import load_pairs
 from bench.data.fitting import as_size
 from bench.data.locks import alone
 from bench.data.masks import Labels, MaskReading
 from bench.data.pages import Opening
+from bench.data.sample_files import Pair, Reading
 from bench.data.setting_types import Border, Exif, Normalize, OnError, WindowSetting
 from bench.data.settings import BREEDS
 from bench.errors import DataError, NotDownloadedError

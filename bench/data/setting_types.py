@@ -14,6 +14,7 @@ Border = Annotated[
     Literal["foreground", "ignore", "background"],
     Field(description="what the pixels along outlines are; ignore: neither trained on nor scored"),
 ]
+EvaluateAt = Literal["image_size", "original"]
 OnError = Literal["fail", "skip"]
 Background = Literal["first", "none"]
 Exif = Literal["apply", "ignore"]

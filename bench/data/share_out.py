@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.data.assemble import Names, check_names
-from bench.data.decode import check_link
 from bench.data.folder_settings import SplitFiles
 from bench.data.names import column, listed
 from bench.data.pages import one_line
+from bench.data.sample_files import check_link
 from bench.data.setting_types import GroupColumn
 from bench.data.survey_words import listed as listed_in_words
 from bench.errors import DataError

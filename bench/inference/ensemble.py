@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from bench.data.fitting import Region
 from bench.errors import BenchError, StoreError
 from bench.inference.flips import FlipAveraged, Flips
 from bench.inference.images import Image, ImageReader
@@ -19,8 +21,11 @@ from bench.inference.trained import trained_parts
 from bench.record.confirm import checked_config
 from bench.record.store import Store, TrialFiles
 from bench.tasks.base import LabelsImages, Picture
-from bench.tasks.outputs import as_classes, at_size, main_output
+from bench.tasks.outputs import as_classes, main_output
+from bench.tasks.own_size import own_size_bands
+from bench.tasks.segmentation import Segmentation
 from bench.tasks.settings import TaskSettings
+from bench.train.own_size import labels_of_bands, score_strips
 from bench.train.trial_parts import TrialParts, to_network_input
 
 
@@ -78,6 +83,19 @@ class _Known(nn.Module):
         return self._scores
 
 
+class _Region(nn.Module):
+    """A model that gives the scores of a part of what it sees."""
+
+    def __init__(self, model: nn.Module, region: Region) -> None:
+        super().__init__()
+        self.model, self._region = model, region
+
+    def forward(self, images: Tensor) -> Tensor:
+        top, left, height, width = self._region
+        found = main_output(self.model(images))
+        return found[..., top : top + height, left : left + width]
+
+
 class Predictor:
     """One trained model, or those of all folds; each reads images as its own trial's were read."""
 
@@ -104,9 +122,13 @@ class Predictor:
         """(H, W) labels at the image's own size."""
         parts = self.members[0]
         with torch.inference_mode(), parts.precision().autocast():
+            if isinstance(self.task, Segmentation):
+                return labels_of_bands(self._bands(image))
+            # a task of the user's own: its model gives the image's part of all that it sees
             model, batch = self._known(image)
-            found: Picture = self.task.predict(model, batch, image[0].canvas.size)[0].cpu().numpy()
-        return image[0].canvas.cut_out(found, image[0].size)
+            seen = _Region(model, image[0].region)
+            found: Picture = self.task.predict(seen, batch, image[0].size)[0].cpu().numpy()
+            return found
 
     def probabilities(self, image: Sequence[Image]) -> Tensor:
         """(K,) fp32, of a task that labels images."""
@@ -116,14 +138,23 @@ class Predictor:
             model, batch = self._known(image)
             return self.task.probabilities(model, batch)[0]
 
-    def class_probabilities(self, image: Sequence[Image]) -> npt.NDArray[np.float32]:
+    def class_probabilities(
+        self, image: Sequence[Image], kind: npt.DTypeLike = np.float32
+    ) -> npt.NDArray[Any]:
         """(K, H, W) probabilities of the classes of pixels, at the image's own size."""
-        parts, canvas = self.members[0], image[0].canvas
+        parts = self.members[0]
         with torch.inference_mode(), parts.precision().autocast():
-            model, batch = self._known(image)
-            scores = as_classes(main_output(model(batch)).float())
-        whole = at_size(scores, canvas.size).softmax(1)[0].cpu().numpy()
-        return np.stack([canvas.cut_out(each, image[0].size) for each in whole])
+            bands = (as_classes(band).softmax(1)[0] for band in self._bands(image))
+            return np.concatenate([band.cpu().numpy().astype(kind) for band in bands], 1)
+
+    def _bands(self, image: Sequence[Image]) -> Iterator[Tensor]:
+        """Mean scores of the members at the image's own size, from top to bottom."""
+        of_members = (
+            score_strips(parts.model.eval(), parts, each.values, each.window)
+            for parts, each in zip(self.members, image, strict=True)
+        )
+        strips = (mean_scores(strips) for strips in zip(*of_members, strict=True))
+        return own_size_bands(strips, image[0].region, image[0].size)
 
     def _known(self, image: Sequence[Image]) -> tuple[nn.Module, Tensor]:
         """A model that gives the mean of the members', and what it takes."""

@@ -26,6 +26,7 @@ from bench.record.store import Store, TrialFiles
 from bench.states import Status, how_to_finish
 from bench.train import checkpoint
 from bench.train.image_scores import ScoreLog, trial_scores
+from bench.train.own_size import final_scores
 from bench.train.trial_parts import TrialParts
 
 
@@ -107,7 +108,7 @@ def _scores(parts: TrialParts, files: TrialFiles, summary: dict[str, Any]) -> Tr
     found = trial_scores(
         log,
         {name: SplitImages(s.names, s.groups) for name, s in parts.data.splits.items()},
-        parts.score("test").images if tested else None,
+        final_scores(parts, "test").images if tested else None,
         selected_epoch=int(summary.get("best_epoch") or 0),
         last_epoch=int(summary.get("epochs") or 0),
     )

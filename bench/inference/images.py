@@ -12,11 +12,11 @@ import numpy.typing as npt
 from bench.data.base import Images
 from bench.data.base_settings import OwnFilesSettings
 from bench.data.channels import indices_of, names_of
-from bench.data.decode import resized
-from bench.data.fitting import Canvas, Fitting
+from bench.data.fitting import Fitting, Region
 from bench.data.pages import AS_SEEN, Opening, UnreadableError
 from bench.data.pixels import Pixels, read_pixels
-from bench.data.settings import DataSettings, FilesSettings
+from bench.data.resizing import resized
+from bench.data.settings import FilesSettings
 from bench.data.window import DEPTH, EIGHT_BITS, FULL, Kind, Window, encode
 from bench.errors import DataError
 from bench.tasks.base import Picture
@@ -30,13 +30,13 @@ class Image(NamedTuple):
         values: (1, h, w, C) as the trial's data set stores images, at its size.
         window: which of these values are 0 and 1.
         shown: (H, W, 3) uint8, as a viewer shows it.
-        canvas: where the image lies in what the network sees.
+        region: where the image lies in what the network sees.
     """
 
     values: Images
     window: Window
     shown: Picture
-    canvas: Canvas
+    region: Region
 
     @property
     def size(self) -> tuple[int, int]:
@@ -45,17 +45,12 @@ class Image(NamedTuple):
         return height, width
 
 
-def fitting_of(data: DataSettings) -> Fitting:
-    """How a data set's images get their size."""
-    return Fitting(data.size, data.fit if isinstance(data, OwnFilesSettings) else "stretch")
-
-
 class ImageReader:
     """Reads images as the trial's own were read."""
 
     def __init__(self, parts: TrialParts) -> None:
         data = parts.trial.settings.data
-        self._fitting = fitting_of(data)
+        self._fitting: Fitting = data.fitting
         self._channels = data.channel_count
         self._opening = AS_SEEN
         if isinstance(data, FilesSettings):
@@ -65,9 +60,7 @@ class ImageReader:
             names = names_of(data.channels)
             chosen = tuple(range(len(names))) if names else indices_of(data.channels)
             self._opening = replace(self._opening, channels=chosen)
-        # masks of images that were cropped in training are predicted tile by tile
-        learns_masks = parts.trial.settings.task.target_form == "mask"
-        self._sees_all = self._fitting.fit == "crop" and learns_masks
+        self._sees_all = parts.sees_all  # tile by tile
         self._window = parts.window or EIGHT_BITS
 
     def of_values(self, values: npt.NDArray[np.uint8]) -> Image:
@@ -120,10 +113,10 @@ class ImageReader:
 
     def _image(self, values: Images, window: Window, shown: Picture) -> Image:
         height, width = shown.shape[:2]
-        canvas = self._fitting.canvas(height, width)
-        if self._sees_all:
-            canvas = Canvas((height, width), 0, 0)
-        return Image(values[None], window, shown, canvas)
+        region = Region(0, 0, *values.shape[:2])
+        if self._fitting.fit == "letterbox":
+            region = self._fitting.region(height, width)
+        return Image(values[None], window, shown, region)
 
     def _window_for(self, pixels: Pixels, path: Path) -> Window:
         """How the file's values become those of the trial's arrays."""

@@ -10,20 +10,20 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import torch
 
-from bench.data.base import FileFacts, Split
+from bench.data.base import Split
+from bench.data.fitting import Region
 from bench.errors import BenchError, StoreError
-from bench.inference.ensemble import fold_members
-from bench.inference.images import fitting_of
+from bench.inference.ensemble import Predictor, fold_members
+from bench.inference.images import Image
 from bench.inference.predict import SEPARATOR, Predicted, label_cells, write_mask
 from bench.inference.trained import trained_parts
 from bench.record.files import write_text
 from bench.record.store import Store, TrialFiles
 from bench.tasks.base import LabelsImages
 from bench.texts import formula_caution
-from bench.train.trial_parts import TrialParts, predict, to_network_input
+from bench.train.trial_parts import TrialParts, to_network_input
 
 TABLE = "out_of_fold.csv"
-_TURNED = 5  # EXIF orientations from here on exchange width and height
 
 
 def predict_out_of_fold(
@@ -85,11 +85,8 @@ def _predicted(
             cells = label_cells(parts.task, trial.settings.task, chances)
             yield (*row, _truth(val, place, parts.task.classes), *cells)
             continue
-        size = _size(val, place)
-        canvas = fitting_of(trial.settings.data).canvas(*size)
-        labels = predict(parts, images, canvas.size, parts.data.window)[0]
         path = out / f"s{trial.seed}" / _file_name(name)
-        write_mask(np.ascontiguousarray(canvas.cut_out(labels, size)), path)
+        write_mask(Predictor([parts]).labels([_seen(parts, val, place)]), path)
         written.append(path)
         yield row
 
@@ -104,13 +101,17 @@ def _truth(split: Split, place: int, classes: Sequence[str]) -> str:
     return SEPARATOR.join(name for name, label in zip(classes, own, strict=True) if label == 1)
 
 
-def _size(split: Split, place: int) -> tuple[int, int]:
-    """(height, width) of an image's file as it is seen; of no file, of the array."""
-    if not split.facts:
-        return (int(split.images.shape[1]), int(split.images.shape[2]))
-    fact: FileFacts = split.facts[place]
-    seen = (fact.height, fact.width)
-    return seen if fact.orientation < _TURNED else (seen[1], seen[0])
+def _seen(parts: TrialParts, split: Split, place: int) -> Image:
+    """An image of the data set as the network sees it, which is shown to nobody."""
+    values, data = split.images[place : place + 1], parts.trial.settings.data
+    if parts.sees_all and parts.data.originals is not None:
+        values = parts.data.originals.image(split.names[place])
+    height, width = values.shape[1:3]
+    size, region = (height, width), Region(0, 0, height, width)
+    if split.facts:  # else it has no file, hence no other size
+        size = split.facts[place].size(getattr(data, "exif", "apply"))
+        region = region if parts.sees_all else data.fitting.region(*size)
+    return Image(values, parts.data.window, np.broadcast_to(np.uint8(0), (*size, 3)), region)
 
 
 def _file_name(name: str) -> str:

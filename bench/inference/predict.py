@@ -178,7 +178,7 @@ def _segment(model: Predictor, image: Sequence[Image], results: Path) -> tuple[P
 def _write_probabilities(model: Predictor, image: Sequence[Image], results: Path) -> Path:
     path = results.with_name(f"{results.name}_probabilities.npy")
     with replacing(path) as temporary, temporary.open("xb") as file:
-        np.save(file, model.class_probabilities(image).astype(np.float16), allow_pickle=False)
+        np.save(file, model.class_probabilities(image, np.float16), allow_pickle=False)
     return path
 
 

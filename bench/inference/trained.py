@@ -13,6 +13,7 @@ from bench.plan.recorded import is_imported
 from bench.record.confirm import checked_config, recorded_window
 from bench.record.store import TrialFiles
 from bench.states import Status, how_to_finish
+from bench.train.own_size import final_scores
 from bench.train.trial_parts import TrialParts, build
 
 
@@ -54,4 +55,4 @@ def score(files: TrialFiles, parts: TrialParts, split: str) -> dict[str, float |
             "otherwise: these scores do not compare with its recorded ones"
         )
         print(f"{files.folder}: {note}", file=sys.stderr, flush=True)
-    return parts.score(split).metrics
+    return final_scores(parts, split).metrics

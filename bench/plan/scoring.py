@@ -15,6 +15,7 @@ SCORE_DEFINING_SETTINGS = (
     "task.metrics",
     "task.threshold",
     "data.background",
+    "data.evaluate_at",
 )
 """Settings that decide which scores there are, and what Dice and IoU are a measure of."""
 
@@ -23,12 +24,13 @@ def scoring(settings: TrialSettings) -> dict[str, Any] | None:
     """What a report says of the scores; None where no masks are scored.
 
     `average` and `empty_mask` as in effect, the `classes` that are scored, and the `background`,
-    the class that is not, or None.
+    the class that is not, or None; `evaluate_at` where it is not the size of the data set.
     """
     if settings.task.target_form != "mask":
         return None
     scored = settings.scored_classes
-    return {
+    size = {"evaluate_at": "original"} if settings.data.scores_own_size else {}
+    return size | {
         "average": settings.task.average,
         "empty_mask": "missing" if len(scored) > 1 else settings.task.empty_mask,
         "background": settings.classes[0] if len(scored) < len(settings.classes) else None,

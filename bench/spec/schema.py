@@ -180,6 +180,8 @@ class TrialSettings(Settings):
             raise ValueError("has images of several labels: use task: multi_label")
         if form == "labels" and value.several_labels is False:
             raise ValueError("has one label for each image: use task: classification")
+        if task is not None and value.scores_own_size and task.name != "segmentation":
+            raise error_at(f"original is for segmentation, not for {task.name}", "evaluate_at")
         if task is not None and value.crop is not None and task.target_form != "mask":
             raise error_at(f"{task.name} sees whole images: remove it", "crop")
         if task is not None and task.name == "diffusion" and value.channel_count != 3:

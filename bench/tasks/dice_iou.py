@@ -17,6 +17,7 @@ from bench.tasks.settings import EmptyMask
 
 EPSILON = 1e-6  # as in the published scores
 _MAX_BINS = 1 << 22  # of int64 at a time, on a CPU
+_MAX_PIXELS = 1 << 23  # at a time, on a CPU: 96 MB of int32 and int64
 _MAX_FLAGS = 1 << 26  # bools at a time, on a GPU
 
 
@@ -103,7 +104,7 @@ def count(predicted: Tensor, truth: Tensor, classes: int) -> Counts:
         return Counts(*(_by_comparing(part, classes) for part in (both, counted, truth)))
     images = max(1, _MAX_BINS // ((classes + 1) * classes))
     parts = zip(torch.split(predicted, images), torch.split(truth, images), strict=True)
-    confusion = torch.cat([_confusion(*part, classes) for part in parts])
+    confusion = torch.cat([_confusion_of_long(*part, classes) for part in parts])
     return Counts(confusion.diagonal(dim1=1, dim2=2), confusion.sum(1), confusion.sum(2))
 
 
@@ -117,6 +118,14 @@ def constant_prediction(truth: Tensor, label: int) -> Counts:
     both, predicted = torch.zeros_like(truth), torch.zeros_like(truth)
     both[:, label], predicted[:, label] = truth[:, label], truth.sum(1)
     return Counts(both, predicted, truth)
+
+
+def _confusion_of_long(predicted: Tensor, truth: Tensor, classes: int) -> Tensor:
+    """See `_confusion`; of images with many pixels, some of these at a time."""
+    pixels = max(1, _MAX_PIXELS // len(truth))
+    parts = zip(torch.split(predicted, pixels, 1), torch.split(truth, pixels, 1), strict=True)
+    first, *others = (_confusion(*part, classes) for part in parts)
+    return sum(others, start=first)
 
 
 def _confusion(predicted: Tensor, truth: Tensor, classes: int) -> Tensor:

@@ -39,6 +39,7 @@ class ForeignLoss:
     """
 
     ignored: ClassVar[int | None] = IGNORE_LABEL
+    adds_up = False
 
     def __init__(self, settings: CustomLoss) -> None:
         """Raises SpecError where it is not there or refuses its arguments."""

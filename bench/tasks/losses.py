@@ -33,6 +33,11 @@ class Measured(NamedTuple):
 class Loss(Protocol):
     """A loss of batches, of a split, and of its images."""
 
+    @property
+    def adds_up(self) -> bool:
+        """Whether the sums (`Measured`) of an image's parts add up to those of the image."""
+        ...
+
     def __call__(self, scores: Tensor, masks: Tensor, /) -> Tensor:
         """The batch's loss, () in the type of the scores."""
         ...
@@ -59,6 +64,8 @@ class PixelCrossEntropy:
     Pixels with the ignore label do not count; where none does, the loss of a batch is 0. γ = 0 is
     cross-entropy itself, γ > 0 the focal loss (Lin et al. 2017).
     """
+
+    adds_up = True
 
     def __init__(self, gamma: float = 0.0) -> None:
         self._gamma = gamma
@@ -121,6 +128,8 @@ class SoftDice:
         first: the first class that counts, 0 or 1.
     """
 
+    adds_up = True
+
     def __init__(self, first: int = 1) -> None:
         self._first = first
 
@@ -163,6 +172,8 @@ class SoftDice:
 
 class CrossEntropyPlusDice:
     """Cross-entropy plus Dice loss."""
+
+    adds_up = True
 
     def __init__(self, first: int = 1) -> None:
         self._pixels, self._dice = PixelCrossEntropy(), SoftDice(first)

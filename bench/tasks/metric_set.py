@@ -105,6 +105,10 @@ class ExtraMetrics:
         """No metric at all."""
         return cls((), ScoredClasses(0, 0, ()), masks=False, final=False)
 
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self._made)
+
     def update(self, scores: Tensor, target: Tensor) -> None:
         """Take a batch."""
         for metric in self._made.values():

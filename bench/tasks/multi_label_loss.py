@@ -28,6 +28,8 @@ class BinaryCrossEntropy:
     class's weight, as with torch's `pos_weight`. What is recorded is neither smoothed nor weighted.
     """
 
+    adds_up = False  # an image has no parts with labels of their own
+
     def __init__(self, gamma: float = 0.0, label_smoothing: float = 0.0) -> None:
         self._gamma, self._smoothing = gamma, label_smoothing
         self.class_weights: Tensor | None = None

@@ -252,12 +252,41 @@ class SegmentationMeter(ScoredMeter):
 
     def update(self, model: nn.Module, batch: Batch) -> None:
         """Score one batch; nothing is read back from the device."""
-        found, masks = main_output(model(batch.images)), _masks(batch)
-        loss = self._task.criterion.measure(found.float(), masks)
+        self._score(main_output(model(batch.images)), _masks(batch))
+
+    @property
+    def scores_strips(self) -> bool:
+        """Whether parts of an image can be scored by themselves."""
+        return self._task.criterion.adds_up and not self._further
+
+    def update_in_strips(self, strips: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Score one image, whose scores (1, K, h, W) and masks (1, h, W) come strip by strip.
+
+        No more than a strip is in memory, unless the loss is one of the user's own or there are
+        further metrics: these are of the whole image.
+        """
+        criterion = self._task.criterion
+        if not self.scores_strips:
+            scores, masks = (torch.cat(part, -2) for part in zip(*strips, strict=True))
+            self._score(scores, masks)
+            return
+        sums, counts = [], []
+        for scores, masks in strips:
+            sums.append(criterion.measure(scores.float(), masks).sums.detach())
+            counts.append(self._count(scores, masks))
+        self._sums.append(torch.stack(sums).sum(0))
+        self._losses.append(criterion.of_split(self._sums[-1]).view(1))
+        self._counts.append(Counts(*(sum(part) for part in zip(*counts, strict=True))))
+
+    def _score(self, scores: Tensor, masks: Tensor) -> None:
+        loss = self._task.criterion.measure(scores.float(), masks)
         self._sums.append(loss.sums.detach())
         self._losses.append(loss.images.detach())
-        self._counts.append(count(predict_labels(found.detach()), masks, len(self._task.classes)))
-        self._further.update(found, masks)
+        self._counts.append(self._count(scores, masks))
+        self._further.update(scores, masks)
+
+    def _count(self, scores: Tensor, masks: Tensor) -> Counts:
+        return count(predict_labels(scores.detach()), masks, len(self._task.classes))
 
     def compute(self) -> Found:
         """The loss, Dice and IoU, each class's own if several are scored, and `support`."""

@@ -28,6 +28,11 @@ class SumOfLosses:
         self.parts = tuple(parts)
         self._shapes: list[torch.Size] = []
 
+    @property
+    def adds_up(self) -> bool:
+        """See `Loss`."""
+        return all(loss.adds_up for _, loss in self.parts)
+
     def __call__(self, scores: Tensor, masks: Tensor) -> Tensor:
         """See `Loss`."""
         first, *others = (factor * loss(scores, masks) for factor, loss in self.parts)

@@ -19,6 +19,7 @@ from bench.data.window import EIGHT_BITS, Window
 from bench.plan.trial import Trial
 from bench.spec.train_parts import CustomSampler
 from bench.tasks.base import Batch
+from bench.tasks.tiles import tile_corners
 from bench.train.placement import Crops, SampleSource, StoredBatch
 from bench.train.samplers import EpochSampler
 from bench.train.seeding import generator
@@ -125,7 +126,7 @@ class Batches:
         """What transforms of other libraries took since the epoch began."""
         self._normalize = Normalize(trial, device)
         data = trial.settings.data
-        self._size, self.tile = data.size, None if data.crop is None else data.network_size
+        self.size, self.tile = data.size, None if data.crop is None else data.network_size
 
     def __len__(self) -> int:
         return len(self._source)
@@ -162,7 +163,22 @@ class Batches:
     @property
     def count(self) -> int:
         """How many batches `in_order` gives."""
-        return math.ceil(len(self) / self._batch_size)
+        return math.ceil(len(self) / self._images_at_once)
+
+    @property
+    def _images_at_once(self) -> int:
+        """Whole images are large where parts of them are trained on."""
+        return self._batch_size if self.tile is None else 1
+
+    @property
+    def tile_batch_count(self) -> int:
+        """How many batches `tiles_in_order` gives."""
+        return math.ceil(len(self) * len(self._corners) / self._batch_size)
+
+    @property
+    def _corners(self) -> list[tuple[int, int]]:
+        assert self.tile is not None, "only parts of images are trained on"
+        return tile_corners(self.size, self.tile)
 
     def plan(self, epoch: int) -> EpochPlan:
         """Order and augmentation of a training epoch.
@@ -274,12 +290,22 @@ class Batches:
             (len(plan.order), 2), generator=generator(self._seed, "crop", epoch),
             dtype=torch.float64,
         )  # fmt: skip
-        free = torch.tensor([w - t + 1 for w, t in zip(self._size, self.tile, strict=True)])
+        free = torch.tensor([w - t + 1 for w, t in zip(self.size, self.tile, strict=True)])
         return Crops(self.tile, (draws * free).long())
 
     def in_order(self) -> Iterator[Batch]:
-        """Every sample once, as it is."""
-        return map(self._as_is, self._source.read(torch.arange(len(self)), self._batch_size))
+        """Every sample once, as it is; one at a time where parts of them are trained on."""
+        return map(self._as_is, self._source.read(torch.arange(len(self)), self._images_at_once))
+
+    def tiles_in_order(self) -> Iterator[Batch]:
+        """Every tile of every sample, one sample after the other, in the order of `tile_corners`.
+
+        A batch may have tiles of several samples.
+        """
+        corners = torch.tensor(self._corners)
+        order = torch.arange(len(self)).repeat_interleave(len(corners))
+        crops = Crops(self.tile or self.size, corners.repeat(len(self), 1))
+        return map(self._as_is, self._source.read(order, self._batch_size, crops))
 
     def at_indices(self, indices: Tensor) -> Batch:
         """The samples at these indices (N,), which are on the CPU, as they are.
@@ -288,7 +314,7 @@ class Batches:
         """
         crops = None
         if self.tile is not None:
-            middle = [(w - t) // 2 for w, t in zip(self._size, self.tile, strict=True)]
+            middle = [(w - t) // 2 for w, t in zip(self.size, self.tile, strict=True)]
             crops = Crops(self.tile, torch.tensor([middle] * len(indices)))
         (stored,) = self._source.read(indices, len(indices), crops)
         return self._as_is(stored)

@@ -256,8 +256,12 @@ class Training:
         if weights is not None:
             checkpoint.save(self.recorder.best, weights, check=self.recorder.check)
 
-    def score_last_epoch(self, test: Batches | None, watch: ProgressWatch) -> None:
+    def score_last_epoch(
+        self, test: Callable[[nn.Module], Evaluated] | None, watch: ProgressWatch
+    ) -> None:
         """Score each image with the last epoch's weights, where the best epoch is another.
+
+        `test` scores a model on the test split; None: it is not looked at.
 
         Of the validation split only where an earlier version trained that epoch.
         """
@@ -266,18 +270,15 @@ class Training:
         model, precision = self.train_state.eval_model, self.precision
         final = bool(self.trial.settings.task.end_metrics())
 
-        def measure(batches: Batches, split: str) -> Evaluated:
-            what = f"{split} split, last epoch"
-            return evaluate_images(
-                model, self.task, batches, precision, watch=watch, what=what, final=final
-            )
-
         if self.scores.last is None or final:
-            validated = measure(self.val_batches, "val")
+            validated = evaluate_images(
+                model, self.task, self.val_batches, precision, watch=watch,
+                what="val split, last epoch", final=final,
+            )  # fmt: skip
             self.scores.last = validated.images
             self.end_figures = self._end_figures(MetricKind.FINAL, validated)
         if test is not None:
-            self.scores.test_last = measure(test, "test").images
+            self.scores.test_last = test(model).images
 
     def add_end_figures(self, validated: Evaluated) -> None:
         """Keep what is computed at the end only, of the selected epoch's weights."""

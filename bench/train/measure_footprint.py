@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import psutil
@@ -18,11 +19,14 @@ from bench.measure.free_memory import free_host_memory
 from bench.measure.memory import PeakMemory, is_out_of_memory
 from bench.plan.trial import Trial
 from bench.tasks.base import Batch
+from bench.tasks.segmentation import SegmentationMeter
 from bench.train.batches import Batches
+from bench.train.evaluation import strips_of_images
 from bench.train.train_state import TrainState
 from bench.train.trial_parts import TrialParts, build, cuda_or_cpu
 
 PROBE_IMAGES = 2  # images of the steps on a CPU; BatchNorm needs two
+PROBE_STRIPS = 2  # of an image that is seen by tiles: the second has all that is kept for a third
 PROBE_STEPS = 3  # the heap has grown to its size by then
 ACTIVATION_OVERHEAD = 1.15
 """Resident memory per byte of live activations: what operators need while they run, and gaps in the
@@ -81,6 +85,7 @@ class MemoryProbe:
     """Steps of a trial, for what they take."""
 
     def __init__(self, parts: TrialParts, data: Splits) -> None:
+        self._parts = parts
         self._settings, self._task, self._data = parts.trial.settings.train, parts.task, data
         self._train_batches = parts.batches("train", self._settings.batch_size)
         self._val_batches = parts.batches("val")
@@ -94,12 +99,15 @@ class MemoryProbe:
         """The peak in MB of steps on whole batches and of a batch of validation."""
         train = self._settings
         self._train(train.batch_size, steps=2)  # the first step allocates the optimizer's state
-        self._validate(train.val_batch_size or train.batch_size)
+        whole = train.val_batch_size or train.batch_size
+        self._validate(whole)
+        self._score_strips(whole)
         return self._memory.megabytes() or math.nan
 
     def extrapolated(self) -> float:
         """The same from small steps, and from what a forward pass takes for each image more."""
         self._train(PROBE_IMAGES, steps=PROBE_STEPS)
+        self._score_strips(PROBE_IMAGES)
         self._small_peak_mb = self._memory.megabytes() or math.nan
         self._train_bytes_per_image = bytes_per_image(self._forward, PROBE_IMAGES)
         self._val_bytes_per_image = bytes_per_image(self._validate, PROBE_IMAGES)
@@ -116,7 +124,7 @@ class MemoryProbe:
     def _peak_with(self, batch: int) -> float:
         """The peak in MB with so many images at a time in training."""
         whole = self._settings.val_batch_size or self._settings.batch_size
-        checked = min(whole, len(self._val_batches))
+        checked = min(whole, len(self._val_batches)) if self._val_batches.tile is None else whole
         # validation's larger tensors do not fit into the gaps that training leaves in the heap
         more = self._train_bytes_per_image * (batch - PROBE_IMAGES)
         more += self._val_bytes_per_image * max(0, checked - batch)
@@ -133,6 +141,16 @@ class MemoryProbe:
         batch = _batch(self._train_batches, images)
         with self._train_state.precision.autocast():
             self._task.loss(self._train_state.model, batch)
+
+    def _score_strips(self, at_once: int) -> None:
+        """Score what of an image has to be in memory, so many tiles at once, where it has any."""
+        batches, meter = self._parts.batches("val", at_once), self._task.meter()
+        if batches.tile is None or not isinstance(meter, SegmentationMeter):
+            return
+        model = self._train_state.eval_model.eval()
+        with torch.inference_mode(), self._train_state.precision.autocast():
+            strips = next(strips_of_images(model, batches.tiles_in_order(), batches))
+            meter.update_in_strips(islice(strips, PROBE_STRIPS) if meter.scores_strips else strips)
 
     def _validate(self, images: int) -> None:
         model = self._train_state.eval_model.eval()

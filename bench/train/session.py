@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -25,6 +26,7 @@ from bench.train.compiling import check_compiler
 from bench.train.evaluation import Evaluated
 from bench.train.image_scores import trial_scores
 from bench.train.loop import Diverged, Signals, Training
+from bench.train.own_size import final_scores, targets_in_order
 from bench.train.pictures import make_pictures
 from bench.train.placement import check_placement
 from bench.train.precision import check_precision
@@ -103,7 +105,8 @@ def _finish(
     """Evaluate the best epoch's weights, and record everything that is to be known of the trial."""
     progress, recorder = training.progress, training.recorder
     # before the best weights replace those of the last epoch
-    training.score_last_epoch(parts.batches("test") if test else None, watch)
+    score_test = partial(final_scores, parts, "test", watch, what="test split, last epoch")
+    training.score_last_epoch(score_test if test else None, watch)
     if progress.best_epoch == 0:
         raise Diverged(f"{parts.trial.settings.select.metric} was never a finite number")
     epoch = parts.load(recorder.best)
@@ -127,7 +130,7 @@ def _finish(
     checkpoint.save(
         recorder.finished, training.finished_state(), durable=True, check=recorder.check
     )
-    tested = parts.score("test", watch) if test else None
+    tested = final_scores(parts, "test", watch) if test else None
     facts = _facts(parts, training, manifest, watch, None if tested is None else tested.metrics)
     scores = _image_scores(parts, training, tested, watch)
     recorder.finish(facts | final_evaluation.facts, scores)
@@ -266,7 +269,10 @@ def _baselines(parts: TrialParts, splits: Iterable[str], watch: ProgressWatch) -
     for split in splits:
         score, constant = _CONSTANT_COLUMNS[split]
         batches, what = parts.batches(split), f"baseline of the {split} split"
-        baseline = parts.task.baseline(watch.iterate(batches.in_order(), what, batches.count))
+        targets, count = batches.in_order(), batches.count
+        if split == "test" and parts.trial.settings.data.scores_own_size:
+            targets, count = targets_in_order(parts, split), len(batches)
+        baseline = parts.task.baseline(watch.iterate(targets, what, count))
         found |= {score.column(name): v for name, v in baseline.metrics.items()}
         found |= {constant.column(name): v for name, v in baseline.predictions.items()}
     return found

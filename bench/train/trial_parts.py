@@ -69,10 +69,7 @@ class TrialParts:
 
     def batches(self, split: str, batch_size: int | None = None) -> Batches:
         """One split of the data, batch by batch on the device."""
-        train = self.trial.settings.train
-        size = batch_size or train.val_batch_size or train.batch_size
-        if batch_size is None and self.trial.settings.data.crop is not None:
-            size = 1  # whole images are large where parts of them are trained on
+        train, size = self.trial.settings.train, batch_size or self.batch_size
         sampler = self._sampler(split) if train.sampler != "shuffle" else None
         is_training = split == "train" and batch_size is not None
         by_sample = is_training and self.trial.settings.augment.by_sample
@@ -80,12 +77,27 @@ class TrialParts:
         return Batches(source, self.trial, size, self.device, self.data.window, sampler=sampler)
 
     @property
+    def batch_size(self) -> int:
+        """How many images, or tiles of them, are evaluated at once."""
+        train = self.trial.settings.train
+        return train.val_batch_size or train.batch_size
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether predictions are made for whole images of which training saw the middle only."""
+        settings = self.trial.settings
+        return bool(settings.data.fitting.fit == "crop" and settings.task.target_form == "mask")
+
+    @property
+    def tile(self) -> tuple[int, int] | None:
+        """Height and width of the tiles by which images are evaluated; None: each is seen whole."""
+        data = self.trial.settings.data
+        return data.network_size if data.crop is not None or self.sees_all else None
+
+    @property
     def whole_image_model(self) -> nn.Module:
         """The model for images of any size; by tiles where it was trained on parts of them."""
-        data = self.trial.settings.data
-        by_tiles = data.crop is not None or getattr(data, "fit", "") == "crop"
-        by_tiles = by_tiles and self.trial.settings.task.target_form == "mask"
-        return TiledModel(self.model, data.network_size) if by_tiles else self.model
+        return self.model if self.tile is None else TiledModel(self.model, self.tile)
 
     def _sampler(self, split: str) -> EpochSampler | None:
         """What draws the samples of training's epochs."""
@@ -146,15 +158,17 @@ class TrialParts:
         return Precision(self.trial.settings.train.precision, self.device)
 
     def score(self, split: str, watch: ProgressWatch | None = None) -> Evaluated:
-        """The task's metrics of the model as it is on one split, and on each of its images."""
-        batches, what = self.batches(split), f"{split} split"
+        """The task's metrics of the model as it is on one split, and on each of its images.
+
+        Images have the size that the data set gives them.
+        """
         return evaluate_images(
             self.model,
             self.task,
-            batches,
+            self.batches(split),
             self.precision(),
             watch=watch,
-            what=what,
+            what=f"{split} split",
             final=bool(self.trial.settings.task.end_metrics()),
         )
 

@@ -26,8 +26,9 @@ from torch import Tensor
 
 from bench.data.base import Split
 from bench.data.cache import Arrays
-from bench.data.decode import Pair, Reading, decode_pair, load_pairs
+from bench.data.decode import decode_pair, load_pairs
 from bench.data.masks import Labels
+from bench.data.sample_files import Pair, Reading
 from bench.data.threads import in_threads
 from bench.spec.schema import Machine
 from bench.train.batches import Batches

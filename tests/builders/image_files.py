@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from bench.data.decode import Reading
 from bench.data.masks import Labels
+from bench.data.sample_files import Reading
 
 LABELS = Labels({0: 0, 1: 1}, "expected 0 or 1")
 

@@ -12,8 +12,10 @@ import pytest
 from PIL import Image
 
 from bench.data import masks, pages, pixels
-from bench.data.decode import Pair, Single, decode_pair, load_images, load_pairs, resized
+from bench.data.decode import decode_pair, load_images, load_pairs
 from bench.data.masks import Labels
+from bench.data.resizing import resized
+from bench.data.sample_files import Pair, Single
 from bench.errors import DataError
 from tests.builders.image_files import LABELS, png, reading, saved
 
@@ -287,7 +289,7 @@ def test_resizing_is_pillows_to_a_level(tmp_path: Path):
 
 RESIZED = """
 import hashlib, numpy as np, torch
-from bench.data.decode import resized
+from bench.data.resizing import resized
 
 pixels = np.random.default_rng(0).integers(0, 256, (374, 500, 3), np.uint8)
 digest = hashlib.sha256(resized(pixels, (256, 256))).hexdigest()

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.data.decode import Pair, load_pairs
+from bench.data.decode import load_pairs
+from bench.data.sample_files import Pair
 from bench.errors import DataError
 from tests.builders.image_files import LABELS, png, reading, saved
 

@@ -14,12 +14,12 @@ from PIL import Image
 
 from bench.data.window import EIGHT_BITS, Window
 from bench.errors import BenchError, DataError
-from bench.inference import ensemble
 from bench.inference import predict as module
 from bench.inference.ensemble import Predictor
 from bench.inference.flips import FlipAveraged
 from bench.inference.predict import Predicted, predict_files
 from bench.record.store import Store
+from bench.train import own_size
 from bench.train.trial_parts import TrialParts, build
 from tests.builders.training import make_trial
 
@@ -55,7 +55,7 @@ def to_network_input(
         seen.append(to_network_input(parts, images, window))
         return seen[-1]
 
-    monkeypatch.setattr(ensemble, "to_network_input", keep)
+    monkeypatch.setattr(own_size, "to_network_input", keep)
     assert predict(file, window=window, normalize="unit").failed == []
     return seen[0][0].numpy()
 

@@ -121,3 +121,21 @@ def test_not_even_a_part_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (least.fits, least.parts_fit) == (False, False)
     found = measuring.measure_footprint(trial)
     assert (found.fits, found.parts_fit) == (False, True)
+
+
+@pytest.mark.slow
+def test_large_images_that_are_scored_by_tiles() -> None:
+    """A loss of one's own needs the scores of all 1024² pixels at once, one of ours a few rows."""
+
+    def trial(loss: Any) -> Trial:
+        return make_trial(
+            model={"target": "tests.run.test_forecast:Deep"},
+            data={"image_size": 1024, "crop": 64, "train": 2, "val": 1, "test": 1},
+            train={"epochs": 1, "batch_size": 2, "loss": loss},
+        )
+
+    ours, own = trial("cross_entropy"), trial({"target": "torch.nn:CrossEntropyLoss"})
+    found = forecast([ours, own])
+    peaks = [found[each.id].peak_mb or 0.0 for each in (ours, own)]
+    assert peaks[1] - peaks[0] > 15
+    assert peaks[1] == pytest.approx(measured(own), rel=0.2)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench.tasks.tiles import TiledModel, tile_starts
+from bench.tasks.tiles import Scored, TiledModel, blended_strips, tile_corners, tile_starts
 
 
 @pytest.mark.parametrize(("side", "tile"), [(64, 64), (65, 64), (100, 32), (1000, 96), (20, 64)])
@@ -50,3 +50,23 @@ def test_several_outputs_are_tiled_by_their_main_one() -> None:
 
     images = torch.randn(1, 3, 40, 40)
     assert torch.allclose(TiledModel(Heads(), (16, 16))(images), images[:, :2], atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(32, 32), (50, 40), (33, 97)])
+def test_strips_are_the_whole_image_s_rows(size: tuple[int, int]) -> None:
+    """No strip is higher than a tile, and together they are what the whole image has."""
+    model, tile = nn.Conv2d(3, 4, 3, padding=1), (32, 24)
+    images = torch.randn(1, 3, *size)
+    masks = torch.randint(0, 4, (1, *size), dtype=torch.uint8)
+
+    def part(top: int, left: int) -> Scored:
+        rows, columns = slice(top, top + tile[0]), slice(left, left + tile[1])
+        return Scored(model(images[:, :, rows, columns]), masks[:, rows, columns])
+
+    tiles = iter([part(*corner) for corner in tile_corners(size, tile)])
+    strips = list(blended_strips(tiles, size, tile))
+    assert next(tiles, None) is None
+    assert max(strip.scores.shape[2] for strip in strips) <= tile[0]
+    whole = torch.cat([strip.scores for strip in strips], 2)
+    assert torch.allclose(whole, TiledModel(model, tile)(images), atol=1e-6)
+    assert torch.equal(torch.cat([strip.masks for strip in strips], 1), masks)  # type: ignore[misc]  # they are known

@@ -10,10 +10,13 @@ import pytest
 import torch
 
 from bench.augment.settings import AugmentSettings
+from bench.measure.activations import LiveTensors
 from bench.plan.cost import model_costs
 from bench.tasks.tiles import TiledModel
+from bench.train.evaluation import evaluate_images
 from bench.train.session import train_trial
 from bench.train.trial_parts import build, predict
+from tests.builders.owners_folders import photo, regions, save
 from tests.builders.training import MemoryRecorder, Silent, make_trial, results
 
 DATA = {"name": "shapes", "image_size": 64, "crop": [40, 32], "train": 8, "val": 3, "test": 3}
@@ -106,3 +109,40 @@ def test_costs_are_of_what_the_network_sees() -> None:
 def test_what_cannot_be_cropped(changes: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make_trial(**changes)
+
+
+LOSSES = ["cross_entropy", "dice", "cross_entropy+dice", "focal", ["cross_entropy", "dice"]]
+
+
+@pytest.mark.parametrize("loss", [*LOSSES, {"target": "torch.nn:CrossEntropyLoss"}])
+def test_scores_by_strips_are_those_of_the_whole_image(loss: Any) -> None:
+    """Whatever the batches of tiles: those of 5 have tiles of two images."""
+    placement = "stream" if loss == "dice" else "device"
+    settings = {"batch_size": 4, "val_batch_size": 5, "loss": loss}
+    parts = build(trial(train=settings, machine={"placement": placement}))
+    found = parts.score("val")
+    meter, model = parts.task.meter(), parts.whole_image_model.eval()
+    with torch.inference_mode():
+        for batch in parts.batches("val").in_order():
+            meter.update(model, batch)
+    expected, images = meter.compute(), meter.by_image()
+    assert found.metrics == pytest.approx(expected, rel=1e-5)
+    assert found.images is not None
+    assert found.images.metrics == images.metrics
+    assert np.allclose(found.images.values, images.values, rtol=1e-5)
+
+
+def test_no_more_than_a_strip_is_in_memory(tmp_path: Path) -> None:
+    """An image three times as high is evaluated in as many bytes."""
+    for i in range(10):
+        save(photo(i), tmp_path / f"images/{i}.png")
+        save(regions(i, [0, 1]), tmp_path / f"masks/{i}.png")
+    peaks = []
+    for height in (256, 768):
+        data = {"name": "folder", "root": str(tmp_path), "image_size": [height, 256], "crop": 64}
+        parts = build(make_trial(data=data, train={"batch_size": 2}))
+        batches = parts.batches("val")
+        with LiveTensors() as live:
+            evaluate_images(parts.model, parts.task, batches, parts.precision())
+        peaks.append(live.peak)
+    assert peaks[1] < 1.1 * peaks[0]

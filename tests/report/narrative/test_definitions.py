@@ -64,6 +64,13 @@ SEVERAL = BINARY | {"empty_mask": "missing", "classes": ["cat", "dog"]}
             "averaged over classes; a class that the split lacks has no score; the background "
             "has no score of its own (sky)",
         ),
+        (
+            SEVERAL | {"average": "split", "background": None, "evaluate_at": "original"},
+            "Dice and IoU are computed for each class from the pixels of the whole split and "
+            "averaged over classes; a class that the split lacks has no score; no class is "
+            "background; test scores are of predictions at the size of each image's own mask, "
+            "validation scores of those at data.image_size",
+        ),
     ],
 )
 def test_each_definition_has_its_own_sentence(scoring: dict[str, Any], sentence: str) -> None:
