@@ -115,8 +115,13 @@ def update_data(path: Path, found: Sequence[DataSetRecord], planned: Collection[
         write_json(path, {"datasets": [entry.record() for entry in after]})
 
 
-def _by_trial(entries: Sequence[DataSetRecord]) -> dict[str, dict[str, Any]]:
-    return {t: entry.record() | {"trials": ()} for entry in entries for t in entry.trials}
+def _by_trial(entries: Sequence[DataSetRecord]) -> dict[object, dict[str, Any]]:
+    """What each trial's data set is like; those of no trials, a search's, by their numbers."""
+    return {
+        trial: entry.record() | {"trials": ()}
+        for number, entry in enumerate(entries)
+        for trial in entry.trials or (number,)
+    }
 
 
 def _entry(path: Path, entry: Any) -> DataSetRecord:
