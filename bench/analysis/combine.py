@@ -12,23 +12,19 @@ from dataclasses import replace
 from typing import Any
 
 import pandas as pd
-from pydantic import ValidationError
 
 from bench.analysis.frames import history_columns, runs_columns, typed
 from bench.analysis.membership import LeftOut
 from bench.analysis.records import Folds, Records
 from bench.analysis.score_definitions import scores_sentence
+from bench.analysis.setting_differences import setting_differences
 from bench.errors import StoreError
-from bench.nested import flatten
 from bench.plan.comparable import LOSS_DEFINING_SETTINGS
-from bench.record.columns import Status
 from bench.record.data_file import DataSetRecord
-from bench.record.store import TrialFiles
-from bench.spec.schema import TrialSettings
+from bench.record.directions import Mode
 from bench.states import BENCH_SOURCE
 
 AXIS = "experiment"
-_UNKNOWN = "not known"
 
 
 def combine_experiments(parts: Sequence[Records], name: str) -> Records:
@@ -41,14 +37,8 @@ def combine_experiments(parts: Sequence[Records], name: str) -> Records:
         StoreError: they have nothing to compare: different tasks, or metrics that contradict.
     """
     _refuse_strangers(parts)
-    metrics = {k: v for part in reversed(parts) for k, v in part.metrics.items()}
-    metrics = {k: metrics[k] for part in parts for k in part.metrics}
-    axes = {AXIS: [part.experiment for part in parts]}
-    for part in parts:
-        for axis, levels in part.axes.items():
-            axes[axis] = list(dict.fromkeys([*axes.get(axis, ()), *levels]))
-    differences = _differences(parts)
-    why_incomparable = _why_incomparable(parts)
+    metrics, axes = _metrics(parts), _axes(parts)
+    differences, why_incomparable = setting_differences(parts), _why_incomparable(parts)
     return Records(
         experiment=name,
         task=next((part.task for part in parts if part.task), ""),
@@ -65,25 +55,57 @@ def combine_experiments(parts: Sequence[Records], name: str) -> Records:
         closing=tuple(dict.fromkeys(column for part in parts for column in part.closing)),
         runs=_runs(parts, axes, metrics),
         history=_history(parts, metrics),
-        left_out=tuple(
-            LeftOut(f"{part.experiment}/{left.id}", left.reason)
-            for part in parts
-            for left in part.left_out
-        ),
-        folders={f"{p.experiment}/{key}": at for p in parts for key, at in p.folders.items()},
-        findings={f"{p.experiment}/{key}": of for p in parts for key, of in p.findings.items()},
+        left_out=_left_out(parts),
+        folders=_by_trial(parts, "folders"),
+        findings=_by_trial(parts, "findings"),
         origins=tuple(origin for part in parts for origin in part.origins),
         combined_from=tuple(part.experiment for part in parts),
         uncompared_axes=(AXIS,) if why_incomparable else (),
         scoring=parts[0].scoring if _scored_alike(parts) else None,
         setting_differences=differences,
-        planned=frozenset(
-            f"{part.experiment}/{name}"
-            for part in parts
-            for name in part.runs["id"][part.is_planned]
-        ),
+        planned=_planned(parts),
         data=_data(parts),
         folds=_folds(parts),
+    )
+
+
+def _metrics(parts: Sequence[Records]) -> dict[str, Mode]:
+    """Of all parts, each with the direction that the first that has it gives."""
+    found: dict[str, Mode] = {}
+    for part in parts:
+        found |= {name: mode for name, mode in part.metrics.items() if name not in found}
+    return found
+
+
+def _axes(parts: Sequence[Records]) -> dict[str, list[str]]:
+    """The experiment, then every part's axes with all their levels."""
+    axes = {AXIS: [part.experiment for part in parts]}
+    for part in parts:
+        for axis, levels in part.axes.items():
+            axes[axis] = list(dict.fromkeys([*axes.get(axis, ()), *levels]))
+    return axes
+
+
+def _by_trial(parts: Sequence[Records], what: str) -> dict[str, Any]:
+    """An attribute that has an entry for each trial, under the trials' names here."""
+    return {
+        f"{part.experiment}/{trial}": value
+        for part in parts
+        for trial, value in getattr(part, what).items()
+    }
+
+
+def _left_out(parts: Sequence[Records]) -> tuple[LeftOut, ...]:
+    return tuple(
+        LeftOut(f"{part.experiment}/{left.id}", left.reason)
+        for part in parts
+        for left in part.left_out
+    )
+
+
+def _planned(parts: Sequence[Records]) -> frozenset[str]:
+    return frozenset(
+        f"{part.experiment}/{name}" for part in parts for name in part.runs["id"][part.is_planned]
     )
 
 
@@ -156,32 +178,6 @@ def _naming_experiments(parts: Iterable[Records], what: str) -> tuple[str, ...]:
         for text in getattr(part, what):
             found.setdefault(text, []).append(part.experiment)
     return tuple(f"{', '.join(names)}: {text}" for text, names in found.items())
-
-
-def _differences(parts: Sequence[Records]) -> dict[str, list[str]]:
-    """The settings that no axis decides and that experiments differ in: a value for each."""
-    known = [_settings(part) for part in parts]
-    decided = [axis for part in parts for axis in part.axes]
-    names = dict.fromkeys(name for settings in known for name in settings or ())
-    found = {}
-    for name in names:
-        values = [_UNKNOWN if s is None else str(s.get(name, "–")) for s in known]
-        decided_by_axis = any(name == axis or name.startswith(f"{axis}.") for axis in decided)
-        if not decided_by_axis and len(set(values) - {_UNKNOWN}) > 1:
-            found[name] = values
-    return found
-
-
-def _settings(part: Records) -> dict[str, Any] | None:
-    """What one of its finished trials was trained with, by dotted names; None: not known."""
-    done = part.runs[(part.runs["status"] == Status.DONE) & (part.runs["source"] == BENCH_SOURCE)]
-    for name in done["id"]:
-        try:
-            settings = TrialFiles(part.folders[name]).config().get("settings") or {}
-            return dict(flatten(TrialSettings.model_validate(settings).identity(revised=False)))
-        except (KeyError, StoreError, ValidationError):
-            continue
-    return None
 
 
 def _scored_alike(parts: Sequence[Records]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,71 +55,134 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
     Raises:
         StoreError: there is no such experiment, or its plan cannot be read.
     """
-    plan = plan or store.plan(experiment)
-    files = {trial.id: trial for trial in store.trials(experiment)}
-    if plan is None and not files:
-        store.existing(experiment)
-    belong = find_members(plan, files)
-    members, plan = belong.members, belong.plan
-    found, histories, refused = _confirmed(members, files, plan)
-    # a planned trial has a row in any case, if only to say why nothing of it is counted
-    planned = frozenset(trial["id"] for trial in (plan or {}).get("trials", ()))
-    members = [m for m in members if m["id"] not in refused or m["id"] in planned]
-    logged = {name: record.history for name, record in found.items()}
-    summaries = {name: record.summary for name, record in found.items()}
-    problems: dict[str, str] = dict(belong.left_out) | refused
-    findings = _findings(summaries, problems)
-    plan = plan or _plan_of(members, histories)
-    others = (*refused.items(), *store.strangers(experiment).items())
-    data, unread = data_of(store, experiment, {member["id"] for member in members})
+    read = _read_trials(store, experiment, plan or store.plan(experiment))
+    plan, path = read.plan, store.plan_path(experiment)
     select = SelectedMetric(curve_metric(plan["select"]["metric"]), plan["select"]["mode"])
-    axes, metrics = _axes(plan["axes"], members), {**plan["metrics"]}
-    metrics = metrics | {k: v for k, v in imported_metrics(members).items() if k not in metrics}
-    metrics.setdefault(select.metric, select.mode)
-    chosen_by = val_curve(select.metric)
-    hypotheses, reader = _hypotheses(plan, store.plan_path(experiment)), ScoreReader()
-    usual = usual_figures(select.metric, hypotheses)
-    more = [
-        resummarised(members, logged, chosen_by, metrics),
-        last_ten_figures({name: histories[name] for name in summaries}, metrics),
-        cross_fitted_figures(reader, _finished(found, files), select.metric, select.mode, usual),
-    ]
-    for name, figures in (each for of_all in more for each in of_all.items()):
-        summaries[name] = {**summaries.get(name, {}), **figures}
-    statuses = {name: record.status for name, record in found.items()}
-    rows = [
-        _row(experiment, member, statuses.get(member["id"]), summaries, problems)
-        for member in members
-    ]
+    axes, metrics = _axes(plan["axes"], read.members), _metrics(plan, read.members, select)
+    hypotheses, reader = _hypotheses(plan, path), ScoreReader()
+    read.add_figures(select, metrics, hypotheses, reader)
+    rows = [read.row(experiment, member) for member in read.members]
+    data, unread = data_of(store, experiment, {member["id"] for member in read.members})
+    others = (*read.refused.items(), *store.strangers(experiment).items())
     records = Records(
         experiment=experiment,
         task=str(plan["task"]),
         spec=plan["spec"],
         notes=(*plan.get("notes", ()), *unread),
-        cautions=(*plan.get("cautions", ()), *belong.cautions, *_edited_hypotheses(plan)),
+        cautions=(*plan.get("cautions", ()), *read.cautions, *_edited_hypotheses(plan)),
         axes=axes,
         metrics=metrics,
         select=select,
         incomparable=_incomparable(plan.get("incomparable", {}), axes),
-        closing=tuple(task_columns(summaries.values())),
-        runs=typed(pd.DataFrame(rows, columns=_columns(axes, metrics, summaries, rows))),
-        history=history_frame(histories, metrics),
-        left_out=tuple(sorted({*belong.left_out, *map(LeftOut._make, others)})),
-        folders={m["id"]: files[m["id"]].folder for m in members if m["id"] in found},
+        closing=tuple(task_columns(read.summaries.values())),
+        runs=typed(pd.DataFrame(rows, columns=_columns(axes, metrics, read.summaries, rows))),
+        history=history_frame(read.histories, metrics),
+        left_out=tuple(sorted({*read.left_out, *map(LeftOut._make, others)})),
+        folders={
+            m["id"]: read.files[m["id"]].folder for m in read.members if m["id"] in read.found
+        },
         hypotheses=hypotheses,
-        findings=findings,
-        origins=origins(members),
+        findings=read.findings,
+        origins=origins(read.members),
         data=data,
-        planned=planned,
+        planned=read.planned,
         scoring=plan.get("scoring"),
-        design=_design(plan, store.plan_path(experiment)),
-        over=_over(plan, store.plan_path(experiment)),
-        repeats=repeats_in(plan, store.plan_path(experiment)),
-        folds=_folds(members, plan),
+        design=_design(plan, path),
+        over=_over(plan, path),
+        repeats=repeats_in(plan, path),
+        folds=_folds(read.members, plan),
         reported=_reported(store.looks(experiment), planned="repeats" in plan),
         scores=reader,
     )
     return records if _edited_hypotheses(plan) else with_path(records)
+
+
+@dataclass
+class _Trials:
+    """What is recorded of the trials that belong to a plan.
+
+    Attributes:
+        plan: as given, or read off the trials themselves.
+        planned: the ids of its trials.
+        members: the configurations of those that belong: a row of runs.csv each.
+        files: of all recorded trials, by id.
+        found, histories: what could be confirmed of them.
+        refused: why of others nothing is counted.
+        problems: what is wrong with a trial, in words, by id.
+        left_out, cautions: of `find_members`.
+        summaries: the figures by trial, with those that are computed here.
+    """
+
+    plan: dict[str, Any]
+    planned: frozenset[str]
+    members: list[dict[str, Any]]
+    files: dict[str, TrialFiles]
+    found: dict[str, Confirmed]
+    histories: dict[str, Curves]
+    refused: dict[str, str]
+    problems: dict[str, str]
+    left_out: Sequence[LeftOut]
+    cautions: Sequence[str]
+    summaries: dict[str, dict[str, Any]]
+    findings: dict[str, list[health.HealthFinding]]
+
+    def add_figures(
+        self,
+        select: SelectedMetric,
+        metrics: Mapping[str, Mode],
+        hypotheses: Sequence[Hypothesis],
+        reader: ScoreReader,
+    ) -> None:
+        """Add to the summaries what follows from histories and scores of single images."""
+        logged = {name: record.history for name, record in self.found.items()}
+        of_done = {name: self.histories[name] for name in self.summaries}
+        usual, finished = (
+            usual_figures(select.metric, hypotheses),
+            _finished(self.found, self.files),
+        )
+        more = [
+            resummarised(self.members, logged, val_curve(select.metric), metrics),
+            last_ten_figures(of_done, metrics),
+            cross_fitted_figures(reader, finished, select.metric, select.mode, usual),
+        ]
+        for name, figures in (each for of_all in more for each in of_all.items()):
+            self.summaries[name] = {**self.summaries.get(name, {}), **figures}
+
+    def row(self, experiment: str, member: Mapping[str, Any]) -> dict[str, Any]:
+        """One trial's row of runs.csv."""
+        record = self.found.get(member["id"])
+        status = None if record is None else record.status
+        return _row(experiment, member, status, self.summaries, self.problems)
+
+
+def _read_trials(store: Store, experiment: str, plan: dict[str, Any] | None) -> _Trials:
+    """Find the trials that belong to a plan, and read what can be confirmed of them."""
+    files = {trial.id: trial for trial in store.trials(experiment)}
+    if plan is None and not files:
+        store.existing(experiment)
+    belong = find_members(plan, files)
+    found, histories, refused = _confirmed(belong.members, files, belong.plan)
+    # a planned trial has a row in any case, if only to say why nothing of it is counted
+    planned = frozenset(trial["id"] for trial in (belong.plan or {}).get("trials", ()))
+    members = [m for m in belong.members if m["id"] not in refused or m["id"] in planned]
+    summaries = {name: record.summary for name, record in found.items()}
+    problems: dict[str, str] = dict(belong.left_out) | refused
+    findings = _findings(summaries, problems)
+    return _Trials(
+        belong.plan or _plan_of(members, histories), planned, members, files, found, histories,
+        refused, problems, belong.left_out, belong.cautions, summaries, findings,
+    )  # fmt: skip
+
+
+def _metrics(
+    plan: Mapping[str, Any], members: Sequence[dict[str, Any]], select: SelectedMetric
+) -> dict[str, Mode]:
+    """The plan's, then those of histories logged elsewhere, and the one that selects."""
+    metrics: dict[str, Mode] = {**plan["metrics"]}
+    imported = imported_metrics([*members])
+    metrics |= {name: mode for name, mode in imported.items() if name not in metrics}
+    metrics.setdefault(select.metric, select.mode)
+    return metrics
 
 
 def _finished(

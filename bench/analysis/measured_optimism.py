@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from bench.analysis.arms import Arm, arm_numbers
@@ -10,7 +12,7 @@ from bench.analysis.records import Records
 from bench.metric_columns import cross_val
 
 
-def measured_optimism(records: Records, arms: list[Arm]) -> pd.Series[float]:
+def measured_optimism(records: Records, arms: Sequence[Arm]) -> pd.Series[float]:
     """Mean of best_val minus cross_val (the reverse where less is better) over each arm's trials.
 
     Indexed by arm number, of arms that have both figures. It is no constant that cancels between

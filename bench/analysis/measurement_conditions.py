@@ -102,6 +102,19 @@ def measured_on(records: Records, column: str, levels: Mapping[str, str]) -> tup
     return tuple(found)
 
 
+def separating_labels(records: Records, column: str, levels: Mapping[str, str]) -> dict[str, str]:
+    """What keeps an arm with these levels apart from others: axes, and components of a design."""
+    found: dict[str, str] = {}
+    design = records.design
+    for axis in incomparable_axes(records, column):
+        if axis == CONFIGURATION and design is not None and design.losses:
+            own = design.configurations.get(levels[axis], {})
+            found |= {name: own.get(name, levels[axis]) for name in design.losses}
+        else:
+            found[axis] = levels[axis]
+    return found
+
+
 def incomparable_axes(records: Records, column: str) -> tuple[str, ...]:
     """The axes along which a column of runs.csv cannot be compared between all levels.
 

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-from markupsafe import Markup
 
 from bench.analysis.arm_summary import arm_summary, text_facts, texts_of, write_csvs
 from bench.analysis.arms import Arm, arm_numbers, arms_of
 from bench.analysis.combine import combine_experiments
-from bench.analysis.environments import environment_facts
+from bench.analysis.environments import EnvironmentFact, environment_facts
 from bench.analysis.explored import Exploration, explore
 from bench.analysis.fold_pool import over_folds
-from bench.analysis.hypotheses import outcomes, with_hypotheses
+from bench.analysis.hypotheses import HypothesisOutcome, outcomes, with_hypotheses
 from bench.analysis.leaderboard import leaderboards_by_column, marks_by_column
 from bench.analysis.learning import learning_summary
 from bench.analysis.load import load
@@ -28,15 +25,12 @@ from bench.analysis.records import Records
 from bench.errors import StoreError
 from bench.plan.comparable import loss_warnings
 from bench.record.columns import Status
-from bench.record.files import write_json, write_text
+from bench.record.files import write_json
 from bench.record.looks_file import remember_report
 from bench.record.store import Store
 from bench.report.figures import Drawing, ExperimentData, draw_all, write_figures
-from bench.report.figures.arm_style import arm_color
 from bench.report.figures.sample_pictures import sample_pictures, write_samples
-from bench.report.format import markup as formats
 from bench.report.format.display_names import task_words, title
-from bench.report.format.folding import FoldedTable
 from bench.report.manifest import manifest_record, shown
 from bench.report.narrative import headline as findings
 from bench.report.narrative.definitions import definition, definition_of
@@ -49,9 +43,9 @@ from bench.report.search.figures.draw_all import draw_search
 from bench.report.search.search_record import SearchRecord, read_search_record
 from bench.report.search.sections import search_context, search_files, subject_records
 from bench.report.tables import arms_and_trials as layout
-from bench.report.tables.ablation import AblationView, ablation_view
+from bench.report.tables.ablation import ablation_view
 from bench.report.tables.data_sets import data_views, top_warnings
-from bench.report.tables.effects import EffectTables, effect_tables
+from bench.report.tables.effects import effect_tables
 from bench.report.tables.files import (
     table_files,
     write_image_scores,
@@ -60,13 +54,13 @@ from bench.report.tables.files import (
 )
 from bench.report.tables.learning import learning_table
 from bench.report.tables.verdicts import verdict_cards, verdict_counts
+from bench.report.templating import write_pages
 from bench.safe_files import refuse_link_out
 from bench.spec.hypotheses import Hypothesis
 from bench.states import BENCH_SOURCE
-from bench.texts import formula_caution, visible
+from bench.texts import formula_caution
 from bench.version import __version__
 
-TEMPLATES = Path(__file__).parent / "templates"
 OF_SEARCH = "search_"  # figures of this name come first
 
 
@@ -134,76 +128,70 @@ def write_one(
     """
     for part in ("", "figures", "tables", "samples"):
         refuse_link_out(folder / part, folder if part else folder.parent)
-    shown = over_folds(records) if search is None else subject_records(records, search)
-    arms = arms_of(shown)
-    summary = arm_summary(shown)
-    tested = outcomes(shown if search is None else records)
-    explored = explore(shown, tested)
-    effects = effect_tables(shown, explored) if search is None else []
-    ablation = ablation_view(shown, explored) if search is None else None
-    experiment = ExperimentData(shown, summary, arms, tested, effects, ablation)
-    drawings = draw_all(experiment) if search is None else draw_search(search, experiment)
-    context = page_context(shown, summary, arms, drawings, explored, effects, ablation)
-    if shown.folds is not None:
-        context |= _of_all_folds(records, arms)
-    files = table_files(shown, summary, context, tested)
-    if search is None and (problems := experiment.image_scores.problems):
+    found, explored = _analysed(records, search)
+    drawings = draw_all(found) if search is None else draw_search(search, found)
+    context = page_context(found, explored, drawings)
+    if found.records.folds is not None:
+        context |= _of_all_folds(records, found.arms)
+    files = table_files(found.records, found.summary, context, found.tested)
+    if search is None and (problems := found.image_scores.problems):
         context["cautions"] = (*context["cautions"], findings.unused_image_scores(problems))
     if search is not None:
         context |= _of_all_trials(records) | search_context(records, search, folder)
         context["contents"] = contents(context)
         files |= search_files(search, context["search"])
-    context["shown"] = view = page_view(context, summary, shown, search)
+    context["shown"] = view = page_view(context, found.summary, found.records, search)
     context["samples"] = write_samples(context["samples"], folder, linked=view.is_large)
     write_figures(drawings, folder / "figures")
-    write_csvs(records, folder)
-    if (images := write_image_scores(records, folder)) is not None:
-        context["cautions"] = (*context["cautions"], *images.cautions)
-    write_out_of_fold(records, folder)
-    write_json(folder / "verdicts.json", [outcome.record() for outcome in tested])
-    write_json(folder / "manifest.json", manifest_record(records, search))
     write_tables(files, folder / "tables")
-    templates = _templates()
-    write_text(folder / "report.md", templates.get_template("report.md.j2").render(context))
-    page = folder / "report.html"
-    write_text(page, templates.get_template("report.html.j2").render(context))
+    context["cautions"] = (*context["cautions"], *_write_numbers(records, found, search, folder))
+    page = write_pages(context, folder)
     if store is not None:
-        remember_report(store, records.experiment, reported_seeds(tested))
+        remember_report(store, records.experiment, reported_seeds(found.tested))
     return page
 
 
+def _analysed(records: Records, search: SearchRecord | None) -> tuple[ExperimentData, Exploration]:
+    """All that the page, its tables and figures show of an experiment.
+
+    Arms are shown over the folds of each seed; of a search its subjects instead of all its trials.
+    """
+    shown = over_folds(records) if search is None else subject_records(records, search)
+    tested = outcomes(shown if search is None else records)
+    explored = explore(shown, tested)
+    effects = effect_tables(shown, explored) if search is None else []
+    ablation = ablation_view(shown, explored) if search is None else None
+    summary, arms = arm_summary(shown), arms_of(shown)
+    return ExperimentData(shown, summary, arms, tested, effects, ablation), explored
+
+
+def _write_numbers(
+    records: Records, found: ExperimentData, search: SearchRecord | None, folder: Path
+) -> tuple[str, ...]:
+    """Write what others read by program; returns what a reader should know of it."""
+    write_csvs(records, folder)
+    images = write_image_scores(records, folder)
+    write_out_of_fold(records, folder)
+    write_json(folder / "verdicts.json", [outcome.record() for outcome in found.tested])
+    write_json(folder / "manifest.json", manifest_record(records, search))
+    return () if images is None else images.cautions
+
+
 def page_context(
-    records: Records,
-    summary: pd.DataFrame,
-    arms: list[Arm],
-    drawings: list[Drawing],
-    explored: Exploration,
-    effects: list[EffectTables],
-    ablation: AblationView | None = None,
+    found: ExperimentData, explored: Exploration, drawings: Sequence[Drawing]
 ) -> dict[str, Any]:
     """What the templates show."""
-    tested = explored.tested
+    records, summary, arms = found.records, found.summary, found.arms
     pictures, without = sample_pictures(records, summary, arms)
-    facts = environment_facts(records)
-    facts = [*run_facts(records, {fact.name for fact in facts}), *facts]
+    facts = _facts(records)
     numbers = arm_numbers(records, arms)
     trials = records.runs["id"].groupby(numbers).agg(list)
-    learning = learning_summary(records, summary, arms)
-    found = leaderboards_by_column(records, summary, arms, tested)
-    marks, fronts = marks_by_column(found), pareto_members(records, summary)
     context = {
         "records": records,
         "search": None,
         "arms": arms,
-        "cards": verdict_cards(records, tested),
-        "tally": verdict_counts(tested) if tested else "",
         "headline": findings.headline(records, summary, arms, explored),
-        "cautions": loss_warnings(
-            records.incomparable, records.metrics, records.axes, records.design
-        )
-        + records.cautions
-        + look_cautions(records, tested)
-        + ((formulas,) if (formulas := formula_caution(texts_of(records))) else ()),
+        "cautions": _all_cautions(records, found.tested),
         "progress": findings.progress(records),
         "folds_note": folds_note(records),
         "sources": sorted({arm.source for arm in arms} - {BENCH_SOURCE}),
@@ -211,19 +199,10 @@ def page_context(
         "health": diagnose(records, arms),
         "mixed": findings.mixed_conditions(records, facts),
         "words": task_words(records.task),
-        "arm_table": layout.arm_table(records, summary, marks, fronts),
-        "marks": marks,
-        "fronts": fronts,
-        "marked": any(marks.values()),
-        "mark_notes": mark_notes(found, arms),
         "task_facts": _task_facts(records),
         "scores": definition(records),
-        "scores_of": {each.column: definition_of(records, each.column) for each in effects},
-        "ablation": ablation,
-        "learning": learning,
-        "learning_table": learning_table(records, summary, learning, marks),
-        "effects": effects,
-        "trial_table": layout.trial_table(records),
+        **_verdict_parts(found),
+        **_table_parts(found),
         "trials": {arm.number: trials[arm.number] for arm in arms},
         "drawings": drawings,
         "samples": pictures,
@@ -239,7 +218,54 @@ def page_context(
     return context | {"contents": contents(context)}
 
 
-def _of_all_folds(records: Records, arms: list[Arm]) -> dict[str, Any]:
+def _verdict_parts(found: ExperimentData) -> dict[str, Any]:
+    """The cards, how many there are of each verdict, and the ablation."""
+    return {
+        "cards": verdict_cards(found.records, found.tested),
+        "tally": verdict_counts(found.tested) if found.tested else "",
+        "ablation": found.ablation,
+    }
+
+
+def _table_parts(found: ExperimentData) -> dict[str, Any]:
+    """The arms, the course of their training, the effects of axes, and the trials."""
+    records, summary, arms = found.records, found.summary, found.arms
+    boards = leaderboards_by_column(records, summary, arms, found.tested)
+    marks, fronts = marks_by_column(boards), pareto_members(records, summary)
+    learning = learning_summary(records, summary, arms)
+    return {
+        "arm_table": layout.arm_table(records, summary, marks, fronts),
+        "marks": marks,
+        "fronts": fronts,
+        "marked": any(marks.values()),
+        "mark_notes": mark_notes(boards, arms),
+        "learning": learning,
+        "learning_table": learning_table(records, summary, learning, marks),
+        "effects": found.effects,
+        "scores_of": {each.column: definition_of(records, each.column) for each in found.effects},
+        "trial_table": layout.trial_table(records),
+    }
+
+
+def _all_cautions(records: Records, tested: Sequence[HypothesisOutcome]) -> tuple[str, ...]:
+    """What to know before believing anything on the page."""
+    losses = loss_warnings(records.incomparable, records.metrics, records.axes, records.design)
+    formulas = formula_caution(texts_of(records))
+    return (
+        *losses,
+        *records.cautions,
+        *look_cautions(records, tested),
+        *([formulas] if formulas else []),
+    )
+
+
+def _facts(records: Records) -> list[EnvironmentFact]:
+    """Where and how the trials ran."""
+    facts = environment_facts(records)
+    return [*run_facts(records, {fact.name for fact in facts}), *facts]
+
+
+def _of_all_folds(records: Records, arms: Sequence[Arm]) -> dict[str, Any]:
     """What a page says of single trials, where its arms are shown over the folds of each seed."""
     trials = records.runs["id"].groupby(arm_numbers(records, arms)).agg(list)
     return {
@@ -252,8 +278,7 @@ def _of_all_folds(records: Records, arms: list[Arm]) -> dict[str, Any]:
 def _of_all_trials(records: Records) -> dict[str, Any]:
     """What a search's page says of all its trials, not only of the chosen points'."""
     arms = arms_of(records)
-    facts = environment_facts(records)
-    facts = [*run_facts(records, {fact.name for fact in facts}), *facts]
+    facts = _facts(records)
     return {
         "records": records,
         "progress": findings.progress(records),
@@ -304,7 +329,7 @@ def _task_facts(records: Records) -> list[tuple[str, list[str]]]:
     return [(title(name), list(values)) for name, values in known.items() if len(values)]
 
 
-def _troubles(records: Records, numbers: pd.Series[int], arms: list[Arm]) -> dict[str, Any]:
+def _troubles(records: Records, numbers: pd.Series[int], arms: Sequence[Arm]) -> dict[str, Any]:
     """The trials that failed, that are not finished, and finished ones with a message, as tables.
 
     None where there are none; `failed` counts the first.
@@ -322,48 +347,3 @@ def _troubles(records: Records, numbers: pd.Series[int], arms: list[Arm]) -> dic
             for name, rows in zip(TROUBLES, chosen, strict=True)
         },
     }
-
-
-def _templates() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=select_autoescape(["html.j2"], default=False),
-        undefined=StrictUndefined,
-        finalize=_shown,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "arm_color": arm_color,
-        "data_uri": _data_uri,
-        "md": formats.markdown,
-        "md_table": formats.to_markdown,
-        "md_fold": _folded,
-        "fenced": _fenced,
-    }
-    return environment
-
-
-def _shown(value: object) -> object:
-    """What an expression of a template gives, with characters that are not seen spelt out."""
-    if isinstance(value, str) and not isinstance(value, Markup):
-        return visible(value)
-    return value
-
-
-def _data_uri(content: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
-
-
-def _folded(fold: FoldedTable) -> str:
-    """A table in Markdown, with what it shows above it where that is not all."""
-    above = f"{formats.markdown(fold.note)} [{fold.file}]({fold.file}) has all.\n\n"
-    return (above if fold.note else "") + formats.to_markdown(fold.table)
-
-
-def _fenced(text: str) -> str:
-    """A Markdown code block that the text cannot end."""
-    fence = "```"
-    while fence in text:
-        fence += "`"
-    return f"{fence}yaml\n{text.rstrip()}\n{fence}"

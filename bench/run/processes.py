@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from multiprocessing import Pipe, forkserver, resource_tracker
 from multiprocessing.connection import Connection
@@ -40,12 +40,16 @@ def worker_context() -> BaseContext:
 def start_process(target: Callable[..., None], args: tuple[Any, ...], name: str) -> BaseProcess:
     """Start a process of `worker_context`, and the fork server anew where somebody has killed it.
 
+    It has the environment of this process as it is now, not as it was when the server began.
+
     Raises:
         WorkerStartError: neither works.
     """
     context = worker_context()
     for attempt in range(START_ATTEMPTS):
-        process: BaseProcess = context.Process(target=target, args=args, name=name)  # type: ignore[attr-defined]  # typeshed's base context lacks it
+        process: BaseProcess = context.Process(  # type: ignore[attr-defined]  # typeshed's base context lacks it
+            target=_run_in, args=(dict(os.environ), target, args), name=name
+        )
         try:
             _start_server()
             process.start()  # waits for what the server imports
@@ -58,6 +62,16 @@ def start_process(target: Callable[..., None], args: tuple[Any, ...], name: str)
         f"no worker process can be started ({reason}): free memory, or run fewer trials at a time "
         "(-j); the same command goes on from here"
     )
+
+
+def _run_in(
+    environment: Mapping[str, str], target: Callable[..., None], args: tuple[Any, ...]
+) -> None:
+    """Run `target` in this environment."""
+    for name in os.environ.keys() - environment.keys():
+        del os.environ[name]
+    os.environ.update(environment)
+    target(*args)
 
 
 def _start_server() -> None:

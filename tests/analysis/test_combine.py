@@ -8,6 +8,7 @@ from bench.analysis.combine import combine_experiments
 from bench.analysis.leaderboard import marks_in_column
 from bench.analysis.load import load
 from bench.analysis.measurement_conditions import same_conditions
+from bench.analysis.setting_differences import as_in_yaml
 from bench.errors import StoreError
 from bench.record.store import Store
 from bench.report.narrative.headline import headline
@@ -119,6 +120,23 @@ def test_what_else_differs_is_reported(tmp_path):
     assert records.incomparable == {"loss": ("experiment",)}
     assert "experiment" not in set(difference_frame(records, "best_val_loss")["axis"])
     assert "experiment" in set(difference_frame(records, DICE)["axis"])
+
+
+def test_settings_are_shown_as_a_spec_has_them(tmp_path):
+    for name, train in (("one", "ema: null"), ("two", "ema: 0.9, deterministic: true")):
+        build(tmp_path, f"experiment: {name}\ntrain: {{epochs: 1, {train}}}{SPEC}")
+    records = together(tmp_path / "results", "one", "two")
+    assert records.setting_differences["train.ema"] == ["null", "0.9"]
+    values = [None, False, 1.0, 1e-3, "", "a", [1, None], {"hflip": {"p": 0.5}}, ()]
+    assert [as_in_yaml(value) for value in values] == [
+        "null", "false", "1", "0.001", '""', "a", "[1, null]", "{hflip: {p: 0.5}}", "[]",
+    ]  # fmt: skip
+
+
+def test_what_components_of_a_design_decide_sets_nothing_apart(tmp_path):
+    for name, design in (("one", ""), ("two", "design: {add_one: {ema: {train.ema: 0.9}}}\n")):
+        build(tmp_path, f"experiment: {name}\ntrain: {{epochs: 1}}{SPEC}{design}")
+    assert "train.ema" not in together(tmp_path / "results", "one", "two").setting_differences
 
 
 def test_what_cannot_stand_together(tmp_path):

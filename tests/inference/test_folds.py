@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -34,8 +30,6 @@ SPEC = {
     "seeds": 2,
 }
 
-ROOT = Path(__file__).parents[2]
-
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -44,15 +38,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def folded(place: Path) -> bench.Experiment:
-    """Two seeds of two folds, trained once; by a command, whose workers know its cache."""
-    spec = SPEC | {"data": {**SPEC["data"], "folds": {"k": 2}}}  # type: ignore[dict-item]  # a dict
-    (place / "folded.yaml").write_text(json.dumps(spec))
-    subprocess.run(
-        [sys.executable, "-m", "bench", "run", "folded.yaml", "-j", "1"],
-        cwd=place, capture_output=True, timeout=250, check=True,
-        env=os.environ | {"BENCH_CACHE": str(place / "cache"), "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
-    return bench.load("folded", results=place / "results")
+    """Two seeds of two folds, trained once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BENCH_CACHE", str(place / "cache"))
+        spec = SPEC | {"data": {**SPEC["data"], "folds": {"k": 2}}}  # type: ignore[dict-item]  # a dict
+        return bench.run(spec, results=place / "results", reports=place / "reports", jobs=1)
 
 
 @pytest.fixture(autouse=True)

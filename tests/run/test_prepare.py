@@ -61,8 +61,7 @@ def test_a_preparation_that_is_killed_again_and_again_is_given_up() -> None:
 def test_a_cache_that_was_changed_is_made_again_before_training(tmp_path: Path) -> None:
     trial = make_trial()
 
-    def fingerprint() -> str:
-        # here, as the preparing process has the environment of the first one that was started
+    def fingerprint() -> str:  # in this process, whose warnings are seen
         return _prepare_all([trial], 1, lambda *_: None).fingerprints[trial.id]
 
     before = fingerprint()

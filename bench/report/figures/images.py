@@ -207,7 +207,7 @@ def _other_means(
 def differences(experiment: ExperimentData) -> Drawing | None:
     """For each hypothesis on a figure of images: one side's scores against the other's."""
     pages: list[RenderedFigure] = []
-    told: list[str] = []
+    notes: list[str] = []
     left = 0
     for outcome in experiment.tested:
         if not isinstance(outcome.hypothesis.b, dict):
@@ -222,12 +222,12 @@ def differences(experiment: ExperimentData) -> Drawing | None:
             continue
         page, line = _difference_page(outcome, pairs, found)
         pages.append(page)
-        told.append(line)
+        notes.append(line)
     if not pages:
         return None
     caption = (
         "Each point is an image, its scores averaged over seeds and strata; above the line a is "
-        "higher. Numbered: the largest differences. " + " ".join(told)
+        "higher. Numbered: the largest differences. " + " ".join(notes)
     )
     if left:
         caption += f" {left} more hypotheses are not shown."

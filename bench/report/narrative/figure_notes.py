@@ -81,7 +81,7 @@ def other_split(
     return [f"{text}; there {arms[order[0]].label} leads with {top}."]
 
 
-def optimism_note(records: Records, arms: list[Arm]) -> list[str]:
+def optimism_note(records: Records, arms: Sequence[Arm]) -> list[str]:
     """By how much the best epoch's own figure is too good, as far as it could be measured."""
     found = measured_optimism(records, arms)
     if found.empty:

@@ -21,7 +21,7 @@ from bench.analysis.contrast_tests import Basis
 from bench.analysis.contrasts import Result
 from bench.analysis.environments import EnvironmentFact
 from bench.analysis.explored import Exploration, Shown, explore
-from bench.analysis.measurement_conditions import compiled, incomparable_axes
+from bench.analysis.measurement_conditions import compiled, measured_on, separating_labels
 from bench.analysis.records import Records
 from bench.analysis.stats import Interval
 from bench.analysis.two_sources import Over
@@ -74,7 +74,7 @@ class BaselineCheck:
 def headline(
     records: Records,
     summary: pd.DataFrame,
-    arms: list[Arm],
+    arms: Sequence[Arm],
     explored: Exploration | None = None,
 ) -> Headline:
     """Which arm is best, by how much, and whether that means anything.
@@ -91,7 +91,7 @@ def headline(
 
 
 def _headline(
-    records: Records, summary: pd.DataFrame, arms: list[Arm], column: str, verdicts: Leading
+    records: Records, summary: pd.DataFrame, arms: Sequence[Arm], column: str, verdicts: Leading
 ) -> Headline:
     """What there is to say of the arms of one protocol."""
     mode = records.select.mode
@@ -102,7 +102,7 @@ def _headline(
         return Headline(text or "No trial is finished yet.", [progress(records)])
     strata = _strata(records, arms, order)
     if len(strata) > 1:
-        axes = ", ".join(incomparable_axes(records, column))
+        axes = ", ".join(separating_labels(records, column, arms[0].levels))
         sentences = [
             s for group in strata for s in _within(records, summary, arms, group, column, verdicts)
         ]
@@ -127,10 +127,10 @@ def _headline(
 
 def _strata(records: Records, arms: Sequence[Arm], order: Sequence[int]) -> list[list[int]]:
     """The arms in `order` by groups in which the selected metric measures the same."""
-    axes = incomparable_axes(records, records.best_column)
     found: dict[tuple[str, ...], list[int]] = {}
     for arm in arms:
-        found.setdefault(tuple(arm.levels[axis] for axis in axes), []).append(arm.number)
+        group = measured_on(records, records.best_column, arm.levels)
+        found.setdefault(group, []).append(arm.number)
     groups = [[number for number in order if number in group] for group in found.values()]
     return [group for group in groups if group]
 
@@ -149,7 +149,8 @@ def _within(
     value = numbers.interval(interval_of(summary, best.number, column), decimals)
     if len(order) == 1:
         return [f"{best.label} reaches {value}."]
-    where = ", ".join(f"{axis} {best.levels[axis]}" for axis in incomparable_axes(records, column))
+    apart = separating_labels(records, column, best.levels)
+    where = ", ".join(f"{name} {label}" for name, label in apart.items())
     leading = leaders(summary, arms, order, column)
     sentences = [f"With {where}, {leading} the {first_words(mode)}: {value}."]
     sentences += _against(summary, arms, order, column, verdicts)
@@ -186,7 +187,7 @@ def progress(records: Records) -> str:
 
 
 def baseline_check(
-    records: Records, summary: pd.DataFrame, arms: list[Arm]
+    records: Records, summary: pd.DataFrame, arms: Sequence[Arm]
 ) -> BaselineCheck | None:
     """Compare every arm with the trivial prediction: on the test split where that was evaluated."""
     metric, sign = records.select.metric, 1 if records.select.mode == "max" else -1
