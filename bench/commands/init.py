@@ -157,7 +157,7 @@ $notes$data\
   normalize: unit  # 0 to 1; also none (0 to 255), symmetric (-1 to 1), imagenet (for its weights)
 
 train: $train
-# Also: loss, schedule, weight_decay, precision, early_stopping, … (README.md, Training)
+# Also: loss, schedule, weight_decay, precision, early_stopping, … (docs/reference/spec.md)
 
 select: {metric: val/$metric, mode: max}  # the epoch whose weights count as the best
 

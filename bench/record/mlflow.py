@@ -19,6 +19,7 @@ from bench.record.columns import Status
 from bench.record.files import write_json
 from bench.record.mlflow_artifacts import Artifacts, artifacts_of
 from bench.record.mlflow_connect import connect, is_own, load
+from bench.record.mlflow_data import data_set_input
 from bench.record.mlflow_errors import (
     ArtifactError,
     MirrorError,
@@ -344,6 +345,9 @@ class Mirror:
             self._client.log_batch(run.info.run_id, tags=changed)
         self._log_epochs(run, record, after, self._summary(run, record) if ended else ())
         if ended:
+            if (data_set := data_set_input(self.store, record)) is not None:
+                for run_id in (run.info.run_id, parent):  # MLflow keeps each once
+                    self._client.log_inputs(run_id, datasets=[data_set])
             state, at = fields.RUN_STATUS[record.status.status], end_time(record, run)
             self._client.set_terminated(run.info.run_id, state, end_time=at)
         elif run.info.status != "RUNNING":

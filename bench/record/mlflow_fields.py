@@ -59,17 +59,26 @@ def trial_tags(config: Mapping[str, Any], status: TrialStatus) -> dict[str, str]
 
 
 def epoch_metrics(row: HistoryRow) -> dict[str, float]:
-    """One epoch: `train/loss`, `val/dice`, `lr`, the costs as `system/…`; missing is left out."""
+    """One epoch: `train/loss`, `train/lr`, `val/dice`, costs as `system/…`; missing is left out.
+
+    MLflow groups charts by what stands before the slash.
+    """
     return {
-        _key(f"system/{name}" if name in _SYSTEM else name): float(value)
+        _key(_metric(name)): float(value)
         for name, value in row.items()
         if name != "epoch" and value is not None
     }
 
 
+def _metric(column: str) -> str:
+    if column in _SYSTEM:
+        return f"system/{column}"
+    return "train/lr" if column == "lr" else column
+
+
 def is_plain_metric(column: str) -> bool:
     """Whether a column of history.csv is a metric of the same name in MLflow."""
-    return column != "epoch" and column not in _SYSTEM and _key(column) == column
+    return column != "epoch" and _key(_metric(column)) == column
 
 
 def summary_metrics(summary: Mapping[str, Any]) -> dict[str, float]:

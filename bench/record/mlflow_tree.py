@@ -102,8 +102,11 @@ class Tree:
         plan = self._plan(experiment)
         study = plan.get("search") or {}
         tags |= {f"bench.study.{name}": str(value) for name, value in study.items()}
+        # a spec whose common settings were changed later is another parent, told apart by them
+        is_first = self.search(experiment, kind="experiment") is None
+        name = experiment if is_first else f"{experiment} (settings {common})"
         return self._client.create_run(
-            self.experiment(experiment), tags=tags | SOURCE, run_name=f"{experiment} {common}"
+            self.experiment(experiment), tags=tags | SOURCE, run_name=name
         )
 
     def _state(self, experiment: str, common: str) -> Status:

@@ -105,6 +105,11 @@ def test_a_page_that_no_list_names_is_listed(tmp_path: Path) -> None:
     assert found == "```{toctree}\nstart\ncluster\n```"
 
 
+def test_readme_is_short() -> None:
+    words = len((ROOT / "README.md").read_text().split())
+    assert words <= 900, f"{words} words: what is longer belongs into docs/"
+
+
 def test_links_of_pages_outside_the_site_lead_to_files() -> None:
     """The strict build checks those of docs/; here are README and the like."""
     for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md"):

@@ -33,7 +33,7 @@ def test_a_finished_trial_is_all_there(mlflow_store: Store) -> None:
     assert steps(store) == losses(1, 2, 3)
 
     parent = client(store).get_run(run.data.tags["mlflow.parentRunId"])
-    assert (parent.info.run_name, parent.info.status) == ("pets c0ffee00", "FINISHED")
+    assert (parent.info.run_name, parent.info.status) == ("pets", "FINISHED")
     assert parent.data.tags["bench.common"] == "c0ffee00"
     spec = local_path(parent.info.artifact_uri) / "spec.yaml"  # type: ignore[operator]
     assert spec.read_text() == "experiment: pets\n"

@@ -48,7 +48,7 @@ def test_epoch_metrics_leave_out_what_is_missing() -> None:
     assert fields.epoch_metrics(dict(row(1)) | {"val/loss": None}) == {
         "train/loss": 1 / 3,
         "val/dice": 0.9,
-        "lr": 1e-3,
+        "train/lr": 1e-3,
         "system/epoch_seconds": 2.0,
         "system/val_seconds": 0.5,
         "system/between_seconds": 0.25,
@@ -73,7 +73,7 @@ def test_times_follow_from_the_files() -> None:
 
 @pytest.mark.parametrize(
     ("column", "plain"),
-    [("val/loss", True), ("lr", True), ("epoch", False), ("epoch_seconds", False), ("a%", False)],
+    [("val/loss", True), ("lr", False), ("epoch", False), ("epoch_seconds", False), ("a%", False)],
 )
 def test_plain_metrics(column: str, plain: bool) -> None:
     assert fields.is_plain_metric(column) is plain

@@ -7,8 +7,10 @@ import math
 from bench.analysis.arms import Arm
 from bench.states import BENCH_SOURCE
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart; the pale ones come last.
-PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F7F7F", "#8A6D00")
+# Okabe and Ito's colours, the pale ones later, and two more; of their own eight, black and yellow
+# are no good on a dark or a white page. Any two differ by 10 or more (CIEDE2000) for protanopes,
+# deuteranopes and tritanopes, too.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#666666", "#994433")
 DASHES: tuple[tuple[float, ...], ...] = (
     (),
     (4.0, 1.6),

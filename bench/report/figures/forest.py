@@ -39,7 +39,7 @@ TONES = {
     Word.SUPPORTED: "#009e73",
     Word.REFUTED: "#d55e00",
     Word.EQUIVALENT: "#0072b2",
-    Word.INCONCLUSIVE: MUTED,
+    Word.INCONCLUSIVE: "#666666",  # further from green than MUTED is, for deuteranopes
 }
 MOST_STRATA = 6
 ROWS = 32  # differences on one page
