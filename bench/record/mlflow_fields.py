@@ -82,8 +82,9 @@ def is_plain_metric(column: str) -> bool:
 
 
 def summary_metrics(summary: Mapping[str, Any]) -> dict[str, float]:
-    """The figures of summary.json: `test_dice` as `test/dice`, all others as `summary/…`.
+    """The figures of summary.json: `test_dice` as `test/dice`, all others as `values/…`.
 
+    MLflow shows groups of charts in alphabetical order: test, train and val are to come first.
     Those that the epochs' metrics tell already are left out: each would be a chart of one point.
     """
     figures = {
@@ -95,7 +96,7 @@ def summary_metrics(summary: Mapping[str, Any]) -> dict[str, float]:
     }
     test = MetricKind.TEST
     return {
-        _key(f"test/{test.metric_of(name)}" if name.startswith(test) else f"summary/{name}"): v
+        _key(f"test/{test.metric_of(name)}" if name.startswith(test) else f"values/{name}"): v
         for name, v in figures.items()
     }
 

@@ -94,13 +94,6 @@ def mlflow_pages(browser: Browser, records: Path) -> None:
             [experiment.experiment_id], "tags.`bench.kind` = 'trial'", max_results=1
         )
         page = f"{address}/#/experiments/{experiment.experiment_id}/runs"
-        browser.send("Page.navigate", url=address)
-        time.sleep(SETTLING)
-        # parents unfolded, and without the panel of the assistant
-        expanded = f"MLflowLocalStorage-1.1-ExperimentView-{experiment.experiment_id}-expandRows"
-        browser.run(f"localStorage.setItem('{expanded}', 'true');"
-                    "localStorage.setItem('mlflow.assistant.autoOpenedOnFirstLoad_v1', 'true');"
-                    "localStorage.setItem('mlflow.assistant.panelOpen_v1', 'false')")  # fmt: skip
         _shoot(browser, page, "mlflow-runs.png", (1440, 760), MODEL_TRAINING)
         charts = f"{page}/{run.info.run_id}/model-metrics"
         _shoot(browser, charts, "mlflow-charts.png", (1440, 1100), MODEL_TRAINING)
@@ -138,10 +131,12 @@ def _served(
         process.wait()
 
 
-MODEL_TRAINING = (
-    "[...document.querySelectorAll('div')].find((d) => d.textContent === 'Model training')?.click()"
-)
-"""MLflow's pages are those of language models until one says so."""
+MODEL_TRAINING = """
+[...document.querySelectorAll('div')].find((d) => d.textContent === 'Model training')?.click();
+document.querySelector('[data-component-id="mlflow.assistant.chat_panel.close"]')?.click();
+document.querySelector('[row-index="0"] button')?.click();
+"""
+"""Not the pages of language models, no assistant, and the first parent unfolded."""
 
 
 def _shoot(
@@ -161,7 +156,7 @@ def _shoot(
         _save(path, name)
 
 
-SETTLING = 15.0  # seconds; such pages load their parts one after the other
+SETTLING = 30.0  # seconds; such pages load their parts one after the other
 
 
 def _save(path: Path, name: str) -> None:

@@ -40,7 +40,7 @@ OTHERS = (
     "git clone",
     "source ",
 )
-"""Other programs: the workflow's job `package` installs, docs/_site/pictures.py opens the dashboard."""
+"""Other programs: the workflow installs, and docs/_site/pictures.py opens the dashboard."""
 
 
 class Block(NamedTuple):

@@ -29,7 +29,7 @@ def test_a_finished_trial_is_all_there(mlflow_store: Store) -> None:
     assert run.data.metrics["val/dice"] == row(3)["val/dice"]
     assert run.data.metrics["system/peak_memory_mb"] == 1234.5
     assert run.data.metrics["test/dice"] == 0.75
-    assert run.data.metrics["summary/best_epoch"] == 3
+    assert run.data.metrics["values/best_epoch"] == 3
     assert steps(store) == losses(1, 2, 3)
 
     parent = client(store).get_run(run.data.tags["mlflow.parentRunId"])

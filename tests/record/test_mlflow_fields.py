@@ -59,7 +59,7 @@ def test_epoch_metrics_leave_out_what_is_missing() -> None:
 
 def test_summary_is_figures_and_tags() -> None:
     summary = {"test_dice": 0.5, "macs": 12, "device": "cpu", "deterministic": True, "x": None}
-    assert fields.summary_metrics(summary) == {"test/dice": 0.5, "summary/macs": 12.0}
+    assert fields.summary_metrics(summary) == {"test/dice": 0.5, "values/macs": 12.0}
     assert fields.summary_tags(summary) == {"bench.device": "cpu", "bench.deterministic": "true"}
 
 
