@@ -94,9 +94,9 @@ def mlflow_pages(browser: Browser, records: Path) -> None:
             [experiment.experiment_id], "tags.`bench.kind` = 'trial'", max_results=1
         )
         page = f"{address}/#/experiments/{experiment.experiment_id}/runs"
-        _shoot(browser, page, "mlflow-runs.png", (1440, 760), MODEL_TRAINING)
+        _shoot(browser, page, "mlflow-runs.png", (1440, 900), MODEL_TRAINING, unfold=True)
         charts = f"{page}/{run.info.run_id}/model-metrics"
-        _shoot(browser, charts, "mlflow-charts.png", (1440, 1100), MODEL_TRAINING)
+        _shoot(browser, charts, "mlflow-charts.png", (1440, 2300), MODEL_TRAINING)
 
 
 def dashboard(browser: Browser, search: Path) -> None:
@@ -134,13 +134,22 @@ def _served(
 MODEL_TRAINING = """
 [...document.querySelectorAll('div')].find((d) => d.textContent === 'Model training')?.click();
 document.querySelector('[data-component-id="mlflow.assistant.chat_panel.close"]')?.click();
-document.querySelector('[row-index="0"] button')?.click();
 """
-"""Not the pages of language models, no assistant, and the first parent unfolded."""
+"""Not the pages of language models, no assistant."""
+UNFOLD = """(() => {
+  const icon = document.querySelector('[row-index="0"] svg') ?? document.body;
+  const box = icon.getBoundingClientRect(); return [box.x + box.width / 2, box.y + box.height / 2];
+})()"""
 
 
 def _shoot(
-    browser: Browser, address: str, name: str, size: tuple[int, int], script: str = "0"
+    browser: Browser,
+    address: str,
+    name: str,
+    size: tuple[int, int],
+    script: str = "0",
+    *,
+    unfold: bool = False,
 ) -> None:
     """A picture of an application's page, once it has drawn itself and `script` has run in it."""
     width, height = size
@@ -150,6 +159,11 @@ def _shoot(
     time.sleep(SETTLING)
     browser.run(script)
     time.sleep(SETTLING)
+    if unfold:
+        x, y = browser.run(UNFOLD)
+        for kind in ("mousePressed", "mouseReleased"):
+            browser.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+        time.sleep(SETTLING)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
         browser.shoot(path, tallest=height)
