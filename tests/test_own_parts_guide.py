@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import PIL.Image
 import pytest
 
 from bench.spec import yaml12
@@ -36,8 +38,8 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_every_block_is_tested() -> None:
-    assert len(PYTHON) == PAGE.count("```python") == 4
-    assert len(YAML) == PAGE.count("```yaml") == 4
+    assert len(PYTHON) == PAGE.count("```python") == 5
+    assert len(YAML) == PAGE.count("```yaml") == 5
 
 
 def test_the_spec_runs_to_a_report(written: Path) -> None:
@@ -49,6 +51,23 @@ def test_the_spec_runs_to_a_report(written: Path) -> None:
     runs = pd.read_csv("reports/losses/runs.csv")
     assert set(runs["axis.train.loss"]) == {"dice", "TverskyLoss", "soft_iou"}
     assert {"best_val_hd95", "test_precision"} <= set(runs)
+
+
+def test_the_task_runs_to_a_report_and_predicts(written: Path) -> None:
+    Path("task.yaml").write_text(YAML["task.yaml"])
+    image = np.zeros((20, 30, 3), np.uint8)
+    PIL.Image.fromarray(image).save("a.png")
+    for arguments in (
+        ["run", "task.yaml", "-j", "1", "train.epochs=1", "machine.threads=1"],
+        ["predict", "restoring/2-s0", "a.png", "--out", "out", "--trust-code"],
+    ):
+        found = subprocess.run(
+            [sys.executable, "-m", "bench", *arguments],
+            capture_output=True, text=True, timeout=280, check=False,
+        )  # fmt: skip
+        assert found.returncode == 0, found.stdout + found.stderr
+    assert "test_psnr" in pd.read_csv("reports/restoring/runs.csv")
+    assert np.load("out/a.npy").shape == (3, 32, 32)
 
 
 def test_the_other_blocks_are_valid_beside_it(written: Path) -> None:

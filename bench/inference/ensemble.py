@@ -130,6 +130,14 @@ class Predictor:
             found: Picture = self.task.predict(seen, batch, image[0].size)[0].cpu().numpy()
             return found
 
+    def values(self, image: Sequence[Image]) -> npt.NDArray[Any]:
+        """What a task of the user's own that learns no masks predicts of an image, as it is."""
+        parts = self.members[0]
+        with torch.inference_mode(), parts.precision().autocast():
+            model, batch = self._known(image)
+            found: Tensor = self.task.predict(model, batch, image[0].size)[0]
+        return (found.float() if found.is_floating_point() else found).cpu().numpy()
+
     def probabilities(self, image: Sequence[Image]) -> Tensor:
         """(K,) fp32, of a task that labels images."""
         assert isinstance(self.task, LabelsImages)

@@ -8,8 +8,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import PIL.Image
 from torch import Tensor
 
@@ -23,6 +25,7 @@ from bench.inference.images import Image
 from bench.record.files import write_text
 from bench.record.store import Store
 from bench.tasks.base import LabelsImages, Picture
+from bench.tasks.custom_settings import CustomTask
 from bench.tasks.palette import PALETTE
 from bench.tasks.pictures import overlay
 from bench.tasks.settings import TaskSettings
@@ -68,7 +71,8 @@ def predict_files(
     `<name>_mask.png` and `<name>_overlay.png` at the image's own size, turned as its EXIF
     orientation says; a mask's pixel values are the class numbers, its palette shows them in colour.
     With `probabilities` it also writes `<name>_probabilities.npy`, (K, H, W) float16, and
-    classification has a column for each class. `flips`: the mean over mirrored images is taken.
+    classification has a column for each class. A task of one's own that learns no masks writes
+    `<name>.npy`, what its `predict` gives. `flips`: the mean over mirrored images is taken.
     An image that cannot be read does not keep the others from being predicted.
 
     Raises:
@@ -97,6 +101,10 @@ def predict_files(
         caution = formula_caution([*classes, *(cell for row in rows for cell in row[:2])])
         return Predicted([out / "predictions.csv"], failed, caution)
     written: list[Path] = []
+    if isinstance(model.task_settings, CustomTask) and model.task_settings.learns != "mask":
+        for path, image in readable():
+            written.append(_write_array(model.values(image), out / f"{names[path]}.npy"))
+        return Predicted(written, failed)
     for path, image in readable():
         written += _segment(model, image, out / names[path])
         if probabilities:
@@ -177,8 +185,12 @@ def _segment(model: Predictor, image: Sequence[Image], results: Path) -> tuple[P
 
 def _write_probabilities(model: Predictor, image: Sequence[Image], results: Path) -> Path:
     path = results.with_name(f"{results.name}_probabilities.npy")
+    return _write_array(model.class_probabilities(image, np.float16), path)
+
+
+def _write_array(values: npt.NDArray[Any], path: Path) -> Path:
     with replacing(path) as temporary, temporary.open("xb") as file:
-        np.save(file, model.class_probabilities(image, np.float16), allow_pickle=False)
+        np.save(file, values, allow_pickle=False)
     return path
 
 

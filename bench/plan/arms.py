@@ -9,6 +9,7 @@ from typing import Any
 
 from bench.errors import did_you_mean
 from bench.plan.axes import (
+    TASK_AXES,
     Axis,
     AxisGroup,
     canonical_label,
@@ -101,11 +102,12 @@ def refuse_multiple_tasks(spec: Spec, axes: Iterable[Axis]) -> None:
     Raises:
         SpecError: an axis would give it several; names the line.
     """
-    for axis in (axis for axis in axes if axis.name in ("task", "task.name")):
+    for axis in (axis for axis in axes if axis.name in TASK_AXES):
         names: list[Any] = []
         for level in axis.levels.values():
             named = isinstance(level.value, dict)
-            names.append(level.value.get("name") if named else level.value)
+            value = level.value
+            names.append(value.get("name") or value.get("target") if named else value)
             if names[-1] != names[0]:
                 raise spec.document.error(
                     level.where,

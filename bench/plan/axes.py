@@ -19,6 +19,9 @@ from bench.spec.schema import AXIS_ROOTS, Sweep, TrialSettings
 from bench.spec.yaml12 import KeyPath, dotted
 from bench.texts import fault_of
 
+TASK_AXES = ("task", "task.name", "task.target")
+"""Axes that would choose a task."""
+
 
 @dataclass
 class Axis:

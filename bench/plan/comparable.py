@@ -8,6 +8,7 @@ from typing import Any
 from bench.metric_columns import val_curve
 from bench.plan.design import CONFIGURATION, Design
 from bench.plan.trial import Trial
+from bench.registry import Custom
 
 LOSS_DEFINING_SETTINGS = ("train.loss", "train.focal_gamma", "task.noise", "task.steps")
 """Settings that decide what the validation loss is a measure of.
@@ -22,7 +23,7 @@ def incomparable(metrics: Iterable[str], trials: Sequence[Trial]) -> dict[str, t
     # what an axis or a component of a design sets, and the axis that varies it
     paths = {axis: axis for axis in trials[0].axes} if trials else {}
     paths |= dict.fromkeys(trials[0].varied if trials else (), CONFIGURATION)
-    found = []
+    found = [paths[path] for path in paths if path.startswith("task.") and _is_own(trials)]
     for setting in LOSS_DEFINING_SETTINGS:
         setters = [path for path in paths if f"{setting}.".startswith(f"{path}.")]
         path = max(setters, key=len, default=None)  # the narrowest is put in last
@@ -59,6 +60,11 @@ def loss_warnings(
         f"val/loss is not comparable across the levels of {', '.join(axes)}: compare them by "
         f"{instead}",
     )
+
+
+def _is_own(trials: Sequence[Trial]) -> bool:
+    """Whether the task is the user's: any argument of it may change what its loss measures."""
+    return isinstance(trials[0].settings.task, Custom)
 
 
 def _at(settings: Any, path: str) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.errors import did_you_mean
-from bench.plan.axes import Axis, canonical_label, default_label, format_label
+from bench.plan.axes import TASK_AXES, Axis, canonical_label, default_label, format_label
 from bench.plan.comparable import LOSS_DEFINING_SETTINGS
 from bench.plan.design import (
     CONFIGURATION,
@@ -336,7 +336,7 @@ def _check_settings(
         for value in component.settings:
             if value.axis in axes:
                 raise _axis_and_component(document, value.where, axes[value.axis])
-            if value.axis in ("task", "task.name"):
+            if value.axis in TASK_AXES:
                 message = (
                     "an experiment has one task; components can change its settings (task.…), "
                     "not which it is"

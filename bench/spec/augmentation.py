@@ -12,7 +12,7 @@ def check_augmentation(augment: AugmentSettings, task: TaskSettings) -> None:
     Raises:
         ValueError: labels that cannot be mixed, or masks that would not follow their images.
     """
-    task_name = type(task).model_fields["name"].default
+    task_name = task.name  # type: ignore[attr-defined]  # every task's settings have one
     names = [part.name for part in named_transforms(augment.transforms)]
     if task.target_form == "mask":
         for name in BY_SAMPLE:

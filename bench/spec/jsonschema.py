@@ -37,7 +37,8 @@ def spec_schema(settings: Schema, sweep: Schema, roots: Sequence[str]) -> Schema
         section.pop("default", None)
         if "oneOf" in section:  # without a name several kinds may fit
             section["anyOf"] = section.pop("oneOf")
-    names = [{"const": _const_name(kind)} for kind in alternatives(sections["task"], definitions)]
+    kinds = alternatives(sections["task"], definitions)
+    names = [{"const": _const_name(kind)} for kind in kinds if "name" in kind["properties"]]
     sections["task"]["anyOf"] += names
     own = sweep["properties"]
     definitions["Axes"] = _axes(sections, definitions, roots)
@@ -107,7 +108,7 @@ def _axes(sections: Schema, definitions: Schema, roots: Sequence[str]) -> Schema
         "properties": {path: _levels(_any_of(*kinds)) for path, kinds in found.items()},
         # arguments of parts of the user's own
         "patternProperties": {
-            r"^(data|model|train\.(loss|optimizer|sampler|schedule))\.": _levels({})
+            r"^(task|data|model|train\.(loss|optimizer|sampler|schedule))\.": _levels({})
         },
         "additionalProperties": False,
     }

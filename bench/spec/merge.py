@@ -87,7 +87,7 @@ def _put(tree: dict[str, Any], axis_value: AxisValue, document: Document) -> Non
         elif parent == "augment" and depth == 0 and _is_pipeline(child, axis_value.target[1]):
             child = {"pipeline": child}
         elif parent == "task" and depth == 0 and isinstance(child, str):
-            child = {"name": child}
+            child = {"target" if ":" in child else "name": child}
         if child is None:
             child = [] if parent == "mistakes" else {}
         if not isinstance(child, dict):

@@ -71,7 +71,7 @@ def _parent(document: Document, segments: list[str], source: SourceLocation) -> 
             node[path[-1]] = child
             document.set_source(path, source)
         if path == ("task",) and isinstance(child, str):  # its short spelling
-            child = {"name": child}
+            child = {"target" if ":" in child else "name": child}
             node["task"] = child
         if not isinstance(child, dict | list):
             message = f"is {format_value(child)}, so that nothing in it can be set{_remedy(path)}"

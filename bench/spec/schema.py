@@ -31,6 +31,7 @@ from bench.spec.resources import ClusterResources
 from bench.spec.revisions import with_revisions
 from bench.spec.search import SearchSettings
 from bench.spec.train_settings import FreezeUpTo, TrainSettings, error_at
+from bench.tasks.custom_settings import CustomTask
 from bench.tasks.settings import TASKS, Mode, TaskSettings, scored_classes
 
 _BETTER: dict[Mode, str] = {"max": "higher: use max", "min": "lower: use min"}
@@ -100,7 +101,9 @@ class Machine(Settings):
 
 
 def _expand_task(value: Any) -> Any:
-    return {"name": value} if isinstance(value, str) else value
+    if isinstance(value, str):
+        return {"target": value} if ":" in value else {"name": value}
+    return value
 
 
 def target_classes(task: TaskSettings, data: DataSettings) -> tuple[str, ...]:
@@ -117,8 +120,9 @@ def _metrics(task: TaskSettings, data: DataSettings) -> dict[str, Mode]:
 class TrialSettings(Settings):
     """All settings of one trial but its seed."""
 
-    task: Annotated[_part(TASKS), BeforeValidator(_expand_task)] = Field(  # type: ignore[valid-type]  # made at run time
-        description="what is learnt: the name of a task, or a mapping with `name:`"
+    task: Annotated[_part(TASKS, CustomTask), BeforeValidator(_expand_task)] = Field(  # type: ignore[valid-type]  # made at run time
+        description="what is learnt: the name of a task, or a mapping with `name:`; `target:` for "
+        "one's own"
     )
     data: _part(DATASETS, CustomData) = Field(  # type: ignore[valid-type]  # made at run time
         description="the data set: `name:` and its settings, or `target:` for one's own"
@@ -202,12 +206,15 @@ class TrialSettings(Settings):
     @classmethod
     def _serves_the_task(cls, value: Settings, info: ValidationInfo) -> Settings:
         task = info.data.get("task")
-        if task is None or isinstance(value, Custom) or task.name in value.supported_tasks:  # type: ignore[attr-defined]  # all models' settings have it
+        if task is None or isinstance(value, Custom):
+            return value
+        like = task.name
+        if isinstance(task, CustomTask):  # whose outputs have that task's shape
+            like = "classification" if task.gives_vectors else "segmentation"
+        if like in value.supported_tasks:  # type: ignore[attr-defined]  # all models' settings have it
             return value
         fitting = [
-            name
-            for name in MODELS.names()
-            if task.name in MODELS.entry(name).settings.supported_tasks
+            name for name in MODELS.names() if like in MODELS.entry(name).settings.supported_tasks
         ]
         raise ValueError(f"is not a model for {task.name}; use one of {', '.join(fitting)}")
 

@@ -10,9 +10,11 @@ from bench.registry import Custom
 from bench.settings import Settings, added_later
 
 LossName = Literal[
-    "cross_entropy", "dice", "cross_entropy+dice", "focal", "binary_cross_entropy", "mse"
+    "cross_entropy", "dice", "cross_entropy+dice", "focal", "binary_cross_entropy", "mse", "own"
 ]
-MEANS = frozenset({"cross_entropy", "focal", "binary_cross_entropy", "mse"})
+OWN_LOSS = "own"
+"""That of a task of the user's own, which it is not handed."""
+MEANS = frozenset({"cross_entropy", "focal", "binary_cross_entropy", "mse", OWN_LOSS})
 """Those that are means over pixels, labels or images: parts of a batch add up to the whole."""
 WEIGHTED = frozenset({"cross_entropy", "cross_entropy+dice", "focal", "binary_cross_entropy"})
 """Those that `train.class_weights` weights."""

@@ -15,6 +15,7 @@ from bench.testing.models import model_conforms
 from bench.testing.optimizers import optimizer_conforms
 from bench.testing.samplers import sampler_conforms
 from bench.testing.schedules import schedule_conforms
+from bench.testing.tasks import task_conforms
 
 __all__ = [
     "augmentation_conforms",
@@ -24,4 +25,5 @@ __all__ = [
     "optimizer_conforms",
     "sampler_conforms",
     "schedule_conforms",
+    "task_conforms",
 ]

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from bench.errors import DeviceError, first_line
 from bench.models.settings import ModelSettings
 from bench.plan.trial import Trial
+from bench.registry import Custom
 from bench.tasks.base import Batch
 from bench.tasks.loss_settings import NamedLoss, loss_terms
 
@@ -46,9 +47,9 @@ def graphs_for(
         return None
     model = trial.settings.model
     ours = isinstance(model, ModelSettings) and model.replayable
-    # a loss of one's own may read back, or decide anew in Python, as a model may
+    # a loss or task of one's own may read back, or decide anew in Python, as a model may
     named = all(isinstance(term, NamedLoss) for term in loss_terms(train.loss))
-    known = ours and named
+    known = ours and named and not isinstance(trial.settings.task, Custom)
     return GraphSettings(1 / trials_per_device) if known or choice == "on" else None
 
 

@@ -16,11 +16,14 @@ from bench.data.base import Images, Splits
 from bench.data.folds import in_folds
 from bench.data.settings import DATASETS
 from bench.data.window import EIGHT_BITS, Window
-from bench.errors import DeviceError, StoreError, first_line
+from bench.errors import BenchError, DeviceError, SpecError, StoreError, first_line
 from bench.models.onednn import avoid_faulty_convolutions
 from bench.models.settings import MODELS
 from bench.plan.trial import Trial, digest
+from bench.spec.schema import TrialSettings
 from bench.tasks.base import Picture, Samples, Task, task_state
+from bench.tasks.custom_settings import CustomTask
+from bench.tasks.loss_settings import OWN_LOSS
 from bench.tasks.multi_label_loss import positive_weights
 from bench.tasks.settings import TASKS
 from bench.tasks.tiles import TiledModel
@@ -190,21 +193,41 @@ def _no_classes(target: torch.Tensor) -> torch.Tensor:
     return torch.empty((len(target), 0), dtype=torch.int64)
 
 
+def build_task(settings: TrialSettings) -> Task:
+    """The task that the settings name.
+
+    Raises:
+        SpecError: one of the user's own is not there, or refuses its arguments.
+    """
+    train, chosen = settings.train, settings.task
+    loss = {} if train.loss == OWN_LOSS else {"loss": train.loss}
+    try:
+        found: Task = TASKS.build(
+            chosen,
+            classes=settings.classes,
+            background=settings.data.background == "first",
+            focal_gamma=train.focal_gamma,
+            label_smoothing=train.label_smoothing,
+            head_weights=train.head_weights,
+            load_classifier=load_classifier,
+            **loss,
+        )
+    except BenchError:
+        raise
+    except Exception as error:  # code of others may raise anything
+        if not isinstance(chosen, CustomTask):
+            raise
+        message = f"{chosen.target!r} cannot be built: {first_line(error)}"
+        raise SpecError(message, key="task") from error
+    return found
+
+
 def build(trial: Trial) -> TrialParts:
     """Build a trial's parts; the model has the seed's initial weights until others are loaded."""
     settings = trial.settings
     device = cuda_or_cpu(settings.machine.device)
     _configure(trial)
-    task = TASKS.build(
-        settings.task,
-        classes=settings.classes,
-        background=settings.data.background == "first",
-        loss=settings.train.loss,
-        focal_gamma=settings.train.focal_gamma,
-        label_smoothing=settings.train.label_smoothing,
-        head_weights=settings.train.head_weights,
-        load_classifier=load_classifier,
-    )
+    task = build_task(settings)
     # right before: nothing drawn so far may change the initial weights
     seed_globals(trial.seed, "init")
     model: nn.Module = MODELS.build(
