@@ -53,6 +53,7 @@ def test_the_spec_runs_to_a_report(written: Path) -> None:
     assert {"best_val_hd95", "test_precision"} <= set(runs)
 
 
+@pytest.mark.slow
 def test_the_task_runs_to_a_report_and_predicts(written: Path) -> None:
     Path("task.yaml").write_text(YAML["task.yaml"])
     image = np.zeros((20, 30, 3), np.uint8)
