@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from bench.augment.base import Size
 from bench.augment.resample import to_device
+from bench.labels import MISSING_LABEL
 
 
 class MixedBatch(NamedTuple):
@@ -85,7 +86,9 @@ class Mixing(ABC):
         if target.dim() > 2:
             return MixedBatch(found, mix(target.unsqueeze(1)).squeeze(1))
         own_share = to_device(self.own_share(drawn, size), target.device)[:, None]
-        shares = target[at] * own_share + target.roll(1, 0)[at] * (1 - own_share)
+        own, other = target[at], target.roll(1, 0)[at]
+        missing = (own == MISSING_LABEL) | (other == MISSING_LABEL)
+        shares = torch.where(missing, MISSING_LABEL, own * own_share + other * (1 - own_share))
         return MixedBatch(found, target.index_copy(0, at, shares))
 
 
@@ -142,5 +145,5 @@ class CutMix(Mixing):
 
 
 def as_shares(labels: Tensor, classes: int) -> Tensor:
-    """(B,) int64 labels, or (B, K) 0 and 1 of several, as (B, K) float32 shares of classes."""
+    """(B,) labels, or (B, K) of several, 1, 0 or missing, as (B, K) float32 shares of classes."""
     return F.one_hot(labels, classes).float() if labels.dim() == 1 else labels.float()

@@ -130,6 +130,15 @@ class WeightAveraging(Settings):
     )
 
 
+class GradientNoiseSettings(Settings):
+    """Gaussian noise added to the gradients (Neelakantan et al. 2015), less and less of it."""
+
+    eta: float = Field(0.01, gt=0, description="variance in the first step; 0.01, 0.3 or 1")
+    gamma: float = Field(
+        0.55, ge=0, description="after t steps the variance is eta / (1 + t)^gamma"
+    )
+
+
 def part_text(part: Any) -> str:
     """A part as messages name it: `sgd`, `polynomial`, `my_parts:Lion`."""
     if isinstance(part, str):

@@ -11,6 +11,7 @@ from bench.settings import Settings, added_later
 from bench.spec.train_parts import (
     ClassWeights,
     CustomOptimizer,
+    GradientNoiseSettings,
     Optimizer,
     Sampler,
     Schedule,
@@ -114,6 +115,9 @@ class TrainSettings(Settings):
     )
     clip_grad_norm: float | None = Field(
         None, gt=0, description="the gradient's L2 norm is clipped to this"
+    )
+    gradient_noise: GradientNoiseSettings | None = added_later(
+        None, description="noise that is added to the gradients, after clipping; default: none"
     )
     bad_steps: int = Field(
         0,

@@ -66,7 +66,7 @@ class Training:
         self.device, self.recorder, self.signals = device, recorder, signals
         graphs = graphs_for(trial, device, trials_per_device)
         self.train_state = TrainState(
-            model, task, self.settings, device, images=len(train), graphs=graphs
+            model, task, self.settings, device, images=len(train), graphs=graphs, seed=trial.seed
         )
         self.model, self.freezing = self.train_state.model, self.train_state.freezing
         self.optimizer, self.average = self.train_state.optimizer, self.train_state.average
@@ -84,13 +84,12 @@ class Training:
         self.watch = ProgressWatch(signals, stops=False)
         self.writes_in_background = writes_in_background(device)
         self._has_weights = True  # but where only the records of a finished trial are made again
-        self._warns_about_augmentation = True
         self._validated_at: float | None = None
         """When this process ended its last epoch's validation."""
 
     def run(self) -> None:
         """Train to the last epoch, or until early stopping."""
-        self._warn_about_batchnorm()
+        _warn(self.train_state.batchnorm_warning())
         with EpochWriter(background=self.writes_in_background) as writer:
             while self.progress.epoch < self.settings.epochs and not self._stops_early():
                 row = self._epoch(self.progress.epoch + 1)
@@ -109,19 +108,22 @@ class Training:
         plan = self.train_batches.plan(epoch)
         with Stopwatch(self.device) as training, CompileClock() as compiling:
             loss = self._train(plan, epoch)
-        self.train_state.end(epoch)
-        self.health.observe_epoch(self.train_batches.steps(plan))
+            again, steps = self.train_batches.training(plan, epoch), self.train_batches.steps(plan)
+            what = "BatchNorm of the averaged weights"
+            self.train_state.end(epoch, self.watch.iterate(again, what, steps))
+        self.health.observe_epoch(steps)
         self.progress.compile_seconds += compiling.seconds
         if self.progress.micro_batch != self.step.micro_batch:  # memory ran out
             self.progress.micro_batch = self.step.micro_batch
-            self._warn_about_batchnorm()
+            _warn(self.train_state.batchnorm_warning())
         with Stopwatch(self.device) as validating:
             metrics = self._validate()
         self._validated_at = time.perf_counter()
         if not math.isfinite(loss):
             raise Diverged(f"the training loss of epoch {epoch} is {loss}")
         seconds = training.seconds()
-        self._warn_about_augmentation(seconds, len(plan.order))
+        if since is None:  # the first epoch here
+            _warn(self.train_batches.slow_augmentation(seconds, len(plan.order)))
         return {
             "epoch": epoch,
             "train/loss": loss,
@@ -153,6 +155,8 @@ class Training:
             # the middle of the step: warm-up starts above 0, and cosine ends symmetrically
             done = epoch - 1 + (step + 0.5) / steps
             self.schedule.before_step(done)
+            if self.step.noise is not None:
+                self.step.noise.step = (epoch - 1) * steps + step
             total += self.step(batch) * len(batch.images)
             self.schedule.after_step()
             if self.signals.stopping():
@@ -176,22 +180,6 @@ class Training:
                 f"finite, up to step {step} of epoch {epoch}; train.bad_steps allows "
                 f"{nonfinite.allowed}"
             )
-
-    def _warn_about_batchnorm(self) -> None:
-        images = self.train_state.batchnorm_images
-        if images is not None:
-            print(
-                f"warning: BatchNorm takes its statistics from {images} images at a time, not from "
-                f"batches of {self.settings.batch_size} (train.micro_batch)",
-                flush=True,
-            )
-
-    def _warn_about_augmentation(self, seconds: float, images: int) -> None:
-        """Once, after the first epoch of a process."""
-        if self._warns_about_augmentation:
-            self._warns_about_augmentation = False
-            if (warning := self.train_batches.slow_augmentation(seconds, images)) is not None:
-                print(f"warning: {warning}", flush=True)
 
     def _validate(self) -> dict[str, float | None]:
         leak = "grad_in_validation" in self.trial.settings.mistakes
@@ -397,3 +385,8 @@ class Training:
             self.average.load_state_dict(state["average"])
         self.progress, self.step.micro_batch = progress, progress.micro_batch
         self.health.resume(state.get("health"))
+
+
+def _warn(text: str | None) -> None:
+    if text is not None:
+        print(f"warning: {text}", flush=True)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import DeviceError
+from bench.train.gradient_noise import GradientNoise
 
 Name = Literal["fp32", "bf16", "fp16"]
 _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -38,12 +39,19 @@ class Precision:
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]  # torch's has no types
 
     def step(
-        self, optimizer: torch.optim.Optimizer, model: nn.Module, clip_grad_norm: float | None
+        self,
+        optimizer: torch.optim.Optimizer,
+        model: nn.Module,
+        clip_grad_norm: float | None,
+        noise: GradientNoise | None = None,
     ) -> None:
         """Clip the gradients by the global norm if asked, and take the optimizer's step."""
-        if clip_grad_norm is not None:
+        if clip_grad_norm is not None or noise is not None:
             self.scaler.unscale_(optimizer)
+        if clip_grad_norm is not None:
             nn.utils.clip_grad_norm_(model.parameters(), clip_grad_norm)
+        if noise is not None:
+            noise.add(optimizer)
         self.scaler.step(optimizer)
         self.scaler.update()
 
@@ -53,6 +61,7 @@ class Precision:
         optimizer: torch.optim.Optimizer,
         model: nn.Module,
         clip_grad_norm: float | None,
+        noise: GradientNoise | None = None,
     ) -> Tensor:
         """As `step`, but not taken where loss or gradient is not finite; nothing is read back.
 
@@ -63,6 +72,8 @@ class Precision:
         self.scaler.unscale_(optimizer)
         finite, norm = loss.isfinite(), self._norm(optimizer, model, clip_grad_norm)
         taken = finite & norm.isfinite()
+        if noise is not None:
+            noise.add(optimizer)
         optimizer.grad_scale = None  # type: ignore[attr-defined]  # fused optimizers read both
         optimizer.found_inf = (~taken).float()  # type: ignore[attr-defined]  # as above
         optimizer.step()

@@ -26,6 +26,11 @@ def generator(seed: int, *name: str | int) -> torch.Generator:
     return torch.Generator().manual_seed(stream_seed(seed, *name))
 
 
+def generator_on(device: torch.device, seed: int, *name: str | int) -> torch.Generator:
+    """The same on a device, for draws too many to be made on the CPU: each kind has its own."""
+    return torch.Generator(device).manual_seed(stream_seed(seed, *name))
+
+
 def seed_globals(seed: int, *name: str | int) -> None:
     """Seed Python's, NumPy's and torch's global generators, for code that draws from them."""
     value = stream_seed(seed, *name)

@@ -12,6 +12,7 @@ from bench.measure.memory import is_out_of_memory
 from bench.spec.train_settings import TrainSettings
 from bench.tasks.base import Batch, Task, task_state
 from bench.train.average import WeightAverage
+from bench.train.gradient_noise import GradientNoise
 from bench.train.graphs import GraphSettings, StepGraph
 from bench.train.precision import Precision
 from bench.train.snapshots import BufferSnapshot, save_random_state
@@ -28,6 +29,7 @@ class Stepper:
     Attributes:
         micro_batch: how many images of a batch go through the model at once, at most; None: all.
         nonfinite_steps: counts the skipped steps, where `train.bad_steps` allows any.
+        noise: is added to the gradients; None: none is.
     """
 
     def __init__(
@@ -42,10 +44,12 @@ class Stepper:
         average: WeightAverage | None,
         device: torch.device,
         graphs: GraphSettings | None = None,
+        noise: GradientNoise | None = None,
     ) -> None:
         self._model, self._task, self._optimizer = model, task, optimizer
         self._precision, self._settings, self._device = precision, settings, device
         self._compiled, self._average = compiled, average
+        self.noise = noise
         wanted = settings.micro_batch
         self.micro_batch = wanted if isinstance(wanted, int) else None
         self._retries = wanted == "auto"
@@ -71,9 +75,11 @@ class Stepper:
         """The optimizer's part of the step."""
         clip = self._settings.clip_grad_norm
         if self.nonfinite_steps is None:
-            self._precision.step(self._optimizer, self._model, clip)
+            self._precision.step(self._optimizer, self._model, clip, self.noise)
             return loss
-        nonfinite = self._precision.step_if_finite(loss, self._optimizer, self._model, clip)
+        nonfinite = self._precision.step_if_finite(
+            loss, self._optimizer, self._model, clip, self.noise
+        )
         assert self._buffers is not None  # kept wherever a step may be passed over
         self._buffers.restore(nonfinite)
         return self.nonfinite_steps.count(nonfinite, loss, images)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import nn
 
 from bench.spec.train_settings import TrainSettings
-from bench.tasks.base import Task, task_state
+from bench.tasks.base import Batch, Task, task_state
 from bench.train.average import WeightAverage
+from bench.train.batchnorm import update_batchnorm
 from bench.train.compiling import check_batches, compile_model
 from bench.train.freeze import Freezing
+from bench.train.gradient_noise import GradientNoise
 from bench.train.graphs import GraphSettings
 from bench.train.optim import (
     ParameterGroup,
@@ -43,8 +47,11 @@ class TrainState:
         *,
         images: int,
         graphs: GraphSettings | None = None,
+        seed: int = 0,
     ) -> None:
         """`images` is how many there are to train on; with `graphs`, steps are replayed.
+
+        `seed` is the trial's, for noise in gradients.
 
         Raises:
             SpecError: what is frozen is not there, or there are too few images to compile for.
@@ -56,9 +63,11 @@ class TrainState:
         self.optimizer = make_optimizer(
             [*self.freezing.groups(), *_group_of(self.task_state, settings)], settings
         )
+        self._task, self._batch_size = task, settings.batch_size
         self.precision = Precision(settings.precision, device)
         self.average = _average_if_asked(self.model, settings)
         self._averages_after = settings.epochs * settings.swa.start if settings.swa else None
+        noise = settings.gradient_noise
         self.step = Stepper(
             self.model,
             task,
@@ -69,6 +78,7 @@ class TrainState:
             average=None if settings.swa else self.average,
             device=device,
             graphs=graphs,
+            noise=None if noise is None else GradientNoise(noise, seed, device),
         )
 
     @property
@@ -84,11 +94,17 @@ class TrainState:
             self.optimizer.add_param_group(group)
             start_momentum(self.optimizer)
 
-    def end(self, epoch: int) -> None:
-        """An epoch's steps are over: its weights enter a mean of epochs, if they are to."""
+    def end(self, epoch: int, batches: Iterable[Batch]) -> None:
+        """An epoch's steps are over: its weights enter a mean of epochs, if they are to.
+
+        BatchNorm's statistics of the mean are then computed from `batches`, the epoch's own: those
+        of its epochs are of other activations.
+        """
         if self._averages_after is not None and epoch > self._averages_after:
             assert self.average is not None  # there with `swa`
             self.average.update()
+            self.task_state.eval()  # what a loss keeps is not to see images twice
+            update_batchnorm(self.average.module, self.model, self._task, batches, self.precision)
 
     def train(self, mode: bool = True) -> None:
         """Put the model into training mode, but for what is held still."""
@@ -103,6 +119,15 @@ class TrainState:
         """How many images BatchNorm takes its statistics from, where it is not a batch."""
         by_batch = self.freezing.normalises_by_batch(self.model)
         return self.step.micro_batch if by_batch else None
+
+    def batchnorm_warning(self) -> str | None:
+        """Words for that."""
+        if (images := self.batchnorm_images) is None:
+            return None
+        return (
+            f"BatchNorm takes its statistics from {images} images at a time, not from batches of "
+            f"{self._batch_size} (train.micro_batch)"
+        )
 
 
 def _average_if_asked(model: nn.Module, settings: TrainSettings) -> WeightAverage | None:

@@ -9,6 +9,7 @@ import torch
 from torchvision.transforms import v2
 
 from bench.augment.mixing import CutMix, MixedBatch, MixUp, as_shares
+from bench.labels import MISSING_LABEL
 from tests.augment.conformance import noise, pipeline, seeded
 
 N, K = 16, 5
@@ -108,6 +109,12 @@ def test_labels_of_several_classes_and_single_samples() -> None:
         seeded(),
     )  # fmt: skip
     assert ((found.target > 0) & (found.target < 1)).all()
+    several[0, 1] = MISSING_LABEL
+    found = MixUp(1, 1.0)(
+        MixedBatch(torch.rand(2, 3, 4, 4), as_shares(several, 3)), torch.ones(2, dtype=torch.bool),
+        seeded(),
+    )  # fmt: skip
+    assert (found.target[:, 1] == MISSING_LABEL).all(), "what is not known stays so, for both"
     alone = MixedBatch(torch.rand(1, 3, 4, 4), as_shares(torch.tensor([1]), 3))
     same = MixUp(1, 1.0)(alone, torch.ones(1, dtype=torch.bool), seeded())
     assert torch.allclose(same.images, alone.images)

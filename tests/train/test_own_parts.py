@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import math
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,13 @@ from torch.nn import functional as F
 from bench.errors import SpecError
 from bench.plan.trial import Trial
 from bench.spec.schema import SelectSettings
+from bench.spec.train_parts import GradientNoiseSettings
 from bench.spec.train_settings import TrainSettings
 from bench.train import checkpoint
 from bench.train.average import WeightAverage
+from bench.train.batchnorm import update_batchnorm
 from bench.train.check_parts import check_parts
+from bench.train.gradient_noise import GradientNoise
 from bench.train.loop import Interrupted
 from bench.train.optim import learning_rate, make_optimizer
 from bench.train.samplers import (
@@ -272,9 +277,69 @@ def test_swa_is_validated_from_its_start_on(tmp_path: Path) -> None:
     plain = trained(make_trial(train={"epochs": 4}), tmp_path / "plain")
     swa = trained(make_trial(train={"epochs": 4, "swa": {"start": 0.5}}), tmp_path / "swa")
     with_, without = results(swa.rows), results(plain.rows)
-    assert with_[:3] == without[:3]  # the first epoch of an average is itself
-    assert with_[3]["train/loss"] == without[3]["train/loss"]
-    assert with_[3]["val/loss"] != without[3]["val/loss"]
+    assert with_[:2] == without[:2]
+    for averaged, last in zip(with_[2:], without[2:], strict=True):
+        assert averaged["train/loss"] == last["train/loss"]
+        assert averaged["val/loss"] != last["val/loss"]
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_batchnorm_of_averaged_weights_is_what_torch_computes(frozen: bool) -> None:
+    """`update_bn` over the same batches; what is held still keeps what it has."""
+    parts = build(make_trial(augment=["hflip"]))
+    batches, model = parts.batches("train", 5), parts.model.train()
+    averaged, expected = copy.deepcopy(model), copy.deepcopy(model)
+    if frozen:
+        model.eval()
+    plan = batches.plan(1)
+    given = batches.training(plan, 1)
+    update_batchnorm(averaged, model, parts.task, given, parts.precision())
+    if not frozen:
+        images = [batch.images for batch in batches.training(plan, 1)]
+        torch.optim.swa_utils.update_bn(images, expected)
+    for (name, ours), theirs in zip(
+        averaged.state_dict().items(), expected.state_dict().values(), strict=True
+    ):
+        assert torch.equal(ours, theirs), name
+    assert [m.training for m in averaged.modules()] == [m.training for m in model.modules()]
+
+
+# --- gradient noise
+
+
+def test_gradient_noise_has_the_variance_of_its_step_and_belongs_to_it() -> None:
+    settings = GradientNoiseSettings(eta=0.3, gamma=0.55)
+    weight = nn.Parameter(torch.zeros(200_000))
+    optimizer = torch.optim.SGD([weight], lr=1.0)
+
+    def noise(step: int, seed: int = 0) -> torch.Tensor:
+        made = GradientNoise(settings, seed, torch.device("cpu"))
+        made.step, weight.grad = step, torch.ones_like(weight)
+        made.add(optimizer)
+        return weight.grad - 1
+
+    for step in (0, 7, 99):
+        found, variance = noise(step), 0.3 / (1 + step) ** 0.55
+        assert found.mean().item() == pytest.approx(0, abs=4 * math.sqrt(variance / 200_000))
+        assert found.var().item() == pytest.approx(variance, rel=0.03)
+        assert torch.equal(found, noise(step))
+    assert not torch.equal(noise(1), noise(1, seed=1))
+
+
+@pytest.mark.parametrize("bad_steps", [0, 2])
+def test_gradient_noise_is_off_until_asked_for(bad_steps: int, tmp_path: Path) -> None:
+    train = {"bad_steps": bad_steps, "clip_grad_norm": 1e-6, "optimizer": "sgd"}
+    still, noisy = (
+        trained(make_trial(train=train | more), tmp_path / name)
+        for name, more in (("still", {}), ("noisy", {"gradient_noise": {"eta": 1.0}}))
+    )
+    assert "gradient_noise" not in make_trial(train=train).settings.train.identity()
+    initial = dict(build(make_trial(train=train)).model.named_parameters())
+    moved = []
+    for recorder in (still, noisy):
+        weights = checkpoint.load(recorder.folder / "last.pt")["model"]
+        moved.append(max(float((weights[n] - w.detach()).abs().max()) for n, w in initial.items()))
+    assert moved[0] < 1e-6 < 1e-3 < moved[1], "it is added after clipping"
 
 
 # --- whole trials
@@ -293,6 +358,7 @@ STATEFUL: dict[str, dict[str, Any]] = {
     "balanced": {"sampler": "balanced", "class_weights": "balanced"},
     "steps": {"steps": 7},
     "swa": {"swa": {"start": 0.3}},
+    "gradient noise": {"gradient_noise": {"eta": 0.3}},
 }  # fmt: skip
 
 
