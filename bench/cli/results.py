@@ -52,9 +52,12 @@ def report(
     results: Results = RESULTS,
 ) -> None:
     """Make the report of an experiment from its records."""
+    from rich.console import Console
+
     from bench.commands.reporting import named, report_together
     from bench.experiment.reports import make_report
     from bench.record.store import Store
+    from bench.run.stage_bar import stage_bar
 
     store = Store(results)
     if together is not None:
@@ -64,7 +67,8 @@ def report(
     if not wanted:
         raise BenchError(f"no experiments in {store.root}: `bench run` makes one")
     chosen = [named(store, text) for text in wanted]
-    made, problems = for_each(chosen, lambda one: make_report(store, one[0], out, one[1]))
+    with stage_bar(Console(stderr=True)):
+        made, problems = for_each(chosen, lambda one: make_report(store, one[0], out, one[1]))
     for page in made:
         print(page)
     exit_on_problems(problems)

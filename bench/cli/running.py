@@ -108,7 +108,10 @@ def plan(
     results: cli.Results = cli.RESULTS,
 ) -> None:
     """Show the trials of a spec; nothing runs."""
+    from rich.console import Console
+
     from bench.commands.plan_view import PlanQuestions, plan_view, search_times
+    from bench.run.stage_bar import stage_bar
     from bench.spec.load import load_spec
 
     changes = [*(overrides or ()), *([f"machine.device={device}"] if device else [])]
@@ -118,7 +121,9 @@ def plan(
             print(line)
         return
     planned = _plan(spec, changes, results, trust_code=trust_code)
-    view = plan_view(planned, spec, results, PlanQuestions(cost, memory, time, jobs), print_note)
+    with stage_bar(Console(stderr=True)):
+        asked = PlanQuestions(cost, memory, time, jobs)
+        view = plan_view(planned, spec, results, asked, print_note)
     if as_json:
         print(json.dumps(view.records, indent=2))
         for line in view.lines:

@@ -19,6 +19,7 @@ from bench.plan.plan import Plan
 from bench.record.owners import Owner
 from bench.record.store import Store
 from bench.run.runner import Outcome, unrecordable
+from bench.run.stage_bar import stage_bar
 from bench.search.context import SearchContext, SearchOptions
 from bench.search.execution import SearchExecution
 from bench.search.results import (
@@ -191,7 +192,8 @@ def _conclude(
             record = write_record(context, study, confirmations, over=over)
             if over:
                 write_best(context, study, record)
-            make_report(context.store, context.experiment, context.options.reports)
+            with stage_bar(context.console):
+                make_report(context.store, context.experiment, context.options.reports)
     context.say(states_line(record))
     for line in best_lines(context, record) if over else ():
         context.say(line)

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path
 
 from bench.atomic_files import write_bytes
@@ -31,6 +32,7 @@ from bench.record.store import Store, TrialFiles
 from bench.registry import Custom
 from bench.run.measure_durations import ClockName, MeasuredTrial, measure_durations
 from bench.run.worker import WorkerResources
+from bench.stages import tell
 
 FORMAT = 1
 """Of what is measured and how: raise it when either changes."""
@@ -157,7 +159,10 @@ def _measured(
             recorder = TrialRecorder(files, select, trial.settings.metrics)
             return MeasuredTrial(trial, recorder, files.log)
 
+        begun = count()
+
         def measuring(trial: Trial) -> None:
+            tell("measuring times", next(begun), len(samples))
             arm = ", ".join(trial.axes.values()) or trial.id
             report(f"Measuring how long {arm} takes.")
 

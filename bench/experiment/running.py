@@ -33,6 +33,7 @@ from bench.run.backend import opened_backend
 from bench.run.events import Decided
 from bench.run.progress import display, print_line
 from bench.run.runner import Outcome, TrialSelection, run, unrecordable
+from bench.run.stage_bar import stage_bar
 from bench.slurm.requeue import put_back
 from bench.states import Status
 
@@ -229,7 +230,8 @@ def _report(here: CurrentRun, *, anew: bool) -> Path:
             if here.selection.todo:
                 here.say("Another run has made the report.")
             return here.page
-        return make_report(here.store, experiment, reports)
+        with stage_bar(here.console):
+            return make_report(here.store, experiment, reports)
 
 
 def _changed_at(path: Path) -> int | None:

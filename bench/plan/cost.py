@@ -11,6 +11,7 @@ from bench.plan.trial import Trial, digest
 from bench.registry import Custom, accepted, load_target
 from bench.settings import is_excluded_from_builder
 from bench.spec.schema import TrialSettings
+from bench.stages import each
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,7 +35,7 @@ def model_costs(
     """
     known: dict[str, Cost] = {}
     costs: dict[str, Cost] = {}
-    for trial in trials:
+    for trial in each("counting costs", list(trials)):
         key = digest(model_identity(trial.settings))
         if key not in known:
             if report is not None:

@@ -13,6 +13,7 @@ from bench.run.processes import asked_process, send_answer
 from bench.run.resources import assign_gpus, fit_on_gpu
 from bench.run.worker import WorkerResources
 from bench.spec.schema import Machine
+from bench.stages import each
 
 LIMIT_SECONDS = 300.0
 """For a few steps. Preparing the data may take any time."""
@@ -41,7 +42,7 @@ def forecast(
     """
     known: dict[str, Footprint] = {}
     found: dict[str, Footprint] = {}
-    for trial in trials:
+    for trial in each("measuring memory", list(trials)):
         key = digest(_identity(trial))
         if key not in known:
             if report is not None:

@@ -96,6 +96,7 @@ class LiveDisplay:
         self._workers = 1
         self._waiting = self._decided = ""
         self._preparing: tuple[str, int, int] | None = None
+        self._prepared_since: tuple[str, float, int] = ("", 0.0, 0)
         self._spinner = Spinner("dots")
         self._live = Live(self, console=console, refresh_per_second=4)
 
@@ -115,6 +116,8 @@ class LiveDisplay:
         """A bar for each thing prepared."""
         with self._guard:
             self._preparing = what, done, total
+            if what != self._prepared_since[0]:
+                self._prepared_since = what, self._clock(), done
         self._live.start()  # not sooner: a download draws a bar of its own
 
     def observe(self, event: Event) -> None:
@@ -211,13 +214,19 @@ class LiveDisplay:
 
     def _prepared(self, width: int) -> Text:
         what, done, total = self._preparing or ("", 0, 0)
-        count = f" {done}/{total}" if total else ""
+        count = f" {done}/{total} left {clock_time(self._left(done, total))}" if total else ""
         name = elide_middle(what, max(SHORTEST_NAME, width - 2 - len(count) - 1 - SHORTEST_BAR))
         text = Text(f"{self._tick()} {name}")
         if total:
             room = min(BAR, width - len(text) - len(count) - 1)
             text.append(" ").append_text(_bar(done / total, room, "cyan"))
         return text.append(count)
+
+    def _left(self, done: int, total: int) -> float | None:
+        """Seconds until all of what is prepared is done, at the pace so far; None: not known."""
+        _, begun, before = self._prepared_since
+        made = done - before
+        return (self._clock() - begun) / made * (total - done) if made > 0 else None
 
     def _all(self) -> _Row:
         now = self._clock()

@@ -162,7 +162,9 @@ def _shoot(
     if unfold:
         x, y = browser.run(UNFOLD)
         for kind in ("mousePressed", "mouseReleased"):
-            browser.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+            browser.send(
+                "Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1
+            )
         time.sleep(SETTLING)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name

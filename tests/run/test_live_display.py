@@ -228,7 +228,7 @@ def test_preparing_has_a_bar_and_fits() -> None:
     shown.display._preparing = ("data " + "x" * 100, 1500, 3000)
     (line,) = shown.lines()
     assert len(line) <= 80
-    assert line.endswith(" 1500/3000")
+    assert " 1500/3000 left " in line
     assert "━" in line
 
 
@@ -256,3 +256,15 @@ def test_the_console_gets_what_is_drawn(width: int) -> None:
 )  # fmt: skip
 def test_clock_time(seconds: float | None, expected: str) -> None:
     assert clock_time(seconds) == expected
+
+
+def test_what_is_prepared_has_the_time_left() -> None:
+    shown = Shown(80, {"unet-s0-1a2b3c4d": 10})
+    shown.display.preparing("data pets", 0, 400)
+    assert "left -:--:--" in shown.lines()[0]
+    shown.now += 10.0
+    shown.display.preparing("data pets", 100, 400)  # 10 a second: 30 s for the other 300
+    assert "100/400 left 0:00:30" in shown.lines()[0]
+    shown.display.preparing("survey of data pets", 0, 0)
+    assert "left" not in shown.lines()[0]
+    shown.display._live.stop()

@@ -19,6 +19,7 @@ from bench.report.figures import (
 )
 from bench.report.figures.experiment_data import ExperimentData
 from bench.report.figures.look import Drawing, RenderedFigure, theme
+from bench.stages import each
 from bench.states import BENCH_SOURCE
 
 __all__ = ["Drawing", "ExperimentData", "RenderedFigure", "draw_all", "write_figures"]
@@ -48,7 +49,8 @@ MAKERS: tuple[Maker, ...] = (
 def draw_all(experiment: ExperimentData) -> list[Drawing]:
     """Every figure that the experiment has something to show in, in the report's order."""
     with theme():
-        made = [drawing for make in MAKERS for drawing in _several(make(experiment))]
+        makers = each("drawing figures", MAKERS)
+        made = [drawing for make in makers for drawing in _several(make(experiment))]
     return [_with_sources(experiment, drawing) for drawing in made]
 
 

@@ -13,6 +13,7 @@ from bench.report.search.figures.contour import contours
 from bench.report.search.figures.parallel import parallel
 from bench.report.search.figures.slices import importances, slices
 from bench.report.search.search_record import SearchRecord
+from bench.stages import each
 
 MAKERS: tuple[Callable[[SearchRecord], Drawing | None], ...] = (
     search_history.history,
@@ -33,7 +34,7 @@ OF_CHOSEN: tuple[Callable[[ExperimentData], Drawing | list[Drawing] | None], ...
 def draw_search(search: SearchRecord, chosen: ExperimentData | None) -> list[Drawing]:
     """Every figure that the search has something to show in; `chosen` are the chosen's trials."""
     with theme():
-        found = [make(search) for make in MAKERS]
+        found = [make(search) for make in each("drawing figures", MAKERS)]
         more = [make(chosen) for make in OF_CHOSEN] if chosen is not None else []
     for made in more:
         found += made if isinstance(made, list) else [made]
