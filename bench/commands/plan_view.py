@@ -13,6 +13,7 @@ from bench.commands.disk import disk_lines
 from bench.commands.inspect import count_words, memory_lines, outlook_lines, plan_rows, plan_table
 from bench.commands.look_lines import plan_look_lines, with_further
 from bench.commands.time_table import search_lines, time_lines, time_table
+from bench.experiment.longer_trials import longer_trials
 from bench.experiment.time_forecast import forecast_time
 from bench.plan.plan import Plan
 from bench.record.store import Store
@@ -77,6 +78,7 @@ def plan_view(
         *plan_look_lines(plan),
         *([] if footprints is None else memory_lines(plan, footprints)),
         *([] if times is None else time_lines(times)),
+        *longer_trials((*plan.trials, *plan.further), Store(results)).lines(),
         *design_lines(plan),
         *outlook_lines(plan),
         *disk_lines(plan, results),

@@ -8,6 +8,7 @@ from bench.data.survey import Survey
 from bench.errors import DamagedError
 from bench.experiment import changed_data
 from bench.experiment.current_run import CurrentRun
+from bench.experiment.longer_trials import longer_trials, take_over
 from bench.experiment.shared_trials import SETUP, SharedTrials
 from bench.experiment.surveys import keep_surveys
 from bench.plan.expand import trial_config
@@ -41,6 +42,7 @@ class TrialSetup:
         self._here, self._report, self._epochs = here, report, epochs
         self._backend = backend
         self._costs: dict[str, Costs] = {}  # by arm
+        self._fingerprints: dict[str, str] = {}  # by arm
         self._surveys: dict[str, Survey] = {}
         self._notes: dict[str, None] = {}
         self.recorders: dict[str, TrialRecorder] = {}
@@ -63,6 +65,8 @@ class TrialSetup:
         self._keep_plan()
         self.recorders |= {trial.id: self._recorder(trial) for trial in todo}
         self.claims = self._put_on_record(todo, moved, before)
+        if not here.options.force:
+            self._go_on_from_shorter(todo)
         return [self._job(trial) for trial in todo]
 
     def further(self, plan: Plan, trials: Sequence[Trial]) -> list[Job]:
@@ -81,6 +85,7 @@ class TrialSetup:
                     here.say(line)
             keep_surveys(here.store, plan, self._surveys)
             self._keep_plan(later=True)
+            self._go_on_from_shorter(todo)
         for trial in todo:
             recorder = self.recorders[trial.id] = self._recorder(trial)
             self.claims.add(trial.id, recorder, before[trial.id], trial_config(trial))
@@ -94,9 +99,19 @@ class TrialSetup:
         if not here.options.force:
             changed_data.refuse_changed_data(here.plan, prepared.fingerprints, here.store)
         self._costs |= {trial.arm: prepared.costs[trial.id] for trial in trials}
+        self._fingerprints |= {t.arm: prepared.fingerprints[t.id] for t in trials}
         self._surveys |= prepared.surveys
         self._notes |= dict.fromkeys(prepared.notes)
         return [*prepared.placements, *prepared.notes]
+
+    def _go_on_from_shorter(self, trials: Sequence[Trial]) -> None:
+        """Let trials begin with the last states of those that are the same with fewer epochs."""
+        here = self._here
+        theirs = here.store.running(here.plan.experiment)
+        free = [trial for trial in trials if trial.id not in theirs]
+        fingerprints = {trial.id: self._fingerprints[trial.arm] for trial in free}
+        for line in take_over(longer_trials(free, here.store), fingerprints).lines():
+            here.say(line)
 
     def _keep_plan(self, *, later: bool = False) -> None:
         """Put the plan on record.
