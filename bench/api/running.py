@@ -141,6 +141,7 @@ def run(
     retry_failed: bool = False,
     force: bool = False,
     fail_fast: bool = False,
+    budget: str | float | None = None,
     progress: bool = True,
     trust_code: bool = False,
     **overrides: Any,
@@ -159,6 +160,7 @@ def run(
         retry_failed: run failed trials again.
         force: forget the results of these trials first.
         fail_fast: stop at the first failure.
+        budget: time to spend on whole repeats, in seconds or as "30m", "8h" (docs/time.md).
         progress: write to standard error how far it is.
         trust_code: build a `target:` that only a recorded trial names (docs/security.md).
         **overrides: as of `plan`: `train__epochs=2`, `machine__device="cpu"`.
@@ -172,6 +174,7 @@ def run(
     from bench.experiment.current_run import RunOptions
     from bench.experiment.running import run_plan
     from bench.home import find_home
+    from bench.run.limits import parse_duration
 
     if jobs is not None and (not isinstance(jobs, int) or jobs < 1):
         raise BenchError(f"jobs: {jobs!r} is no whole number from 1")
@@ -184,6 +187,7 @@ def run(
         retry_failed=retry_failed,
         force=force,
         fail_fast=fail_fast,
+        budget=None if budget is None else parse_duration(str(budget), "budget") or 0.0,
     )
     console = _console(progress=progress)
     with _without_main(), redirect_stdout(sys.stderr if progress else _Nowhere()):

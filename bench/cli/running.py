@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -35,6 +36,13 @@ def run(
         ),
     ] = "0",
     hung_after: cli.HungAfter = "30m",
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="Spend this time, from now on, and begin only repeats (a seed in every arm) that "
+            "will be over in it: seconds, or 30m, 8h, 2d."
+        ),
+    ] = None,
     retries: cli.Retries = 2,
     trust_code: cli.TrustCode = False,
     keep_last: cli.KeepLast = False,
@@ -80,6 +88,8 @@ def run(
             ExecutorOptions(executor.value, address, files.value),
             waits=wait,
             requeue=requeue,
+            budget=None if budget is None else parse_duration(budget, "--budget") or 0.0,
+            command=command_line(),
         )
         planned = _plan(spec, changes, results, trust_code=trust_code)
     sys.exit(run_plan(planned, options, Console(stderr=True)))
@@ -160,6 +170,11 @@ def data(spec: cli.Spec, overrides: cli.Overrides = None, as_json: cli.AsJson = 
     console = Console()
     console = console if console.is_terminal else Console(width=80)
     console.print(whole(found))
+
+
+def command_line() -> str:
+    """What was typed, for a person to type again."""
+    return shlex.join(["python", "-m", "bench", *sys.argv[1:]])
 
 
 def _plan(

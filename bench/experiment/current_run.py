@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.errors import UnconfirmedError
+from bench.experiment.budget import BudgetedJobs
 from bench.plan.plan import Plan
 from bench.plan.trial import Trial
 from bench.record.confirmed_index import ConfirmedIndex
@@ -33,6 +35,8 @@ class RunOptions:
         waits: for trials that others run; else the run ends when there are no others left, and
             the report is theirs.
         requeue: whether an interrupted Slurm job is put back into the queue.
+        budget: seconds to be spent on whole repeats, from the command's start; None: no limit.
+        command: the command line, to be shown to a person; empty: it was called from Python.
     """
 
     results: Path
@@ -47,6 +51,8 @@ class RunOptions:
     executor: ExecutorOptions = field(default_factory=ExecutorOptions)
     waits: bool = True
     requeue: bool = False
+    budget: float | None = None
+    command: str = ""
 
 
 @dataclass
@@ -82,6 +88,8 @@ class CurrentRun:
         refused: trials of which nothing that is recorded is counted.
         decided: of an experiment that grows, what its records decided at the start, in short.
         job: how far the scheduler's job is that it may be.
+        begun: when the command began, by `time.monotonic`.
+        budgeted: what is begun within a budget; None: there is none.
     """
 
     plan: Plan
@@ -94,6 +102,8 @@ class CurrentRun:
     refused: int = 0
     decided: str = ""
     job: JobProgress = field(default_factory=JobProgress)
+    begun: float = field(default_factory=time.monotonic)
+    budgeted: BudgetedJobs | None = None
 
     @cached_property
     def confirmed(self) -> ConfirmedIndex:

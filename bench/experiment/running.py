@@ -13,6 +13,8 @@ from rich.console import Console
 from bench.errors import DamagedError, UnwritableError
 from bench.exit_codes import ExitCode
 from bench.experiment import changed_data, renamed_trials
+from bench.experiment.budget import BudgetedJobs
+from bench.experiment.budgeting import budgeted, check_budget, end_of_budget
 from bench.experiment.current_run import CurrentRun, JobProgress, RunOptions
 from bench.experiment.growth import Growth, grown
 from bench.experiment.kinds_of_growth import growth_of
@@ -52,6 +54,7 @@ def run_plan(plan: Plan, options: RunOptions, console: Console) -> ExitCode:
         BenchError: nothing was started, and why.
     """
     store = Store(options.results)
+    check_budget(options)
     check_writable(options.reports / plan.experiment)  # now, not after hours
     with (
         _put_back_if_stopped(options, console) as job,
@@ -167,12 +170,15 @@ def _train_left(
         jobs = TrialSetup(here, shown.preparing, backend, epochs)
         first = jobs.first(todo, moved, before)
         here.setup.close()
-        observe, source = observer(jobs.recorders, changed, shown.observe), None
-        observe = here.job.observing(observe)
+        observe = here.job.observing(observer(jobs.recorders, changed, shown.observe))
+        source: Rounds | BudgetedJobs | None = None
         if growth is not None:
             source = Rounds(plan, growth, here.store, jobs.further, (trial.id for trial in todo))
             observe = source.observing(observe)
             shown.observe(Decided((), here.decided))
+        if first and options.budget is not None:
+            source = here.budgeted = budgeted(here, first, source, backend, jobs, epochs)
+            observe, first = source.observing(observe), []
         return run(
             first,
             backend.executor(options.limits),
@@ -204,6 +210,8 @@ def _conclude(here: CurrentRun, outcome: Outcome) -> ExitCode:
         here.say(f"Interrupted with {left} trials left: the same command goes on from here.")
         here.job.stopped = not outcome.reason
         return ExitCode.INTERRUPTED
+    if here.budgeted is not None and here.budgeted.used_up:
+        end_of_budget(here, outcome)
     failed = outcome.count(Status.FAILED) + len(selection.failed_before)
     done = outcome.count(Status.DONE) + len(selection.finished)
     if selection.todo:

@@ -34,6 +34,7 @@ class TrialSetup:
     Attributes:
         recorders: by trial.
         claims: who has which trial.
+        continued: by trial how many epochs it begins with, a shorter one having trained them.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class TrialSetup:
         self._surveys: dict[str, Survey] = {}
         self._notes: dict[str, None] = {}
         self.recorders: dict[str, TrialRecorder] = {}
+        self.continued: dict[str, int] = {}
         self.claims = SharedTrials(here.leases, {}, {}, {})
 
     def first(
@@ -110,7 +112,9 @@ class TrialSetup:
         theirs = here.store.running(here.plan.experiment)
         free = [trial for trial in trials if trial.id not in theirs]
         fingerprints = {trial.id: self._fingerprints[trial.arm] for trial in free}
-        for line in take_over(longer_trials(free, here.store), fingerprints).lines():
+        longer = take_over(longer_trials(free, here.store), fingerprints)
+        self.continued |= longer.epochs
+        for line in longer.lines():
             here.say(line)
 
     def _keep_plan(self, *, later: bool = False) -> None:

@@ -44,12 +44,12 @@ class LocalBackend:
     """This machine, divided among workers."""
 
     def __init__(self, resources: Sequence[WorkerResources]) -> None:
-        self._resources = resources
+        self.resources = resources
 
     @property
     def trials_per_device(self) -> int:
         """How many trials a device has at a time."""
-        return max((resources.trials_per_device for resources in self._resources), default=1)
+        return max((resources.trials_per_device for resources in self.resources), default=1)
 
     def prepare(self, trials: Sequence[Trial], report: Report, *, survey: bool = True) -> Prepared:
         """In a process of this machine."""
@@ -61,7 +61,7 @@ class LocalBackend:
 
     def executor(self, limits: Limits) -> Executor:
         """A process for each trial."""
-        return LocalExecutor(self._resources, limits)
+        return LocalExecutor(self.resources, limits)
 
 
 @contextmanager
