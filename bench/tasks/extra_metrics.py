@@ -6,7 +6,7 @@ int64 of 0, 1 and missing ones; scores (B, K, H, W) or (B, K) are those before s
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,8 @@ from torch import Tensor
 
 from bench.labels import IGNORE_LABEL
 from bench.tasks.dice_iou import mean_of_classes, mean_over_pairs
-from bench.tasks.outputs import as_classes
+from bench.tasks.metric_settings import missing_column
+from bench.tasks.outputs import predict_labels
 
 _ROUNDING = 1e-6
 Found = dict[str, float | None]
@@ -72,13 +73,20 @@ class PairMetric:
 
     A pair has no figure where its function gives NaN, in an image without a pixel that counts, and
     where no mask of the split has the class.
+
+    Attributes:
+        counts_missing: whether the pairs are counted that have none though mask or prediction has
+            the class: what the figure does not say.
     """
+
+    counts_missing: ClassVar[bool] = False
 
     def __init__(self, measure: str, classes: ScoredClasses) -> None:
         self._measure, self._classes = measure, classes
         self._values: list[Tensor] = []
         self._truth: list[Tensor] = []
         self._counted: list[Tensor] = []
+        self._seen: list[Tensor] = []
 
     def pairs(self, predicted: Tensor, truth: Tensor) -> Tensor:
         """(B, C) float64 of (B, C, H, W) bool on the CPU; NaN where it is not defined."""
@@ -86,7 +94,7 @@ class PairMetric:
 
     def update(self, scores: Tensor, target: Tensor) -> None:
         """See `ExtraMetric`."""
-        labels, target = as_classes(scores).argmax(1).cpu(), target.cpu()
+        labels, target = predict_labels(scores).cpu(), target.cpu()  # a byte a pixel
         counted = target != IGNORE_LABEL
         numbers = torch.arange(self._classes.first, self._classes.number).view(1, -1, 1, 1)
         truth = target.unsqueeze(1) == numbers
@@ -94,6 +102,7 @@ class PairMetric:
         self._values.append(self.pairs(predicted, truth).double())
         self._truth.append(truth.flatten(2).any(2))
         self._counted.append(counted.flatten(1).any(1))
+        self._seen.append((truth | predicted).flatten(2).any(2))
 
     def compute(self) -> Found:
         """See `ExtraMetric`."""
@@ -103,6 +112,10 @@ class PairMetric:
             own = mean_of_classes(values, defined)
             columns = self._columns()
             found |= {name: _known(mean) for name, mean in zip(columns, own, strict=True)}
+        if self.counts_missing:
+            there = torch.cat(self._truth).any(0)
+            without = torch.cat(self._seen) & there & ~defined & torch.cat(self._counted)[:, None]
+            found[missing_column(self._measure)] = int(without.sum())
         return found
 
     def by_image(self) -> ByImage:

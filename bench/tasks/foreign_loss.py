@@ -126,8 +126,30 @@ def _build(settings: CustomLoss, ignored: int | None) -> Callable[[Tensor, Tenso
     if not callable(found):
         kind = type(found).__name__
         raise SpecError(f"{settings.target!r} gives a {kind}, which cannot be called", key=KEY)
+    _refuse_unseen_parameters(settings, found)
     loss: Callable[[Tensor, Tensor], Tensor] = found
     return loss
+
+
+def _refuse_unseen_parameters(settings: CustomLoss, loss: Any) -> None:
+    """A loss's parameters are trained and kept where it is a module that has them.
+
+    Raises:
+        SpecError: it has others, which no optimizer would move and no checkpoint would hold.
+    """
+    own = getattr(loss, "__dict__", {})
+    unseen = [
+        name
+        for name, value in own.items()
+        if (isinstance(value, Tensor) and value.requires_grad)
+        or (isinstance(value, nn.Module) and any(True for _ in value.parameters()))
+    ]
+    if unseen:
+        raise SpecError(
+            f"{settings.target!r} keeps {unseen[0]!r}, which would not be trained: make the loss "
+            "an nn.Module, and its tensors nn.Parameter",
+            key=KEY,
+        )
 
 
 def _has_ignore_index(settings: CustomLoss) -> bool:

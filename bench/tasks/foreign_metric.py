@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.errors import SpecError, describe_exception
 from bench.labels import IGNORE_LABEL, MISSING_LABEL
@@ -24,6 +24,9 @@ class ForeignMetric:
     Ignored pixels: a metric with an argument `ignore_index` is given the ignore label, 255, and
     targets that have it; to any other they are pixels of class 0, predicted as such. Of several
     labels a missing one is -1 likewise; to any other it is not there, and not predicted.
+
+    One that is an `nn.Module` (torchmetrics') is moved to the device and computes there. Others get
+    tensors of the CPU; where they want labels, these alone are copied, a byte each.
     """
 
     def __init__(self, settings: CustomMetric, classes: ScoredClasses, *, masks: bool) -> None:
@@ -54,7 +57,9 @@ class ForeignMetric:
     def update(self, scores: Tensor, target: Tensor) -> None:
         """See `ExtraMetric`."""
         scores = scores if self._classes.several else as_classes(scores)
-        predictions, wanted = self.inputs(scores.cpu(), target.cpu())
+        if isinstance(self.metric, nn.Module):
+            self.metric.to(scores.device)
+        predictions, wanted = self.inputs(scores, target)
         try:
             if self._collects:
                 self.metric.update(predictions, wanted)
@@ -78,7 +83,7 @@ class ForeignMetric:
         else:
             value = torch.cat(self._values).nanmean()
         value = value[0] if isinstance(value, list | tuple) and len(value) == 1 else value
-        found = torch.as_tensor(value, dtype=torch.float64)
+        found = torch.as_tensor(value, dtype=torch.float64, device="cpu")
         if found.numel() != 1:
             raise SpecError(
                 f"{self._settings.target!r} gives {tuple(found.shape)}, not one number: its "
@@ -102,23 +107,33 @@ class ForeignMetric:
         """What the metric is given of (B, K, …) scores and (B, …) targets."""
         if self._classes.several:
             return self._of_labels(scores, target)
-        if self._masks and not self._sees_ignored:
-            ignored = target == IGNORE_LABEL
-            target = target.where(~ignored, 0)
-            scores = scores.clone()
-            scores[:, 0].masked_fill_(ignored, float(scores.abs().max()) + 1)
         form = self._settings.predictions
         if form == "auto":
             form = "one_hot" if self._of_monai else "labels" if self._masks else "probabilities"
-        labels = scores.argmax(1)
-        if form == "labels":
-            return labels, target.long()
-        if form == "one_hot":
-            return _one_hot(labels, scores.shape[1]), _one_hot(target.long(), scores.shape[1])
-        return (scores.softmax(1) if form == "probabilities" else scores), target.long()
+        ignored = target == IGNORE_LABEL if self._masks and not self._sees_ignored else None
+        if ignored is not None:
+            target = target.masked_fill(ignored, 0)
+        if form in ("labels", "one_hot"):
+            labels = scores.argmax(1)
+            labels = labels if ignored is None else labels.masked_fill(ignored, 0)
+            small = torch.uint8 if scores.shape[1] < IGNORE_LABEL else torch.int16
+            found, truth = self._placed(labels.to(small)).long(), self._placed(target).long()
+            if form == "labels":
+                return found, truth
+            return _one_hot(found, scores.shape[1]), _one_hot(truth, scores.shape[1])
+        if ignored is not None:
+            certain = torch.where(ignored, scores.abs().amax() + 1, scores[:, 0])
+            scores = torch.cat([certain.unsqueeze(1), scores[:, 1:]], 1)
+        scores = scores.softmax(1) if form == "probabilities" else scores
+        return self._placed(scores), self._placed(target).long()
+
+    def _placed(self, values: Tensor) -> Tensor:
+        """Where the metric computes."""
+        return values if isinstance(self.metric, nn.Module) else values.cpu()
 
     def _of_labels(self, scores: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """The same of several labels, (B, K) both."""
+        scores, labels = self._placed(scores), self._placed(labels)
         if not self._sees_ignored:
             missing = labels == MISSING_LABEL
             scores, labels = scores.masked_fill(missing, -torch.inf), labels.masked_fill(missing, 0)
@@ -149,7 +164,7 @@ class ForeignMetric:
 
 
 def _one_hot(labels: Tensor, classes: int) -> Tensor:
-    numbers = torch.arange(classes).view(1, -1, *[1] * (labels.dim() - 1))
+    numbers = torch.arange(classes, device=labels.device).view(1, -1, *[1] * (labels.dim() - 1))
     return (labels.unsqueeze(1) == numbers).float()
 
 

@@ -14,7 +14,13 @@ from bench.errors import DataError, SpecError
 from bench.image_scores import ImageScores
 from bench.tasks.extra_metrics import ByImage, ExtraMetric, Found, ScoredClasses
 from bench.tasks.foreign_metric import ForeignMetric
-from bench.tasks.metric_settings import METRICS, AnyMetric, CustomMetric, MetricSettings
+from bench.tasks.metric_settings import (
+    METRICS,
+    AnyMetric,
+    CustomMetric,
+    MetricSettings,
+    missing_column,
+)
 
 _ROUNDING = 1e-6
 Maker = Callable[[], ExtraMetric]
@@ -63,7 +69,7 @@ def check_bounds(found: Found, metric: AnyMetric) -> None:
     """
     low, high = metric.bounds
     for name, value in found.items():
-        if value is None or not math.isfinite(value):
+        if value is None or not math.isfinite(value) or name == missing_column(metric.measure):
             continue
         if (low is not None and value < low - _ROUNDING) or (
             high is not None and value > high + _ROUNDING

@@ -25,6 +25,8 @@ class MetricSettings(Settings):
         tasks: names of the tasks that it is of.
         mode: whether less or more of it is better.
         bounds: the least and the greatest value that it can have.
+        counts_missing: whether a column `…_missing` counts where it has no value; see
+            `PairMetric`.
         per_class: whether each scored class has one of its own where several are scored.
         package: what has to be installed; the extra `bench[metrics]` brings all.
     """
@@ -33,6 +35,7 @@ class MetricSettings(Settings):
     mode: ClassVar[Mode] = "max"
     bounds: ClassVar[Bounds] = (0.0, 1.0)
     per_class: ClassVar[bool] = False
+    counts_missing: ClassVar[bool] = False
     package: ClassVar[str | None] = None
 
     when: When = excluded_from_builder("epoch", description=_EVERY_EPOCH)
@@ -60,6 +63,7 @@ class HD95Settings(MetricSettings):
     mode: ClassVar[Mode] = "min"
     bounds: ClassVar[Bounds] = (0.0, None)
     per_class: ClassVar[bool] = True
+    counts_missing: ClassVar[bool] = True
     package: ClassVar[str | None] = "monai"
 
     name: Literal["hd95"] = "hd95"
@@ -98,6 +102,7 @@ class PrecisionSettings(MetricSettings):
 
     tasks: ClassVar[frozenset[str]] = _SEGMENTATION
     per_class: ClassVar[bool] = True
+    counts_missing: ClassVar[bool] = True
 
     name: Literal["precision"] = "precision"
 
@@ -193,6 +198,7 @@ class CustomMetric(Custom):
         "or scores (B, K, …); auto: one_hot for MONAI's, labels of pixels, probabilities of images",
     )
     per_class: ClassVar[bool] = False
+    counts_missing: ClassVar[bool] = False
 
     @property
     def measure(self) -> str:
@@ -201,6 +207,11 @@ class CustomMetric(Custom):
 
 
 AnyMetric = MetricSettings | CustomMetric
+
+
+def missing_column(measure: str) -> str:
+    """What counts the images, or classes in them, without a value of a metric is called."""
+    return f"{measure}_missing"
 
 
 def measure_of(recorded: Mapping[str, Any]) -> str:

@@ -113,3 +113,12 @@ def as_classes(scores: Tensor) -> Tensor:
 def as_logit(scores: Tensor) -> Tensor:
     """The logit of the second of two classes, with one entry along dimension 1."""
     return scores if scores.shape[1] == 1 else scores[:, 1:2] - scores[:, :1]
+
+
+def predict_labels(scores: Tensor) -> Tensor:
+    """(B, K, H, W) scores, or (B, 1, H, W) logits of the second class → (B, H, W) uint8 labels."""
+    if scores.shape[1] == 1:
+        return (scores[:, 0] > 0).to(torch.uint8)
+    if scores.shape[1] == 2:  # several times faster than argmax on a CPU
+        return (scores[:, 1] > scores[:, 0]).to(torch.uint8)
+    return scores.argmax(1).to(torch.uint8)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -12,6 +14,8 @@ from bench.tasks.outputs import as_classes
 
 class Precision(PairMetric):
     """|P∩G| / |P|; not defined where nothing is predicted."""
+
+    counts_missing: ClassVar[bool] = True
 
     def pairs(self, predicted: Tensor, truth: Tensor) -> Tensor:
         """See `PairMetric`."""

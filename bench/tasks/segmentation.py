@@ -27,7 +27,7 @@ from bench.tasks.foreign_loss import ForeignLoss
 from bench.tasks.loss_settings import MEANS, LossName, LossTerm
 from bench.tasks.metric_set import ExtraMetrics
 from bench.tasks.metric_settings import AnyMetric
-from bench.tasks.outputs import at_size, loss_of_heads, main_output
+from bench.tasks.outputs import at_size, loss_of_heads, main_output, predict_labels
 from bench.tasks.pictures import side_by_side
 from bench.tasks.scored_meter import ScoredMeter
 from bench.tasks.segmentation_loss import segmentation_loss
@@ -42,15 +42,6 @@ Found = dict[str, float | None]
 
 _AVERAGES = ("loss", "dice", "iou")
 """All but a single class's scores, of which the best constant prediction is that class."""
-
-
-def predict_labels(scores: Tensor) -> Tensor:
-    """(B, K, H, W) scores, or (B, 1, H, W) logits of the second class → (B, H, W) uint8 labels."""
-    if scores.shape[1] == 1:
-        return (scores[:, 0] > 0).to(torch.uint8)
-    if scores.shape[1] == 2:  # several times faster than argmax on a CPU
-        return (scores[:, 1] > scores[:, 0]).to(torch.uint8)
-    return scores.argmax(1).to(torch.uint8)
 
 
 class Segmentation:

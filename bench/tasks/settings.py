@@ -12,7 +12,7 @@ from bench.metric_columns import SPLIT, class_columns
 from bench.registry import Registry
 from bench.settings import Settings, added_later, machine_local
 from bench.tasks.frechet_settings import FrechetSettings
-from bench.tasks.metric_settings import AnyMetric, WithMetrics
+from bench.tasks.metric_settings import AnyMetric, WithMetrics, missing_column
 from bench.tasks.metric_settings import Mode as Mode
 
 TargetForm = Literal["mask", "label", "labels", "none"]
@@ -62,7 +62,9 @@ class TaskSettings(Settings):
     def end_metrics(self) -> frozenset[str]:
         """The metrics that are computed at the end only."""
         metrics: tuple[AnyMetric, ...] = getattr(self, "metrics", ())
-        return frozenset(metric.measure for metric in metrics if metric.when == "end")
+        at_end = [metric for metric in metrics if metric.when == "end"]
+        counts = (missing_column(metric.measure) for metric in at_end if metric.counts_missing)
+        return frozenset([*(metric.measure for metric in at_end), *counts])
 
     @abstractmethod
     def default_metric(self) -> str:
@@ -87,6 +89,8 @@ def further_modes(metrics: Iterable[AnyMetric], columns: Sequence[str]) -> dict[
         found[metric.measure] = metric.mode
         if metric.per_class and len(columns) > 1:
             found |= {f"{metric.measure}_{name}": metric.mode for name in columns}
+        if metric.counts_missing:
+            found[missing_column(metric.measure)] = "min"
     return found
 
 

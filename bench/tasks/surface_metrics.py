@@ -7,6 +7,7 @@ is empty there is no distance either; NSD and clDice are 0.
 from __future__ import annotations
 
 import warnings
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -17,6 +18,8 @@ from bench.tasks.extra_metrics import PairMetric, ScoredClasses
 
 class HausdorffDistance(PairMetric):
     """A percentile of the symmetric Hausdorff distance between the outlines."""
+
+    counts_missing: ClassVar[bool] = True
 
     def __init__(self, measure: str, classes: ScoredClasses, *, percentile: float = 95.0) -> None:
         super().__init__(measure, classes)

@@ -56,7 +56,7 @@ class Stepper:
         self.nonfinite_steps = (
             NonfiniteSteps(settings.bad_steps, device) if settings.bad_steps else None
         )
-        whole = with_task_state(model, task)
+        whole = self._trained = with_task_state(model, task)
         self.graph = None if graphs is None else StepGraph(whole, self._launched_gradient, graphs)
         undoes = self._retries or self.nonfinite_steps is not None
         self._buffers = BufferSnapshot(whole) if undoes else None
@@ -75,10 +75,10 @@ class Stepper:
         """The optimizer's part of the step."""
         clip = self._settings.clip_grad_norm
         if self.nonfinite_steps is None:
-            self._precision.step(self._optimizer, self._model, clip, self.noise)
+            self._precision.step(self._optimizer, self._trained, clip, self.noise)
             return loss
         nonfinite = self._precision.step_if_finite(
-            loss, self._optimizer, self._model, clip, self.noise
+            loss, self._optimizer, self._trained, clip, self.noise
         )
         assert self._buffers is not None  # kept wherever a step may be passed over
         self._buffers.restore(nonfinite)

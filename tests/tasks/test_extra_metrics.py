@@ -98,6 +98,7 @@ def test_hd95_by_hand_and_missing_where_a_mask_is_empty() -> None:
     )
     assert found["hd95"] == pytest.approx(4)
     np.testing.assert_allclose(images.column("hd95"), [4, np.nan, np.nan])
+    assert found["hd95_missing"] == 2
     np.testing.assert_allclose(images.column("nsd"), [0, 0, 0])
     nothing = torch.zeros(1, 9, 9)
     found, images = segmented(
@@ -105,6 +106,22 @@ def test_hd95_by_hand_and_missing_where_a_mask_is_empty() -> None:
     )
     assert [found[name] for name in ("hd95", "nsd", "cldice")] == [None] * 3
     assert np.isnan(images.column("hd95")).all()
+    assert found["hd95_missing"] == 0
+
+
+def test_pairs_without_a_value_are_counted() -> None:
+    truth, predicted = torch.zeros(4, 9, 9), torch.zeros(4, 9, 9)
+    truth[0, :2] = predicted[0, :2] = 1
+    truth[1, :2] = 2  # not predicted
+    predicted[2, :2] = 2  # not there
+    found, _ = segmented(predicted, truth.to(torch.uint8), "hd95", "precision")
+    assert found["hd95_missing"] == 2  # the last image has neither mask nor prediction
+    assert found["precision_missing"] == 1  # nothing predicted
+    modes = SegmentationSettings.model_validate({"metrics": ["hd95", "recall"]})
+    names = modes.metric_modes(("background", "cat"))
+    assert names["hd95_missing"] == "min"
+    assert "recall_missing" not in names
+    assert modes.end_metrics() == {"hd95", "hd95_missing"}
 
 
 def test_cl_dice_of_broken_tubes_by_hand() -> None:
@@ -312,7 +329,7 @@ def test_modes_name_every_column() -> None:
     modes = settings.metric_modes(THREE)
     assert set(modes) == {name for name in found if not name.startswith("scored_")}
     assert (modes["hd95_cat"], modes["nsd_1_dog"], modes["miou"]) == ("min", "max", "max")
-    assert settings.end_metrics() == {"hd95", "nsd_1"}
+    assert settings.end_metrics() == {"hd95", "hd95_missing", "nsd_1"}
 
 
 def test_every_metric_has_bounds_and_a_task() -> None:

@@ -242,3 +242,20 @@ def test_what_a_loss_keeps_is_the_tasks_state() -> None:
     assert set(task.state.state_dict()) == {"0.log_temperature", "0.mean"}
     assert not Segmentation().state.state_dict()
     assert isinstance(task.state[0], own_parts.ScaledCrossEntropy)  # type: ignore[index]
+
+
+class Unseen:
+    """Keeps a weight where no optimizer finds it."""
+
+    def __init__(self) -> None:
+        self.scale = torch.ones(2, requires_grad=True)
+
+    def __call__(self, scores: Tensor, masks: Tensor) -> Tensor:
+        weighted = scores * self.scale.view(1, 2, 1, 1)
+        return nn.functional.cross_entropy(weighted, masks, ignore_index=255)
+
+
+def test_a_loss_whose_weights_nobody_would_train_is_refused() -> None:
+    settings = CustomLoss.model_validate({"target": f"{__name__}:Unseen"})
+    with pytest.raises(SpecError, match=r"keeps 'scale'.*make the loss an nn.Module"):
+        ForeignLoss(settings)

@@ -17,6 +17,7 @@ from bench.plan.trial import Trial
 from bench.spec.schema import SelectSettings
 from bench.spec.train_parts import GradientNoiseSettings
 from bench.spec.train_settings import TrainSettings
+from bench.tasks.base import task_state
 from bench.train import checkpoint
 from bench.train.average import WeightAverage
 from bench.train.batchnorm import update_batchnorm
@@ -31,6 +32,7 @@ from bench.train.samplers import (
 )
 from bench.train.schedules import PlateauSchedule, make_schedule
 from bench.train.session import train_trial
+from bench.train.train_state import TrainState
 from bench.train.trial_parts import build
 from tests.builders.own_parts import Lion
 from tests.builders.training import MemoryRecorder, Silent, make_trial, results
@@ -395,3 +397,20 @@ def test_existing_states_have_no_new_keys(tmp_path: Path) -> None:
     state = checkpoint.load(tmp_path / "last.pt")
     assert "task_state" not in state
     assert "schedule" not in state
+
+
+def test_the_gradient_of_a_losss_weights_is_clipped_and_they_are_trained() -> None:
+    """One step of plain SGD moves all weights together by the norm that is left."""
+    train = {
+        "loss": {"target": "tests.builders.own_parts:ScaledCrossEntropy"},
+        "optimizer": "sgd", "momentum": 0.0, "lr": 1.0, "clip_grad_norm": 1e-3, "batch_size": 4,
+    }  # fmt: skip
+    parts = build(make_trial(train=train))
+    state = TrainState(parts.model, parts.task, parts.trial.settings.train, parts.device, images=12)
+    whole = [*parts.model.parameters(), *task_state(parts.task).parameters()]
+    before = [weight.detach().clone() for weight in whole]
+    state.train()
+    state.step(parts.batches("train", 4).at_indices(torch.arange(4)))
+    moved = [new.detach() - old for new, old in zip(whole, before, strict=True)]
+    assert float(torch.cat([part.flatten() for part in moved]).norm()) == pytest.approx(1e-3, 1e-2)
+    assert float(moved[-1].abs()) > 0

@@ -12,7 +12,9 @@ import pandas as pd
 from bench.analysis.records import Records
 from bench.analysis.score_definitions import scores_sentence
 from bench.metric_columns import FIGURES, SPLIT, MetricColumn, class_columns
+from bench.report.format.display_names import display_name
 from bench.states import BENCH_SOURCE
+from bench.tasks.metric_settings import missing_column
 from bench.tasks.settings import SUPPORT
 
 ELSEWHERE = "Scores were logged elsewhere: how they were computed is not recorded"
@@ -27,6 +29,7 @@ OTHER_TASKS = {
 }
 SEVERAL = "Experiments do not define scores alike (see above)"
 _SHOWN = 3
+_MISSING = missing_column("")
 
 
 def definition(records: Records) -> str:
@@ -39,7 +42,10 @@ def definition(records: Records) -> str:
         return ""
     if records.scoring is None and records.combined_from:
         return f"{SEVERAL}."
-    parts = [scores_sentence(records.scoring), *support(records.done), *_lacking(records)]
+    parts = [
+        scores_sentence(records.scoring), *support(records.done), *_lacking(records),
+        *without_value(records),
+    ]  # fmt: skip
     return f"{'; '.join(parts)}."
 
 
@@ -68,6 +74,24 @@ def support(done: pd.DataFrame) -> list[str]:
                 counts.append(f"{low if low == high else f'{low} to {high}'} {unit}")
         if counts:
             found.append(f"{name}: {', '.join(counts)} with a score")
+    return found
+
+
+def without_value(records: Records) -> list[str]:
+    """Metrics that some images have no value of though mask or prediction is there: how many."""
+    found = []
+    for name in records.metrics:
+        metric = name.removesuffix(_MISSING)
+        if metric == name or metric not in records.metrics:
+            continue
+        for split, column in (("test", f"test_{name}"), ("validation", f"best_val_{name}")):
+            values = records.done.get(column, pd.Series(dtype="float64")).dropna()
+            if len(values) and values.max() > 0:
+                low, high = (f"{int(value):,}" for value in (values.min(), values.max()))
+                count = low if low == high else f"{low} to {high}"
+                several = len((records.scoring or {}).get("classes", ())) > 1
+                where = "pairs of image and class" if several else "images"
+                found.append(f"{display_name(metric)} has no value in {count} {split} {where}")
     return found
 
 

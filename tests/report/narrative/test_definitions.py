@@ -112,6 +112,13 @@ def test_a_class_that_a_split_lacks_is_named(tmp_path: Path) -> None:
     assert text.endswith("; the test split lacks cat; the validation split lacks dog.")
 
 
+def test_images_without_a_value_are_counted(tmp_path: Path) -> None:
+    facts = {"test_hd95": 3.0, "test_hd95_missing": 4, "best_val_hd95_missing": 0}
+    metrics = {"loss": "min", "dice": "max", "hd95": "min", "hd95_missing": "min"}
+    text = definition(made(tmp_path, scoring=SEVERAL, facts=facts, metrics=metrics))
+    assert text.endswith("; HD95 has no value in 4 test pairs of image and class.")
+
+
 def test_scores_that_were_logged_elsewhere_are_not_known(tmp_path: Path) -> None:
     write_experiment(tmp_path, "exp", [MadeTrial(source="paper", seed=None)])
     assert definition(load(Store(tmp_path), "exp")).startswith("Scores were logged elsewhere")
