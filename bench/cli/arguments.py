@@ -87,7 +87,8 @@ Executor = Annotated[
 Address = Annotated[
     str | None,
     typer.Option(
-        help="The Ray cluster's; auto: the one that this machine belongs to. Default: auto.",
+        help="The Ray cluster's: host:port; auto, the default: the one that this machine belongs "
+        "to; local: this machine alone.",
         show_default=False,
     ),
 ]

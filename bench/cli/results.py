@@ -6,18 +6,30 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bench.cli.arguments import REPORTS, RESULTS, AsJson, Results
 from bench.cli.output import exit_on_problems, for_each, print_note, print_table
 from bench.errors import BenchError, printable
+from bench.interruption import interruptible
+
+if TYPE_CHECKING:
+    from bench.record.store import Store
 
 
 def status(
     experiment: Annotated[str | None, typer.Argument(help="Default: all.")] = None,
     as_json: AsJson = False,
+    watch: Annotated[
+        bool,
+        typer.Option(
+            "--watch",
+            help="Follow the experiment until every trial has ended, from any machine that sees "
+            "the folder.",
+        ),
+    ] = False,
     results: Results = RESULTS,
 ) -> None:
     """Show how far the trials are."""
@@ -26,6 +38,9 @@ def status(
     from bench.record.store import Store
 
     store = Store(results)
+    if watch:
+        _watch(store, experiment, as_json=as_json)
+        return
     names = [store.existing(experiment)] if experiment else store.experiments()
     found, problems = for_each(names, lambda name: status_rows(store, name))
     rows = [row for rows in found for row in rows]
@@ -39,6 +54,17 @@ def status(
     for line in (line for lines in looks for line in lines):
         print(printable(line), file=sys.stderr if as_json else sys.stdout)
     exit_on_problems(problems or untold)
+
+
+def _watch(store: Store, experiment: str | None, *, as_json: bool) -> None:
+    from rich.console import Console
+
+    from bench.commands.watch import watch, watched_experiment
+
+    if as_json:
+        raise BenchError("--watch shows what happens: without --json")
+    with interruptible():
+        watch(store, watched_experiment(store, experiment), Console())
 
 
 def report(

@@ -9,17 +9,18 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.arguments import RESULTS, Results
+from bench.cli.arguments import RESULTS, Address, Results
 from bench.cli.output import print_table
 from bench.exit_codes import ExitCode
 
 
-def doctor(results: Results = RESULTS) -> None:
-    """Check machine, GPU, data and stores: what works, and what to do about the rest."""
+def doctor(results: Results = RESULTS, address: Address = None) -> None:
+    """Check machine, GPU, data, stores and a cluster: what works, and what to do about the rest."""
+    from bench.commands.cluster_checks import cluster_checks
     from bench.commands.inspect import doctor_table
     from bench.doctor import checks
 
-    found = checks(results)
+    found = [*checks(results), *cluster_checks(address)]
     print_table(doctor_table(found))
     wrong = any(check.state == "problem" for check in found)
     sys.exit(ExitCode.SOME_FAILED if wrong else ExitCode.OK)

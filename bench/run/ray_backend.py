@@ -13,8 +13,9 @@ from bench.plan.trial import Trial
 from bench.run.executor_options import ExecutorOptions
 from bench.run.executors.base import Executor
 from bench.run.executors.cluster import TrialShare, connected, nodes, trial_share
-from bench.run.executors.ray import Host, Hosts, HostSettings, RayExecutor, end
+from bench.run.executors.ray import RayExecutor
 from bench.run.executors.ray_host import NodeFacts, Preparation, SharedFile
+from bench.run.executors.ray_hosts import Host, Hosts, HostSettings, end
 from bench.run.limits import Limits
 from bench.run.prepare import ATTEMPTS, PreparationError, Prepared, Report
 from bench.run.resources import fit_on_gpu

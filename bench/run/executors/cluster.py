@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import math
 import os
@@ -115,6 +116,7 @@ def connected(address: str) -> Iterator[None]:
         ) from error
     try:
         _take_back(handlers)
+        _silence()
         yield
     finally:
         ray.shutdown()
@@ -190,6 +192,16 @@ def _name(record: Mapping[str, Any]) -> str:
     if given and given != record.get("NodeManagerAddress"):
         return given
     return str(record.get("NodeManagerHostname") or given)
+
+
+def _silence() -> None:
+    """Ray prints pages about lost nodes to standard output, where a report's path is looked for.
+
+    It has no setting for that. What has happened to a trial is said by its own event.
+    """
+    worker: Any = importlib.import_module("ray._private.worker")
+    if hasattr(worker, "print_worker_logs"):
+        worker.print_worker_logs = lambda *_, **__: None
 
 
 def _local_options(address: str) -> dict[str, Any]:

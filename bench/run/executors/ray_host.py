@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -31,6 +31,7 @@ from bench.measure.footprint import Footprint
 from bench.plan.trial import Trial
 from bench.run.events import Ended, Event, Started, Ticked, Working
 from bench.run.executors.folder_copy import (
+    CHUNK,
     TOTAL_RATE,
     Commit,
     FilePart,
@@ -105,7 +106,9 @@ class Order:
     at_a_time: int = 1
 
 
-Message = FilePart | Commit | tuple[Event, ...]
+Item = FilePart | Commit | Event
+Message = tuple[Item, ...]
+"""What a host sends at a time: Ray takes some milliseconds for each."""
 Preparation = tuple[str, int, int] | Prepared | BenchError
 
 
@@ -223,17 +226,37 @@ class TrialHost:
                     continue
                 if ended or time.monotonic() >= said + REPORT_SECONDS:
                     said = time.monotonic()
-                    if sender is not None and any(not _is_progress(event) for event in kept):
-                        yield from sender.changes(everything=ended)
-                    yield tuple(_on_node(event, node, copied=sender is not None) for event in kept)
+                    yield from _messages(self._report(kept, node, sender, everything=ended))
                     kept = []
         finally:
             del self._running[job.trial.id]
             executor.close()
 
+    def _report(
+        self, events: Sequence[Event], node: str, sender: FolderSender | None, *, everything: bool
+    ) -> Iterator[Item]:
+        """What has changed of the trial's files, then what has happened."""
+        if sender is not None and any(not _is_progress(event) for event in events):
+            yield from sender.changes(everything=everything)
+        for event in events:
+            yield _on_node(event, node, copied=sender is not None)
+
     def _see_own_gpus(self) -> None:
         """What is prepared or measured here sees the GPUs that Ray gave, and no others."""
         os.environ["CUDA_VISIBLE_DEVICES"] = self._gpus
+
+
+def _messages(items: Iterable[Item]) -> Iterator[Message]:
+    """Items in messages of about `CHUNK` bytes."""
+    message: list[Item] = []
+    size = 0
+    for item in items:
+        message.append(item)
+        size += len(item.data) if isinstance(item, FilePart) else 0
+        if size >= CHUNK:
+            yield tuple(message)
+            message, size = [], 0
+    yield tuple(message)
 
 
 def _merged(kept: list[Event], new: Sequence[Event]) -> list[Event]:
