@@ -24,7 +24,7 @@ class ExecutorName(StrEnum):
     RAY = "ray"
 
 
-class FilesName(StrEnum):
+class FilesMode(StrEnum):
     """How the files of a cluster's trials come into the results folder."""
 
     AUTO = "auto"
@@ -93,7 +93,7 @@ Address = Annotated[
     ),
 ]
 Files = Annotated[
-    FilesName,
+    FilesMode,
     typer.Option(
         help="Whether the trials of a cluster write into the results folder (shared), or are "
         "copied into it (copied); auto: whether a node sees it decides."

@@ -48,7 +48,7 @@ def run(
     keep_last: cli.KeepLast = False,
     executor: cli.Executor = cli.ExecutorName.LOCAL,
     address: cli.Address = None,
-    files: cli.Files = cli.FilesName.AUTO,
+    files: cli.Files = cli.FilesMode.AUTO,
     wait: Annotated[
         bool,
         typer.Option(

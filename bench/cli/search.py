@@ -37,7 +37,7 @@ def search(
     keep_last: cli.KeepLast = False,
     executor: cli.Executor = cli.ExecutorName.LOCAL,
     address: cli.Address = None,
-    files: cli.Files = cli.FilesName.AUTO,
+    files: cli.Files = cli.FilesMode.AUTO,
     reports: cli.Reports = cli.REPORTS,
     trust_code: cli.TrustCode = False,
     results: cli.Results = cli.RESULTS,

@@ -135,6 +135,12 @@ def test_commands_and_their_options_exist(block: Block) -> None:
 def _check_command(command: str) -> None:
     said = re.sub(r"^(\w+=\S+ )*(\.venv/bin/|srun |sbatch )?", "", command)
     said = re.sub(r"^python3? -m bench|^bench(?= )", "bench", said)
+    if said.startswith("ray "):
+        _check_ray(shlex.split(said)[1:])
+        return
+    if said.startswith("kubectl exec"):
+        _check_command(said.partition(" -- ")[2])
+        return
     if not said.startswith("bench "):
         assert command.startswith(OTHERS) or _is_ours(said), f"not tried: {command}"
         return
@@ -146,6 +152,13 @@ def _check_command(command: str) -> None:
     spec = str(context.params.get("spec") or "")
     if spec.startswith("experiments/") and (ROOT / spec).is_file():
         load_spec(ROOT / spec, context.params.get("overrides") or ())
+
+
+def _check_ray(words: list[str]) -> None:
+    scripts = pytest.importorskip(
+        "ray.scripts.scripts", reason="needs Ray: pip install 'bench[ray]'"
+    )
+    scripts.cli.commands[words[0]].make_context(words[0], words[1:])
 
 
 def _plain(word: str) -> str:

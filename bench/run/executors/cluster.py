@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import math
 import os
@@ -199,9 +198,11 @@ def _silence() -> None:
 
     It has no setting for that. What has happened to a trial is said by its own event.
     """
-    worker: Any = importlib.import_module("ray._private.worker")
-    if hasattr(worker, "print_worker_logs"):
-        worker.print_worker_logs = lambda *_, **__: None
+    from ray._private import worker
+
+    printing: Any = worker
+    if hasattr(printing, "print_worker_logs"):
+        printing.print_worker_logs = lambda *_, **__: None
 
 
 def _local_options(address: str) -> dict[str, Any]:
