@@ -10,6 +10,7 @@ import pytest
 
 from bench.record.store import Store
 from bench.report.page import write_report
+from tests.builders.designs import COMPONENTS, built
 from tests.builders.records import study, write_experiment, write_samples
 from tests.report.browser import Browser, chromium
 
@@ -58,6 +59,21 @@ def test_it_opens_without_an_error_or_a_request(browser, page, scheme, width):
     assert browser.problems == []
     assert [url for url in browser.requests if not url.startswith("data:")] == [page.as_uri()]
     assert browser.run("document.documentElement.scrollWidth") == width  # nothing sticks out
+
+
+def test_an_ablation_fits_a_narrow_screen(browser, tmp_path):
+    """Without ticks and p-values, of which it tells; a wide one has them."""
+    store, plan = built(tmp_path, f"design:\n  add_one:\n{COMPONENTS}")
+    page = write_report(store, [plan.experiment], tmp_path / "reports")
+    wider = """[...document.querySelectorAll('#ablation .scroll')]
+        .filter((each) => each.scrollWidth > each.clientWidth).length"""
+    ticks = "document.querySelector('#ablation th.spare').getBoundingClientRect().width > 0"
+    browser.open(page, width=420)
+    assert browser.run(wider) == 0
+    assert not browser.run(ticks)
+    assert "weight decay" in browser.run("document.querySelector('#ablation .narrow').innerText")
+    browser.open(page, width=1280)
+    assert browser.run(ticks)
 
 
 def test_every_figure_is_there(browser, page):

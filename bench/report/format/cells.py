@@ -44,6 +44,7 @@ class Column:
         align: of its texts.
         trials: whether its cells are trials' ids.
         wide: whether its texts are sentences, which wrap.
+        spare: whether a narrow screen leaves it out.
     """
 
     title: str
@@ -52,6 +53,7 @@ class Column:
     align: Align = "right"
     trials: bool = False
     wide: bool = False
+    spare: bool = False
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -65,6 +65,11 @@ class AblationView:
     path_table: Table | None = None
 
     @property
+    def spare(self) -> str:
+        """The headings of the columns that a narrow screen leaves out."""
+        return ", ".join(column.title for column in self.table.columns if column.spare)
+
+    @property
     def heading(self) -> str:
         """The figure's name for people."""
         return title(self.column)
@@ -117,11 +122,15 @@ def fraction_table(found: pd.DataFrame) -> Table:
                 [_amount(row, decimals) for row in found.to_dict("records")],
             ),
             *_tests(found.to_dict("records")),
-            text_column(
-                "Confounded with",
-                "What has the same estimate, of components and interactions of two: the difference "
-                "is the sum of their effects.",
-                aliases,
+            replace(
+                text_column(
+                    "Confounded with",
+                    "What has the same estimate, of components and interactions of two: the "
+                    "difference is the sum of their effects.",
+                    aliases,
+                    wide=True,
+                ),
+                spare=True,
             ),
         ]
     )
@@ -195,11 +204,12 @@ def _ticks(design: Design, name: str, frame: pd.DataFrame) -> Column:
         first = design.levels[name][0]
         cells = [Cell("·" if level == first else level, str(level)) for level in levels]
         cells = [Cell(first, first), *cells[1:]] if len(cells) else cells
-        return Column(name, "The alternative that is taken; · as in the base.", cells, "left")
+        about = "The alternative that is taken; · as in the base."
+        return Column(name, about, cells, "left", spare=True)
     present = (ON, TO)
     cells = [Cell(TICK, 1.0) if level in present else Cell(NO_TICK, 0.0) for level in levels]
     end = "as at the path's end" if design.kind is DesignKind.PATH else "on"
-    return Column(name, f"{TICK} {end}", cells, "left")
+    return Column(name, f"{TICK} {end}", cells, "left", spare=True)
 
 
 def _scores(frame: pd.DataFrame, column: str) -> list[Column]:
@@ -223,7 +233,8 @@ def _scores(frame: pd.DataFrame, column: str) -> list[Column]:
         if name.startswith("mean."):
             levels = name.removeprefix("mean.")
             own = [Cell(numbers.fixed(v, decimals), sort_key(v)) for v in frame[name]]
-            found.append(Column(levels, f"Mean with {levels}, over its finished seeds.", own))
+            about = f"Mean with {levels}, over its finished seeds."
+            found.append(Column(levels, about, own, spare=True))
     return found
 
 
@@ -258,17 +269,18 @@ def _comparisons(design: Design, frame: pd.DataFrame) -> list[Column]:
             for row in rows
         ]
         about = f"Minus {design.reference} [95% interval, not corrected]."
-        found.append(Column(f"Δ to {design.reference}", about, cells))
+        found.append(Column(f"Δ to {design.reference}", about, cells, spare=True))
     return [*found, *_tests(rows)]
 
 
 def _tests(rows: list[dict[Any, Any]]) -> list[Column]:
+    p_values = p_value_column(
+        "p (Holm)",
+        "Of the hypothesis, corrected over all hypotheses; else over all explored differences.",
+        [row["p_corrected"] for row in rows],
+    )
     return [
-        p_value_column(
-            "p (Holm)",
-            "Of the hypothesis, corrected over all hypotheses; else over all explored differences.",
-            [row["p_corrected"] for row in rows],
-        ),
+        replace(p_values, spare=True),
         Column(
             "Verdict",
             "Of the hypothesis that tests it; clear or not where none does.",
