@@ -127,6 +127,8 @@ class Splits:
     """Which of the images' values become 0 and 1; 16-bit images need one of their own."""
     originals: OwnSizes | None = None
     """The samples at their own sizes; None: they have none but that of the arrays."""
+    folds: tuple[Split, ...] = ()
+    """Of cross-validation, for a survey: the images of every fold."""
 
     def __post_init__(self) -> None:
         wide = any(split.images.dtype == np.uint16 for split in self.splits.values())

@@ -151,13 +151,18 @@ def in_folds(splits: Splits, data: DataSettings, fold: int | None, seed: int) ->
 def first_fold(splits: Splits, data: DataSettings, seed: int) -> Splits:
     """What a survey looks at: of cross-validation the first fold, which its notes say.
 
+    Every fold's images are in `folds`, for what any two of them share.
+
     Raises:
         DataError: as `in_folds`.
     """
     if data.folds is None:
         return splits
     found = in_folds(splits, data, 0, seed)
-    return replace(found, notes=(*found.notes, "what is counted here is the first fold"))
+    pool, numbers = _partition(splits, data, seed)
+    folds = tuple(_rows_of(pool, np.flatnonzero(numbers == k)) for k in range(data.folds.k))
+    note = "what is counted here is the first fold; duplicates are looked for between all folds"
+    return replace(found, notes=(*found.notes, note), folds=folds)
 
 
 def check_whole(numbers: Sequence[int], groups: Sequence[str]) -> None:

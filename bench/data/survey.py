@@ -7,7 +7,7 @@ masks no classes. `bench.data.survey_warnings` says what of it is suspicious.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -21,6 +21,9 @@ from bench.data.survey_files import FilesSurvey, files_survey
 from bench.errors import StoreError
 
 EXAMPLES = 5
+FOLDS, OTHER_FOLDS = "the folds", "another fold"
+"""What a crossing calls the images that folds share out, and those of another of them."""
+_FOLD = "fold "
 
 
 @dataclass(frozen=True)
@@ -167,7 +170,7 @@ def survey_of(data: Splits, settings: DataSettings) -> Survey:
         upright=not isinstance(settings, FilesSettings) or settings.exif == "apply",
         window=WindowSurvey(data.window.low, data.window.high, data.window.origin),
         splits={key: _split(split, data, background) for key, split in data.splits.items()},
-        crossings=(*shared_images(twins(filled, data.window)), *_shared_sets(data.splits)),
+        crossings=(*_shared_images(data, filled), *_shared_sets(data.splits)),
         notes=data.notes,
     )
 
@@ -232,6 +235,21 @@ def _label_counts(found: Ints, labels: Sequence[str]) -> dict[str, int]:
         (found == 1).T if found.ndim == 2 else (found == label for label in range(len(labels)))
     )
     return {name: int(own.sum()) for name, own in zip(labels, of_label, strict=True)}
+
+
+def _shared_images(data: Splits, filled: Mapping[str, Split]) -> tuple[Crossing, ...]:
+    """Near-duplicates in several splits; of cross-validation in several folds, whichever is val."""
+    if not data.folds:
+        return shared_images(twins(filled, data.window))
+    folds = {f"{_FOLD}{number}": fold for number, fold in enumerate(data.folds)}
+    tests = {name: split for name, split in filled.items() if name == "test"}
+    found = twins({**folds, **tests}, data.window)
+    once: dict[tuple[str, str], Twin] = {}
+    for twin in sorted(found, key=lambda each: not each.identical):
+        split = FOLDS if twin.split in folds else twin.split
+        other = OTHER_FOLDS if split == FOLDS else FOLDS
+        once.setdefault((split, twin.name), replace(twin, split=split, other_split=other))
+    return shared_images(list(once.values()))
 
 
 def shared_images(found: Sequence[Twin]) -> tuple[Crossing, ...]:

@@ -20,6 +20,7 @@ class Kind(StrEnum):
     RARE_CLASS = "rare_class"
     IMBALANCED = "imbalanced"
     SHARED_IMAGES = "shared_images"
+    SHARED_BY_FOLDS = "shared_by_folds"
     SHARED_GROUPS = "shared_groups"
     SHARED_NAMES = "shared_names"
     FEW_IMAGES = "few_images"
@@ -100,6 +101,10 @@ ADVICE: Mapping[Kind, Advice] = {
     Kind.SHARED_IMAGES: Advice(
         "scores on that split are better than on images never seen",
         "take them out of one of the splits",
+    ),
+    Kind.SHARED_BY_FOLDS: Advice(
+        "scores of cross-validation are better than on images never seen",
+        "take one of each out, or give them one group (data.folds.group)",
     ),
     Kind.SHARED_GROUPS: Advice(
         "images of one group resemble each other, so scores are better than on groups never seen",

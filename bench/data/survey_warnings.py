@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.data.survey import Crossing, MaskSurvey, SplitSurvey, Survey
+from bench.data.survey import FOLDS, Crossing, MaskSurvey, SplitSurvey, Survey
 from bench.data.survey_files import FilesSurvey
 from bench.data.survey_kinds import ADVICE, Kind
 from bench.data.survey_words import listed, number, percent, span
@@ -178,6 +178,13 @@ def _labels(names: Sequence[str], total: int) -> str:
 
 def _crossing(found: Crossing, splits: Mapping[str, SplitSurvey]) -> DataWarning:
     shown = f"({', '.join(found.examples[:_EXAMPLES])}{', …' if found.count > _EXAMPLES else ''})"
+    if found.second == FOLDS:
+        pooled = sum(split.images for name, split in splits.items() if name != "test")
+        text = (
+            f"{found.count:,} of {pooled:,} images are in {found.first}, too, identical or nearly "
+            f"identical {shown}"
+        )
+        return DataWarning(Kind.SHARED_BY_FOLDS, text)
     if found.what == "images":
         text = (
             f"{_of(found.count, splits[found.second].images, found.second)} images are in "

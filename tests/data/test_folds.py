@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from bench.data.settings import (
     OxfordPetSettings,
     ShapesSettings,
 )
+from bench.data.survey import survey_of
+from bench.data.survey_warnings import data_warnings
 from bench.errors import DataError
 from tests.builders.image_folders import made
 
@@ -448,3 +451,31 @@ def test_deep_images_are_seen_through_the_window_of_their_fold(tmp_path: Path) -
     given = settings.model_copy(update={"window": (0.0, 20_000.0)})
     whole = DATASETS.build(given).prepare()
     assert in_folds(whole, given, 0, 0).window == whole.window
+
+
+@pytest.mark.parametrize("of", ["trainval", "all"])
+def test_copies_in_any_two_folds_are_found(of: str) -> None:
+    """Also in those of which neither is the fold that a survey counts; and in the test split."""
+    whole, settings = shapes(k=4, of=of)
+    folds = [in_folds(whole, settings, fold, 0).splits["val"].names for fold in range(4)]
+
+    def copy(source: str, target: str) -> None:
+        (there, i), (here, j) = images[source], images[target]
+        here.images[j] = there.images[i]  # type: ignore[index]  # an array
+
+    whole = replace(
+        whole,
+        splits={k: replace(s, images=np.array(s.images)) for k, s in whole.splits.items()},
+    )
+    images = {name: (s, i) for s in whole.splits.values() for i, name in enumerate(s.names)}
+    copy(folds[1][0], folds[3][0])
+    if of != "all":
+        copy(folds[2][1], whole.splits["test"].names[0])
+    found = survey_of(first_fold(whole, settings, 0), settings)
+    warnings = {str(w.kind): w.text for w in data_warnings(found, "mask")}
+    pooled = 22 if of == "all" else 18
+    assert warnings["shared_by_folds"].startswith(f"1 of {pooled} images are in another fold, too")
+    assert f"{folds[3][0]} is {folds[1][0]}" in warnings["shared_by_folds"]
+    assert ("shared_images" in warnings) == (of != "all")
+    if of != "all":
+        assert warnings["shared_images"].startswith("1 of 4 test images are in the folds, too")

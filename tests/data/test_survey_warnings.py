@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bench.data.base import FileFacts
-from bench.data.survey import Crossing, Survey, WindowSurvey
+from bench.data.survey import FOLDS, OTHER_FOLDS, Crossing, Survey, WindowSurvey
 from bench.data.survey_files import files_survey
 from bench.data.survey_kinds import ADVICE, Kind
 from bench.data.survey_warnings import Target, data_warnings
@@ -32,8 +32,8 @@ def labelled(train: list[int], other: list[int]) -> Survey:
     return survey(splits, (), ("a", "b", "c")[: len(train)])
 
 
-def crossing(what: str) -> Survey:
-    found = Crossing(what, "train", "val", 4, 1, ("x is y", "z is w", "u is v", "r is s"))
+def crossing(what: str, first: str = "train", second: str = "val") -> Survey:
+    found = Crossing(what, first, second, 4, 1, ("x is y", "z is w", "u is v", "r is s"))
     return replace(healthy(), crossings=(found,))
 
 
@@ -138,6 +138,13 @@ CASES: dict[Kind, tuple[Callable[[], Survey], str, Callable[[], Survey], Target]
         lambda: crossing("images"),
         "4 of 30 val images are in train, too, identical or nearly identical "
         "(x is y, z is w, u is v, …)",
+        healthy,
+        "none",
+    ),
+    Kind.SHARED_BY_FOLDS: (
+        lambda: crossing("images", OTHER_FOLDS, FOLDS),
+        "4 of 60 images are in another fold, too, identical or nearly identical (x is y, z is w, "
+        "u is v, …)",
         healthy,
         "none",
     ),

@@ -1,4 +1,4 @@
-"""LaTeX tables of real pages: what a compiler would stumble over, as far as it shows without one."""
+"""LaTeX tables of real pages: what a compiler would stumble over, as far as can be seen."""
 
 from __future__ import annotations
 
