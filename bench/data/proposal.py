@@ -124,7 +124,7 @@ def _of_pairing(pairing: Pairing, tree: Tree) -> Proposal:
         settings["images"] = pairing.images
     if pairing.masks != "masks":
         settings["masks"] = pairing.masks
-    notes = [f"{len(pairing.pairs):,} images have masks, {pairing.images} with {pairing.masks}"]
+    notes = [f"{len(pairing.pairs):,} images have masks: {pairing.images} with {pairing.masks}"]
     has_splits = "{split}" in pairing.images
     lists = {} if has_splits else _lists(tree, [image for _, image, _ in pairing.pairs])
     if lists:

@@ -7,6 +7,7 @@ search of experiments/search_unet.yaml.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import subprocess
 import sys
@@ -96,7 +97,7 @@ def mlflow_pages(browser: Browser, records: Path) -> None:
         page = f"{address}/#/experiments/{experiment.experiment_id}/runs"
         _shoot(browser, page, "mlflow-runs.png", (1440, 900), MODEL_TRAINING, unfold=True)
         charts = f"{page}/{run.info.run_id}/model-metrics"
-        _shoot(browser, charts, "mlflow-charts.png", (1440, 2300), MODEL_TRAINING)
+        _shoot(browser, charts, "mlflow-charts.png", (1440, 1750), drawn=6)
 
 
 def dashboard(browser: Browser, search: Path) -> None:
@@ -136,10 +137,12 @@ MODEL_TRAINING = """
 document.querySelector('[data-component-id="mlflow.assistant.chat_panel.close"]')?.click();
 """
 """Not the pages of language models, no assistant."""
+PLOTS = "document.querySelectorAll('.main-svg').length"
 UNFOLD = """(() => {
-  const icon = document.querySelector('[row-index="0"] svg') ?? document.body;
-  const box = icon.getBoundingClientRect(); return [box.x + box.width / 2, box.y + box.height / 2];
+  const run = [...document.querySelectorAll('a')].find((a) => /\\/runs\\/[0-9a-f]{32}/.test(a.href));
+  const box = run.getBoundingClientRect(); return [box.x - 32, box.y + box.height / 2];
 })()"""
+"""Where the sign is that unfolds the first run: left of its name."""
 
 
 def _shoot(
@@ -150,6 +153,7 @@ def _shoot(
     script: str = "0",
     *,
     unfold: bool = False,
+    drawn: int = 0,
 ) -> None:
     """A picture of an application's page, once it has drawn itself and `script` has run in it."""
     width, height = size
@@ -166,13 +170,17 @@ def _shoot(
                 "Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1
             )
         time.sleep(SETTLING)
+    end = time.monotonic() + PATIENCE
+    while browser.run(PLOTS) < drawn and time.monotonic() < end:
+        time.sleep(1)
+    shot = browser.send("Page.captureScreenshot")  # of the viewport: a larger one draws all anew
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
-        browser.shoot(path, tallest=height)
+        path.write_bytes(base64.b64decode(shot["data"]))
         _save(path, name)
 
 
-SETTLING = 30.0  # seconds; such pages load their parts one after the other
+SETTLING = 40.0  # seconds; such pages load their parts one after the other
 
 
 def _save(path: Path, name: str) -> None:
