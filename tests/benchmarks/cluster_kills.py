@@ -3,10 +3,10 @@
     python -m tests.benchmarks.cluster_kills --kills 20 [--pets FOLDER]
 
 The cluster is on this machine: a head, and nodes of one core each with folders of their own, of
-which the driver's results folder is none. An experiment runs on it while every few seconds a random
-node is killed, with all its processes, and another started; some times the driver is killed, too,
-and started again. In the end every trial must be done, exactly once, and equal to the bit to one of
-the local executor.
+which the driver's results folder is none. An experiment runs on it while after every few epochs a
+random node is killed, with all its processes, and another started; after every seventh node the
+driver is killed, too, and started again. In the end every trial must be done, exactly once, and
+equal to the bit to one of the local executor.
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ def run_with_kills(
     """Run to the end; how often nodes and drivers were killed."""
     draw, done = random.Random(seed), {"nodes": 0, "drivers": 0}
     driver = start(arguments, log)
-    wait_for_first_epoch(log, driver)
     while driver.poll() is None:
-        time.sleep(draw.uniform(5.0, 25.0))
+        wait_for_epochs(log, driver, 2)
+        time.sleep(draw.uniform(0.0, 5.0))
         if done["nodes"] >= kills or driver.poll() is not None:
             continue
         nodes.lose(draw.choice(sorted(nodes.added)))
@@ -79,9 +79,10 @@ def run_with_kills(
     return done
 
 
-def wait_for_first_epoch(log: Path, driver: subprocess.Popen[bytes]) -> None:
-    """Until training is under way."""
-    while driver.poll() is None and b": epoch 1/" not in log.read_bytes():
+def wait_for_epochs(log: Path, driver: subprocess.Popen[bytes], count: int) -> None:
+    """Until so many epochs more are said to be done: a kill hits trials that are under way."""
+    before = log.read_bytes().count(b": epoch ")
+    while driver.poll() is None and log.read_bytes().count(b": epoch ") < before + count:
         time.sleep(0.2)
 
 

@@ -13,6 +13,7 @@ from bench.run.events import Ended, EpochDone, Event, Retried, Started
 from bench.run.executors.cluster import TrialShare, connected
 from bench.run.executors.local import LocalExecutor
 from bench.run.executors.ray import RayExecutor
+from bench.run.executors.ray_host import SharedFile
 from bench.run.executors.ray_hosts import ClusterError, Hosts, HostSettings
 from bench.run.limits import Limits
 from bench.run.runner import run
@@ -47,6 +48,22 @@ class TestRay(ExecutorConformance):
             return RayExecutor(hosts, limits)
 
         return Executors(make)
+
+
+def test_nodes_that_see_the_results_folder_write_there(hosts: Hosts, tmp_path: Path) -> None:
+    seen, unseen = tmp_path / "seen", tmp_path / "unseen"
+    seen.write_text("token")
+    trial = job(tmp_path, train={"epochs": 1})
+    settings = replace(hosts.settings, files="auto", jobs=1)
+    sharing = Hosts(replace(settings, shared=SharedFile(seen, "token")), print)
+    run_on(RayExecutor(sharing), trial)
+    sharing.close()
+    assert files(trial).status().status is Status.DONE
+    for other in (SharedFile(seen, "another"), SharedFile(unseen, "token")):
+        assert not other.is_there()
+    refusing = replace(settings, files="shared", shared=SharedFile(unseen, "token"))
+    outcome = run([job(tmp_path, seed=1)], RayExecutor(Hosts(refusing, print)), lambda _: None)
+    assert "does not see the results folder, as --files shared wants" in str(outcome.reason)
 
 
 def short_trial_on(node: str, hosts: Hosts, folder: Path) -> tuple[Job, Hosts]:

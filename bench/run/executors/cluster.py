@@ -6,6 +6,8 @@ import importlib.util
 import math
 import os
 import signal
+import socket
+import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,7 +18,7 @@ from bench.errors import BenchError, first_line
 from bench.interruption import SIGNALS
 from bench.spec.schema import Machine
 
-CONNECT_SECONDS = 30
+CONNECT_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ def connected(address: str) -> Iterator[None]:
             f"--address {address}: is Ray's client, which cannot stream: run bench on a node of "
             "the cluster, or with `ray job submit`, and leave --address out"
         )
+    _check_that_somebody_answers(address)
     handlers = {each: signal.getsignal(each) for each in SIGNALS}
     try:
         ray.init(
@@ -109,10 +112,7 @@ def connected(address: str) -> Iterator[None]:
             **_local_options(address),
         )
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        raise BenchError(
-            f"--address {address}: no Ray cluster answers ({first_line(error)}): `ray start "
-            "--head` starts one, `--address local` uses this machine alone"
-        ) from error
+        raise _no_cluster(address, first_line(error)) from error
     try:
         _take_back(handlers)
         _silence()
@@ -120,6 +120,25 @@ def connected(address: str) -> Iterator[None]:
     finally:
         ray.shutdown()
         _take_back(handlers)
+
+
+def _check_that_somebody_answers(address: str) -> None:
+    """Ray itself waits for minutes where nobody does."""
+    address = address if address != "auto" else os.environ.get("RAY_ADDRESS", address)
+    host, _, port = address.rpartition(":")
+    if not (host and port.isdecimal()):
+        return  # auto: Ray looks where the last cluster of this machine was started
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise _no_cluster(address, getattr(error, "strerror", None) or str(error)) from error
+
+
+def _no_cluster(address: str, reason: str) -> BenchError:
+    return BenchError(
+        f"--address {address}: no Ray cluster answers ({reason}): `ray start --head` starts one, "
+        "`--address local` uses this machine alone"
+    )
 
 
 def import_ray() -> Any:
@@ -211,8 +230,6 @@ def _local_options(address: str) -> dict[str, Any]:
 
 def _take_back(handlers: Mapping[Any, Any]) -> None:
     """Signals are ours: Ray would exit at SIGTERM, and no trial would stop resumably."""
-    import threading
-
     if threading.current_thread() is threading.main_thread():
         for each, handler in handlers.items():
             signal.signal(each, handler)
