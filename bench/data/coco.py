@@ -26,15 +26,15 @@ class AnnotatedMask:
     Attributes:
         file: of the annotations.
         image: the image's file name there.
-        height, width: of the image, in pixels.
+        height, width: of the image, in pixels; None: coordinates are shares of its sides.
         regions: class and `segmentation` (polygons or run lengths) of each object, in the order in
             which they are drawn.
     """
 
     file: Path
     image: str
-    height: int
-    width: int
+    height: int | None
+    width: int | None
     regions: tuple[tuple[int, Any], ...]
 
     @property
@@ -43,24 +43,32 @@ class AnnotatedMask:
         described = [self.height, self.width, self.regions]
         return hashlib.sha256(json.dumps(described).encode()).hexdigest()[:24]
 
-    def draw(self) -> tuple[Array, FileFacts]:
+    def draw(self, image_size: tuple[int, int]) -> tuple[Array, FileFacts]:
         """The classes (H, W), and what a file of them would be like.
+
+        Args:
+            image_size: height and width of the image, where annotations do not say them.
 
         Raises:
             UnreadableError: a region is none; names the image.
         """
-        classes = np.zeros((self.height, self.width), np.uint8)
+        height, width = self.height or image_size[0], self.width or image_size[1]
+        classes = np.zeros((height, width), np.uint8)
         for label, segmentation in self.regions:
-            classes[self._region(segmentation)] = label
+            scaled = segmentation
+            if self.height is None:
+                sides = np.tile([width, height], len(segmentation[0]) // 2)
+                scaled = [(np.array(segmentation[0]) * sides).tolist()]
+            classes[self._region(scaled, height, width)] = label
         low, high = int(classes.min()), int(classes.max())
-        facts = FileFacts(self.width, self.height, "COCO", 8, 1, 1, low, high, "uint8")
+        facts = FileFacts(width, height, "COCO", 8, 1, 1, low, high, "uint8")
         return classes, facts
 
-    def _region(self, segmentation: Any) -> Any:
+    def _region(self, segmentation: Any, height: int, width: int) -> Any:
         """(H, W) bool."""
         codes = _pycocotools()
         try:
-            found = _run_lengths(segmentation, self.height, self.width, codes)
+            found = _run_lengths(segmentation, height, width, codes)
             return codes.decode(found).astype(bool)
         except (TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
             wrong = f"the annotation of {one_line(self.image)} is no region ({error})"
@@ -91,8 +99,7 @@ def _pycocotools() -> Any:
         from pycocotools import mask
     except ImportError as error:
         raise DataError(
-            "COCO annotations are drawn by pycocotools, which is not installed: "
-            "pip install 'bench[coco]'"
+            "Outlines are drawn by pycocotools, which is not installed: pip install 'bench[coco]'"
         ) from error
     return mask
 

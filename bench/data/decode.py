@@ -18,7 +18,9 @@ import torch
 
 from bench.data.base import Array, FileFacts, Images
 from bench.data.cache import Arrays, Decoded, Recipe, Skipped, cached, existing
+from bench.data.coco import AnnotatedMask
 from bench.data.mask_remedies import with_remedy
+from bench.data.mask_sources import files_of
 from bench.data.masks import Labels, Mask, MaskError, read_mask, shrink_mask
 from bench.data.pages import Opening, UnreadableError, one_line, one_sample
 from bench.data.pixels import Pixels, read_pixels
@@ -63,7 +65,7 @@ def load_pairs(pairs: Sequence[Pair], labels: Labels, reading: Reading) -> Array
     try:
         arrays = _load(key, pairs, decode, reading, masks=True)
     except MaskError as error:
-        files_of_masks = [pair.mask for pair in pairs if isinstance(pair.mask, Path)]
+        files_of_masks = [file for pair in pairs for file in files_of(pair.mask)]
         raise with_remedy(error, files_of_masks, labels) from error
     mixed = len({fact.kind for fact in arrays.facts}) > 1
     by_name = {pair.name: pair for pair in pairs}
@@ -92,7 +94,9 @@ class FilesAtOwnSize:
         """
         pair = self.pairs[name]
         with one_sample():
-            mask = _mask(pair, self.labels)
+            has_size = not isinstance(pair.mask, AnnotatedMask) or pair.mask.height is not None
+            size = (0, 0) if has_size else _pixels(pair, self.reading).values.shape[:2]
+            mask = _mask(pair, self.labels, size)
             return self.labels.apply(self.labels.check(mask.values, pair.mask_file))
 
     def image(self, name: str) -> Images:
@@ -210,7 +214,8 @@ class _Alike:
 def decode_pair(pair: Pair, reading: Reading, labels: Labels) -> Decoded:
     """An image (H, W, C) and the classes of its mask (H, W), at the reading's size."""
     with one_sample():
-        image, mask = _pixels(pair, reading), _mask(pair, labels)
+        image = _pixels(pair, reading)
+        mask = _mask(pair, labels, image.values.shape[:2])
         _check_shapes(pair, image, mask)
         # all of the mask is checked, also what the resize leaves out
         checked = labels.check(mask.values, pair.mask_file)
@@ -250,12 +255,20 @@ def _at_plane(opening: Opening, sample: Pair | Single) -> Opening:
     return opening if sample.plane is None else replace(opening, page=sample.plane + 1)
 
 
-def _mask(pair: Pair, labels: Labels) -> Mask:
-    if isinstance(pair.mask, Path):
-        opening = _at_plane(labels.reading.opening, pair)
-        return read_mask(pair.mask, replace(labels.reading, opening=opening))
-    values, facts = pair.mask.draw()
-    return Mask(values, facts, lossy=False)
+def _mask(pair: Pair, labels: Labels, image_size: tuple[int, int]) -> Mask:
+    if isinstance(pair.mask, AnnotatedMask):
+        return Mask(*pair.mask.draw(image_size), lossy=False)
+    how = replace(labels.reading, opening=_at_plane(labels.reading.opening, pair))
+    files = files_of(pair.mask)
+    first, *others = (read_mask(file, how) for file in files)
+    if not others:
+        return first
+    for file, other in zip(files[1:], others, strict=True):
+        if other.values.shape != first.values.shape:
+            wrong = f"has another size than {one_line(files[0].name)}, a mask of the same image"
+            raise UnreadableError(file, wrong, "store all masks of an image at one size")
+    values = np.maximum.reduce([first.values, *(other.values for other in others)])
+    return first._replace(values=values, lossy=any(m.lossy for m in (first, *others)))
 
 
 def _check_shapes(pair: Pair, image: Pixels, mask: Mask) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from bench.errors import DataError
 
 MOST_FILES = 300_000
 """Of a folder with more the first ones are looked at."""
+_MOST_ROLES = 6  # folders of each case: images, masks, …
 _SPELLINGS = sorted((s for names in SPELLINGS.values() for s in names), key=len, reverse=True)
 _ROLE = r"(?:images?|imgs?|masks?|labels?|annots?|annotations?|gt|seg|data|set|\d+)"
 _SPLIT_WITHIN = re.compile(
@@ -30,8 +31,9 @@ class Entry:
         path: from the root.
         split: `train`, `val` or `test`, as its folders say; None: they do not.
         folder: its folders' pattern, `{split}` in it.
-        stem: its name without ending.
+        stem: its name without ending; `{split}` stands for what its folder calls the split.
         ending: with its dot.
+        case: its part of the path for which `{case}` stands in the folder; empty: there is none.
     """
 
     path: str
@@ -39,6 +41,12 @@ class Entry:
     folder: str
     stem: str
     ending: str
+    case: str = ""
+
+    @property
+    def where(self) -> tuple[str | None, str]:
+        """What an image and its mask have in common besides the name."""
+        return self.split, self.case
 
 
 @dataclass(frozen=True)
@@ -77,24 +85,28 @@ def look_into(root: Path, *, follow_links: bool = False) -> Tree:
     except OSError as error:
         raise DataError(f"{root}: cannot be read ({error.strerror})") from error
     images = [path for path in paths if is_readable(path.rpartition("/")[2])]
-    entries = [_entry(path) for path in images]
+    entries = [entry_of(path) for path in images]
     if not any(entry.split == "train" for entry in entries):  # `test` may be any folder's name
-        entries = [_entry(path, splits=False) for path in images]
+        entries = [entry_of(path, splits=False) for path in images]
     others = tuple(path for path in paths if path not in set(images))
     return Tree(root, tuple(entries), others)
 
 
-def _entry(path: str, *, splits: bool = True) -> Entry:
+def entry_of(path: str, *, splits: bool = True) -> Entry:
+    """A file by its path from the root; without `splits` no folder is taken for one."""
     folder, _, name = path.rpartition("/")
     split, parts = None, []
+    stem, dot, ending = name.rpartition(".")
     for part in folder.split("/") if folder else []:
-        found = with_split(part) if splits and split is None else None
-        if found is None:
+        match = _SPLIT_WITHIN.match(part) if splits and split is None else None
+        if match is None:
             parts.append(part)
             continue
-        split = found[0]
-        parts.append(found[1])
-    stem, dot, ending = name.rpartition(".")
+        split = split_of(match["split"])
+        parts.append(f"{match['before']}{{split}}{match['after']}")
+        # training/21_training.tif with test/01_test.tif
+        word = rf"(?i)(?<=[-_. ]){match['split']}(?![a-z])"
+        stem = re.sub(word, "{split}", stem, count=1)
     return Entry(path, split, "/".join(parts), normal(stem), dot + ending)
 
 
@@ -118,6 +130,24 @@ def merged(entries: Iterable[Entry], depth: int) -> dict[str, list[Entry]]:
             Entry(entry.path, entry.split, folder, stem, entry.ending)
         )
     return found
+
+
+def by_case(tree: Tree) -> dict[str, list[Entry]]:
+    """The images by folders, `{case}/images`, where each case (patient, day) has folders alike.
+
+    Empty: it is not so.
+    """
+    found: dict[str, list[Entry]] = {}
+    for entry in tree.entries:
+        *start, case, role = ["", "", *entry.folder.split("/")]
+        if not case or "{split}" in case + role:
+            return {}
+        folder = "/".join([*filter(None, start), "{case}", role])
+        found.setdefault(folder, []).append(replace(entry, folder=folder, case=case))
+    cases = [{entry.case for entry in entries} for entries in found.values()]
+    most = max(map(len, cases), default=0)
+    alike = 2 <= len(found) <= _MOST_ROLES and min(map(len, cases)) >= max(2, most / 2)
+    return found if alike else {}
 
 
 def endings_of(entries: Sequence[Entry]) -> str:

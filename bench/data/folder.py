@@ -14,16 +14,13 @@ from bench.data.decode import load_images, load_pairs
 from bench.data.endings import ENDINGS
 from bench.data.fitting import Fit, as_size
 from bench.data.folder_settings import HuggingFaceMasks, MaskTable, SplitFiles, as_tuple
-from bench.data.found_files import (
-    FoundFiles,
-    MaskSource,
-    annotated_files,
-    described_files,
-)
+from bench.data.found_files import FoundFiles, annotated_files, described_files
 from bench.data.hugging_face import exported_files
 from bench.data.mask_settings import colour_palette
+from bench.data.mask_sources import MaskSource
 from bench.data.masks import Labels, MaskReading
 from bench.data.names import images_by_stem, masks_of, what_is_there
+from bench.data.outlines import LABELME, drawn_masks
 from bench.data.pages import Opening, one_line
 from bench.data.placeholders import is_pattern
 from bench.data.sample_files import Pair, Reading
@@ -55,6 +52,7 @@ class Folder:
     root: str
     images: str | tuple[str, ...]
     masks: str | tuple[str, ...] | None
+    merge_masks: bool
     table: MaskTable | None
     annotations: str | None
     huggingface: HuggingFaceMasks | None
@@ -131,8 +129,9 @@ class Folder:
             ), root
         if len(images) > 1 or any(is_pattern(text) for text in (*images, *masks)):
             return described_files(
-                root, images, masks, names_of(self.channels), follow_links=self.follow_links
-            ), root
+                root, images, masks, names_of(self.channels), follow_links=self.follow_links,
+                merge_masks=self.merge_masks,
+            ), root  # fmt: skip
         return self._in_folders(root, images[0], masks[0] if masks else None), root
 
     def _in_folders(self, root: Path, images: str, masks: str | None) -> FoundFiles:
@@ -147,7 +146,9 @@ class Folder:
         self, found: FoundFiles, everyone: list[str], root: Path, reading: Reading
     ) -> tuple[Arrays, Names, Names]:
         """The arrays, the classes, and how masks are named where that is not as their images."""
-        masks: dict[str, MaskSource] = dict(found.masks)
+        labels = self._labels(reading.opening)
+        values = None if self.threshold is not None else labels.classes
+        masks, notes = drawn_masks(found.masks, found.images, self.classes, values)
         way = ""
         if not found.splits and all(isinstance(file, Path) for file in masks.values()):
             paths = {name: file for name, file in masks.items() if isinstance(file, Path)}
@@ -166,8 +167,8 @@ class Folder:
         ]
         if self.splits is None and not found.splits:
             self._refuse_others(root, found.images, masks)
-        arrays = load_pairs(pairs, self._labels(reading.opening), reading)
-        return arrays, self.classes, (way,) if way else ()
+        arrays = load_pairs(pairs, labels, reading)
+        return arrays, self.classes, (*notes, way) if way else notes
 
     def _refuse_others(
         self, root: Path, images: dict[str, Path], masks: dict[str, MaskSource]
@@ -181,7 +182,8 @@ class Folder:
 
     def _labels(self, opening: Opening) -> Labels:
         """What the masks' values mean."""
-        if self.annotations is not None:
+        masks = as_tuple(self.masks)
+        if self.annotations is not None or any(m.lower().endswith(LABELME) for m in masks):
             return Labels({n: n for n in range(len(self.classes))}, "", names=self.classes)
         ignored = (self.ignore,) if isinstance(self.ignore, int | str) else self.ignore or ()
         classes = dict.fromkeys(map(number_of, ignored), IGNORE_LABEL)

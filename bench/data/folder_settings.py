@@ -142,6 +142,11 @@ class FolderSettings(MaskSettings):
         description="the folder of masks, or a pattern with the same placeholders, "
         "'masks/{stem}_mask.gif'; as many as `images`; null: there are none",
     )
+    merge_masks: bool = added_later(
+        False,
+        description="an image may have several masks that the pattern in `masks:` describes, one "
+        "for each object: a pixel has the greatest of their values",
+    )
     table: MaskTable | None = added_later(
         None, description="a CSV or JSON-lines file that lists images and masks"
     )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from bench.data.assemble import Names
-from bench.data.coco import AnnotatedMask, read_annotations
+from bench.data.coco import read_annotations
+from bench.data.mask_sources import MaskSource, MergedMasks
 from bench.data.names import images_by_stem, masks_of, normal, what_is_there
 from bench.data.pages import one_line
 from bench.data.patterns import Match, Pattern
@@ -18,7 +19,6 @@ from bench.data.sample_files import Single
 from bench.data.volumes import count_slices, is_volume
 from bench.errors import DataError, did_you_mean
 
-MaskSource = Path | AnnotatedMask
 _CHANNEL = "channel"
 _FOLDER_REMEDY = "put the files there, or mend data.images and data.masks"
 
@@ -89,6 +89,7 @@ def described_files(
     channels: Names = (),
     *,
     follow_links: bool = False,
+    merge_masks: bool = False,
 ) -> FoundFiles:
     """The files that folders and patterns describe, image and mask of one pair after the other.
 
@@ -101,6 +102,7 @@ def described_files(
         images, masks: one of each for a pair; no masks: there are none.
         channels: the names of channels with a file of their own, `{channel}` in `images`.
         follow_links: whether links to folders are followed.
+        merge_masks: whether an image may have several masks, which are merged.
 
     Raises:
         DataError: there are no images; two have one name; an image has several masks, or a mask no
@@ -110,7 +112,7 @@ def described_files(
     splits: dict[str, list[str]] = {}
     for image, mask in zip_longest(images, masks, fillvalue=None):
         assert image is not None, "planning checks that there are as many masks as images"
-        pair = _Described(root, image, mask, channels, follow_links)
+        pair = _Described(root, image, mask, channels, follow_links, merge_masks)
         prefix = f"{Pattern(image).fixed}/" if len(images) > 1 else ""
         for name, match in pair.images().items():
             whole = prefix + name
@@ -233,9 +235,10 @@ class _Described:
     """One pair of folders or patterns."""
 
     def __init__(
-        self, root: Path, image: str, mask: str | None, channels: Names, follow_links: bool
-    ) -> None:
-        self._root, self._follow = root, follow_links
+        self, root: Path, image: str, mask: str | None, channels: Names, follow_links: bool,
+        merges: bool,
+    ) -> None:  # fmt: skip
+        self._root, self._follow, self._merges = root, follow_links, merges
         image_pattern, mask_pattern = Pattern(image), None if mask is None else Pattern(mask)
         # one says files: so does the other
         if mask_pattern is not None and image_pattern.of_files != mask_pattern.of_files:
@@ -305,22 +308,28 @@ class _Described:
             return [([], match.path)]
         return [([stem], file) for stem, file in images_by_stem(match.path, "").items()]
 
-    def masks(self) -> dict[str, Path]:
+    def masks(self) -> dict[str, MaskSource]:
         """By the names of their images."""
         assert self._mask is not None
-        return self._by_pattern(self._mask) if self._mask.of_files else self._by_folder(self._mask)
+        if not self._mask.of_files:
+            return dict(self._by_folder(self._mask))
+        found = self._by_pattern(self._mask)
+        return {n: f[0] if len(f) == 1 else MergedMasks(tuple(f)) for n, f in found.items()}
 
-    def _by_pattern(self, pattern: Pattern) -> dict[str, Path]:
+    def _by_pattern(self, pattern: Pattern) -> dict[str, list[Path]]:
         names = pattern.names
-        there: dict[tuple[str, ...], Path] = {}
+        there: dict[tuple[str, ...], list[Path]] = {}
         for match in pattern.matches(self._root, follow_links=self._follow):
-            if (first := there.setdefault(match.key(names), match.path)) != match.path:
+            there.setdefault(match.key(names), []).append(match.path)
+        for first, *others in there.values():
+            if others and not self._merges:
                 raise DataError(
-                    f"{one_line(match.path)}: {one_line(first)} is a mask of the same image: keep "
-                    "one of them, or mend the pattern in `masks:`"
+                    f"{one_line(others[0])}: {one_line(first)} is a mask of the same image: keep "
+                    "one of them, mend the pattern in `masks:`, or set `merge_masks: true` where "
+                    "each object has a mask of its own"
                 )
         alike = _unique({tuple(part.casefold() for part in key): key for key in there}, there)
-        found: dict[str, Path] = {}
+        found: dict[str, list[Path]] = {}
         used = set()
         for name, match in self.images().items():
             key: tuple[str, ...] | None = match.key(names)
@@ -330,7 +339,7 @@ class _Described:
                 found[name] = there[key]
                 used.add(key)
         if alone := sorted(there.keys() - used):
-            raise _no_image(there[alone[0]], self._image.text)
+            raise _no_image(there[alone[0]][0], self._image.text)
         return found
 
     def _by_folder(self, pattern: Pattern) -> dict[str, Path]:
@@ -372,7 +381,7 @@ def _split_first(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _unique(
-    folded: Mapping[tuple[str, ...], tuple[str, ...]], keys: Mapping[tuple[str, ...], Path]
+    folded: Mapping[tuple[str, ...], tuple[str, ...]], keys: Iterable[tuple[str, ...]]
 ) -> dict[tuple[str, ...], tuple[str, ...]]:
     """Of keys in small letters those that stand for one key only."""
     counts: dict[tuple[str, ...], int] = {}

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
-from bench.data.file_tree import Entry, Tree, endings_of, merged
+from bench.data.file_tree import Entry, Tree, by_case, endings_of, merged
 
 _MASK_WORDS = re.compile(
-    r"(?i)mask|label|annot|truth|segm|(?:^|[^a-z])(?:gt|seg|lbl|target)s?(?:[^a-z]|$)|gtfine"
+    r"(?i)mask|label|annot|truth|segm|manual|(?:^|[^a-z])(?:gt|seg|lbl|target)s?(?:[^a-z]|$)|gtfine"
 )
 _INSTANCE_WORDS = re.compile(r"(?i)instance|segmentationobject|polygon")
 _SAMPLES, _MOST_AFFIXES = 8, 20
@@ -27,13 +27,15 @@ class Pairing:
     Attributes:
         images, masks: patterns, or folders where that is enough.
         pairs: the paths of an image and its mask, from the root, by split.
-        unpaired: images without a mask in splits that have some.
+        unpaired: paths of images without a mask in splits that have some.
+        cases: how many folders `{case}` stands for.
     """
 
     images: str
     masks: str
     pairs: tuple[tuple[str | None, str, str], ...]
-    unpaired: int
+    unpaired: tuple[str, ...]
+    cases: int = 0
 
     @property
     def is_named_so(self) -> bool:
@@ -59,6 +61,8 @@ def pairings(tree: Tree) -> list[Pairing]:
 
 def _groups(tree: Tree) -> list[tuple[str, list[Entry]]]:
     """The images by folders; folders without a role of their own are taken together."""
+    if cases := by_case(tree):
+        return list(cases.items())
     families = tree.families()
     flat = list(families.items())
     depths = {len(folder.split("/")) for folder in families if folder}
@@ -75,9 +79,8 @@ def _groups(tree: Tree) -> list[tuple[str, list[Entry]]]:
 
 def _of_two(images: tuple[str, list[Entry]], masks: tuple[str, list[Entry]]) -> Iterator[Pairing]:
     (image_folder, image_entries), (mask_folder, mask_entries) = images, masks
-    splits_of_images = {entry.split for entry in image_entries}
-    splits_of_masks = {entry.split for entry in mask_entries}
-    if not splits_of_masks <= splits_of_images:
+    of_images, of_masks = ({e.where for e in own} for own in (image_entries, mask_entries))
+    if not of_masks <= of_images:
         return
     yield from _by_affixes(image_folder, image_entries, mask_folder, mask_entries)
 
@@ -85,16 +88,16 @@ def _of_two(images: tuple[str, list[Entry]], masks: tuple[str, list[Entry]]) -> 
 def _within(family: tuple[str, list[Entry]]) -> Iterator[Pairing]:
     """Images and masks in one folder, distinguished by what masks have before or after the name."""
     folder, entries = family
-    by_key = {(entry.split, entry.stem): entry for entry in entries}
+    by_key = {(entry.where, entry.stem): entry for entry in entries}
     suffixes: Counter[str] = Counter()
     for entry in entries:
         for match in re.finditer(r"[-_. ]", entry.stem):
-            if (entry.split, entry.stem[: match.start()]) in by_key:
+            if (entry.where, entry.stem[: match.start()]) in by_key:
                 suffixes[entry.stem[match.start() :]] += 1
     for suffix, count in suffixes.items():
         masks = [e for e in entries if e.stem.endswith(suffix)]
-        names = {(e.split, e.stem.removesuffix(suffix)) for e in masks}
-        images = [e for e in entries if (e.split, e.stem) in names]
+        names = {(e.where, e.stem.removesuffix(suffix)) for e in masks}
+        images = [e for e in entries if (e.where, e.stem) in names]
         if count == len(masks) == len(images) and len(images) + len(masks) >= _COVERED * len(
             entries
         ):
@@ -105,14 +108,14 @@ def _by_affixes(
     image_folder: str, images: Sequence[Entry], mask_folder: str, masks: Sequence[Entry]
 ) -> Iterator[Pairing]:
     """Pairings for every beginning and end that masks (and images) can have around the name."""
-    there = {(entry.split, entry.stem): entry for entry in masks}
-    having = {entry.split for entry in masks}
-    wanted = [entry for entry in images if entry.split in having]
+    there = {(entry.where, entry.stem): entry for entry in masks}
+    having = {entry.where for entry in masks}
+    wanted = [entry for entry in images if entry.where in having]
     for own, prefix, suffix in _likely_affixes(wanted, masks):
         pairs = []
         for entry in wanted:
             stem = _changed(entry.stem, own, prefix, suffix)
-            if stem is not None and (mask := there.get((entry.split, stem))) is not None:
+            if stem is not None and (mask := there.get((entry.where, stem))) is not None:
                 pairs.append((entry, mask))
         if len(pairs) >= 2 and _is_enough(len(pairs), len(wanted), prefix, suffix, masks):
             yield _pairing(image_folder, mask_folder, own, prefix, suffix, wanted, pairs)
@@ -155,7 +158,7 @@ def _affixes(
     for own in owns:
         core = name.removesuffix(own)
         for mask in masks:
-            if mask.split != first.split:
+            if mask.where != first.where:
                 continue
             other = mask.stem.rpartition("/")[2]
             at = other.find(core)
@@ -187,7 +190,45 @@ def _pairing(
             _joined(mask_folder, f"{mask_name}{endings_of(masks)}"),
         )
     found = tuple((image.split, image.path, mask.path) for image, mask in pairs)
-    return Pairing(*patterns, found, len(wanted) - len(pairs))
+    having = {image.path for image in images}
+    unpaired = tuple(entry.path for entry in wanted if entry.path not in having)
+    cases = len({image.case for image in images if image.case})
+    return Pairing(*patterns, found, unpaired, cases)
+
+
+@dataclass(frozen=True)
+class ObjectMasks:
+    """Images in folders of their own, with a mask for each object.
+
+    Attributes:
+        images, masks: patterns.
+        files: of the images, from the root.
+        mask_files: of all objects.
+    """
+
+    images: str
+    masks: str
+    files: tuple[str, ...]
+    mask_files: tuple[str, ...]
+
+
+def object_masks(tree: Tree) -> ObjectMasks | None:
+    """`{case}/images/x.png` with `{case}/masks/*.png`, several of them; None: it is not so."""
+    roles = by_case(tree)
+    for (folder, images), (mask_folder, masks) in permutations(roles.items(), 2):
+        if _MASK_WORDS.search(folder) or not _MASK_WORDS.search(mask_folder):
+            continue
+        having = {entry.where for entry in masks}
+        wanted = [entry for entry in images if entry.where in having]
+        is_one_each = len(wanted) == len({entry.where for entry in wanted}) == len(having)
+        if is_one_each and len(masks) > len(wanted):
+            return ObjectMasks(
+                f"{folder}/*{endings_of(images)}",
+                f"{mask_folder}/*{endings_of(masks)}",
+                tuple(entry.path for entry in wanted),
+                tuple(entry.path for entry in masks),
+            )
+    return None
 
 
 def _joined(folder: str, name: str) -> str:

@@ -14,7 +14,7 @@ SPELLINGS: Mapping[str, tuple[str, ...]] = {
 }
 """What a split may be called, in any case."""
 STEM, SPLIT, PATH = "stem", "split", "path"
-_OF_FILES = (*READABLE, ".json")
+_OF_FILES = (*READABLE, ".json", ".txt")
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.data.coco import category_names, image_names
-from bench.data.file_tree import Tree, look_into, with_split
+from bench.data.annotation_proposal import Proposal, annotated, outlined, unread
+from bench.data.file_tree import Tree, look_into
 from bench.data.image_facts import facts_of_images
 from bench.data.mask_proposal import meaning_of
 from bench.data.names import KnownNames, images_by_stem, normal, text_of
 from bench.data.oxford_pet import FOLDER as PETS
-from bench.data.pairing import Pairing, pairings
+from bench.data.pages import one_line
+from bench.data.pairing import Pairing, object_masks, pairings
 from bench.data.placeholders import SPELLINGS, split_of
 from bench.data.table_proposal import table_readings
 from bench.errors import DataError
@@ -24,21 +24,6 @@ _GROUP = re.compile(
     r"(?i)(patient|subject|case|video|clip|seq|sequence|volume|scan|lesion)([-_ ]?)\d+([-_ ])"
 )
 """How names begin that say what an image belongs to."""
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """A data set that a spec can name.
-
-    Attributes:
-        settings: the keys of `data:` that are needed, in order.
-        task: what can be learnt of it.
-        notes: what was seen and what has to be checked, a line each.
-    """
-
-    settings: Mapping[str, Any]
-    task: str
-    notes: tuple[str, ...] = ()
 
 
 def propose(root: Path) -> Proposal:
@@ -75,7 +60,7 @@ def proposals(root: Path) -> list[Proposal]:
             f"{root}: has no images{f', but {there}' if there else ''}: put images there, with "
             "masks of the same names in another folder, or one folder for each class"
         )
-    found = _annotated(tree) or _with_masks(tree)
+    found = annotated(tree) or _of_objects(tree) or _with_masks(tree) or outlined(tree)
     tables = [
         Proposal(
             {**_named(reading.settings, tree),
@@ -94,6 +79,21 @@ def proposals(root: Path) -> list[Proposal]:
 def _named(settings: Mapping[str, Any], tree: Tree) -> dict[str, Any]:
     """With the root after the name."""
     return {"name": settings["name"], "root": tree.root.as_posix(), **settings}
+
+
+def _of_objects(tree: Tree) -> list[Proposal]:
+    """A folder for each image, with a mask for each object in it."""
+    found = object_masks(tree)
+    if found is None:
+        return []
+    meaning = meaning_of([tree.root / mask for mask in found.mask_files], tree)
+    facts = facts_of_images([tree.root / image for image in found.files])
+    settings = {
+        "name": "folder", "root": tree.root.as_posix(), "images": found.images,
+        "masks": found.masks, "merge_masks": True, **meaning.settings, **facts.settings,
+    }  # fmt: skip
+    note = f"{len(found.files):,} images with {len(found.mask_files):,} masks, one for each object"
+    return [Proposal(settings, "segmentation", (note, *meaning.notes, *facts.notes))]
 
 
 def _with_masks(tree: Tree) -> list[Proposal]:
@@ -130,11 +130,19 @@ def _of_pairing(pairing: Pairing, tree: Tree) -> Proposal:
     if lists:
         settings["splits"] = lists
     elif pairing.unpaired:
-        notes.append(f"{pairing.unpaired:,} images have none: remove them, or list the others")
+        count, first = len(pairing.unpaired), one_line(pairing.unpaired[0])
+        notes.append(
+            f"1 has none ({first}): remove it, or list the others in `splits:`"
+            if count == 1
+            else f"{count:,} have none ({first}, …): remove them, or list the others in `splits:`"
+        )
     facts = facts_of_images([tree.root / image for _, image, _ in pairing.pairs])
     settings |= {**meaning.settings, **facts.settings}
     names = [image for _, image, _ in pairing.pairs]
-    if not lists and not has_splits and (groups := _groups(names)) is not None:
+    groups = _groups(names)
+    if "{case}" in pairing.images and 3 <= pairing.cases <= len(names) / 2:
+        groups = "^([^/]+)/"
+    if not lists and not has_splits and groups is not None:
         settings["groups"] = groups
         notes.append("names begin with what they belong to, which stays in one split")
     return Proposal(settings, "segmentation", (*notes, *meaning.notes, *facts.notes))
@@ -175,72 +183,6 @@ def _groups(names: Sequence[str]) -> str | None:
     return f"({word}{separator}\\d+){end}"
 
 
-def _annotated(tree: Tree) -> list[Proposal]:
-    """COCO annotations, one file for all or one for each split."""
-    by_pattern: dict[str, dict[str | None, str]] = {}
-    for path in tree.others:
-        if not path.lower().endswith(".json"):
-            continue
-        split, parts = None, []
-        for part in path.split("/"):
-            found = with_split(part.removesuffix(".json")) if split is None else None
-            split = found[0] if found else split
-            parts.append(found[1] + part[len(part.removesuffix(".json")) :] if found else part)
-        by_pattern.setdefault("/".join(parts), {})[split] = path
-    proposals = (_of_annotations(tree, pattern, files) for pattern, files in by_pattern.items())
-    return [proposal for proposal in proposals if proposal is not None]
-
-
-def _of_annotations(tree: Tree, pattern: str, files: Mapping[str | None, str]) -> Proposal | None:
-    splits = [split for split in files if split is not None]
-    if splits and "train" not in splits:
-        pattern, files = next(iter(files.values())), {None: next(iter(files.values()))}
-    try:
-        names = {split: image_names(tree.root / path) for split, path in files.items()}
-        found = [category_names(tree.root / path) for path in files.values()]
-    except DataError:
-        return None
-    classes = ["background", *dict.fromkeys(n for own in found for n in own if n != "background")]
-    paths = {entry.path for entry in tree.entries}
-    folders = sorted({entry.path.rpartition("/")[0] for entry in tree.entries}, key=len)
-    of_split = {split: _folder_of(own, folders, paths) for split, own in names.items()}
-    if any(folder is None for folder in of_split.values()):
-        return None
-    images = {_with_placeholder(str(folder), split) for split, folder in of_split.items()}
-    if len(images) != 1:
-        return None
-    settings = {
-        "name": "folder", "root": tree.root.as_posix(), "images": images.pop() or ".",
-        "annotations": pattern, "classes": classes,
-    }  # fmt: skip
-    total = sum(map(len, names.values()))
-    files_of_images = [
-        tree.root / str(of_split[split]) / name for split, own in names.items() for name in own
-    ]
-    facts = facts_of_images(files_of_images)
-    note = f"COCO annotations of {total:,} images, with {len(classes) - 1} categories"
-    return Proposal({**settings, **facts.settings}, "segmentation", (note, *facts.notes))
-
-
-def _folder_of(names: Sequence[str], folders: Sequence[str], paths: set[str]) -> str | None:
-    """The folder that these names start from."""
-    for folder in ("", *folders):
-        if names and all(f"{folder}/{name}".removeprefix("/") in paths for name in names):
-            return folder
-    return None
-
-
-def _with_placeholder(folder: str, split: str | None) -> str:
-    if split is None:
-        return folder
-    parts = folder.split("/")
-    for i, part in enumerate(parts):
-        found = with_split(part)
-        if found is not None and found[0] == split:
-            return "/".join([*parts[:i], found[1], *parts[i + 1 :]])
-    return folder
-
-
 def _classes(tree: Tree) -> list[Proposal]:
     """A folder for each class: in `root`, or in its folder of training images."""
     root = tree.root
@@ -251,7 +193,7 @@ def _classes(tree: Tree) -> list[Proposal]:
         return []
     facts = facts_of_images([root / entry.path for entry in tree.entries])
     settings = {"name": "class_folder", "root": root.as_posix(), "classes": found}
-    notes = (f"{len(found)} folders with images", *facts.notes)
+    notes = (f"{len(found)} folders with images", *unread(tree), *facts.notes)
     return [Proposal({**settings, **facts.settings}, "classification", notes)]
 
 
@@ -269,8 +211,9 @@ def _images_alone(tree: Tree) -> Proposal:
         images = "."
     settings = {"name": "folder", "root": tree.root.as_posix(), "images": images, "masks": None}
     note = f"{len(tree.entries):,} images, no masks and no labels"
+    notes = (note, *unread(tree), *facts.notes)
     kept = {**facts.settings, "normalize": "symmetric"}
-    return Proposal({**settings, **kept}, "diffusion", (note, *facts.notes))
+    return Proposal({**settings, **kept}, "diffusion", notes)
 
 
 def _folders(root: Path) -> list[Path]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench.data.base import Progress
-from bench.data.coco import AnnotatedMask
 from bench.data.fitting import Fit, Fitting, Size
+from bench.data.mask_sources import MaskSource, MergedMasks
 from bench.data.pages import AS_SEEN, MISSING, OF_THE_MACHINE, Opening, UnreadableError, one_line
 from bench.data.window import Setting
 from bench.errors import DataError
@@ -21,7 +22,7 @@ class Pair:
 
     name: str
     image: Path
-    mask: Path | AnnotatedMask
+    mask: MaskSource
     bands: tuple[Path, ...] = ()
     plane: int | None = None
 
@@ -94,10 +95,12 @@ def image_identity(sample: Pair | Single, reading: Reading) -> list[list[str | i
     return [_identity(file, reading) for file in (sample.image, *sample.bands)]
 
 
-def mask_identity(pair: Pair, reading: Reading) -> list[str | int | None]:
+def mask_identity(pair: Pair, reading: Reading) -> list[Any]:
     """What tells whether a mask has changed."""
     if isinstance(pair.mask, Path):
-        return _identity(pair.mask, reading)
+        return list(_identity(pair.mask, reading))
+    if isinstance(pair.mask, MergedMasks):
+        return [_identity(file, reading) for file in pair.mask.files]
     return [pair.mask.image, pair.mask.digest]
 
 

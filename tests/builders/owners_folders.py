@@ -213,6 +213,75 @@ def plain(root: Path) -> None:
     (root / "Thumbs.db").write_bytes(b"\xd0\xcf")
 
 
+def yolo_outlines(root: Path) -> None:
+    """YOLO segmentation: a text file of polygons for each image that has objects, and names."""
+    for split, count in {"train": 16, "valid": 6, "test": 6}.items():
+        for i in range(count):
+            save(photo(i), root / f"{split}/images/image {i}.jpg")
+            file = root / f"{split}/labels/image {i}.txt"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            if i != 3:
+                inner = "1 0.25 0.25 0.375 0.25 0.375 0.375 0.25 0.375"
+                file.write_text(f"{inner}\n0 0.125 0.125 0.5 0.125 0.5 0.5 0.125 0.5\n")
+    (root / "data.yaml").write_text("train: ../train/images\nnc: 2\nnames: [crop, weed]\n")
+
+
+def labelme(root: Path) -> None:
+    """Outlines in JSON files next to photos, names with spaces and umlauts, capital endings."""
+    for i in range(20):
+        stem = f"Aufnahme {i} Süd"
+        save(photo(i), root / f"{stem}.JPG", format="JPEG")
+        shapes = [
+            {"label": "crack", "points": [[2, 2], [18, 3], [16, 20]], "shape_type": "polygon"},
+            {"label": "moss", "points": [[20, 4], [30, 12]], "shape_type": "rectangle"},
+        ]
+        content = {"version": "5.4", "flags": {}, "shapes": shapes[: 1 + i % 2], "imageData": None,
+                   "imagePath": f"{stem}.JPG", "imageHeight": SIZE, "imageWidth": SIZE}  # fmt: skip
+        (root / f"{stem}.json").write_text(json.dumps(content))
+
+
+def nuclei(root: Path) -> None:
+    """Data Science Bowl 2018: a folder for each image, a mask for each nucleus; test without."""
+    for i in range(20):
+        case = f"{i * 7919:032x}"
+        save(photo(i), root / f"stage1_train/{case}/images/{case}.png")
+        for k in range(1 + i % 4):
+            mask = np.zeros((SIZE, SIZE))
+            mask[6 * k : 6 * k + 4, 4:20] = 255
+            save(mask, root / f"stage1_train/{case}/masks/{i * 31 + k:08x}.png")
+    for i in range(5):
+        case = f"{i * 104_729 + 5:032x}"
+        save(photo(50 + i), root / f"stage1_test/{case}/images/{case}.png")
+    (root / "stage1_train_labels.csv").write_text("ImageId,EncodedPixels\nx,1 2\n")
+
+
+def patients(root: Path) -> None:
+    """Folders of patients, photos of several shapes and endings, one turned by EXIF, JPEG masks."""
+    for i in range(40):
+        height, width = (24, 32) if i % 3 else (40, 30)
+        values = np.random.default_rng(i).integers(0, 256, (height, width, 3), np.uint8)
+        exif = Image.Exif()
+        if i == 7:  # stored lying, shown standing
+            exif[0x0112] = 6
+            values = np.rot90(values)
+        folder = root / f"Patient {i // 4:02} – Łódź"
+        file = folder / f"photos/Foto {i % 4}{('.JPG', '.jpeg', '.png')[i % 3]}"
+        save(values, file, exif=exif)
+        mask = np.zeros((height, width))
+        mask[height // 4 : height // 2, i % 5 : i % 5 + 12] = 255
+        save(mask, folder / f"masks/Foto {i % 4}.jpg")
+
+
+def vessels(root: Path) -> None:
+    """DRIVE: vessels drawn by hand and masks of the field of view, the split's name in files."""
+    for split, first in {"training": 21, "test": 1}.items():
+        for i in range(first, first + 20):
+            save(photo(i), root / f"{split}/images/{i:02}_{split}.tif")
+            save(regions(i, [0, 255]), root / f"{split}/1st_manual/{i:02}_manual1.gif")
+            seen = np.full((SIZE, SIZE), 255) * (np.arange(SIZE) > 2)
+            save(seen, root / f"{split}/mask/{i:02}_{split}_mask.gif")
+
+
 FOLDERS: dict[str, Callable[[Path], None]] = {
     "voc": voc,
     "cityscapes": cityscapes,
@@ -226,4 +295,9 @@ FOLDERS: dict[str, Callable[[Path], None]] = {
     "multi_label": multi_label,
     "npy": npy,
     "plain": plain,
+    "yolo_outlines": yolo_outlines,
+    "labelme": labelme,
+    "nuclei": nuclei,
+    "patients": patients,
+    "vessels": vessels,
 }

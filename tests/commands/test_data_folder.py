@@ -31,6 +31,7 @@ seeds: 1
 MODELS = {
     "segmentation": "narrow: {name: unet, width: 0.05}",
     "diffusion": "narrow: {name: ddpm_unet, width: 0.1}",
+    "multi_label": "small: {name: resnet, depth: 18}",
 }
 SPLITS = {
     "voc": (14, 8, 2),
@@ -44,6 +45,11 @@ SPLITS = {
     "twelve_bits": (18, 3, 3),
     "npy": (19, 3, 2),
     "plain": (19, 3, 2),
+    "multi_label": (20, 6, 4),
+    "yolo_outlines": (16, 6, 6),
+    "labelme": (16, 2, 2),
+    "nuclei": (16, 2, 2),
+    "patients": (32, 4, 4),
 }
 
 
@@ -91,6 +97,42 @@ def test_what_the_block_reads(name: str, tmp_path: Path) -> None:
     assert decided, text
     found, _ = prepared(text)
     assert tuple(len(split) for split in found.splits.values()) == SPLITS[name]
+
+
+def test_which_masks_are_meant_is_asked(tmp_path: Path) -> None:
+    """Vessels, or the field of view? Both are masks of all images."""
+    text, decided = folder_text(owner("vessels", tmp_path))
+    assert not decided
+    vessels, view = ("task:" + block for block in text.split("task:")[1:])
+    assert yaml.safe_load(vessels)["data"]["images"] == "{split}/images/{stem}_{split}.tif"
+    assert yaml.safe_load(view)["data"]["masks"] == "{split}/mask/{stem}_mask.gif"
+    for block in (vessels, view):
+        found, _ = prepared(block)
+        assert [len(split) for split in found.splits.values()] == [18, 2, 20]
+
+
+def test_groups_of_folders_and_a_mask_that_is_missing(tmp_path: Path) -> None:
+    root = owner("patients", tmp_path)
+    data = yaml.safe_load(folder_text(root)[0])["data"]
+    assert (data["groups"], data["threshold"]) == ("^([^/]+)/", 128)
+    (root / "Patient 02 – Łódź/masks/Foto 3.jpg").unlink()
+    text, _ = folder_text(root)
+    assert "1 has none (Patient 02 – Łódź/photos/Foto 3.png): remove it" in text
+    with pytest.raises(DataError, match=r"Foto 3\.png: has no mask: put one at .*masks/Foto 3"):
+        prepared(text)
+
+
+def test_boxes_are_no_masks_and_other_formats_are_named(tmp_path: Path) -> None:
+    for i in range(12):
+        save(photo(i), tmp_path / f"d/images/{i}.jpg")
+        (tmp_path / "d/labels").mkdir(exist_ok=True)
+        (tmp_path / f"d/labels/{i}.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+    with pytest.raises(DataError, match="has boxes of objects"):
+        folder_text(tmp_path / "d")
+    for file in (tmp_path / "d/labels").iterdir():
+        file.rename(file.with_suffix(".xml"))
+    text, _ = folder_text(tmp_path / "d")
+    assert "12 XML (Pascal VOC, CVAT) files are not read" in text
 
 
 def test_several_labels_are_read_and_surveyed(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ SIZE = 16
 
 def read(root: Path, **settings: Any) -> Splits:
     built: Splits = DATASETS.build(
-        FolderSettings(root=str(root), image_size=SIZE, **settings)
+        FolderSettings(root=str(root), **{"image_size": SIZE, **settings})
     ).prepare()
     return built
 
