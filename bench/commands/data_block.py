@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.data.proposal import Proposal, proposals
+from bench.data.annotation_proposal import Proposal
+from bench.data.proposal import proposals
 
 _WIDTH = 100
 

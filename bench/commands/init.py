@@ -10,7 +10,8 @@ from string import Template
 from pydantic import ValidationError
 
 from bench.commands.data_block import yaml_text
-from bench.data.proposal import Proposal, propose
+from bench.data.annotation_proposal import Proposal
+from bench.data.proposal import propose
 from bench.errors import BenchError, did_you_mean
 from bench.spec.schema import Sweep
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from bench.data.coco import category_names, image_names
 from bench.data.file_tree import Entry, Tree, endings_of, entry_of, with_split
@@ -76,20 +76,30 @@ def _yolo_names(tree: Tree, most: int) -> tuple[list[str], str]:
     """The classes' names, and where they are from."""
     for path in tree.others:
         name = path.rpartition("/")[2].lower()
-        found: Any = None
-        try:
+        found: list[str] = []
+        with suppress(DataError):
             if name.endswith((".yaml", ".yml")):
-                content = yaml.safe_load(text_of(tree.root / path, ""))
-                found = content.get("names") if isinstance(content, dict) else None
-                if isinstance(found, dict):
-                    found = [found[key] for key in sorted(found)]
+                found = names_of_yolo(text_of(tree.root / path, ""))
             elif name in ("classes.txt", "obj.names"):
                 found = [line.strip() for line in _lines(tree.root / path)]
-        except (DataError, yaml.YAMLError, TypeError):
-            continue
-        if isinstance(found, list) and len(found) > most:
-            return list(map(str, found)), f"classes are named by {path}"
+        if len(found) > most:
+            return found, f"classes are named by {path}"
     return [f"class_{i}" for i in range(most + 1)], "give the classes their names"
+
+
+def names_of_yolo(text: str) -> list[str]:
+    """The classes that a `data.yaml` names, in order: a list or a mapping from numbers."""
+    start = re.search(r"(?m)^names:[ \t]*", text)
+    if start is None:
+        return []
+    rest = text[start.end() :]
+    if rest[:1] in ("[", "{"):
+        items = re.split(r"[\]}]", rest[1:])[0].split(",")
+    else:
+        lines = rest.lstrip().splitlines()
+        items = list(takewhile(re.compile(r"\s*(- |\d+\s*:)").match, lines))
+    bare = (re.sub(r"^\s*(-\s+|\d+\s*:)", "", item).partition(" #")[0] for item in items)
+    return [name for name in (item.strip().strip("'\"") for item in bare) if name]
 
 
 def _of_labelme(tree: Tree) -> list[Proposal]:

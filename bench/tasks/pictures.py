@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ RIGHT = np.array((0, 114, 178), np.uint8)
 TILE = 160  # pixels: a captioned image is at least so wide
 FONT = 12
 MAX_CLASSES = 100
+_AT_ONCE = 1 << 20  # pixels that are mixed at once, as float64
 
 
 def colour(mask: Picture) -> Picture:
@@ -47,8 +48,17 @@ def errors(
 
 def overlay(image: Picture, mask: Picture, strength: float = 0.5) -> Picture:
     """The image with its foreground tinted in the class's colour."""
-    tinted = image * (1 - strength) + colour(mask) * strength
-    return np.where((mask > 0)[..., None], tinted, image).astype(np.uint8)
+    found = np.empty_like(image)
+    for rows in _bands(image.shape[1], image.shape[0]):
+        tinted = image[rows] * (1 - strength) + colour(mask[rows]) * strength
+        found[rows] = np.where((mask[rows] > 0)[..., None], tinted, image[rows]).astype(np.uint8)
+    return found
+
+
+def _bands(width: int, height: int) -> Iterator[slice]:
+    """As many rows at a time as memory is meant for: floats take eight times a picture's."""
+    step = max(1, _AT_ONCE // width)
+    return (slice(top, top + step) for top in range(0, height, step))
 
 
 def side_by_side(

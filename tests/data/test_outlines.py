@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from bench.data.annotation_proposal import names_of_yolo
 from bench.data.outlines import polygon_area, read_shapes, read_yolo
 from bench.errors import DataError
 from tests.data.test_layouts import image, read, sizes
@@ -171,3 +172,21 @@ def test_masks_of_single_objects_are_merged(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((8, 16), np.uint8)).save(tmp_path / "cells/3/masks/1.png")
     with pytest.raises(DataError, match=r"has another size than 0\.png, a mask of the same image"):
         read(tmp_path, **settings, values=[0, 255], merge_masks=True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nc: 2\nnames: ['sugar beet', weed]\n",
+        "names: [\n  sugar beet,\n  'weed' ]\nnc: 2\n",
+        "names:\n  0: sugar beet\n  1: weed  # all of them\n\npath: x\n",
+        "train: x\nnames:\n- 'sugar beet'\n- weed\nnc: 2\n",
+        'names: {0: "sugar beet", 1: weed}',
+    ],
+)
+def test_classes_that_a_data_yaml_names(text: str) -> None:
+    assert names_of_yolo(text) == ["sugar beet", "weed"]
+
+
+def test_a_data_yaml_without_names() -> None:
+    assert names_of_yolo("nc: 2\ntrain: x\n") == []
