@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 
 DOCS = Path(__file__).parent
@@ -19,6 +20,7 @@ from bench.version import __version__  # noqa: E402
 
 project = "bench"
 author = "The bench contributors"
+copyright = "the bench contributors, Apache-2.0"
 version = release = __version__
 html_title = "bench"
 
@@ -80,8 +82,15 @@ def _copy_reports(app: Sphinx, error: Exception | None) -> None:
         shutil.copytree(examples, Path(app.outdir) / "reports", dirs_exist_ok=True)
 
 
+def _read_anew(_app: Sphinx, env: BuildEnvironment, *_changes: set[str]) -> list[str]:
+    """Pages whose text follows from the program, or from which pages there are."""
+    asking = [page for page in env.found_docs if "<!-- " in Path(env.doc2path(page)).read_text()]
+    return sorted(asking)
+
+
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
+    app.connect("env-get-outdated", _read_anew)
     app.connect("source-read", _fill)
     app.connect("build-finished", _copy_reports)
     app.connect("build-finished", _refuse_what_is_fetched)
