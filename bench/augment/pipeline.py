@@ -23,7 +23,7 @@ from bench.augment.settings import (
     CustomTransform,
     TransformSettings,
 )
-from bench.augment.threads import run_jobs
+from bench.augment.threads import call_on_one_thread, run_jobs
 from bench.errors import SpecError
 from bench.labels import IGNORE_LABEL
 
@@ -187,8 +187,17 @@ class Pipeline:
             What is not touched is not copied.
         """
         size: Size = (images.shape[-2], images.shape[-1])
-        routes = self._routes(chosen, size, generator)
-        changes = self._changes(chosen, size, generator)
+        unpaired = masks is not None and not self._paired
+
+        def draw() -> tuple[list[Route], list[_Change], list[Route]]:
+            routes = self._routes(chosen, size, generator)
+            changes = self._changes(chosen, size, generator)
+            if not unpaired:
+                return routes, changes, routes
+            afresh = self._chosen_afresh(chosen, generator)
+            return routes, changes, self._routes(afresh, size, generator)
+
+        routes, changes, others = call_on_one_thread(draw, images.device)
         picture = ResampledBatch(images, torch.float32, self._interpolation, routes)
         if masks is None:
             resample([picture], routes, size)
@@ -197,7 +206,6 @@ class Pipeline:
             labels = ResampledBatch(masks[:, None], masks.dtype, "nearest", routes)
             resample([picture, labels], routes, size)
         else:
-            others = self._routes(self._chosen_afresh(chosen, generator), size, generator)
             labels = ResampledBatch(masks[:, None], masks.dtype, "nearest", others)
             resample([picture], routes, size)
             resample([labels], others, size)

@@ -33,13 +33,20 @@ class ResampledBatch:
         """`batch` (B, C, H, W) of any type becomes `dtype`; `how` a pixel reads between others."""
         self._batch = batch
         self._how = how
-        if not routes:
+        if not routes and (batch.dtype == dtype or batch.device.type != "cpu"):
             self.result = batch.to(dtype)
             return
         self.result = torch.empty(batch.shape, dtype=dtype, device=batch.device)
+        if not routes:  # laid out as it was
+            self.result = torch.empty_like(batch, dtype=dtype)
         touched = {row for route in routes for row in route.rows}
-        if rest := [row for row in range(len(batch)) if row not in touched]:
-            put(self.result, rest, take(batch, rest))
+        rest = [row for row in range(len(batch)) if row not in touched]
+
+        def copy(part: slice) -> None:
+            put(self.result, rest[part], take(batch, rest[part]))
+
+        parts = pieces(len(rest), (batch.shape[-2], batch.shape[-1]), batch.device)
+        run_jobs([partial(copy, part) for part in parts], batch.device)
 
     def fill(self, rows: list[int], points: Tensor, exact: bool) -> None:
         """Fill k `rows` of the result with what is at `points` (k, H, W, 2)."""
@@ -60,11 +67,17 @@ def resample(layers: Sequence[ResampledBatch], routes: Sequence[Route], size: Si
         for layer in layers:
             layer.fill(route.rows[part], points, route.exact)
 
-    jobs = []
-    for route in routes:
-        on_device = _DeviceRoute(route, size, device)
-        parts = pieces(len(route.rows), size, device)
-        jobs += [partial(fill, route, on_device, part) for part in parts]
+    on_device: dict[int, _DeviceRoute] = {}
+
+    def prepare(number: int) -> None:
+        on_device[number] = _DeviceRoute(routes[number], size, device)
+
+    run_jobs([partial(prepare, number) for number in range(len(routes))], device)
+    jobs = [
+        partial(fill, route, on_device[number], part)
+        for number, route in enumerate(routes)
+        for part in pieces(len(route.rows), size, device)
+    ]
     run_jobs(jobs, device)
 
 

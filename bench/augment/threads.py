@@ -14,10 +14,12 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from threading import Barrier
+from typing import TypeVar
 
 import torch
 
 Job = Callable[[], object]
+T = TypeVar("T")
 
 
 def run_jobs(jobs: Iterable[Job], device: torch.device | None = None) -> None:
@@ -28,7 +30,7 @@ def run_jobs(jobs: Iterable[Job], device: torch.device | None = None) -> None:
     """
     waiting, most = deque(jobs), torch.get_num_threads()
     threads = min(most, len(waiting))
-    if threads < 2 or (device is not None and device.type != "cpu"):
+    if most < 2 or (device is not None and device.type != "cpu"):
         for job in waiting:
             job()
         return
@@ -50,6 +52,13 @@ def run_jobs(jobs: Iterable[Job], device: torch.device | None = None) -> None:
     for error in errors:
         if error is not None:
             raise error
+
+
+def call_on_one_thread(function: Callable[[], T], device: torch.device) -> T:
+    """`function()`, none of whose small operators wakes, and waits for, another thread."""
+    if torch.get_num_threads() < 2 or device.type != "cpu":
+        return function()
+    return _pool(torch.get_num_threads(), os.getpid()).submit(function).result()
 
 
 @lru_cache(maxsize=2)
