@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar, Union
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Discriminator, Field, Tag
 
 from bench.errors import SpecError, did_you_mean, first_line
 from bench.settings import Settings, is_excluded_from_builder
@@ -86,6 +86,42 @@ class Registry(Generic[P]):
         if target and not takes_any:  # one's own need not take what all of its kind have in common
             fields = {k: v for k, v in fields.items() if k not in kinds or k in names}
         return builder(**({k: v for k, v in context.items() if k in names} | fields))
+
+
+def part_tag(value: Any) -> str | None:
+    """Which kind of spelling of a part this is, to discriminate a union by.
+
+    `target` of one's own, `list` of several; of a mapping and of settings the name, None where it
+    has none; `name` of a name alone.
+    """
+    if isinstance(value, Custom) or (isinstance(value, dict) and "target" in value):
+        return "target"
+    if isinstance(value, list | tuple):
+        return "list"
+    if isinstance(value, dict):
+        return str(value["name"]) if "name" in value else None
+    return str(value.name) if isinstance(value, Settings) else "name"  # type: ignore[attr-defined]  # settings of every part have one
+
+
+def part_type(registry: Registry[Any], custom: type[Custom]) -> Any:
+    """The type of a field that names a part: one of the registry's, or `target:` for one's own."""
+
+    def tag(value: Any) -> str | None:
+        return part_tag(value) if isinstance(value, dict | Settings) else None
+
+    choices: list[Any] = [Annotated[registry.entry(n).settings, Tag(n)] for n in registry.names()]
+    choices.append(Annotated[custom, Tag("target")])
+    return Annotated[Union[tuple(choices)], Discriminator(tag)]  # noqa: UP007 - built at run time
+
+
+def name_alone(value: Any) -> Any:
+    """`sgd` for `{name: sgd}`: a validator that gives one spelling to a part without settings."""
+    return value["name"] if isinstance(value, dict) and set(value) == {"name"} else value
+
+
+def name_as_mapping(value: Any) -> Any:
+    """`{name: hd95}` for `hd95`: a validator that lets a part's name stand for its defaults."""
+    return {"name": value} if isinstance(value, str) else value
 
 
 def load_target(target: str) -> Callable[..., Any]:

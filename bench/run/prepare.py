@@ -111,7 +111,7 @@ def _prepare_all(
     from bench.data.survey import data_set_name
     from bench.data.survey_cache import look
     from bench.plan.cost import model_costs
-    from bench.train.check_parts import check_parts
+    from bench.train.check_parts import check_parts, check_sampler
     from bench.train.compiling import check_batches
     from bench.train.placement import check_placement, choose_placement
     from bench.train.session import check_machine
@@ -149,6 +149,7 @@ def _prepare_all(
         if (parts := _own_parts(trial)) not in tried:
             tried.add(parts)
             check_parts(trial)
+            check_sampler(trial, ready[key].splits["train"])
         fingerprints[trial.id] = ready[key].fingerprint
     costs = model_costs(trials, lambda what: report(f"cost of {what}", 0, 0))
     measured = {key: asdict(cost) for key, cost in costs.items()}

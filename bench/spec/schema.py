@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal, Union, cast
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import (
     BeforeValidator,
@@ -20,7 +20,7 @@ from bench.data.settings import DATASETS, CustomData, DataSettings
 from bench.errors import did_you_mean
 from bench.metric_columns import curve_metric, val_curve
 from bench.models.settings import MODELS
-from bench.registry import Custom, Registry
+from bench.registry import Custom, part_type
 from bench.settings import Settings, machine_local
 from bench.spec.augmentation import check_augmentation
 from bench.spec.design import DesignSettings
@@ -47,22 +47,6 @@ RESERVED_NAMES = ("mlartifacts", "mlruns", "mlflow.db", "optuna.db", "optuna.jou
 _PORTS = tuple(f"{port}{number}" for port in ("com", "lpt") for number in range(10))
 WINDOWS_DEVICE_NAMES = ("con", "prn", "aux", "nul", *_PORTS)
 """Names that are no folder's on Windows, whatever follows their first dot."""
-
-
-def _part(registry: Registry[Any], custom: type[Custom] | None = None) -> Any:
-    """The type of a field that names a part: one of the registry's, or `target:` for one's own."""
-
-    def tag(value: Any) -> str | None:
-        if isinstance(value, Settings):
-            return "target" if isinstance(value, Custom) else str(value.name)  # type: ignore[attr-defined]  # every part's settings have a name
-        if isinstance(value, dict) and custom is not None and "target" in value:
-            return "target"
-        return str(value["name"]) if isinstance(value, dict) and "name" in value else None
-
-    choices: list[Any] = [Annotated[registry.entry(n).settings, Tag(n)] for n in registry.names()]
-    if custom is not None:
-        choices.append(Annotated[custom, Tag("target")])
-    return Annotated[Union[tuple(choices)], Discriminator(tag)]  # noqa: UP007 - built at run time
 
 
 class SelectSettings(Settings):
@@ -120,14 +104,14 @@ def _metrics(task: TaskSettings, data: DataSettings) -> dict[str, Mode]:
 class TrialSettings(Settings):
     """All settings of one trial but its seed."""
 
-    task: Annotated[_part(TASKS, CustomTask), BeforeValidator(_expand_task)] = Field(  # type: ignore[valid-type]  # made at run time
+    task: Annotated[part_type(TASKS, CustomTask), BeforeValidator(_expand_task)] = Field(  # type: ignore[valid-type]  # made at run time
         description="what is learnt: the name of a task, or a mapping with `name:`; `target:` for "
         "one's own"
     )
-    data: _part(DATASETS, CustomData) = Field(  # type: ignore[valid-type]  # made at run time
+    data: part_type(DATASETS, CustomData) = Field(  # type: ignore[valid-type]  # made at run time
         description="the data set: `name:` and its settings, or `target:` for one's own"
     )
-    model: _part(MODELS, Custom) = Field(  # type: ignore[valid-type]  # made at run time
+    model: part_type(MODELS, Custom) = Field(  # type: ignore[valid-type]  # made at run time
         description="the model: `name:` and its settings, or `target:` for one's own"
     )
     augment: AugmentSettings = Field(

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
-from bench.registry import Custom
+from bench.registry import Custom, name_alone, part_tag
 from bench.settings import Settings, added_later
 
 OptimizerName = Literal["adam", "adamw", "sgd"]
@@ -74,40 +74,27 @@ class CustomSchedule(Custom):
 _NEW = ("polynomial", "step", "plateau")
 
 
-def _tag(value: Any) -> str:
-    if isinstance(value, Custom) or (isinstance(value, dict) and "target" in value):
-        return "target"
-    if isinstance(value, dict):
-        return str(value.get("name", "name"))
-    return str(value.name) if isinstance(value, Settings) else "name"  # type: ignore[attr-defined]  # schedules have it
-
-
 def _with_defaults(value: Any) -> Any:
     """A name alone stands for the schedule with its defaults, and `{name: cosine}` for `cosine`."""
     if isinstance(value, str) and value in _NEW:
         return {"name": value}
-    if isinstance(value, dict) and set(value) == {"name"} and value["name"] not in _NEW:
-        return value["name"]
-    return value
-
-
-def _bare_name(value: Any) -> Any:
-    return value["name"] if isinstance(value, dict) and set(value) == {"name"} else value
+    named = isinstance(value, dict) and value.get("name") in _NEW
+    return value if named else name_alone(value)
 
 
 Optimizer = Annotated[
     Annotated[
         Annotated[OptimizerName, Tag("name")] | Annotated[CustomOptimizer, Tag("target")],
-        Discriminator(_tag),
+        Discriminator(part_tag),
     ],
-    BeforeValidator(_bare_name),
+    BeforeValidator(name_alone),
 ]
 Sampler = Annotated[
     Annotated[
         Annotated[SamplerName, Tag("name")] | Annotated[CustomSampler, Tag("target")],
-        Discriminator(_tag),
+        Discriminator(part_tag),
     ],
-    BeforeValidator(_bare_name),
+    BeforeValidator(name_alone),
 ]
 Schedule = Annotated[
     Annotated[
@@ -116,7 +103,7 @@ Schedule = Annotated[
         | Annotated[Step, Tag("step")]
         | Annotated[Plateau, Tag("plateau")]
         | Annotated[CustomSchedule, Tag("target")],
-        Discriminator(_tag),
+        Discriminator(part_tag),
     ],
     BeforeValidator(_with_defaults),
 ]

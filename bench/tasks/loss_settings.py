@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
-from bench.registry import Custom
+from bench.registry import Custom, name_as_mapping, part_tag
 from bench.settings import Settings, added_later
 
 LossName = Literal[
@@ -65,15 +65,8 @@ LossTerm = NamedLoss | CustomLoss
 
 
 def _tag(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return "list"
-    if isinstance(value, NamedLoss) or (isinstance(value, dict) and "target" not in value):
-        return "mapping"
-    return "target" if isinstance(value, CustomLoss | dict) else "name"
-
-
-def _as_mapping(value: Any) -> Any:
-    return {"name": value} if isinstance(value, str) else value
+    found = part_tag(value)
+    return found if found in ("target", "list", "name") else "mapping"
 
 
 def _plain(value: Any) -> Any:
@@ -91,7 +84,7 @@ _Term = Annotated[
         Annotated[NamedLoss, Tag("mapping")] | Annotated[CustomLoss, Tag("target")],
         Discriminator(_tag),
     ],
-    BeforeValidator(_as_mapping),
+    BeforeValidator(name_as_mapping),
 ]
 Loss = Annotated[
     Annotated[

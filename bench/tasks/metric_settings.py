@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
-from bench.registry import Custom, Registry
+from bench.registry import Custom, Registry, name_as_mapping, part_type
 from bench.settings import Settings, added_later, excluded_from_builder
 
 Mode = Literal["min", "max"]
@@ -226,23 +226,8 @@ def _in_small_letters(target: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
-def _tag(value: Any) -> str | None:
-    if isinstance(value, CustomMetric) or (isinstance(value, dict) and "target" in value):
-        return "target"
-    if isinstance(value, dict):
-        return str(value["name"]) if "name" in value else None
-    return str(value.name) if isinstance(value, MetricSettings) else None  # type: ignore[attr-defined]  # every registered one has it
-
-
-def _as_mapping(value: Any) -> Any:
-    return {"name": value} if isinstance(value, str) else value
-
-
-_choices: Any = CustomMetric
-_choices = Annotated[CustomMetric, Tag("target")]
-for _name in METRICS.names():
-    _choices = _choices | Annotated[METRICS.entry(_name).settings, Tag(_name)]
-Metric = Annotated[Annotated[_choices, Discriminator(_tag)], BeforeValidator(_as_mapping)]
+_choices: Any = part_type(METRICS, CustomMetric)
+Metric = Annotated[_choices, BeforeValidator(name_as_mapping)]
 Metrics = tuple[Metric, ...]
 
 

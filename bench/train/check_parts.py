@@ -5,9 +5,11 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from bench.data.base import Split
 from bench.errors import SpecError
 from bench.plan.trial import Trial
 from bench.registry import accepted, load_target
+from bench.spec.train_parts import CustomSampler
 from bench.tasks.check_loss import check_loss
 from bench.tasks.check_task import check_task
 from bench.tasks.custom_settings import CustomTask
@@ -15,6 +17,7 @@ from bench.tasks.loss_settings import OWN_LOSS, CustomLoss, loss_terms
 from bench.tasks.metric_set import require
 from bench.train.custom_optimizer import check_optimizer
 from bench.train.optim import make_optimizer
+from bench.train.samplers import EpochSampler
 from bench.train.schedules import make_schedule
 from bench.train.trial_parts import build_task
 
@@ -47,6 +50,23 @@ def check_parts(trial: Trial, *, one_logit: bool = False) -> None:
         weight = nn.Parameter(torch.zeros(1))
         groups = [{"params": [weight], "peak": settings.train.lr}]
         make_schedule(make_optimizer(groups, settings.train), settings.train, settings.select)
+
+
+def check_sampler(trial: Trial, train: Split) -> None:
+    """Draw an epoch by a sampler of the user's own.
+
+    Args:
+        trial: whose settings it is in.
+        train: the training split.
+
+    Raises:
+        SpecError: it fails, or gives places that are none.
+    """
+    settings = trial.settings
+    chosen = settings.train.sampler
+    if isinstance(chosen, CustomSampler):
+        count, form = build_task(settings).count_classes, settings.task.target_form
+        EpochSampler(chosen, train, form, count, trial.seed).draw(1)
 
 
 def _check_own_task(trial: Trial) -> None:

@@ -13,13 +13,14 @@ from torch import Tensor
 
 from bench.data.base import Split
 from bench.errors import SpecError, first_line
-from bench.registry import build_custom
+from bench.registry import accepted, build_custom, load_target
 from bench.spec.train_parts import CustomSampler
 from bench.train.seeding import generator, stream_seed
 
 KEY = "train.sampler"
 _AT_ONCE = 64  # masks that are counted at a time: 16 MB at 512 pixels
 
+_COUNTED = {"class_counts": "counts", "weights": "weights"}
 CountClasses = Callable[[Tensor], Tensor]
 """From masks (N, H, W) or labels (N,) to (N, K) int64: pixels, or ones, of each class."""
 
@@ -108,12 +109,13 @@ class EpochSampler:
             "data_source": range(size),
             "num_samples": size,
             "labels": None if labels is None else torch.from_numpy(np.array(labels)),
-            "class_counts": self.counts,
-            "weights": self.weights,
             "generator": stream,
             "seed": stream_seed(self.seed, "sampler", epoch),
             "epoch": epoch,
         }
+        # masks are gone through only where the sampler asks what is in them
+        wanted = accepted(load_target(chosen.target), {"class_counts": 0, "weights": 0})
+        context |= {name: getattr(self, _COUNTED[name]) for name in wanted}
         try:
             sampler: Iterable[int] = build_custom(chosen, **context)
             found = torch.as_tensor([int(index) for index in sampler], dtype=torch.int64)

@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from bench.errors import SpecError, first_line
 from bench.history_row import HistoryRow
-from bench.registry import build_custom, load_target
+from bench.registry import accepted, build_custom, load_target
 from bench.spec.schema import SelectSettings
 from bench.spec.train_parts import CustomSchedule, Plateau
 from bench.spec.train_settings import TrainSettings
@@ -61,7 +61,8 @@ def make_schedule(
     if not isinstance(chosen, CustomSchedule):
         return FormulaSchedule(optimizer, settings)
     target = load_target(chosen.target)
-    if inspect.isclass(target) and issubclass(target, LRScheduler):
+    is_scheduler = inspect.isclass(target) and issubclass(target, LRScheduler)
+    if is_scheduler or accepted(target, {"optimizer": optimizer}):
         return TorchSchedule(optimizer, settings, chosen, select)
     return FormulaSchedule(optimizer, settings, custom_factor(settings, chosen))
 
@@ -186,8 +187,45 @@ def falls(values: Sequence[float | None], plateau: PlateauSchedule) -> int:
     return count
 
 
+def _check_scheduler(chosen: CustomSchedule, scheduler: Any, select: SelectSettings) -> bool:
+    """Whether a scheduler's `step` needs the selected metric.
+
+    Raises:
+        SpecError: it is no scheduler, waits for the metric to go the wrong way, or is to take a
+            step where no metric is known.
+    """
+    lacking = [n for n in ("step", "state_dict", "load_state_dict") if not hasattr(scheduler, n)]
+    if lacking:
+        raise SpecError(
+            f"{chosen.target!r} gives a {type(scheduler).__name__} without {lacking[0]}: give a "
+            "scheduler of torch's kind, or a function of `done`",
+            key=KEY,
+        )
+    if isinstance(scheduler, ReduceLROnPlateau) and scheduler.mode != select.mode:
+        raise SpecError(
+            f"{chosen.target!r} has mode {scheduler.mode}, and of {select.metric} "
+            f"{'more' if select.mode == 'max' else 'less'} is better: set mode: {select.mode}",
+            key=KEY,
+        )
+    parameters = inspect.signature(scheduler.step).parameters.values()
+    needs = any(
+        p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+        for p in parameters
+    )
+    if needs and chosen.per == "step":
+        raise SpecError(
+            f"{chosen.target!r} needs a metric, which is known after an epoch: remove per: step",
+            key=KEY,
+        )
+    return needs
+
+
 class TorchSchedule:
-    """A scheduler of torch's kind, which changes the optimizer's groups itself."""
+    """A scheduler of torch's kind, or what a function of the optimizer makes.
+
+    It changes the optimizer's groups itself. One whose `step` needs a value is given the selected
+    metric after each epoch.
+    """
 
     def __init__(
         self,
@@ -201,16 +239,17 @@ class TorchSchedule:
                 raise SpecError(
                     f"cannot be combined with the scheduler {chosen.target!r}", key=f"train.{name}"
                 )
+        target, arguments = load_target(chosen.target), dict(chosen.model_extra or {})
+        if inspect.isclass(target) and issubclass(target, ReduceLROnPlateau):
+            arguments = {"mode": select.mode} | arguments
         try:
-            self._scheduler: Any = load_target(chosen.target)(
-                optimizer, **(chosen.model_extra or {})
-            )
+            self._scheduler: Any = target(optimizer, **arguments)
         except Exception as error:  # code of others may raise anything
             raise SpecError(
                 f"{chosen.target!r} cannot be built: {first_line(error)}", key=KEY
             ) from error
         self._per_step, self._metric = chosen.per == "step", select.metric
-        self._on_plateau = isinstance(self._scheduler, ReduceLROnPlateau)
+        self._needs_metric = _check_scheduler(chosen, self._scheduler, select)
 
     def before_step(self, done: float) -> None:
         """See `Schedule`."""
@@ -222,7 +261,7 @@ class TorchSchedule:
 
     def after_epoch(self, history: Sequence[HistoryRow]) -> None:
         """See `Schedule`."""
-        if self._on_plateau:
+        if self._needs_metric:
             value = history[-1].get(self._metric)
             self._scheduler.step(math.nan if value is None else value)
         elif not self._per_step:

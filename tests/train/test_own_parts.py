@@ -414,3 +414,66 @@ def test_the_gradient_of_a_losss_weights_is_clipped_and_they_are_trained() -> No
     moved = [new.detach() - old for new, old in zip(whole, before, strict=True)]
     assert float(torch.cat([part.flatten() for part in moved]).norm()) == pytest.approx(1e-3, 1e-2)
     assert float(moved[-1].abs()) > 0
+
+
+def on_plateau(optimizer: torch.optim.Optimizer, mode: str = "max") -> Any:
+    return torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, mode=mode, patience=0, factor=0.5)
+
+
+def no_scheduler(optimizer: torch.optim.Optimizer) -> Any:
+    return optimizer.param_groups
+
+
+class OfAValue:
+    """Not of torch, and its step needs a value."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+        self.optimizer = optimizer
+
+    def step(self, value: float) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = value
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: Any) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        {"target": "torch.optim.lr_scheduler:ReduceLROnPlateau", "patience": 0, "factor": 0.5},
+        {"target": f"{__name__}:on_plateau"},
+    ],
+)
+def test_a_scheduler_that_needs_the_metric_falls_when_it_no_longer_rises(schedule: Any) -> None:
+    chosen = settings(schedule=schedule)
+    optimizer = make_optimizer([{"params": [nn.Parameter(torch.zeros(1))], "peak": 0.1}], chosen)
+    made = make_schedule(optimizer, chosen, SELECT)
+    rates = []
+    for value in (0.1, 0.5, 0.4, 0.6):
+        made.after_epoch([{"val/dice": value}])  # type: ignore[list-item]  # all that it looks at
+        rates.append(optimizer.param_groups[0]["lr"])
+    assert rates == pytest.approx([0.1, 0.1, 0.05, 0.05])
+
+
+def test_a_scheduler_of_ones_own_is_given_the_metric() -> None:
+    chosen = settings(schedule={"target": f"{__name__}:OfAValue"})
+    optimizer = make_optimizer([{"params": [nn.Parameter(torch.zeros(1))], "peak": 0.1}], chosen)
+    make_schedule(optimizer, chosen, SELECT).after_epoch([{"val/dice": 0.7}])  # type: ignore[list-item]  # as above
+    assert optimizer.param_groups[0]["lr"] == 0.7
+
+
+@pytest.mark.parametrize(
+    ("schedule", "says"),
+    [
+        ({"target": f"{__name__}:on_plateau", "mode": "min"}, "more is better: set mode: max"),
+        ({"target": f"{__name__}:no_scheduler"}, "gives a list without step"),
+        ({"target": f"{__name__}:OfAValue", "per": "step"}, "remove per: step"),
+    ],
+)
+def test_schedulers_that_cannot_work(schedule: dict[str, Any], says: str) -> None:
+    with pytest.raises(SpecError, match=says):
+        check_parts(make_trial(train={"epochs": 4, "schedule": schedule}))
