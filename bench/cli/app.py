@@ -41,11 +41,12 @@ app = typer.Typer(
 )
 
 for command in (
-    running.run,
-    submit.submit,
-    search.search,
-    running.plan,
+    start.init,
     running.data,
+    running.plan,
+    running.run,
+    search.search,
+    submit.submit,
     results.status,
     results.report,
     results.import_,
@@ -57,7 +58,6 @@ for command in (
     results.sync,
     results.ui,
     start.doctor,
-    start.init,
     start.schema,
 ):
     app.command(command.__name__.rstrip("_"))(command)

@@ -120,7 +120,7 @@ def import_(
     ] = 1,
     results: Results = RESULTS,
 ) -> None:
-    """Put histories logged elsewhere among the trials of an experiment.
+    """Add trials that were logged elsewhere to an experiment.
 
     Columns: epoch, metrics as in history.csv (train/loss, val/loss, val/dice, lr, …), perhaps seed;
     every other column is an axis, and its cells are labels.
@@ -155,7 +155,10 @@ def publish(
     out: Annotated[Path, typer.Option("--out", help="Folder for the records.")] = Path("published"),
     results: Results = RESULTS,
 ) -> None:
-    """Write records for others: without checkpoints, pictures, host names and absolute paths."""
+    """Write the records that others need to check a report.
+
+    Without checkpoints, pictures, host names and absolute paths.
+    """
     from bench.commands.publish import publish as publish_records
     from bench.commands.publish import published_lines
     from bench.record.store import Store
@@ -178,7 +181,7 @@ def clean(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Delete nothing, only count.")] = False,
     results: Results = RESULTS,
 ) -> None:
-    """Delete checkpoints of finished trials; records, reports and pictures stay."""
+    """Delete checkpoints of finished trials; all else stays."""
     from bench.commands.clean import clean_lines, keep_of
     from bench.record.clean import CleanOptions
     from bench.record.clean import clean as clean_store
@@ -193,7 +196,7 @@ def sync(
     experiment: Annotated[str | None, typer.Argument(help="Default: all.")] = None,
     results: Results = RESULTS,
 ) -> None:
-    """Push to MLflow what it lacks."""
+    """Bring MLflow up to date with the records."""
     from bench.experiment.mirroring import sync_confirmed
     from bench.record.store import Store
 
@@ -207,7 +210,7 @@ def ui(
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = 5000,
     results: Results = RESULTS,
 ) -> None:
-    """Open MLflow's pages on this store."""
+    """Open MLflow's pages on these results."""
     from bench.record.store import Store
     from bench.record.ui import served_uri, ui_command, ui_environment
 

@@ -147,7 +147,7 @@ def plan(
 
 
 def data(spec: cli.Spec, overrides: cli.Overrides = None, as_json: cli.AsJson = False) -> None:
-    """Show what the data of a spec are like, split by split, and what is suspicious in them.
+    """Show what a spec's data are like and what is suspicious.
 
     Of a folder of images, print the `data:` that reads it; exit code 1 where that is not decided.
     """

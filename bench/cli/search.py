@@ -42,7 +42,10 @@ def search(
     trust_code: cli.TrustCode = False,
     results: cli.Results = cli.RESULTS,
 ) -> None:
-    """Search for the best settings, confirm them with fresh seeds, and make the report."""
+    """Search for the best settings and confirm them with fresh seeds.
+
+    It ends with a report.
+    """
     with ending_at_once():
         from bench.run.executor_options import ExecutorOptions
         from bench.run.limits import Limits, parse_duration

@@ -15,7 +15,10 @@ from bench.exit_codes import ExitCode
 
 
 def doctor(results: Results = RESULTS, address: Address = None) -> None:
-    """Check machine, GPU, data, stores and a cluster: what works, and what to do about the rest."""
+    """Check this machine or a cluster, and say what to do.
+
+    GPU, data, stores: what works, and what to do about the rest.
+    """
     from bench.commands.cluster_checks import cluster_checks
     from bench.commands.inspect import doctor_table
     from bench.doctor import checks

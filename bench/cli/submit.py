@@ -78,7 +78,10 @@ def submit(
     reports: Reports = REPORTS,
     results: Results = RESULTS,
 ) -> None:
-    """Submit a job array to Slurm: its jobs share the trials that are left."""
+    """Submit a Slurm job array that shares the trials.
+
+    Its jobs train what is left.
+    """
     from bench.commands.submit import RunWords, submit_plan
     from bench.experiment.planning import plan_of
     from bench.run.limits import parse_duration

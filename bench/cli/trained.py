@@ -91,7 +91,10 @@ def predict(
     trust_code: TrustCode = False,
     results: Results = RESULTS,
 ) -> None:
-    """Write what a trial, or all folds of an arm together, predict: masks, or labels."""
+    """Write a trial's predictions: masks, or labels.
+
+    Of all folds of an arm together, where the name is the beginning of their ids.
+    """
     from bench.record.store import Store
 
     if out_of_fold == bool(images):

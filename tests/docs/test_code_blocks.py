@@ -79,6 +79,8 @@ BLOCKS = list(_blocks())
 YAML = [b for b in BLOCKS if b.language == "yaml" and b.page.name != "own-parts.md"]
 SHELL = [b for b in BLOCKS if b.language in ("bash", "sh", "console", "shell")]
 PYTHON = [b for b in BLOCKS if b.language == "python" and b.page.name not in OWN_TESTS]
+WRITTEN = {"experiments/mine.yaml"}
+"""Specs that a page has had written before."""
 KNOWN = {"yaml", "bash", "sh", "console", "shell", "python", "text", "csv", "json", "toml"}
 
 
@@ -150,7 +152,7 @@ def _check_command(command: str) -> None:
         return
     context = group.commands[words[0]].make_context(words[0], [_plain(w) for w in words[1:]])
     spec = str(context.params.get("spec") or "")
-    if spec.startswith("experiments/") and (ROOT / spec).is_file():
+    if spec.startswith("experiments/") and spec not in WRITTEN:
         load_spec(ROOT / spec, context.params.get("overrides") or ())
 
 

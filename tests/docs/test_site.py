@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer.main
 
+from bench.cli.app import app
 from bench.data.survey_kinds import Kind
 from bench.health import HealthIssue
 from bench.record.columns import HISTORY, RUNS
@@ -126,3 +128,13 @@ def _anchors(text: str) -> set[str]:
     titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     plain = [re.sub(r"[^\w\- ]", "", title.lower()) for title in titles]
     return {title.replace(" ", "-") for title in plain}
+
+
+def test_help_fits_a_terminal_of_80_columns_by_24_lines() -> None:
+    """Each command's first sentence is whole in the list of commands."""
+    group: Any = typer.main.get_command(app)
+    assert len(group.commands) <= 19
+    for name, command in group.commands.items():
+        first = re.split(r"(?<=\.)\s", command.help.strip())[0]
+        assert "\n" not in first, name
+        assert len(first) <= 64, name

@@ -43,6 +43,7 @@ def test_from_images_to_a_publication(tmp_path: Path, monkeypatch: pytest.Monkey
     said = _run(" ".join([trial, *TINY, "-j 2"]))
     assert Path(said.split()[-1]).read_text().startswith("<!doctype html>")
     assert "4 of 4 trials done, 0 failed." in said
+    assert not re.search(r"[\x00-\x08\x0b-\x1f]", said)  # a log has no control characters
     assert "publish mine" in PAGE
     assert "mine_trial" in _bench("bench publish mine_trial --out published")
 
