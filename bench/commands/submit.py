@@ -77,6 +77,9 @@ def submit_plan(
     )
     if array is None:
         return f"Nothing to submit: no trial of {plan.experiment!r} is left to be run."
+    devices = max(trial.settings.train.devices for trial in plan.trials)
+    if 0 < options.gpus < devices:
+        raise BenchError(f"--gpus {options.gpus}: train.devices is {devices}: give as many GPUs")
     for folder in (words.results, words.reports):
         if (place := node_local(folder)) is not None:
             say(

@@ -92,7 +92,8 @@ def divide_machine(
         say: where there are fewer than `jobs`.
     """
     max_per_gpu = max_trials_per_gpu(trials, say)
-    resources = assign_gpus(machine.device, jobs, machine.threads, count, max_per_gpu)
+    devices = max((trial.settings.train.devices for trial in trials), default=1)
+    resources = assign_gpus(machine.device, jobs, machine.threads, count, max_per_gpu, devices)
     if jobs and len(resources) < min(jobs, count):
         say(f"{len(resources)} trials at a time, not {jobs}: no more fit on the GPUs.")
     return resources

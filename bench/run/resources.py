@@ -28,27 +28,36 @@ def assign_gpus(
     threads: int | None,
     trials: int,
     max_trials_per_gpu: Callable[[int], int] | None = None,
+    devices: int = 1,
 ) -> list[WorkerResources]:
-    """The GPU and the CPU threads of each worker, for `trials` trials.
+    """The GPUs and the CPU threads of each worker, for `trials` trials of so many `devices`.
 
     With CUDA there are `jobs` workers, by default one per GPU. More are assigned to the GPUs in
     turn, no more to each than `max_trials_per_gpu` allows. On a CPU there are `jobs` workers, by
     default one per core as far as memory allows: trials side by side on one thread each finish
     sooner than one after the other on all threads. Each has an equal part of the cores unless
-    `threads` says otherwise.
+    `threads` says otherwise. A worker of several devices has as many GPUs, or on a CPU processes,
+    to itself, and so many threads for each of these; GPUs that make no such group are left over.
 
     Raises:
-        DeviceError: `cuda` was asked for and there is none.
+        DeviceError: `cuda` was asked for and there is none, or there are fewer than `devices`.
     """
     gpus = [] if device == "cpu" else visible_gpus()
     if device == "cuda" and not gpus:
         raise DeviceError("--device cuda: no CUDA device is visible (see `python -m bench doctor`)")
-    gpu_slots = gpus or [""]
-    workers = jobs or (len(gpus) if gpus else _workers(threads))
+    if gpus and len(gpus) < devices:
+        raise DeviceError(
+            f"train.devices: {devices} is more than the GPUs that are visible ({len(gpus)}): use "
+            "no more devices than there are GPUs (see `python -m bench doctor`)"
+        )
+    starts = range(0, len(gpus) - devices + 1, devices)
+    gpu_slots = [",".join(gpus[k : k + devices]) for k in starts] or [""]
+    workers = jobs or (len(gpu_slots) if gpus else max(1, _workers(threads) // devices))
     wanted = math.ceil(min(workers, trials) / len(gpu_slots))
     if gpus and wanted > 1 and max_trials_per_gpu is not None:
-        workers = min(workers, max_trials_per_gpu(wanted) * len(gpus))
-    each = threads or max(1, cpu_count() // workers)  # however few trials: they change the bits
+        workers = min(workers, max_trials_per_gpu(wanted) * len(gpu_slots))
+    # however few trials: threads change the bits
+    each = threads or max(1, cpu_count() // (workers * devices))
     assigned = [gpu_slots[k % len(gpu_slots)] for k in range(min(workers, trials))]
     trials_per_device = Counter(assigned)
     return [WorkerResources(each, gpu, trials_per_device[gpu]) for gpu in assigned]

@@ -10,11 +10,13 @@ import os
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import NoReturn
 
-from bench.errors import BenchError, DataError, StoreError, UnwritableError, describe_exception
+from bench.errors import BenchError, StoreError, UnwritableError
 from bench.history_row import HistoryRow
 from bench.interruption import ignore_signals
 from bench.masking import masked
@@ -50,8 +52,8 @@ class WorkerResources:
     """A worker's part of the machine.
 
     Attributes:
-        threads: CPU threads.
-        gpus: the GPUs it may see; None: as inherited.
+        threads: CPU threads of each of its processes.
+        gpus: the GPUs it may see, as many as a trial has devices; None: as inherited.
         trials_per_device: how many workers its device has at a time, itself included.
     """
 
@@ -131,10 +133,20 @@ def work(job: Job, resources: WorkerResources, connection: Connection) -> None:
     faulthandler.enable()  # a segmentation fault says where, in the log
     line.started()
     liveness.watch(line.alive)
-    status, failure, message = _train(job, resources, line)
-    recorded = True
-    if status is not Status.DONE:
-        recorded = False
+
+    def end(failure: Failure, message: str) -> NoReturn:
+        _end(job, line, Status.FAILED, failure, message)
+
+    _end(job, line, *_train(job, resources, line, end))
+
+
+def _end(
+    job: Job, line: ParentConnection, status: Status, failure: Failure | None, message: str | None
+) -> NoReturn:
+    """Record how the trial ended, say so, and end the process."""
+    recorded = status is Status.DONE
+    # of a killed process the parent decides whether the trial starts again
+    if not recorded and failure is not Failure.KILLED:
         with contextlib.suppress(StoreError):  # a full disk, say: the parent tries again
             job.recorder.stop(status, failure, message)
             recorded = True
@@ -143,11 +155,15 @@ def work(job: Job, resources: WorkerResources, connection: Connection) -> None:
 
 
 def _train(
-    job: Job, resources: WorkerResources, line: ParentConnection
+    job: Job,
+    resources: WorkerResources,
+    line: ParentConnection,
+    end: Callable[[Failure, str], None],
 ) -> tuple[Status, Failure | None, str | None]:
     import torch
 
-    from bench.measure.memory import is_out_of_memory
+    from bench.train.devices import DeviceLostError
+    from bench.train.failures import describe_failure
     from bench.train.loop import Diverged
     from bench.train.progress_watch import Interrupted
     from bench.train.session import train_trial
@@ -160,25 +176,18 @@ def _train(
             line,
             trials_per_device=resources.trials_per_device,
             test=job.test,
+            end=end,
         )
     except Interrupted:
         return Status.INTERRUPTED, None, None
-    except Diverged as error:
-        return Status.FAILED, Failure.DIVERGED, str(error)
-    except DataError as error:
-        return Status.FAILED, Failure.DATA, str(error)
     except UnwritableError as error:
         return Status.INTERRUPTED, None, str(error)
-    except BenchError as error:
-        return Status.FAILED, Failure.CRASH, str(error)
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _UNWRITABLE:  # the log's disk is full
             return Status.INTERRUPTED, None, f"{job.log}: cannot be written ({error.strerror})"
-        print(masked(traceback.format_exc()), file=sys.stderr)
-        if is_out_of_memory(error):
-            remedy = "train.micro_batch: auto or a smaller train.batch_size helps"
-            return Status.FAILED, Failure.OUT_OF_MEMORY, f"{describe_exception(error)} ({remedy})"
-        return Status.FAILED, Failure.CRASH, describe_exception(error)
+        if not isinstance(error, BenchError | Diverged | DeviceLostError):
+            print(masked(traceback.format_exc()), file=sys.stderr)
+        return Status.FAILED, *describe_failure(error)
     return Status.DONE, None, None
 
 
@@ -198,7 +207,7 @@ def redirect_output(log: Path) -> None:
             stream.reconfigure(errors="backslashreplace")  # a file's name may be no text
 
 
-def _exit_now() -> None:
+def _exit_now() -> NoReturn:
     """End at once: tearing torch down takes longer than a small trial's start."""
     with contextlib.suppress(OSError):  # a full disk
         sys.stdout.flush()

@@ -35,10 +35,8 @@ def put_back(*, progressed: bool, say: Callable[[str], None]) -> None:
             f"finished in it. A longer --time helps; {AGAIN}."
         )
         return
-    error = _requeue(job)
-    if error is None:
-        say(f"Job {job} is back in the queue.")
-    else:
+    say(f"Job {job} goes back into the queue.")  # first: it may end this process at once
+    if (error := _requeue(job)) is not None:
         say(f"Job {job} cannot be put back into the queue ({error}): {AGAIN}.")
 
 

@@ -62,6 +62,17 @@ class TrainSettings(Settings):
         "with a validation; default: each epoch is a pass over the training images",
     )
     batch_size: int = Field(20, ge=1, description="training images per step")
+    devices: int = added_later(
+        1,
+        ge=1,
+        description="devices of one machine that train a trial together, each of which takes its "
+        "part of every batch; results are those of one device, to rounding",
+    )
+    sync_batch_norm: bool = added_later(
+        True,
+        description="whether BatchNorm takes its statistics from the whole batch where several "
+        "devices share it; without, from the part of each",
+    )
     micro_batch: MicroBatch = Field(
         "none",
         description="images of a batch that go through the model at once, with gradient "
@@ -165,6 +176,14 @@ class TrainSettings(Settings):
         None, gt=0, description="the encoder's own learning rate, on the same schedule"
     )
 
+    def identity(self) -> dict[str, Any]:
+        """See `Settings.identity`. Several devices change nothing, or BatchNorm's statistics."""
+        found = super().identity()
+        if self.devices == 1 or self.sync_batch_norm:
+            for name in ("devices", "sync_batch_norm"):
+                found.pop(name, None)
+        return found
+
     @field_validator("freeze_statistics")
     @classmethod
     def _held_where_frozen(cls, value: bool, info: ValidationInfo) -> bool:
@@ -213,6 +232,25 @@ class TrainSettings(Settings):
                 f"cannot be combined with loss: {loss_text(self.loss)}: cross-entropy and focal "
                 "loss weight classes; give a loss of one's own its argument, weight: […]",
                 "class_weights",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _fits_devices(self) -> TrainSettings:
+        if self.devices == 1:
+            return self
+        if self.batch_size < self.devices:
+            raise error_at(f"must be at most batch_size ({self.batch_size})", "devices")
+        if self.compile != "none":
+            raise error_at(
+                f"cannot be combined with compile: {self.compile}: use 1, or compile: none",
+                "devices",
+            )
+        if self.micro_batch == "auto":
+            raise error_at(
+                "cannot be combined with micro_batch: auto, which each device would decide for "
+                "itself: give how many images, or none",
+                "devices",
             )
         return self
 

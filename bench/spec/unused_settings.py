@@ -98,6 +98,7 @@ def _of_training(settings: TrialSettings) -> Iterator[UnusedSetting]:
             f"with batch_size: {train.batch_size}, which is no larger",
             ("train.batch_size",),
         ),
+        ("sync_batch_norm", train.devices == 1, "on one device", ("train.devices",)),
         (
             "momentum",
             train.optimizer != "sgd",

@@ -19,14 +19,16 @@ from bench.metric_columns import MetricKind, curve_metric, val_curve
 from bench.plan.trial import Trial, digest
 from bench.tasks.base import Samples, Task
 from bench.train import checkpoint
-from bench.train.batches import Batches
+from bench.train.batches import Batches, EpochPlan
 from bench.train.compiling import CompileClock
+from bench.train.devices import OtherDevices, Place, order_of
 from bench.train.epoch_writer import EpochWriter, host_copy, writes_in_background
 from bench.train.evaluation import Evaluated, evaluate_images
 from bench.train.graphs import graphs_for
 from bench.train.health_checks import HealthMonitor
 from bench.train.image_scores import ScoreLog
 from bench.train.pictures import make_pictures
+from bench.train.progress import Diverged as Diverged
 from bench.train.progress import Progress
 from bench.train.progress_watch import TICK_SECONDS, ProgressWatch
 from bench.train.progress_watch import Interrupted as Interrupted
@@ -35,10 +37,6 @@ from bench.train.schedules import make_schedule
 from bench.train.seeding import seed_globals
 from bench.train.signals import Signals as Signals
 from bench.train.train_state import TrainState
-
-
-class Diverged(Exception):  # noqa: N818 - the field's word
-    """The training loss is no longer a number, or was none in too many steps."""
 
 
 class Training:
@@ -58,16 +56,21 @@ class Training:
         recorder: Recorder,
         signals: Signals,
         trials_per_device: int = 1,
+        place: Place | None = None,
+        others: OtherDevices | None = None,
     ) -> None:
+        """`place` is this process's among those of several devices; the first has the `others`."""
         self.trial, self.task = trial, task
         self.settings = trial.settings.train
         self.train_batches, self.val_batches, self.samples = train, val, samples
         self.fingerprint = fingerprint
-        self.device, self.recorder, self.signals = device, recorder, signals
-        graphs = graphs_for(trial, device, trials_per_device)
+        self.device, self.recorder, self.signals, self._others = device, recorder, signals, others
+        graphs = graphs_for(trial, device, trials_per_device) if place is None else None
+        shard = None if place is None else place.sharding(trial.seed)
         self.train_state = TrainState(
-            model, task, self.settings, device, images=len(train), graphs=graphs, seed=trial.seed
-        )
+            model, task, self.settings, device, images=len(train), graphs=graphs, seed=trial.seed,
+            shard=shard,
+        )  # fmt: skip
         self.model, self.freezing = self.train_state.model, self.train_state.freezing
         self.optimizer, self.average = self.train_state.optimizer, self.train_state.average
         self.precision, self.step = self.train_state.precision, self.train_state.step
@@ -83,7 +86,7 @@ class Training:
         self.memory = PeakMemory(device)
         self.watch = ProgressWatch(signals, stops=False)
         self.writes_in_background = writes_in_background(device)
-        self._has_weights = True  # but where only the records of a finished trial are made again
+        self.has_weights = True  # but where only the records of a finished trial are made again
         self._validated_at: float | None = None
         """When this process ended its last epoch's validation."""
 
@@ -93,21 +96,33 @@ class Training:
         with EpochWriter(background=self.writes_in_background) as writer:
             while self.progress.epoch < self.settings.epochs and not self._stops_early():
                 row = self._epoch(self.progress.epoch + 1)
-                self.progress.history.append(row)
-                self.schedule.after_epoch(self.progress.history)
+                self.follow(row)
                 self._record_pictures()  # first: what is behind the checkpoint is not made again
                 self.note_best(row)
                 writer.submit(self.epoch_record(row))
 
-    def _epoch(self, epoch: int) -> dict[str, float | int | None]:
-        began = time.perf_counter()
-        since = None if self._validated_at is None else began - self._validated_at
+    def follow(self, row: dict[str, float | int | None]) -> None:
+        """Let the schedule know how an epoch went, in every process of the trial."""
+        if self._others is not None:
+            self._others.end(row)
+        self.progress.history.append(row)
+        self.schedule.after_epoch(self.progress.history)
+
+    def begin_epoch(self, epoch: int) -> EpochPlan:
+        """Which samples an epoch has; everything random in it is drawn anew."""
         # code of the user's own may draw from the global generators: dropout does
         seed_globals(self.trial.seed, "epoch", epoch)
         self.train_state.begin(epoch)
-        plan = self.train_batches.plan(epoch)
+        return self.train_batches.plan(epoch)
+
+    def _epoch(self, epoch: int) -> dict[str, float | int | None]:
+        began = time.perf_counter()
+        since = None if self._validated_at is None else began - self._validated_at
+        plan = self.begin_epoch(epoch)
+        if self._others is not None:
+            self._others.begin(epoch, order_of(*plan))
         with Stopwatch(self.device) as training, CompileClock() as compiling:
-            loss = self._train(plan, epoch)
+            loss = self.take_steps(plan, epoch)
             again, steps = self.train_batches.training(plan, epoch), self.train_batches.steps(plan)
             what = "BatchNorm of the averaged weights"
             self.train_state.end(epoch, self.watch.iterate(again, what, steps))
@@ -136,7 +151,7 @@ class Training:
             "peak_memory_mb": self.memory.megabytes(),
         }
 
-    def _train(self, plan: Any, epoch: int) -> float:
+    def take_steps(self, plan: EpochPlan, epoch: int) -> float:
         """One epoch of steps; the mean loss over images, of steps that were taken.
 
         Nothing is read back before the end, but with `train.bad_steps` their number at ticks.
@@ -170,16 +185,8 @@ class Training:
         return float(total) / counted if counted else math.nan
 
     def _check_nonfinite_steps(self, epoch: int, step: int) -> None:
-        nonfinite = self.step.nonfinite_steps
-        if nonfinite is None:
-            return
-        self.progress.skipped_steps = nonfinite.steps
-        if self.progress.skipped_steps > nonfinite.allowed:
-            raise Diverged(
-                f"{self.progress.skipped_steps} training steps had a loss or gradient that is not "
-                f"finite, up to step {step} of epoch {epoch}; train.bad_steps allows "
-                f"{nonfinite.allowed}"
-            )
+        if self.step.nonfinite_steps is not None:
+            self.progress.skipped_steps = self.step.nonfinite_steps.check(epoch, step)
 
     def _validate(self) -> dict[str, float | None]:
         leak = "grad_in_validation" in self.trial.settings.mistakes
@@ -253,7 +260,7 @@ class Training:
 
         Of the validation split only where an earlier version trained that epoch.
         """
-        if not self._has_weights or self.progress.best_epoch in (0, self.progress.epoch):
+        if not self.has_weights or self.progress.best_epoch in (0, self.progress.epoch):
             return
         model, precision = self.train_state.eval_model, self.precision
         final = bool(self.trial.settings.task.end_metrics())
@@ -347,7 +354,7 @@ class Training:
                 "or start anew with --force"
             )
         try:
-            self._restore(state)
+            self.restore(state)
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             raise StoreError(
                 f"{self.recorder.last}: not a state of this trial ({first_line(error)}): delete "
@@ -360,13 +367,14 @@ class Training:
             self.recorder.best.unlink(missing_ok=True)  # of an epoch that is void
         self.recorder.resume(self.progress.history)
 
-    def _restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Be as when `state()` was taken."""
         torch.set_num_threads(state["threads"])  # another number would change the last bits
         progress = Progress(**state["progress"])
         self.scores.resume(state.get("image_scores"), progress.epoch)
         if "model" not in state:
             # a finished trial: no step follows, and what is scored are the best epoch's weights
-            self._has_weights = False
+            self.has_weights = False
             self.end_figures = dict(state.get("end_figures", {}))
             self.train_state.begin(progress.epoch)
             if self.average is not None:

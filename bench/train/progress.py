@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 
+class Diverged(Exception):  # noqa: N818 - the field's word
+    """The training loss is no longer a number, or was none in too many steps."""
+
+
 @dataclass
 class Progress:
     """What changes from epoch to epoch besides the weights."""

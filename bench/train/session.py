@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -18,12 +19,15 @@ from bench.metric_columns import MetricKind, curve_metric, on_test, val_curve
 from bench.models.settings import ModelSettings
 from bench.models.weights_settings import ResolvedWeights
 from bench.plan.trial import Trial
+from bench.states import Failure
 from bench.tasks.base import FinalEvaluation, Picture
 from bench.tasks.settings import SUPPORT
 from bench.train import checkpoint
 from bench.train.classifier import check_extractor
 from bench.train.compiling import check_compiler
+from bench.train.devices import OtherDevices
 from bench.train.evaluation import Evaluated
+from bench.train.follower import follow
 from bench.train.image_scores import trial_scores
 from bench.train.loop import Diverged, Signals, Training
 from bench.train.own_size import final_scores, targets_in_order
@@ -43,31 +47,49 @@ def train_trial(
     *,
     trials_per_device: int = 1,
     test: bool = True,
+    end: Callable[[Failure, str], None] | None = None,
 ) -> None:
     """Train one trial, or go on with it, and record everything that is to be known of it.
 
     `trials_per_device` includes this one. Without `test`, nothing is computed from the test split:
     whoever chooses among trials must not have seen it. With folds of all images there is none.
+    `end` is called with how the trial has failed where this thread cannot notice any more that the
+    process of another of its devices is gone, and does not return.
 
     Raises:
         Interrupted: asked to stop, in training or after it; resumable.
         Diverged: no finite training loss, or never a finite selected metric.
+        DeviceLostError: the process of another device failed.
     """
-    parts, training, manifest = begin_training(
-        trial, recorder, signals, trials_per_device=trials_per_device
-    )
-    training.run()
+    check_machine(trial)
+    with ExitStack() as stack:
+        others = None
+        if trial.settings.train.devices > 1:
+            others = stack.enter_context(OtherDevices(trial, follow, end))
+            others.place.use_device(cuda_or_cpu(trial.settings.machine.device))
+        parts, training, manifest = begin_training(
+            trial, recorder, signals, trials_per_device=trials_per_device, others=others
+        )
+        training.run()
     test = test and "test" in parts.data.splits
     _finish(parts, training, manifest, ProgressWatch(signals), test=test)
 
 
 def begin_training(
-    trial: Trial, recorder: Recorder, signals: Signals, *, trials_per_device: int = 1
+    trial: Trial,
+    recorder: Recorder,
+    signals: Signals,
+    *,
+    trials_per_device: int = 1,
+    others: OtherDevices | None = None,
 ) -> tuple[TrialParts, Training, Mapping[str, Any]]:
-    """A trial before its first step, or where it goes on: parts, training, what it runs with."""
+    """A trial before its first step, or where it goes on: parts, training, what it runs with.
+
+    Without the `others` it is trained on one device, however many it is to have.
+    """
     check_machine(trial)
     parts = replace(build(trial), trials_per_device=trials_per_device)
-    manifest = _manifest(parts)
+    manifest = _manifest(parts, devices=1 if others is None else others.place.count)
     saved = saved_state(trial, recorder, parts.model)
     recorder.begin(manifest)
     print(parts.placement.choice, flush=True)
@@ -86,11 +108,15 @@ def begin_training(
         device=parts.device,
         recorder=recorder,
         signals=signals,
-        trials_per_device=trials_per_device,
+        trials_per_device=parts.trials_per_device,
+        place=None if others is None else others.place,
+        others=others,
     )
     if saved is not None:
         training.resume(saved)
         del saved  # as large as the weights and the optimizer's state together
+    if others is not None and training.has_weights:
+        others.join(training.state(), parts.device)
     return parts, training, manifest
 
 
@@ -158,8 +184,14 @@ def check_machine(trial: Trial) -> None:
     Raises:
         DeviceError: no such device, no instructions for the precision, nothing to compile with, no
             memory to be pinned.
+        SpecError: steps cannot be replayed on several devices.
     """
     train, device = trial.settings.train, cuda_or_cpu(trial.settings.machine.device)
+    if train.devices > 1 and trial.settings.machine.cuda_graphs == "on":
+        raise SpecError(
+            "on cannot be combined with train.devices: use auto, which replays no steps there",
+            key="machine.cuda_graphs",
+        )
     check_placement(trial.settings.machine.placement, device)
     check_precision(train.precision, device)
     check_compiler(train.compile, device)
@@ -206,7 +238,7 @@ def evaluate_finally(parts: TrialParts, watch: ProgressWatch | None = None) -> F
         return parts.task.final_evaluation(parts.model, train, test)
 
 
-def _manifest(parts: TrialParts) -> dict[str, Any]:
+def _manifest(parts: TrialParts, *, devices: int) -> dict[str, Any]:
     """What the trial runs with, besides its settings."""
     choice = parts.placement.choice
     cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
@@ -216,6 +248,7 @@ def _manifest(parts: TrialParts) -> dict[str, Any]:
         "cudnn_benchmark": cudnn.benchmark,
         "compile": parts.trial.settings.train.compile,
         "trials_per_device": parts.trials_per_device,
+        "devices": devices,
         "placement": choice.kind,
         "placement_why": choice.why,
         "window": parts.data.window.record(),

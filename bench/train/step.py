@@ -15,6 +15,8 @@ from bench.train.average import WeightAverage
 from bench.train.gradient_noise import GradientNoise
 from bench.train.graphs import GraphSettings, StepGraph
 from bench.train.precision import Precision
+from bench.train.progress import Diverged
+from bench.train.sharding import ShardedModel
 from bench.train.snapshots import BufferSnapshot, save_random_state
 
 
@@ -45,7 +47,9 @@ class Stepper:
         device: torch.device,
         graphs: GraphSettings | None = None,
         noise: GradientNoise | None = None,
+        sharded: ShardedModel | None = None,
     ) -> None:
+        self._sharded = sharded
         self._model, self._task, self._optimizer = model, task, optimizer
         self._precision, self._settings, self._device = precision, settings, device
         self._compiled, self._average = compiled, average
@@ -66,6 +70,8 @@ class Stepper:
         if self._buffers is not None:
             self._buffers.save()
         loss = self._gradient_within_memory(batch) if self._retries else self._gradient(batch)
+        if self._sharded is not None:
+            self._sharded.average(list(task_state(self._task).parameters()))
         loss = self._optimizer_step(loss, len(batch.images))
         if self._average is not None:
             self._average.update()
@@ -96,7 +102,7 @@ class Stepper:
         images = len(batch.images)
         if self.micro_batch is not None and self.micro_batch < images:
             return self._gradient_by_parts(batch, self.micro_batch)
-        model = self._model
+        model = self._model if self._sharded is None else self._sharded
         if self._compiled is not None and images == self._settings.batch_size:
             model = self._compiled
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]  # torch's has no types
@@ -106,10 +112,11 @@ class Stepper:
         return loss.detach()
 
     def _gradient_by_parts(self, batch: Batch, size: int) -> Tensor:
+        model = self._model if self._sharded is None else self._sharded
         total = torch.zeros((), device=self._device)
         for loss_part in self._task.loss_parts(batch, size):
             with self._precision.autocast():
-                loss = loss_part(self._model)
+                loss = loss_part(model)
             self._precision.backward(loss)
             total += loss.detach()
         return total
@@ -176,6 +183,16 @@ class NonfiniteSteps:
         """An epoch begins; in those before, so many steps were passed over."""
         self._steps.fill_(steps)
         self._images.zero_()
+
+    def check(self, epoch: int, step: int) -> int:
+        """How many there were so far, at a step of an epoch; Diverged where that is too many."""
+        steps = self.steps
+        if steps > self.allowed:
+            raise Diverged(
+                f"{steps} training steps had a loss or gradient that is not finite, up to step "
+                f"{step} of epoch {epoch}; train.bad_steps allows {self.allowed}"
+            )
+        return steps
 
     @property
     def steps(self) -> int:

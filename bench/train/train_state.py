@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import nn
@@ -22,7 +22,9 @@ from bench.train.optim import (
     start_momentum,
 )
 from bench.train.precision import Precision
+from bench.train.sharding import ShardedModel
 from bench.train.step import Stepper
+from bench.train.sync_batchnorm import synchronise_batchnorm
 
 
 class TrainState:
@@ -35,6 +37,7 @@ class TrainState:
         task_state: what of the task has parameters or buffers: a loss of one's own.
         precision: its number format.
         average: the moving average of its weights, where the settings want one.
+        sharded: the model as several devices train it; None: on one.
         step: takes a step on a batch.
     """
 
@@ -48,16 +51,22 @@ class TrainState:
         images: int,
         graphs: GraphSettings | None = None,
         seed: int = 0,
+        shard: Callable[[nn.Module], ShardedModel] | None = None,
     ) -> None:
         """`images` is how many there are to train on; with `graphs`, steps are replayed.
 
-        `seed` is the trial's, for noise in gradients.
+        `seed` is the trial's, for noise in gradients. `shard` makes of the model what several
+        devices train together.
 
         Raises:
-            SpecError: what is frozen is not there, or there are too few images to compile for.
+            SpecError: what is frozen is not there, or there are too few images to compile for; or
+                BatchNorm is to be that of several devices, and is of a kind of its own.
         """
         layout = torch.channels_last if settings.channels_last else torch.contiguous_format
         self.model = model.to(device, memory_format=layout)  # type: ignore[call-overload]  # torch's overloads lack memory_format
+        if shard is not None and settings.sync_batch_norm:
+            synchronise_batchnorm(self.model)
+        self.sharded = None if shard is None else shard(self.model)
         self.freezing = Freezing(self.model, settings)
         self.task_state = task_state(task).to(device)
         self.optimizer = make_optimizer(
@@ -66,6 +75,7 @@ class TrainState:
         self._task, self._batch_size = task, settings.batch_size
         self.precision = Precision(settings.precision, device)
         self.average = _average_if_asked(self.model, settings)
+        self._unsynced_devices = 1 if settings.sync_batch_norm else settings.devices
         self._averages_after = settings.epochs * settings.swa.start if settings.swa else None
         noise = settings.gradient_noise
         self.step = Stepper(
@@ -79,6 +89,7 @@ class TrainState:
             device=device,
             graphs=graphs,
             noise=None if noise is None else GradientNoise(noise, seed, device),
+            sharded=self.sharded,
         )
 
     @property
@@ -93,6 +104,8 @@ class TrainState:
         for group in self.freezing.unfreeze(epoch):
             self.optimizer.add_param_group(group)
             start_momentum(self.optimizer)
+        if self.sharded is not None:
+            self.sharded.begin(epoch)
 
     def end(self, epoch: int, batches: Iterable[Batch]) -> None:
         """An epoch's steps are over: its weights enter a mean of epochs, if they are to.
@@ -117,8 +130,10 @@ class TrainState:
     @property
     def batchnorm_images(self) -> int | None:
         """How many images BatchNorm takes its statistics from, where it is not a batch."""
-        by_batch = self.freezing.normalises_by_batch(self.model)
-        return self.step.micro_batch if by_batch else None
+        if not self.freezing.normalises_by_batch(self.model):
+            return None
+        at_once, devices = self.step.micro_batch, self._unsynced_devices
+        return at_once if devices == 1 else max(1, (at_once or self._batch_size) // devices)
 
     def batchnorm_warning(self) -> str | None:
         """Words for that."""
@@ -126,7 +141,7 @@ class TrainState:
             return None
         return (
             f"BatchNorm takes its statistics from {images} images at a time, not from batches of "
-            f"{self._batch_size} (train.micro_batch)"
+            f"{self._batch_size} (train.micro_batch, train.devices)"
         )
 
 

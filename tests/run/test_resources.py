@@ -87,6 +87,23 @@ def test_few_trials_are_alone_but_keep_their_threads() -> None:
     assert assign_gpus("cpu", None, None, 1) == [WorkerResources(1, "")]
 
 
+@pytest.mark.usefixtures("machine")
+def test_trials_of_two_devices_have_two_gpus_or_two_processes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def two(device: str, jobs: int | None = None) -> list[WorkerResources]:
+        return assign_gpus(device, jobs, None, 100, devices=2)
+
+    assert two("cuda") == [WorkerResources(4, "2,GPU-b")]
+    assert two("cuda", 2) == [WorkerResources(2, "2,GPU-b", 2)] * 2
+    assert two("cpu") == [WorkerResources(2, "", 2)] * 2  # 4 GB for each process
+    assert two("cpu", 1) == [WorkerResources(4, "")]
+    monkeypatch.setattr(resources, "visible_gpus", lambda: ["0", "1", "2"])
+    assert [worker.gpus for worker in two("cuda")] == ["0,1"]
+    with pytest.raises(DeviceError, match=r"train\.devices: 4 is more than the GPUs .*\(3\)"):
+        assign_gpus("auto", None, None, 100, devices=4)
+
+
 def test_cuda_asked_for_and_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resources, "visible_gpus", list)
     with pytest.raises(DeviceError, match="no CUDA device"):

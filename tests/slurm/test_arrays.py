@@ -123,7 +123,7 @@ def test_two_of_four_jobs_are_killed_and_one_is_preempted(
     ended = DONE.findall(cluster.said())
     assert sorted(ended) == sorted(set(ended)) == sorted(alone.records())
     assert cluster.reports_made() == 1
-    assert f"Job {busy[2]} is back in the queue" in cluster.said()
+    assert f"Job {busy[2]} goes back into the queue" in cluster.said()
 
 
 @pytest.mark.slow

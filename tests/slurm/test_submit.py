@@ -101,6 +101,14 @@ def test_results_on_a_folder_of_the_node_are_warned_of(
     assert node_local(Path("/home/me/results")) is None
 
 
+@pytest.mark.usefixtures("here")
+def test_a_job_has_as_many_gpus_as_a_trial_has_devices() -> None:
+    words = ["submit", "spec.yaml", "train.devices=2", "--array", "1", "--dry-run"]
+    with pytest.raises(BenchError, match=r"--gpus 1: train\.devices is 2"):
+        bench(*words)
+    bench(*words, "--gpus", "2")
+
+
 @pytest.mark.parametrize(
     ("end", "message"),
     [
@@ -185,8 +193,9 @@ def test_where_there_is_no_job_or_no_scontrol_it_is_said(
     monkeypatch.setenv("PATH", "/nowhere")
     requeue.put_back(progressed=True, say=said.append)
     assert "this is no Slurm job" in said[0]
-    assert "Job 12 cannot be put back" in said[1]
-    assert "`bench submit` again goes on from here" in said[1]
+    assert "Job 12 goes back" in said[1]
+    assert "Job 12 cannot be put back" in said[2]
+    assert "`bench submit` again goes on from here" in said[2]
 
 
 def test_the_guide(
