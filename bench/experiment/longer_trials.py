@@ -99,7 +99,7 @@ def longer_trials(planned: Sequence[Trial], store: Store) -> LongerTrials:
         if not shorter:
             continue
         best = max(shorter, key=lambda one: (one.files.last.exists(), one.epochs))
-        if (why := why_not_longer(trial.settings.train) or _why_not(best)) is not None:
+        if (why := why_not_longer(trial.settings.train) or _why_not(best, trial)) is not None:
             anew[trial.id] = why
         else:
             continued[trial.id] = TakeOver(trial, own.folder, best.trial, best.files.folder)
@@ -137,8 +137,8 @@ def _shorter_trials(new: Sequence[Trial], store: Store) -> dict[str, list[Shorte
     return found
 
 
-def _why_not(shorter: Shorter) -> str | None:
-    """What keeps a trial's state from being gone on with, if anything."""
+def _why_not(shorter: Shorter, trial: Trial) -> str | None:
+    """What keeps a trial's state from being gone on with by the longer `trial`, if anything."""
     if not shorter.files.last.exists():
         return DELETED
     try:
@@ -153,6 +153,8 @@ def _why_not(shorter: Shorter) -> str | None:
     wanted = shorter.trial.settings.machine.device
     if (device == "cuda") != (wanted != "cpu" and bool(visible_gpus())):
         return f"they were trained on another device ({device})"
+    if (count := environment.get("devices", 1)) != trial.settings.train.devices:
+        return f"they were trained on another number of devices ({count})"
     return None
 
 

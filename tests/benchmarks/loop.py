@@ -70,7 +70,7 @@ class Ours:
 
     def train(self) -> None:
         self.epochs += 1
-        self.training._train(self.training.train_batches.plan(self.epochs), self.epochs)
+        self.training.take_steps(self.training.train_batches.plan(self.epochs), self.epochs)
 
     def epoch(self) -> None:
         self.epochs += 1
