@@ -51,6 +51,7 @@ class TestRay(ExecutorConformance):
 
 
 def test_nodes_that_see_the_results_folder_write_there(hosts: Hosts, tmp_path: Path) -> None:
+    hosts.close()  # its idle hosts hold what others are to have
     seen, unseen = tmp_path / "seen", tmp_path / "unseen"
     seen.write_text("token")
     trial = job(tmp_path, train={"epochs": 1})
