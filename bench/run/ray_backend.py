@@ -169,8 +169,10 @@ def opened_ray_backend(
     with connected(options.address or "auto"):
         proof = None if shared is None else SharedFile(shared[0].absolute(), shared[1])
 
+        devices = max((trial.settings.train.devices for trial in trials), default=1)
+
         def backend(per_gpu: int = 1) -> RayBackend:
-            share = trial_share(machine, nodes(), per_gpu)
+            share = trial_share(machine, nodes(), per_gpu, devices)
             at_a_time = None if jobs is None else min(jobs, count)
             settings = HostSettings(share, str(Path.cwd()), proof, options.files, at_a_time)
             return RayBackend(Hosts(settings, say))

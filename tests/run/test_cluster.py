@@ -21,6 +21,12 @@ def machine(**settings: Any) -> Machine:
     return Machine.model_validate(settings)
 
 
+def test_a_trial_of_two_devices_has_two_gpus_to_itself() -> None:
+    assert trial_share(machine(), [GPU_NODE], per_gpu=2, devices=2).gpus == 2.0
+    with pytest.raises(BenchError, match=r"resources\.gpus: 1 is less than train\.devices \(2\)"):
+        trial_share(machine(resources={"gpus": 1.0}), [GPU_NODE], devices=2)
+
+
 def test_a_gpu_and_an_equal_part_of_the_cores_where_there_are_gpus() -> None:
     share = trial_share(machine(), [CPU_NODE, GPU_NODE])
     assert (share.gpus, share.cpus, share.threads) == (1.0, 8.0, 8)

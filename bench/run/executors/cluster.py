@@ -178,7 +178,9 @@ def nodes() -> list[Node]:
     return sorted(found, key=lambda node: node.name)
 
 
-def trial_share(machine: Machine, there: Sequence[Node], per_gpu: int = 1) -> TrialShare:
+def trial_share(
+    machine: Machine, there: Sequence[Node], per_gpu: int = 1, devices: int = 1
+) -> TrialShare:
     """What each trial takes: as the settings say, else a GPU where there are any, and a part of
     the cores.
 
@@ -186,12 +188,21 @@ def trial_share(machine: Machine, there: Sequence[Node], per_gpu: int = 1) -> Tr
         machine: the settings.
         there: the cluster's nodes.
         per_gpu: trials that are to share a GPU where the settings do not say it.
+        devices: how many a trial has; several are its own.
+
+    Raises:
+        BenchError: the settings give it none, or too few.
     """
     asked = machine.resources
     any_gpu = any(node.resources.get("GPU", 0) > 0 for node in there)
     gpus = 0.0
     if machine.device == "cuda" or (machine.device == "auto" and (any_gpu or asked.gpus)):
-        gpus = 1.0 / per_gpu if asked.gpus is None else asked.gpus
+        gpus = devices / (per_gpu if devices == 1 else 1) if asked.gpus is None else asked.gpus
+    if 0 < gpus < devices and devices > 1:
+        raise BenchError(
+            f"machine.resources.gpus: {gpus:g} is less than train.devices ({devices}): leave it "
+            "out, or give as many"
+        )
     if gpus == 0 and machine.device == "cuda":
         raise BenchError("machine.device: cuda needs machine.resources.gpus above 0")
     each = [
@@ -202,7 +213,8 @@ def trial_share(machine: Machine, there: Sequence[Node], per_gpu: int = 1) -> Tr
     equal_part = max(1.0, math.floor(min(each) * gpus)) if gpus and each else 1.0
     cpus = asked.cpus or float(machine.threads or equal_part)
     memory = None if asked.memory_gb is None else asked.memory_gb * 1e9
-    return TrialShare(cpus, gpus, machine.threads or max(1, int(cpus)), memory, asked.custom)
+    threads = machine.threads or max(1, int(cpus) // devices)
+    return TrialShare(cpus, gpus, threads, memory, asked.custom)
 
 
 def _name(record: Mapping[str, Any]) -> str:
