@@ -178,7 +178,7 @@ def opened_ray_backend(
             return RayBackend(Hosts(settings, say))
 
         found = backend()
-        if (per_gpu := trials_per_gpu(found, machine, trials, jobs, say)) > 1:
+        if devices == 1 and (per_gpu := trials_per_gpu(found, machine, trials, jobs, say)) > 1:
             found.close()
             found = backend(per_gpu)
         share, there = found.share, nodes()

@@ -15,8 +15,8 @@ class ClusterResources(Settings):
     gpus: float | None = machine_local(
         None,
         ge=0,
-        description="GPUs per trial, as 1 or 0.5 (two trials share one); default: 1 where the "
-        "cluster has any",
+        description="GPUs per trial, as 1 or 0.5 (two trials share one); default: train.devices "
+        "where the cluster has any",
     )
     cpus: float | None = machine_local(
         None, gt=0, description="CPU cores per trial; default: machine.threads, else an equal part"
@@ -32,5 +32,5 @@ class ClusterResources(Settings):
     @classmethod
     def _a_part_or_whole_ones(cls, value: float | None) -> float | None:
         if value is not None and value > 1:
-            raise ValueError("is one GPU at most, or a part of one: trials train on one device")
+            raise ValueError("is one GPU at most, or a part of one: train.devices asks for several")
         return value

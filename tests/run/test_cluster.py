@@ -59,6 +59,16 @@ def test_trials_that_share_a_gpu_where_memory_allows() -> None:
     assert (share.gpus, share.cpus, share.per_gpu) == (0.5, 4.0, 2)
 
 
+def test_a_trial_of_several_devices_takes_as_many_gpus_of_one_node() -> None:
+    share = trial_share(machine(), [GPU_NODE], devices=2)
+    assert (share.gpus, share.cpus, share.threads) == (2.0, 16.0, 8)
+    assert GPU_NODE.room_for(share.resources) == 2
+    on_cpus = trial_share(machine(threads=3), [CPU_NODE], devices=2)
+    assert (on_cpus.gpus, on_cpus.cpus, on_cpus.threads) == (0.0, 6.0, 3)
+    with pytest.raises(BenchError, match=r"leave it out, since train\.devices asks for 2 GPUs"):
+        trial_share(machine(resources={"gpus": 0.5}), [GPU_NODE], devices=2)
+
+
 def test_a_third_of_a_gpu_fits_three_times() -> None:
     share = TrialShare(cpus=1, gpus=1 / 3, threads=1)
     assert share.per_gpu == 3

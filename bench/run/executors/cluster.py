@@ -188,21 +188,20 @@ def trial_share(
         machine: the settings.
         there: the cluster's nodes.
         per_gpu: trials that are to share a GPU where the settings do not say it.
-        devices: how many a trial has; several are its own.
+        devices: that train each trial together: as many GPUs, or on CPUs processes.
 
     Raises:
-        BenchError: the settings give it none, or too few.
+        BenchError: the settings contradict each other.
     """
     asked = machine.resources
     any_gpu = any(node.resources.get("GPU", 0) > 0 for node in there)
+    if devices > 1 and asked.gpus:
+        raise BenchError(
+            f"machine.resources.gpus: leave it out, since train.devices asks for {devices} GPUs"
+        )
     gpus = 0.0
     if machine.device == "cuda" or (machine.device == "auto" and (any_gpu or asked.gpus)):
-        gpus = devices / (per_gpu if devices == 1 else 1) if asked.gpus is None else asked.gpus
-    if 0 < gpus < devices and devices > 1:
-        raise BenchError(
-            f"machine.resources.gpus: {gpus:g} is less than train.devices ({devices}): leave it "
-            "out, or give as many"
-        )
+        gpus = devices / per_gpu if asked.gpus is None else asked.gpus
     if gpus == 0 and machine.device == "cuda":
         raise BenchError("machine.device: cuda needs machine.resources.gpus above 0")
     each = [
@@ -211,9 +210,10 @@ def trial_share(
         if node.resources.get("GPU", 0) > 0 and node.resources.get("CPU", 0) > 0
     ]
     equal_part = max(1.0, math.floor(min(each) * gpus)) if gpus and each else 1.0
-    cpus = asked.cpus or float(machine.threads or equal_part)
+    equal_part = max(equal_part, float(devices))
+    cpus = asked.cpus or float((machine.threads or 0) * devices or equal_part)
     memory = None if asked.memory_gb is None else asked.memory_gb * 1e9
-    threads = machine.threads or max(1, int(cpus) // devices)
+    threads = machine.threads or max(1, int(cpus // devices))
     return TrialShare(cpus, gpus, threads, memory, asked.custom)
 
 
