@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench.plan.recorded import fits_name, is_imported
-from bench.record.directions import known_direction
+from bench.record.directions import declared_directions, known_direction
 
 Plan = Mapping[str, Any]
 Configs = Mapping[str, Mapping[str, Any]]
@@ -34,7 +34,11 @@ def correct_plan(
             f"plan.json gave {len(edited)} trials other labels or seeds than their own config.yaml "
             f"has, which are used here (the first: {edited[0]})"
         )
-    metrics = {name: known_direction(name) or mode for name, mode in plan["metrics"].items()}
+    declared = declared_directions(own)
+    metrics = {
+        name: declared.get(name) or known_direction(name) or mode
+        for name, mode in plan["metrics"].items()
+    }
     for key, right in (*_of_trials(own, found["axes"]), ("metrics", metrics)):
         if plan[key] != right:
             found[key] = right

@@ -35,7 +35,8 @@ from bench.tasks.metric_settings import measure_of
 
 _UNIT = re.compile(
     r"(dice|iou|accuracy|top[0-9]+|nsd|cldice|precision|recall|miou|auroc|f1|balanced_accuracy"
-    r"|calibration_error)(_.+)?"  # of one class: dice_cat
+    r"|calibration_error|map|ap|micro_f1|samples_f1|subset_accuracy)"
+    r"(_.+)?"  # of one class: dice_cat
 )
 _ROUNDING = 1e-6  # a mean over float32 scores of 1 can come out above 1
 _NOT_NEGATIVE = frozenset(
@@ -118,11 +119,13 @@ def confirmed(
     try:
         _check_status(status.status, history, summary)
         _check_epochs(history, config, status.status)
+        own = _metrics_of_ones_own(config)
         for column in history[0] if history else ():
-            if range_of(column) is not None:
+            if not _is_one_of(own, column) and range_of(column) is not None:
                 _check_range(column, [row[column] for row in history])
         for name, value in summary.items():
-            _check_range(name, [value])
+            if not _is_one_of(own, name):
+                _check_range(name, [value])
         derived = summarised(history, config, summary, metrics or {})
         if summary:
             _check_figures(summary, derived)
@@ -335,6 +338,22 @@ def recorded_window(files: TrialFiles) -> Any:
     return environment.get("window")
 
 
+def _metrics_of_ones_own(config: Mapping[str, Any]) -> frozenset[str]:
+    """Metrics that are none of ours, whatever they are called: of no range that is known here."""
+    task = (config.get("settings") or {}).get("task") or {}
+    if not isinstance(task, Mapping):
+        return frozenset()
+    asked, scores = task.get("metrics"), task.get("scores")
+    metrics = asked if isinstance(asked, list | tuple) else ()
+    own = [measure_of(m) for m in metrics if isinstance(m, Mapping) and "target" in m]
+    return frozenset([*own, *(scores if isinstance(scores, Mapping) else ())])
+
+
+def _is_one_of(metrics: frozenset[str], column: str) -> bool:
+    parsed = MetricColumn.parse(column) if metrics else None
+    return parsed is not None and parsed.metric in metrics
+
+
 def _check_range(name: str, values: Sequence[Any]) -> None:
     """No score, time or count lies where none can lie."""
     if (bounds := range_of(name)) is None:
@@ -353,7 +372,7 @@ def range_of(name: str) -> Range | None:
     column = MetricColumn.parse(name)
     if column is None or column.kind is MetricKind.TRAIN_CURVE:
         return None
-    if re.fullmatch(r"hd95(_.+)?", column.metric):
+    if re.fullmatch(r"hd95(_.+)?|.+_missing", column.metric):
         return Range(0, sys.float_info.max, "negative or infinite")
     return Range(0, 1, "outside 0 to 1") if _UNIT.fullmatch(column.metric) else None
 

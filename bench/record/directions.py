@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
+from bench.tasks.metric_settings import METRICS, measure_of, missing_column
 from bench.tasks.settings import TASKS
 
 Mode = Literal["min", "max"]
@@ -24,11 +25,34 @@ _LESS_IS_BETTER = frozenset(
 """Words in the names of metrics that no task here has, as logs of other programs call them."""
 
 
+def declared_directions(configs: Iterable[Mapping[str, Any]]) -> dict[str, Mode]:
+    """What the settings of trials of ours say of metrics that they asked for by `task.metrics`.
+
+    And of the scores of a task of the user's own. Columns of single classes are not among them.
+    """
+    found: dict[str, Mode] = {}
+    for config in configs:
+        task = (config.get("settings") or {}).get("task") or {}
+        if not isinstance(task, Mapping):
+            continue
+        scores, asked = task.get("scores"), task.get("metrics")
+        found |= dict(scores) if isinstance(scores, Mapping) else {}
+        for metric in asked if isinstance(asked, list | tuple) else ():
+            if isinstance(metric, Mapping):
+                name = str(metric.get("name"))
+                named = METRICS.entry(name).settings.mode if name in METRICS.names() else None
+                if (mode := metric.get("mode") or named) is not None:
+                    found[measure_of(metric)] = mode
+    return found
+
+
 def known_direction(metric: str) -> Mode | None:
     """A task's metric, also of one class (`dice_cat`); a loss or an error. None: nobody says."""
     known = _declared()
     if metric in known:
         return known[metric]
+    if metric.endswith(missing_column("")):
+        return "min"
     words = set(re.split(r"[_.-]", metric.lower()))
     if "loss" in metric or "error" in metric or words & _LESS_IS_BETTER:
         return "min"
