@@ -40,6 +40,7 @@ def test_a_plans_directions_are_not_guessed_from_words() -> None:
         "axes": {},
         "metrics": {"accuracy": "min", "f1": "max", "precision_missing": "min"},
         "select": {"metric": "val/f1", "mode": "max"},
+        "task": "segmentation",
         "common": None,
     }
     config = CONFIG | {"axes": {}, "seed": 0, "arm": "a", "common": None}
