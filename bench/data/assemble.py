@@ -132,34 +132,52 @@ def assemble(
         notes += (_skipped(arrays.skipped, names),)
         names = {split: _without(members, arrays.skipped) for split, members in names.items()}
         check_names(names, source="data.on_error: skip", remedy="none of it can be read: mend it")
+    splits = _cut(arrays, names, labelling, groups)
+    found = window_of(window, arrays.facts, splits["train"])
+    fingerprint = _fingerprint(arrays, names, classes, labelling, found)
+    notes += window_notes(found, splits["train"].images) + _file_notes(arrays, opening)
+    labels = labelling.names if labelling else ()
+    return Splits(splits, classes, fingerprint, notes, labels, found, arrays.originals)
+
+
+def _cut(
+    arrays: Arrays,
+    names: Mapping[str, Names],
+    labelling: Labelling | None,
+    groups: Mapping[str, str] | None,
+) -> dict[str, Split]:
+    """The splits, which lie one after the other in the arrays."""
     ends = accumulate(len(members) for members in names.values())
-    parts = {
-        split: slice(end - len(members), end)
-        for (split, members), end in zip(names.items(), ends, strict=True)
-    }
-    splits = {
-        split: Split(
+    splits = {}
+    for (split, members), end in zip(names.items(), ends, strict=True):
+        part = slice(end - len(members), end)
+        splits[split] = Split(
             arrays.images[part],
             None if arrays.masks is None else arrays.masks[part],
-            names[split],
-            None if labelling is None else labelling.array(names[split]),
+            members,
+            None if labelling is None else labelling.array(members),
             arrays.facts[part],
             arrays.mask_facts[part],
-            () if groups is None else tuple(groups[name] for name in names[split]),
+            () if groups is None else tuple(groups[name] for name in members),
         )
-        for split, part in parts.items()
-    }
-    found = window_of(window, arrays.facts, splits["train"])
+    return splits
+
+
+def _fingerprint(
+    arrays: Arrays,
+    names: Mapping[str, Names],
+    classes: Names,
+    labelling: Labelling | None,
+    window: Window,
+) -> str:
+    """Of all that a result depends on."""
     described: list[object] = [arrays.content, dict(names), classes]
     if labelling is not None:
         described += [labelling.names, dict(labelling.of)]
         described += [["unknown", dict(labelling.unknown)]] if labelling.unknown else []
-    if not found.is_plain:
-        described.append(["window", *found.limits])
-    fingerprint = hashlib.sha256(json.dumps(described).encode()).hexdigest()[:16]
-    notes += window_notes(found, splits["train"].images) + _file_notes(arrays, opening)
-    labels = labelling.names if labelling else ()
-    return Splits(splits, classes, fingerprint, notes, labels, found, arrays.originals)
+    if not window.is_plain:
+        described.append(["window", *window.limits])
+    return hashlib.sha256(json.dumps(described).encode()).hexdigest()[:16]
 
 
 def _file_notes(arrays: Arrays, opening: Opening) -> Names:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.data import share_out
+from bench.data.annotated_files import annotated_files
 from bench.data.assemble import Names, assemble
 from bench.data.base import Progress, Splits
 from bench.data.cache import Arrays
@@ -14,7 +15,7 @@ from bench.data.decode import load_images, load_pairs
 from bench.data.endings import ENDINGS
 from bench.data.fitting import Fit, as_size
 from bench.data.folder_settings import HuggingFaceMasks, MaskTable, SplitFiles, as_tuple
-from bench.data.found_files import FoundFiles, annotated_files, described_files
+from bench.data.found_files import FoundFiles, described_files
 from bench.data.hugging_face import exported_files
 from bench.data.mask_settings import colour_palette
 from bench.data.mask_sources import MaskSource

@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.data.assemble import Names
-from bench.data.coco import read_annotations
 from bench.data.mask_sources import MaskSource, MergedMasks
-from bench.data.names import images_by_stem, masks_of, normal, what_is_there
+from bench.data.names import images_by_stem, masks_of, what_is_there
 from bench.data.pages import one_line
 from bench.data.patterns import Match, Pattern
-from bench.data.placeholders import SPLIT, is_pattern
+from bench.data.placeholders import SPLIT
 from bench.data.sample_files import Single
 from bench.data.volumes import count_slices, is_volume
 from bench.errors import DataError, did_you_mean
@@ -113,20 +112,7 @@ def described_files(
     for image, mask in zip_longest(images, masks, fillvalue=None):
         assert image is not None, "planning checks that there are as many masks as images"
         pair = _Described(root, image, mask, channels, follow_links, merge_masks)
-        prefix = f"{Pattern(image).fixed}/" if len(images) > 1 else ""
-        for name, match in pair.images().items():
-            whole = prefix + name
-            _check_new(whole, match.path, found.images)
-            found.images[whole] = match.path
-            if channels:
-                found.bands[whole] = pair.bands(name)
-            if SPLIT in match.values:
-                splits.setdefault(match.values[SPLIT], []).append(whole)
-        if mask is not None:
-            of_pair = pair.masks()
-            found.masks.update({prefix + name: file for name, file in of_pair.items()})
-            missing = pair.images().keys() - of_pair.keys()
-            found.expected.update({prefix + name: pair.expected(name) for name in missing})
+        pair.add_to(found, splits, f"{Pattern(image).fixed}/" if len(images) > 1 else "")
     left_out = _without_masks(splits, found) if masks else ()
     for split in left_out:
         for name in splits.pop(split):
@@ -138,7 +124,8 @@ def described_files(
     )
 
 
-def _check_new(name: str, file: Path, found: Mapping[str, Path]) -> None:
+def check_new(name: str, file: Path, found: Mapping[str, Path]) -> None:
+    """Raise a DataError where another image has the name."""
     if name in found:
         raise DataError(
             f"{one_line(file)}: {one_line(found[name])} has the same name {one_line(name)!r}: keep "
@@ -170,67 +157,6 @@ def labelled_files(
     return FoundFiles(found.images, splits=found.splits, labels=labels, bands=found.bands)
 
 
-def annotated_files(
-    root: Path, images: str, annotations: str, classes: Names, *, follow_links: bool = False
-) -> FoundFiles:
-    """The images that COCO annotations name, one file for all or one for each split.
-
-    Args:
-        root: what paths start from.
-        images: the folder that the names in the annotations start from, or a pattern of it.
-        annotations: the file, or a pattern with `{split}`.
-        classes: the first is background, the others are categories.
-        follow_links: whether links to folders are followed.
-
-    Raises:
-        DataError: a file or folder is missing, or is none of COCO's.
-    """
-    found = FoundFiles({})
-    notes: dict[str, None] = {}
-    for split, file, folder in _annotation_files(root, images, annotations, follow_links):
-        masks, note = read_annotations(file, classes)
-        notes |= dict.fromkeys((note,) if note else ())
-        members = []
-        for text, mask in masks.items():
-            stem = normal(Path(text).with_suffix("").as_posix())
-            name = stem if split is None else f"{split}/{stem}"
-            _check_new(name, file, found.images)
-            found.images[name], found.masks[name] = _inside(folder, text, file), mask
-            members.append(name)
-        if split is not None:
-            found.splits[split] = tuple(sorted(members))
-    return FoundFiles(found.images, found.masks, found.splits, notes=tuple(notes))
-
-
-def _annotation_files(
-    root: Path, images: str, annotations: str, follow_links: bool
-) -> list[tuple[str | None, Path, Path]]:
-    """Of each split (None: there is one file for all) its annotations and folder of images."""
-    if not is_pattern(annotations):
-        return [(None, root / annotations, root / images)]
-    matches = Pattern(annotations).matches(root, follow_links=follow_links)
-    files = {match.values.get(SPLIT): match.path for match in matches}
-    if not is_pattern(images):
-        return [(split, file, root / images) for split, file in files.items()]
-    in_folders = Pattern(images).matches(root, follow_links=follow_links)
-    folders = {match.values.get(SPLIT): match.path for match in in_folders}
-    missing = files.keys() - folders.keys()
-    if missing or not files:
-        what = f"{next(iter(missing))} images" if missing else "annotations"
-        raise DataError(f"{root}: there are no {what} there: mend `images:` and `annotations:`")
-    return [(split, file, folders[split]) for split, file in files.items()]
-
-
-def _inside(folder: Path, name: str, file: Path) -> Path:
-    """An image that annotations name, which must not lead out of its folder."""
-    parts = Path(name.replace("\\", "/")).parts
-    if not parts or ".." in parts or Path(name).is_absolute():
-        raise DataError(
-            f"{file}: the image {one_line(name)!r} is not in {folder}: write paths from there"
-        )
-    return folder.joinpath(*parts)
-
-
 class _Described:
     """One pair of folders or patterns."""
 
@@ -247,6 +173,23 @@ class _Described:
         self._images: dict[str, Match] | None = None
         self._channels = channels
         self._bands: dict[str, dict[str, Path]] = {}
+
+    def add_to(self, found: FoundFiles, splits: dict[str, list[str]], prefix: str) -> None:
+        """Add this pair's files, `prefix` before their names, and these to their splits."""
+        for name, match in self.images().items():
+            whole = prefix + name
+            check_new(whole, match.path, found.images)
+            found.images[whole] = match.path
+            if self._channels:
+                found.bands[whole] = self.bands(name)
+            if SPLIT in match.values:
+                splits.setdefault(match.values[SPLIT], []).append(whole)
+        if self._mask is None:
+            return
+        masks = self.masks()
+        found.masks.update({prefix + name: file for name, file in masks.items()})
+        missing = self.images().keys() - masks.keys()
+        found.expected.update({prefix + name: self.expected(name) for name in missing})
 
     def images(self) -> dict[str, Match]:
         """By name."""
@@ -276,7 +219,7 @@ class _Described:
                     self._bands.setdefault(name, {})[channel] = path
                     if channel != self._channels[0]:
                         continue
-                _check_new(name, path, seen)
+                check_new(name, path, seen)
                 seen[name] = path
                 yield name, Match(match.values, path)
 

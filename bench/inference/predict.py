@@ -92,24 +92,42 @@ def predict_files(
 
     if isinstance(model.task, LabelsImages):
         every = probabilities or model.task_settings.target_form == "labels"
-        rows = list(_labels(model, model.task, readable(), probabilities=every))
-        if not rows:
-            return Predicted([], failed)
-        classes = model.task.classes if every else ()
-        header = (*label_header(model.task_settings), *classes)
-        _write_rows([("file", *header), *rows], out / "predictions.csv")
-        caution = formula_caution([*classes, *(cell for row in rows for cell in row[:2])])
-        return Predicted([out / "predictions.csv"], failed, caution)
+        table = out / "predictions.csv"
+        written_labels, caution = _write_labels(model, model.task, readable(), table, every=every)
+        return Predicted([table] if written_labels else [], failed, caution)
+    custom = isinstance(model.task_settings, CustomTask) and model.task_settings.learns != "mask"
     written: list[Path] = []
-    if isinstance(model.task_settings, CustomTask) and model.task_settings.learns != "mask":
-        for path, image in readable():
-            written.append(_write_array(model.values(image), out / f"{names[path]}.npy"))
-        return Predicted(written, failed)
     for path, image in readable():
-        written += _segment(model, image, out / names[path])
+        results = out / names[path]
+        if custom:
+            array = results.with_name(f"{results.name}.npy")
+            written.append(_write_array(model.values(image), array))
+            continue
+        written += _segment(model, image, results)
         if probabilities:
-            written.append(_write_probabilities(model, image, out / names[path]))
+            written.append(_write_probabilities(model, image, results))
     return Predicted(written, failed)
+
+
+def _write_labels(
+    model: Predictor,
+    task: LabelsImages,
+    images: Iterable[tuple[Path, list[Image]]],
+    table: Path,
+    *,
+    every: bool,
+) -> tuple[bool, str | None]:
+    """Write the table of labels; whether there were images, and what to know before it is opened.
+
+    `every`: with a column for each class.
+    """
+    rows = list(_labels(model, task, images, probabilities=every))
+    if not rows:
+        return False, None
+    classes = task.classes if every else ()
+    header = (*label_header(model.task_settings), *classes)
+    _write_rows([("file", *header), *rows], table)
+    return True, formula_caution([*classes, *(cell for row in rows for cell in row[:2])])
 
 
 def _files(paths: Sequence[Path]) -> list[Path]:
