@@ -47,7 +47,9 @@ def test_the_spec_runs_to_a_report(written: Path) -> None:
     runs = pd.read_csv("reports/augmentations/runs.csv")
     assert set(runs["axis.augment"]) == {"none", "light", "make_pipeline", "shifted"}
     said = found.stdout + found.stderr
-    assert re.search(r"augmentation by 'my_augment:make_pipeline' takes \S+ ms per image", said)
+    assert re.search(
+        r"augmentation by 'my_augment:make_pipeline' takes \S+ ms of CPU time per image", said
+    )
     assert "left out: its Normalize, which data.normalize does" in said
 
 

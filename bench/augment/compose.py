@@ -58,7 +58,7 @@ class DisplacementStep:
     Attributes:
         transform: which displaces.
         drawn: (k, …) its draws.
-        place: where the pixels look before it.
+        pixel_map: where the pixels look before it.
         away: that is not where they are, so the displacement has to be looked up there.
     """
 
@@ -74,8 +74,8 @@ class Route:
 
     Attributes:
         rows: k samples of the batch, in order.
-        bends: displacements, in the order in which a pixel meets them.
-        place: where the pixels look in the end.
+        displacements: in the order in which a pixel meets them.
+        pixel_map: where the pixels look in the end.
         exact: that is always the centre of a pixel, so that pixels are copied.
     """
 
@@ -91,7 +91,7 @@ def compose_routes(draws: Sequence[Draw], n: int, size: Size) -> list[Route]:
     Samples that nothing was drawn for are on no route.
     """
     composer = _Composer(n)
-    for draw in reversed(draws):  # a pixel's place is traced back, from the output to the input
+    for draw in reversed(draws):  # where a pixel looks is traced back, from the output to the input
         composer.add(draw)
     return composer.compose_routes(size)
 

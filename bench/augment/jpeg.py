@@ -111,7 +111,7 @@ def _colours(device: torch.device) -> tuple[Tensor, Tensor]:
 @lru_cache(maxsize=4)
 def _dct(device: torch.device) -> Tensor:
     """(8, 8) float32: the orthonormal cosine transform, a row for each frequency."""
-    place, frequency = (torch.arange(_BLOCK, dtype=torch.float64) for _ in range(2))
-    waves = torch.cos((2 * place + 1) * frequency[:, None] * math.pi / (2 * _BLOCK))
+    pixel, frequency = (torch.arange(_BLOCK, dtype=torch.float64) for _ in range(2))
+    waves = torch.cos((2 * pixel + 1) * frequency[:, None] * math.pi / (2 * _BLOCK))
     waves[0] /= math.sqrt(2)
     return (waves / 2).float().to(device)

@@ -188,15 +188,7 @@ class Pipeline:
         """
         size: Size = (images.shape[-2], images.shape[-1])
         unpaired = masks is not None and not self._paired
-
-        def draw() -> tuple[list[Route], list[_Change], list[Route]]:
-            routes = self._routes(chosen, size, generator)
-            changes = self._changes(chosen, size, generator)
-            if not unpaired:
-                return routes, changes, routes
-            afresh = self._chosen_afresh(chosen, generator)
-            return routes, changes, self._routes(afresh, size, generator)
-
+        draw = partial(self._draw, chosen, size, generator, unpaired)
         routes, changes, others = call_on_one_thread(draw, images.device)
         picture = ResampledBatch(images, torch.float32, self._interpolation, routes)
         if masks is None:
@@ -210,6 +202,17 @@ class Pipeline:
             resample([picture], routes, size)
             resample([labels], others, size)
         return _changed(picture.result, images, changes), labels.result[:, 0]
+
+    def _draw(
+        self, chosen: Tensor, size: Size, generator: torch.Generator, unpaired: bool
+    ) -> tuple[list[Route], list[_Change], list[Route]]:
+        """All that is random of a batch; the last are the masks' routes."""
+        routes = self._routes(chosen, size, generator)
+        changes = self._changes(chosen, size, generator)
+        if not unpaired:
+            return routes, changes, routes
+        afresh = self._chosen_afresh(chosen, generator)
+        return routes, changes, self._routes(afresh, size, generator)
 
     def _routes(self, chosen: Tensor, size: Size, generator: torch.Generator) -> list[Route]:
         """Draw all geometric transforms and compose them."""

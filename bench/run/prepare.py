@@ -9,14 +9,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING
 
 from bench.data.base import Splits
 from bench.data.survey import Survey
+from bench.durations import format_duration
 from bench.errors import BenchError, DataError, WorkerStartError
 from bench.measure.oom_kills import oom_kills
 from bench.plan.data_sets import data_key
 from bench.plan.trial import Trial, digest
 from bench.run.processes import asked_process, send_answer
+
+if TYPE_CHECKING:  # it imports torch
+    from bench.augment.check_custom import SampleCost
 
 Costs = Mapping[str, int | None]
 SPLITS = ("train", "val", "test")
@@ -159,7 +164,6 @@ def _prepare_all(
 def _augmentation_notes(trial: Trial, images: int, tried: set[str]) -> list[str]:
     """Try a trial's augmentation, unless one like it was tried; what takes time in it."""
     from bench.augment.check_custom import check_custom_transforms
-    from bench.durations import format_duration
 
     settings = trial.settings
     size, channels = settings.data.network_size, settings.data.channel_count
@@ -169,12 +173,17 @@ def _augmentation_notes(trial: Trial, images: int, tried: set[str]) -> list[str]
         return []
     tried.add(key)
     costs = check_custom_transforms(settings.augment, size, channels, classes=classes, masks=masks)
-    return [
-        f"augmentation by {cost.name} takes {1000 * cost.seconds:.1f} ms per image on one CPU "
-        f"thread, {format_duration(cost.seconds * images)} in an epoch of {images} images"
-        + (f"; left out: {cost.left_out}" if cost.left_out else "")
-        for cost in costs
-    ]
+    return [_augmentation_note(cost, images) for cost in costs]
+
+
+def _augmentation_note(cost: SampleCost, images: int) -> str:
+    seconds = cost.seconds * images
+    whole = format_duration(seconds) if seconds >= 60 else f"{seconds:.1f} s"
+    note = (
+        f"augmentation by {cost.name} takes {1000 * cost.seconds:.1f} ms of CPU time per image, "
+        f"{whole} in an epoch of {images} images"
+    )
+    return f"{note}; left out: {cost.left_out}" if cost.left_out else note
 
 
 def _own_parts(trial: Trial) -> str:

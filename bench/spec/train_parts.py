@@ -23,7 +23,7 @@ class CustomOptimizer(Custom):
 
 
 class CustomSampler(Custom):
-    """A sampler of one's own, made anew for each epoch; iterating over it gives places of images.
+    """A sampler of one's own, made anew for each epoch; iterating over it gives indices of images.
 
     It is called with its arguments and what it takes of `data_source`, `num_samples`, `labels`,
     `class_counts`, `generator`, `seed` and `epoch`.

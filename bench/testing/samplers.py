@@ -25,7 +25,7 @@ def sampler_conforms(target: str, **arguments: Any) -> Callable[..., None]:
         arguments: the others of `train.sampler`.
     """
     suite = _Suite(CustomSampler.model_validate({"target": target, **arguments}))
-    return as_test([suite.gives_places_of_images, suite.draws_the_same_when_resumed])
+    return as_test([suite.gives_indices_of_images, suite.draws_the_same_when_resumed])
 
 
 class _Suite:
@@ -42,7 +42,7 @@ class _Suite:
         task = Classification(classes=("many", "few"))
         return EpochSampler(self.chosen, split, "label", task.count_classes, seed=0)
 
-    def gives_places_of_images(self) -> None:
+    def gives_indices_of_images(self) -> None:
         order = self._sampler().draw(1)
         require(order.dtype == torch.int64 and len(order) > 0, "an epoch has images")
 

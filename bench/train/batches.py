@@ -213,7 +213,7 @@ class Batches:
         return EpochPlan(order, rows)
 
     def _in_steps(self, epoch: int) -> Tensor:
-        """The samples of an epoch's share of all steps, from pass after pass over the images."""
+        """The samples of an epoch's part of all steps, from pass after pass over the images."""
         assert self._steps is not None
         bounds = [round(self._steps * done / self._epochs) for done in (epoch - 1, epoch)]
         begin, end = (bound * self._batch_size for bound in bounds)

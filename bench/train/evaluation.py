@@ -25,7 +25,7 @@ class Evaluated(NamedTuple):
 
     Attributes:
         metrics: the task's, of the split.
-        images: the same of each image; None where a task of one's own does not tell.
+        images: the same of each image; None where a task of one's own gives none.
     """
 
     metrics: dict[str, float | None]
@@ -51,7 +51,7 @@ def evaluate_images(
         batches: of the split.
         precision: of the forward passes.
         grad: leaves autograd on (a published mistake, to be measured).
-        watch: is told how far this is.
+        watch: gets the progress.
         what: what it is called.
         final: whether to compute the metrics for the end only, too.
     """

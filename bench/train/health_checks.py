@@ -58,9 +58,10 @@ class HealthState:
 
     Attributes:
         epochs: how many there were.
-        initial: BatchNorms that began with mean 0 and variance 1, or close to that.
+        fresh_norms: BatchNorms that began with mean 0 and variance 1, or close to that.
         updates: how often each BatchNorm's statistics have moved.
-        still: where they should have moved in an epoch and did not: in which first, in how many.
+        stopped_norms: where they should have moved in an epoch and did not: in which first, in how
+            many.
         stale_norms: BatchNorms whose running variance is for the most part its initial value now.
         params_without_grad: parameters meant to be trained that had no gradient so far: for so many
             epochs and steps.

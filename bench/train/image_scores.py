@@ -37,7 +37,7 @@ class ScoreLog:
         self._unknown_epochs = 0  # the first ones, of a version that kept no scores
 
     def add(self, scores: ImageScores | None) -> None:
-        """A new epoch's validation; None where a task of one's own tells none."""
+        """A new epoch's validation; None where a task of one's own gives none."""
         self.last = scores
         column = None if scores is None else scores.column(self.metric)
         if column is not None:
@@ -90,7 +90,7 @@ def trial_scores(
     selected_epoch: int,
     last_epoch: int,
 ) -> TrialScores | None:
-    """What a trial records of its images; None where its task tells nothing of them.
+    """What a trial records of its images; None where its task gives none.
 
     Args:
         log: of its validations.
@@ -115,7 +115,7 @@ def trial_scores(
 
 
 def scores_of(meter: Meter) -> ImageScores | None:
-    """Of the images that a meter saw; None where it is a task's of one's own that tells none."""
+    """Of the images that a meter saw; None where it is a task's of one's own that gives none."""
     by_image = getattr(meter, "by_image", None)
     return None if by_image is None else by_image()
 

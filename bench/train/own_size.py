@@ -88,7 +88,7 @@ def final_scores(
     Args:
         parts: of the trial.
         split: which.
-        watch: is told how far this is.
+        watch: gets the progress.
         model: another one than `parts` has.
         what: what this is called; default: the split.
     """

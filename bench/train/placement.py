@@ -39,7 +39,7 @@ class StoredBatch(NamedTuple):
         images: (B, 3, H, W) uint8, channels last in memory, free to be written into; int16 that
             holds the bits of uint16 where images have more than 8 (torch gathers no uint16).
         target: (B, H, W) uint8, (B,) int64, or None.
-        places: (B,) int64, each sample's place in its split.
+        indices: (B,) int64, each sample's index in its split.
     """
 
     images: Tensor
@@ -204,7 +204,7 @@ class _OnDevice:
         self._tensor = _tensor(array).to(device)
 
     def select(self, indices: Tensor) -> Tensor:
-        """Copies of the rows at these places."""
+        """Copies of the rows at these indices."""
         rows = indices if self._rows is None else self._rows.index_select(0, indices)
         # index_select copies whole samples: 27 times as fast on a CPU as indexing is
         return self._tensor.index_select(0, rows)

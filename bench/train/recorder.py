@@ -67,7 +67,7 @@ class Recorder(Protocol):
 
         Args:
             facts: the columns of runs.csv that the history does not give.
-            scores: of single images; None: the task tells none.
+            scores: of single images; None: the task gives none.
         """
         ...
 

@@ -92,10 +92,10 @@ class EpochSampler:
         return balanced_sample_weights(counts)
 
     def draw(self, epoch: int) -> Tensor:
-        """(M,) int64 places of samples.
+        """(M,) int64 indices of samples.
 
         Raises:
-            SpecError: a sampler of one's own fails, or gives places that are none.
+            SpecError: a sampler of one's own fails, or gives indices that are none.
         """
         stream = generator(self.seed, "sampler", epoch)
         if not isinstance(self.chosen, CustomSampler):
@@ -123,6 +123,6 @@ class EpochSampler:
             raise SpecError(f"{chosen.target!r} fails: {first_line(error)}", key=KEY) from error
         if not len(found) or int(found.min()) < 0 or int(found.max()) >= size:
             raise SpecError(
-                f"{chosen.target!r} must give places from 0 to {size - 1}, one at least", key=KEY
+                f"{chosen.target!r} must give indices from 0 to {size - 1}, one at least", key=KEY
             )
         return found

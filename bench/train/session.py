@@ -167,7 +167,7 @@ def _image_scores(
 ) -> TrialScores | None:
     """Of single images, with the best epoch's weights in the model."""
     log, progress = training.scores, training.progress
-    if log.selected is None:  # an earlier version trained that epoch; or the task tells none
+    if log.selected is None:  # an earlier version trained that epoch; or the task gives none
         log.selected = parts.score("val", watch).images
     return trial_scores(
         log,
@@ -198,7 +198,7 @@ def check_machine(trial: Trial) -> None:
 
 
 def load_initial_weights(parts: TrialParts) -> None:
-    """Put the weights into the model that the settings say to start with; the log tells which.
+    """Put the weights into the model that the settings say to start with; the log says which.
 
     Raises:
         DataError: they are no longer where they were when the trial was planned.
@@ -256,7 +256,7 @@ def _manifest(parts: TrialParts, *, devices: int) -> dict[str, Any]:
 
 
 def _findings(training: Training, baselines: Mapping[str, Any]) -> list[health.HealthFinding]:
-    """What is wrong with the training; the log tells."""
+    """What is wrong with the training; also printed."""
     settings, progress = training.trial.settings, training.progress
     metric = curve_metric(settings.select.metric)
     findings = training.health.findings(
@@ -318,7 +318,7 @@ def _facts(
     watch: ProgressWatch,
     tested: Mapping[str, float | None] | None,
 ) -> dict[str, Any]:
-    """What the history does not tell; the columns of runs.csv."""
+    """What the history does not have; the columns of runs.csv."""
     train = parts.trial.settings.train
     baselines = _baselines(parts, ("val",) if tested is None else ("val", "test"), watch)
     best = training.progress.history[training.progress.best_epoch - 1]

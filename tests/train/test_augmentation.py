@@ -137,7 +137,7 @@ def idle(image: np.ndarray, mask: np.ndarray) -> Any:
 
 
 @pytest.mark.parametrize(("target", "slow"), [("idle", True), ("quick", False)])
-def test_a_slow_pipeline_is_told_once(
+def test_a_slow_pipeline_is_warned_about_once(
     target: str, slow: bool, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     trial = make_trial(augment={"target": f"{__name__}:{target}"})
