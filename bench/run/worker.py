@@ -187,7 +187,7 @@ def _train(
             return Status.INTERRUPTED, None, f"{job.log}: cannot be written ({error.strerror})"
         if not isinstance(error, BenchError | Diverged | DeviceLostError):
             print(masked(traceback.format_exc()), file=sys.stderr)
-        return Status.FAILED, *describe_failure(error)
+        return Status.FAILED, *describe_failure(error, job.trial.settings.train.devices)
     return Status.DONE, None, None
 
 

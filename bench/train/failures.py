@@ -9,8 +9,8 @@ from bench.train.devices import DeviceLostError
 from bench.train.loop import Diverged
 
 
-def describe_failure(error: Exception) -> tuple[Failure, str]:
-    """The kind of failure, and a line that says what it was."""
+def describe_failure(error: Exception, devices: int = 1) -> tuple[Failure, str]:
+    """The kind of failure, and a line that says what it was; of a trial of so many devices."""
     if isinstance(error, DeviceLostError):
         return error.failure, str(error)
     if isinstance(error, Diverged):
@@ -20,6 +20,7 @@ def describe_failure(error: Exception) -> tuple[Failure, str]:
     if isinstance(error, BenchError):
         return Failure.CRASH, str(error)
     if is_out_of_memory(error):
-        remedy = "train.micro_batch: auto or a smaller train.batch_size helps"
+        parts = "train.micro_batch: auto" if devices == 1 else "a train.micro_batch of fewer images"
+        remedy = f"{parts} or a smaller train.batch_size helps"
         return Failure.OUT_OF_MEMORY, f"{describe_exception(error)} ({remedy})"
     return Failure.CRASH, describe_exception(error)

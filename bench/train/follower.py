@@ -65,7 +65,7 @@ def follow(trial: Trial, place: Place, threads: int, connection: Connection) -> 
         take_part(trial, place, messages)
     except Exception as error:
         print(masked(traceback.format_exc()), file=sys.stderr, flush=True)
-        messages.say(describe_failure(error))
+        messages.say(describe_failure(error, place.count))
         threading.Event().wait()  # the first process reads it, and ends this one
     os._exit(0)
 

@@ -38,10 +38,10 @@ class ShardedModel(nn.Module):
 
     def __init__(self, model: nn.Module, rank: int, devices: int, seed: int) -> None:
         super().__init__()
-        self._model = (model,)  # not a part of this module: it has a state of its own
+        self.model = model  # a loss may ask for its parameters
         self._rank, self._devices, self._seed = rank, devices, seed
         self._norms = [m for m in model.modules() if isinstance(m, SyncBatchNorm)]
-        self._parallel: DistributedDataParallel | None = None
+        self._parallel: tuple[DistributedDataParallel] | None = None
         self._trained: list[bool] = []
         self._draws: _Draws | None = None
 
@@ -50,10 +50,9 @@ class ShardedModel(nn.Module):
 
         What is trained may be more than before.
         """
-        (model,) = self._model
-        device = next(model.parameters()).device
+        device = next(self.model.parameters()).device
         self._draws = _Draws(stream_seed(self._seed, "epoch", epoch, "rank", self._rank), device)
-        trained = [parameter.requires_grad for parameter in model.parameters()]
+        trained = [parameter.requires_grad for parameter in self.model.parameters()]
         if trained != self._trained:
             self._trained, self._parallel = trained, None
 
@@ -96,10 +95,10 @@ class ShardedModel(nn.Module):
 
     def _of_all(self) -> DistributedDataParallel:
         if self._parallel is None:
-            (model,) = self._model
             # what a step does not use has no gradient on one device either
-            self._parallel = DistributedDataParallel(model, find_unused_parameters=True)
-        return self._parallel
+            parallel = DistributedDataParallel(self.model, find_unused_parameters=True)
+            self._parallel = (parallel,)  # in a tuple: it is no second part of this module
+        return self._parallel[0]
 
 
 class _Draws:

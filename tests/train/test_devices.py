@@ -18,7 +18,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from bench.errors import SpecError
+from bench.errors import BenchError, SpecError
 from bench.history_row import HistoryRow
 from bench.plan.expand import trial_config
 from bench.plan.trial import Trial
@@ -31,7 +31,9 @@ from bench.run.worker import Job, WorkerResources
 from bench.states import Failure, Status
 from bench.train import session
 from bench.train.devices import OtherDevices, Place
+from bench.train.failures import describe_failure
 from bench.train.follower import Messages, take_part
+from bench.train.sharding import ShardedModel, _gather
 from bench.train.sync_batchnorm import synchronise_batchnorm
 from bench.train.trial_parts import build
 from tests.builders.training import MemoryRecorder, Silent, make_trial
@@ -205,6 +207,20 @@ def test_identity_without_what_changes_nothing() -> None:
 def test_what_several_devices_cannot_do(train: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         make_trial(train=train)
+
+
+def test_a_loss_sees_the_model_s_parameters_and_outputs_need_a_dimension_of_images() -> None:
+    model = nn.Linear(2, 1)
+    assert list(ShardedModel(model, 0, 2, 0).parameters()) == list(model.parameters())
+    with pytest.raises(BenchError, match="no dimension of images first"):
+        _gather(torch.tensor(1.0), [0, 1, 2], 0)
+
+
+def test_a_remedy_for_several_devices_is_one_that_is_allowed_there() -> None:
+    error = torch.OutOfMemoryError("CUDA out of memory")
+    assert "train.micro_batch: auto" in describe_failure(error)[1]
+    kind, message = describe_failure(error, 2)
+    assert (kind, "auto" in message) == (Failure.OUT_OF_MEMORY, False)
 
 
 def test_replayed_steps_are_refused() -> None:
