@@ -21,12 +21,6 @@ def machine(**settings: Any) -> Machine:
     return Machine.model_validate(settings)
 
 
-def test_a_trial_of_two_devices_has_two_gpus_to_itself() -> None:
-    assert trial_share(machine(), [GPU_NODE], per_gpu=2, devices=2).gpus == 2.0
-    with pytest.raises(BenchError, match=r"resources\.gpus: 1 is less than train\.devices \(2\)"):
-        trial_share(machine(resources={"gpus": 1.0}), [GPU_NODE], devices=2)
-
-
 def test_a_gpu_and_an_equal_part_of_the_cores_where_there_are_gpus() -> None:
     share = trial_share(machine(), [CPU_NODE, GPU_NODE])
     assert (share.gpus, share.cpus, share.threads) == (1.0, 8.0, 8)
@@ -60,7 +54,7 @@ def test_trials_that_share_a_gpu_where_memory_allows() -> None:
 
 
 def test_a_trial_of_several_devices_takes_as_many_gpus_of_one_node() -> None:
-    share = trial_share(machine(), [GPU_NODE], devices=2)
+    share = trial_share(machine(), [GPU_NODE], per_gpu=2, devices=2)
     assert (share.gpus, share.cpus, share.threads) == (2.0, 16.0, 8)
     assert GPU_NODE.room_for(share.resources) == 2
     on_cpus = trial_share(machine(threads=3), [CPU_NODE], devices=2)

@@ -201,7 +201,8 @@ def trial_share(
         )
     gpus = 0.0
     if machine.device == "cuda" or (machine.device == "auto" and (any_gpu or asked.gpus)):
-        gpus = devices / per_gpu if asked.gpus is None else asked.gpus
+        whole = float(devices) if devices > 1 else 1.0 / per_gpu  # several are the trial's own
+        gpus = whole if asked.gpus is None else asked.gpus
     if gpus == 0 and machine.device == "cuda":
         raise BenchError("machine.device: cuda needs machine.resources.gpus above 0")
     each = [
