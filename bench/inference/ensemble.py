@@ -126,8 +126,9 @@ class Predictor:
                 return labels_of_bands(self._bands(image))
             # a task of the user's own: its model gives the image's part of all that it sees
             model, batch = self._known(image)
-            seen = _Region(model, image[0].region)
-            found: Picture = self.task.predict(seen, batch, image[0].size)[0].cpu().numpy()
+            if image[0].region != (0, 0, *batch.shape[2:]):
+                model = _Region(model, image[0].region)
+            found: Picture = self.task.predict(model, batch, image[0].size)[0].cpu().numpy()
             return found
 
     def values(self, image: Sequence[Image]) -> npt.NDArray[Any]:
