@@ -204,12 +204,12 @@ def test_the_guide(
     blocks = re.findall(r"^```bash\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
     assert len(blocks) == PAGE.count("```") // 2 == 2
     (here / "experiments").mkdir()
-    (here / "experiments/pets.yaml").write_text(SPEC)
     cluster(here, monkeypatch)
     for block in blocks:
         for line in block.splitlines():
             words = shlex.split(line)
             assert words[:3] == ["python", "-m", "bench"]
+            (here / words[4]).write_text(SPEC)
             bench(*words[3:])
     said = capsys.readouterr().out
     assert "Submitted batch job 77" in said
