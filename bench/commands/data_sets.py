@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.data.base import Progress, Splits
+from bench.data.check_splits import check_splits
 from bench.data.folds import first_fold
 from bench.data.settings import DATASETS, CustomData, DataSettings
 from bench.data.survey import Survey, data_set_name
@@ -25,7 +26,6 @@ from bench.plan.expand import check_targets, make_plan
 from bench.plan.plan import Plan
 from bench.plan.trial import Trial
 from bench.record.data_file import DataSetRecord
-from bench.run.prepare import check_splits
 from bench.spec.load import load_spec
 
 if TYPE_CHECKING:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 
 from bench.errors import DamagedError, UnwritableError
 from bench.exit_codes import ExitCode
 from bench.experiment import changed_data, renamed_trials
-from bench.experiment.budget import BudgetedJobs
 from bench.experiment.budgeting import budgeted, check_budget, end_of_budget
 from bench.experiment.current_run import CurrentRun, JobProgress, RunOptions
 from bench.experiment.growth import Growth, grown
@@ -31,11 +30,12 @@ from bench.plan.plan import Plan
 from bench.plan.pretrained import fetch_weights
 from bench.plan.trial import Trial
 from bench.record.store import Store, TrialStatus
-from bench.run.backend import opened_backend
-from bench.run.events import Decided
+from bench.run.backend import Backend, opened_backend
+from bench.run.events import Decided, Event
 from bench.run.progress import display, print_line
-from bench.run.runner import Outcome, TrialSelection, run, unrecordable
+from bench.run.runner import JobSource, Outcome, TrialSelection, run, unrecordable
 from bench.run.stage_bar import stage_bar
+from bench.run.worker import Job
 from bench.slurm.requeue import put_back
 from bench.states import Status
 
@@ -167,28 +167,51 @@ def _train_left(
     ):
         for files in behind(here.store, plan.experiment):
             changed(files)
-        jobs = TrialSetup(here, shown.preparing, backend, epochs)
-        first = jobs.first(todo, moved, before)
+        setup = TrialSetup(here, shown.preparing, backend, epochs)
+        first = setup.first(todo, moved, before)
         here.setup.close()
-        observe = here.job.observing(observer(jobs.recorders, changed, shown.observe))
-        source: Rounds | BudgetedJobs | None = None
-        if growth is not None:
-            source = Rounds(plan, growth, here.store, jobs.further, (trial.id for trial in todo))
-            observe = source.observing(observe)
-            shown.observe(Decided((), here.decided))
-        if first and options.budget is not None:
-            source = here.budgeted = budgeted(here, first, source, backend, jobs, epochs)
-            observe, first = source.observing(observe), []
+        observe = here.job.observing(observer(setup.recorders, changed, shown.observe))
+        work = _work(here, first, growth, backend, setup, epochs, observe)
         return run(
-            first,
+            work.first,
             backend.executor(options.limits),
-            observe,
-            claims=jobs.claims,
-            source=source,
+            work.observe,
+            claims=setup.claims,
+            source=work.source,
             fail_fast=options.fail_fast,
             retries=options.retries,
             waits=options.waits,
         )
+
+
+class _Work(NamedTuple):
+    """What the runner does: these jobs, then those of a source; and who is told of events."""
+
+    first: Sequence[Job]
+    source: JobSource | None
+    observe: Callable[[Event], None]
+
+
+def _work(
+    here: CurrentRun,
+    first: Sequence[Job],
+    growth: Growth | None,
+    backend: Backend,
+    setup: TrialSetup,
+    epochs: dict[str, int],
+    observe: Callable[[Event], None],
+) -> _Work:
+    """The first jobs, with those of later rounds where there are any, as far as a budget goes."""
+    source: JobSource | None = None
+    if growth is not None:
+        ids = [job.trial.id for job in first]
+        rounds = source = Rounds(here.plan, growth, here.store, setup.further, ids)
+        observe(Decided((), here.decided))
+        observe = rounds.observing(observe)
+    if first and here.options.budget is not None:
+        source = here.budgeted = budgeted(here, first, source, backend, setup, epochs)
+        observe, first = here.budgeted.observing(observe), []
+    return _Work(first, source, observe)
 
 
 def _put_new_plan_on_record(plan: Plan, store: Store) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bench.metric_columns import curve_metric
-from bench.run.events import Ended, Lost, Retried
+from bench.run.events import Decided, Ended, Event, Lost, Retried
 from bench.states import Status
 
 MetricRow = Mapping[str, float | int | None]
@@ -39,6 +39,18 @@ def describe_end(event: Ended) -> str:
     if event.status is Status.PRUNED:
         return f"{event.trial}: {event.message}{whose}"
     return f"{event.trial}: {event.status}{whose}"
+
+
+def notices(event: Event) -> list[str]:
+    """What is said of an event whatever the display, a line each."""
+    match event:
+        case Retried():
+            return [describe_retry(event)]
+        case Lost():
+            return [describe_takeover(event)]
+        case Decided(lines):
+            return list(lines)
+    return []
 
 
 def describe_retry(event: Retried) -> str:

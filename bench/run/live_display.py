@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -18,9 +17,8 @@ from bench.errors import printable
 from bench.run.event_text import (
     STARTING,
     describe_end,
-    describe_retry,
-    describe_takeover,
     metric_texts,
+    notices,
 )
 from bench.run.events import (
     Decided,
@@ -104,12 +102,7 @@ class LiveDisplay:
         self._say(STARTING, "")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._live.stop()
 
     def preparing(self, what: str, done: int, total: int, /) -> None:
@@ -137,20 +130,16 @@ class LiveDisplay:
             case Ticked() | Working() | EpochDone():
                 if event.trial in self._lines:  # else what it does is void
                     self._progress(event, self._lines[event.trial], now)
-            case Retried():
+            case Retried() | Lost():
                 self._lines.pop(event.trial, None)
-                self._say(describe_retry(event), "yellow")
-            case Lost():
-                self._lines.pop(event.trial, None)
-                self._say(describe_takeover(event), "yellow")
             case Waiting(what):
                 self._waiting = f"waiting for {what}"
-            case Decided(lines, summary):
-                self._decided = summary
-                for text in lines:
-                    self._say(text, "")
+            case Decided():
+                self._decided = event.summary
             case Ended():
                 self._end(event, now)
+        for text in notices(event):
+            self._say(text, "" if isinstance(event, Decided) else "yellow")
 
     def _progress(self, event: Ticked | Working | EpochDone, line: _Line, now: float) -> None:
         match event:

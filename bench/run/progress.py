@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Protocol, Self
 
 from rich.console import Console
@@ -14,10 +13,9 @@ from bench.run.event_text import (
     MetricRow,
     describe_end,
     describe_epoch,
-    describe_retry,
-    describe_takeover,
+    notices,
 )
-from bench.run.events import Decided, Ended, EpochDone, Event, Lost, Retried, Started, Waiting
+from bench.run.events import Ended, EpochDone, Event, Started, Waiting
 from bench.run.live_display import LiveDisplay
 from bench.states import Status
 
@@ -27,12 +25,7 @@ class Display(Protocol):
 
     def __enter__(self) -> Self: ...
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
+    def __exit__(self, *_: object) -> None: ...
 
     def preparing(self, what: str, done: int, total: int, /) -> None:
         """Something shared is being made."""
@@ -75,12 +68,7 @@ class PlainDisplay:
         self._line(STARTING)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         return None
 
     def preparing(self, what: str, _done: int, _total: int, /) -> None:
@@ -91,21 +79,16 @@ class PlainDisplay:
 
     def observe(self, event: Event) -> None:
         """Print starts, ends, and about ten epochs of each trial."""
+        for text in notices(event):
+            self._line(text)
         match event:
             case Started(trial, node):
                 self._line(f"{trial}: started" + (f" on {node}" if node else ""))
             case EpochDone(trial, row):
                 self._rows[trial] = row
                 self._epoch(trial, row)
-            case Retried():
-                self._line(describe_retry(event))
-            case Lost():
-                self._line(describe_takeover(event))
             case Waiting(what):
                 self._line(f"waiting for {what}")
-            case Decided(lines):
-                for line in lines:
-                    self._line(line)
             case Ended(status=Status.INTERRUPTED):
                 reached = self._rows.get(event.trial, {}).get("epoch", 0)
                 where = f" after epoch {reached}/{self._epochs[event.trial]}" if reached else ""

@@ -13,7 +13,8 @@ import psutil
 import pytest
 
 from bench.errors import WorkerStartError
-from bench.run.prepare import PreparationError, _prepare_all, prepare
+from bench.run.preparation import Preparation
+from bench.run.prepare import PreparationError, prepare
 from tests.builders.training import make_trial
 
 
@@ -62,7 +63,7 @@ def test_a_cache_that_was_changed_is_made_again_before_training(tmp_path: Path) 
     trial = make_trial()
 
     def fingerprint() -> str:  # in this process, whose warnings are seen
-        return _prepare_all([trial], 1, lambda *_: None).fingerprints[trial.id]
+        return Preparation(1, lambda *_: None, survey=True).prepared([trial]).fingerprints[trial.id]
 
     before = fingerprint()
     (masks,) = (tmp_path / "cache").glob("*/masks.npy")
