@@ -69,6 +69,7 @@ def load(store: Store, experiment: str, plan: dict[str, Any] | None = None) -> R
         task=str(plan["task"]),
         spec=plan["spec"],
         notes=(*plan.get("notes", ()), *unread),
+        stopped=plan.get("stopped", ""),
         cautions=(*plan.get("cautions", ()), *read.cautions, *_edited_hypotheses(plan)),
         axes=axes,
         metrics=metrics,

@@ -84,6 +84,7 @@ class Records:
             a row for each of these; else None. See `bench.analysis.fold_pool`.
         trials_of: by the id of such a row, its trials by fold.
         path: of an ablation path, its rounds as far as the records decide them.
+        stopped: why not all of the plan was run, where a budget ended it; empty: none did.
         reported: by hypothesis, on how many seeds each earlier report has tested it.
         scores: reads the scores of single images.
     """
@@ -119,6 +120,7 @@ class Records:
     trials_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     path: tuple[PathRound, ...] = ()
     reported: tuple[Mapping[str, int], ...] = ()
+    stopped: str = ""
 
     @property
     def trial_records(self) -> Records:

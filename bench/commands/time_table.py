@@ -70,10 +70,12 @@ def time_lines(forecast: TimeForecast) -> Iterator[str]:
         return
     first, most = forecast.first, forecast.most
     yield f"Time: {_range(forecast, first, most)} with {_workers(forecast)}{_spread(forecast)}."
-    if forecast.left.trials < first.trials or forecast.left.computing < first.computing:
+    if not forecast.left.trials:
+        yield f"Time: nothing is left of {_count(first.trials, 'trial')}."
+    elif forecast.left.trials < first.trials or forecast.left.computing < first.computing:
         yield (
-            f"Time: {rough_duration(forecast.left.seconds)} for the {forecast.left.trials} trials "
-            "that are not finished."
+            f"Time: {rough_duration(forecast.left.seconds)} for what is not finished of "
+            f"{_count(forecast.left.trials, 'trial')}."
         )
     if any(trial.settings.train.early_stopping for trial in forecast.plan.trials):
         yield "Time: at most, as trials with early stopping may end sooner."

@@ -26,8 +26,6 @@ from bench.run.runner import JobSource, NoJobs, Outcome
 from bench.run.worker import Job
 from bench.states import Status
 
-STOPPED = "Stopped by its budget"
-
 
 def check_budget(options: RunOptions) -> None:
     """Refuse a budget that nothing can be done with.
@@ -116,14 +114,15 @@ def end_of_budget(here: CurrentRun, outcome: Outcome) -> None:
     command = f"`{here.options.command}`" if here.options.command else "The same call"
     here.say(left_line(budget, left, f"{command} goes on."))
     finished = len(here.selection.finished) + outcome.count(Status.DONE)
-    _note(here, stopped_note(budget, finished, len(here.plan.trials)))
+    _keep_note(here, stopped_note(budget, finished, len(here.plan.trials)))
 
 
-def _note(here: CurrentRun, note: str) -> None:
+def _keep_note(here: CurrentRun, note: str) -> None:
+    """Put it on record beside the plan; the next run that trains anything replaces it."""
     plan, store = here.plan, here.store
     with suppress(DamagedError):
         found = store.plan(plan.experiment) or {}
         record = plan.record()
         if found.get("spec") == record["spec"]:  # else a run of another spec has started since
-            notes = [each for each in found.get("notes", ()) if not each.startswith(STOPPED)]
-            store.write_plan(plan.experiment, record | {"notes": [*notes, note]})
+            kept = {"notes": found.get("notes", []), "stopped": note}
+            store.write_plan(plan.experiment, record | kept)

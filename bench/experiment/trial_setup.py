@@ -18,7 +18,7 @@ from bench.plan.trial import Trial
 from bench.record.recorder import TrialRecorder
 from bench.record.store import TrialStatus
 from bench.run.backend import Backend
-from bench.run.prepare import Costs, Prepared, Report
+from bench.run.prepared import Costs, Prepared, Report
 from bench.run.worker import Job
 
 

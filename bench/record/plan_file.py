@@ -20,6 +20,7 @@ _KINDS: dict[str, Kinds] = {
 }
 _OPTIONAL: dict[str, Kinds] = {
     "notes": list,
+    "stopped": str,
     "cautions": list,
     "incomparable": dict,
     "hypotheses": list,

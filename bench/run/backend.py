@@ -14,7 +14,8 @@ from bench.run.executors.base import Executor
 from bench.run.executors.local import LocalExecutor
 from bench.run.forecast import divide_machine, forecast
 from bench.run.limits import Limits
-from bench.run.prepare import Prepared, Report, prepare
+from bench.run.prepare import prepare
+from bench.run.prepared import Prepared, Report
 from bench.run.worker import WorkerResources
 from bench.spec.schema import Machine
 

@@ -18,7 +18,7 @@ from bench.durations import format_duration
 from bench.plan.cost import model_costs
 from bench.plan.data_sets import data_key
 from bench.plan.trial import Trial, digest
-from bench.run.prepare import Prepared, Report
+from bench.run.prepared import Prepared, Report
 from bench.train.check_parts import check_parts, check_sampler
 from bench.train.compiling import check_batches
 from bench.train.placement import check_placement, choose_placement

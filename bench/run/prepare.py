@@ -5,40 +5,17 @@ It happens in a worker process, so that the parent never imports torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 
-from bench.data.survey import Survey
 from bench.errors import BenchError, WorkerStartError
 from bench.measure.oom_kills import oom_kills
 from bench.plan.trial import Trial
+from bench.run.prepared import Prepared, Report
 from bench.run.processes import asked_process, send_answer
 
-Costs = Mapping[str, int | None]
 ATTEMPTS = 3
 """Starts of the process that prepares, where somebody kills it."""
-Report = Callable[[str, int, int], None]
-"""Called with what is being prepared, how much of it is done, and how much there is."""
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """What the preparation found.
-
-    Attributes:
-        costs: `params`, `trainable_params` and `macs` by trial id.
-        fingerprints: of the data's content, by trial id.
-        notes: what a reader of the results should know of the data.
-        placements: where each data set will rest, for whoever runs it.
-        surveys: what each data set is like, by `data_key`; none where they were not asked for.
-    """
-
-    costs: Mapping[str, Costs]
-    fingerprints: Mapping[str, str]
-    notes: tuple[str, ...]
-    placements: tuple[str, ...]
-    surveys: Mapping[str, Survey] = field(default_factory=dict)
 
 
 class PreparationError(BenchError):

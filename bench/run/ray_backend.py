@@ -17,7 +17,8 @@ from bench.run.executors.ray import RayExecutor
 from bench.run.executors.ray_host import NodeFacts, Preparation, SharedFile
 from bench.run.executors.ray_hosts import Host, Hosts, HostSettings, end
 from bench.run.limits import Limits
-from bench.run.prepare import ATTEMPTS, PreparationError, Prepared, Report
+from bench.run.prepare import ATTEMPTS, PreparationError
+from bench.run.prepared import Prepared, Report
 from bench.run.resources import fit_on_gpu
 from bench.spec.schema import Machine
 

@@ -20,7 +20,7 @@ from bench.plan.trial import Trial
 from bench.record.confirm import verified_status
 from bench.record.store import TrialFiles, TrialStatus
 from bench.run.events import Ended, EpochDone, Event, Started
-from bench.run.prepare import Costs
+from bench.run.prepared import Costs
 from bench.run.worker import Job
 from bench.search.points import INFEASIBLE, MESSAGE, REUSED, TRIALS, ActivePoint, draw_point
 from bench.search.pruning import PruningPolicy

@@ -16,7 +16,7 @@ from bench.record.recorder import TrialRecorder
 from bench.record.store import Store, TrialFiles, TrialStatus
 from bench.run.backend import Backend, LocalBackend
 from bench.run.forecast import MEMORY_NEUTRAL_SETTINGS, ForecastError
-from bench.run.prepare import Costs, Prepared
+from bench.run.prepared import Costs, Prepared
 from bench.run.worker import Job
 from bench.spec import yaml12
 from bench.spec.search import without_password

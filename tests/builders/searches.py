@@ -21,7 +21,7 @@ from bench.measure.footprint import Footprint
 from bench.plan.plan import Plan
 from bench.plan.trial import Trial
 from bench.run.events import Ended, EpochDone, Event, Started
-from bench.run.prepare import Prepared
+from bench.run.prepared import Prepared
 from bench.run.worker import Job
 from bench.search import execution, importance, storages
 from bench.search.context import SearchOptions

@@ -232,12 +232,13 @@ def test_a_run_ends_with_whole_repeats_a_report_and_goes_on(
     assert [files.config()["seed"] for files in tiny.trials(tmp_path / "results") if
             files.status().status is Status.DONE] == [0, 1, 0, 1]  # fmt: skip
     page = (tmp_path / "reports" / "tiny" / "report.md").read_text()
-    assert "Stopped by its budget of 1h23m20s with 4 of 8 trials finished." in page
+    assert "\n* Stopped by its budget of 1h23m20s with 4 of 8 trials finished." in page
+    assert "would be one.\n" in page
     code, said = run(tmp_path, budget=5000.0)
     assert "Budget of 1h23m20s: all 4 trials fit" in said
     assert code is ExitCode.OK
     plan = Store(tmp_path / "results").plan("tiny") or {}
-    assert not any("budget" in note for note in plan["notes"])
+    assert "stopped" not in plan
 
 
 def test_a_budget_for_nothing_is_refused_and_nothing_runs(

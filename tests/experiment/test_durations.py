@@ -198,7 +198,7 @@ def test_what_grows_takes_from_to(tmp_path: Path) -> None:
         f"Time: 42s for 6 trials ({6 * each / 3600:.2g} core-hours) to 1m24s for 12 trials "
         f"({12 * each / 3600:.2g} core-hours) with 2 trials at a time, 1 thread each; epochs vary "
         "by up to ±10%; preparing the data, and the report, come on top.",
-        "Time: 42s for the 5 trials that are not finished.",
+        "Time: 42s for what is not finished of 5 trials.",
     ]
 
 

@@ -40,7 +40,8 @@ from bench.run.executors.folder_copy import (
 )
 from bench.run.executors.local import LocalExecutor
 from bench.run.limits import Limits
-from bench.run.prepare import Prepared, prepare
+from bench.run.prepare import prepare
+from bench.run.prepared import Prepared
 from bench.run.processes import asked_process, send_answer
 from bench.run.worker import Job, WorkerResources
 from bench.safe_files import open_plain
