@@ -134,7 +134,8 @@ class TrialSetup:
         if (same and ahead and plan.further) or (later and found and not same):
             return
         record |= {"notes": list(self._notes)}
-        if any(found.get(key) != value for key, value in record.items()):
+        changed = any(found.get(key) != value for key, value in record.items())
+        if changed or "stopped" in found:  # by a budget: this run goes on
             store.write_plan(plan.experiment, record)  # else reports stay up to date
 
     def _put_on_record(

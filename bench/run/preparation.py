@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 
-from bench.augment.check_custom import check_custom_transforms
+from bench.augment.check_custom import SampleCost, check_custom_transforms
 from bench.data.base import Splits
 from bench.data.cache import verified_caches
 from bench.data.check_splits import check_splits
@@ -103,12 +103,17 @@ class Preparation:
         costs = check_custom_transforms(
             settings.augment, size, channels, classes=classes, masks=masks
         )
-        return [
-            f"augmentation by {cost.name} takes {1000 * cost.seconds:.1f} ms per image on one CPU "
-            f"thread, {format_duration(cost.seconds * images)} in an epoch of {images} images"
-            + (f"; left out: {cost.left_out}" if cost.left_out else "")
-            for cost in costs
-        ]
+        return [_augmentation_note(cost, images) for cost in costs]
+
+
+def _augmentation_note(cost: SampleCost, images: int) -> str:
+    seconds = cost.seconds * images
+    whole = format_duration(seconds) if seconds >= 60 else f"{seconds:.1f} s"
+    note = (
+        f"augmentation by {cost.name} takes {1000 * cost.seconds:.1f} ms of CPU time per image, "
+        f"{whole} in an epoch of {images} images"
+    )
+    return f"{note}; left out: {cost.left_out}" if cost.left_out else note
 
 
 def _parts_key(trial: Trial) -> str:
