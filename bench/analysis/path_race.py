@@ -119,7 +119,8 @@ class _Course:
                 return self._at(StepState.LAST_LOOK, look + 1, n)
             if not going:
                 return self._at(StepState.FUTILE, look + 1, n)
-            if self.seen.is_budget_used_up(self.seeds):
+            is_begun = self.seen.are_final(going, looks[look + 1])  # by a larger budget before
+            if not is_begun and self.seen.is_budget_used_up(self.seeds):
                 return self._at(StepState.BUDGET, look + 1, n)
         raise AssertionError("the last look ends it")
 

@@ -123,8 +123,11 @@ def test_all_failed_leaves_none() -> None:
 
 
 def test_the_budget_is_asked_between_looks() -> None:
-    found = raced(Scores(normal(6, {"a": 0, "b": 0.2}), budget=8.0), futility=0)
+    scores = normal(6, {"a": 0, "b": 0.2})
+    found = raced(Scores(scores, budget=8.0, known={"a": 4, "b": 4}), futility=0)
     assert (found.state, found.seeds) == (StepState.BUDGET, {"a": 4, "b": 4})
+    before = raced(Scores(scores, budget=1.0, known={"a": 6, "b": 6}), futility=0)
+    assert (before.state, before.seeds) == (StepState.BUDGET, {"a": 6, "b": 6})
 
 
 def test_later_seeds_change_nothing() -> None:
