@@ -79,6 +79,12 @@ def durations(
     for kind, path in paths.items():
         if request.clock == "wall" and (kept := _kept(path)) is not None:
             found[kind] = kept
+    for kind, alike in kinds.items():
+        if kind not in found and (devices := alike[0].settings.train.devices) > 1:
+            found[kind] = UnknownDuration(
+                f"a few steps on one device do not tell what a trial on {devices} takes "
+                "(train.devices); records of finished ones do"
+            )
     left = {kinds[kind][0].id: kind for kind in kinds if kind not in found}
     if left:
         samples = [kinds[kind][0] for kind in left.values()]

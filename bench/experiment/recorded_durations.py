@@ -60,7 +60,10 @@ def _recorded(
         if not files.status_path.exists():
             return None
         status = verified_status(files)
-        if status.status is not Status.DONE or not _is_alike(files.environment(), resources):
+        environment, devices = files.environment(), trial.settings.train.devices
+        if environment.get("devices", 1) != devices or not _is_alike(environment, resources):
+            return None
+        if status.status is not Status.DONE:
             return None
         return duration_of(files.history(), status, trial.settings.train.unfreeze_epoch)
     except StoreError:

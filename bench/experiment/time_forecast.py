@@ -93,12 +93,13 @@ class TimeForecast:
     @property
     def devices(self) -> int:
         """GPUs that are used; 0: it runs on CPU cores."""
-        return len({one.gpus for one in self.resources if one.gpus})
+        return len({gpu for one in self.resources if one.gpus for gpu in one.gpus.split(",")})
 
     def device_hours(self, total: TimeTotal) -> float:
         """GPU-hours, of which trials that share a GPU share one; else core-hours."""
         one = self.resources[0]
-        each = 1 / one.trials_per_device if self.devices else one.threads
+        gpus = len((one.gpus or "").split(","))
+        each = gpus / one.trials_per_device if self.devices else one.threads
         return total.computing * each / 3600
 
 

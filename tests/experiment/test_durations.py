@@ -215,3 +215,14 @@ def test_what_is_not_known_is_not_added_up(tmp_path: Path) -> None:
     found = make_forecast(plan, [WorkerResources(1)], times, {})
     assert list(time_lines(found)) == ["Time: not known: it broke."]
     assert found.times[plan.trials[0].id].record() == {"seconds": None, "problem": "it broke"}
+
+
+def test_a_trial_of_several_devices_is_known_by_records_only(
+    tmp_path: Path, measured: list[Trial]
+) -> None:
+    trial = make_trial(train={"devices": 2, "batch_size": 4})
+    request = DurationRequest(Store(tmp_path / "results"), "made", [WorkerResources(1)])
+    found = durations([trial], request, lambda _: None)[trial.id]
+    assert isinstance(found, UnknownDuration)
+    assert "what a trial on 2 takes (train.devices)" in found.problem
+    assert measured == []
