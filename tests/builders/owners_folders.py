@@ -258,7 +258,7 @@ def nuclei(root: Path) -> None:
 def patients(root: Path) -> None:
     """Folders of patients, photos of several shapes and endings, one turned by EXIF, JPEG masks."""
     for i in range(40):
-        height, width = (24, 32) if i % 3 else (40, 30)
+        height, width = (48, 64) if i % 3 else (80, 60)
         values = np.random.default_rng(i).integers(0, 256, (height, width, 3), np.uint8)
         exif = Image.Exif()
         if i == 7:  # stored lying, shown standing
