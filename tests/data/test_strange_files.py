@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.data import decode, pages, pixels
+from bench.data import decode, pages, pixels, resizing
 from bench.data.masks import Labels, read_mask
 from bench.data.names import text_of
 from bench.data.pages import UnreadableError
@@ -148,10 +148,10 @@ def test_a_large_image_is_stretched_to_the_same_bits(
     dtype: str, shape: tuple[int, ...], size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values = (np.random.default_rng(0).random(shape) * 30_000).astype(dtype)
-    whole = decode.resized(values, (size, size))
-    monkeypatch.setattr(decode, "LARGE_PIXELS", 0)
-    monkeypatch.setattr(decode, "STRIP_PIXELS", 500)
-    assert np.array_equal(decode.resized(values, (size, size)), whole)
+    whole = resizing.resized(values, (size, size))
+    monkeypatch.setattr(resizing, "LARGE_PIXELS", 0)
+    monkeypatch.setattr(resizing, "STRIP_PIXELS", 500)
+    assert np.array_equal(resizing.resized(values, (size, size)), whole)
 
 
 def test_a_mask_in_colours_that_cannot_be_grey_is_refused_by_its_header(

@@ -20,10 +20,13 @@ from bench.registry import load_target
 
 WIDTH = 0.1
 SIDE = 40
-CHANNELS = {"segmentation": 2, "classification": 5, "diffusion": 3}  # that come out
+# that come out
+CHANNELS = {"segmentation": 2, "classification": 5, "multi_label": 5, "diffusion": 3}
 # `Conformance.loss` of even scores for its two classes; and of predicting 0, where the images have
 # a variance of 1 and the masks taken from them a mean square of 1/2.
-TRIVIAL = {"segmentation": math.log(2), "classification": math.log(2), "diffusion": 1.5}
+TRIVIAL = dict.fromkeys(("segmentation", "classification", "multi_label"), math.log(2))
+TRIVIAL |= {"diffusion": 1.5}
+OF_IMAGES = ("classification", "multi_label")  # scores of whole images
 
 
 @dataclass(frozen=True)
@@ -75,13 +78,16 @@ class Conformance:
         return (images, steps) if self.task == "diffusion" else (images,)
 
     def output_shape(self, count: int, channels: int, *size: int) -> tuple[int, ...]:
-        return (count, channels) if self.task == "classification" else (count, channels, *size)
+        return (count, channels) if self.task in OF_IMAGES else (count, channels, *size)
 
     def loss(self, model: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
         """The task's main loss, with a target that is always the same."""
         found, images = model(*inputs), inputs[0]
         if self.task == "classification":
             return F.cross_entropy(found, torch.arange(len(images)))
+        if self.task == "multi_label":
+            labels = torch.eye(found.shape[1])[: len(images)]
+            return F.binary_cross_entropy_with_logits(found, labels)
         masks = torch.zeros(len(images), *images.shape[-2:], dtype=torch.long)
         masks[0, :, : masks.shape[2] // 2] = 1
         masks[1:, : masks.shape[1] // 2] = 1
