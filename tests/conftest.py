@@ -13,6 +13,19 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 PETS = Path(os.environ.get("BENCH_PETS", Path(__file__).parents[2] / "shared" / "data"))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="run the tests that take a minute, too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests of a minute and more run where they are asked for, as the workflow does."""
+    if not config.getoption("--long"):
+        skipped = pytest.mark.skip(reason="takes a minute or more: pytest --long")
+        for item in items:
+            if item.get_closest_marker("long"):
+                item.add_marker(skipped)
+
+
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or fills the user's cache."""

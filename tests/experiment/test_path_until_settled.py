@@ -120,7 +120,7 @@ def test_a_clear_path_is_settled_step_by_step(tmp_path: Path) -> None:
     assert str(states["whole_path"]) == "settled"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_neither_order_nor_interruptions_change_a_decision(tmp_path: Path) -> None:
     one, other = Study(tmp_path / "a", EQUAL), Study(tmp_path / "b", EQUAL)
     one.run()

@@ -15,7 +15,7 @@ def test_killed_or_shared_a_study_that_repeats_seeds_has_the_same_verdicts(tmp_p
     assert differences(tmp_path, kills=2, seed=1, epochs=1, most=4, shared=True) == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("study", ["path", "folds"])
 def test_killed_another_kind_of_study_has_the_same_verdicts(study: str, tmp_path: Path) -> None:

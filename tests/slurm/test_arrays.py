@@ -91,7 +91,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
     found.kill()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_two_of_four_jobs_are_killed_and_one_is_preempted(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
@@ -126,7 +126,7 @@ def test_two_of_four_jobs_are_killed_and_one_is_preempted(
     assert f"Job {busy[2]} goes back into the queue" in cluster.said()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_job_stops_before_its_time_limit_and_goes_on_when_it_is_back(cluster: Cluster) -> None:
     cluster.write(epochs=12)
     words = ["--array", "1", "--gpus", "0", "-j", "1", "--time", "1h"]

@@ -274,7 +274,7 @@ def test_a_process_that_is_killed_is_one_row_and_leaves_none_behind(tmp_path: Pa
     assert others_of(os.getpid()) == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_worker_that_is_killed_takes_the_others_with_it(tmp_path: Path) -> None:
     trial = make_trial(train={"epochs": 400, "batch_size": 6, "devices": 2})
     files = Store(tmp_path).trial("made", trial.id)
