@@ -68,7 +68,7 @@ def owner(name: str, tmp_path: Path) -> Path:
     return root
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", SPLITS)
 def test_from_a_folder_to_a_report(name: str, tmp_path: Path) -> None:
     owner(name, tmp_path)
