@@ -105,6 +105,8 @@ def _how_settled(found: PathRound) -> str:
         StepState.BUDGET: "the budget is used up",
     }[found.state]
     others = [name for name in found.left if name != found.taken]
+    own = dict(zip(found.candidates, found.seeds.values(), strict=True))
+    seeds = min(own[name] for name in found.left)  # what they are compared on
     return (
         f", the best of {seeds} seeds, but not settled: {_listed(others)} may be as good, and {why}"
     )

@@ -150,7 +150,7 @@ def _why_not(shorter: Shorter, trial: Trial) -> str | None:
     if before != now:
         return f"they were trained by torch {before}, and this is {now}"
     device = environment.get("device")
-    wanted = shorter.trial.settings.machine.device
+    wanted = trial.settings.machine.device
     if (device == "cuda") != (wanted != "cpu" and bool(visible_gpus())):
         return f"they were trained on another device ({device})"
     if (count := environment.get("devices", 1)) != trial.settings.train.devices:

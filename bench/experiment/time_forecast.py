@@ -9,6 +9,7 @@ from typing import Any
 
 from bench.errors import StoreError
 from bench.experiment.durations import DurationRequest, Found, durations
+from bench.experiment.longer_trials import longer_trials
 from bench.measure.duration import Duration, UnknownDuration
 from bench.plan.plan import Plan
 from bench.plan.trial import Trial
@@ -115,7 +116,8 @@ def forecast_time(
     request = DurationRequest(store, plan.experiment, resources)
     found = durations(every, request, say)
     times = {trial.id: TrialTime(trial, found[trial.id]) for trial in every}
-    return make_forecast(plan, resources, times, epochs_done(plan.trials, store))
+    done = epochs_done(plan.trials, store) | longer_trials(plan.trials, store).epochs
+    return make_forecast(plan, resources, times, done)
 
 
 def make_forecast(

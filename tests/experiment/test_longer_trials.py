@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 
 from bench.exit_codes import ExitCode
+from bench.experiment import longer_trials as module
+from bench.experiment import time_forecast
 from bench.experiment.longer_trials import LongerTrials, longer_trials, take_over
+from bench.measure.duration import Duration
 from bench.plan.expand import make_plan
 from bench.record.store import Store, TrialFiles, TrialStatus
 from bench.spec.load import load_spec
@@ -108,6 +111,27 @@ def test_what_stands_against_it_is_said(lab: Path) -> None:
     assert other.startswith("More epochs: 1 trial from the first epoch, since they were trained by")
     (lab / "spec.yaml").write_text(LONG.replace("batch_size", "swa: {}, batch_size"))
     assert list(found(lab).lines()) == [], "another setting differs as well"
+
+
+def test_the_device_that_counts_is_that_of_the_longer_trial(
+    lab: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trained on the CPU, as said then; now nothing is said, and there is a GPU."""
+    (lab / "spec.yaml").write_text(LONG.replace("device: cpu", "device: auto"))
+    assert len(found(lab).epochs) == SEEDS
+    monkeypatch.setattr(module, "visible_gpus", lambda: ["0"])
+    assert set(found(lab).anew.values()) == {"they were trained on another device (cpu)"}
+    (lab / "spec.yaml").write_text(LONG)
+    assert len(found(lab).epochs) == SEEDS
+
+
+def test_times_are_of_the_epochs_that_are_left(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = Duration(start=1.0, training=2.0, validation=0.5, between=0.5, end=4.0)
+    monkeypatch.setattr(time_forecast, "durations", lambda all_, *_: {t.id: one for t in all_})
+    plan = make_plan(load_spec(lab / "spec.yaml"))
+    forecast = time_forecast.forecast_time(plan, Store(lab / "results"), 1, lambda _: None)
+    assert forecast.first.computing == SEEDS * one.seconds(2)
+    assert forecast.left.computing == SEEDS * one.seconds(1)
 
 
 def test_a_schedule_over_all_epochs_is_trained_anew(lab: Path) -> None:
