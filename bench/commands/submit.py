@@ -96,9 +96,8 @@ def submit_plan(
     if retry_failed:
         _reopen_failed(plan, store)
     job = _submit(text, logs)
-    jobs = "1 job" if array.jobs == 1 else f"{array.jobs} jobs"
     return (
-        f"Submitted batch job {job} ({jobs}), which `scancel {job}` stops.\n"
+        f"Submitted batch job {job} ({_count(array.jobs, 'job')}), which `scancel {job}` stops.\n"
         f"`bench status {plan.experiment}` shows who runs what; logs: {logs}/{job}_*.log"
     )
 
@@ -119,13 +118,20 @@ def _needed_jobs(
     if growth_of(plan) is not None:  # how many there will be is not known
         return wanted
     if failed and not left:
-        say(f"{failed} trials failed before: --retry-failed runs them again.")
+        them = "it" if failed == 1 else "them"
+        say(f"{_count(failed, 'trial')} failed before: --retry-failed runs {them} again.")
     if not left:
         return None
     jobs = min(wanted.jobs, math.ceil(left / at_a_time))
     if jobs < wanted.jobs:
-        say(f"{left} trials are left to be run: {jobs} jobs, not {wanted.jobs}.")
+        verb = "is" if left == 1 else "are"
+        trials, fewer = _count(left, "trial"), _count(jobs, "job")
+        say(f"{trials} {verb} left to be run: {fewer}, not {wanted.jobs}.")
     return replace(wanted, jobs=jobs)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _reopen_failed(plan: Plan, store: Store) -> None:

@@ -99,8 +99,8 @@ class FolderWatcher:
             return
         found = files.status()
         now = found.status
-        if now is Status.RUNNING and not held:
-            now = Status.INTERRUPTED  # whoever was running it is gone
+        if now is Status.RUNNING and not (held or self.store.runs(self.experiment, trial)):
+            now = Status.INTERRUPTED  # whoever was running it is gone; it has not just begun
         self.states[trial] = now
         if first and now in OVER:
             return

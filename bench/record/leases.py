@@ -328,14 +328,19 @@ def holders(folder: Path) -> dict[str, Owner]:
 
     Of other machines one look can only tell by the clock: silent for twice its expiry is dead.
     """
-    found = {}
-    for path in folder.iterdir() if folder.is_dir() else ():
-        with suppress(OSError, StoreError):
-            generations = _generations(path) if path.name != "runs" else []
-            owner, released = _read(path / str(max(generations, default=0)))
-            if owner and not released and not _looks_dead(owner, folder / "runs" / owner.token):
-                found[path.name] = owner
-    return found
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    found = {name: holder_of(folder, name) for name in names if name != "runs"}
+    return {name: owner for name, owner in found.items() if owner is not None}
+
+
+def holder_of(folder: Path, name: str) -> Owner | None:
+    """Who holds one lease, by the same signs; None: nobody."""
+    with suppress(OSError, StoreError):
+        last = max(_generations(folder / name), default=0)
+        owner, released = _read(folder / name / str(last))
+        if owner and not released and not _looks_dead(owner, folder / "runs" / owner.token):
+            return owner
+    return None
 
 
 def _read(path: Path) -> tuple[Owner | None, bool]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.errors import DamagedError, StoreError, did_you_mean
 from bench.record.files import read_json, write_json
-from bench.record.leases import Leases, holders
+from bench.record.leases import Leases, holder_of, holders
 from bench.record.owners import Owner
 from bench.record.plan_file import read_plan
 from bench.record.trial_files import TrialFiles, TrialStatus, now
@@ -195,6 +195,10 @@ class Store:
         Of other machines this can only tell by the clock (see `holders`).
         """
         return holders(self.experiment(experiment) / LEASES)
+
+    def runs(self, experiment: str, trial: str) -> bool:
+        """Whether somebody runs a trial just now, by the same signs."""
+        return holder_of(self.experiment(experiment) / LEASES, trial) is not None
 
 
 def _folders(path: Path) -> list[Path]:

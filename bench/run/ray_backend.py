@@ -15,7 +15,7 @@ from bench.run.executors.base import Executor
 from bench.run.executors.cluster import TrialShare, connected, nodes, trial_share
 from bench.run.executors.ray import RayExecutor
 from bench.run.executors.ray_host import NodeFacts, Preparation, SharedFile
-from bench.run.executors.ray_hosts import Host, Hosts, HostSettings, end
+from bench.run.executors.ray_hosts import Host, Hosts, HostSettings, end, why_no_worker
 from bench.run.limits import Limits
 from bench.run.prepare import ATTEMPTS, PreparationError
 from bench.run.prepared import Prepared, Report
@@ -129,18 +129,23 @@ class RayBackend:
 
         Raises:
             ClusterError: there is no such node.
+            WorkerStartError: hosts end before they have answered.
         """
         import ray
         from ray.exceptions import RayError
 
+        lost = 0
         while self._host is None:
             host = self._hosts.take()
             while not ray.wait([host.answer], timeout=POLL_SECONDS)[0]:
                 report("a node of the cluster: waiting for room", 0, 0)
             try:
                 facts: NodeFacts = ray.get(host.answer)
-            except RayError:
+            except RayError as error:
                 end(host)
+                lost += 1
+                if lost == ATTEMPTS:
+                    raise WorkerStartError(why_no_worker(error, ATTEMPTS)) from error
                 self._hosts.check()
                 continue
             if self._hosts.accept(host, facts):

@@ -43,6 +43,8 @@ class SyncBatchNorm(_BatchNorm):
         """Statistics of two passes, as those of BatchNorm are: mean, then squared deviations."""
         self._check_input_dim(images)  # type: ignore[no-untyped-call]  # torch's has no types
         dims, shape = [0, *range(2, images.dim())], [1, -1, *[1] * (images.dim() - 2)]
+        given = images.dtype
+        images = images.float() if given.itemsize < 4 else images  # sums of halves are wrong
         count = images.new_tensor([images.numel() / images.shape[1]])
         summed = _AddUp.apply(torch.cat([images.sum(dims), count]))
         mean, total = summed[:-1] / summed[-1], summed[-1].detach()
@@ -52,7 +54,7 @@ class SyncBatchNorm(_BatchNorm):
         found: Tensor = centred * torch.rsqrt(variance + self.eps).view(shape)
         if self.affine:
             found = found * self.weight.view(shape) + self.bias.view(shape)
-        return found
+        return found.to(given)
 
     @torch.no_grad()
     def _keep(self, mean: Tensor, variance: Tensor) -> None:

@@ -128,3 +128,22 @@ def test_which_experiment_is_followed(folder: Folder) -> None:
     with Leases(folder.store.experiment("other") / LEASES) as leases:
         leases.claim("x")
         assert watched_experiment(folder.store, None) == "other"
+
+
+def test_a_trial_that_has_just_begun_is_not_interrupted(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watcher = FolderWatcher(folder.store, "exp")
+    assert list(watcher.events()) == []
+    with Leases(folder.store.experiment("exp") / LEASES) as leases:
+        running = Store.running
+
+        def look(store: Store, experiment: str) -> object:
+            monkeypatch.setattr(Store, "running", running)
+            found = running(store, experiment)
+            leases.claim("a")  # after who runs what was looked at
+            folder.status("a", Status.RUNNING)
+            return found
+
+        monkeypatch.setattr(Store, "running", look)
+        assert list(watcher.events()) == [Started("a", "node7")]

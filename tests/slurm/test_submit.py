@@ -153,9 +153,12 @@ def test_failed_trials_run_again_where_that_is_asked_for(
     bench("submit", "spec.yaml", "--array", "2")
     assert "Nothing to submit" in (said := capsys.readouterr()).out
     assert "3 trials failed before: --retry-failed runs them again." in said.err
+    TrialRecorder(files[0], plan.select.metric, plan.metrics).stop(Status.INTERRUPTED, None, None)
+    bench("submit", "spec.yaml", "--array", "2", "--dry-run")
+    assert "1 trial is left to be run: 1 job, not 2." in capsys.readouterr().err
     bench("submit", "spec.yaml", "--array", "2", "--retry-failed")
     assert [each.status().status for each in files] == [Status.INTERRUPTED] * 3
-    assert files[0].status().message == "failed before (diverged: the loss is nan)"
+    assert files[1].status().message == "failed before (diverged: the loss is nan)"
 
 
 @pytest.mark.parametrize(

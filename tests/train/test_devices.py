@@ -34,7 +34,7 @@ from bench.train.devices import OtherDevices, Place
 from bench.train.failures import describe_failure
 from bench.train.follower import Messages, take_part
 from bench.train.sharding import ShardedModel, _gather
-from bench.train.sync_batchnorm import synchronise_batchnorm
+from bench.train.sync_batchnorm import SyncBatchNorm, synchronise_batchnorm
 from bench.train.trial_parts import build
 from tests.builders.training import MemoryRecorder, Silent, make_trial
 
@@ -241,6 +241,22 @@ def test_a_batchnorm_of_its_own_is_refused_and_torch_s_keep_their_names() -> Non
     synchronise_batchnorm(model)
     assert list(model.state_dict()) == names
     torch.testing.assert_close(model(images), expected)  # alone: as before
+
+
+def test_half_precision_takes_its_statistics_in_full(tmp_path: Path) -> None:
+    own = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    synced = copy.deepcopy(own)
+    synchronise_batchnorm(synced)
+    next(m for m in synced.modules() if isinstance(m, SyncBatchNorm)).synced = True
+    images = torch.randn(3, 3, 31, 31, generator=torch.Generator().manual_seed(0)) + 2
+    with (
+        Place(0, 1, tmp_path).together(torch.device("cpu")),
+        torch.autocast("cpu", dtype=torch.bfloat16),
+    ):
+        found, expected = synced(images), own(images)
+    assert found.dtype == expected.dtype == torch.bfloat16
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(synced.state_dict(), own.state_dict())
 
 
 def others_of(pid: int) -> list[psutil.Process]:

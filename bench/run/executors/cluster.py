@@ -112,6 +112,11 @@ def connected(address: str) -> Iterator[None]:
             **_local_options(address),
         )
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        if "AuthenticationError" in str(error.__cause__):
+            raise BenchError(
+                f"--address {address}: the Ray cluster wants its token: set RAY_AUTH_MODE=token, "
+                "with the head's ~/.ray/auth_token on this machine, too (docs/cluster.md)"
+            ) from error
         raise _no_cluster(address, first_line(error)) from error
     try:
         _take_back(handlers)

@@ -12,7 +12,14 @@ from bench.plan.data_sets import data_key
 from bench.run.events import Ended, Event
 from bench.run.executors.folder_copy import Commit, FilePart, FolderReceiver, read_folder
 from bench.run.executors.ray_host import Item, Message, NodeFacts, Order
-from bench.run.executors.ray_hosts import ClusterError, Host, Hosts, end
+from bench.run.executors.ray_hosts import (
+    ClusterError,
+    Host,
+    Hosts,
+    end,
+    is_start_problem,
+    why_no_worker,
+)
 from bench.run.limits import Limits
 from bench.run.worker import Job
 from bench.states import Failure, Status
@@ -206,8 +213,6 @@ class RayExecutor:
         order = Order(job, self._limits, copied, running.files, self._room)
         method = running.host.handle.run.options(num_returns="streaming")
         running.stream = method.remote(order, self._hosts.name(facts.node_id))
-        if running.stopping:
-            running.host.handle.stop.remote(job.trial.id)
 
     def _receive(self, running: _Running) -> None:
         """Take messages that are there."""
@@ -215,6 +220,8 @@ class RayExecutor:
 
         for reference in _ready(running.stream):
             message: Message = ray.get(reference)
+            if running.stopping and not running.begun:  # it was asked before it could hear it
+                running.host.handle.stop.remote(running.job.trial.id)
             running.files, running.begun = (), True  # it has them
             for item in message:
                 self._take(running, item)
@@ -248,6 +255,8 @@ class RayExecutor:
         if not (running.begun or running.stopping) and running.lost_hosts < START_ATTEMPTS:
             self._elsewhere(running)
             return
+        if is_start_problem(error):
+            raise WorkerStartError(why_no_worker(error, START_ATTEMPTS)) from error
         failure, why = _describe_loss(error)
         facts = running.host.facts
         where = "" if facts is None else f" (on {self._hosts.name(facts.node_id)})"
@@ -262,7 +271,7 @@ class RayExecutor:
             try:
                 self._room = self._hosts.room()
             except ClusterError as error:
-                if not self._running:
+                if not self.busy:
                     raise WorkerStartError(str(error)) from error
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from bench.errors import BenchError
+from bench.errors import BenchError, first_line
 from bench.run.executors.cluster import Node, TrialShare, nodes
 from bench.run.executors.ray_host import NodeFacts, SharedFile, TrialHost, versions
 
@@ -162,6 +162,22 @@ def end(host: Host) -> None:
 
     with suppress(Exception):  # it is gone, or cannot be reached
         ray.kill(host.handle)
+
+
+def is_start_problem(error: Exception) -> bool:
+    """Whether a host is gone since it cannot be made: bench is not installed there, say."""
+    from ray.exceptions import RayActorError
+
+    return isinstance(error, RayActorError) and error.actor_init_failed
+
+
+def why_no_worker(error: Exception, attempts: int) -> str:
+    """What to say where one host after the other has ended before it answered."""
+    why = str(error).strip().splitlines()[-1] if is_start_problem(error) else first_line(error)
+    return (
+        f"no worker starts on the cluster, {attempts} times ({why}): install on every node what "
+        "this machine has (`bench doctor --address …` lists the nodes)"
+    )
 
 
 def _why_none(there: Sequence[Node], share: TrialShare, refused: Mapping[str, str]) -> str:
