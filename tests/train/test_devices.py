@@ -261,8 +261,8 @@ def test_half_precision_takes_its_statistics_in_full(tmp_path: Path) -> None:
 
 def others_of(pid: int) -> list[psutil.Process]:
     """The processes of the other devices of the trials of a `run` in this process."""
-    found = []
-    for process in psutil.Process(pid).children(recursive=True):
+    found, this = [], psutil.Process(pid)
+    for process in {*this.children(recursive=True)} - {*this.children()}:  # the helper is one
         with suppress(psutil.Error):  # it has just ended
             found += [process] if "spawn_main" in " ".join(process.cmdline()) else []
     return found
