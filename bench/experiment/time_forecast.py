@@ -116,7 +116,8 @@ def forecast_time(
     request = DurationRequest(store, plan.experiment, resources)
     found = durations(every, request, say)
     times = {trial.id: TrialTime(trial, found[trial.id]) for trial in every}
-    done = epochs_done(plan.trials, store) | longer_trials(plan.trials, store).epochs
+    shorter = longer_trials(plan.trials, store).epochs
+    done = {**epochs_done(plan.trials, store), **shorter}
     return make_forecast(plan, resources, times, done)
 
 
