@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,8 +20,7 @@ import pytest
 from bench.errors import BenchError
 from bench.exit_codes import ExitCode
 from bench.plan.trial import Trial
-from bench.search import execution
-from tests.builders.searches import Lab, bowl, pretend_to_prepare
+from tests.builders.searches import Lab, PretendedBackend, bowl
 from tests.search import postgres
 
 ROOT = Path(__file__).parents[2]
@@ -101,7 +101,9 @@ def test_the_same_command_goes_on_once_the_server_is_back(
             assert "Traceback" not in said
             if how == "stays away":
                 (line,) = [line for line in said.splitlines() if line.startswith("Interrupted: ")]
-                assert "could not be reached for 1 s" in line
+                assert re.search(r"could not be reached for [1-9]\d* s", line), (
+                    line
+                )  # longer on a busy machine
                 assert line.endswith("Once it is back, the same command goes on from here.")
                 refused = searching(tmp_path, url, "1")  # nothing is begun without it
                 _, output = refused.communicate(timeout=60)
@@ -129,20 +131,11 @@ def test_a_search_that_is_refused_leaves_nothing_that_blocks_the_mended_spec(
     def refuse(*_: object, **__: object) -> None:
         raise BenchError("data.root: not there")
 
-    search = lab.search
-
     def refused(*overrides: str) -> None:
-        setattr_ = lab.patch.setattr
-
-        def keeping(target: object, key: str, value: object) -> None:
-            setattr_(target, key, refuse if value is pretend_to_prepare else value)  # type: ignore[arg-type]
-
-        lab.patch.setattr = keeping  # type: ignore[assignment,method-assign]
-        try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(PretendedBackend, "prepare", refuse)
             with pytest.raises(BenchError, match=r"data\.root"):
-                search(bowl, where, name, *overrides)
-        finally:
-            lab.patch.setattr = setattr_  # type: ignore[method-assign]
+                lab.search(bowl, where, name, *overrides)
 
     refused()
     refused("search.objectives=[macs, best_val_dice]", "train.epochs=2")
@@ -151,4 +144,3 @@ def test_a_search_that_is_refused_leaves_nothing_that_blocks_the_mended_spec(
     assert len(ran.log) == 2
     with pytest.raises(BenchError, match="was begun with another search"):  # now it has points
         lab.search(bowl, where, name, "train.epochs=5", "search.trials=2")
-    assert execution.prepare is pretend_to_prepare
