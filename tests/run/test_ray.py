@@ -94,6 +94,7 @@ def run_with(
     return seen
 
 
+@pytest.mark.long
 def test_a_trial_goes_on_elsewhere_when_its_node_is_lost(
     cluster: RayNodes, hosts: Hosts, tmp_path: Path
 ) -> None:
@@ -167,6 +168,7 @@ def test_a_node_with_another_torch_is_refused_with_the_reason(
     assert files(trial).status().status is Status.PLANNED
 
 
+@pytest.mark.long
 def test_a_gpu_that_torch_cannot_use_is_refused_with_the_reason(
     cluster: RayNodes, hosts: Hosts, tmp_path: Path
 ) -> None:

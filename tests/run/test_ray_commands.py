@@ -75,6 +75,7 @@ def test_a_run_on_nodes_without_a_shared_folder_gives_the_local_executor_s_bits(
     assert "Nothing to run: 4 of 4 trials are done." in again.stderr
 
 
+@pytest.mark.long
 def test_a_search_on_a_cluster(cluster: RayNodes, tmp_path: Path) -> None:
     options = ("--executor", "ray", "--address", cluster.address, "--files", "copied")
     done = bench("search", SPEC + SEARCH, tmp_path, *options)

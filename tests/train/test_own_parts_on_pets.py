@@ -96,6 +96,7 @@ def test_figures_are_the_libraries_own(
     assert recorder.facts["test_hd95"] == pytest.approx(known.mean(), abs=1e-6)
 
 
+@pytest.mark.long
 def test_axes_of_losses_and_optimizers_run_to_a_report(pets_root: Path, tmp_path: Path) -> None:
     (tmp_path / "own_parts.py").write_text(Path(f"{OWN.replace('.', '/')}.py").read_text())
     (tmp_path / "spec.yaml").write_text(SPEC.replace("ROOT", str(pets_root)))
