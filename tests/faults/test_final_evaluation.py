@@ -20,7 +20,7 @@ from tests.faults.workspace import ROOT, Record, record
 
 SPEC = """\
 experiment: tiny
-task: {{name: diffusion, samples: 2, ddim_steps: 60, ddpm_steps: 2,
+task: {{name: diffusion, samples: 2, ddim_steps: 120, ddpm_steps: 2,
        frechet: {{samples: 48, classifier: {classifier}}}}}
 data: {{name: shapes, image_size: 32, normalize: symmetric, train: 12, val: 6, test: 6}}
 train: {{epochs: 2, batch_size: 6}}
