@@ -4,7 +4,7 @@ The hypotheses of a step are that any two of its candidates differ. They are tes
 those of an experiment whose seeds are repeated until settled (`bench.analysis.repeats`), corrected
 by Holm over all pairs of the step. A candidate that is significantly worse than another is beaten
 and gets no further seeds; the step is settled when one is left. So a best candidate is beaten, or
-two equal ones are told apart, in at most α of all steps.
+there is a significant difference between two equal ones, in at most α of all steps.
 
 As there, what is decided at a look of n seeds depends on the first n seeds alone.
 """
@@ -14,7 +14,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from bench.analysis.evidence import Claim, Evidence
 from bench.analysis.futility import LastLook
@@ -47,28 +47,28 @@ class RaceRules:
     futility: float
 
 
-class Observations:
-    """What the records say of the candidates; a base class, for tests too."""
+class Observations(Protocol):
+    """What the records say of the candidates."""
 
     def are_final(self, candidates: Collection[str], n: int) -> bool:
         """Whether the first n seeds of each are done, or have failed for good."""
-        raise NotImplementedError
+        ...
 
     def has_failed(self, candidate: str, n: int) -> bool:
         """Whether one of its first n seeds has failed."""
-        raise NotImplementedError
+        ...
 
     def evidence(self, pair: Pair, n: int) -> Evidence | None:
         """Of a − b on the first n seeds; None where they allow no test."""
-        raise NotImplementedError
+        ...
 
     def chance(self, pair: Pair, n: int, last: LastLook) -> float:
         """Chance that a pair, on n seeds, is settled at the last look."""
-        raise NotImplementedError
+        ...
 
     def is_budget_used_up(self, seeds: dict[str, int]) -> bool:
         """Whether no further seeds may be begun after these of the candidates."""
-        raise NotImplementedError
+        ...
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ class _Course:
                 self.tests[pair].is_futile = chance < self.rules.futility
 
     def _open(self, n: int, *, futile: bool = False) -> list[Pair]:
-        """Pairs of candidates that are left and not told apart."""
+        """Pairs of candidates that are left, without a significant difference."""
         left = self._left(n)
         return [
             pair

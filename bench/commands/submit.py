@@ -91,7 +91,7 @@ def submit_plan(
     text = job_script(plan.experiment, needed, words.command(), folder=Path.cwd(), logs=logs)
     if dry_run:
         return text.rstrip("\n")
-    _check_folder(logs)
+    check_writable(logs, "--results")
     check_writable(words.reports / plan.experiment)
     if retry_failed:
         _reopen_failed(plan, store)
@@ -150,20 +150,8 @@ def _reopen_failed(plan: Plan, store: Store) -> None:
                 leases.release(lease)
 
 
-def _check_folder(folder: Path) -> None:
-    """Make the folder, and a file in it for a moment."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise BenchError(
-            f"{folder}: cannot be written ({error.strerror}): choose another --results folder"
-        ) from error
-
-
 def _submit(text: str, logs: Path) -> str:
-    """Submit a script, which is kept beside the logs under its job's id."""
+    """Submit a script, which is kept with the logs under its job's id."""
     with tempfile.TemporaryDirectory(dir=logs, prefix=".submitting-") as folder:
         script = Path(folder) / "job.sh"
         script.write_text(text, encoding="utf-8")

@@ -22,7 +22,7 @@ OVER = (Status.DONE, Status.FAILED, Status.PRUNED)
 
 @dataclass
 class _Seen:
-    """What was told of one trial."""
+    """What was last printed of one trial."""
 
     status: Status = Status.PLANNED
     epochs: int = 0

@@ -118,7 +118,7 @@ def end_of_budget(here: CurrentRun, outcome: Outcome) -> None:
 
 
 def _keep_note(here: CurrentRun, note: str) -> None:
-    """Put it on record beside the plan; the next run that trains anything replaces it."""
+    """Put it on record with the plan; the next run that trains anything replaces it."""
     plan, store = here.plan, here.store
     with suppress(DamagedError):
         found = store.plan(plan.experiment) or {}

@@ -1,7 +1,7 @@
 """How long a plan's trials take: by what finished ones took, by what was measured, or measured now.
 
-What was measured is kept beside the prepared data, by everything that it follows from; asking again
-takes no step.
+Measurements are cached with the prepared data, keyed by everything that they depend on; asking
+again takes no step.
 """
 
 from __future__ import annotations

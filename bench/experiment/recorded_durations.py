@@ -113,7 +113,7 @@ def _seconds(
 
 
 def _is_alike(environment: Mapping[str, Any], resources: Sequence[WorkerResources]) -> bool:
-    """Whether a trial ran on this machine, on as many threads and with as many beside it."""
+    """Whether a trial ran on this machine, with as many threads and trials per device."""
     wanted = {
         "hostname": socket.gethostname(),
         "cpu": cpu_model(),

@@ -25,8 +25,8 @@ def is_current(store: Store, experiment: str, reports: Path) -> bool:
     return all(path.stat().st_mtime <= made for path in sources if path.exists())
 
 
-def check_writable(folder: Path) -> None:
-    """Make the folder, and a file in it for a moment.
+def check_writable(folder: Path, option: str = "--out") -> None:
+    """Make the folder, which `option` chooses, and a file in it for a moment.
 
     Raises:
         BenchError: it cannot be written.
@@ -37,7 +37,7 @@ def check_writable(folder: Path) -> None:
             pass
     except OSError as error:
         raise BenchError(
-            f"{folder}: cannot be written ({error.strerror}): choose another --out folder"
+            f"{folder}: cannot be written ({error.strerror}): choose another {option} folder"
         ) from error
 
 

@@ -185,7 +185,7 @@ def _train_left(
 
 
 class _Work(NamedTuple):
-    """What the runner does: these jobs, then those of a source; and who is told of events."""
+    """What the runner does: these jobs, then those of a source; and the observer of events."""
 
     first: Sequence[Job]
     source: JobSource | None

@@ -146,7 +146,7 @@ def run(
     its end is told like one of ours; when it gives it up or dies, the trial is ours. Without
     `waits` this one ends, once there is nothing else and those others are known to be alive.
 
-    A trial whose worker was killed starts again, `retries` times at most: that is told as a
+    A trial whose worker was killed starts again, `retries` times at most: that is reported as a
     `Retried`. A failed trial is passed over, or with `fail_fast` ends the run. KeyboardInterrupt
     stops every worker at its next step, resumable; a second one kills them. So does a disk on which
     nothing can be recorded any more.
